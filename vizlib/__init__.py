@@ -1,0 +1,1 @@
+"""vizlib: see how a vision model sees."""

@@ -1,0 +1,50 @@
+"""Every error that vizlib raises on purpose: one sentence that says what was wrong, with which input, and what to do."""
+
+
+class VizlibError(Exception):
+    """The base of all of vizlib's errors."""
+
+
+class ImageError(VizlibError):
+    """An input that is not an image vizlib can read, said so that a visitor understands it."""
+
+
+class ModelError(VizlibError):
+    """A model that cannot be found, built, wrapped or run as asked."""
+
+
+class CheckpointError(ModelError):
+    """A weights file that cannot be read safely or does not fit the architecture."""
+
+
+class DownloadError(ModelError):
+    """Weights that could not be fetched whole; nothing half-written is left behind."""
+
+
+class DeviceError(ModelError):
+    """A device that is missing, or too small for the model."""
+
+
+class MethodError(VizlibError):
+    """A method that is unknown, does not fit the model, or was given an option it cannot take."""
+
+
+class TargetError(VizlibError):
+    """A target class that the model does not have."""
+
+
+class TrainingError(VizlibError):
+    """A data set, recipe or run folder that training cannot use."""
+
+
+class CancelledError(VizlibError):
+    """Work that was stopped because nobody waits for its result any more."""
+
+
+def nearest(word: str, known: list[str], count: int = 3) -> str:
+    """The end of an error sentence: the known names closest to ``word``, or nothing when none is close."""
+    import difflib
+
+    by_key = {name.lower(): name for name in known}
+    close = [by_key[key] for key in difflib.get_close_matches(word.lower(), list(by_key), n=count, cutoff=0.5)]
+    return f" Did you mean {' or '.join(repr(name) for name in close)}?" if close else ""

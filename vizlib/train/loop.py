@@ -1,0 +1,219 @@
+"""The training loop: reproducible, resumable after a kill, the whole set on the device."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from vizlib.errors import TrainingError
+from vizlib.train.augment import Augment, normalise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vizlib.train.data import ImageSet
+    from vizlib.train.recipes import Recipe
+
+CHECKPOINT = "last.pt"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands: printed as it goes, and kept as the run's history."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    rate: float
+    images_per_second: float
+    top1: float | None = None
+    top5: float | None = None
+
+
+def train(
+    module: nn.Module,
+    recipe: Recipe,
+    data: ImageSet,
+    val: ImageSet,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> tuple[nn.Module, list[dict[str, Any]]]:
+    """Train ``module`` by ``recipe``, resuming from ``folder`` when it holds a run of the same recipe: the averaged module and its history.
+
+    Every epoch is seeded from the recipe's seed and its number, so a resumed run equals an uninterrupted one. The averaged weights of
+    the last epoch are the result; nothing is selected on the validation images. TrainingError when the folder holds another run.
+    """
+    with torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
+        return _Run(module, recipe, data, val, folder, device, report).run()
+
+
+class _Run:
+    def __init__(
+        self,
+        module: nn.Module,
+        recipe: Recipe,
+        data: ImageSet,
+        val: ImageSet,
+        folder: Path,
+        device: str,
+        report: Callable[[Progress], None],
+    ) -> None:
+        self.recipe, self.folder, self.device, self.report = recipe, Path(folder), torch.device(device), report
+        self.classes = len(data.classes)
+        self.module = module.to(self.device, memory_format=torch.channels_last)
+        self.average = AveragedModel(self.module, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
+        self.optimisers = optimisers(self.module, recipe)
+        self.images = torch.from_numpy(data.images).to(self.device)
+        self.labels = torch.from_numpy(data.labels).to(self.device)
+        self.val = val
+        self.steps = len(data) // recipe.batch
+        if self.steps == 0:
+            raise TrainingError(f"{len(data)} training images do not fill one batch of {recipe.batch}; make the batch smaller.")
+        self.augment = Augment(
+            self.classes, smallest=recipe.smallest_crop, operations=recipe.operations, magnitude=recipe.magnitude, mix=recipe.mix
+        )
+        self.gentle = Augment(self.classes, smallest=recipe.smallest_crop, operations=0, magnitude=0, mix=0)
+        self.identity = fingerprint(recipe, self.module, data)
+        self.history: list[dict[str, Any]] = []
+
+    def run(self) -> tuple[nn.Module, list[dict[str, Any]]]:
+        for epoch in range(self._resume(), self.recipe.epochs):
+            self._epoch(epoch)
+            self._save(epoch + 1)
+        return self.average.module.eval(), self.history
+
+    def _epoch(self, epoch: int) -> None:
+        recipe = self.recipe
+        torch.manual_seed(recipe.seed * 100_003 + epoch)
+        order = torch.randperm(len(self.labels), device=self.device)
+        plain = epoch >= recipe.epochs * (1 - recipe.plain)
+        augment = self.gentle if plain else self.augment
+        started, total = time.perf_counter(), torch.zeros((), device=self.device)
+        self.module.train()
+        for step in range(self.steps):
+            rows = order[step * recipe.batch : (step + 1) * recipe.batch]
+            images, targets = augment(self.images[rows], self.labels[rows])
+            rate = schedule(epoch * self.steps + step, recipe.epochs * self.steps, recipe.warmup)
+            total += self._step(images, targets, rate)
+            if (step + 1) % 20 == 0 or step + 1 == self.steps:
+                speed = (step + 1) * recipe.batch / (time.perf_counter() - started)
+                self.report(Progress(epoch, recipe.epochs, step + 1, self.steps, float(total) / (step + 1), rate * recipe.rate, speed))
+        speed = self.steps * recipe.batch / (time.perf_counter() - started)
+        top1, top5 = accuracy(self.average.module, self.val, self.device)
+        done = Progress(epoch, recipe.epochs, self.steps, self.steps, float(total) / self.steps, rate * recipe.rate, speed, top1, top5)
+        self.history.append({"epoch": epoch + 1, "loss": done.loss, "top1": top1, "top5": top5, "images_per_second": round(speed, 1)})
+        self.report(done)
+
+    def _step(self, images: torch.Tensor, targets: torch.Tensor, rate: float) -> torch.Tensor:
+        images = images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            logits = self.module(images)
+        loss = F.cross_entropy(logits.float(), targets, label_smoothing=self.recipe.smoothing)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = group["initial_lr"] * rate
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        self.average.update_parameters(self.module)
+        return loss.detach()
+
+    def _save(self, epochs_done: int) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = {
+            "identity": self.identity,
+            "epochs_done": epochs_done,
+            "module": self.module.state_dict(),
+            "average": self.average.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "history": self.history,
+        }
+        part = self.folder / f"{CHECKPOINT}.part"
+        torch.save(state, part)
+        part.replace(self.folder / CHECKPOINT)
+        (self.folder / "history.json").write_text(json.dumps(self.history, indent=1) + "\n")
+
+    def _resume(self) -> int:
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return 0
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state["identity"] != self.identity:
+            raise TrainingError(f"{self.folder} holds a run of another recipe, model or data set; name another folder or remove it.")
+        self.module.load_state_dict(state["module"])
+        self.average.load_state_dict(state["average"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        self.history = state["history"]
+        return state["epochs_done"]
+
+
+def fingerprint(recipe: Recipe, module: nn.Module, data: ImageSet) -> str:
+    """What a resumed run must share with the run it resumes."""
+    shapes = {name: list(tensor.shape) for name, tensor in module.state_dict().items()}
+    text = json.dumps([asdict(recipe), shapes, len(data), data.classes], sort_keys=True)
+    digest = hashlib.sha256(text.encode())
+    digest.update(data.labels.tobytes())
+    digest.update(data.images[:: max(1, len(data) // 64)].tobytes())
+    return digest.hexdigest()
+
+
+def optimisers(module: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """AdamW, with Muon for the matrices inside the blocks where the recipe says so; gains, biases and tables are not decayed."""
+    muon, decayed, free = [], [], []
+    for name, parameter in module.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        if recipe.muon and parameter.ndim == 2 and "block" in name:
+            muon.append(parameter)
+        elif parameter.ndim >= 2 and "embed" not in name.rsplit(".", 1)[-1] and "token" not in name:
+            decayed.append(parameter)
+        else:
+            free.append(parameter)
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    made: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=recipe.rate)]
+    if muon:
+        made.append(torch.optim.Muon(muon, lr=recipe.rate, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"))
+    for optimiser in made:
+        for group in optimiser.param_groups:
+            group["initial_lr"] = group["lr"]
+    return made
+
+
+def schedule(step: int, steps: int, warmup: float) -> float:
+    """The learning rate's share of its peak: linear warm-up, then half a cosine to zero."""
+    ahead = max(1, round(warmup * steps))
+    if step < ahead:
+        return (step + 1) / ahead
+    return 0.5 * (1 + math.cos(math.pi * (step - ahead) / max(1, steps - ahead)))
+
+
+@torch.inference_mode()
+def accuracy(module: nn.Module, data: ImageSet, device: torch.device | str = "cpu", batch: int = 250) -> tuple[float, float]:
+    """Top-1 and top-5 shares on a set, in float32 with the images as they are."""
+    was_training = module.training
+    module.eval()
+    first = fifth = 0
+    for start in range(0, len(data), batch):
+        images = normalise(torch.from_numpy(data.images[start : start + batch]).to(device))
+        labels = torch.from_numpy(data.labels[start : start + batch]).to(device)
+        ranked = module(images).float().topk(min(5, len(data.classes)), dim=1).indices
+        first += int((ranked[:, 0] == labels).sum())
+        fifth += int((ranked == labels[:, None]).sum())
+    module.train(was_training)
+    return first / len(data), fifth / len(data)

@@ -1,0 +1,304 @@
+"""Weights in and out of files: read without running anything they contain, matched strictly, loaded all or nothing."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import math
+import pickle
+import pickletools
+import re
+import struct
+import threading
+import zipfile
+import zlib
+from collections.abc import Mapping
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import numpy as np
+import torch
+from torch.serialization import get_safe_globals, safe_globals
+
+from vizlib.errors import CheckpointError, ModelError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    from torch import Tensor, nn
+
+ALLOWED: Final = (argparse.Namespace,)  # training scripts keep their arguments beside the weights
+WRAPPERS: Final = ("state_dict_ema", "state_dict", "model_ema", "model", "net")
+PREFIXES: Final = ("module.", "_orig_mod.")
+SUFFIXES: Final = (".pth", ".pt", ".bin", ".pth.tar", ".ckpt", ".safetensors")
+MAX_UNZIPPED: Final = 2 << 30  # bytes that one member of a zip may unpack to: it is held in memory
+MAX_RATIO: Final = 20  # weights hardly compress: more than this is a zip bomb
+MAX_LINES: Final = 10
+# All that reading a damaged pickle, zip or storage was seen to raise; none of them means that code of the file ran.
+DAMAGED: Final = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    AssertionError,
+    ArithmeticError,
+    MemoryError,
+    ImportError,
+)
+
+_allowing = threading.Lock()
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """The tensors of a safetensors or torch file by name, on the CPU, in the precision of the file.
+
+    The contents decide the format, not the suffix. A zip that holds exactly one such file is read too. Training
+    checkpoints are unwrapped (``state_dict_ema``, ``state_dict``, ``model_ema``, ``model``, ``net``; what is not a tensor is
+    dropped there) and ``module.`` and ``_orig_mod.`` stripped. Nothing in the file is ever run: one that asks for more than
+    tensors and plain values raises CheckpointError, as do damaged files and weights that are not finite.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder: give the path of the weights file inside it.")
+    try:
+        with path.open("rb") as file:
+            loaded = _read(file, str(path), path)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} does not exist: check the path of the weights file.") from error
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
+    return _state(loaded, str(path))
+
+
+def _read(file: BinaryIO, name: str, path: Path | None) -> object:
+    """What the file holds, whatever its format; ``path`` is None for a member of a zip, which is in memory."""
+    head = file.read(64)
+    file.seek(0)
+    if not head:
+        raise CheckpointError(f"{name} is empty: download or copy it again.")
+    if head.startswith(b"version https://git-lfs"):
+        raise CheckpointError(f"{name} is a Git LFS pointer, not the weights: run `git lfs pull` in its repository.")
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        raise CheckpointError(f"{name} is a web page, not weights: download it again from the file's direct link.")
+    if head.startswith((b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ")):
+        raise CheckpointError(f"{name} is a compressed archive: unpack it and give the weights file inside.")
+    if head.startswith(b"PK"):
+        return _read_zip(file, name, path)
+    if head[8:9] == b"{" and head[0] != 0x80:
+        return _read_safetensors(file, name, path)
+    if head[0] == 0x80:
+        return _read_torch(file, name)
+    raise CheckpointError(f"{name} is neither a safetensors nor a torch weights file: give a {', '.join(SUFFIXES)} file.")
+
+
+def _read_safetensors(file: BinaryIO, name: str, path: Path | None) -> object:
+    from safetensors import SafetensorError
+    from safetensors.torch import load, load_file
+
+    try:
+        return load(file.read()) if path is None else load_file(path)
+    except (SafetensorError, *DAMAGED) as error:
+        raise CheckpointError(f"{name} is a damaged or truncated safetensors file ({error}): download or copy it again.") from error
+
+
+def _read_zip(file: BinaryIO, name: str, path: Path | None) -> object:
+    """A torch file, which is a zip itself, or the one weights file in a zip; no member's name is ever used as a path."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            unpacked, packed = sum(m.file_size for m in members), sum(m.compress_size for m in members)
+            if unpacked > max(64 << 20, MAX_RATIO * packed):
+                raise CheckpointError(f"{name} would unpack from {packed} to {unpacked} bytes, which no weights do: it is refused.")
+            if any(m.filename.endswith("/constants.pkl") for m in members):
+                raise CheckpointError(f"{name} is a TorchScript program, not weights: save the module's state_dict() and give that file.")
+            if not any(m.filename.endswith("/data.pkl") for m in members):
+                hidden = ("__MACOSX/", ".")
+                members = [m for m in members if m.filename.endswith(SUFFIXES) and not m.filename.startswith(hidden)]
+                if len(members) != 1 or path is None:
+                    raise CheckpointError(f"{name} is a zip with {len(members)} weights files, not one: unpack it and give one of them.")
+                if members[0].file_size > MAX_UNZIPPED:
+                    raise CheckpointError(
+                        f"{name} unpacks to {members[0].file_size} bytes, over {MAX_UNZIPPED}: unpack it and give the file."
+                    )
+                return _read(io.BytesIO(archive.read(members[0])), f"{name} ({members[0].filename})", None)
+    except DAMAGED as error:
+        raise CheckpointError(f"{name} is a damaged, truncated or locked zip ({error}): download or copy it again.") from error
+    file.seek(0)
+    return _read_torch(file, name)
+
+
+def _read_torch(file: BinaryIO, name: str) -> object:
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except DAMAGED as error:
+        refused = error
+    file.seek(0)
+    wanted = _wanted_globals(refused, file)
+    if wanted and wanted <= {f"{item.__module__}.{item.__qualname__}" for item in ALLOWED}:
+        file.seek(0)
+        try:
+            return _load_allowing(file)
+        except DAMAGED as error:
+            refused = error
+        file.seek(0)
+        wanted = _wanted_globals(refused, file) - wanted
+    if wanted:
+        raise CheckpointError(
+            f"{name} wants to run {', '.join(sorted(wanted)[:3])} while it is read, which a weights file must not do: "
+            "convert it to safetensors where you trust it, and give that file."
+        ) from refused
+    reason = re.sub(r"^Weights only load failed.*?WeightsUnpickler error:", "", str(refused), flags=re.DOTALL).strip().split("\n")[0]
+    raise CheckpointError(
+        f"{name} is damaged, truncated or not a torch weights file ({reason[:120]}): download or copy it again."
+    ) from refused
+
+
+def _load_allowing(file: BinaryIO) -> object:
+    # The list of allowed globals belongs to the process: one thread at a time changes it, and what others added to it stays.
+    with _allowing, safe_globals([item for item in ALLOWED if item not in get_safe_globals()]):
+        return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _wanted_globals(error: Exception, file: BinaryIO) -> set[str]:
+    """The importable names a refused file asked for, read off its opcodes without executing any."""
+    named = re.search(r"GLOBAL (\S+)", str(error))
+    if named:
+        return {named[1][:120]}
+    if "Unsupported operand" not in str(error):
+        return set()
+    wanted, words = set(), [""]
+    try:
+        if file.read(2) == b"PK":
+            with zipfile.ZipFile(file) as archive:
+                file = io.BytesIO(archive.read(next(n for n in archive.namelist() if n.endswith("/data.pkl"))))
+        file.seek(0)
+        for opcode, argument, _ in pickletools.genops(file):
+            if opcode.name == "STACK_GLOBAL":
+                wanted.add(".".join(words[-2:])[:120])
+            elif isinstance(argument, str):
+                words.append(argument)
+    except DAMAGED:
+        pass  # the pickle ends in rubbish: what it named until there is the answer
+    return {name for name in wanted if not name.startswith(("torch.", "torch._utils.", "collections.OrderedDict"))} or wanted
+
+
+def _state(loaded: object, name: str) -> dict[str, Tensor]:
+    """The state dict inside ``loaded``, checked tensor by tensor."""
+    wrapped = False
+    for _ in range(3):  # a pickle may hold a dictionary that contains itself
+        inner = (
+            next((loaded[key] for key in WRAPPERS if isinstance(loaded.get(key), Mapping)), None) if isinstance(loaded, Mapping) else None
+        )
+        if inner is None:
+            break
+        loaded, wrapped = inner, True
+    if not isinstance(loaded, Mapping) or not any(isinstance(value, torch.Tensor) for value in loaded.values()):
+        raise CheckpointError(f"{name} holds no tensors by name: save the model's state_dict() and give that file.")
+    state: dict[str, Tensor] = {}
+    for key, value in loaded.items():
+        if isinstance(value, torch.Tensor) and isinstance(key, str):
+            state[key] = _checked(value.detach(), key, name)
+        elif not wrapped:
+            raise CheckpointError(f"{name} holds {type(value).__name__} under {key!r} among its weights: save a plain state_dict().")
+    while prefix := next((p for p in PREFIXES if all(key.startswith(p) and key != p for key in state)), ""):
+        state = {key[len(prefix) :]: value for key, value in state.items()}
+    return state
+
+
+def _checked(tensor: Tensor, key: str, name: str) -> Tensor:
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
+        raise CheckpointError(f"{name} holds {key} as a sparse, quantized or empty tensor: save it as an ordinary one.")
+    if tensor.numel() * tensor.element_size() > max(64 << 20, tensor.untyped_storage().nbytes()):
+        raise CheckpointError(f"{name} claims {tuple(tensor.shape)} for {key}, but stores far fewer values: it is damaged or hostile.")
+    if tensor.numel() and (tensor.is_floating_point() or tensor.is_complex()):
+        values = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
+        if values.element_size() == 1:  # eight-bit floats have no minimum of their own
+            values = values.float()
+        low, high = torch.aminmax(values)
+        if not (math.isfinite(low.item()) and math.isfinite(high.item())):
+            raise CheckpointError(f"{name} holds NaN or infinity in {key}: the training that wrote it failed; use an earlier checkpoint.")
+    return tensor
+
+
+def match_state(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> None:
+    """Compare names and shapes strictly; CheckpointError lists, in ten lines at most, what is missing, unexpected or of another shape."""
+    missing = [f"missing {key} {tuple(value.shape)}" for key, value in expected.items() if key not in state]
+    unexpected = [f"unexpected {key} {tuple(value.shape)}" for key, value in state.items() if key not in expected]
+    other = [
+        f"{key} is {tuple(state[key].shape)}, not {tuple(value.shape)}"
+        for key, value in expected.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    kinds: Iterable[tuple[str | None, ...]] = zip_longest(other, missing, unexpected)
+    lines = [line for row in kinds for line in row if line]  # each kind in turn, so that none hides another
+    if not lines:
+        return
+    if len(lines) > MAX_LINES - 1:
+        lines = [*lines[: MAX_LINES - 2], f"... and {len(lines) - MAX_LINES + 2} more"]
+    counts = f"{len(missing)} missing, {len(unexpected)} unexpected, {len(other)} of another shape"
+    raise CheckpointError("\n  ".join([f"The weights do not fit {what} ({counts}): choose the model they were trained as.", *lines]))
+
+
+def load_strict(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    """Copy ``state`` into ``module``, all or nothing, in the module's own precision (float16 files run in float32).
+
+    CheckpointError when a name or shape differs, when complex values would lose a half, or when the module has no memory yet.
+    """
+    expected: dict[str, Any] = module.state_dict()
+    match_state(expected, state, what)
+    for key, value in expected.items():
+        if value.is_meta:
+            raise CheckpointError(f"{what} is still on the meta device: call to_empty() before its weights are loaded.")
+        if state[key].is_complex() and not value.is_complex():
+            raise CheckpointError(f"The weights of {what} are complex in {key}: save them as real numbers.")
+    module.load_state_dict(dict(state), strict=True, assign=False)
+
+
+def fill_random(module: nn.Module, seed: int = 0) -> None:
+    """Fill parameters and persistent float buffers in place, each from its name, shape and ``seed`` alone.
+
+    Uniform values from a Philox stream of integers, so every machine gets the same bits and no global generator moves.
+    Scales keep activations in range and attention uneven. Frozen sinusoid and performer tables are filled by name too.
+    Integer buffers (but ``num_batches_tracked``) and non-persistent buffers stay: after ``to_empty`` rebuild them first.
+    ModelError when the module is still on the meta device.
+    """
+    with torch.no_grad():
+        for name, tensor in module.state_dict().items():
+            if tensor.is_meta:
+                raise ModelError(f"{name} is still on the meta device: call to_empty() before filling it.")
+            if name.endswith("num_batches_tracked"):
+                tensor.fill_(1)
+            elif tensor.is_floating_point():
+                tensor.copy_(torch.from_numpy(_random_values(name, tuple(tensor.shape), seed)))
+
+
+def _random_values(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    bits = np.random.Philox(key=zlib.crc32(name.encode()) | seed << 64).random_raw(math.prod(shape))
+    noise = ((bits >> np.uint64(40)).astype(np.float32) * np.float32(2**-23) - np.float32(1)).reshape(shape)  # uniform in [-1, 1)
+    noise *= np.float32(math.sqrt(3))  # standard deviation 1
+    leaf = name.rsplit(".", 1)[-1]
+    if leaf == "running_var":
+        return np.float32(1) + np.float32(0.25) * noise
+    if leaf == "running_mean" or leaf.endswith("bias"):
+        return np.float32(0.1) * noise
+    if len(shape) < 2:  # gains of normalisations and layer scales, temperatures
+        return np.float32(1) + np.float32(0.1) * noise
+    if leaf == "w":  # a performer's random features: rows nearly orthogonal, of norm sqrt(rows)
+        return np.float32(math.sqrt(shape[0] / shape[1])) * noise
+    if not leaf.endswith("weight"):  # position tables, class tokens
+        return np.float32(0.1) * noise
+    # Linear layers get more than unit gain, or the logits of attention would be too even; convolutions stack deeper without norms.
+    gain = 1.4 if len(shape) == 2 else 1.0
+    noise *= np.float32(gain / math.sqrt(math.prod(shape[1:])))
+    if ".kqv." in name:  # a performer's exp(w.x - |x|^2 / 2) needs |k| and |q| near 2
+        noise[: 2 * shape[0] // 3] *= np.float32(0.18)
+    return noise
