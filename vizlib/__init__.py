@@ -1,1 +1,86 @@
-"""vizlib: see how a vision model sees."""
+"""vizlib: see how a vision model sees.
+
+Nothing heavy is imported until it is needed: reading cards costs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from vizlib.errors import (
+    CancelledError,
+    CheckpointError,
+    DeviceError,
+    DownloadError,
+    ImageError,
+    MethodError,
+    ModelError,
+    TargetError,
+    TrainingError,
+    VizlibError,
+)
+
+if TYPE_CHECKING:
+    from vizlib.explainers.explanation import Explanation
+    from vizlib.explainers.run import Prediction, explain, predict, replay, trace
+    from vizlib.geometry import Geometry, Transform
+    from vizlib.images import read_image
+    from vizlib.method_cards import MethodCard
+    from vizlib.passes import Trace
+    from vizlib.tracing.site import AttentionSite
+    from vizlib.zoo.cards import ModelCard
+    from vizlib.zoo.load import load, wrap
+    from vizlib.zoo.model import Model
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "load": "vizlib.zoo.load",
+    "wrap": "vizlib.zoo.load",
+    "read_image": "vizlib.images",
+    "predict": "vizlib.explainers.run",
+    "trace": "vizlib.explainers.run",
+    "explain": "vizlib.explainers.run",
+    "replay": "vizlib.explainers.run",
+    "Prediction": "vizlib.explainers.run",
+    "Explanation": "vizlib.explainers.explanation",
+    "Geometry": "vizlib.geometry",
+    "Transform": "vizlib.geometry",
+    "MethodCard": "vizlib.method_cards",
+    "ModelCard": "vizlib.zoo.cards",
+    "Model": "vizlib.zoo.model",
+    "Trace": "vizlib.passes",
+    "AttentionSite": "vizlib.tracing.site",
+}
+__all__ = [
+    "AttentionSite", "CancelledError", "CheckpointError", "DeviceError", "DownloadError", "Explanation", "Geometry", "ImageError",
+    "MethodCard", "MethodError", "Model", "ModelCard", "ModelError", "Prediction", "TargetError", "Trace", "TrainingError", "Transform",
+    "VizlibError", "explain", "load", "methods", "models", "predict", "read_image", "replay", "trace", "wrap",
+]  # fmt: skip
+
+
+def models() -> list[ModelCard]:
+    """The cards of all known models, the bundled ones first; any other timm name loads too."""
+    from vizlib.zoo.cards import all_cards
+
+    return list(all_cards().values())
+
+
+def methods() -> list[MethodCard]:
+    """The cards of all explanation methods."""
+    from vizlib.method_cards import METHODS
+
+    return list(METHODS.values())
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vizlib' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -129,7 +129,7 @@ class _Run:
             for group in optimiser.param_groups:
                 group["lr"] = group["initial_lr"] * rate
             optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+        self.module.zero_grad(set_to_none=True)
         self.average.update_parameters(self.module)
         return loss.detach()
 
@@ -173,13 +173,34 @@ def fingerprint(recipe: Recipe, module: nn.Module, data: ImageSet) -> str:
     return digest.hexdigest()
 
 
+class MatrixMuon(torch.optim.Muon):
+    """Muon over matrices and convolution kernels, a kernel (out, in, h, w) taken as the matrix (out, h w in)."""
+
+    def __init__(self, parameters: list[nn.Parameter], rate: float, weight_decay: float) -> None:
+        self.pairs = [(parameter, nn.Parameter(_as_matrix(parameter.detach()))) for parameter in parameters]
+        for parameter, matrix in self.pairs:
+            if parameter.data_ptr() != matrix.data_ptr():
+                raise TrainingError("Muon needs convolution kernels in the channels-last layout, which train() gives them.")
+        super().__init__([matrix for _, matrix in self.pairs], lr=rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+
+    def step(self, closure: Any = None) -> Any:
+        for parameter, matrix in self.pairs:
+            matrix.grad = None if parameter.grad is None else _as_matrix(parameter.grad)
+        return super().step(closure)
+
+
+def _as_matrix(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor if tensor.ndim == 2 else tensor.permute(0, 2, 3, 1).reshape(len(tensor), -1)
+
+
 def optimisers(module: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """AdamW, with Muon for the matrices inside the blocks where the recipe says so; gains, biases and tables are not decayed."""
+    """AdamW, with Muon for the inner matrices and kernels where the recipe says so; gains, biases and tables are not decayed."""
     muon, decayed, free = [], [], []
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
-        if recipe.muon and parameter.ndim == 2 and "block" in name:
+        inner = any(part in name for part in ("block", "layer")) and parameter.ndim in (2, 4) and parameter.shape[1] > 1
+        if recipe.muon and inner:
             muon.append(parameter)
         elif parameter.ndim >= 2 and "embed" not in name.rsplit(".", 1)[-1] and "token" not in name:
             decayed.append(parameter)
@@ -188,7 +209,7 @@ def optimisers(module: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": free, "weight_decay": 0.0}]
     made: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=recipe.rate)]
     if muon:
-        made.append(torch.optim.Muon(muon, lr=recipe.rate, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"))
+        made.append(MatrixMuon(muon, recipe.rate, recipe.weight_decay))
     for optimiser in made:
         for group in optimiser.param_groups:
             group["initial_lr"] = group["lr"]

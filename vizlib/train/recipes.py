@@ -16,7 +16,7 @@ class Recipe:
     rate: float = 2e-3  # AdamW's; Muon is scaled to the same root mean square of its updates
     weight_decay: float = 0.05
     warmup: float = 0.08  # share of all steps
-    muon: bool = False  # for the two-dimensional weights inside the blocks
+    muon: bool = False  # for the matrices and kernels inside the blocks
     smoothing: float = 0.1
     ema: float = 0.998
     smallest_crop: float = 0.35
@@ -29,7 +29,7 @@ class Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "vit_tiny50": Recipe(epochs=22, rate=1.5e-3, muon=True),
-    "resnet_tiny50": Recipe(epochs=20),
+    "resnet_tiny50": Recipe(epochs=18, muon=True, mix=0.3),
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vizlib.geometry import Transform
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -13,9 +15,7 @@ if TYPE_CHECKING:
 def _vit(num_classes: int, image_size: tuple[int, int]) -> nn.Module:
     from timm.models.vision_transformer import VisionTransformer
 
-    return VisionTransformer(
-        img_size=image_size, patch_size=8, embed_dim=192, depth=6, num_heads=3, mlp_ratio=3, num_classes=num_classes
-    )
+    return VisionTransformer(img_size=image_size, patch_size=8, embed_dim=192, depth=6, num_heads=3, mlp_ratio=3, num_classes=num_classes)
 
 
 def _resnet(num_classes: int, image_size: tuple[int, int]) -> nn.Module:  # noqa: ARG001  one signature for all
@@ -33,8 +33,10 @@ def _resnet(num_classes: int, image_size: tuple[int, int]) -> nn.Module:  # noqa
 
 _BUILDERS: dict[str, Callable[[int, tuple[int, int]], nn.Module]] = {"vit_tiny50": _vit, "resnet_tiny50": _resnet}
 NAMES = tuple(_BUILDERS)
+SIZE = (64, 64)
+TRANSFORM = Transform(size=SIZE, crop_pct=1.0)
 
 
-def build(name: str, num_classes: int = 50, image_size: tuple[int, int] = (64, 64)) -> nn.Module:
+def build(name: str, num_classes: int = 50, image_size: tuple[int, int] = SIZE) -> nn.Module:
     """A bundled architecture with fresh weights."""
     return _BUILDERS[name](num_classes, image_size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
 import math
 import pickle
@@ -13,7 +14,7 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Mapping
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -115,14 +116,13 @@ def _read_zip(file: BinaryIO, name: str, path: Path | None) -> object:
     try:
         with zipfile.ZipFile(file) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
-            unpacked, packed = sum(m.file_size for m in members), sum(m.compress_size for m in members)
+            unpacked, packed = sum(m.file_size for m in members), file.seek(0, io.SEEK_END)
             if unpacked > max(64 << 20, MAX_RATIO * packed):
                 raise CheckpointError(f"{name} would unpack from {packed} to {unpacked} bytes, which no weights do: it is refused.")
             if any(m.filename.endswith("/constants.pkl") for m in members):
                 raise CheckpointError(f"{name} is a TorchScript program, not weights: save the module's state_dict() and give that file.")
             if not any(m.filename.endswith("/data.pkl") for m in members):
-                hidden = ("__MACOSX/", ".")
-                members = [m for m in members if m.filename.endswith(SUFFIXES) and not m.filename.startswith(hidden)]
+                members = [m for m in members if m.filename.endswith(SUFFIXES) and not m.filename.startswith("__MACOSX/")]
                 if len(members) != 1 or path is None:
                     raise CheckpointError(f"{name} is a zip with {len(members)} weights files, not one: unpack it and give one of them.")
                 if members[0].file_size > MAX_UNZIPPED:
@@ -137,70 +137,68 @@ def _read_zip(file: BinaryIO, name: str, path: Path | None) -> object:
 
 
 def _read_torch(file: BinaryIO, name: str) -> object:
-    try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except DAMAGED as error:
-        refused = error
-    file.seek(0)
-    wanted = _wanted_globals(refused, file)
-    if wanted and wanted <= {f"{item.__module__}.{item.__qualname__}" for item in ALLOWED}:
+    for allow in (False, True):
         file.seek(0)
         try:
-            return _load_allowing(file)
+            return _load(file, allow)
         except DAMAGED as error:
             refused = error
-        file.seek(0)
-        wanted = _wanted_globals(refused, file) - wanted
+        named = re.search(r"GLOBAL (\S+)", str(refused))
+        if not named or named[1] not in {f"{item.__module__}.{item.__qualname__}" for item in ALLOWED}:
+            break
+    wanted = named[1] if named else _stacked_global(file) if "Unsupported operand" in str(refused) else ""
     if wanted:
+        shown = re.sub(r"[^\w.]", "?", wanted)[:120]
         raise CheckpointError(
-            f"{name} wants to run {', '.join(sorted(wanted)[:3])} while it is read, which a weights file must not do: "
+            f"{name} wants to run {shown} while it is read, which a weights file must not do: "
             "convert it to safetensors where you trust it, and give that file."
         ) from refused
     reason = re.sub(r"^Weights only load failed.*?WeightsUnpickler error:", "", str(refused), flags=re.DOTALL).strip().split("\n")[0]
     raise CheckpointError(
-        f"{name} is damaged, truncated or not a torch weights file ({reason[:120]}): download or copy it again."
+        f"{name} is damaged, truncated or not in torch.save's own format ({reason[:120]}): "
+        "download or copy it again, or convert it to safetensors."
     ) from refused
 
 
-def _load_allowing(file: BinaryIO) -> object:
+def _load(file: BinaryIO, allow: bool) -> object:
+    if not allow:
+        return torch.load(file, map_location="cpu", weights_only=True)
     # The list of allowed globals belongs to the process: one thread at a time changes it, and what others added to it stays.
     with _allowing, safe_globals([item for item in ALLOWED if item not in get_safe_globals()]):
         return torch.load(file, map_location="cpu", weights_only=True)
 
 
-def _wanted_globals(error: Exception, file: BinaryIO) -> set[str]:
-    """The importable names a refused file asked for, read off its opcodes without executing any."""
-    named = re.search(r"GLOBAL (\S+)", str(error))
-    if named:
-        return {named[1][:120]}
-    if "Unsupported operand" not in str(error):
-        return set()
-    wanted, words = set(), [""]
+def _stacked_global(file: BinaryIO) -> str:
+    """What a pickle of protocol 4 or later would import, read off its opcodes without executing any; "" when all of it is harmless."""
+    harmless = ("torch._utils._rebuild", "torch.FloatStorage", "collections.OrderedDict", "argparse.Namespace")
+    words = ["", ""]
     try:
+        file.seek(0)
         if file.read(2) == b"PK":
             with zipfile.ZipFile(file) as archive:
                 file = io.BytesIO(archive.read(next(n for n in archive.namelist() if n.endswith("/data.pkl"))))
         file.seek(0)
-        for opcode, argument, _ in pickletools.genops(file):
-            if opcode.name == "STACK_GLOBAL":
-                wanted.add(".".join(words[-2:])[:120])
-            elif isinstance(argument, str):
+        pickles = (pickletools.genops(file) for _ in range(5))  # the old format is several in a row
+        for opcode, argument, _ in chain.from_iterable(pickles):
+            if opcode.name == "STACK_GLOBAL" and not (wanted := ".".join(words[-2:])).startswith(harmless):
+                return wanted
+            if isinstance(argument, str):
                 words.append(argument)
     except DAMAGED:
-        pass  # the pickle ends in rubbish: what it named until there is the answer
-    return {name for name in wanted if not name.startswith(("torch.", "torch._utils.", "collections.OrderedDict"))} or wanted
+        pass  # the pickle ends in rubbish, and named nothing until there
+    return ""
 
 
 def _state(loaded: object, name: str) -> dict[str, Tensor]:
     """The state dict inside ``loaded``, checked tensor by tensor."""
     wrapped = False
     for _ in range(3):  # a pickle may hold a dictionary that contains itself
-        inner = (
-            next((loaded[key] for key in WRAPPERS if isinstance(loaded.get(key), Mapping)), None) if isinstance(loaded, Mapping) else None
-        )
-        if inner is None:
+        if not isinstance(loaded, Mapping):
             break
-        loaded, wrapped = inner, True
+        inner = [loaded[key] for key in WRAPPERS if isinstance(loaded.get(key), Mapping)]
+        if not inner:
+            break
+        loaded, wrapped = inner[0], True
     if not isinstance(loaded, Mapping) or not any(isinstance(value, torch.Tensor) for value in loaded.values()):
         raise CheckpointError(f"{name} holds no tensors by name: save the model's state_dict() and give that file.")
     state: dict[str, Tensor] = {}
@@ -227,6 +225,15 @@ def _checked(tensor: Tensor, key: str, name: str) -> Tensor:
         if not (math.isfinite(low.item()) and math.isfinite(high.item())):
             raise CheckpointError(f"{name} holds NaN or infinity in {key}: the training that wrote it failed; use an earlier checkpoint.")
     return tensor
+
+
+def fingerprint(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a weights file in hex; CheckpointError when it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error.strerror or error}): check the path of the weights file.") from error
 
 
 def match_state(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> None:
@@ -281,10 +288,18 @@ def fill_random(module: nn.Module, seed: int = 0) -> None:
                 tensor.copy_(torch.from_numpy(_random_values(name, tuple(tensor.shape), seed)))
 
 
+def _noise(key: int, count: int) -> np.ndarray:
+    """Uniform float32 values of mean 0 and standard deviation 1, made a million at a time."""
+    stream = np.random.Philox(key=key)
+    noise = np.empty(count, np.float32)
+    for start in range(0, count, 1 << 20):
+        part = noise[start : start + (1 << 20)]
+        part[:] = stream.random_raw(part.size) >> np.uint64(40)  # 24 bits: exact in float32
+    return (noise * np.float32(2**-23) - np.float32(1)) * np.float32(math.sqrt(3))
+
+
 def _random_values(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
-    bits = np.random.Philox(key=zlib.crc32(name.encode()) | seed << 64).random_raw(math.prod(shape))
-    noise = ((bits >> np.uint64(40)).astype(np.float32) * np.float32(2**-23) - np.float32(1)).reshape(shape)  # uniform in [-1, 1)
-    noise *= np.float32(math.sqrt(3))  # standard deviation 1
+    noise = _noise(zlib.crc32(name.encode()) | seed << 64, math.prod(shape)).reshape(shape)
     leaf = name.rsplit(".", 1)[-1]
     if leaf == "running_var":
         return np.float32(1) + np.float32(0.25) * noise
@@ -296,9 +311,10 @@ def _random_values(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
         return np.float32(math.sqrt(shape[0] / shape[1])) * noise
     if not leaf.endswith("weight"):  # position tables, class tokens
         return np.float32(0.1) * noise
-    # Linear layers get more than unit gain, or the logits of attention would be too even; convolutions stack deeper without norms.
-    gain = 1.4 if len(shape) == 2 else 1.0
-    noise *= np.float32(gain / math.sqrt(math.prod(shape[1:])))
+    # Less for linear layers makes attention even, less for depth-wise ones lets mobile networks fade, more for convolutions
+    # lets a ResNet-152 grow without end (measured).
+    gain = 1.4 if len(shape) == 2 else 2.0 if shape[1] == 1 else 1.0  # linear, depth-wise, convolution
+    noise *= np.float32(gain / math.sqrt(max(1, math.prod(shape[1:]))))
     if ".kqv." in name:  # a performer's exp(w.x - |x|^2 / 2) needs |k| and |q| near 2
         noise[: 2 * shape[0] // 3] *= np.float32(0.18)
     return noise

@@ -1,0 +1,144 @@
+"""A cache of heavy things, bounded in bytes and in number, that makes each of them once however many ask."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from vizlib.errors import CancelledError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+K = TypeVar("K", bound="Hashable")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True)
+class CacheInfo:
+    """What a cache holds (``count``, ``bytes``), its bounds, and what it did since it was made."""
+
+    count: int
+    bytes: int
+    max_count: int
+    max_bytes: int
+    making: int
+    hits: int
+    misses: int
+    evictions: int
+
+
+class _Making(Generic[V]):
+    """A value that one thread makes and others wait for."""
+
+    def __init__(self) -> None:
+        self.maker = threading.get_ident()
+        self.done = threading.Event()
+        self.value: list[V] = []
+        self.error: BaseException | None = None
+
+
+class BoundedCache(Generic[K, V]):
+    """Least recently used values go first; whoever still holds one keeps working with it.
+
+    ``size`` gives the bytes of a value. The newest value always stays, even when it alone is over ``max_bytes``. ``on_evict`` hears
+    the key of a value after the cache let go of it, in the thread that caused it and outside the lock: the place for
+    ``gc.collect()`` and for emptying a device's cache. Every method may be called from any thread.
+    """
+
+    def __init__(
+        self, *, max_bytes: int, size: Callable[[V], int], max_count: int = 64, on_evict: Callable[[K], object] | None = None
+    ) -> None:
+        if max_bytes < 0 or max_count < 1:
+            raise ValueError(f"A cache needs room for one value, not max_bytes={max_bytes}, max_count={max_count}.")
+        self._size, self._on_evict = size, on_evict
+        self._max_bytes, self._max_count = max_bytes, max_count
+        self._lock = threading.Lock()
+        self._held: OrderedDict[K, tuple[V, int]] = OrderedDict()
+        self._making: dict[K, _Making[V]] = {}
+        self._bytes = self._hits = self._misses = self._evictions = 0
+
+    def get(self, key: K, make: Callable[[], V]) -> V:
+        """The value of ``key``, made by ``make()`` in this thread when nobody has it and nobody is at it.
+
+        An error of ``make`` reaches everybody who waits for it and is not kept; after a cancelled ``make`` the next in line tries.
+        """
+        while True:
+            with self._lock:
+                if key in self._held:
+                    self._held.move_to_end(key)
+                    self._hits += 1
+                    return self._held[key][0]
+                making = self._making.get(key)
+                if making is None:
+                    self._misses += 1
+                    mine = self._making[key] = _Making()
+                    break
+            if making.maker == threading.get_ident():
+                raise RuntimeError(f"The cache was asked for {key!r} by the very function that makes it.")
+            making.done.wait()
+            if making.error is None:
+                with self._lock:
+                    self._hits += 1
+                return making.value[0]
+            if not isinstance(making.error, CancelledError):
+                raise making.error
+        return self._make(key, make, mine)
+
+    def _make(self, key: K, make: Callable[[], V], mine: _Making[V]) -> V:
+        try:
+            value = make()
+            size = self._size(value)
+        except BaseException as error:
+            with self._lock:
+                if self._making.get(key) is mine:
+                    del self._making[key]
+            mine.error = error
+            mine.done.set()
+            raise
+        with self._lock:
+            evicted: list[K] = []
+            if self._making.get(key) is mine:  # not cleared meanwhile
+                del self._making[key]
+                self._held[key] = (value, size)
+                self._bytes += size
+                while len(self._held) > 1 and (self._bytes > self._max_bytes or len(self._held) > self._max_count):
+                    oldest = next(iter(self._held))
+                    self._bytes -= self._held.pop(oldest)[1]
+                    evicted.append(oldest)
+                self._evictions += len(evicted)
+        mine.value.append(value)
+        mine.done.set()
+        self._tell(evicted)
+        return value
+
+    def clear(self) -> None:
+        """Let go of everything; what is being made still reaches those who wait, and is not kept."""
+        with self._lock:
+            evicted = list(self._held)
+            self._held.clear()
+            self._making.clear()
+            self._bytes = 0
+            self._evictions += len(evicted)
+        self._tell(evicted)
+
+    def info(self) -> CacheInfo:
+        """The state of the cache at this moment."""
+        with self._lock:
+            return CacheInfo(
+                count=len(self._held),
+                bytes=self._bytes,
+                max_count=self._max_count,
+                max_bytes=self._max_bytes,
+                making=len(self._making),
+                hits=self._hits,
+                misses=self._misses,
+                evictions=self._evictions,
+            )
+
+    def _tell(self, evicted: list[K]) -> None:
+        if self._on_evict is not None:
+            for key in evicted:
+                self._on_evict(key)

@@ -1,0 +1,160 @@
+"""The frozen result of a method: the map, what it explains, and all that is needed to make it again."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vizlib.errors import ModelError, VizlibError
+
+if TYPE_CHECKING:
+    import os
+
+    from vizlib.geometry import Geometry
+
+MANIFEST = "explanation.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """One map of one image by one model.
+
+    ``input_map`` float64 (h, w) lies on the model's input and is never rescaled: for a rollout it sums to 1 - ``sink``. ``map`` float32
+    (H, W) lies on the upright image, bilinear between input pixels, NaN where ``seen`` (H, W) is False. ``target`` is a class, a pair
+    of them, or None; ``notes`` say what a reader of this very map has to know.
+    """
+
+    input_map: np.ndarray
+    sink: float | None
+    target: int | tuple[int, int] | None
+    label: str
+    method: str
+    model: str
+    options: dict[str, Any]
+    seconds: float
+    geometry: Geometry = field(repr=False)
+    image: np.ndarray = field(repr=False)
+    logits: np.ndarray = field(repr=False)
+    notes: tuple[str, ...] = ()
+    recipe: dict[str, Any] | None = field(default=None, repr=False)
+    fit: str | None = None
+    prepared: np.ndarray | None = field(default=None, repr=False)
+
+    @cached_property
+    def map(self) -> np.ndarray:
+        """The map on the upright image, float32 (H, W), per input pixel; made on first use."""
+        return self.geometry.map_to_image(self.input_map)
+
+    @property
+    def seen(self) -> np.ndarray:
+        """Which image pixels the model saw, bool (H, W)."""
+        return self.geometry.seen
+
+    def picture(self, opacity: float = 0.6, colormap: str = "viridis") -> np.ndarray:
+        """The map over the photograph: uint8 (H, W, 3), what was not seen greyed."""
+        from vizlib.figures.overlay import overlay
+
+        return overlay(self.image, self.map, opacity=opacity, colormap=colormap)
+
+    def png(self, path: str | os.PathLike[str], opacity: float = 0.6, colormap: str = "viridis") -> Path:
+        """Write the map over the photograph as a PNG file; the path it was written to."""
+        target = Path(path)
+        target.write_bytes(_png(self.picture(opacity, colormap)))
+        return target
+
+    def npz(self) -> bytes:
+        """The arrays as the bytes of an NPZ file: input_map, map, seen, logits and, where there is one, sink."""
+        import io
+
+        buffer = io.BytesIO()
+        arrays: dict[str, Any] = {"input_map": self.input_map, "map": self.map, "seen": self.seen, "logits": self.logits}
+        if self.sink is not None:
+            arrays["sink"] = np.float64(self.sink)
+        np.savez_compressed(buffer, **arrays)
+        return buffer.getvalue()
+
+    def _repr_png_(self) -> bytes:
+        return _png(self.picture())
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write map.png, map.npz, the image and, last, explanation.json, from which ``vizlib.replay`` makes the map again.
+
+        The folder; ModelError when it holds another explanation's files that cannot be replaced.
+        """
+        home = Path(folder)
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            (home / MANIFEST).unlink(missing_ok=True)
+            self.png(home / "map.png")
+            (home / "map.npz").write_bytes(self.npz())
+            (home / "image.png").write_bytes(_png(self.image))
+            if self.prepared is not None:
+                np.savez_compressed(home / "input.npz", x=self.prepared)
+            part = home / f"{MANIFEST}.part"
+            part.write_text(json.dumps(self.manifest(), indent=1, ensure_ascii=False) + "\n")
+            part.replace(home / MANIFEST)
+        except OSError as error:
+            raise VizlibError(f"The explanation cannot be written to {home}: {error.strerror or error}.") from error
+        return home
+
+    def manifest(self) -> dict[str, Any]:
+        """What ``save`` writes as JSON: everything but the arrays."""
+        from importlib.metadata import version
+
+        obstacle = self.obstacle()
+        return {
+            "format": FORMAT,
+            "method": self.method,
+            "options": self.options,
+            "model": self.model,
+            "recipe": self.recipe,
+            "target": list(self.target) if isinstance(self.target, tuple) else self.target,
+            "label": self.label,
+            "fit": self.fit,
+            "sink": self.sink,
+            "notes": list(self.notes),
+            "image_size": list(self.geometry.image_size),
+            "input_size": list(self.geometry.input_size),
+            "input": "input.npz" if self.prepared is not None else "image.png",
+            "replayable": obstacle is None,
+            "obstacle": obstacle,
+            "seconds": round(self.seconds, 4),
+            "made_with": {name: version(name) for name in ("torch", "timm", "numpy", "pillow")} | {"python": platform.python_version()},
+        }
+
+    def obstacle(self) -> str | None:
+        """Why this explanation cannot be made again from its folder, or None when it can."""
+        if self.recipe is None:
+            return "the model was a live module, which is not kept in the folder"
+        if self.target is None and self.label:
+            return "the target was a function, which is not kept in the folder"
+        return None
+
+
+def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """The manifest of a saved explanation; VizlibError when the folder holds none that this version reads."""
+    path = Path(folder) / MANIFEST
+    try:
+        manifest = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise VizlibError(f"{folder} holds no {MANIFEST}; name a folder that Explanation.save or `vizlib explain --out` wrote.") from error
+    except (OSError, ValueError) as error:
+        raise VizlibError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise VizlibError(f"{path} is not an explanation of format {FORMAT}.")
+    if not manifest["replayable"]:
+        raise ModelError(f"{folder} cannot be replayed: {manifest['obstacle']}.")
+    return manifest
+
+
+def _png(picture: np.ndarray) -> bytes:
+    from vizlib.figures.overlay import encode_png
+
+    return encode_png(picture)

@@ -1,0 +1,73 @@
+"""A map over a photograph, as pixels and as files."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from vizlib.errors import VizlibError
+
+# Perceptually uniform and safe for the colour-blind, each rising in lightness.
+COLORMAPS = {
+    "viridis": cv2.COLORMAP_VIRIDIS,
+    "cividis": cv2.COLORMAP_CIVIDIS,
+    "magma": cv2.COLORMAP_MAGMA,
+    "inferno": cv2.COLORMAP_INFERNO,
+    "plasma": cv2.COLORMAP_PLASMA,
+}
+_UNSEEN = 0.35  # of the photograph's own brightness, where the model did not look
+
+
+def coloured(values: np.ndarray, colormap: str = "viridis", low: float = 0.0, high: float | None = None) -> np.ndarray:
+    """Values (H, W) as colours uint8 (H, W, 3), ``low`` to ``high`` (the largest finite value) across the map; NaN becomes black.
+
+    VizlibError for an unknown colour map.
+    """
+    if colormap not in COLORMAPS:
+        raise VizlibError(f"There is no colour map {colormap!r}; there are {', '.join(COLORMAPS)}.")
+    finite = np.isfinite(values)
+    top = float(values[finite].max()) if high is None and finite.any() else (high if high is not None else 1.0)
+    scale = 255 / (top - low) if top > low else 0.0
+    levels = np.clip((np.where(finite, values, low) - low) * scale, 0, 255).astype(np.uint8)
+    colours = cv2.cvtColor(cv2.applyColorMap(levels, COLORMAPS[colormap]), cv2.COLOR_BGR2RGB)
+    colours[~finite] = 0
+    return colours
+
+
+def overlay(
+    image: np.ndarray, values: np.ndarray, *, opacity: float = 0.6, colormap: str = "viridis", high: float | None = None
+) -> np.ndarray:
+    """A map (H, W) over its photograph uint8 (H, W, 3), zero at the map's low end; where it is NaN the photograph is darkened and grey."""
+    mixed = cv2.addWeighted(coloured(values, colormap, high=high), opacity, image, 1 - opacity, 0)
+    unseen = ~np.isfinite(values)
+    if unseen.any():
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[unseen] * _UNSEEN
+        mixed[unseen] = grey[:, None].astype(np.uint8)
+    return mixed
+
+
+def shrunk(image: np.ndarray, longest: int) -> np.ndarray:
+    """An image or map whose longer side is at most ``longest`` pixels, by area averages."""
+    height, width = image.shape[:2]
+    if max(height, width) <= longest:
+        return image
+    factor = longest / max(height, width)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """An image uint8 (H, W, 3) as the bytes of a PNG file."""
+    return _encode(".png", image, [])
+
+
+def encode_jpeg(image: np.ndarray, quality: int = 90) -> bytes:
+    """An image uint8 (H, W, 3) as the bytes of a JPEG file."""
+    return _encode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def _encode(kind: str, image: np.ndarray, options: list[int]) -> bytes:
+    done, buffer = cv2.imencode(kind, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise VizlibError(f"An image of shape {image.shape} cannot be written as {kind}.")
+    return buffer.tobytes()

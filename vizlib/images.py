@@ -1,0 +1,351 @@
+"""Anything a person may hand in, as upright RGB; the geometry between image and model pixels is re-exported from here."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import struct
+import threading
+import warnings
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageCms, UnidentifiedImageError
+
+from vizlib.errors import ImageError
+from vizlib.geometry import FITS, Geometry, Transform
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["FITS", "MAX_PIXELS", "Geometry", "Transform", "read_image"]
+
+MAX_PIXELS = 40_000_000
+
+ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | np.ndarray
+
+# Raster formats with a signature and a decoder that runs no other program and follows no reference.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+_FORMATS_IN_WORDS = "JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, JPEG 2000 or AVIF"
+_SIGNATURES = re.compile(
+    rb"\xff\xd8\xff|\x89PNG|RIFF....WEBP|GIF8|BM|II\*\0|MM\0\*|II\+\0|MM\0\+|P[1-6]\s|\xff\x4f\xff\x51|\0\0\0\x0cjP  |....ftypavi[fs]",
+    re.DOTALL,
+)
+# What Pillow's decoders are known to raise on damaged or hostile files.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    BufferError,
+    struct.error,
+    zlib.error,
+)
+# What people upload instead of a photograph; looked for only in files that no decoder knows.
+_OTHER_KINDS = (
+    (rb"....ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)", "is an HEIC picture, which vizlib does not read: save or export it as JPEG"),
+    (rb"(\0\0\0\x0cJXL |\xff\x0a)", "is a JPEG XL picture, which vizlib does not read: save or export it as JPEG or PNG"),
+    (rb"%PDF", "is a PDF document, not an image: save the picture in it as PNG or JPEG"),
+    (rb"(%!PS|\xc5\xd0\xd3\xc6)", "is a PostScript drawing, not an image: export it as PNG or JPEG"),
+    (rb"(\xd7\xcd\xc6\x9a|\x01\0\0\0.{36} EMF)", "is a Windows metafile drawing, not an image: export it as PNG or JPEG"),
+    (rb"[\s\xef\xbb\xbf]*(<!doctype html|<html)", "is a web page, not an image: save the picture on it and choose that file"),
+    (rb".{0,1024}<svg[\s>]", "is an SVG drawing, not an image of pixels: export it as PNG or JPEG"),
+    (rb"(PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!)", "is a compressed archive, not an image: unpack it and choose one picture"),
+    (rb"(....ftyp|RIFF....AVI |\x1aE\xdf\xa3)", "is a video, not an image: save one frame of it as PNG or JPEG"),
+)
+_TURNS = {
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: image[::-1].swapaxes(0, 1),
+    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
+    8: lambda image: image.swapaxes(0, 1)[::-1],
+}
+_ORIENTATION_TAG, _BITS_TAG = 0x0112, 0x0102
+
+
+def read_image(source: ImageSource) -> np.ndarray:
+    """Any image as upright RGB: uint8 (H, W, 3), a fresh array.
+
+    ``source`` is a path, the bytes of a file, an open binary file, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
+    of uint8, uint16, bool or floats from 0 to 1. EXIF orientation is applied, transparency laid over white, 16 bits scaled to 8,
+    CMYK and colour profiles turned into sRGB, and the first frame of an animation taken (of a PIL image: its current frame).
+    Raises ImageError, in one sentence, for anything else: not an image, damaged, empty, over 40 megapixels, drawings and documents.
+    """
+    if isinstance(source, np.ndarray):
+        return _read_array(source)
+    if isinstance(source, Image.Image):
+        with _quiet_pillow:
+            return _decode(source, "The image")
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _read_stream(io.BytesIO(source), "The image")
+    if isinstance(source, (str, os.PathLike)):
+        return _read_path(os.fspath(source))
+    if hasattr(source, "read"):
+        return _read_file(source)
+    kind = type(source).__name__
+    raise ImageError(f"vizlib cannot read an image from a {kind}: pass a path, bytes, an open file, a PIL image or a NumPy array.")
+
+
+def _read_path(location: str | bytes) -> np.ndarray:
+    path = Path(os.fsdecode(location))
+    name = repr(path.name or str(path))
+    if re.match(r"https?:[/\\]", str(path)):
+        raise ImageError(f"{str(location)!r} is a web address: download the picture and choose the file.")
+    try:
+        if path.is_dir():
+            raise ImageError(f"{name} is a folder: choose one image file in it.")
+        if not path.exists():
+            raise ImageError(f"There is no file {str(path)!r}: check the name and the folder.")
+        # Reading a pipe or a device could wait for ever.
+        if not path.is_file():
+            raise ImageError(f"{name} is not a regular file: choose an image file.")
+        with path.open("rb") as stream:
+            return _read_stream(stream, name)
+    except PermissionError as error:
+        raise ImageError(f"{name} may not be read: ask for permission to read the file, or choose another one.") from error
+    except OSError as error:
+        raise ImageError(
+            f"{name} could not be opened ({error.strerror or error}): check the name and the disk, or choose another."
+        ) from error
+
+
+def _read_file(file: Any) -> np.ndarray:
+    name = getattr(file, "name", None)
+    name = repr(Path(name).name) if isinstance(name, str) else "The image"
+    try:
+        # An upload keeps its position between two readings.
+        if hasattr(file, "seek") and getattr(file, "seekable", lambda: True)():
+            file.seek(0)
+        content = file.read()
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{name} could not be read: open the file again in binary mode.") from error
+    if not isinstance(content, (bytes, bytearray, memoryview)):
+        raise ImageError(f"{name} was opened as text: open the file in binary mode, with open(path, 'rb').")
+    return _read_stream(io.BytesIO(content), name)
+
+
+def _read_stream(stream: IO[bytes], name: str) -> np.ndarray:
+    start = stream.read(4096)
+    if not start:
+        raise ImageError(f"{name} is empty: choose another file, or download it again.")
+    try:
+        with _quiet_pillow, Image.open(stream, formats=_FORMATS) as image:
+            pixels = _decode(image, name)
+            if image.format in ("JPEG", "MPO") and not _jpeg_reaches_its_end(stream):
+                raise ImageError(_damaged(name))
+            return pixels
+    except Image.DecompressionBombError as error:
+        raise ImageError(_too_large(name)) from error
+    except UnidentifiedImageError as error:
+        raise ImageError(_why_unknown(name, start)) from error
+    except _DAMAGE as error:
+        raise ImageError(_damaged(name, error)) from error
+
+
+def _jpeg_reaches_its_end(stream: IO[bytes]) -> bool:
+    """False for a download that stopped and was filled up with zeros, which the decoder takes for a flat rest of the picture."""
+    stream.seek(0)
+    content = stream.read()
+    position = 2
+    while content[position : position + 1] == b"\xff" and position + 4 <= len(content):
+        marker = content[position + 1]
+        if marker == 0xDA:
+            return content.find(b"\xff\xd9", position) >= 0
+        position += 1 if marker == 0xFF else 2 + int.from_bytes(content[position + 2 : position + 4], "big")
+    return True
+
+
+def _why_unknown(name: str, start: bytes) -> str:
+    if _SIGNATURES.match(start):
+        return _damaged(name)
+    for pattern, sentence in _OTHER_KINDS:
+        if re.match(pattern, start, re.DOTALL | re.IGNORECASE):
+            return f"{name} {sentence} and try again."
+    return f"{name} is not an image that vizlib reads: choose a {_FORMATS_IN_WORDS} file."
+
+
+def _damaged(name: str, error: BaseException | None = None) -> str:
+    if isinstance(error, MemoryError):
+        return f"{name} does not fit into memory: make it smaller and try again."
+    return f"{name} is damaged or cut short: download or export it again."
+
+
+def _too_large(name: str, size: tuple[int, int] | None = None) -> str:
+    measure = f"has {size[0]} x {size[1]} pixels, more than" if size else "has more than"
+    return (
+        f"{name} {measure} {MAX_PIXELS // 1_000_000} megapixels: make it smaller, for instance 4000 pixels on its long side, and try again."
+    )
+
+
+def _check_size(width: int, height: int, name: str) -> None:
+    if min(width, height) < 1:
+        raise ImageError(f"{name} is empty ({width} x {height} pixels): choose another one.")
+    if width * height > MAX_PIXELS:
+        raise ImageError(_too_large(name, (width, height)))
+
+
+def _decode(image: Image.Image, name: str) -> np.ndarray:
+    """The pixels of an opened image, upright; its size is checked before anything is decoded."""
+    _check_size(*image.size, name)
+    try:
+        image.load()
+        _check_size(*image.size, name)
+        pixels = _from_deep_grey(image, name) if image.mode[0] in "IF" else np.asarray(_to_rgb(image))
+        turn = _TURNS.get(_orientation(image))
+    except Image.DecompressionBombError as error:
+        raise ImageError(_too_large(name)) from error
+    except _DAMAGE as error:
+        raise ImageError(_damaged(name, error)) from error
+    return np.array(turn(pixels) if turn else pixels, dtype=np.uint8, order="C")
+
+
+def _orientation(image: Image.Image) -> int:
+    # Broken EXIF does not make the picture unreadable; it is then shown as stored.
+    with suppress(*_DAMAGE):
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+        return value if isinstance(value, int) else 1
+    return 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if not image.has_transparency_data:
+        return _to_srgb(image, profile)
+    layered = image.convert("RGBA")
+    picture = Image.new("RGB", image.size, (255, 255, 255))
+    picture.paste(_to_srgb(layered.convert("RGB"), profile), mask=layered.getchannel("A"))
+    return picture
+
+
+def _to_srgb(image: Image.Image, profile: Any) -> Image.Image:
+    if image.mode not in ("RGB", "CMYK", "L"):
+        image = image.convert("RGB")
+    # A broken profile, or one for another kind of colour, is ignored.
+    with suppress(ImageCms.PyCMSError, *_DAMAGE):
+        if isinstance(profile, bytes) and profile:
+            embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            space = {"RGB": "RGB ", "CMYK": "CMYK", "L": "GRAY"}[image.mode]
+            # Most profiles are sRGB itself; converting those would only add rounding.
+            already_srgb = "srgb" in (embedded.profile.profile_description or "").lower()
+            if embedded.profile.xcolor_space == space and not already_srgb:
+                converted = ImageCms.profileToProfile(image, embedded, ImageCms.createProfile("sRGB"), outputMode="RGB")
+                image = converted or image
+    return image.convert("RGB")
+
+
+def _from_deep_grey(image: Image.Image, name: str) -> np.ndarray:
+    """Grey of 16 or 32 bits or floats as RGB; where the range is not known from the mode, it is taken from the values."""
+    values = np.asarray(image)
+    if image.mode.startswith("I;16"):
+        bits = _bits_per_sample(image)
+        grey = _scale_integers(values, (1 << bits) - 1 if 8 < bits < 16 else 65535)
+    elif image.mode == "I" and values.min() >= 0 and values.max() <= 65535:
+        # Pillow holds 16-bit files in this mode, and 8-bit images converted to it.
+        grey = _scale_integers(values, 65535 if values.max() > 255 else 255)
+    else:
+        grey = _scale_floats(values.astype(np.float32), name)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey = np.where(values == transparent, np.uint8(255), grey)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def _bits_per_sample(image: Image.Image) -> int:
+    bits = getattr(image, "tag_v2", {}).get(_BITS_TAG, 16)
+    bits = bits[0] if isinstance(bits, tuple) and bits else bits
+    return bits if isinstance(bits, int) else 16
+
+
+def _scale_integers(values: np.ndarray, top: int) -> np.ndarray:
+    levels = (np.arange(65536, dtype=np.uint32) * 255 + top // 2) // top
+    return np.minimum(levels, 255).astype(np.uint8)[values]
+
+
+def _scale_floats(values: np.ndarray, name: str) -> np.ndarray:
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite(low + high):
+        raise ImageError(f"{name} holds values that are not numbers: replace NaN and infinite pixels and save it again.")
+    if low >= 0 and high <= 255:
+        scaled = values * np.float32(255 if high <= 1 else 1)
+    else:
+        scaled = (values - np.float32(low)) * np.float32(255 / (high - low) if high > low else 0)
+    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+
+
+def _read_array(array: np.ndarray) -> np.ndarray:
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise ImageError(f"The array has shape {array.shape}, not that of an image: {_shape_advice(array.shape)}.")
+    _check_size(array.shape[1], array.shape[0], "The array")
+    pixels = _eight_bits(np.asarray(array if array.ndim == 3 else array[..., None]))
+    if pixels.shape[2] == 4:
+        alpha = pixels[..., 3:].astype(np.uint16)
+        pixels = ((pixels[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return np.array(np.broadcast_to(pixels, (*pixels.shape[:2], 3)), order="C")
+
+
+def _shape_advice(shape: tuple[int, ...]) -> str:
+    if len(shape) == 3 and shape[0] in (1, 3, 4):
+        return "move the channels last, with array.transpose(1, 2, 0)"
+    if len(shape) == 4:
+        return "pass the images of a batch one at a time, channels last"
+    return "pass (height, width) or (height, width, 3)"
+
+
+def _eight_bits(array: np.ndarray) -> np.ndarray:
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * np.uint8(255)
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2:
+        return _scale_integers(array, 65535)
+    if array.dtype.kind != "f":
+        raise ImageError(f"The array holds {array.dtype}: convert it to uint8 from 0 to 255, or to floats from 0 to 1.")
+    low, high = float(array.min()), float(array.max())
+    if not np.isfinite(low + high):
+        raise ImageError("The array holds NaN or infinite values: replace them first, for instance with np.nan_to_num.")
+    # Resizing in floats overshoots by rounding; that much is forgiven.
+    if low < -1e-6 or high > 1 + 1e-6:
+        raise ImageError(f"The array holds floats from {low:g} to {high:g}: scale them to 0 to 1, or pass uint8.")
+    return np.rint(np.clip(array.astype(np.float32, copy=False), 0, 1) * np.float32(255)).astype(np.uint8)
+
+
+class _QuietPillow:
+    """Silences Pillow's warnings about odd files while any thread reads one: what matters in them is said as an ImageError.
+
+    One shared saved state for all readers, since saving and restoring warning filters from overlapping threads would lose them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readers = 0
+        self._saved = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._readers == 0:
+                self._saved = warnings.catch_warnings()
+                self._saved.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._readers += 1
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with self._lock:
+            self._readers -= 1
+            if self._readers == 0:
+                self._saved.__exit__(kind, error, trace)
+
+
+_quiet_pillow = _QuietPillow()

@@ -1,0 +1,135 @@
+"""What every explanation method is, what it needs of a model and which options it takes; light enough to read before anything is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vizlib.errors import MethodError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a method: its default, and either its ``choices`` or the ``low`` and ``high`` end of its range."""
+
+    name: str
+    default: Any
+    help: str
+    choices: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+    def check(self, value: Any, method: str) -> Any:
+        """The value in the default's type; MethodError with the choices or the range when it is outside."""
+        if self.choices:
+            if value not in self.choices:
+                raise MethodError(f"{method} takes {self.name} as one of {', '.join(self.choices)}, not {value!r}.")
+            return value
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise MethodError(f"{method} takes {self.name} as a number, not {value!r}.")
+        if isinstance(self.default, int) and int(value) != value:
+            raise MethodError(f"{method} takes {self.name} as a whole number, not {value!r}.")
+        if (self.low is not None and not value >= self.low) or (self.high is not None and not value <= self.high):
+            raise MethodError(f"{method} takes {self.name} from {self.low} to {self.high}, not {value!r}.")
+        return type(self.default)(value)
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """What is known of a method before it runs. ``needs`` names what a model must have: "lineage", "feature_map", "head"."""
+
+    name: str
+    title: str
+    summary: str
+    paper: str
+    paper_url: str
+    needs: tuple[str, ...]
+    families: tuple[str, ...]
+    needs_gradient: bool = False
+    class_specific: bool = False
+    signed: bool = False
+    options: tuple[Option, ...] = ()
+
+    def settle(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All options with their defaults filled in; MethodError for one that the method does not have or cannot take."""
+        known = {option.name: option for option in self.options}
+        for name in given:
+            if name not in known:
+                has = f"its options are {', '.join(known)}" if known else "it has no options"
+                raise MethodError(f"{self.name} has no option {name!r}; {has}.{nearest(name, list(known))}")
+        return {name: option.check(given.get(name, option.default), self.name) for name, option in known.items()}
+
+    def refusal(self, refusals: Mapping[str, str]) -> str | None:
+        """Why a model with these refusals cannot be explained by this method, or None."""
+        return next((refusals[need] for need in self.needs if need in refusals), None)
+
+
+_FUSION = Option("head_fusion", "mean", "how the heads become one matrix; maximum and minimum are scaled so that rows sum to 1", ("mean", "max", "min"))
+_WITH_ATTENTION = ("vit",)
+
+_CARDS = (
+    MethodCard(
+        "rollout",
+        "Attention rollout",
+        "Where the read-out's attention ends when it is followed through every layer down to the pixels.",
+        "Abnar and Zuidema, Quantifying Attention Flow in Transformers (2020)",
+        "https://arxiv.org/abs/2005.00928",
+        needs=("lineage",),
+        families=_WITH_ATTENTION,
+        options=(
+            _FUSION,
+            Option("residual_weight", 0.5, "the share of a token that stays where it is at every attention", low=0.0, high=1.0),
+            Option("discard_ratio", 0.0, "the share of each row's smallest weights set to zero before the row is scaled to sum to 1", low=0.0, high=0.99),
+        ),
+    ),
+    MethodCard(
+        "attention",
+        "Raw attention",
+        "Where the read-out looks in one layer, with the layers below left out.",
+        "Vaswani et al., Attention Is All You Need (2017)",
+        "https://arxiv.org/abs/1706.03762",
+        needs=("lineage",),
+        families=_WITH_ATTENTION,
+        options=(
+            Option("layer", -1, "which attention, counted from 0 at the input or from -1 at the output"),
+            Option("head", -1, "which head; -1 takes all of them by head_fusion", low=-1),
+            _FUSION,
+        ),
+    ),
+    MethodCard(
+        "grad_cam",
+        "Grad-CAM",
+        "Which places of the last feature map push the class score up.",
+        "Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization (2017)",
+        "https://arxiv.org/abs/1610.02391",
+        needs=("head", "feature_map"),
+        families=("resnet", "other"),
+        needs_gradient=True,
+        class_specific=True,
+    ),
+)
+METHODS: dict[str, MethodCard] = {card.name: card for card in _CARDS}
+
+# Why whole families lack what a method may need; an adapter adds what it finds in one module.
+NO_FEATURE_MAP = "it reads the last convolutional feature map, and this model has none"
+NO_ATTENTION = "the model has no attention, so there are no attention rows to follow"
+FAMILY_REFUSALS: dict[str, dict[str, str]] = {
+    "vit": {"feature_map": NO_FEATURE_MAP},
+    "resnet": {"lineage": NO_ATTENTION},
+}
+
+
+def method_card(name: str) -> MethodCard:
+    """The card of a method; MethodError with the nearest names for one that is not there."""
+    if name not in METHODS:
+        raise MethodError(f"There is no method {name!r}; there are {', '.join(METHODS)}.{nearest(str(name), list(METHODS))}")
+    return METHODS[name]
+
+
+def fitting(refusals: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The names of the methods that fit a model with these refusals, and the reason for each that does not."""
+    reasons = {name: card.refusal(refusals) for name, card in METHODS.items()}
+    return tuple(name for name, why in reasons.items() if why is None), {name: why for name, why in reasons.items() if why is not None}

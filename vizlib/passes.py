@@ -1,0 +1,102 @@
+"""What one forward pass of a model did: attention sites, token states, feature maps, logits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from vizlib.errors import MethodError
+from vizlib.tracing.recorder import Recording, record
+from vizlib.tracing.shadow import tapped
+
+if TYPE_CHECKING:
+    from vizlib.tracing.site import AttentionSite
+    from vizlib.zoo.adapters import Lineage, Tap
+    from vizlib.zoo.model import Model
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One image's pass: logits (K,), attention sites in order, tokens {block: (prefix + h w, C)}, features {stage: (C, h, w)}.
+
+    ``readout`` (tokens,) is the row that the model's answer is read from; ``unreadable`` says why there are no sites where there are none.
+    """
+
+    logits: torch.Tensor
+    attention: list[AttentionSite]
+    tokens: dict[str, torch.Tensor]
+    features: dict[str, torch.Tensor]
+    readout: torch.Tensor | None = None
+    unreadable: str | None = None
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A recorded forward pass over a batch: the input (B, 3, h, w), logits (B, K), and how to go from the read-out to the pixels."""
+
+    model: Model
+    x: torch.Tensor
+    recording: Recording
+    states: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def logits(self) -> torch.Tensor:
+        """(B, K), in the model's precision."""
+        assert self.recording.output is not None  # noqa: S101  record() always sets it
+        return self.recording.output
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The input's (h, w)."""
+        return (int(self.x.shape[2]), int(self.x.shape[3]))
+
+    def lineage(self) -> Lineage:
+        """The read-out and the steps down to the pixels; MethodError where they cannot be told for certain."""
+        return self.model.adapter.lineage(self.recording, self.size)
+
+
+def run(model: Model, x: torch.Tensor, *, keep_values: bool = False, keep_states: bool = False) -> Pass:
+    """Run the model once on prepared inputs (B, 3, h, w) under the recorder, without gradients.
+
+    ``keep_values`` keeps v and the outputs of the attentions, ``keep_states`` the tokens and feature maps the adapter names.
+    """
+    x = model.cast(x)
+    module = model.resting()
+    with torch.inference_mode():
+        if not keep_states:
+            return Pass(model, x, record(lambda: model.run(module, x), keep_values=keep_values))
+        states: dict[str, torch.Tensor] = {}
+        taps = model.adapter.taps((int(x.shape[2]), int(x.shape[3])))
+        with tapped(module, [tap.path for tap in taps], states.__setitem__) as copied:
+            recording = record(lambda: model.run(copied, x), keep_values=keep_values)
+        return Pass(model, x, recording, {tap.name: states[tap.path] for tap in taps})
+
+
+def traces(model: Model, x: torch.Tensor) -> list[Trace]:
+    """The trace of each of the prepared inputs (B, 3, h, w), run as one batch."""
+    done = run(model, x, keep_values=True, keep_states=True)
+    taps = {tap.name: tap for tap in model.adapter.taps(done.size)}
+    lineage, why = None, None
+    try:
+        lineage = done.lineage()
+    except MethodError as error:
+        why = str(error)
+    return [_one(done, taps, lineage, why, index) for index in range(len(x))]
+
+
+def _one(done: Pass, taps: dict[str, Tap], lineage: Lineage | None, why: str | None, index: int) -> Trace:
+    tokens, features = {}, {}
+    for name, state in done.states.items():
+        grid = taps[name].grid
+        if grid is None:
+            features[name] = state[index]
+        else:
+            tokens[name] = state[index]
+            features[name] = state[index, grid.prefix :].T.unflatten(1, grid.shape)
+    sites: list[AttentionSite] = []
+    if lineage is not None:
+        sites = [site.image(index) for site in lineage.sites]
+    return Trace(done.logits[index], sites, tokens, features, None if lineage is None else lineage.readout[index], why)
+

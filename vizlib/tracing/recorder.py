@@ -1,0 +1,137 @@
+"""What one forward pass computed, seen without touching the module: attention calls with their arguments, and notes.
+
+A ``TorchFunctionMode`` belongs to the thread that entered it, so any number of threads can record one shared module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
+
+from vizlib.tracing.notes import listening
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MATMUL = frozenset({torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.bmm, torch.Tensor.bmm})
+_SOFTMAX = frozenset({torch.softmax, torch.Tensor.softmax, F.softmax})
+
+
+@dataclass(frozen=True)
+class AttentionCall:
+    """One softmax attention: q (B, h, N, d), k (B, h, M, d), scale, bias broadcastable to (B, h, N, M) or None.
+
+    ``v`` and ``output`` (B, h, N, d) are there only where the recorder was asked to keep them.
+    """
+
+    q: torch.Tensor
+    k: torch.Tensor
+    scale: float
+    bias: torch.Tensor | None
+    v: torch.Tensor | None = None
+    output: torch.Tensor | None = None
+
+
+@dataclass
+class Recording:
+    """The attention calls in the order of execution, the notes by name in the order they came, and the logits."""
+
+    calls: list[AttentionCall] = field(default_factory=list)
+    notes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    output: torch.Tensor | None = None
+
+    def note(self, name: str, values: dict[str, Any]) -> None:
+        self.notes.setdefault(name, {}).update(values)
+
+    def of_kind(self, kind: str) -> dict[str, dict[str, Any]]:
+        """The notes of one kind, by name, in the order they came."""
+        return {name: values for name, values in self.notes.items() if values.get("kind") == kind}
+
+
+class _Watcher(TorchFunctionMode):
+    """Sees every torch function of this thread; remembers the arguments of attention, fused or written out."""
+
+    def __init__(self, recording: Recording, *, keep_values: bool) -> None:
+        super().__init__()
+        self.recording, self.keep_values = recording, keep_values
+        self.product: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
+        self.weights: tuple[torch.Tensor, int] | None = None
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if func is F.scaled_dot_product_attention:
+            self._fused(output, *args, **(kwargs or {}))
+        elif func in _MATMUL:
+            self._matmul(output, *args)
+        elif func in _SOFTMAX:
+            self._softmax(output, args[0])
+        return output
+
+    def _fused(
+        self,
+        output: torch.Tensor,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attn_mask: torch.Tensor | None = None,
+        dropout_p: float = 0.0,  # noqa: ARG002  the signature of the function that is watched
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> None:
+        if enable_gqa and key.shape[-3] != query.shape[-3]:
+            key, value = (tensor.repeat_interleave(query.shape[-3] // tensor.shape[-3], -3) for tensor in (key, value))
+        bias = attn_mask
+        if is_causal:
+            bias = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
+        if bias is not None and bias.dtype == torch.bool:
+            bias = torch.zeros(bias.shape, dtype=torch.float32, device=bias.device).masked_fill(~bias, float("-inf"))
+        factor = query.shape[-1] ** -0.5 if scale is None else float(scale)
+        self._add(query, key, factor, bias, value, output)
+
+    def _matmul(self, output: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
+        if self.weights is not None and left is self.weights[0]:
+            call = self.recording.calls[self.weights[1]]
+            if self.keep_values:
+                self.recording.calls[self.weights[1]] = AttentionCall(call.q, call.k, call.scale, call.bias, right, output)
+            self.weights = None
+        elif left.ndim == 4 and right.ndim == 4:
+            self.product = (output, left, right)
+
+    def _softmax(self, output: torch.Tensor, scores: torch.Tensor) -> None:
+        # Only the very product that goes into a softmax is attention; whatever was added or scaled in between hides it, and the
+        # count of sites then tells.
+        if self.product is not None and self.product[0] is scores:
+            _, left, right = self.product
+            self._add(left, right.transpose(-2, -1), 1.0, None, None, None)
+            self.weights = (output, len(self.recording.calls) - 1)
+        self.product = None
+
+    def _add(
+        self,
+        q: torch.Tensor,
+        k: torch.Tensor,
+        scale: float,
+        bias: torch.Tensor | None,
+        v: torch.Tensor | None,
+        output: torch.Tensor | None,
+    ) -> None:
+        kept = (v, output) if self.keep_values else (None, None)
+        self.recording.calls.append(AttentionCall(q, k, scale, bias, *kept))
+
+
+def record(run: Callable[[], torch.Tensor], *, keep_values: bool = False) -> Recording:
+    """Run a forward pass and keep what it did: q and k of every attention, the notes, the output.
+
+    ``keep_values`` keeps v and the attention's output as well. Neither the module nor the result changes by a bit.
+    """
+    recording = Recording()
+    with listening(recording), _Watcher(recording, keep_values=keep_values):
+        recording.output = run()
+    return recording

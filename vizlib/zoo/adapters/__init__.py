@@ -1,0 +1,35 @@
+"""How each family of models is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vizlib.errors import ModelError
+from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Adapter", "Lineage", "Size", "Tap", "adapter_for", "families"]
+
+
+def families() -> dict[str, type[Adapter]]:
+    """Every adapter by family, the ones that know most first."""
+    from vizlib.zoo.adapters.conv import PlainAdapter, ResNetAdapter
+    from vizlib.zoo.adapters.vit import ViTAdapter
+
+    return {kind.family: kind for kind in (ViTAdapter, ResNetAdapter, PlainAdapter)}
+
+
+def adapter_for(module: nn.Module, wanted: str | Adapter | None = None) -> Adapter:
+    """The adapter that reads ``module``: the wanted one, by family or ready-made, else the first that fits; ModelError for one that does not."""
+    if isinstance(wanted, Adapter):
+        return wanted
+    known = families()
+    if wanted is None:
+        return next(kind for kind in known.values() if kind.fits(module))(module)
+    if wanted not in known:
+        raise ModelError(f"There is no adapter {wanted!r}; there are {', '.join(known)}.")
+    if not known[wanted].fits(module):
+        raise ModelError(f"The adapter {wanted!r} does not read a {type(module).__name__}.")
+    return known[wanted](module)

@@ -1,0 +1,85 @@
+"""How one family of models is read: the contract that every adapter keeps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from vizlib.errors import MethodError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from vizlib.tracing.grids import Grid
+    from vizlib.tracing.recorder import Recording
+    from vizlib.tracing.site import AttentionSite
+    from vizlib.tracing.steps import Step
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The read-out's rows (B, tokens) on the topmost grid, and the steps from there down to the pixels."""
+
+    readout: torch.Tensor
+    steps: list[Step]
+
+    @property
+    def sites(self) -> list[AttentionSite]:
+        """The attention sites in the order of execution, a read-out's own last."""
+        from vizlib.tracing.steps import Attention
+
+        return [step.site for step in reversed(self.steps) if isinstance(step, Attention)]
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A part of the module whose output the trace keeps: tokens (B, prefix + h w, C), or a feature map (B, C, h, w)."""
+
+    name: str
+    path: str
+    grid: Grid | None = None  # None: the output is a feature map
+
+
+class Adapter(ABC):
+    """One family, read from one module. Subclasses say what they find; they change nothing.
+
+    ``refusals`` maps what a method may need to the reason why this module does not have it:
+    ``"lineage"`` (attention sites and steps), ``"feature_map"`` (a last convolutional map), ``"head"`` (class logits).
+    """
+
+    family: ClassVar[str]
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.refusals: dict[str, str] = {}
+        if self.classes == 0:
+            self.refusals["head"] = "the model has no classification head, so it has no classes to explain"
+
+    @classmethod
+    @abstractmethod
+    def fits(cls, module: nn.Module) -> bool:
+        """Whether this adapter reads modules of this type."""
+
+    @property
+    def classes(self) -> int:
+        """The number of classes of the head, 0 where there is none."""
+        return int(getattr(self.module, "num_classes", 0) or 0)
+
+    def check_size(self, size: Size) -> None:
+        """ModelError, naming sizes that work, when the module cannot take an input (h, w)."""
+
+    def taps(self, size: Size) -> list[Tap]:  # noqa: ARG002
+        """What a trace keeps besides attention, for an input (h, w)."""
+        return []
+
+    def lineage(self, recording: Recording, size: Size) -> Lineage:  # noqa: ARG002
+        """The read-out and the steps of a recorded pass over inputs (h, w); MethodError where they cannot be told for certain."""
+        raise MethodError(self.refusals["lineage"])
+
+    def feature_layer(self) -> str:
+        """The path of the part whose output is the last feature map (B, C, h, w)."""
+        raise MethodError(self.refusals["feature_map"])

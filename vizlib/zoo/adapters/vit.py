@@ -1,0 +1,177 @@
+"""timm's plain vision transformers: ViT, DeiT (distilled or not), registers, DINOv2 and v3, SigLIP, EVA, BEiT."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vizlib.errors import MethodError, ModelError
+from vizlib.method_cards import FAMILY_REFUSALS
+from vizlib.tracing.grids import Grid
+from vizlib.tracing.site import AttentionSite
+from vizlib.tracing.steps import Attention, FromCells, Step, ToSink, Windows
+from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vizlib.tracing.recorder import AttentionCall, Recording
+
+
+class ViTAdapter(Adapter):
+    """One grid of patches, one attention a block; the read-out is the class token, both of a distilled DeiT's, a mean, or an attention pool."""
+
+    family = "vit"
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__(module)
+        self.prefix = int(module.num_prefix_tokens)  # type: ignore[arg-type]
+        self.depth = len(module.blocks)  # type: ignore[arg-type]
+        self.refusals |= FAMILY_REFUSALS[self.family]
+        reason = self._unreadable()
+        if reason:
+            self.refusals["lineage"] = reason
+
+    @classmethod
+    def fits(cls, module: nn.Module) -> bool:
+        from timm.models.beit import Beit
+        from timm.models.eva import Eva
+        from timm.models.vision_transformer import VisionTransformer
+
+        return isinstance(module, VisionTransformer | Eva | Beit)
+
+    @property
+    def distilled(self) -> bool:
+        """Whether two tokens are read out, each by its own head."""
+        return hasattr(self.module, "head_dist")
+
+    def grid(self, size: Size) -> Grid:
+        """The tokens of an input (h, w)."""
+        embed: Any = self.module.patch_embed
+        height, width = embed.dynamic_feat_size(size) if hasattr(embed, "dynamic_feat_size") else embed.grid_size
+        return Grid(height, width, self.prefix)
+
+    def check_size(self, size: Size) -> None:
+        embed: Any = self.module.patch_embed
+        if getattr(embed, "strict_img_size", False) and tuple(embed.img_size) != size:
+            height, width = embed.img_size
+            raise ModelError(
+                f"The model was built for {height} x {width} inputs and got {size[0]} x {size[1]}; load it with image_size={size} for others."
+            )
+        patch = tuple(getattr(embed, "patch_size", (1, 1)))
+        if not getattr(embed, "dynamic_img_pad", False) and any(side % step for side, step in zip(size, patch, strict=True)):
+            near = " x ".join(str(max(step, round(side / step) * step)) for side, step in zip(size, patch, strict=True))
+            raise ModelError(
+                f"An input of {size[0]} x {size[1]} does not divide into patches of {patch[0]} x {patch[1]}; the nearest is {near}."
+            )
+
+    def taps(self, size: Size) -> list[Tap]:
+        grid = self.grid(size)
+        return [Tap(f"blocks.{index}", f"blocks.{index}", grid) for index in range(self.depth)]
+
+    def lineage(self, recording: Recording, size: Size) -> Lineage:
+        if "lineage" in self.refusals:
+            raise MethodError(self.refusals["lineage"])
+        grid = self.grid(size)
+        pooled = getattr(self.module, "attn_pool", None) is not None
+        calls = recording.calls
+        expected = self.depth + pooled
+        if len(calls) != expected:
+            raise MethodError(
+                f"The forward pass ran {len(calls)} attentions that can be read and the architecture has {expected}, so the map would not be certain."
+            )
+        steps: list[Step] = []
+        images = calls[0].q.shape[0]
+        if pooled:
+            readout = self._latents(calls[-1], images)
+            steps += self._pool(calls[-1], grid)
+        else:
+            readout = self._readout(grid, images, calls[0].q.device)
+        for index in range(self.depth - 1, -1, -1):
+            _match(calls[index], grid, index)
+            steps.append(Attention(AttentionSite.of(calls[index], f"blocks.{index}.attn", 0, index, grid, grid)))
+        return Lineage(readout, [*steps, ToSink(grid), self._pixels(grid, size)])
+
+    def _readout(self, grid: Grid, images: int, device: torch.device) -> torch.Tensor:
+        row = torch.zeros(images, grid.tokens, dtype=torch.float64, device=device)
+        if self.distilled:
+            row[:, :2] = 0.5
+        elif self.module.global_pool == "token":
+            row[:, 0] = 1
+        else:
+            first = 0 if getattr(self.module, "pool_include_prefix", False) else self.prefix
+            row[:, first:] = 1 / (grid.tokens - first)
+        return row
+
+    def _latents(self, call: AttentionCall, images: int) -> torch.Tensor:
+        latents = call.q.shape[2]
+        row = torch.zeros(images, latents, dtype=torch.float64, device=call.q.device)
+        if self.module.attn_pool.pool == "token":  # type: ignore[union-attr]
+            row[:, 0] = 1
+        else:
+            row[:] = 1 / latents
+        return row
+
+    def _pool(self, call: AttentionCall, grid: Grid) -> list[Step]:
+        # EVA pools over all tokens, ViT over the patches unless it is told to take the learned ones too.
+        whole = getattr(self.module, "pool_include_prefix", True)
+        keys = grid if whole else grid.without_prefix()
+        _match(call, keys, self.depth, keys_only=True)
+        site = AttentionSite.of(call, "attn_pool", 0, self.depth, Grid(0, 0, call.q.shape[2]), keys)
+        return [Attention(site, skip=False), *([] if whole else [FromCells(grid)])]
+
+    def _pixels(self, grid: Grid, size: Size) -> Windows:
+        projection: Any = self.module.patch_embed.proj  # type: ignore[union-attr]
+        return Windows.strided(Grid(*size), grid.without_prefix(), projection.kernel_size, projection.stride, projection.padding)
+
+    def _unreadable(self) -> str | None:
+        module: Any = self.module
+        projection = getattr(module.patch_embed, "proj", None)
+        if not isinstance(projection, torch.nn.Conv2d):
+            return f"its patches come from a {type(module.patch_embed).__name__}, whose windows this adapter does not know"
+        strange = {type(block).__name__ for block in module.blocks if not isinstance(block, _plain_blocks())}
+        if strange:
+            return f"its blocks ({', '.join(sorted(strange))}) do not run one attention each around one residual"
+        inner = [block.attn for block in module.blocks if hasattr(block, "attn")]
+        attentions = {type(attention).__name__ for attention in inner if not isinstance(attention, _plain_attentions())}
+        if attentions:
+            return f"its attention ({', '.join(sorted(attentions))}) is not a softmax whose rows can be read"
+        pool = getattr(module, "attn_pool", None)
+        if pool is not None:
+            known = type(pool).__name__ == "AttentionPoolLatent" and pool.pool in ("token", "avg")
+            return None if known else f"its read-out ({type(pool).__name__}) is not one that this adapter knows"
+        if not self.distilled and module.global_pool not in ("token", "avg"):
+            what = "no read-out" if not module.global_pool else f"a {module.global_pool!r} read-out, which is not a weighted mean of tokens"
+            return f"it has {what}, so there is no row to start the rollout from"
+        return None
+
+
+def _match(call: AttentionCall, grid: Grid, index: int, *, keys_only: bool = False) -> None:
+    queries, keys = (call.q.shape[-2], call.k.shape[-2]) if call.q.ndim == 4 else (0, 0)
+    if keys != grid.tokens or not (keys_only or queries == grid.tokens):
+        raise MethodError(
+            f"Attention {index} has {queries} queries and {keys} keys where the architecture has {grid.tokens} tokens, so the map would not be certain."
+        )
+
+
+def _plain_blocks() -> tuple[type, ...]:
+    from timm.models import beit, eva, vision_transformer
+
+    return (
+        vision_transformer.Block,
+        vision_transformer.ResPostBlock,
+        vision_transformer.ParallelScalingBlock,
+        eva.EvaBlock,
+        eva.EvaBlockPostNorm,
+        beit.Block,
+    )
+
+
+def _plain_attentions() -> tuple[type, ...]:
+    from timm.layers.attention import Attention as Plain
+    from timm.layers.attention import AttentionRope
+    from timm.models.beit import Attention as BeitAttention
+    from timm.models.eva import EvaAttention
+
+    return (Plain, AttentionRope, BeitAttention, EvaAttention)

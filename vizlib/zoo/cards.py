@@ -1,0 +1,132 @@
+"""What is known of a model before it is loaded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from vizlib.method_cards import FAMILY_REFUSALS, fitting
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Top-1 and top-5 shares on the validation images of a data set; ``measured`` by this project, or as published."""
+
+    top1: float
+    top5: float | None
+    data: str
+    images: int | None = None
+    measured: bool = False
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A model before it is loaded: where it comes from, what it takes, which methods fit it and why the others do not."""
+
+    name: str
+    family: str
+    source: str
+    parameters: int
+    input_size: tuple[int, int]
+    labels: tuple[str, ...] | str | None
+    accuracy: Accuracy | None
+    licence: str
+    paper: str
+    title: str = ""
+    refusals: dict[str, str] = field(default_factory=dict, repr=False)
+    training: dict[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The names of the methods that fit this model."""
+        return fitting(self.refusals)[0]
+
+    @property
+    def unavailable(self) -> dict[str, str]:
+        """For each method that does not fit, the reason."""
+        return fitting(self.refusals)[1]
+
+
+_PAPERS = {
+    "vit": "Dosovitskiy et al., An Image is Worth 16x16 Words (2021), https://arxiv.org/abs/2010.11929",
+    "augreg": "Steiner et al., How to train your ViT? (2021), https://arxiv.org/abs/2106.10270",
+    "deit": "Touvron et al., Training data-efficient image transformers (2021), https://arxiv.org/abs/2012.12877",
+    "dinov2": "Oquab et al., DINOv2 (2023), https://arxiv.org/abs/2304.07193",
+    "registers": "Darcet et al., Vision Transformers Need Registers (2024), https://arxiv.org/abs/2309.16588",
+    "dinov3": "Siméoni et al., DINOv3 (2025), https://arxiv.org/abs/2508.10104",
+    "siglip": "Zhai et al., Sigmoid Loss for Language Image Pre-Training (2023), https://arxiv.org/abs/2303.15343",
+    "eva02": "Fang et al., EVA-02 (2023), https://arxiv.org/abs/2303.11331",
+    "beit": "Bao et al., BEiT (2022), https://arxiv.org/abs/2106.08254",
+    "resnet": "He et al., Deep Residual Learning (2016), https://arxiv.org/abs/1512.03385",
+    "rsb": "Wightman et al., ResNet strikes back (2021), https://arxiv.org/abs/2110.00476",
+}
+_NO_HEAD = "the model has no classification head, so it has no classes to explain"
+
+# name, family, parameters, side, labels, licence, paper: read off timm 1.0.31.
+_TIMM = (
+    ("vit_tiny_patch16_224.augreg_in21k_ft_in1k", "vit", 5_717_416, 224, "imagenet-1k", "apache-2.0", "augreg"),
+    ("vit_small_patch16_224.augreg_in21k_ft_in1k", "vit", 22_050_664, 224, "imagenet-1k", "apache-2.0", "augreg"),
+    ("vit_base_patch16_224.augreg2_in21k_ft_in1k", "vit", 86_567_656, 224, "imagenet-1k", "apache-2.0", "augreg"),
+    ("vit_base_patch32_224.augreg_in21k_ft_in1k", "vit", 88_224_232, 224, "imagenet-1k", "apache-2.0", "augreg"),
+    ("deit_tiny_patch16_224.fb_in1k", "vit", 5_717_416, 224, "imagenet-1k", "apache-2.0", "deit"),
+    ("deit_small_patch16_224.fb_in1k", "vit", 22_050_664, 224, "imagenet-1k", "apache-2.0", "deit"),
+    ("deit_base_patch16_224.fb_in1k", "vit", 86_567_656, 224, "imagenet-1k", "apache-2.0", "deit"),
+    ("deit_tiny_distilled_patch16_224.fb_in1k", "vit", 5_910_800, 224, "imagenet-1k", "apache-2.0", "deit"),
+    ("deit_base_distilled_patch16_224.fb_in1k", "vit", 87_338_192, 224, "imagenet-1k", "apache-2.0", "deit"),
+    ("vit_small_patch14_dinov2.lvd142m", "vit", 22_056_192, 518, None, "apache-2.0", "dinov2"),
+    ("vit_small_patch14_reg4_dinov2.lvd142m", "vit", 22_057_344, 518, None, "apache-2.0", "registers"),
+    ("vit_base_patch14_reg4_dinov2.lvd142m", "vit", 86_582_016, 518, None, "apache-2.0", "registers"),
+    ("vit_small_patch16_dinov3.lvd1689m", "vit", 21_586_944, 256, None, "dinov3-license", "dinov3"),
+    ("vit_base_patch16_siglip_224.webli", "vit", 92_884_224, 224, None, "apache-2.0", "siglip"),
+    ("eva02_tiny_patch14_336.mim_in22k_ft_in1k", "vit", 5_756_584, 336, "imagenet-1k", "mit", "eva02"),
+    ("beit_base_patch16_224.in22k_ft_in22k_in1k", "vit", 86_530_984, 224, "imagenet-1k", "apache-2.0", "beit"),
+    ("resnet18.tv_in1k", "resnet", 11_689_512, 224, "imagenet-1k", "bsd-3-clause", "resnet"),
+    ("resnet34.tv_in1k", "resnet", 21_797_672, 224, "imagenet-1k", "bsd-3-clause", "resnet"),
+    ("resnet50.tv_in1k", "resnet", 25_557_032, 224, "imagenet-1k", "bsd-3-clause", "resnet"),
+    ("resnet50.a1_in1k", "resnet", 25_557_032, 224, "imagenet-1k", "apache-2.0", "rsb"),
+    ("resnet101.tv_in1k", "resnet", 44_549_160, 224, "imagenet-1k", "bsd-3-clause", "resnet"),
+)
+
+
+def bundled_cards() -> list[ModelCard]:
+    """The cards of the models whose weights are shipped, from the files beside the weights."""
+    cards = []
+    for path in sorted((ASSETS / "weights").glob("*.json")):
+        facts = json.loads(path.read_text())
+        accuracy = facts["accuracy"]
+        cards.append(
+            ModelCard(
+                name=facts["name"],
+                family=facts["family"],
+                source="bundled",
+                parameters=facts["parameters"],
+                input_size=tuple(facts["input_size"]),
+                labels=tuple(facts["labels"]),
+                accuracy=Accuracy(accuracy["top1"], accuracy["top5"], accuracy["data"], accuracy["images"], measured=True),
+                licence=facts["terms"],
+                paper=_PAPERS[facts["family"]],
+                title=facts["title"],
+                refusals=dict(FAMILY_REFUSALS.get(facts["family"], {})),
+                training=facts,
+            )
+        )
+    return sorted(cards, key=lambda card: card.name != "vit_tiny50")
+
+
+def _timm_cards() -> list[ModelCard]:
+    cards = []
+    for name, family, parameters, side, labels, licence, paper in _TIMM:
+        refusals = dict(FAMILY_REFUSALS[family]) | ({} if labels else {"head": _NO_HEAD})
+        cards.append(ModelCard(name, family, "timm", parameters, (side, side), labels, None, licence, _PAPERS[paper], name.split(".")[0], refusals))
+    return cards
+
+
+@cache
+def all_cards() -> dict[str, ModelCard]:
+    """Every card by name, the bundled models first."""
+    return {card.name: card for card in [*bundled_cards(), *_timm_cards()]}

@@ -1,0 +1,127 @@
+"""A model that is ready to be asked: module, adapter, transform and labels together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vizlib.errors import ModelError, TargetError, nearest
+from vizlib.tracing.shadow import resting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from torch import nn
+
+    from vizlib.geometry import Geometry, Transform
+    from vizlib.zoo.adapters import Adapter
+    from vizlib.zoo.cards import ModelCard
+
+
+@dataclass(frozen=True)
+class Model:
+    """A module as it is, read in place: nothing here changes its weights, hooks or mode.
+
+    ``transform`` is None for a live module that does not say what it takes; prepared tensors still work. ``recipe`` is what
+    ``vizlib.load`` needs to make the same model again, None for a live module.
+    """
+
+    module: nn.Module
+    card: ModelCard
+    adapter: Adapter
+    transform: Transform | None
+    labels: tuple[str, ...] | None
+    recipe: dict[str, Any] | None = field(default=None, repr=False)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (B, K) of prepared inputs (B, 3, H, W), cast to the model's device and precision; features where there is no head.
+
+        The module runs as in evaluation whatever its mode, which stays. ModelError for a size it cannot take.
+        """
+        return self.run(self.resting(), x)
+
+    def resting(self) -> nn.Module:
+        """The module, or a shadow of it in evaluation mode where some part is training."""
+        return resting(self.module)
+
+    def run(self, module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        """The output of ``module``, this model's own or a shadow of it, for prepared inputs."""
+        output = module(self.cast(x))
+        if not isinstance(output, torch.Tensor) or output.ndim != 2:
+            found = f"a tensor of shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
+            raise ModelError(f"{self.card.name} gives {found} where vizlib reads logits of shape (images, classes).")
+        return output
+
+    def cast(self, x: torch.Tensor) -> torch.Tensor:
+        """Inputs (B, 3, H, W) on the model's device and in its precision; ModelError for another shape or a size it cannot take."""
+        if x.ndim != 4 or x.shape[1] != 3:
+            raise ModelError(f"{self.card.name} takes tensors of shape (images, 3, height, width), not {tuple(x.shape)}.")
+        self.adapter.check_size((int(x.shape[2]), int(x.shape[3])))
+        return x.to(self.device, self.dtype)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self._weight().device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the first floating-point weight."""
+        return self._weight().dtype
+
+    def _weight(self) -> torch.Tensor:
+        for tensor in (*self.module.parameters(), *self.module.buffers()):
+            if tensor.is_floating_point():
+                return tensor
+        return torch.zeros(())
+
+    def prepare(self, image: np.ndarray, fit: str | None = None) -> torch.Tensor:
+        """The model's input (1, 3, h, w) for an image uint8 (H, W, 3), by its own evaluation transform or fitted as ``fit`` says."""
+        return self._transform().prepare(image, fit)
+
+    def geometry(self, image_size: tuple[int, int], fit: str | None = None) -> Geometry:
+        """The mapping between the pixels of an image (H, W) and the model's, both ways."""
+        return self._transform().geometry(image_size, fit)
+
+    def _transform(self) -> Transform:
+        if self.transform is None:
+            raise ModelError(f"{self.card.name} does not say how its inputs are prepared; wrap it with input_size= or transform=.")
+        return self.transform
+
+    def label(self, index: int) -> str:
+        """The name of a class, or its number where there are no names."""
+        return self.labels[index] if self.labels else str(index)
+
+    def index_of(self, label: str) -> int:
+        """The class that a label names, capitals aside; a label of several words for one class matches by any of them.
+
+        TargetError, with the nearest labels, for one that names none.
+        """
+        if not self.labels:
+            raise TargetError(f"{self.card.name} has no class names; give the target as a number below {self.adapter.classes}.")
+        wanted = label.strip().lower()
+        whole = [index for index, name in enumerate(self.labels) if name.lower() == wanted]
+        partial = [index for index, name in enumerate(self.labels) if wanted in _words(name)]
+        for found in (whole, partial):
+            if len(found) == 1:
+                return found[0]
+            if found:
+                raise TargetError(f"{label!r} names {len(found)} classes of {self.card.name} ({', '.join(map(str, found))}); give the number.")
+        words = sorted({word for name in self.labels for word in _words(name)} | {name.lower() for name in self.labels})
+        raise TargetError(f"{self.card.name} has no class {label!r}.{nearest(wanted, words)}")
+
+
+def check_labels(labels: Sequence[str] | None, classes: int, name: str) -> tuple[str, ...] | None:
+    """The labels as a tuple; ModelError when there is not one for each class."""
+    if labels is None:
+        return None
+    if len(labels) != classes:
+        raise ModelError(f"{name} has {classes} classes and was given {len(labels)} labels.")
+    return tuple(str(label) for label in labels)
+
+
+def _words(name: str) -> list[str]:
+    return [word.strip().lower() for word in name.split(",")]
