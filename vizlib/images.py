@@ -43,12 +43,10 @@ _DAMAGE = (
     TypeError,
     LookupError,
     ArithmeticError,
-    AttributeError,
     AssertionError,
     EOFError,
     RuntimeError,
     MemoryError,
-    BufferError,
     struct.error,
     zlib.error,
 )
@@ -237,10 +235,9 @@ def _to_srgb(image: Image.Image, profile: Any) -> Image.Image:
     with suppress(ImageCms.PyCMSError, *_DAMAGE):
         if isinstance(profile, bytes) and profile:
             embedded = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            space = {"RGB": "RGB ", "CMYK": "CMYK", "L": "GRAY"}[image.mode]
             # Most profiles are sRGB itself; converting those would only add rounding.
             already_srgb = "srgb" in (embedded.profile.profile_description or "").lower()
-            if embedded.profile.xcolor_space == space and not already_srgb:
+            if not already_srgb:
                 converted = ImageCms.profileToProfile(image, embedded, ImageCms.createProfile("sRGB"), outputMode="RGB")
                 image = converted or image
     return image.convert("RGB")

@@ -731,6 +731,12 @@ def test_random_bytes_behind_every_signature():
                 read_image(start + rng.randbytes(200))
 
 
+def test_jpeg_2000_without_its_header():
+    header = encoded(picture(), "JPEG2000")
+    refused(header.replace(b"jp2h", b"free"), "damaged")
+    refused(b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 \0\0\0\0jp2 ", "damaged")
+
+
 def test_a_failure_keeps_its_cause():
     content = encoded(picture(), "PNG")
     for source in (content[: len(content) // 2], b"words", claims("PNG", 100_000, 100_000)):

@@ -123,12 +123,12 @@ class ConvEmbed(nn.Module):
 
     def __init__(self, in_channels: int, width: int, site: str, window: tuple[int, int, int]) -> None:
         super().__init__()
-        self.site, self.window = site, window
+        self.site, self.window_site, self.window = site, f"{site}.proj", window
         self.proj = nn.Conv2d(in_channels, width, *window)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Grid]:
-        note_windows(self.site, x, *self.window)
+        note_windows(self.window_site, x, *self.window)
         x = self.proj(x)
         return self.norm(to_tokens(x)), (x.shape[-2], x.shape[-1])
 

@@ -113,12 +113,12 @@ class PatchEmbed(nn.Module):
 
     def __init__(self, in_channels: int, width: int, patch: int, site: str) -> None:
         super().__init__()
-        self.site, self.patch = site, patch
+        self.site, self.window_site, self.patch = site, f"{site}.proj", patch
         self.proj = nn.Conv2d(in_channels, width, patch, patch)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Grid]:
-        note_windows(self.site, x, self.patch, self.patch)
+        note_windows(self.window_site, x, self.patch, self.patch)
         x = self.proj(x)
         return self.norm(to_tokens(x)), (x.shape[-2], x.shape[-1])
 

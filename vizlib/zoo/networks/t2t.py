@@ -94,7 +94,7 @@ class TokenPerformer(nn.Module):
         self, in_width: int, width: int, site: str, *, feature_ratio: float = 0.5, mlp_ratio: float = 1.0, drop: float = 0.1
     ) -> None:
         super().__init__()
-        self.site = site
+        self.site, self.attention_site = site, f"{site}.attn"
         self.epsilon = 1e-8
         self.features = max(int(width * feature_ratio), 1)
         self.w = nn.Parameter(torch.empty(self.features, width), requires_grad=False)
@@ -133,7 +133,7 @@ class TokenPerformer(nn.Module):
         safe_q, safe_k, log_scale = safe_features(*(self.exponent(part.detach().to(wide)).detach() for part in (q, k)))
         forward_sum = denominator.detach().to(safe_q.dtype)[..., 0]
         note(
-            self.site,
+            self.attention_site,
             kind="performer",
             phi_q=safe_q,
             phi_k=safe_k,
