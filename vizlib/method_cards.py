@@ -67,7 +67,9 @@ class MethodCard:
         return next((refusals[need] for need in self.needs if need in refusals), None)
 
 
-_FUSION = Option("head_fusion", "mean", "how the heads become one matrix; maximum and minimum are scaled so that rows sum to 1", ("mean", "max", "min"))
+_FUSION = Option(
+    "head_fusion", "mean", "how the heads become one matrix; maximum and minimum are scaled so that rows sum to 1", ("mean", "max", "min")
+)
 _WITH_ATTENTION = ("vit",)
 
 _CARDS = (
@@ -82,7 +84,13 @@ _CARDS = (
         options=(
             _FUSION,
             Option("residual_weight", 0.5, "the share of a token that stays where it is at every attention", low=0.0, high=1.0),
-            Option("discard_ratio", 0.0, "the share of each row's smallest weights set to zero before the row is scaled to sum to 1", low=0.0, high=0.99),
+            Option(
+                "discard_ratio",
+                0.0,
+                "the share of each row's smallest weights set to zero before the row is scaled to sum to 1",
+                low=0.0,
+                high=0.99,
+            ),
         ),
     ),
     MethodCard(

@@ -99,4 +99,3 @@ def _one(done: Pass, taps: dict[str, Tap], lineage: Lineage | None, why: str | N
     if lineage is not None:
         sites = [site.image(index) for site in lineage.sites]
     return Trace(done.logits[index], sites, tokens, features, None if lineage is None else lineage.readout[index], why)
-

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from vizlib.errors import MethodError
 from vizlib.explainers.fusion import fuser, one_head
 from vizlib.explainers.rollout import findings
-from vizlib.tracing.steps import Attention, walk
 from vizlib.passes import run
+from vizlib.tracing.steps import Attention, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,9 @@ def explain(
     sites = lineage.sites
     layer, head = options["layer"], options["head"]
     if not -len(sites) <= layer < len(sites):
-        raise MethodError(f"{model.card.name} has attentions 0 to {len(sites) - 1}, or -{len(sites)} to -1 from the output; there is no {layer}.")
+        raise MethodError(
+            f"{model.card.name} has attentions 0 to {len(sites) - 1}, or -{len(sites)} to -1 from the output; there is no {layer}."
+        )
     site = sites[layer]
     if head >= site.heads:
         raise MethodError(f"{site.name} of {model.card.name} has heads 0 to {site.heads - 1}; there is no {head}.")

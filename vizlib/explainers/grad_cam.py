@@ -30,7 +30,7 @@ def explain(
     """
     from captum.attr import LayerGradCam
 
-    copied = shadow(model.module).eval().requires_grad_(requires_grad=False)
+    copied = shadow(model.module).eval()
     path = model.adapter.feature_layer()
     layer = dict(copied.named_modules())[path]
     x = model.cast(x)

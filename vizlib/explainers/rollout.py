@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from vizlib.explainers.fusion import fuser
 from vizlib.explainers.result import Finding
-from vizlib.tracing.steps import Attention, Flow, walk
 from vizlib.passes import run
+from vizlib.tracing.steps import walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from vizlib.explainers.targets import Target
+    from vizlib.tracing.steps import Attention, Flow
     from vizlib.zoo.model import Model
 
 
@@ -33,7 +34,9 @@ class RolloutRule:
         return step.site.pull(rows, self.fuse)
 
 
-def explain(model: Model, x: torch.Tensor, settle: Callable[[torch.Tensor], list[Target]], options: dict[str, Any]) -> Found:
+def explain(
+    model: Model, x: torch.Tensor, settle: Callable[[torch.Tensor], list[Target]], options: dict[str, Any]
+) -> tuple[list[Target], list[Finding]]:
     """The rollout of each prepared input (B, 3, h, w): r = g T_L ... T_1, T = w I + (1 - w) A at an attention, windows between grids.
 
     g is the read-out's row. Attention is read from q and k in row blocks; only the row vector is carried. Pixels and sink sum to 1.
@@ -51,6 +54,3 @@ def findings(flow: Flow, size: tuple[int, int]) -> list[Finding]:
     sinks = flow.sink[:, 0].tolist()
     note = "Everything ended in learned tokens: the map is zero because no share of the answer came from a pixel along these steps."
     return [Finding(pixels, sink, (note,) if sink >= 1 else ()) for pixels, sink in zip(maps, sinks, strict=True)]
-
-
-Found = "tuple[list[Target], list[Finding]]"

@@ -122,7 +122,9 @@ def replay(folder: str | os.PathLike[str], model: Model | None = None) -> Explan
     source = Path(folder) / manifest["input"]
     image: Any = torch.from_numpy(np.load(source)["x"]) if source.suffix == ".npz" else source
     target = manifest["target"]
-    again = explain(model, image, manifest["method"], tuple(target) if isinstance(target, list) else target, manifest["fit"], **manifest["options"])
+    again = explain(
+        model, image, manifest["method"], tuple(target) if isinstance(target, list) else target, manifest["fit"], **manifest["options"]
+    )
     return again[0] if isinstance(again, list) else again
 
 

@@ -10,11 +10,9 @@ import torch
 from vizlib.errors import TargetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from vizlib.zoo.model import Model
-
-TargetLike = "int | str | tuple[int | str, int | str] | Callable[[torch.Tensor], torch.Tensor] | None"
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Target:
 
 
 def settle(model: Model, target: Any, logits: torch.Tensor) -> list[Target]:
-    """The target of each image of a batch with logits (B, K); None is each image's own top prediction. TargetError for what is not there."""
+    """The target of each image of a batch with logits (B, K), None being its own top prediction; TargetError for what is not there."""
     if callable(target):
         return [Target(None, getattr(target, "__name__", "a function of the logits"), target)] * len(logits)
     if target is None:
@@ -68,8 +66,3 @@ def class_index(model: Model, target: Any) -> int:
         has = f"classes 0 to {classes - 1}; the nearest to {index} is {min(max(index, 0), classes - 1)}" if classes else "no classes"
         raise TargetError(f"{model.card.name} has {has}.")
     return index
-
-
-def describe(targets: Sequence[Target]) -> str:
-    """The labels of some targets, once each, in order."""
-    return ", ".join(dict.fromkeys(target.label for target in targets))

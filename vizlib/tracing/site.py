@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from vizlib.tracing.grids import Grid
     from vizlib.tracing.recorder import AttentionCall
 
+    Fusion = Callable[[torch.Tensor], torch.Tensor]
+
 # A block of scores that stays in a core's cache; a GPU wants larger ones.
 _CPU_BLOCK, _GPU_BLOCK = 1 << 19, 1 << 26
-
-Fusion = "Callable[[torch.Tensor], torch.Tensor]"
 
 
 @dataclass(frozen=True)
@@ -68,71 +68,92 @@ class AttentionSite:
 
     def weights(self, rows: Sequence[int] | torch.Tensor | None = None, heads: Sequence[int] | None = None) -> torch.Tensor:
         """Softmax rows (heads, rows, keys) of the first image, all of them unless named; float32 or better, each row sums to 1."""
-        device = self.q.device
-        row_index = None if rows is None else torch.as_tensor(rows, device=device)
-        weights = _softmax(self, slice(0, 1), slice(None) if heads is None else list(heads), row_index)[0]
-        return weights
+        index = None if rows is None else torch.as_tensor(rows, device=self.q.device)
+        return self.block_weights(slice(0, 1), slice(None) if heads is None else list(heads), index)[0]
 
-    def pull(self, rows: torch.Tensor, fuse: Callable[[torch.Tensor], torch.Tensor] | None = None) -> torch.Tensor:
+    def block_weights(self, images: slice, heads: slice | list[int], rows: torch.Tensor | None) -> torch.Tensor:
+        """Softmax rows (images, heads, rows, keys) of some images, heads and query rows; None is all rows."""
+        q, k = self.q[images][:, heads], self.k[images][:, heads]
+        if rows is not None:
+            q = q[:, :, rows]
+        precision = torch.promote_types(q.dtype, torch.float32)
+        scores = (q.to(precision) * self.scale) @ k.to(precision).transpose(-2, -1)
+        if self.bias is not None:
+            bias = self.bias.expand(self.images, self.heads, self.q.shape[2], self.k.shape[2])[images][:, heads]
+            scores += bias if rows is None else bias[:, :, rows]
+        return scores.softmax(-1)
+
+    def pull(self, rows: torch.Tensor, fuse: Fusion | None = None) -> torch.Tensor:
         """Row vectors (B, R, N) times the head-fused matrix: (B, R, M) float64, in memory linear in N and M.
 
         ``fuse`` maps a block (B, h, n, M) to (B, n, M) non-negative rows, which are then scaled to sum to 1; None is the mean over heads.
         """
         pulled = torch.zeros(*rows.shape[:2], self.k.shape[2], dtype=torch.float64, device=rows.device)
         for images, index, block in _blocks(self, rows, fuse):
-            block = block.to(torch.float64)
+            exact = block.to(torch.float64)
             share = rows[images] if index is None else rows[images][:, :, index]
-            pulled[images] += (share / block.sum(-1)[:, None]) @ block
+            pulled[images] += (share / exact.sum(-1)[:, None]) @ exact
         return pulled
 
     def pull_uniform(self, rows: torch.Tensor) -> torch.Tensor:
         """What ``pull`` gives where every key gets the same weight, except those that a mask forbids."""
-        if self.bias is None:
-            keys = self.k.shape[2]
+        keys = self.k.shape[2]
+        if self.bias is None or bool(torch.isfinite(self.bias).all()):
             return (rows.sum(-1, keepdim=True) / keys).expand(-1, -1, keys).clone()
         allowed = torch.isfinite(self.bias).to(torch.float64).expand(self.images, -1, self.q.shape[2], -1)[:, 0]
         return (rows / allowed.sum(-1)[:, None]) @ allowed
 
 
-def _blocks(
-    site: AttentionSite, rows: torch.Tensor, fuse: Callable[[torch.Tensor], torch.Tensor] | None
-) -> Iterator[tuple[slice, torch.Tensor | None, torch.Tensor]]:
-    """Head-fused softmax blocks with the images and the query rows they belong to; rows that carry nothing are left out."""
+@dataclass(frozen=True)
+class PerformerSite(AttentionSite):
+    """Performer attention (Choromanski et al. 2021), kept as features: q (B, 1, N, m), k (B, 1, M, m), both positive.
+
+    Row t of its matrix is phi_q(t) phi_k^T over its sum: exactly what the forward used, up to ``lost`` (B, N), the share of each row
+    that the forward's epsilon took. A row vector is pulled through in O(N m).
+    """
+
+    lost: torch.Tensor | None = None
+
+    def image(self, index: int) -> PerformerSite:
+        lost = None if self.lost is None else self.lost[index : index + 1]
+        site = super().image(index)
+        return replace(site, lost=lost)  # type: ignore[return-value,call-arg]
+
+    def block_weights(self, images: slice, heads: slice | list[int], rows: torch.Tensor | None) -> torch.Tensor:
+        q, k = self.q[images][:, heads], self.k[images][:, heads]
+        shares = (q if rows is None else q[:, :, rows]) @ k.transpose(-2, -1)
+        return shares / shares.sum(-1, keepdim=True)
+
+    def pull(self, rows: torch.Tensor, fuse: Fusion | None = None) -> torch.Tensor:
+        if fuse is not None:
+            return super().pull(rows, fuse)
+        q, k = self.q[:, 0].to(torch.float64), self.k[:, 0].to(torch.float64)
+        total = q @ k.sum(1)[:, :, None]
+        return ((rows / total.transpose(1, 2)) @ q) @ k.transpose(1, 2)
+
+
+def _blocks(site: AttentionSite, rows: torch.Tensor, fuse: Fusion | None) -> Iterator[tuple[slice, torch.Tensor | None, torch.Tensor]]:
+    """Head-fused blocks with the images and the query rows they belong to; rows that carry nothing are left out."""
     images, heads, queries, keys = site.images, site.heads, site.q.shape[2], site.k.shape[2]
     budget = _GPU_BLOCK if site.q.is_cuda else _CPU_BLOCK
-    index = torch.nonzero((rows != 0).any(dim=1).any(dim=0)).squeeze(1).to(site.q.device)
-    whole = len(index) == queries
-    if heads * len(index) * keys <= budget:
-        step = max(1, budget // max(1, heads * len(index) * keys))
+    carrying = torch.nonzero((rows != 0).any(dim=1).any(dim=0)).squeeze(1).to(site.q.device)
+    index = None if len(carrying) == queries else carrying
+    if heads * len(carrying) * keys <= budget:
+        step = max(1, budget // max(1, heads * len(carrying) * keys))
         for start in range(0, images, step):
             chosen = slice(start, min(start + step, images))
-            weights = _softmax(site, chosen, slice(None), None if whole else index)
-            yield chosen, None if whole else index, weights.mean(1) if fuse is None else fuse(weights)
+            weights = site.block_weights(chosen, slice(None), index)
+            yield chosen, index, weights.mean(1) if fuse is None else fuse(weights)
         return
-    if fuse is not None:
-        step = max(1, budget // (heads * keys))
-        for image in range(images):
-            for part in index.split(step):
-                chosen = slice(image, image + 1)
-                yield chosen, part, fuse(_softmax(site, chosen, slice(None), part))
-        return
-    step = max(1, budget // keys)
+    step = max(1, budget // (keys if fuse is None else heads * keys))
     for image in range(images):
         chosen = slice(image, image + 1)
-        for part in index.split(step):
-            total = _softmax(site, chosen, [0], part)[:, 0]
+        for part in carrying.split(step):
+            if fuse is not None:
+                yield chosen, part, fuse(site.block_weights(chosen, slice(None), part))
+                continue
+            # Head by head, so that a block stays in the cache; the row's scaling makes the sum of the heads their mean.
+            total = site.block_weights(chosen, [0], part)[:, 0]
             for head in range(1, heads):
-                total += _softmax(site, chosen, [head], part)[:, 0]
+                total += site.block_weights(chosen, [head], part)[:, 0]
             yield chosen, part, total
-
-
-def _softmax(site: AttentionSite, images: slice, heads: slice | list[int], rows: torch.Tensor | None) -> torch.Tensor:
-    q, k = site.q[images][:, heads], site.k[images][:, heads]
-    if rows is not None:
-        q = q[:, :, rows]
-    precision = torch.promote_types(q.dtype, torch.float32)
-    scores = (q.to(precision) * site.scale) @ k.to(precision).transpose(-2, -1)
-    if site.bias is not None:
-        bias = site.bias.expand(site.images, site.heads, site.q.shape[2], site.k.shape[2])[images][:, heads]
-        scores += bias if rows is None else bias[:, :, rows]
-    return scores.softmax(-1)

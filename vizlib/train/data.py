@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from vizlib.errors import TrainingError
+from vizlib.train.classes import FIFTY
 
 SIDE = 64
 
@@ -42,18 +43,25 @@ def read_split(folder: str | Path, split: str) -> ImageSet:
     """The ``"train"`` or ``"val"`` images of a data folder, in either layout; TrainingError when it holds neither.
 
     Layouts: ``train-*.parquet``, ``val.parquet`` and ``classes.json``; or ``train/WNID/images/*.JPEG`` with
-    ``WNID_boxes.txt`` and ``val/val_annotations.txt`` (classes are those of ``classes.json`` or ``wnids.txt``, where present).
+    ``WNID_boxes.txt`` and ``val/val_annotations.txt``. There the classes are those of ``classes.json`` where it is present, else the
+    fifty of the bundled models where all are there, as in tiny-imagenet-200, else every folder of ``train``.
     """
     folder = Path(folder)
-    if (folder / "classes.json").is_file() and (folder / "val.parquet").is_file():
-        return _read_parquet(folder, split)
-    if (folder / "train").is_dir() and (folder / "val").is_dir():
-        return _read_folders(folder, split)
+    try:
+        if (folder / "classes.json").is_file() and (folder / "val.parquet").is_file():
+            return _read_parquet(folder, split)
+        if (folder / "train").is_dir() and (folder / "val").is_dir():
+            return _read_folders(folder, split)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"The {split} images of {folder} cannot be read: {type(error).__name__}: {error}.") from error
     raise TrainingError(f"{folder} holds neither parquet shards with classes.json nor the tiny-imagenet-200 folders train and val.")
 
 
-def _decode(jpeg: bytes) -> np.ndarray:
-    image = Image.open(io.BytesIO(jpeg)).convert("RGB")
+def _decode(jpeg: bytes, name: object) -> np.ndarray:
+    try:
+        image = Image.open(io.BytesIO(jpeg)).convert("RGB")
+    except OSError as error:
+        raise TrainingError(f"{name} is damaged or no image: {error}.") from error
     if image.size != (SIDE, SIDE):
         image = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     return np.asarray(image).transpose(2, 0, 1)
@@ -69,7 +77,7 @@ def _read_parquet(folder: Path, split: str) -> ImageSet:
     images, labels, boxes = [], [], []
     for shard in shards:
         table = parquet.read_table(shard, columns=["jpeg", "label", "box"])
-        images.extend(_decode(jpeg) for jpeg in table["jpeg"].to_pylist())
+        images.extend(_decode(jpeg, f"Image {row} of {shard}") for row, jpeg in enumerate(table["jpeg"].to_pylist()))
         labels.append(table["label"].to_numpy())
         boxes.extend(_box(box) for box in table["box"].to_pylist())
     return ImageSet(np.stack(images), np.concatenate(labels).astype(np.int64), np.array(boxes, dtype=np.int64), classes)
@@ -80,21 +88,30 @@ def _box(box: dict | list) -> list[int]:
 
 
 def _read_folders(folder: Path, split: str) -> ImageSet:
+    classes = folder_classes(folder)
+    index = {wnid: label for label, (wnid, _) in enumerate(classes)}
+    rows = _train_rows(folder, list(index)) if split == "train" else _val_rows(folder, index)
+    if not rows:
+        raise TrainingError(f"{folder} has no {split} images.")
+    images = np.stack([_decode(path.read_bytes(), path) for path, _, _ in rows])
+    labels = np.array([index[wnid] for _, wnid, _ in rows], dtype=np.int64)
+    boxes = np.array([box for _, _, box in rows], dtype=np.int64)
+    return ImageSet(images, labels, boxes, tuple(name for _, name in classes))
+
+
+def folder_classes(folder: Path) -> list[tuple[str, str]]:
+    """The (WordNet id, name) of each class that is read from a tiny-imagenet-200 layout, in their order."""
+    if (folder / "classes.json").is_file():
+        return [(row["wnid"], row["name"]) for row in json.loads((folder / "classes.json").read_text())]
     wnids = sorted(path.name for path in (folder / "train").iterdir() if path.is_dir())
-    names = {wnid: wnid for wnid in wnids}
+    if {wnid for wnid, _ in FIFTY} <= set(wnids):
+        return list(FIFTY)
+    names = {}
     if (folder / "words.txt").is_file():
         for line in (folder / "words.txt").read_text().splitlines():
             wnid, _, words = line.partition("\t")
-            if wnid in names:
-                names[wnid] = words.split(",")[0].strip()
-    index = {wnid: label for label, wnid in enumerate(wnids)}
-    rows = _train_rows(folder, wnids) if split == "train" else _val_rows(folder, index)
-    if not rows:
-        raise TrainingError(f"{folder} has no {split} images.")
-    images = np.stack([_decode(path.read_bytes()) for path, _, _ in rows])
-    labels = np.array([index[wnid] for _, wnid, _ in rows], dtype=np.int64)
-    boxes = np.array([box for _, _, box in rows], dtype=np.int64)
-    return ImageSet(images, labels, boxes, tuple(names[wnid] for wnid in wnids))
+            names[wnid] = words.split(",")[0].strip()
+    return [(wnid, names.get(wnid) or wnid) for wnid in wnids]
 
 
 def _train_rows(folder: Path, wnids: list[str]) -> list[tuple[Path, str, list[int]]]:

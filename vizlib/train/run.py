@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from vizlib.train.data import ImageSet
+
 
 def train_bundled(
     name: str,
@@ -20,16 +23,36 @@ def train_bundled(
     run_folder: str | Path,
     *,
     device: str = "cpu",
+    epochs: int | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> tuple[nn.Module, list[dict[str, Any]]]:
-    """Train the bundled model ``name`` on a data folder, resuming what ``run_folder`` holds: the averaged module and its history."""
+    """Train the bundled model ``name`` on a data folder, resuming what ``run_folder`` holds: the averaged module and its history.
+
+    ``epochs`` other than the recipe's makes it another run, for trying things out: it cannot be shipped.
+    """
+    from vizlib.train.data import read_split
+
+    recipe(name)
+    data, val = read_split(data_folder, "train"), read_split(data_folder, "val")
+    return train_on(name, data, val, run_folder, device=device, epochs=epochs, report=report)
+
+
+def train_on(
+    name: str,
+    data: ImageSet,
+    val: ImageSet,
+    run_folder: str | Path,
+    *,
+    device: str = "cpu",
+    epochs: int | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> tuple[nn.Module, list[dict[str, Any]]]:
+    """``train_bundled`` on images that are already in memory."""
     import torch
 
-    from vizlib.train.data import read_split
     from vizlib.zoo import bundled
 
-    plan = recipe(name)
-    data, val = read_split(data_folder, "train"), read_split(data_folder, "val")
+    plan = recipe(name) if epochs is None else replace(recipe(name), epochs=epochs)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
         module = bundled.build(name, len(data.classes))

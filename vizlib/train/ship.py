@@ -23,7 +23,6 @@ TERMS = (
     "Weights Apache-2.0; trained on photographs of ImageNet (by way of Tiny ImageNet), which are for non-commercial research and education. "
     "No photograph is shipped."
 )
-DATA = "50 classes of Tiny ImageNet, 64 x 64"
 TITLES = {"vit_tiny50": "ViT, 8-px patches, class token", "resnet_tiny50": "ResNet, 14 layers"}
 FAMILIES = {"vit_tiny50": "vit", "resnet_tiny50": "resnet"}
 
@@ -43,9 +42,11 @@ def ship(name: str, module: nn.Module, val: ImageSet, history: list[dict[str, An
     module = module.eval().to("cpu")
     half = {key: _halved(value) for key, value in module.state_dict().items()}
     path = home / f"{name}.safetensors"
-    save_file(half, path)
+    save_file(half, home / f"{path.name}.part")
     module.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in half.items()})
     top1, top5 = accuracy(module, val)
+    data = f"{len(val.classes)} classes of Tiny ImageNet, 64 x 64"
+    weights = home / f"{path.name}.part"
     facts = {
         "name": name,
         "title": TITLES[name],

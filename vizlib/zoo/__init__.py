@@ -1,0 +1,1 @@
+"""Models: cards, weights, networks, adapters, and the loader."""

@@ -122,7 +122,9 @@ def _timm_cards() -> list[ModelCard]:
     cards = []
     for name, family, parameters, side, labels, licence, paper in _TIMM:
         refusals = dict(FAMILY_REFUSALS[family]) | ({} if labels else {"head": _NO_HEAD})
-        cards.append(ModelCard(name, family, "timm", parameters, (side, side), labels, None, licence, _PAPERS[paper], name.split(".")[0], refusals))
+        cards.append(
+            ModelCard(name, family, "timm", parameters, (side, side), labels, None, licence, _PAPERS[paper], name.split(".")[0], refusals)
+        )
     return cards
 
 

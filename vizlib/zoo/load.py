@@ -260,12 +260,12 @@ def _head_width(state: dict[str, torch.Tensor], names: tuple[str, ...], model: s
             return int(state[name].shape[0])
     if absent is not None:
         return absent
-    raise CheckpointError(f"The checkpoint has no head ({', '.join(names)}), so it is not one of {model}; name the model it was trained as.")
+    raise CheckpointError(
+        f"The checkpoint has no head ({', '.join(names)}), so it is not one of {model}; name the model it was trained as."
+    )
 
 
-def _live_transform(
-    module: nn.Module, transform: Transform | dict[str, Any] | None, size: tuple[int, int] | None
-) -> Transform | None:
+def _live_transform(module: nn.Module, transform: Transform | dict[str, Any] | None, size: tuple[int, int] | None) -> Transform | None:
     if isinstance(transform, dict):
         transform = Transform.from_timm(transform)
     elif transform is None and getattr(module, "pretrained_cfg", None):

@@ -109,7 +109,9 @@ class Model:
             if len(found) == 1:
                 return found[0]
             if found:
-                raise TargetError(f"{label!r} names {len(found)} classes of {self.card.name} ({', '.join(map(str, found))}); give the number.")
+                raise TargetError(
+                    f"{label!r} names {len(found)} classes of {self.card.name} ({', '.join(map(str, found))}); give the number."
+                )
         words = sorted({word for name in self.labels for word in _words(name)} | {name.lower() for name in self.labels})
         raise TargetError(f"{self.card.name} has no class {label!r}.{nearest(wanted, words)}")
 

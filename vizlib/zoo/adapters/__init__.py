@@ -22,7 +22,7 @@ def families() -> dict[str, type[Adapter]]:
 
 
 def adapter_for(module: nn.Module, wanted: str | Adapter | None = None) -> Adapter:
-    """The adapter that reads ``module``: the wanted one, by family or ready-made, else the first that fits; ModelError for one that does not."""
+    """The adapter that reads ``module``: the wanted one, by family or ready-made, else the first that fits; ModelError if none does."""
     if isinstance(wanted, Adapter):
         return wanted
     known = families()

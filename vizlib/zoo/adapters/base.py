@@ -69,7 +69,7 @@ class Adapter(ABC):
         """The number of classes of the head, 0 where there is none."""
         return int(getattr(self.module, "num_classes", 0) or 0)
 
-    def check_size(self, size: Size) -> None:
+    def check_size(self, size: Size) -> None:  # noqa: B027  most modules take any size
         """ModelError, naming sizes that work, when the module cannot take an input (h, w)."""
 
     def taps(self, size: Size) -> list[Tap]:  # noqa: ARG002

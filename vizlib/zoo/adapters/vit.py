@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ViTAdapter(Adapter):
-    """One grid of patches, one attention a block; the read-out is the class token, both of a distilled DeiT's, a mean, or an attention pool."""
+    """One grid of patches, one attention a block; read out by the class token, a distilled DeiT's two, a mean, or an attention pool."""
 
     family = "vit"
 
@@ -57,7 +57,8 @@ class ViTAdapter(Adapter):
         if getattr(embed, "strict_img_size", False) and tuple(embed.img_size) != size:
             height, width = embed.img_size
             raise ModelError(
-                f"The model was built for {height} x {width} inputs and got {size[0]} x {size[1]}; load it with image_size={size} for others."
+                f"The model was built for {height} x {width} inputs and got {size[0]} x {size[1]}; "
+                f"load it with image_size={size} for these."
             )
         patch = tuple(getattr(embed, "patch_size", (1, 1)))
         if not getattr(embed, "dynamic_img_pad", False) and any(side % step for side, step in zip(size, patch, strict=True)):
@@ -79,7 +80,8 @@ class ViTAdapter(Adapter):
         expected = self.depth + pooled
         if len(calls) != expected:
             raise MethodError(
-                f"The forward pass ran {len(calls)} attentions that can be read and the architecture has {expected}, so the map would not be certain."
+                f"The forward pass ran {len(calls)} attentions that can be read and the architecture has {expected}, "
+                "so the map would not be certain."
             )
         steps: list[Step] = []
         images = calls[0].q.shape[0]
@@ -151,7 +153,8 @@ def _match(call: AttentionCall, grid: Grid, index: int, *, keys_only: bool = Fal
     queries, keys = (call.q.shape[-2], call.k.shape[-2]) if call.q.ndim == 4 else (0, 0)
     if keys != grid.tokens or not (keys_only or queries == grid.tokens):
         raise MethodError(
-            f"Attention {index} has {queries} queries and {keys} keys where the architecture has {grid.tokens} tokens, so the map would not be certain."
+            f"Attention {index} has {queries} queries and {keys} keys where the architecture has {grid.tokens} tokens, "
+            "so the map would not be certain."
         )
 
 

@@ -1,0 +1,1 @@
+"""The official architectures in our own words, with the official key names."""

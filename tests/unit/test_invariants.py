@@ -1,0 +1,228 @@
+"""What must always hold, over every kind of model and every method that fits it."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+import zoo_cases as zoo
+
+import vizlib
+from vizlib.passes import run
+
+PAIRS = [
+    *((name, method) for name in zoo.TRANSFORMERS for method in ("rollout", "attention")),
+    *((name, "grad_cam") for name in zoo.CONVOLUTIONS),
+]
+
+
+def state_of(module: torch.nn.Module) -> dict:
+    """Everything that a call must leave as it was."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks", "_state_dict_hooks")
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    return {
+        "values": {name: (id(tensor), tensor._version, tensor.detach().float().sum().item()) for name, tensor in tensors.items()},
+        "grads": {name: None if tensor.grad is None else tensor.grad.clone() for name, tensor in module.named_parameters()},
+        "requires": {name: tensor.requires_grad for name, tensor in module.named_parameters()},
+        "modes": [part.training for part in module.modules()],
+        "hooks": [[list(getattr(part, kind)) for kind in hooks] for part in module.modules()],
+        "random": torch.random.get_rng_state().tolist(),
+        "numpy": np.random.get_state()[1].tolist(),  # noqa: NPY002  the global state is what must not move
+        "grad_enabled": torch.is_grad_enabled(),
+        "threads": torch.get_num_threads(),
+        "flash": torch.backends.cuda.flash_sdp_enabled(),
+    }
+
+
+@pytest.mark.parametrize("name", zoo.ALL)
+def test_recorded_and_plain_passes_give_the_same_bits(name: str) -> None:
+    model, x = zoo.model(name), zoo.inputs(name, 2)
+    before = state_of(model.module)
+    # Without gradients, as every answer is computed: torch picks another attention kernel where a bias wants a gradient.
+    with torch.no_grad():
+        plain = model.module(x)
+        assert torch.equal(model(x), plain)
+    assert torch.equal(run(model, x).logits, plain)
+    assert torch.equal(run(model, x, keep_values=True, keep_states=True).logits, plain)
+    assert state_of(model.module) == before
+
+
+@pytest.mark.parametrize(("name", "method"), PAIRS)
+def test_a_call_leaves_everything_as_it_was(name: str, method: str) -> None:
+    model = zoo.model(name)
+    before = state_of(model.module)
+    vizlib.explain(model, zoo.inputs(name), method)
+    vizlib.trace(model, zoo.inputs(name))
+    assert state_of(model.module) == before
+
+
+@pytest.mark.parametrize(("name", "method"), PAIRS)
+def test_an_error_inside_leaves_everything_as_it_was(name: str, method: str) -> None:
+    model = zoo.model(name)
+    before = state_of(model.module)
+
+    def broken(logits: torch.Tensor) -> torch.Tensor:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        vizlib.explain(model, zoo.inputs(name), method, target=broken) if method == "grad_cam" else _explode(model, name, method)
+    assert state_of(model.module) == before
+
+
+def _explode(model: vizlib.Model, name: str, method: str) -> None:
+    # A hook of the user's own that raises in the middle of the pass, then is taken off again.
+    handle = model.module.blocks[1].register_forward_hook(lambda *_: 1 / 0)
+    try:
+        vizlib.explain(model, zoo.inputs(name), method)
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize("name", zoo.ALL)
+def test_a_module_in_training_mode_is_read_as_in_evaluation_and_keeps_its_mode(name: str) -> None:
+    module = zoo.ALL[name]()
+    module.load_state_dict(zoo.model(name).module.state_dict())
+    module.train()
+    live = vizlib.wrap(module, input_size=zoo.model(name).transform.size)
+    before = state_of(module)
+    method = live.card.methods[0]
+    mine, reference = vizlib.explain(live, zoo.inputs(name), method), vizlib.explain(zoo.model(name), zoo.inputs(name), method)
+    assert np.array_equal(mine.input_map, reference.input_map)
+    assert state_of(module) == before
+
+
+@pytest.mark.parametrize("name", zoo.TRANSFORMERS)
+def test_rows_sum_to_one_and_give_the_modules_own_output(name: str) -> None:
+    model = zoo.model(name)
+    trace = vizlib.trace(model, zoo.inputs(name))
+    assert len(trace.attention) == 3 + ("pool" in name)
+    for site in trace.attention:
+        weights = site.weights()
+        assert weights.shape == (site.heads, site.query_grid.tokens, site.key_grid.tokens)
+        assert (weights.sum(-1) - 1).abs().max() < 1e-6
+        assert (weights @ site.v[0] - site.output[0]).abs().max() < 1e-5
+        some = site.weights(rows=[0, -1], heads=[1])
+        assert torch.allclose(some, weights[[1]][:, [0, -1]], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", zoo.TRANSFORMERS)
+def test_a_rollout_is_a_distribution(name: str) -> None:
+    explained = vizlib.explain(zoo.model(name), zoo.inputs(name))
+    assert explained.input_map.dtype == np.float64
+    assert (explained.input_map >= 0).all()
+    assert abs(explained.input_map.sum() + explained.sink - 1) < 1e-9
+    assert explained.input_map.shape == zoo.model(name).transform.size
+
+
+@pytest.mark.parametrize("name", zoo.TRANSFORMERS)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"head_fusion": "max"}, {"head_fusion": "min"}, {"discard_ratio": 0.6}, {"residual_weight": 0.2}, {"residual_weight": 1.0}],
+)
+def test_a_rollout_equals_the_product_of_explicit_matrices(name: str, options: dict) -> None:
+    model = zoo.model(name)
+    explained = vizlib.explain(model, zoo.inputs(name), "rollout", **options)
+    trace = vizlib.trace(model, zoo.inputs(name))
+    row = explicit_rollout(trace, **options)
+    prefix = trace.attention[0].query_grid.prefix
+    assert abs(row[:prefix].sum() - explained.sink) < 1e-6
+    cells = cell_sums(explained.input_map, trace.attention[0].query_grid.shape)
+    assert np.abs(cells - row[prefix:].numpy()).max() < 1e-6
+
+
+def explicit_rollout(
+    trace: vizlib.Trace, head_fusion: str = "mean", residual_weight: float = 0.5, discard_ratio: float = 0.0
+) -> torch.Tensor:
+    """The read-out's row times whole matrices, written without any of the library's walk."""
+    blocks = [site for site in trace.attention if site.name != "attn_pool"]
+    row = trace.readout.double()
+    fuse = {"mean": lambda w: w.mean(0), "max": lambda w: w.amax(0), "min": lambda w: w.amin(0)}[head_fusion]
+
+    def matrix(site: vizlib.AttentionSite) -> torch.Tensor:
+        rows = fuse(site.weights().double())
+        for one in rows:
+            one[one.argsort()[: int(discard_ratio * len(one))]] = 0
+        return rows / rows.sum(-1, keepdim=True)
+
+    if trace.attention[-1].name == "attn_pool":
+        pooled = row @ matrix(trace.attention[-1])
+        row = torch.cat([torch.zeros(blocks[0].query_grid.tokens - len(pooled)).double(), pooled])
+    for site in reversed(blocks):
+        row = row @ (residual_weight * torch.eye(site.query_grid.tokens).double() + (1 - residual_weight) * matrix(site))
+    return row
+
+
+def cell_sums(input_map: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    height, width = input_map.shape
+    rows, columns = -(-height // grid[0] // 8) * 8, -(-width // grid[1] // 8) * 8
+    padded = np.pad(input_map, ((0, rows * grid[0] - height), (0, columns * grid[1] - width)))
+    return padded.reshape(grid[0], rows, grid[1], columns).sum((1, 3)).ravel()
+
+
+@pytest.mark.parametrize("name", zoo.TRANSFORMERS)
+def test_with_the_residual_alone_nothing_moves(name: str) -> None:
+    explained = vizlib.explain(zoo.model(name), zoo.inputs(name), residual_weight=1.0)
+    if name in ("token", "distilled", "registers", "eva_token", "qk_norm", "post_norm", "parallel", "wide", "written_out", "padded"):
+        assert explained.sink == 1
+        assert not explained.input_map.any()
+        assert any("learned tokens" in note for note in explained.notes)
+    elif "pool" not in name:
+        share = explained.input_map.sum() / explained.input_map.size
+        assert np.allclose(explained.input_map, share)
+
+
+@pytest.mark.parametrize(("name", "method"), PAIRS)
+def test_many_threads_on_one_model_give_what_one_gives(name: str, method: str) -> None:
+    model = zoo.model(name)
+    xs = [zoo.inputs(name, seed=seed) for seed in range(4)]
+    alone = [vizlib.explain(model, x, method).input_map for x in xs]
+    start = threading.Barrier(6)
+
+    def many(offset: int) -> list[np.ndarray]:
+        start.wait()
+        return [vizlib.explain(model, xs[(offset + turn) % 4], method).input_map for turn in range(4)]
+
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(many, range(6)))
+    for offset, maps in enumerate(results):
+        for turn, found in enumerate(maps):
+            assert np.array_equal(found, alone[(offset + turn) % 4])
+
+
+@pytest.mark.parametrize(("name", "method"), PAIRS)
+def test_a_list_gives_what_each_image_gives(name: str, method: str) -> None:
+    model = zoo.model(name)
+    xs = zoo.inputs(name, 3)
+    together = vizlib.explain(model, xs, method)
+    for one, x in zip(together, xs, strict=True):
+        alone = vizlib.explain(model, x, method)
+        assert one.target == alone.target
+        assert np.allclose(one.input_map, alone.input_map, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "method"), PAIRS)
+def test_the_same_twice_is_the_same_bytes(name: str, method: str) -> None:
+    model = zoo.model(name)
+    first, second = (vizlib.explain(model, zoo.inputs(name), method) for _ in range(2))
+    assert first.input_map.tobytes() == second.input_map.tobytes()
+    assert first.map.tobytes() == second.map.tobytes()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("name", ["token", "pool", "eva_mean", "beit"])
+def test_other_precisions_work(name: str, dtype: torch.dtype) -> None:
+    explained = vizlib.explain(zoo.model(name, dtype), zoo.inputs(name))
+    assert abs(explained.input_map.sum() + explained.sink - 1) < 1e-9
+    full = vizlib.explain(zoo.model(name), zoo.inputs(name))
+    assert np.abs(explained.input_map - full.input_map).sum() < 0.05
+
+
+@pytest.mark.parametrize("name", zoo.TRANSFORMERS)
+def test_the_target_does_not_change_a_map_that_is_not_class_specific(name: str) -> None:
+    model = zoo.model(name)
+    first, second = (vizlib.explain(model, zoo.inputs(name), target=target) for target in (1, (2, 4)))
+    assert np.array_equal(first.input_map, second.input_map)
+    assert (first.target, second.target, second.label) == (1, (2, 4), "2 minus 4")

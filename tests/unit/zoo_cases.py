@@ -1,0 +1,71 @@
+"""Small models of every kind that vizlib reads, filled by name, for the generated tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import torch
+from timm.models.beit import Beit
+from timm.models.deit import VisionTransformerDistilled
+from timm.models.eva import Eva
+from timm.models.resnet import BasicBlock, ResNet
+from timm.models.vision_transformer import ParallelScalingBlock, ResPostBlock, VisionTransformer
+from torch import nn
+
+import vizlib
+from vizlib.zoo.weights import fill_random
+
+SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 3, "num_classes": 7}
+
+
+def _unfused(module: nn.Module) -> nn.Module:
+    for part in module.modules():
+        if hasattr(part, "fused_attn"):
+            part.fused_attn = False
+    return module
+
+
+TRANSFORMERS: dict[str, Callable[[], nn.Module]] = {
+    "token": lambda: VisionTransformer(**SMALL),
+    "mean": lambda: VisionTransformer(**SMALL, global_pool="avg"),
+    "mean_without_token": lambda: VisionTransformer(**SMALL, global_pool="avg", class_token=False),
+    "mean_with_prefix": lambda: VisionTransformer(**SMALL, global_pool="avg", pool_include_prefix=True),
+    "registers": lambda: VisionTransformer(**SMALL, reg_tokens=4, no_embed_class=True, init_values=0.1),
+    "distilled": lambda: VisionTransformerDistilled(**SMALL),
+    "pool": lambda: VisionTransformer(**SMALL, global_pool="map", class_token=False),
+    "pool_past_registers": lambda: VisionTransformer(**SMALL, global_pool="map", reg_tokens=2),
+    "qk_norm": lambda: VisionTransformer(**SMALL, qk_norm=True),
+    "post_norm": lambda: VisionTransformer(**SMALL, block_fn=ResPostBlock),
+    "parallel": lambda: VisionTransformer(**SMALL, block_fn=ParallelScalingBlock),
+    "wide": lambda: VisionTransformer(**{**SMALL, "img_size": (32, 48)}),
+    "written_out": lambda: _unfused(VisionTransformer(**SMALL)),
+    "padded": lambda: VisionTransformer(**{**SMALL, "img_size": 36}, dynamic_img_size=True, dynamic_img_pad=True),
+    "eva_mean": lambda: Eva(**SMALL, use_rot_pos_emb=True, num_reg_tokens=4, global_pool="avg"),
+    "eva_token": lambda: Eva(**SMALL, use_rot_pos_emb=True, global_pool="token", swiglu_mlp=True, scale_mlp=True),
+    "eva_pool": lambda: Eva(**SMALL, global_pool="map", num_reg_tokens=1),
+    "beit": lambda: Beit(**SMALL, use_rel_pos_bias=True, use_abs_pos_emb=False),
+}
+CONVOLUTIONS: dict[str, Callable[[], nn.Module]] = {
+    "resnet": lambda: ResNet(BasicBlock, (1, 1, 1, 1), num_classes=7, channels=(8, 12, 16, 24)),
+}
+ALL = TRANSFORMERS | CONVOLUTIONS
+
+
+@cache
+def model(name: str, dtype: torch.dtype = torch.float32) -> vizlib.Model:
+    """A shared wrapped model; tests leave it as it was, which is what they test."""
+    module = ALL[name]()
+    fill_random(module)
+    module = module.eval().to(dtype)
+    size = {"wide": (32, 48), "padded": (36, 36)}.get(name, (32, 32))
+    return vizlib.wrap(module, input_size=size)
+
+
+def inputs(name: str, images: int = 1, seed: int = 0) -> torch.Tensor:
+    """Prepared inputs (images, 3, h, w) with some structure."""
+    height, width = model(name).transform.size
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.randn(images, 3, 4, 4, generator=generator)
+    smooth = torch.nn.functional.interpolate(coarse, size=(height, width), mode="bilinear")
+    return smooth + 0.2 * torch.randn(images, 3, height, width, generator=generator)

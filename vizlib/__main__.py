@@ -1,0 +1,5 @@
+"""``python -m vizlib`` is the command line."""
+
+from vizlib.cli import main
+
+main()

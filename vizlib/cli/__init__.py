@@ -1,0 +1,68 @@
+"""The command line: ``vizlib`` or ``python -m vizlib``. Reading cards and help imports no torch."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+from vizlib import __version__
+from vizlib.cli import cards, explaining, training
+from vizlib.cli.shell import MISUSED, Commands
+
+__all__ = ["app", "main"]
+
+_EPILOG = """[bold]For example[/bold]
+
+  vizlib models
+
+  vizlib explain cat.jpg --model vit_tiny50 --target tabby --out explanations
+
+  vizlib replay explanations/cat
+
+  vizlib COMMAND --help
+
+Exit codes: 0 done, 1 some of it failed, 2 asked for something there is not, 130 stopped with Ctrl-C. Results go to stdout, everything else to stderr."""
+
+app = typer.Typer(cls=Commands, help="See how a vision model sees.", epilog=_EPILOG, pretty_exceptions_enable=False, rich_markup_mode="rich")
+app.command("models", epilog=cards.MODELS_EPILOG)(cards.models)
+app.command("methods", epilog=cards.METHODS_EPILOG)(cards.methods)
+app.command("explain", epilog=explaining.EXPLAIN_EPILOG)(explaining.explain)
+app.command("replay", epilog=explaining.REPLAY_EPILOG)(explaining.replay)
+app.command("train", epilog=training.TRAIN_EPILOG)(training.train)
+app.command("eval", epilog=training.EVAL_EPILOG)(training.evaluate)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"vizlib {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _start(
+    context: typer.Context,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    _debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; VIZLIB_DEBUG=1 does the same.")] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(MISUSED)
+
+
+@app.command("version")
+def version() -> None:
+    """Print the versions of vizlib and of what a result depends on."""
+    print(f"vizlib {__version__}")
+    print(f"python {platform.python_version()}")
+    for name in ("torch", "timm", "numpy", "pillow"):
+        print(f"{name} {metadata.version(name)}")
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    app(prog_name="vizlib")

@@ -1,0 +1,103 @@
+"""From what was typed to photographs, and from photographs to the folders of their explanations."""
+
+from __future__ import annotations
+
+import glob
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vizlib.errors import ImageError
+from vizlib.images import read_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import numpy as np
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".avif"}
+)
+BATCH = 16
+_PIXELS = 48_000_000  # of one batch's photographs together, which are held until their maps are written
+_OURS = frozenset({"map.png", "map.npz", "image.png", "input.npz", "explanation.json", "explanation.json.part"})
+
+
+def expand(words: Sequence[str]) -> tuple[list[Path], list[tuple[str, str]]]:
+    """The files that some words name, each once and in order, and (word, reason) for every word that names none.
+
+    A folder stands for the pictures right inside it; a word with wildcards that the shell left alone for what it matches, ``**`` included.
+    """
+    found: dict[str, Path] = {}
+    missing = []
+    for word in words:
+        paths = _matches(word)
+        if not paths:
+            missing.append((word, _why_none(word)))
+        for path in paths:
+            found.setdefault(os.path.realpath(path), path)
+    return list(found.values()), missing
+
+
+def _matches(word: str) -> list[Path]:
+    path = Path(word).expanduser()
+    if path.is_dir():
+        return sorted(entry for entry in path.iterdir() if _is_picture(entry))
+    if os.path.lexists(path) or not glob.has_magic(word):
+        return [path]
+    return sorted(entry for entry in map(Path, glob.glob(str(path), recursive=True)) if _is_picture(entry))
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+
+
+def _why_none(word: str) -> str:
+    if Path(word).expanduser().is_dir():
+        return f"The folder {word!r} has no pictures right inside it: name another, or take in its folders with '{Path(word) / '**' / '*'}'."
+    return f"Nothing matches {word!r}: check the name and the folder."
+
+
+def in_batches(paths: Sequence[Path], refuse: Callable[[Path, ImageError], None]) -> Iterator[list[tuple[Path, np.ndarray]]]:
+    """The photographs in batches that fit the memory; ``refuse`` hears of each that cannot be read."""
+    batch: list[tuple[Path, np.ndarray]] = []
+    pixels = 0
+    for path in paths:
+        try:
+            image = read_image(path)
+        except ImageError as error:
+            refuse(path, error)
+            continue
+        size = image.shape[0] * image.shape[1]
+        if batch and (len(batch) == BATCH or pixels + size > _PIXELS):
+            yield batch
+            batch, pixels = [], 0
+        batch.append((path, image))
+        pixels += size
+    if batch:
+        yield batch
+
+
+class Places:
+    """Where explanations go: OUT/STEM for each photograph, with -2, -3 and so on for stems that are taken."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.taken: set[str] = set()
+
+    def of(self, photo: Path) -> Path:
+        """The folder of one photograph: an explanation already there is replaced, other files never are."""
+        number = 1
+        while True:
+            name = photo.stem if number == 1 else f"{photo.stem}-{number}"
+            # Some file systems take Cat and cat for one name.
+            if name.casefold() not in self.taken and _is_ours(self.out / name):
+                self.taken.add(name.casefold())
+                return self.out / name
+            number += 1
+
+
+def _is_ours(folder: Path) -> bool:
+    if not os.path.lexists(folder):
+        return True
+    return folder.is_dir() and all(entry.name in _OURS for entry in folder.iterdir())
