@@ -70,7 +70,7 @@ class MethodCard:
 _FUSION = Option(
     "head_fusion", "mean", "how the heads become one matrix; maximum and minimum are scaled so that rows sum to 1", ("mean", "max", "min")
 )
-_WITH_ATTENTION = ("vit",)
+_WITH_ATTENTION = ("vit", "t2t", "compact", "pvt", "pvt_v2", "cvt")
 
 _CARDS = (
     MethodCard(
@@ -125,7 +125,7 @@ METHODS: dict[str, MethodCard] = {card.name: card for card in _CARDS}
 NO_FEATURE_MAP = "it reads the last convolutional feature map, and this model has none"
 NO_ATTENTION = "the model has no attention, so there are no attention rows to follow"
 FAMILY_REFUSALS: dict[str, dict[str, str]] = {
-    "vit": {"feature_map": NO_FEATURE_MAP},
+    **{family: {"feature_map": NO_FEATURE_MAP} for family in _WITH_ATTENTION},
     "resnet": {"lineage": NO_ATTENTION},
 }
 

@@ -152,7 +152,7 @@ def test_performer_features_give_their_explicit_matrix() -> None:
 class _Frozen(TorchFunctionMode):
     """Attention patterns that no gradient flows through."""
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+    def __torch_function__(self, func, types, args=(), kwargs=None):
         if func is F.scaled_dot_product_attention:
             args = (args[0].detach(), args[1].detach(), *args[2:])
         return func(*args, **(kwargs or {}))

@@ -59,7 +59,7 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
         vizlib.load("vit_tiny5O")
 
 
-def test_a_checkpoint_says_how_many_classes_and_must_fit(tmp_path) -> None:  # noqa: ANN001
+def test_a_checkpoint_says_how_many_classes_and_must_fit(tmp_path) -> None:
     from safetensors.torch import save_file
 
     module = vizlib.load("vit_tiny50", checkpoint="random", num_classes=4).module
@@ -147,7 +147,7 @@ def test_a_model_without_a_head() -> None:
         (lambda: VisionTransformer(**zoo.SMALL, global_pool=""), "no read-out"),
     ],
 )
-def test_what_cannot_be_read_for_certain_is_refused_with_the_reason(build, words: str) -> None:  # noqa: ANN001
+def test_what_cannot_be_read_for_certain_is_refused_with_the_reason(build, words: str) -> None:
     model = vizlib.wrap(build())
     assert words in model.card.unavailable["rollout"]
     with pytest.raises(vizlib.MethodError, match=words.replace("'", ".")):
@@ -218,7 +218,7 @@ def test_what_was_cropped_away_is_not_seen() -> None:
 
 
 @pytest.mark.parametrize("method", ["rollout", "attention"])
-def test_saved_and_replayed_it_is_the_same_bytes(tmp_path, method: str) -> None:  # noqa: ANN001
+def test_saved_and_replayed_it_is_the_same_bytes(tmp_path, method: str) -> None:
     model = vizlib.load("vit_tiny50", checkpoint="random")
     explained = vizlib.explain(model, photograph(), method, target=3)
     again = vizlib.replay(explained.save(tmp_path / "one"))
@@ -229,13 +229,13 @@ def test_saved_and_replayed_it_is_the_same_bytes(tmp_path, method: str) -> None:
     assert (tmp_path / "one" / "map.png").read_bytes() == explained._repr_png_()
 
 
-def test_a_prepared_tensor_is_replayed_too(tmp_path) -> None:  # noqa: ANN001
+def test_a_prepared_tensor_is_replayed_too(tmp_path) -> None:
     model = vizlib.load("vit_tiny50", checkpoint="random")
     explained = vizlib.explain(model, torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
     assert vizlib.replay(explained.save(tmp_path)).input_map.tobytes() == explained.input_map.tobytes()
 
 
-def test_what_cannot_be_replayed_says_so(tmp_path) -> None:  # noqa: ANN001
+def test_what_cannot_be_replayed_says_so(tmp_path) -> None:
     live = vizlib.explain(zoo.model("token"), zoo.inputs("token"))
     live.save(tmp_path / "live")
     assert json.loads((tmp_path / "live" / "explanation.json").read_text())["replayable"] is False

@@ -9,11 +9,16 @@ import torch
 from timm.models.beit import Beit
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.eva import Eva
+from timm.models.pvt_v2 import PyramidVisionTransformerV2
 from timm.models.resnet import BasicBlock, ResNet
 from timm.models.vision_transformer import ParallelScalingBlock, ResPostBlock, VisionTransformer
 from torch import nn
 
 import vizlib
+from vizlib.zoo.networks.compact import CompactTransformer
+from vizlib.zoo.networks.cvt import ConvVisionTransformer
+from vizlib.zoo.networks.pvt import PyramidVisionTransformer
+from vizlib.zoo.networks.t2t import T2TViT
 from vizlib.zoo.weights import fill_random
 
 SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 3, "num_classes": 7}
@@ -46,10 +51,33 @@ TRANSFORMERS: dict[str, Callable[[], nn.Module]] = {
     "eva_pool": lambda: Eva(**SMALL, global_pool="map", num_reg_tokens=1),
     "beit": lambda: Beit(**SMALL, use_rel_pos_bias=True, use_abs_pos_emb=False),
 }
+T2T = {"image_size": 32, "num_classes": 7, "width": 24, "depth": 2, "heads": 3, "token_width": 8, "splits": ((7, 2, 3), (3, 2, 1), (3, 2, 1))}
+COMPACT = {"num_classes": 7, "width": 24, "depth": 2, "heads": 3}
+PYRAMIDS: dict[str, Callable[[], nn.Module]] = {
+    "t2t_performer": lambda: T2TViT(**T2T),
+    "t2t_transformer": lambda: T2TViT(**T2T, tokens="transformer"),
+    "cct": lambda: CompactTransformer(**COMPACT, conv_layers=2, conv_width=12),
+    "compact_vit": lambda: CompactTransformer(**COMPACT, kernel=8, stride=8, padding=0, conv_bias=True, activate=False, max_pool=False),
+    "vit_lite": lambda: CompactTransformer(
+        **COMPACT, kernel=8, stride=8, padding=0, conv_bias=True, activate=False, max_pool=False, seq_pool=False
+    ),
+    "pvt": lambda: PyramidVisionTransformer(
+        image_size=32, num_classes=7, patches=(2, 2, 2), widths=(8, 12, 24), depths=(1, 2, 2), heads=(1, 2, 3), mlp_ratios=(2, 2, 2),
+        reductions=(4, 2, 1),
+    ),
+    "pvt_v2": lambda: PyramidVisionTransformerV2(
+        num_classes=7, depths=(1, 1, 1, 1), embed_dims=(8, 12, 16, 24), num_heads=(1, 2, 2, 3), sr_ratios=(4, 2, 2, 1)
+    ),
+    "pvt_v2_linear": lambda: PyramidVisionTransformerV2(
+        num_classes=7, depths=(1, 1, 1, 1), embed_dims=(8, 12, 16, 24), num_heads=(1, 2, 2, 3), linear=True
+    ),
+    "cvt": lambda: ConvVisionTransformer(num_classes=7, widths=(8, 12, 24), depths=(1, 1, 2), heads=(1, 2, 3)),
+}  # fmt: skip
 CONVOLUTIONS: dict[str, Callable[[], nn.Module]] = {
     "resnet": lambda: ResNet(BasicBlock, (1, 1, 1, 1), num_classes=7, channels=(8, 12, 16, 24)),
 }
-ALL = TRANSFORMERS | CONVOLUTIONS
+ATTENTIVE = TRANSFORMERS | PYRAMIDS
+ALL = ATTENTIVE | CONVOLUTIONS
 
 
 @cache
@@ -69,3 +97,10 @@ def inputs(name: str, images: int = 1, seed: int = 0) -> torch.Tensor:
     coarse = torch.randn(images, 3, 4, 4, generator=generator)
     smooth = torch.nn.functional.interpolate(coarse, size=(height, width), mode="bilinear")
     return smooth + 0.2 * torch.randn(images, 3, height, width, generator=generator)
+
+
+# How many attentions each runs, where it is not three.
+SITES = {
+    "pool": 4, "pool_past_registers": 4, "eva_pool": 4, "t2t_performer": 4, "t2t_transformer": 4, "cct": 2, "compact_vit": 2, "vit_lite": 2,
+    "pvt": 5, "pvt_v2": 4, "pvt_v2_linear": 4, "cvt": 4,
+}  # fmt: skip

@@ -24,9 +24,12 @@ _EPILOG = """[bold]For example[/bold]
 
   vizlib COMMAND --help
 
-Exit codes: 0 done, 1 some of it failed, 2 asked for something there is not, 130 stopped with Ctrl-C. Results go to stdout, everything else to stderr."""
+Exit codes: 0 done, 1 some of it failed, 2 asked for something there is not, 130 stopped with Ctrl-C. \
+Results go to stdout, everything else to stderr."""
 
-app = typer.Typer(cls=Commands, help="See how a vision model sees.", epilog=_EPILOG, pretty_exceptions_enable=False, rich_markup_mode="rich")
+app = typer.Typer(
+    cls=Commands, help="See how a vision model sees.", epilog=_EPILOG, pretty_exceptions_enable=False, rich_markup_mode="rich"
+)
 app.command("models", epilog=cards.MODELS_EPILOG)(cards.models)
 app.command("methods", epilog=cards.METHODS_EPILOG)(cards.methods)
 app.command("explain", epilog=explaining.EXPLAIN_EPILOG)(explaining.explain)

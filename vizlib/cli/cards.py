@@ -42,10 +42,13 @@ _NEEDS = {
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="One model: its whole card, and why some methods do not fit it.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="One model: its whole card, and why some methods do not fit it.", show_default=False)
+    ] = None,
     family: Annotated[str | None, typer.Option(help="Only this family, such as vit or resnet.", show_default=False)] = None,
     source: Annotated[
-        str | None, typer.Option(help="Only models from there: bundled needs no download, timm fetches weights on first use.", show_default=False)
+        str | None,
+        typer.Option(help="Only models from there: bundled needs no download, timm fetches weights on first use.", show_default=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

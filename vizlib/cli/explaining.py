@@ -30,14 +30,14 @@ EXPLAIN_EPILOG = """[bold]For example[/bold]
 
   vizlib explain cat.jpg --out explanations
 
-  vizlib explain cat.jpg --target tabby --target "golden retriever"   (why the first rather than the second)
+  vizlib explain cat.jpg --model resnet_tiny50 --target tabby --target lion
 
-  vizlib explain photos/ 'more/**/*.png' --model resnet_tiny50 --method grad_cam --json
+  vizlib explain photos 'more/**/*.png' --method rollout --option head_fusion=max --json
 
-  vizlib explain cat.jpg --model vit_tiny50 --checkpoint mine.safetensors --labels names.txt --option head_fusion=max
+  vizlib explain cat.jpg --checkpoint mine.safetensors --labels names.txt
 
-OUT/NAME/ of a photograph NAME.jpg holds map.png (the map over the photograph), map.npz (input_map, map, seen, logits, sink), image.png and \
-explanation.json, from which `vizlib replay` makes it again. A second photograph of that name goes to OUT/NAME-2/."""
+OUT/NAME/ of a photograph NAME.jpg holds map.png (the map over the photograph), map.npz (input_map, map, seen, logits, sink), \
+image.png and explanation.json, from which `vizlib replay` makes it again. A second photograph of that name goes to OUT/NAME-2/."""
 REPLAY_EPILOG = """[bold]For example[/bold]
 
   vizlib replay explanations/cat
@@ -48,22 +48,30 @@ Exit codes: 0 the map is bit-identical, 1 it differs, 2 it cannot be made again.
 
 
 def explain(
-    photos: Annotated[list[str], typer.Argument(metavar="PHOTO...", help="Photographs, folders of them, or patterns such as 'in/*.jpg'.")],
+    photos: Annotated[
+        list[str], typer.Argument(metavar="PHOTO", show_default=False, help="Photographs, folders of them, or patterns such as 'in/*.jpg'.")
+    ],
     model: Annotated[str, typer.Option(help="A name that `vizlib models` lists, or any timm name.")] = "vit_tiny50",
     method: Annotated[
         str | None, typer.Option(help="A name that `vizlib methods` lists; the first that fits the model unless given.", show_default=False)
     ] = None,
     target: Annotated[
         list[str] | None,
-        typer.Option(help="The class to explain, by label or number: the top prediction unless given. Twice: the first minus the second.", show_default=False),
+        typer.Option(
+            help="The class to explain, by label or number: the top prediction unless given. Twice: the first minus the second.",
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder that gets one folder for each photograph.")] = Path("explanations"),
     checkpoint: Annotated[
-        str | None, typer.Option(help="A weights file of yours (.safetensors, .pth), or 'random'; the model's own unless given.", show_default=False)
+        str | None,
+        typer.Option(help="A weights file of yours (.safetensors, .pth), or 'random'; the model's own unless given.", show_default=False),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or float64.", show_default="float32")] = None,
-    image_size: Annotated[str | None, typer.Option(metavar="N|HxW", help="The model's input, in pixels.", show_default="the model's own")] = None,
+    image_size: Annotated[
+        str | None, typer.Option(metavar="N|HxW", help="The model's input, in pixels.", show_default="the model's own")
+    ] = None,
     num_classes: Annotated[int | None, typer.Option(min=0, help="Classes of the head.", show_default="the checkpoint's")] = None,
     labels: Annotated[
         Path | None, typer.Option(help="Class names: a JSON list, or a text file with one a line.", show_default="the model's own")
@@ -72,7 +80,8 @@ def explain(
         str | None, typer.Option(help="How the photograph becomes the input: crop, pad or squash.", show_default="the model's own")
     ] = None,
     option: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the method, as `vizlib methods` lists them; repeatable.", show_default=False)
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="An option of the method, as `vizlib methods` lists them; repeatable.", show_default=False),
     ] = None,
     opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the map over the photograph in map.png.")] = 0.6,
     colormap: Annotated[str, typer.Option(help="viridis, cividis, magma, inferno or plasma.")] = "viridis",
@@ -80,7 +89,7 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
 ) -> None:
     """Explain photographs: write the map of each, and print what the model saw in it."""
-    from vizlib.cli.photos import Places, expand, in_batches
+    from vizlib.cli.photos import BATCH, Places, expand, in_batches
     from vizlib.figures.overlay import COLORMAPS
     from vizlib.images import FITS
 
@@ -113,13 +122,21 @@ def explain(
 
     with download_progress(model) as progress:
         loaded = load(
-            model, checkpoint=checkpoint, device=device, dtype=dtype, image_size=size, num_classes=num_classes, labels=names, progress=progress
+            model,
+            checkpoint=checkpoint,
+            device=device,
+            dtype=dtype,
+            image_size=size,
+            num_classes=num_classes,
+            labels=names,
+            progress=progress,
         )
     card = card or _first_fitting(loaded)
     wanted = _target(loaded, goals)
     _check(loaded, card, options)
     places = Places(out)
-    for batch in in_batches(paths, refuse):
+    # A batch rounds its sums otherwise than one image does, and replay is to find the same bits where a device can give them.
+    for batch in in_batches(paths, 1 if loaded.device.type == "cpu" else BATCH, refuse):
         for photo, found in _explained(loaded, batch, card.name, wanted, fit, options, refuse):
             folder = places.of(photo)
             found.save(folder)
@@ -135,7 +152,9 @@ def explain(
 
 
 def replay(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `vizlib explain` or Explanation.save wrote.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder that `vizlib explain` or Explanation.save wrote.", show_default=False)
+    ],
     out: Annotated[Path | None, typer.Option(help="Save the explanation made again there.", show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

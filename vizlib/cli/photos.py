@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".avif"}
 )
-BATCH = 16
+BATCH = 16  # on an accelerator
 _PIXELS = 48_000_000  # of one batch's photographs together, which are held until their maps are written
 _OURS = frozenset({"map.png", "map.npz", "image.png", "input.npz", "explanation.json", "explanation.json.part"})
 
@@ -45,7 +45,8 @@ def _matches(word: str) -> list[Path]:
         return sorted(entry for entry in path.iterdir() if _is_picture(entry))
     if os.path.lexists(path) or not glob.has_magic(word):
         return [path]
-    return sorted(entry for entry in map(Path, glob.glob(str(path), recursive=True)) if _is_picture(entry))
+    found = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207  Path.glob takes no absolute patterns
+    return sorted(entry for entry in found if _is_picture(entry))
 
 
 def _is_picture(path: Path) -> bool:
@@ -54,12 +55,14 @@ def _is_picture(path: Path) -> bool:
 
 def _why_none(word: str) -> str:
     if Path(word).expanduser().is_dir():
-        return f"The folder {word!r} has no pictures right inside it: name another, or take in its folders with '{Path(word) / '**' / '*'}'."
+        return (
+            f"The folder {word!r} has no pictures right inside it: name another, or take in its folders with '{Path(word) / '**' / '*'}'."
+        )
     return f"Nothing matches {word!r}: check the name and the folder."
 
 
-def in_batches(paths: Sequence[Path], refuse: Callable[[Path, ImageError], None]) -> Iterator[list[tuple[Path, np.ndarray]]]:
-    """The photographs in batches that fit the memory; ``refuse`` hears of each that cannot be read."""
+def in_batches(paths: Sequence[Path], most: int, refuse: Callable[[Path, ImageError], None]) -> Iterator[list[tuple[Path, np.ndarray]]]:
+    """The photographs in batches of ``most`` that fit the memory; ``refuse`` hears of each that cannot be read."""
     batch: list[tuple[Path, np.ndarray]] = []
     pixels = 0
     for path in paths:
@@ -69,7 +72,7 @@ def in_batches(paths: Sequence[Path], refuse: Callable[[Path, ImageError], None]
             refuse(path, error)
             continue
         size = image.shape[0] * image.shape[1]
-        if batch and (len(batch) == BATCH or pixels + size > _PIXELS):
+        if batch and (len(batch) == most or pixels + size > _PIXELS):
             yield batch
             batch, pixels = [], 0
         batch.append((path, image))

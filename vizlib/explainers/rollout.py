@@ -45,12 +45,12 @@ def explain(
     lineage = done.lineage()
     rule = RolloutRule(options["residual_weight"], fuser(options["head_fusion"], options["discard_ratio"]))
     flow = walk(lineage.readout[:, None], lineage.steps, rule)[-1]
-    return settle(done.logits), findings(flow, done.size)
+    return settle(done.logits), findings(flow, done.size, model.adapter.warnings(done.recording))
 
 
-def findings(flow: Flow, size: tuple[int, int]) -> list[Finding]:
+def findings(flow: Flow, size: tuple[int, int], warnings: tuple[str, ...] = ()) -> list[Finding]:
     """The pixel maps of a flow that has come down to the pixels of inputs (h, w), one for each image."""
     maps = flow.rows[:, 0].unflatten(1, size)
     sinks = flow.sink[:, 0].tolist()
     note = "Everything ended in learned tokens: the map is zero because no share of the answer came from a pixel along these steps."
-    return [Finding(pixels, sink, (note,) if sink >= 1 else ()) for pixels, sink in zip(maps, sinks, strict=True)]
+    return [Finding(pixels, sink, (*warnings, *((note,) if sink >= 1 else ()))) for pixels, sink in zip(maps, sinks, strict=True)]

@@ -45,8 +45,11 @@ class Rule(Protocol):
 class Step(Protocol):
     """One row-stochastic map between two grids."""
 
-    source: Grid
-    target: Grid
+    @property
+    def source(self) -> Grid: ...
+
+    @property
+    def target(self) -> Grid: ...
 
     def pull(self, flow: Flow, rule: Rule) -> Flow: ...
 
@@ -54,8 +57,11 @@ class Step(Protocol):
 class Spread(Protocol):
     """A fixed row-stochastic map from a reduced grid to a fuller one, learned tokens kept as they are."""
 
-    source: Grid
-    target: Grid
+    @property
+    def source(self) -> Grid: ...
+
+    @property
+    def target(self) -> Grid: ...
 
     def spread(self, rows: torch.Tensor) -> torch.Tensor: ...
 

@@ -74,13 +74,18 @@ def _read_parquet(folder: Path, split: str) -> ImageSet:
     shards = sorted(folder.glob(f"{split}*.parquet"))
     if not shards:
         raise TrainingError(f"{folder} has no {split} shards.")
-    images, labels, boxes = [], [], []
+    images: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    boxes: list[list[int]] = []
     for shard in shards:
         table = parquet.read_table(shard, columns=["jpeg", "label", "box"])
         images.extend(_decode(jpeg, f"Image {row} of {shard}") for row, jpeg in enumerate(table["jpeg"].to_pylist()))
         labels.append(table["label"].to_numpy())
         boxes.extend(_box(box) for box in table["box"].to_pylist())
-    return ImageSet(np.stack(images), np.concatenate(labels).astype(np.int64), np.array(boxes, dtype=np.int64), classes)
+    numbers = np.concatenate(labels).astype(np.int64)
+    if len(numbers) == 0 or not 0 <= numbers.min() <= numbers.max() < len(classes):
+        raise TrainingError(f"The {split} shards of {folder} are empty or have labels outside the {len(classes)} classes of classes.json.")
+    return ImageSet(np.stack(images), numbers, np.array(boxes, dtype=np.int64), classes)
 
 
 def _box(box: dict | list) -> list[int]:

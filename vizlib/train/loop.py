@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import pickle
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ def train(
     folder: Path,
     *,
     device: str = "cpu",
-    report: Callable[[Progress], None] = lambda progress: None,
+    report: Callable[[Progress], None] = lambda _: None,
 ) -> tuple[nn.Module, list[dict[str, Any]]]:
     """Train ``module`` by ``recipe``, resuming from ``folder`` when it holds a run of the same recipe: the averaged module and its history.
 
@@ -74,7 +75,7 @@ class _Run:
     ) -> None:
         self.recipe, self.folder, self.device, self.report = recipe, Path(folder), torch.device(device), report
         self.classes = len(data.classes)
-        self.module = module.to(self.device, memory_format=torch.channels_last)
+        self.module = module.to(self.device).to(memory_format=torch.channels_last)
         self.average = AveragedModel(self.module, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
         self.optimisers = optimisers(self.module, recipe)
         self.images = torch.from_numpy(data.images).to(self.device)
@@ -152,8 +153,12 @@ class _Run:
         path = self.folder / CHECKPOINT
         if not path.exists():
             return 0
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["identity"] != self.identity:
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            identity = state["identity"]
+        except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+            raise TrainingError(f"{path} is damaged or no checkpoint of a run: remove it to begin again.") from error
+        if identity != self.identity:
             raise TrainingError(f"{self.folder} holds a run of another recipe, model or data set; name another folder or remove it.")
         self.module.load_state_dict(state["module"])
         self.average.load_state_dict(state["average"])

@@ -24,7 +24,7 @@ def train_bundled(
     *,
     device: str = "cpu",
     epochs: int | None = None,
-    report: Callable[[Progress], None] = lambda progress: None,
+    report: Callable[[Progress], None] = lambda _: None,
 ) -> tuple[nn.Module, list[dict[str, Any]]]:
     """Train the bundled model ``name`` on a data folder, resuming what ``run_folder`` holds: the averaged module and its history.
 
@@ -45,7 +45,7 @@ def train_on(
     *,
     device: str = "cpu",
     epochs: int | None = None,
-    report: Callable[[Progress], None] = lambda progress: None,
+    report: Callable[[Progress], None] = lambda _: None,
 ) -> tuple[nn.Module, list[dict[str, Any]]]:
     """``train_bundled`` on images that are already in memory."""
     import torch

@@ -20,33 +20,42 @@ if TYPE_CHECKING:
     from vizlib.train.data import ImageSet
 
 TERMS = (
-    "Weights Apache-2.0; trained on photographs of ImageNet (by way of Tiny ImageNet), which are for non-commercial research and education. "
-    "No photograph is shipped."
+    "Weights Apache-2.0; trained on photographs of ImageNet (by way of Tiny ImageNet), "
+    "which are for non-commercial research and education. No photograph is shipped."
 )
 TITLES = {"vit_tiny50": "ViT, 8-px patches, class token", "resnet_tiny50": "ResNet, 14 layers"}
 FAMILIES = {"vit_tiny50": "vit", "resnet_tiny50": "resnet"}
 
 
-def ship(name: str, module: nn.Module, val: ImageSet, history: list[dict[str, Any]], folder: str | Path, command: str) -> dict[str, Any]:
+def ship(
+    name: str,
+    module: nn.Module,
+    val: ImageSet,
+    history: list[dict[str, Any]],
+    folder: str | Path,
+    command: str,
+    *,
+    images: int | None = None,
+) -> dict[str, Any]:
     """Write NAME.safetensors in float16 and NAME.json into ``folder``: the card's facts.
 
-    The accuracy is measured from the float16 weights as they are shipped. TrainingError when the run has not finished its recipe.
+    The accuracy is measured from the float16 weights as they are shipped; ``images`` is how many were trained on, 500 a class unless
+    given. TrainingError when the run has not finished its recipe, or the folder cannot be written; what was there before stays until
+    the new files are whole.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     plan = recipe(name)
     if len(history) != plan.epochs:
         raise TrainingError(f"The run of {name} has {len(history)} of {plan.epochs} epochs; finish it before it is shipped.")
     home = Path(folder)
-    home.mkdir(parents=True, exist_ok=True)
     module = module.eval().to("cpu")
     half = {key: _halved(value) for key, value in module.state_dict().items()}
-    path = home / f"{name}.safetensors"
-    save_file(half, home / f"{path.name}.part")
+    weights = save(half)
     module.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in half.items()})
     top1, top5 = accuracy(module, val)
     data = f"{len(val.classes)} classes of Tiny ImageNet, 64 x 64"
-    weights = home / f"{path.name}.part"
+    trained_on = 500 * len(val.classes) if images is None else images
     facts = {
         "name": name,
         "title": TITLES[name],
@@ -54,13 +63,24 @@ def ship(name: str, module: nn.Module, val: ImageSet, history: list[dict[str, An
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
         "input_size": [64, 64],
         "labels": list(val.classes),
-        "accuracy": {"top1": top1, "top5": top5, "data": f"val, {DATA}", "images": len(val)},
-        "training": {"data": DATA, "images": 500 * len(val.classes), "command": command, "recipe": asdict(plan), "history": history},
+        "accuracy": {"top1": top1, "top5": top5, "data": f"val, {data}", "images": len(val)},
+        "training": {"data": data, "images": trained_on, "command": command, "recipe": asdict(plan), "history": history},
         "terms": TERMS,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": hashlib.sha256(weights).hexdigest(),
     }
-    (home / f"{name}.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        _replace(home / f"{name}.safetensors", weights)
+        _replace(home / f"{name}.json", (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
+    except OSError as error:
+        raise TrainingError(f"{name} cannot be written to {home}: {error.strerror or error}.") from error
     return facts
+
+
+def _replace(path: Path, content: bytes) -> None:
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(content)
+    part.replace(path)
 
 
 def _halved(tensor: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vizlib.geometry import Transform
 
@@ -23,8 +23,9 @@ def _resnet(num_classes: int, image_size: tuple[int, int]) -> nn.Module:  # noqa
     from torch import nn
 
     # Without the stem's max-pool and with the last stage dilated, 64 px end on an 8 x 8 grid instead of 2 x 2.
-    module = ResNet(
-        BasicBlock, (1, 1, 2, 2), num_classes=num_classes, stem_type="deep", stem_width=16, channels=(32, 64, 128, 224),
+    block: Any = BasicBlock
+    module: Any = ResNet(
+        block, (1, 1, 2, 2), num_classes=num_classes, stem_type="deep", stem_width=16, channels=(32, 64, 128, 224),
         output_stride=16, avg_down=True,
     )  # fmt: skip
     module.maxpool = nn.Identity()

@@ -128,7 +128,33 @@ def _timm_cards() -> list[ModelCard]:
     return cards
 
 
+def _official_cards() -> list[ModelCard]:
+    from vizlib.zoo.official import LICENCES, PAPERS, PARAMETERS, PVT_V2, RELEASES
+
+    rows = [
+        (name, release.family, PARAMETERS[release.architecture], release.transform.size, release.labels, release.top1, release.data)
+        for name, release in RELEASES.items()
+    ]
+    rows += [(name, "pvt_v2", size, (224, 224), "imagenet-1k", top1, "ImageNet-1k") for name, (size, top1) in PVT_V2.items()]
+    return [
+        ModelCard(
+            name=name,
+            family=family,
+            source="official",
+            parameters=parameters,
+            input_size=size,
+            labels=labels,
+            accuracy=None if top1 is None else Accuracy(top1 / 100, None, f"{data}, as published"),
+            licence=LICENCES[family],
+            paper=PAPERS[family],
+            title=name,
+            refusals=dict(FAMILY_REFUSALS[family]),
+        )
+        for name, family, parameters, size, labels, top1, data in rows
+    ]
+
+
 @cache
 def all_cards() -> dict[str, ModelCard]:
     """Every card by name, the bundled models first."""
-    return {card.name: card for card in [*bundled_cards(), *_timm_cards()]}
+    return {card.name: card for card in [*bundled_cards(), *_official_cards(), *_timm_cards()]}

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vizlib.errors import CheckpointError, DeviceError, ModelError, nearest
+from vizlib.errors import DeviceError, ModelError
 from vizlib.geometry import Transform
-from vizlib.zoo import bundled
 from vizlib.zoo.adapters import Adapter, adapter_for
-from vizlib.zoo.cards import ASSETS, ModelCard, all_cards
+from vizlib.zoo.cards import ModelCard
 from vizlib.zoo.model import Model, check_labels
-from vizlib.zoo.weights import fill_random, load_strict, match_state, read_checkpoint
+from vizlib.zoo.plans import Plan, fit_state, plan_for
+from vizlib.zoo.weights import fill_random, fingerprint, load_strict
 
 if TYPE_CHECKING:
     import os
@@ -45,7 +45,7 @@ def load(
     """
     where = _device(device)
     size = _size(image_size)
-    plan = _plan(name)
+    plan = plan_for(name)
     state = None if checkpoint == "random" else plan.read(checkpoint, progress)
     classes = num_classes
     if classes is None and state is not None:
@@ -56,7 +56,7 @@ def load(
     if state is None:
         fill_random(module)
     else:
-        _fit_state(module, state, name)
+        load_strict(module, fit_state(plan, module, state), name)
     adapter = adapter_for(module)
     transform = plan.transform(module)
     if size is not None:
@@ -109,162 +109,6 @@ def wrap(
     return Model(module, card, reader, chosen, names)
 
 
-class _Plan:
-    """How a name becomes a module; one subclass for each place that names come from."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.card: ModelCard | None = all_cards().get(name)
-
-    def read(self, checkpoint: str | os.PathLike[str] | None, progress: Callable[..., None] | None) -> dict[str, torch.Tensor]:
-        raise NotImplementedError
-
-    def build(self, classes: int | None, size: tuple[int, int] | None) -> nn.Module:
-        raise NotImplementedError
-
-    def classes_of(self, state: dict[str, torch.Tensor]) -> int:
-        raise NotImplementedError
-
-    def transform(self, module: nn.Module) -> Transform:
-        raise NotImplementedError
-
-    def labels(self, classes: int, *, custom: bool) -> tuple[str, ...] | None:
-        raise NotImplementedError
-
-
-class _Bundled(_Plan):
-    def read(self, checkpoint: str | os.PathLike[str] | None, progress: Callable[..., None] | None) -> dict[str, torch.Tensor]:  # noqa: ARG002
-        path = ASSETS / "weights" / f"{self.name}.safetensors" if checkpoint is None else Path(checkpoint)
-        return read_checkpoint(path)
-
-    def build(self, classes: int | None, size: tuple[int, int] | None) -> nn.Module:
-        return bundled.build(self.name, 50 if classes is None else classes, size or bundled.SIZE)
-
-    def classes_of(self, state: dict[str, torch.Tensor]) -> int:
-        return _head_width(state, ("head.weight", "fc.weight", "classifier.fc.weight"), self.name)
-
-    def transform(self, module: nn.Module) -> Transform:  # noqa: ARG002
-        return bundled.TRANSFORM
-
-    def labels(self, classes: int, *, custom: bool) -> tuple[str, ...] | None:
-        known = self.card.labels if self.card and isinstance(self.card.labels, tuple) else None
-        return known if known and len(known) == classes and not custom else None
-
-
-class _Timm(_Plan):
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        import timm
-
-        self.config = timm.get_pretrained_cfg(name, allow_unregistered=False)
-
-    def read(self, checkpoint: str | os.PathLike[str] | None, progress: Callable[..., None] | None) -> dict[str, torch.Tensor]:
-        if checkpoint is not None:
-            return read_checkpoint(checkpoint)
-        from vizlib.zoo.download import download, hub_weights
-
-        config = self.config
-        if config is not None and config.hf_hub_id:
-            repo, _, revision = config.hf_hub_id.partition("@")
-            return read_checkpoint(hub_weights(repo, config.hf_hub_filename or "model.safetensors", revision or None, progress=progress))
-        if config is not None and config.url:
-            return read_checkpoint(download(config.url, progress=progress))
-        raise ModelError(f"{self.name} has no published weights; pass checkpoint= with a file of yours, or checkpoint='random'.")
-
-    def build(self, classes: int | None, size: tuple[int, int] | None) -> nn.Module:
-        import timm
-
-        options: dict[str, Any] = {} if classes is None else {"num_classes": classes}
-        if size is not None and self._sized():
-            options["img_size"] = size
-        try:
-            return timm.create_model(self.name, pretrained=False, **options)
-        except (AssertionError, ValueError) as error:
-            raise ModelError(f"{self.name} cannot be built{f' for {size[0]} x {size[1]} inputs' if size else ''}: {error}") from error
-
-    def _sized(self) -> bool:
-        import inspect
-
-        import timm
-
-        # Convolutional networks take any size and no img_size; timm says which is which only by the constructor's signature.
-        with torch.device("meta"):
-            kind = type(timm.create_model(self.name, pretrained=False))
-        return "img_size" in inspect.signature(kind.__init__).parameters
-
-    def classes_of(self, state: dict[str, torch.Tensor]) -> int:
-        head = self.config.classifier if self.config is not None else None
-        heads = (head,) if isinstance(head, str) else tuple(head or ())
-        found = next((f"{prefix}.weight" for prefix in heads if f"{prefix}.weight" in state), None)
-        if found is not None:
-            return int(state[found].shape[0])
-        return _head_width(state, ("head.weight", "fc.weight", "classifier.weight"), self.name, absent=0)
-
-    def transform(self, module: nn.Module) -> Transform:
-        from timm.data import resolve_model_data_config
-
-        return Transform.from_timm(resolve_model_data_config(module))
-
-    def labels(self, classes: int, *, custom: bool) -> tuple[str, ...] | None:
-        return None if custom else imagenet_labels(self.config, classes)
-
-
-def _plan(name: str) -> _Plan:
-    if name in bundled.NAMES:
-        return _Bundled(name)
-    import timm
-
-    if not timm.is_model(name):
-        known = [*all_cards(), *timm.list_models()]
-        raise ModelError(f"There is no model {name!r}; `vizlib models` lists the known ones and any timm name works.{nearest(name, known)}")
-    return _Timm(name)
-
-
-def imagenet_labels(config: Any, classes: int) -> tuple[str, ...] | None:
-    """The class names that go with a timm configuration, where timm has them for that many classes."""
-    from timm.data import ImageNetInfo, infer_imagenet_subset
-
-    subset = infer_imagenet_subset(config) if config is not None else None
-    if subset is None:
-        return None
-    info = ImageNetInfo(subset)
-    return tuple(info.index_to_description(index) for index in range(classes)) if info.num_classes() == classes else None
-
-
-def _fit_state(module: nn.Module, state: dict[str, torch.Tensor], name: str) -> None:
-    """Load strictly; a layout of other keys first goes through the conversion that timm keeps for this architecture."""
-    expected: dict[str, Any] = module.state_dict()
-    if {key: value.shape for key, value in expected.items()} != {key: value.shape for key, value in state.items()}:
-        state = _converted(module, state)
-    load_strict(module, state, name)
-
-
-def _converted(module: nn.Module, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    import sys
-
-    conversion = getattr(sys.modules[type(module).__module__], "checkpoint_filter_fn", None)
-    if conversion is None:
-        return state
-    try:
-        converted = conversion(dict(state), module)
-    except (KeyError, RuntimeError, IndexError, AttributeError, ValueError, AssertionError, TypeError):
-        # The conversion expects a relative of this architecture: the strict comparison says what is wrong better than its traceback.
-        match_state(module.state_dict(), state, type(module).__name__)
-        raise
-    return converted if isinstance(converted, dict) else state
-
-
-def _head_width(state: dict[str, torch.Tensor], names: tuple[str, ...], model: str, absent: int | None = None) -> int:
-    for name in names:
-        if name in state:
-            return int(state[name].shape[0])
-    if absent is not None:
-        return absent
-    raise CheckpointError(
-        f"The checkpoint has no head ({', '.join(names)}), so it is not one of {model}; name the model it was trained as."
-    )
-
-
 def _live_transform(module: nn.Module, transform: Transform | dict[str, Any] | None, size: tuple[int, int] | None) -> Transform | None:
     if isinstance(transform, dict):
         transform = Transform.from_timm(transform)
@@ -284,7 +128,7 @@ def _declared_size(module: nn.Module) -> tuple[int, int] | None:
 
 
 def _card(
-    plan: _Plan,
+    plan: Plan,
     module: nn.Module,
     adapter: Adapter,
     labels: tuple[str, ...] | None,
@@ -320,10 +164,11 @@ def _recipe(
     labels: Sequence[str] | None,
     dtype: torch.dtype | str | None,
 ) -> dict[str, Any]:
-    path = checkpoint if checkpoint in (None, "random") else str(Path(checkpoint).resolve())  # type: ignore[arg-type]
+    path = checkpoint if checkpoint in (None, "random") else str(Path(checkpoint).resolve())
     return {
         "name": name,
         "checkpoint": path,
+        "sha256": fingerprint(path) if path not in (None, "random") else None,
         "num_classes": num_classes,
         "image_size": list(size) if size else None,
         "labels": list(labels) if labels else None,
@@ -337,7 +182,7 @@ def _size(size: int | Sequence[int] | None) -> tuple[int, int] | None:
     pair = (size, size) if isinstance(size, int) else tuple(int(side) for side in size)
     if len(pair) != 2 or min(pair) < 1:
         raise ModelError(f"An image size is a positive number or (height, width), not {size!r}.")
-    return pair  # type: ignore[return-value]
+    return pair[0], pair[1]
 
 
 def _dtype(dtype: torch.dtype | str | None) -> torch.dtype:

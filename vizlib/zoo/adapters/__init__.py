@@ -15,10 +15,17 @@ __all__ = ["Adapter", "Lineage", "Size", "Tap", "adapter_for", "families"]
 
 def families() -> dict[str, type[Adapter]]:
     """Every adapter by family, the ones that know most first."""
+    from vizlib.zoo.adapters.compact import CompactAdapter
     from vizlib.zoo.adapters.conv import PlainAdapter, ResNetAdapter
+    from vizlib.zoo.adapters.cvt import CvTAdapter
+    from vizlib.zoo.adapters.pvt import PVTAdapter, PVTv2Adapter
+    from vizlib.zoo.adapters.t2t import T2TAdapter
     from vizlib.zoo.adapters.vit import ViTAdapter
 
-    return {kind.family: kind for kind in (ViTAdapter, ResNetAdapter, PlainAdapter)}
+    kinds: tuple[type[Adapter], ...] = (
+        ViTAdapter, T2TAdapter, CompactAdapter, PVTAdapter, PVTv2Adapter, CvTAdapter, ResNetAdapter, PlainAdapter,
+    )  # fmt: skip
+    return {kind.family: kind for kind in kinds}
 
 
 def adapter_for(module: nn.Module, wanted: str | Adapter | None = None) -> Adapter:

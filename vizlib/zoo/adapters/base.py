@@ -6,14 +6,15 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+import torch
+
 from vizlib.errors import MethodError
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
     from vizlib.tracing.grids import Grid
-    from vizlib.tracing.recorder import Recording
+    from vizlib.tracing.recorder import AttentionCall, Recording
     from vizlib.tracing.site import AttentionSite
     from vizlib.tracing.steps import Step
 
@@ -42,6 +43,28 @@ class Tap:
     name: str
     path: str
     grid: Grid | None = None  # None: the output is a feature map
+
+
+def counted(recording: Recording, expected: int) -> list[AttentionCall]:
+    """The recorded attention calls; MethodError when there are not as many as the architecture has."""
+    if len(recording.calls) != expected:
+        raise MethodError(
+            f"The forward pass ran {len(recording.calls)} attentions that can be read and the architecture has {expected}, "
+            "so the map would not be certain."
+        )
+    return recording.calls
+
+
+def first_token(call: AttentionCall, grid: Grid) -> torch.Tensor:
+    """The read-out of a class token: rows (B, tokens) with all of the mass on the first token, where ``call`` ran."""
+    rows = call.q.new_zeros(call.q.shape[0], grid.tokens, dtype=torch.float64)
+    rows[:, 0] = 1
+    return rows
+
+
+def mean_of_cells(call: AttentionCall, grid: Grid) -> torch.Tensor:
+    """The read-out of a mean over the cells of a grid, where ``call`` ran."""
+    return call.q.new_full((call.q.shape[0], grid.tokens), 1 / grid.tokens, dtype=torch.float64)
 
 
 class Adapter(ABC):
@@ -79,6 +102,10 @@ class Adapter(ABC):
     def lineage(self, recording: Recording, size: Size) -> Lineage:  # noqa: ARG002
         """The read-out and the steps of a recorded pass over inputs (h, w); MethodError where they cannot be told for certain."""
         raise MethodError(self.refusals["lineage"])
+
+    def warnings(self, recording: Recording) -> tuple[str, ...]:  # noqa: ARG002
+        """What a reader of a map made from this pass has to know."""
+        return ()
 
     def feature_layer(self) -> str:
         """The path of the part whose output is the last feature map (B, C, h, w)."""

@@ -61,7 +61,7 @@ class PlainAdapter(Adapter):
     def classes(self) -> int:
         declared = getattr(self.module, "num_classes", None)
         if declared is not None:
-            return int(declared)  # type: ignore[arg-type]
+            return int(declared)
         # torchvision's models and most hand-written ones end in the linear layer of their head.
         from torch import nn
 

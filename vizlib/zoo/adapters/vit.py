@@ -11,7 +11,7 @@ from vizlib.method_cards import FAMILY_REFUSALS
 from vizlib.tracing.grids import Grid
 from vizlib.tracing.site import AttentionSite
 from vizlib.tracing.steps import Attention, FromCells, Step, ToSink, Windows
-from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap
+from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap, counted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -76,13 +76,7 @@ class ViTAdapter(Adapter):
             raise MethodError(self.refusals["lineage"])
         grid = self.grid(size)
         pooled = getattr(self.module, "attn_pool", None) is not None
-        calls = recording.calls
-        expected = self.depth + pooled
-        if len(calls) != expected:
-            raise MethodError(
-                f"The forward pass ran {len(calls)} attentions that can be read and the architecture has {expected}, "
-                "so the map would not be certain."
-            )
+        calls = counted(recording, self.depth + pooled)
         steps: list[Step] = []
         images = calls[0].q.shape[0]
         if pooled:

@@ -1,0 +1,59 @@
+# Two commands: `make app` and `make test`. Everything lives in .venv; a second run starts at once.
+PYTHON ?= python3
+VENV ?= .venv
+PORT ?= 8501
+JOBS ?= 2
+ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
+
+.PHONY: help app test check clean
+
+help: ## print this
+	@echo "make app     install what the app needs, start it and open it     PORT=8501 ARGS='more options of streamlit run'"
+	@echo "make test    install what the tests need and run them all         ARGS='tests/unit -k rollout' JOBS=2"
+	@echo "make check   ruff, its formatter and mypy"
+	@echo "make clean   remove $(VENV) and every cache"
+	@echo "Another Python than python3: PYTHON=/path/to/python3.11"
+
+app: $(VENV)/.runtime
+	@if [ "$$(uname)" = Darwin ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then headless=false; else headless=true; fi; \
+	exec $(BIN)/python -m streamlit run app.py --server.port $(PORT) --server.headless $$headless --server.showEmailPrompt false $(ARGS)
+
+# One thread in each worker: the maps are compared bit for bit, and the workers share the cores.
+test: $(VENV)/.test $(VENV)/.browser
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+
+check: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.made:
+	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
+	  echo "There is no '$(PYTHON)' here. Install Python 3.11 or newer, or name yours: make app PYTHON=/path/to/python3.11"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "vizlib needs Python 3.11 or newer, and $$("$(PYTHON)" --version 2>&1) is older. Name another: make app PYTHON=python3.11"; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear "$(VENV)" || { \
+	  echo "Python could not make $(VENV). On Debian and Ubuntu install python3-venv first."; exit 1; }
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.made requirements.txt constraints.txt
+	$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.runtime requirements-test.txt
+	$(PIP) -r requirements-test.txt
+	@touch $@
+
+# A Chromium for the browser tests, unless the system has one; without either they are skipped and say so.
+$(VENV)/.browser: $(VENV)/.test
+	@command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 \
+	  || $(BIN)/python -m playwright install chromium \
+	  || echo "No Chromium could be fetched, so the browser tests will be skipped. Install chromium, or try: $(BIN)/playwright install chromium"
+	@touch $@

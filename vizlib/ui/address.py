@@ -1,0 +1,98 @@
+"""What a page shows, kept in the address bar, so that a link restores it, and in the session while other pages are open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class _Part:
+    key: str
+    default: Any
+    write: Callable[[Any], str]
+
+
+class Address:
+    """The parts of one page's state: declare each before its widget, give the widget the key, and ``close`` at the end of the run.
+
+    ``arrived`` says that the visitor came from another page. The address is read when it is not the one this page wrote: a link, a
+    typed address, or the browser's way back. A request that a widget changed may still carry the address before the last one, so then
+    the session is right.
+    """
+
+    def __init__(self, page: str, *, arrived: bool) -> None:
+        self._page = page
+        self._store = st.session_state.setdefault(f"{page}:address", {"values": {}, "written": None})
+        self._parts: dict[str, _Part] = {}
+        given = dict(st.query_params)
+        touched = any(key in st.session_state and st.session_state[key] != value for key, value in self._store["values"].items())
+        foreign = given != self._store["written"] and not touched
+        self._given = given if foreign and (given or not arrived) else None
+
+    def part(self, name: str, default: Any, read: Callable[[str], Any] = str, write: Callable[[Any], str] = str) -> str:
+        """Declare a part and give back the key of its widget; ``read`` raises ValueError for a text that means nothing here."""
+        key = f"{self._page}.{name}"
+        if self._given is not None:
+            st.session_state[key] = self._read(name, default, read)
+        elif key not in st.session_state:
+            st.session_state[key] = self._store["values"].get(key, default)
+        self._parts[name] = _Part(key, default, write)
+        return key
+
+    def _read(self, name: str, default: Any, read: Callable[[str], Any]) -> Any:
+        if self._given is None or name not in self._given:
+            return default
+        try:
+            return read(self._given[name])
+        except ValueError:
+            return default
+
+    def close(self) -> None:
+        """Write every part that differs from its default into the address bar."""
+        values = {name: st.session_state[part.key] for name, part in self._parts.items()}
+        self._store["values"].update({self._parts[name].key: value for name, value in values.items()})
+        written = {name: self._parts[name].write(value) for name, value in values.items() if value != self._parts[name].default}
+        self._store["written"] = written
+        if dict(st.query_params) != written:
+            st.query_params.from_dict(written)
+
+
+def one_of(choices: list[str] | tuple[str, ...]) -> Callable[[str], str]:
+    """A reader that takes these words only."""
+
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError(text)
+        return text
+
+    return read
+
+
+def some_of(choices: list[str] | tuple[str, ...], most: int) -> Callable[[str], list[str]]:
+    """A reader of words joined by commas, each once; unknown ones are left out."""
+
+    def read(text: str) -> list[str]:
+        known = [word for word in dict.fromkeys(text.split(",")) if word in choices]
+        if text and not known:
+            raise ValueError(text)
+        return known[:most]
+
+    return read
+
+
+def number(low: float, high: float) -> Callable[[str], float]:
+    """A reader of numbers in a range."""
+
+    def read(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:
+            raise ValueError(text)
+        return value
+
+    return read

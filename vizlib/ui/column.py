@@ -1,0 +1,203 @@
+"""One model's column: its map over the picture, its answers, and what to take away."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+import vizlib
+from vizlib.engine.jobs import JobState
+from vizlib.ui import words
+from vizlib.ui.components.answers import answers
+from vizlib.ui.components.photo_map import pack, photo_map
+from vizlib.ui.question import draw_method
+from vizlib.ui.work import engine, visitor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vizlib import Explanation
+    from vizlib.engine.jobs import Job
+    from vizlib.ui.pickers import Look
+    from vizlib.ui.pictures import Picture
+    from vizlib.ui.question import Question
+    from vizlib.ui.work import Answer, Request
+
+PATIENCE = 0.25  # seconds a run waits for answers before it shows progress: most are there by then, and nothing flickers
+TOP = 5
+_log = logging.getLogger(__name__)
+
+
+def ask(questions: Sequence[Question], picture: Picture, fit: str | None) -> dict[str, Job[Answer]]:
+    """The jobs that answer the questions, by model; models whose weights would have to be fetched first are left out.
+
+    A job that runs for the same question goes on; one for another question is replaced.
+    """
+    asked: dict[str, tuple[Request, Job[Answer]]] = st.session_state.setdefault("column.asked", {})
+    requests = {question.card.name: question.request(picture, fit) for question in questions}
+    for name in [name for name in asked if name not in requests]:
+        asked.pop(name)[1].cancel()
+    allowed: set[str] = st.session_state.setdefault("column.allowed", set())
+    for name, request in requests.items():
+        known = asked.get(name)
+        if (known is None or known[0] != request) and (name in allowed or engine().ready(name)):
+            asked[name] = (request, engine().ask(visitor(), request, picture))
+    until = time.monotonic() + PATIENCE
+    jobs = {name: job for name, (_, job) in asked.items()}
+    for job in jobs.values():
+        job.wait(max(0.0, until - time.monotonic()))
+    return jobs
+
+
+def draw_column(question: Question, job: Job[Answer] | None, picture: Picture, fit: str | None, look: Look, top: float | None) -> None:
+    """Draw one model's column. ``top`` is the upper end of the common scale in multiples of the uniform map, None for the map's own."""
+    card = question.card
+    st.subheader(card.title, anchor=False)
+    st.caption(words.facts(card))
+    draw_method(question)
+    answer = _settled(question, job, picture)
+    if answer is None:
+        return
+    photo_map(answer.payload, key=f"map.{card.name}")
+    if answer.explanation is None:
+        st.info(answer.refusal, icon=":material/block:")
+    else:
+        _draw_facts(answer.explanation)
+    _draw_answers(question, answer)
+    if answer.explanation is not None:
+        _draw_takeaways(question, answer, picture, fit, look, top)
+
+
+def _settled(question: Question, job: Job[Answer] | None, picture: Picture) -> Answer | None:
+    """The answer; where there is none, draw the photograph with the reason: not asked for, under way, stopped or failed."""
+    name = question.card.name
+    if job is not None and job.state is JobState.DONE:
+        return job.result()
+    photo_map(pack(picture, None), key=f"map.{name}")
+    if job is None:
+        _draw_offer(question)
+    elif not job.done:
+        _follow(job, name)
+    else:
+        error = job.exception()
+        if error is None:
+            st.info("Stopped.", icon=":material/stop_circle:")
+        elif isinstance(error, vizlib.VizlibError):
+            st.error(str(error), icon=":material/error:")
+        else:
+            _log.error("%s could not be explained", name, exc_info=error)
+            st.error("Something went wrong inside vizlib; the server's log says what.", icon=":material/error:")
+        st.button("Try again", key=f"again.{name}", icon=":material/refresh:", on_click=_forget, args=(name,))
+    return None
+
+
+@st.fragment(run_every=0.3)
+def _follow(job: Job[Answer], name: str) -> None:
+    """Show how far a job is until it ends; a page that is drawn again without it stops this."""
+    if job.done:
+        st.rerun()
+    message = f"{job.progress.message or 'Waiting for a free place'} …"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if job.progress.fraction is None:
+            st.markdown(f":material/hourglass_top: {message}")
+        else:
+            st.progress(job.progress.fraction, text=message)
+        if st.button("Stop", key=f"stop.{name}", icon=":material/stop_circle:", type="tertiary"):
+            job.cancel()
+            st.rerun()
+
+
+def _forget(name: str) -> None:
+    st.session_state["column.asked"].pop(name, None)
+
+
+def _draw_offer(question: Question) -> None:
+    card = question.card
+    st.markdown(
+        f"This model is not here yet. Its weights are **{words.megabytes(card)}**, fetched once from the Hugging Face hub; "
+        f"their licence is **{card.licence}**. {words.linked(card.paper)}."
+    )
+    allow = st.session_state["column.allowed"].add
+    st.button(f"Fetch {words.megabytes(card)}", key=f"fetch.{card.name}", icon=":material/download:", on_click=allow, args=(card.name,))
+
+
+def _draw_facts(explanation: Explanation) -> None:
+    facts = [f"Explained in {words.seconds(explanation.seconds)}."]
+    if explanation.sink:
+        facts.append(f"**{words.percent(explanation.sink)}** of the walk ends in learned tokens such as the class token, not in the image.")
+    st.markdown(" ".join(facts))
+    for note in explanation.notes:
+        st.info(note, icon=":material/info:")
+
+
+def _draw_answers(question: Question, answer: Answer) -> None:
+    if not answer.ranking:
+        st.info("This model has no classes: it gives features, not answers. The map needs none.", icon=":material/info:")
+        return
+    state, key, name = st.session_state, question.target_key, question.card.name
+    # A class that the model does not have is refused; another one must then be within reach.
+    pickable = question.method.class_specific and (answer.explanation is not None or question.target is not None)
+    chosen = answer.explanation.target if pickable and answer.explanation else None
+    rows = answer.ranking[:TOP] + [row for row in answer.ranking[TOP:] if row.index == chosen]
+
+    def take() -> None:
+        picked = state[f"answers.{name}"].pick
+        state[key] = None if picked == answer.ranking[0].index else picked
+
+    st.markdown("**Answers.** Choose the one to explain." if pickable else f"**Answers.** {_no_choice(question)}")
+    answers(rows, chosen if isinstance(chosen, int) else None, pickable=pickable, key=f"answers.{name}", on_pick=take)
+    if pickable and answer.explanation is not None:
+        labels = {row.index: row.label for row in answer.ranking}
+        others = sorted(labels, key=lambda index: labels[index].lower())
+        st.selectbox(
+            "Class to explain",
+            [None, *others],
+            key=key,
+            format_func=lambda index: f"The model's answer: {answer.ranking[0].label}" if index is None else labels[index],
+            help="Type to search all classes of this model.",
+        )
+
+
+def _no_choice(question: Question) -> str:
+    return "" if question.method.class_specific else f"{question.method.title} gives the same map for all of them."
+
+
+def _draw_takeaways(question: Question, answer: Answer, picture: Picture, fit: str | None, look: Look, top: float | None) -> None:
+    explanation, data, name = answer.explanation, answer.map, question.card.name
+    if explanation is None or data is None:
+        return
+
+    def png() -> bytes:
+        from vizlib.figures.overlay import encode_png, overlay
+
+        high = None if top is None else top * data.uniform
+        return encode_png(overlay(explanation.image, explanation.map, opacity=look.opacity, colormap=look.colormap, high=high))
+
+    stem = f"{Path(picture.title).stem}-{name}-{explanation.method}".lower().replace(" ", "_")
+    with st.container(horizontal=True):
+        st.download_button("PNG", png, f"{stem}.png", "image/png", key=f"png.{name}", icon=":material/image:", on_click="ignore")
+        st.download_button(
+            "NPZ",
+            explanation.npz,
+            f"{stem}.npz",
+            "application/octet-stream",
+            key=f"npz.{name}",
+            icon=":material/data_array:",
+            on_click="ignore",
+            help="Arrays for NumPy: the map on the model's input and on the picture, what was seen, the logits.",
+        )
+    with st.expander("Use it from Python", icon=":material/code:"):
+        target = question.target if question.method.class_specific else None
+        st.code(
+            words.snippet(name, picture.code, explanation.method, target, fit, question.changed, look.opacity, look.colormap),
+            language="python",
+        )
+    with st.expander("The method and the model", icon=":material/menu_book:"):
+        st.markdown(
+            f"**{question.method.title}.** {question.method.summary} [{question.method.paper}]({question.method.paper_url})\n\n"
+            f"**{question.card.title}.** {words.linked(question.card.paper)}. {question.card.licence}"
+        )

@@ -1,0 +1,133 @@
+"""What a visitor chooses: the picture, the models, how the picture is fitted, how maps look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+import vizlib
+from vizlib.figures.palette import COLORMAP_NAMES
+from vizlib.geometry import FITS
+from vizlib.ui import words
+from vizlib.ui.address import number, one_of, some_of
+from vizlib.ui.components.gallery import gallery
+from vizlib.ui.components.look import look
+from vizlib.ui.pictures import SAMPLES, handed_in, sample
+from vizlib.zoo.cards import all_cards
+
+if TYPE_CHECKING:
+    from vizlib import ModelCard
+    from vizlib.ui.address import Address
+    from vizlib.ui.pictures import Picture
+
+YOURS = "yours"
+MOST_MODELS = 4
+_OWN_FIT = "model"
+_FIT_WORDS = {_OWN_FIT: "as trained", "crop": "crop", "pad": "pad", "squash": "squash"}
+
+
+def pick_picture(address: Address) -> Picture:
+    """Samples and an uploader; what cannot be read is said, and the picture before it stays."""
+    key = address.part("sample", next(iter(SAMPLES)), one_of(list(SAMPLES)))
+    state = st.session_state
+    state.setdefault("pictures", {"uploads": 0, "yours": None, "use": False, "error": ""})
+    mine = state["pictures"]
+
+    def take_sample() -> None:
+        chosen = state["pictures.gallery"].pick
+        mine["use"], mine["error"] = chosen == YOURS, ""
+        if chosen in SAMPLES:
+            state[key] = chosen
+        mine["uploads"] += 1  # a new key empties the uploader: it no longer says what is shown
+
+    def take_upload() -> None:
+        file = state[f"pictures.upload.{mine['uploads']}"]
+        mine["error"] = ""
+        if file is None:
+            mine["yours"], mine["use"] = None, False
+            return
+        try:
+            mine["yours"] = handed_in(file.name, file.getvalue())
+        except vizlib.ImageError as error:
+            mine["error"] = str(error)
+        else:
+            mine["use"] = True
+
+    left, right = st.columns([3, 2], gap="medium")
+    right.file_uploader(
+        "Add a photograph",
+        type=["image/*"],
+        key=f"pictures.upload.{mine['uploads']}",
+        on_change=take_upload,
+        help="Choose, drop or paste a picture of up to 20 MB and 40 megapixels. It stays in this server's memory.",
+    )
+    yours = mine["yours"]
+    choices = ({YOURS: yours} if yours else {}) | {name: sample(name) for name in SAMPLES}
+    chosen = YOURS if yours and mine["use"] else state[key]
+    with left:
+        st.caption("Photograph")
+        gallery(choices, chosen, key="pictures.gallery", on_pick=take_sample)
+    if mine["error"]:
+        st.error(mine["error"] + " The picture before it is still shown.", icon=":material/broken_image:")
+    return choices[chosen]
+
+
+def pick_models(address: Address) -> list[ModelCard]:
+    """One or several models, the bundled ones chosen at first."""
+    cards = all_cards()
+    bundled = [name for name, card in cards.items() if card.source == "bundled"]
+    key = address.part("models", bundled, some_of(list(cards), MOST_MODELS), ",".join)
+    chosen = st.multiselect(
+        "Models",
+        list(cards),
+        key=key,
+        format_func=lambda name: f"{name} · {'built in' if cards[name].source == 'bundled' else words.megabytes(cards[name])}",
+        max_selections=MOST_MODELS,
+        placeholder="Choose a model",
+        help="The built-in ones are small and work offline. The others have ImageNet weights, which are fetched once when you say so.",
+    )
+    return [cards[name] for name in chosen]
+
+
+def pick_fit(address: Address) -> str | None:
+    """How a picture that is not square is fitted into a model's square input; None is the model's own way."""
+    key = address.part("fit", _OWN_FIT, one_of(FITS))
+    chosen = st.selectbox(
+        "Fit",
+        list(_FIT_WORDS),
+        key=key,
+        format_func=lambda name: _FIT_WORDS[name],
+        help="Models take one shape, mostly a square. **crop** keeps the middle, **pad** adds borders, **squash** stretches; "
+        "**as trained** is what the model was trained with.",
+    )
+    return None if chosen == _OWN_FIT else chosen
+
+
+@dataclass(frozen=True)
+class Look:
+    """How maps are drawn: opacity 0 to 1, a colour map, and whether all maps share one ``scale`` ("own" or "one")."""
+
+    opacity: float
+    colormap: str
+    scale: str
+
+
+def pick_look(address: Address, *, several: bool) -> Look:
+    """Opacity, colours and scale of all maps on the page, drawn in the browser and kept in the address."""
+    state = st.session_state
+    keys = {
+        "opacity": address.part("opacity", 0.6, number(0, 1), lambda value: f"{value:g}"),
+        "colormap": address.part("colors", COLORMAP_NAMES[0], one_of(COLORMAP_NAMES)),
+        "scale": address.part("scale", "own", one_of(("own", "one"))),
+    }
+
+    def take_look() -> None:
+        told = state["look"].look or {}
+        for name, key in keys.items():
+            state[key] = told.get(name, state[key])
+
+    chosen = Look(*(state[key] for key in keys.values()))
+    look(chosen.opacity, chosen.colormap, chosen.scale, several=several, key="look", on_change=take_look)
+    return chosen

@@ -1,0 +1,102 @@
+"""The photograph a page is about: a sample that needs no download, or what the visitor handed in."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+import vizlib
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LONGEST = 900  # pixels of the longer side on the page; the model always gets the whole picture
+THUMBNAIL = 96
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A photograph that comes with scikit-image: ``file`` in its data folder, ``call`` its function in ``skimage.data``."""
+
+    title: str
+    file: str
+    call: str
+    source: str
+
+
+# All of them CC0 or public domain.
+SAMPLES = {
+    "cat": Sample("Cat", "chelsea.png", "chelsea", "Stéfan van der Walt, CC0"),
+    "coffee": Sample("Coffee", "coffee.png", "coffee", "Rachel Michetti, CC0"),
+    "rocket": Sample("Rocket", "rocket.jpg", "rocket", "SpaceX, public domain"),
+    "astronaut": Sample("Astronaut", "astronaut.png", "astronaut", "NASA, public domain"),
+    "camera": Sample("Photographer", "camera.png", "camera", "Lav Varshney, CC0"),
+    "galaxies": Sample("Galaxies", "hubble_deep_field.jpg", "hubble_deep_field", "NASA, public domain"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An upright RGB picture: ``identity`` tells it from all others, ``code`` is the Python that reads it."""
+
+    identity: str
+    title: str
+    pixels: np.ndarray
+    code: str
+
+    @cached_property
+    def jpeg(self) -> tuple[bytes, tuple[int, int]]:
+        """The picture as shown on the page, and its size (height, width) there."""
+        return _jpeg(self.pixels, LONGEST, quality=88)
+
+    @cached_property
+    def thumbnail(self) -> str:
+        """A small JPEG as a data address."""
+        return "data:image/jpeg;base64," + base64.b64encode(_jpeg(self.pixels, THUMBNAIL, quality=80, square=True)[0]).decode()
+
+    @property
+    def size(self) -> str:
+        """The size in words."""
+        height, width = self.pixels.shape[:2]
+        return f"{width} × {height} px"
+
+
+@st.cache_resource(max_entries=len(SAMPLES), show_spinner=False)
+def sample(name: str) -> Picture:
+    """A sample picture, read straight from the package: importing all of scikit-image would cost a second."""
+    spec = find_spec("skimage")
+    if spec is None or not spec.submodule_search_locations:
+        raise vizlib.ImageError("The sample photographs come with scikit-image, which is not installed: add a photograph of your own.")
+    one = SAMPLES[name]
+    pixels = vizlib.read_image(Path(spec.submodule_search_locations[0]) / "data" / one.file)
+    return Picture(f"sample:{name}", one.title, pixels, f"skimage.data.{one.call}()")
+
+
+def handed_in(name: str, content: bytes) -> Picture:
+    """The picture in an uploaded file; ImageError when there is none."""
+    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+    return Picture(f"upload:{digest}", name, vizlib.read_image(content), json.dumps(name, ensure_ascii=False))
+
+
+def _jpeg(pixels: np.ndarray, longest: int, *, quality: int, square: bool = False) -> tuple[bytes, tuple[int, int]]:
+    from PIL import Image, ImageOps
+
+    image = Image.fromarray(pixels)
+    if square:
+        image = ImageOps.fit(image, (longest, longest))
+    elif max(image.size) > longest:
+        factor = longest / max(image.size)
+        width, height = (max(1, round(side * factor)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue(), (image.height, image.width)

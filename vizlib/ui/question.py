@@ -1,0 +1,103 @@
+"""What one column asks: a model, a method with its options, a class; read from the page's state before anything is drawn."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from vizlib.method_cards import METHODS, MethodCard, Option
+from vizlib.ui.address import number, one_of
+from vizlib.ui.work import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vizlib import ModelCard
+    from vizlib.ui.address import Address
+    from vizlib.ui.pictures import Picture
+
+
+@dataclass(frozen=True)
+class Question:
+    """A column's choices and the keys of their widgets."""
+
+    card: ModelCard
+    method: MethodCard
+    target: int | None
+    options: dict[str, Any]
+    method_key: str
+    target_key: str
+    option_keys: dict[str, str]
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """The options that differ from their defaults: what a snippet has to name."""
+        return {option.name: self.options[option.name] for option in self.method.options if self.options[option.name] != option.default}
+
+    def request(self, picture: Picture, fit: str | None) -> Request:
+        """The question as the engine takes it."""
+        target = self.target if self.method.class_specific else None
+        return Request(picture.identity, self.card.name, self.method.name, target, fit, tuple(self.options.items()))
+
+
+def read_question(card: ModelCard, address: Address) -> Question:
+    """The question in the page's state; a model starts with the first method that fits it."""
+    name, state = card.name, st.session_state
+    best = next(iter(card.methods), next(iter(METHODS)))
+    method_key = address.part(f"{name}.method", best, one_of(tuple(METHODS)))
+    target_key = address.part(f"{name}.target", None, int)
+    method = METHODS[state[method_key]]
+    keys = {option.name: address.part(f"{name}.{option.name}", option.default, _reader(option), _written) for option in method.options}
+    options = {option: state[key] for option, key in keys.items()}
+    return Question(card, method, state[target_key], options, method_key, target_key, keys)
+
+
+def _reader(option: Option) -> Callable[[str], Any]:
+    if option.choices:
+        return one_of(option.choices)
+    within = number(-math.inf if option.low is None else option.low, math.inf if option.high is None else option.high)
+    kind = type(option.default)
+
+    def read(text: str) -> Any:
+        value = within(text)
+        if kind(value) != value:
+            raise ValueError(text)
+        return kind(value)
+
+    return read
+
+
+def _written(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def draw_method(question: Question) -> None:
+    """The widgets of the method and its options; methods that do not fit the model can be chosen, to read why."""
+    fitting = set(question.card.methods)
+    names = sorted(METHODS, key=lambda name: name not in fitting)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.selectbox(
+            "Method",
+            names,
+            key=question.method_key,
+            format_func=lambda name: METHODS[name].title + ("" if name in fitting else " (does not fit)"),
+            help=question.method.summary,
+        )
+        if question.method.options and question.method.name in fitting:
+            with st.popover("Options", icon=":material/tune:"):
+                for option in question.method.options:
+                    _draw_option(option, question.option_keys[option.name])
+
+
+def _draw_option(option: Option, key: str) -> None:
+    label = option.name.replace("_", " ").capitalize()
+    if option.choices:
+        st.segmented_control(label, option.choices, key=key, help=option.help, required=True)
+    elif isinstance(option.default, int):
+        low, high = (None if end is None else int(end) for end in (option.low, option.high))
+        st.number_input(label, low, high, key=key, step=1, help=option.help)
+    else:
+        st.slider(label, float(option.low or 0), float(1 if option.high is None else option.high), key=key, step=0.01, help=option.help)

@@ -1,0 +1,54 @@
+"""The frame of the app: its pages, the sidebar and how every page opens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+if TYPE_CHECKING:
+    from streamlit.navigation.page import StreamlitPage
+
+# The colours of viridis on a grid of patches: what the app draws, at the size of an icon.
+LOGO = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 132 34" width="132" height="34">'
+    '<g><rect x="1" y="2" width="9" height="9" rx="2" fill="#440154"/><rect x="12" y="2" width="9" height="9" rx="2" fill="#3e4a89"/>'
+    '<rect x="23" y="2" width="9" height="9" rx="2" fill="#440154"/><rect x="1" y="13" width="9" height="9" rx="2" fill="#26828e"/>'
+    '<rect x="12" y="13" width="9" height="9" rx="2" fill="#fde725"/><rect x="23" y="13" width="9" height="9" rx="2" fill="#35b779"/>'
+    '<rect x="1" y="24" width="9" height="9" rx="2" fill="#482878"/><rect x="12" y="24" width="9" height="9" rx="2" fill="#1f9e89"/>'
+    '<rect x="23" y="24" width="9" height="9" rx="2" fill="#3e4a89"/></g>'
+    '<text x="42" y="25" font-family="system-ui, sans-serif" font-size="23" font-weight="650" fill="#3a8794">vizlib</text></svg>'
+)
+_FRAMED = "shell.framed"
+_PAGE = "shell.page"
+
+
+def pages() -> list[StreamlitPage]:
+    """The pages that exist, the first one at the root of the address."""
+    return [st.Page("pages/explore.py", title="Explore", icon=":material/visibility:", url_path="explore", default=True)]
+
+
+def run() -> None:
+    """Draw the frame and run the page that the address names; the whole of app.py."""
+    st.set_page_config(page_title="vizlib", page_icon=":material/visibility:", layout="wide")
+    page = st.navigation(pages())
+    st.logo(LOGO)
+    with st.sidebar:
+        st.caption("See how a vision model sees. Everything runs where this app runs; a picture you add stays in its memory.")
+    st.session_state[_FRAMED] = True
+    page.run()
+
+
+def open_page(name: str, title: str, sentence: str) -> bool:
+    """Begin a page: its heading and the one sentence that says what to look at. Whether the visitor came here from another page.
+
+    On a fresh server a link to a page runs the page without app.py around it; the page then asks for the frame itself.
+    """
+    if not st.session_state.pop(_FRAMED, False):
+        st.navigation(pages(), position="hidden")
+        st.rerun()
+    st.title(title, anchor=False)
+    st.markdown(sentence)
+    came = st.session_state.get(_PAGE) != name
+    st.session_state[_PAGE] = name
+    return came

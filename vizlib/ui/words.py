@@ -1,0 +1,77 @@
+"""Numbers and references as a visitor reads them."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vizlib.zoo.cards import ModelCard
+
+BYTES_PER_WEIGHT = 4  # models run in float32
+
+
+def percent(share: float) -> str:
+    """A share as per cent, with a digit behind the point only where it matters."""
+    value = 100 * share
+    if 0 < value < 0.1:
+        return "under 0.1 %"
+    return f"{value:.1f} %" if value < 10 else f"{value:.0f} %"
+
+
+def seconds(value: float) -> str:
+    """A time with two digits."""
+    return f"{value * 1000:.0f} ms" if value < 0.95 else f"{value:.1f} s"
+
+
+def megabytes(card: ModelCard) -> str:
+    """What a model's weights take."""
+    return f"{card.parameters * BYTES_PER_WEIGHT / 1e6:.0f} MB"
+
+
+def million(count: int) -> str:
+    """A number of parameters."""
+    return f"{count / 1e6:.1f} M"
+
+
+def linked(reference: str) -> str:
+    """A reference that ends in its address, as a Markdown link."""
+    found = re.fullmatch(r"(.*?),? (https?://\S+)", reference)
+    return f"[{found[1]}]({found[2]})" if found else reference
+
+
+def facts(card: ModelCard) -> str:
+    """One line about a model."""
+    height, width = card.input_size
+    parts = [f"`{card.name}`", f"{million(card.parameters)} parameters", f"sees {width} × {height} px"]
+    if card.accuracy is not None:
+        known = card.accuracy
+        images = f" of {known.images:,} validation images" if known.images else ""
+        parts.append(f"right on {percent(known.top1)}{images}")
+    return " · ".join(parts)
+
+
+def snippet(
+    model: str, code: str, method: str, target: Any, fit: str | None, options: Mapping[str, Any], opacity: float, colormap: str
+) -> str:
+    """The Python that gives the map on the page; ``code`` is the expression that ``vizlib.read_image`` takes."""
+    imports = "import skimage\n\nimport vizlib" if code.startswith("skimage.") else "import vizlib"
+    given = {"method": method} | ({} if target is None else {"target": target}) | ({} if fit is None else {"fit": fit}) | dict(options)
+    arguments = "".join(f", {name}={_literal(value)}" for name, value in given.items())
+    return (
+        f"{imports}\n\n"
+        f"model = vizlib.load({_literal(model)})\n"
+        f"image = vizlib.read_image({code})\n"
+        f"for one in vizlib.predict(model, image):\n"
+        f'    print(f"{{one.probability:.1%}} {{one.label}}")\n\n'
+        f"explanation = vizlib.explain(model, image{arguments})\n"
+        f"explanation.input_map  # float64, one value for each pixel of the model's input\n"
+        f'explanation.png("map.png", opacity={opacity!r}, colormap={_literal(colormap)})\n'
+    )
+
+
+def _literal(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

@@ -1,0 +1,147 @@
+"""Where the app's work runs: models and answers shared by all visitors, made beside the pages, one at a time."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
+
+import streamlit as st
+
+import vizlib
+from vizlib.engine.cache import BoundedCache
+from vizlib.engine.jobs import Job, Progress, Worker
+from vizlib.engine.memory import available_memory, model_bytes
+from vizlib.ui.components.photo_map import MapData, pack
+from vizlib.zoo.cards import all_cards
+
+if TYPE_CHECKING:
+    from vizlib import Explanation, Model, Prediction
+    from vizlib.ui.pictures import Picture
+
+ANSWER_BYTES = 512 << 20
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question: this picture, this model, this method, this class (None: the model's own answer)."""
+
+    picture: str
+    model: str
+    method: str
+    target: int | None
+    fit: str | None
+    options: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a model said of a picture: all classes by falling probability, and the map or the sentence that says why there is none."""
+
+    ranking: list[Prediction]
+    explanation: Explanation | None
+    refusal: str
+    map: MapData | None
+    payload: bytes
+
+
+class Engine:
+    """The models in memory, the answers they gave, and the threads that make them.
+
+    Bundled models have a thread of their own, so that nobody waits behind somebody else's download.
+    """
+
+    def __init__(self) -> None:
+        free = available_memory()
+        self._models: BoundedCache[str, Model] = BoundedCache(
+            max_bytes=free // 2, size=lambda model: model_bytes(model.module), on_evict=_collect
+        )
+        self._answers: BoundedCache[Request, Answer] = BoundedCache(
+            max_bytes=min(free // 8, ANSWER_BYTES), size=_answer_bytes, max_count=512
+        )
+        self._bundled, self._others = Worker(name="explain"), Worker(threads=2, name="explain-others")
+        self._loaded: set[str] = set()
+
+    def ready(self, model: str) -> bool:
+        """Whether asking for a model fetches nothing from the internet."""
+        return all_cards()[model].source == "bundled" or model in self._loaded
+
+    def ask(self, visitor: str, request: Request, picture: Picture) -> Job[Answer]:
+        """The job that answers; it replaces what the same visitor last asked the same model."""
+        worker = self._bundled if all_cards()[request.model].source == "bundled" else self._others
+        return worker.submit((visitor, request.model), self._answer, request, picture)
+
+    def _answer(self, request: Request, picture: Picture, progress: Progress) -> Answer:
+        return self._answers.get(request, lambda: self._explain(request, picture, progress))
+
+    def _explain(self, request: Request, picture: Picture, progress: Progress) -> Answer:
+        progress(0, None, "Waking up")
+        model = self._models.get(request.model, lambda: _load(request.model, progress))
+        self._loaded.add(request.model)
+        progress(0, None, "Explaining")
+        explanation: Explanation | None = None
+        refusal = ""
+        try:
+            made = vizlib.explain(model, picture.pixels, request.method, request.target, request.fit, **dict(request.options))
+        except (vizlib.MethodError, vizlib.TargetError) as error:
+            refusal = str(error)
+        else:
+            # The page already holds the picture: one copy is enough.
+            explanation = replace(cast("Explanation", made), image=picture.pixels)
+        data = _map_data(explanation)
+        return Answer(_ranking(model, picture, request.fit, explanation), explanation, refusal, data, pack(picture, data))
+
+
+@st.cache_resource(show_spinner=False)
+def engine() -> Engine:
+    """The one engine of this server."""
+    return Engine()
+
+
+def visitor() -> str:
+    """A name for this session."""
+    return st.session_state.setdefault("work.visitor", uuid4().hex)
+
+
+def _load(name: str, progress: Progress) -> Model:
+    progress(0, None, "Loading the model")
+
+    def told(done: int, total: int | None) -> None:
+        of = f" of {total / 1e6:.0f}" if total else ""
+        progress(done, total, f"Fetching {name}: {done / 1e6:.0f}{of} MB")
+
+    return vizlib.load(name, progress=told)
+
+
+def _map_data(explanation: Explanation | None) -> MapData | None:
+    if explanation is None:
+        return None
+    total = float(explanation.input_map.sum()) + (explanation.sink or 0.0)
+    return MapData(explanation.input_map, total, explanation.geometry)
+
+
+def _ranking(model: Model, picture: Picture, fit: str | None, explanation: Explanation | None) -> list[Prediction]:
+    """All classes by falling probability, from the pass that the explanation made or, where there is none, from one more."""
+    import torch
+
+    from vizlib.explainers.run import ranked
+
+    if not model.adapter.classes:
+        return []
+    if explanation is not None:
+        return ranked(model, torch.from_numpy(explanation.logits), model.adapter.classes)
+    with torch.inference_mode():
+        return ranked(model, model(model.prepare(picture.pixels, fit))[0].float().cpu(), model.adapter.classes)
+
+
+def _answer_bytes(answer: Answer) -> int:
+    made = answer.explanation
+    return len(answer.payload) + 300 * len(answer.ranking) + (made.image.nbytes + made.input_map.nbytes if made else 0)
+
+
+def _collect(_: str) -> None:
+    gc.collect()  # the app runs with postScriptGC off
+    if "torch" in sys.modules:
+        sys.modules["torch"].cuda.empty_cache()

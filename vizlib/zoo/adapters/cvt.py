@@ -1,0 +1,72 @@
+"""CvT: convolutional embeddings and projections, keys on a strided grid, a class token in the last stage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vizlib.method_cards import FAMILY_REFUSALS
+from vizlib.tracing.grids import Grid
+from vizlib.tracing.site import AttentionSite
+from vizlib.tracing.steps import Attention, Step, ToSink, Windows
+from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap, counted, first_token
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vizlib.tracing.recorder import Recording
+
+
+class CvTAdapter(Adapter):
+    """Keys gather the window of the value's convolution; those of q and k only shape the attention; the class token is its own key."""
+
+    family = "cvt"
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__(module)
+        self.refusals |= FAMILY_REFUSALS[self.family]
+
+    @classmethod
+    def fits(cls, module: nn.Module) -> bool:
+        from vizlib.zoo.networks.cvt import ConvVisionTransformer
+
+        return isinstance(module, ConvVisionTransformer)
+
+    def check_size(self, size: Size) -> None:
+        module: Any = self.module
+        module.grids(size)
+
+    def taps(self, size: Size) -> list[Tap]:
+        return [
+            Tap(f"stage{stage}.blocks.{index}", f"stage{stage}.blocks.{index}", grid)
+            for stage, grid in enumerate(self._grids(size))
+            for index in range(self._depths[stage])
+        ]
+
+    def lineage(self, recording: Recording, size: Size) -> Lineage:
+        module: Any = self.module
+        grids, depths, key_shapes = self._grids(size), self._depths, module.key_grids(size)
+        calls = counted(recording, sum(depths))
+        steps: list[Step] = []
+        for stage in reversed(range(len(grids))):
+            grid, keys = grids[stage], Grid(key_shapes[stage][0], key_shapes[stage][1], grids[stage].prefix)
+            for index in reversed(range(depths[stage])):
+                kernel = module.stage(stage).blocks[index].attn.kernel
+                gather = Windows.strided(grid, keys, (kernel,) * 2, (module.kv_stride,) * 2, (kernel // 2,) * 2)
+                call = calls[sum(depths[:stage]) + index]
+                steps.append(Attention(AttentionSite.of(call, f"stage{stage}.blocks.{index}.attn", stage, index, grid, keys), gather))
+            if grid.prefix:
+                steps.append(ToSink(grid))
+            below = Grid(*size) if stage == 0 else grids[stage - 1]
+            kernel, stride, padding = module.windows[stage]
+            steps.append(Windows.strided(below, grid.without_prefix(), (kernel,) * 2, (stride,) * 2, (padding,) * 2))
+        return Lineage(first_token(calls[-1], grids[-1]), steps)
+
+    @property
+    def _depths(self) -> list[int]:
+        module: Any = self.module
+        return [len(module.stage(stage).blocks) for stage in range(module.num_stages)]
+
+    def _grids(self, size: Size) -> list[Grid]:
+        module: Any = self.module
+        shapes = module.grids(size)
+        return [Grid(height, width, module.stage(stage).num_prefix_tokens) for stage, (height, width) in enumerate(shapes)]

@@ -1,0 +1,175 @@
+"""Pyramid vision transformers: PVT (our own module) and PVT v2 (timm's)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vizlib.errors import ModelError
+from vizlib.method_cards import FAMILY_REFUSALS
+from vizlib.tracing.grids import Grid
+from vizlib.tracing.site import AttentionSite
+from vizlib.tracing.steps import Attention, Mix, Step, ToSink, WeightedWindows, Windows
+from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap, counted, first_token, mean_of_cells
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from vizlib.tracing.recorder import Recording
+
+_MLP_KEPT = 0.5  # the share of a token that PVT v2's depth-wise convolution leaves where it is
+
+
+class PVTAdapter(Adapter):
+    """Four grids; keys are gathered from R x R blocks; a class token joins in the last stage."""
+
+    family = "pvt"
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__(module)
+        self.refusals |= FAMILY_REFUSALS[self.family]
+
+    @classmethod
+    def fits(cls, module: nn.Module) -> bool:
+        from vizlib.zoo.networks.pvt import PyramidVisionTransformer
+
+        return isinstance(module, PyramidVisionTransformer)
+
+    def check_size(self, size: Size) -> None:
+        module: Any = self.module
+        module.grids(size)
+
+    def taps(self, size: Size) -> list[Tap]:
+        return [
+            Tap(f"block{stage + 1}.{index}", f"block{stage + 1}.{index}", grid)
+            for stage, grid in enumerate(self._grids(size))
+            for index in range(self._depths[stage])
+        ]
+
+    def lineage(self, recording: Recording, size: Size) -> Lineage:
+        module: Any = self.module
+        depths, grids = self._depths, self._grids(size)
+        calls = counted(recording, sum(depths))
+        steps: list[Step] = []
+        for stage in reversed(range(len(grids))):
+            grid, ratio = grids[stage], module.reductions[stage]
+            keys = Grid(grid.height // ratio, grid.width // ratio, grid.prefix)
+            gather = Windows.strided(grid, keys, (ratio,) * 2, (ratio,) * 2) if ratio > 1 else None
+            for index in reversed(range(depths[stage])):
+                call = calls[sum(depths[:stage]) + index]
+                steps.append(Attention(AttentionSite.of(call, f"block{stage + 1}.{index}.attn", stage, index, grid, keys), gather))
+            if grid.prefix:
+                steps.append(ToSink(grid))
+            below = Grid(*size) if stage == 0 else grids[stage - 1]
+            patch = (module.patches[stage],) * 2
+            steps.append(Windows.strided(below, grid.without_prefix(), patch, patch))
+        return Lineage(first_token(calls[-1], grids[-1]), steps)
+
+    @property
+    def _depths(self) -> list[int]:
+        module: Any = self.module
+        return [len(module.stage(stage)[1]) for stage in range(module.stages)]
+
+    def _grids(self, size: Size) -> list[Grid]:
+        module: Any = self.module
+        shapes = module.grids(size)
+        return [Grid(height, width, int(stage == len(shapes) - 1)) for stage, (height, width) in enumerate(shapes)]
+
+
+class PVTv2Adapter(Adapter):
+    """Overlapping patches, a mean read-out, and an MLP whose 3 x 3 depth-wise convolution mixes places as well.
+
+    Linear attention gathers by adaptive average pooling, the other kind from R x R blocks. The convolution's windows are weighed by the
+    channel mean of |kernel|, and half of a token stays.
+    """
+
+    family = "pvt_v2"
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__(module)
+        self.refusals |= FAMILY_REFUSALS[self.family]
+
+    @classmethod
+    def fits(cls, module: nn.Module) -> bool:
+        from timm.models.pvt_v2 import PyramidVisionTransformerV2
+
+        return isinstance(module, PyramidVisionTransformerV2)
+
+    def check_size(self, size: Size) -> None:
+        if not all(self._keys_left(size)):
+            works = next(side for side in range(max(size), 100_000) if all(self._keys_left((side, side))))
+            raise ModelError(
+                f"An input of {size[0]} x {size[1]} leaves a stage of this PVT v2 without keys; the next square size that works is {works}."
+            )
+
+    def _keys_left(self, size: Size) -> list[bool]:
+        grids = self._grids(size)
+        return [min(keys.shape) > 0 for grid, blocks in zip(grids, self._stages, strict=True) for keys in [_key_grid(blocks[0].attn, grid)]]
+
+    def taps(self, size: Size) -> list[Tap]:  # noqa: ARG002
+        # timm's blocks give (B, N, C) inside a stage; a stage itself gives (B, C, h, w).
+        return [Tap(f"stages.{stage}", f"stages.{stage}") for stage in range(len(self._stages))]
+
+    def lineage(self, recording: Recording, size: Size) -> Lineage:
+        grids = self._grids(size)
+        depths = [len(blocks) for blocks in self._stages]
+        calls = counted(recording, sum(depths))
+        steps: list[Step] = []
+        for stage in reversed(range(len(grids))):
+            grid, below = grids[stage], Grid(*size) if stage == 0 else grids[stage - 1]
+            for index in reversed(range(depths[stage])):
+                block: Any = self._stages[stage][index]
+                gather = _gather(block.attn, grid)
+                keys = grid if gather is None else gather.target
+                call = calls[sum(depths[:stage]) + index]
+                site = AttentionSite.of(call, f"stages.{stage}.blocks.{index}.attn", stage, index, grid, keys)
+                steps += [Mix(_MLP_KEPT, _depthwise(block.mlp.dwconv.weight, grid)), Attention(site, gather)]
+            steps.append(Windows.strided(below, grid, *_window(self._embeds[stage].proj)))
+        return Lineage(mean_of_cells(calls[-1], grids[-1]), steps)
+
+    @property
+    def _stages(self) -> list[Any]:
+        stages: Any = self.module.stages
+        return [stage.blocks for stage in stages]
+
+    @property
+    def _embeds(self) -> list[Any]:
+        module: Any = self.module
+        return [module.patch_embed, *(stage.downsample for stage in module.stages[1:])]
+
+    def _grids(self, size: Size) -> list[Grid]:
+        grids, shape = [], size
+        for embed in self._embeds:
+            kernel, stride, padding = _window(embed.proj)
+            shape = tuple((side + 2 * p - k) // s + 1 for side, k, s, p in zip(shape, kernel, stride, padding, strict=True))  # type: ignore[assignment]
+            grids.append(Grid(*shape))
+        return grids
+
+
+def _window(convolution: nn.Conv2d) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    padding: Any = convolution.padding
+    return convolution.kernel_size, convolution.stride, padding
+
+
+def _gather(attention: Any, grid: Grid) -> Windows | None:
+    if attention.pool is not None:
+        return Windows.adaptive(grid, _key_grid(attention, grid))
+    return None if attention.sr is None else Windows.strided(grid, _key_grid(attention, grid), *_window(attention.sr))
+
+
+def _key_grid(attention: Any, grid: Grid) -> Grid:
+    if attention.pool is not None:
+        return Grid(*_pair(attention.pool.output_size))
+    if attention.sr is None:
+        return grid
+    return Grid(*(side // step for side, step in zip(grid.shape, attention.sr.stride, strict=True)))
+
+
+def _depthwise(kernel: torch.Tensor, grid: Grid) -> WeightedWindows:
+    weights = kernel.detach().abs().double().mean(0).reshape(1, -1, 1).expand(1, -1, grid.cells)
+    rows, columns = kernel.shape[-2:]
+    return WeightedWindows(grid, grid, (rows, columns), (1, 1), (rows // 2, columns // 2), weights)
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else tuple(size)
