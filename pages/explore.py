@@ -11,7 +11,7 @@ from vizlib.ui.question import read_question
 arrived = shell.open_page(
     "explore",
     "What did the model look at?",
-    "Bright is where an answer came from. See whether the models rely on the same parts of the picture, then ask for another class.",
+    "Bright is where an answer came from: see whether the models look at the same things, then ask for another class.",
 )
 address = Address("explore", arrived=arrived)
 picture = pick_picture(address)

@@ -39,7 +39,7 @@ class Option:
 
 @dataclass(frozen=True)
 class MethodCard:
-    """What is known of a method before it runs. ``needs`` names what a model must have: "lineage", "feature_map", "head"."""
+    """What is known of a method before it runs. ``needs`` names what a model must have: "lineage", "feature_map", "head", "layers"."""
 
     name: str
     title: str
@@ -70,6 +70,7 @@ class MethodCard:
 _FUSION = Option(
     "head_fusion", "mean", "how the heads become one matrix; maximum and minimum are scaled so that rows sum to 1", ("mean", "max", "min")
 )
+_RESIDUAL = Option("residual_weight", 0.5, "the share of a token that stays where it is at every attention", low=0.0, high=1.0)
 _WITH_ATTENTION = ("vit", "t2t", "compact", "pvt", "pvt_v2", "cvt")
 
 _CARDS = (
@@ -83,13 +84,20 @@ _CARDS = (
         families=_WITH_ATTENTION,
         options=(
             _FUSION,
-            Option("residual_weight", 0.5, "the share of a token that stays where it is at every attention", low=0.0, high=1.0),
+            _RESIDUAL,
             Option(
                 "discard_ratio",
                 0.0,
                 "the share of each row's smallest weights set to zero before the row is scaled to sum to 1",
                 low=0.0,
                 high=0.99,
+            ),
+            Option("token", -1, "whose walk it is: -1 the read-out's, else a token of the last grid, learned ones first", low=-1),
+            Option(
+                "show",
+                "rollout",
+                "the rollout, the prior that even attention would give, or the lift: the rollout over the prior",
+                ("rollout", "prior", "lift"),
             ),
         ),
     ),
@@ -118,16 +126,63 @@ _CARDS = (
         needs_gradient=True,
         class_specific=True,
     ),
+    MethodCard(
+        "gradient_rollout",
+        "Gradient rollout",
+        "A rollout that follows only the attention weights that push the target's score up.",
+        "Gildenblat, Exploring Explainability for Vision Transformers (2020)",
+        "https://jacobgil.github.io/deeplearning/vision-transformer-explainability",
+        needs=("head", "lineage"),
+        families=_WITH_ATTENTION,
+        needs_gradient=True,
+        class_specific=True,
+        options=(_RESIDUAL,),
+    ),
+    MethodCard(
+        "relevance",
+        "Attention relevance",
+        "What attention added to the read-out in favour of the target, layer by layer down to the pixels.",
+        "Chefer, Gur and Wolf, Generic Attention-model Explainability for Interpreting Bi-Modal and Encoder-Decoder Transformers (2021)",
+        "https://arxiv.org/abs/2103.15679",
+        needs=("head", "lineage"),
+        families=_WITH_ATTENTION,
+        needs_gradient=True,
+        class_specific=True,
+    ),
+    MethodCard(
+        "legrad",
+        "LeGrad",
+        "Which places would raise the target's score, as each block's own tokens give it, if they were attended to more.",
+        "Bousselham et al., LeGrad: An Explainability Method for Vision Transformers via Feature Formation Sensitivity (2025)",
+        "https://arxiv.org/abs/2404.03214",
+        needs=("head", "lineage", "layers"),
+        families=("vit", "compact"),
+        needs_gradient=True,
+        class_specific=True,
+        options=(
+            Option("layers", 0, "how many blocks count, from the last one down; 0 is all of them", low=0),
+            Option(
+                "pooling",
+                "mean",
+                "what the head reads of each block: the mean of all tokens, as in the paper, or what it always reads; "
+                "an attention pool always pools",
+                ("mean", "readout"),
+            ),
+        ),
+    ),
 )
 METHODS: dict[str, MethodCard] = {card.name: card for card in _CARDS}
 
 # Why whole families lack what a method may need; an adapter adds what it finds in one module.
 NO_FEATURE_MAP = "it reads the last convolutional feature map, and this model has none"
 NO_ATTENTION = "the model has no attention, so there are no attention rows to follow"
+ONE_HEAD = "its head reads the tokens of the last stage, and those of earlier stages do not fit it"
 FAMILY_REFUSALS: dict[str, dict[str, str]] = {
     **{family: {"feature_map": NO_FEATURE_MAP} for family in _WITH_ATTENTION},
     "resnet": {"lineage": NO_ATTENTION},
 }
+for _family in ("t2t", "pvt", "pvt_v2", "cvt"):
+    FAMILY_REFUSALS[_family]["layers"] = ONE_HEAD
 
 
 def method_card(name: str) -> MethodCard:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from vizlib.errors import MethodError
+from vizlib.errors import MethodError, ModelError
 from vizlib.tracing.recorder import Recording, record
-from vizlib.tracing.shadow import tapped
+from vizlib.tracing.shadow import shadow, tapped
 
 if TYPE_CHECKING:
     from vizlib.tracing.site import AttentionSite
@@ -66,12 +66,38 @@ def run(model: Model, x: torch.Tensor, *, keep_values: bool = False, keep_states
     module = model.resting()
     with torch.inference_mode():
         if not keep_states:
-            return Pass(model, x, record(lambda: model.run(module, x), keep_values=keep_values))
+            return _checked(Pass(model, x, record(lambda: model.run(module, x), keep_values=keep_values)))
         states: dict[str, torch.Tensor] = {}
         taps = model.adapter.taps((int(x.shape[2]), int(x.shape[3])))
         with tapped(module, [tap.path for tap in taps], states.__setitem__) as copied:
             recording = record(lambda: model.run(copied, x), keep_values=keep_values)
-        return Pass(model, x, recording, {tap.name: states[tap.path] for tap in taps})
+        return _checked(Pass(model, x, recording, {tap.name: states[tap.path] for tap in taps}))
+
+
+def _checked(done: Pass) -> Pass:
+    check_finite(done.model, done.x, done.logits)
+    return done
+
+
+def check_finite(model: Model, x: torch.Tensor, logits: torch.Tensor) -> None:
+    """ModelError, naming the part where NaN or infinity first appears, when the logits of the inputs hold any."""
+    if bool(torch.isfinite(logits).all()):
+        return
+    first: list[str] = []
+    copied = shadow(model.module).eval()
+    for name, part in copied.named_modules():
+        if not list(part.children()):
+            part.register_forward_hook(lambda _, __, output, name=name: None if _finite(output) else first.append(name))
+    with torch.inference_mode():
+        model.run(copied, x)
+    where = first[0] if first else "the model's own arithmetic between its parts"
+    part = dict(model.module.named_modules()).get(where)
+    cause = "its weights hold them" if part is not None and not all(map(_finite, part.parameters())) else f"in {model.dtype} it overflows"
+    raise ModelError(f"{model.card.name} gives NaN or infinity, first in {where}: {cause}; check the checkpoint, or load it in float32.")
+
+
+def _finite(value: object) -> bool:
+    return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
 
 
 def traces(model: Model, x: torch.Tensor) -> list[Trace]:

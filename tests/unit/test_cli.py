@@ -244,7 +244,7 @@ class TestExplain:
             (("--device", "toaster"), "not a device"),
             (("--dtype", "int8"), "not a precision"),
             (("--image-size", "64by64"), "--image-size takes"),
-            (("--image-size", "63"), "63"),
+            (("--image-size", "0"), "positive number"),
             (("--labels", "gone.txt"), "gone.txt"),
             (("--num-classes", "-1"), "--num-classes"),
             (("--fit", "stretch"), "crop, pad, squash"),
@@ -304,8 +304,8 @@ class TestPhotos:
         (tmp_path / "dog").mkdir()
         (tmp_path / "dog" / "explanation.json").write_text("{}")
         places = Places(tmp_path)
-        names = [places.of(Path(name)).name for name in ("cat.jpg", "Cat.png", "dog.jpg", "dog.png", "new.jpg")]
-        assert names == ["cat-2", "Cat-3", "dog", "dog-2", "new"]
+        names = [places.of(Path(name)).name for name in ("cat.jpg", "dog.jpg", "dog.png", "DOG.webp", "new.jpg")]
+        assert names == ["cat-2", "dog", "dog-2", "DOG-3", "new"]
 
 
 class TestReplay:

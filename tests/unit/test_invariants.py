@@ -229,3 +229,47 @@ def test_the_target_does_not_change_a_map_that_is_not_class_specific(name: str) 
     first, second = (vizlib.explain(model, zoo.inputs(name), target=target) for target in (1, (2, 4)))
     assert np.array_equal(first.input_map, second.input_map)
     assert (first.target, second.target, second.label) == (1, (2, 4), "2 minus 4")
+
+
+@pytest.mark.parametrize("name", zoo.ATTENTIVE)
+def test_the_prior_is_the_rollout_of_even_attention_and_the_lift_their_ratio(name: str) -> None:
+    model, x = zoo.model(name), zoo.inputs(name)
+    rollout, prior, lift = (vizlib.explain(model, x, show=show) for show in ("rollout", "prior", "lift"))
+    assert abs(prior.input_map.sum() + prior.sink - 1) < 1e-9
+    reached = prior.input_map > 0
+    assert np.allclose(lift.input_map[reached] * prior.input_map[reached], rollout.input_map[reached], atol=1e-12)
+    if name not in ("beit", "cct", "parallel"):  # a bias or a routing comes from elsewhere than q and k, or q from a joint matrix
+        even = zoo.evened(name)
+        assert np.allclose(vizlib.explain(even, x).input_map, vizlib.explain(even, x, show="prior").input_map, atol=1e-7)
+
+
+def test_the_prior_of_a_pyramid_of_partitions_is_constant() -> None:
+    prior = vizlib.explain(zoo.model("pvt"), zoo.inputs("pvt"), show="prior").input_map
+    assert np.ptp(prior) < 1e-15
+
+
+@pytest.mark.parametrize("name", zoo.ATTENTIVE)
+def test_the_stages_are_the_same_walk_from_coarse_to_fine(name: str) -> None:
+    explained = vizlib.explain(zoo.model(name), zoo.inputs(name))
+    sizes = [stage.size for stage in explained.stages]
+    assert sizes
+    assert sizes == sorted(sizes)
+    for stage in explained.stages:
+        assert stage.sum() <= 1 + 1e-12
+    # The last grid above the pixels holds what the pixels hold.
+    assert abs(explained.stages[-1].sum() - explained.input_map.sum()) < 1e-9
+
+
+@pytest.mark.parametrize("name", zoo.ATTENTIVE)
+def test_a_token_walks_like_the_readout_that_looks_at_it_alone(name: str) -> None:
+    model, x = zoo.model(name), zoo.inputs(name)
+    last = vizlib.explain(model, x, token=3)
+    assert abs(last.input_map.sum() + last.sink - 1) < 1e-9
+    readout = vizlib.trace(model, x).readout
+    if "pool" not in name:
+        # The read-out's map is the mean of its tokens' maps by the read-out's weights.
+        parts = [(float(share), vizlib.explain(model, x, token=index)) for index, share in enumerate(readout) if share > 0]
+        total = sum(share * part.input_map for share, part in parts)
+        assert np.allclose(total, vizlib.explain(model, x).input_map, atol=1e-12)
+    with pytest.raises(vizlib.MethodError, match="there is no 9999"):
+        vizlib.explain(model, x, token=9999)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
+from typing import TYPE_CHECKING
 
 import torch
 from timm.models.beit import Beit
@@ -20,6 +20,9 @@ from vizlib.zoo.networks.cvt import ConvVisionTransformer
 from vizlib.zoo.networks.pvt import PyramidVisionTransformer
 from vizlib.zoo.networks.t2t import T2TViT
 from vizlib.zoo.weights import fill_random
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 3, "num_classes": 7}
 
@@ -51,7 +54,15 @@ TRANSFORMERS: dict[str, Callable[[], nn.Module]] = {
     "eva_pool": lambda: Eva(**SMALL, global_pool="map", num_reg_tokens=1),
     "beit": lambda: Beit(**SMALL, use_rel_pos_bias=True, use_abs_pos_emb=False),
 }
-T2T = {"image_size": 32, "num_classes": 7, "width": 24, "depth": 2, "heads": 3, "token_width": 8, "splits": ((7, 2, 3), (3, 2, 1), (3, 2, 1))}
+T2T = {
+    "image_size": 32,
+    "num_classes": 7,
+    "width": 24,
+    "depth": 2,
+    "heads": 3,
+    "token_width": 8,
+    "splits": ((7, 2, 3), (3, 2, 1), (3, 2, 1)),
+}
 COMPACT = {"num_classes": 7, "width": 24, "depth": 2, "heads": 3}
 PYRAMIDS: dict[str, Callable[[], nn.Module]] = {
     "t2t_performer": lambda: T2TViT(**T2T),
@@ -86,8 +97,23 @@ def model(name: str, dtype: torch.dtype = torch.float32) -> vizlib.Model:
     module = ALL[name]()
     fill_random(module)
     module = module.eval().to(dtype)
-    size = {"wide": (32, 48), "padded": (36, 36)}.get(name, (32, 32))
+    size = {"wide": (32, 48), "padded": (36, 36), "pvt_v2": (64, 64), "pvt_v2_linear": (64, 64)}.get(name, (32, 32))
     return vizlib.wrap(module, input_size=size)
+
+
+def evened(name: str) -> vizlib.Model:
+    """The same model with queries of zero, so that every attention is even."""
+    module = ALL[name]()
+    fill_random(module)
+    with torch.no_grad():
+        for key, parameter in module.named_parameters():
+            if ".qkv." in key or ".kqv." in key:  # the first third makes q, or a performer's k
+                parameter[: parameter.shape[0] // 3] = 0
+            elif key.endswith(
+                (".q.weight", ".q.bias", "proj_q.weight", "proj_q.bias", ".q_proj.weight", "latent", "q_bias", "q_norm.weight", "q_norm.bias")
+            ):
+                parameter.zero_()
+    return vizlib.wrap(module.eval(), input_size=model(name).transform.size)
 
 
 def inputs(name: str, images: int = 1, seed: int = 0) -> torch.Tensor:

@@ -27,6 +27,7 @@ class OneLayer:
 
     site: AttentionSite
     fuse: Callable[[torch.Tensor], torch.Tensor] | None
+    even: bool = False
 
     def residual(self, step: Attention) -> float:
         return 0.0 if step.site is self.site else 1.0

@@ -28,7 +28,8 @@ class Explanation:
 
     ``input_map`` float64 (h, w) lies on the model's input and is never rescaled: for a rollout it sums to 1 - ``sink``. ``map`` float32
     (H, W) lies on the upright image, bilinear between input pixels, NaN where ``seen`` (H, W) is False. ``target`` is a class, a pair
-    of them, or None; ``notes`` say what a reader of this very map has to know.
+    of them, or None; ``notes`` say what a reader of this very map has to know; ``stages`` are the maps of a rollout on the grids above
+    the pixels, coarse to fine.
     """
 
     input_map: np.ndarray
@@ -43,6 +44,7 @@ class Explanation:
     image: np.ndarray = field(repr=False)
     logits: np.ndarray = field(repr=False)
     notes: tuple[str, ...] = ()
+    stages: tuple[np.ndarray, ...] = field(default=(), repr=False)
     recipe: dict[str, Any] | None = field(default=None, repr=False)
     fit: str | None = None
     prepared: np.ndarray | None = field(default=None, repr=False)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from vizlib.errors import MethodError
 from vizlib.explainers.result import Finding
+from vizlib.passes import check_finite
 from vizlib.tracing.shadow import shadow
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def explain(
     x = model.cast(x)
     with torch.no_grad():
         logits = model.run(copied, x)
+    check_finite(model, x, logits)
     targets = settle(logits)
 
     def scores(images: torch.Tensor) -> torch.Tensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
@@ -11,9 +11,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """A map (h, w) float64 on the model's input, and the share of it that ended in learned tokens (None where that has no meaning)."""
+    """A map (h, w) float64 on the model's input, and the share of it that ended in learned tokens (None where that has no meaning).
+
+    ``stages`` are the maps of the same walk on the grids above the pixels, coarse to fine.
+    """
 
     input_map: torch.Tensor
     sink: float | None
     notes: tuple[str, ...] = ()
-    extras: dict[str, Any] = field(default_factory=dict)
+    stages: tuple[torch.Tensor, ...] = ()

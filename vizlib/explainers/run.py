@@ -188,6 +188,7 @@ def _explanation(
         image=subject.picture,
         logits=logits.detach().float().cpu().numpy(),
         notes=found.notes,
+        stages=tuple(stage.cpu().numpy() for stage in found.stages),
         recipe=model.recipe,
         fit=fit,
         prepared=subject.x.numpy() if subject.prepared else None,

@@ -25,7 +25,8 @@ _SOFTMAX = frozenset({torch.softmax, torch.Tensor.softmax, F.softmax})
 class AttentionCall:
     """One softmax attention: q (B, h, N, d), k (B, h, M, d), scale, bias broadcastable to (B, h, N, M) or None.
 
-    ``v`` and ``output`` (B, h, N, d) are there only where the recorder was asked to keep them.
+    ``v`` and ``output`` (B, h, N, d) are there only where the recorder was asked to keep them, ``gradient``, that of a score with respect
+    to the output, only after a pass with gradients.
     """
 
     q: torch.Tensor
@@ -34,6 +35,7 @@ class AttentionCall:
     bias: torch.Tensor | None
     v: torch.Tensor | None = None
     output: torch.Tensor | None = None
+    gradient: torch.Tensor | None = None
 
 
 @dataclass

@@ -38,11 +38,12 @@ class AttentionSite:
     bias: torch.Tensor | None = None
     v: torch.Tensor | None = None
     output: torch.Tensor | None = None
+    gradient: torch.Tensor | None = None
 
     @classmethod
     def of(cls, call: AttentionCall, name: str, stage: int, block: int, query_grid: Grid, key_grid: Grid) -> AttentionSite:
         """A recorded call with its name and place."""
-        return cls(name, stage, block, query_grid, key_grid, call.q, call.k, call.scale, call.bias, call.v, call.output)
+        return cls(name, stage, block, query_grid, key_grid, call.q, call.k, call.scale, call.bias, call.v, call.output, call.gradient)
 
     @property
     def heads(self) -> int:
@@ -63,8 +64,8 @@ class AttentionSite:
         """The same site for one image of the batch."""
         rows = slice(index, index + 1)
         bias = self.bias if self.bias is None or self.bias.ndim < 4 or self.bias.shape[0] == 1 else self.bias[rows]
-        v, output = (None if tensor is None else tensor[rows] for tensor in (self.v, self.output))
-        return replace(self, q=self.q[rows], k=self.k[rows], bias=bias, v=v, output=output)
+        v, output, gradient = (None if tensor is None else tensor[rows] for tensor in (self.v, self.output, self.gradient))
+        return replace(self, q=self.q[rows], k=self.k[rows], bias=bias, v=v, output=output, gradient=gradient)
 
     def weights(self, rows: Sequence[int] | torch.Tensor | None = None, heads: Sequence[int] | None = None) -> torch.Tensor:
         """Softmax rows (heads, rows, keys) of the first image, all of them unless named; float32 or better, each row sums to 1."""

@@ -35,7 +35,10 @@ class Flow:
 
 
 class Rule(Protocol):
-    """How a method weighs what may flow at an attention: the residual's share, and the pull through the attention."""
+    """How a method weighs what may flow: the residual's share and the pull at an attention, and whether max-pools spread evenly."""
+
+    @property
+    def even(self) -> bool: ...
 
     def residual(self, step: Attention) -> float | torch.Tensor: ...
 
@@ -187,7 +190,9 @@ class Routing:
     values: torch.Tensor = field(repr=False)
     even: Windows = field(repr=False)
 
-    def pull(self, flow: Flow, rule: Rule) -> Flow:  # noqa: ARG002
+    def pull(self, flow: Flow, rule: Rule) -> Flow:
+        if rule.even:
+            return self.even.pull(flow, rule)
         values = self.values.to(torch.float64)
         total = values.sum(1, keepdim=True)
         shares = values / total.clamp_min(torch.finfo(torch.float64).tiny)

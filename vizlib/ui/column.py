@@ -14,7 +14,7 @@ from vizlib.engine.jobs import JobState
 from vizlib.ui import words
 from vizlib.ui.components.answers import answers
 from vizlib.ui.components.photo_map import pack, photo_map
-from vizlib.ui.question import draw_method
+from vizlib.ui.question import OWN, draw_method
 from vizlib.ui.work import engine, visitor
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _draw_answers(question: Question, answer: Answer) -> None:
 
     def take() -> None:
         picked = state[f"answers.{name}"].pick
-        state[key] = None if picked == answer.ranking[0].index else picked
+        state[key] = OWN if picked == answer.ranking[0].index else picked
 
     st.markdown("**Answers.** Choose the one to explain." if pickable else f"**Answers.** {_no_choice(question)}")
     answers(rows, chosen if isinstance(chosen, int) else None, pickable=pickable, key=f"answers.{name}", on_pick=take)
@@ -155,9 +155,9 @@ def _draw_answers(question: Question, answer: Answer) -> None:
         others = sorted(labels, key=lambda index: labels[index].lower())
         st.selectbox(
             "Class to explain",
-            [None, *others],
+            [OWN, *others],
             key=key,
-            format_func=lambda index: f"The model's answer: {answer.ranking[0].label}" if index is None else labels[index],
+            format_func=lambda index: f"The model's answer: {answer.ranking[0].label}" if index == OWN else labels[index],
             help="Type to search all classes of this model.",
         )
 
@@ -199,5 +199,5 @@ def _draw_takeaways(question: Question, answer: Answer, picture: Picture, fit: s
     with st.expander("The method and the model", icon=":material/menu_book:"):
         st.markdown(
             f"**{question.method.title}.** {question.method.summary} [{question.method.paper}]({question.method.paper_url})\n\n"
-            f"**{question.card.title}.** {words.linked(question.card.paper)}. {question.card.licence}"
+            f"{words.about(question.card)}"
         )

@@ -83,10 +83,10 @@ def pick_models(address: Address) -> list[ModelCard]:
         "Models",
         list(cards),
         key=key,
-        format_func=lambda name: f"{name} · {'built in' if cards[name].source == 'bundled' else words.megabytes(cards[name])}",
+        format_func=lambda name: name if cards[name].source == "bundled" else f"{name} · {words.megabytes(cards[name])}",
         max_selections=MOST_MODELS,
         placeholder="Choose a model",
-        help="The built-in ones are small and work offline. The others have ImageNet weights, which are fetched once when you say so.",
+        help="The first ones are built in, small, and work offline. The others have ImageNet weights, which are fetched once when you say so.",
     )
     return [cards[name] for name in chosen]
 

@@ -39,7 +39,7 @@ SAMPLES = {
     "coffee": Sample("Coffee", "coffee.png", "coffee", "Rachel Michetti, CC0"),
     "rocket": Sample("Rocket", "rocket.jpg", "rocket", "SpaceX, public domain"),
     "astronaut": Sample("Astronaut", "astronaut.png", "astronaut", "NASA, public domain"),
-    "camera": Sample("Photographer", "camera.png", "camera", "Lav Varshney, CC0"),
+    "camera": Sample("Camera", "camera.png", "camera", "Lav Varshney, CC0"),
     "galaxies": Sample("Galaxies", "hubble_deep_field.jpg", "hubble_deep_field", "NASA, public domain"),
 }
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from vizlib.ui.pictures import Picture
 
 
+OWN = -1  # the class that the model itself answers
+
+
 @dataclass(frozen=True)
 class Question:
     """A column's choices and the keys of their widgets."""
@@ -48,11 +51,11 @@ def read_question(card: ModelCard, address: Address) -> Question:
     name, state = card.name, st.session_state
     best = next(iter(card.methods), next(iter(METHODS)))
     method_key = address.part(f"{name}.method", best, one_of(tuple(METHODS)))
-    target_key = address.part(f"{name}.target", None, int)
+    target_key = address.part(f"{name}.target", OWN, int)
     method = METHODS[state[method_key]]
     keys = {option.name: address.part(f"{name}.{option.name}", option.default, _reader(option), _written) for option in method.options}
     options = {option: state[key] for option, key in keys.items()}
-    return Question(card, method, state[target_key], options, method_key, target_key, keys)
+    return Question(card, method, None if state[target_key] == OWN else state[target_key], options, method_key, target_key, keys)
 
 
 def _reader(option: Option) -> Callable[[str], Any]:
@@ -83,8 +86,8 @@ def draw_method(question: Question) -> None:
             "Method",
             names,
             key=question.method_key,
+            label_visibility="collapsed",
             format_func=lambda name: METHODS[name].title + ("" if name in fitting else " (does not fit)"),
-            help=question.method.summary,
         )
         if question.method.options and question.method.name in fitting:
             with st.popover("Options", icon=":material/tune:"):

@@ -10,13 +10,16 @@ if TYPE_CHECKING:
     from streamlit.navigation.page import StreamlitPage
 
 # The colours of viridis on a grid of patches: what the app draws, at the size of an icon.
-LOGO = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 132 34" width="132" height="34">'
-    '<g><rect x="1" y="2" width="9" height="9" rx="2" fill="#440154"/><rect x="12" y="2" width="9" height="9" rx="2" fill="#3e4a89"/>'
+_PATCHES = (
+    '<rect x="1" y="2" width="9" height="9" rx="2" fill="#440154"/><rect x="12" y="2" width="9" height="9" rx="2" fill="#3e4a89"/>'
     '<rect x="23" y="2" width="9" height="9" rx="2" fill="#440154"/><rect x="1" y="13" width="9" height="9" rx="2" fill="#26828e"/>'
     '<rect x="12" y="13" width="9" height="9" rx="2" fill="#fde725"/><rect x="23" y="13" width="9" height="9" rx="2" fill="#35b779"/>'
     '<rect x="1" y="24" width="9" height="9" rx="2" fill="#482878"/><rect x="12" y="24" width="9" height="9" rx="2" fill="#1f9e89"/>'
-    '<rect x="23" y="24" width="9" height="9" rx="2" fill="#3e4a89"/></g>'
+    '<rect x="23" y="24" width="9" height="9" rx="2" fill="#3e4a89"/>'
+)
+ICON = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 1 33 33" width="33" height="33">{_PATCHES}</svg>'
+LOGO = (
+    f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 132 34" width="132" height="34">{_PATCHES}'
     '<text x="42" y="25" font-family="system-ui, sans-serif" font-size="23" font-weight="650" fill="#3a8794">vizlib</text></svg>'
 )
 _FRAMED = "shell.framed"
@@ -30,7 +33,7 @@ def pages() -> list[StreamlitPage]:
 
 def run() -> None:
     """Draw the frame and run the page that the address names; the whole of app.py."""
-    st.set_page_config(page_title="vizlib", page_icon=":material/visibility:", layout="wide")
+    st.set_page_config(page_title="vizlib", page_icon=ICON, layout="wide", initial_sidebar_state=230)
     page = st.navigation(pages())
     st.logo(LOGO)
     with st.sidebar:

@@ -18,23 +18,23 @@ def percent(share: float) -> str:
     """A share as per cent, with a digit behind the point only where it matters."""
     value = 100 * share
     if 0 < value < 0.1:
-        return "under 0.1 %"
-    return f"{value:.1f} %" if value < 10 else f"{value:.0f} %"
+        return "under 0.1\u00a0%"
+    return f"{value:.1f}\u00a0%" if value < 10 else f"{value:.0f}\u00a0%"
 
 
 def seconds(value: float) -> str:
     """A time with two digits."""
-    return f"{value * 1000:.0f} ms" if value < 0.95 else f"{value:.1f} s"
+    return f"{value * 1000:.0f}\u00a0ms" if value < 0.95 else f"{value:.1f}\u00a0s"
 
 
 def megabytes(card: ModelCard) -> str:
     """What a model's weights take."""
-    return f"{card.parameters * BYTES_PER_WEIGHT / 1e6:.0f} MB"
+    return f"{card.parameters * BYTES_PER_WEIGHT / 1e6:.0f}\u00a0MB"
 
 
 def million(count: int) -> str:
     """A number of parameters."""
-    return f"{count / 1e6:.1f} M"
+    return f"{count / 1e6:.1f}\u00a0M"
 
 
 def linked(reference: str) -> str:
@@ -44,14 +44,19 @@ def linked(reference: str) -> str:
 
 
 def facts(card: ModelCard) -> str:
-    """One line about a model."""
-    height, width = card.input_size
-    parts = [f"`{card.name}`", f"{million(card.parameters)} parameters", f"sees {width} × {height} px"]
+    """One short line about a model."""
+    side = "\u00a0×\u00a0".join(map(str, reversed(card.input_size)))
+    return f"`{card.name}` · {million(card.parameters)}\u00a0parameters · input {side}\u00a0px"
+
+
+def about(card: ModelCard) -> str:
+    """The rest that is known of a model: accuracy, paper, licence."""
+    parts = [f"**{card.title}.** {linked(card.paper)}."]
     if card.accuracy is not None:
         known = card.accuracy
-        images = f" of {known.images:,} validation images" if known.images else ""
-        parts.append(f"right on {percent(known.top1)}{images}")
-    return " · ".join(parts)
+        images = f" of {known.images:,} images" if known.images else ""
+        parts.append(f"Its first answer is right for {percent(known.top1)}{images} ({known.data}).")
+    return " ".join([*parts, card.licence])
 
 
 def snippet(

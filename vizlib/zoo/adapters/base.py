@@ -71,7 +71,8 @@ class Adapter(ABC):
     """One family, read from one module. Subclasses say what they find; they change nothing.
 
     ``refusals`` maps what a method may need to the reason why this module does not have it:
-    ``"lineage"`` (attention sites and steps), ``"feature_map"`` (a last convolutional map), ``"head"`` (class logits).
+    ``"lineage"`` (attention sites and steps), ``"feature_map"`` (a last convolutional map), ``"head"`` (class logits), ``"layers"`` (a head
+    that can read the tokens of every block).
     """
 
     family: ClassVar[str]
@@ -102,6 +103,13 @@ class Adapter(ABC):
     def lineage(self, recording: Recording, size: Size) -> Lineage:  # noqa: ARG002
         """The read-out and the steps of a recorded pass over inputs (h, w); MethodError where they cannot be told for certain."""
         raise MethodError(self.refusals["lineage"])
+
+    def layer_logits(self, module: nn.Module, tokens: torch.Tensor, pooling: str) -> torch.Tensor:  # noqa: ARG002
+        """What the head answers (B, K) when it reads the tokens (B, N, C) of any block; ``module`` is this one or a shadow of it.
+
+        ``pooling`` "mean" gives it the mean of all tokens, "readout" what it always reads; an attention pool always pools.
+        """
+        raise MethodError(self.refusals["layers"])
 
     def warnings(self, recording: Recording) -> tuple[str, ...]:  # noqa: ARG002
         """What a reader of a map made from this pass has to know."""

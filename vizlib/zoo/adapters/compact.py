@@ -12,6 +12,7 @@ from vizlib.tracing.steps import Attention, Routing, Step, ToSink, Windows
 from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap, counted, first_token
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from vizlib.tracing.recorder import Recording
@@ -73,6 +74,13 @@ class CompactAdapter(Adapter):
                 target = middle
             steps.append(Windows.strided(source, target, (kernel,) * 2, (stride,) * 2, (padding,) * 2))
         return Lineage(readout / readout.sum(1, keepdim=True), steps)
+
+    def layer_logits(self, module: nn.Module, tokens: torch.Tensor, pooling: str) -> torch.Tensor:
+        head: Any = module.classifier
+        if pooling == "mean":
+            return head.fc(head.norm(tokens.mean(1)))
+        tokens = head.norm(tokens)
+        return head.fc(head.pool(tokens) if head.seq_pool else tokens[:, 0])
 
     def _grids(self, size: Size) -> list[tuple[int, int]]:
         module: Any = self.module

@@ -89,6 +89,13 @@ class ViTAdapter(Adapter):
             steps.append(Attention(AttentionSite.of(calls[index], f"blocks.{index}.attn", 0, index, grid, grid)))
         return Lineage(readout, [*steps, ToSink(grid), self._pixels(grid, size)])
 
+    def layer_logits(self, module: nn.Module, tokens: torch.Tensor, pooling: str) -> torch.Tensor:
+        if pooling == "mean" and getattr(module, "attn_pool", None) is None:
+            # Every token that the head may look at is the mean.
+            tokens = tokens.mean(1, keepdim=True).expand(-1, self.prefix + 1, -1)
+        head: Any = module
+        return head.forward_head(head.norm(tokens))
+
     def _readout(self, grid: Grid, images: int, device: torch.device) -> torch.Tensor:
         row = torch.zeros(images, grid.tokens, dtype=torch.float64, device=device)
         if self.distilled:

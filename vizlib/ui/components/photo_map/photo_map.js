@@ -35,7 +35,7 @@ const times = x => (x === 0 ? '0' : x < 0.1 ? x.toFixed(3) : x < 10 ? x.toFixed(
 class PhotoMap {
   constructor(root) {
     this.find = name => root.querySelector('.' + name);
-    this.stage = this.find('stage'); this.canvas = this.find('map'); this.point = null;
+    this.stage = this.find('stage'); this.strips = [...root.querySelectorAll('.unseen')]; this.canvas = this.find('map'); this.point = null;
     this.stop = new AbortController();
     const signal = { signal: this.stop.signal };
     this.stage.addEventListener('pointermove', e => this.over(e), signal);
@@ -61,7 +61,7 @@ class PhotoMap {
     this.stage.setAttribute('aria-label', `${named}. ${values ? HINT : ''}`);
     this.find('figure').classList.toggle('bare', !values);
     this.drawn = null; this.leave();
-    if (values) this.spread(); else { page.peaks.delete(this); this.canvas.width = 0; this.find('unseen').style.display = 'none'; }
+    if (values) this.spread(); else { page.peaks.delete(this); this.canvas.width = 0; for (const strip of this.strips) strip.style.display = 'none'; }
     this.fit();
     document.dispatchEvent(new CustomEvent('vizlib:look'));
   }
@@ -92,12 +92,14 @@ class PhotoMap {
   // What the model did not see lies around one rectangle.
   hatch(rows, columns) {
     const edges = seen => [seen.indexOf(1) / seen.length * 100, (seen.lastIndexOf(1) + 1) / seen.length * 100];
-    const [top, bottom] = edges(rows), [left, right] = edges(columns), partly = top > 0 || bottom < 100 || left > 0 || right < 100;
-    const box = `${left}% ${top}%, ${left}% ${bottom}%, ${right}% ${bottom}%, ${right}% ${top}%, ${left}% ${top}%`;
-    const unseen = this.find('unseen');
-    unseen.style.display = partly ? 'block' : 'none';
-    unseen.style.clipPath = `polygon(evenodd, 0 0, 100% 0, 100% 100%, 0 100%, 0 0, ${box})`;
-    this.find('gap').style.display = partly ? 'flex' : 'none';
+    const [top, bottom] = edges(rows), [left, right] = edges(columns);
+    const strips = [[0, 0, 100, top], [0, bottom, 100, 100 - bottom], [0, top, left, bottom - top], [right, top, 100 - right, bottom - top]];
+    strips.forEach(([x, y, width, height], i) => {
+      const style = this.strips[i].style;
+      style.display = width > 0 && height > 0 ? 'block' : 'none';
+      style.left = `${x}%`; style.top = `${y}%`; style.width = `${width}%`; style.height = `${height}%`;
+    });
+    this.find('gap').style.display = this.strips.some(strip => strip.style.display === 'block') ? 'flex' : 'none';
   }
 
   fit() {

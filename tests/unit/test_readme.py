@@ -1,0 +1,64 @@
+"""What the README says is true: its Python runs, its commands work, its numbers are the cards'."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from skimage import data
+from typer.testing import CliRunner
+
+import vizlib
+from vizlib.cli import app
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(len(blocks("python"))))
+def test_the_python_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(blocks("python")[number], f"README.md, block {number}", "exec"), {"__name__": "readme"})  # noqa: S102
+
+
+def test_the_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(data.cat()).save("cat.jpg")
+    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("vizlib ")]
+    assert len(lines) > 4
+    for line in lines:
+        result = CliRunner().invoke(app, shlex.split(line, comments=True)[1:])
+        assert result.exit_code == 0, f"{line}\n{result.output}"
+
+
+def test_the_targets_of_make_are_there() -> None:
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"\bmake (app|test|check|clean)\b", TEXT)) <= targets
+
+
+def test_the_table_of_models_is_that_of_the_cards() -> None:
+    rows = ["| model | architecture | parameters | top-1 | top-5 | images |", "|---|---|---|---|---|---|"]
+    for card in vizlib.models():
+        if card.source == "bundled":
+            found = card.accuracy
+            assert found is not None
+            top5 = f"{found.top5:.1%}" if found.top5 is not None else ""
+            size = f"{card.parameters / 1e6:.1f} M"
+            rows.append(f"| `{card.name}` | {card.title} | {size} | {found.top1:.1%} | {top5} | {found.images:,} |")
+    expected = "\n".join(rows)
+    written = re.search(r"<!-- models: begin -->\n(.*?)\n?<!-- models: end -->", TEXT, re.DOTALL)
+    assert written is not None
+    assert written[1] == expected, f"Between the markers of README.md put:\n{expected}"
+
+
+def test_what_the_layout_names_is_there() -> None:
+    table = TEXT.split("## How the house is laid out")[1].split("##")[0]
+    for name in re.findall(r"`(vizlib/[\w./]+|app\.py|pages/|tests/)`", table):
+        assert (ROOT / name).exists(), name

@@ -1,0 +1,44 @@
+"""Gradient attention rollout (Gildenblat 2020), as a distribution that ends on the pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vizlib.explainers.gradient_walk import descend, differentiated, spread
+from vizlib.explainers.rollout import findings, stages
+from vizlib.tracing.gradients import pull_stochastic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    from vizlib.explainers.result import Finding
+    from vizlib.explainers.targets import Target
+    from vizlib.tracing.steps import Attention
+    from vizlib.zoo.model import Model
+
+
+def explain(
+    model: Model, x: torch.Tensor, settle: Callable[[torch.Tensor], list[Target]], options: dict[str, Any]
+) -> tuple[list[Target], list[Finding]]:
+    """A rollout with T = w I + (1 - w) A', A' the rows of relu(mean_h dL/dA_h * A_h) scaled to sum to 1, for each input (B, 3, h, w).
+
+    L is the target's score and w the residual's share. Where no weight of a row speaks for the target, the row of A' is the identity's;
+    at an attention without a residual around it, which is a read-out's own, it is the row of A. Pixels and sink sum to 1.
+    """
+    done, targets = differentiated(model, x, settle)
+    lineage = done.lineage()
+    kept: float = options["residual_weight"]
+
+    def attend(step: Attention, rows: torch.Tensor) -> torch.Tensor:
+        if not step.skip:
+            moved, silent = pull_stochastic(step.site, rows)
+            return spread(step, moved + step.site.pull(silent))
+        if kept == 1:
+            return rows
+        moved, silent = pull_stochastic(step.site, rows * (1 - kept))
+        return spread(step, moved) + silent + rows * kept
+
+    flows = descend(lineage.readout[:, None], lineage.steps, attend)
+    return targets, findings(flows[-1], done.size, model.adapter.warnings(done.recording), stages(flows, lineage.steps))

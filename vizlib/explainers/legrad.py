@@ -1,0 +1,64 @@
+"""LeGrad (Bousselham et al. 2025): how each block's own answer would rise if a place were attended to more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vizlib.errors import MethodError
+from vizlib.explainers.gradient_walk import descend, total_score
+from vizlib.explainers.relevance import SILENT
+from vizlib.explainers.result import Finding
+from vizlib.explainers.rollout import stages
+from vizlib.gradient_passes import gradients, gradients_on, run_live, with_gradient
+from vizlib.tracing.gradients import mean_positive_slopes
+from vizlib.tracing.recorder import record
+from vizlib.tracing.site import AttentionSite
+from vizlib.tracing.steps import Attention
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vizlib.explainers.targets import Target
+    from vizlib.zoo.model import Model
+
+
+def explain(
+    model: Model, x: torch.Tensor, settle: Callable[[torch.Tensor], list[Target]], options: dict[str, Any]
+) -> tuple[list[Target], list[Finding]]:
+    """The mean over blocks l, heads h and query rows i of relu(d s_l / d A_l[h, i, j]) for key j, on the pixels of each input (B, 3, h, w).
+
+    s_l is the target's score when the final norm and the head read block l's tokens: their mean as in the paper, or the model's own
+    read-out. Where that is an attention pool, A_l is the pool's attention over block l's tokens. Learned tokens are left out, a cell's
+    value is shared evenly by its pixels, and nothing is scaled.
+    """
+    with gradients_on():
+        live = run_live(model, x, keep_states=True)
+        targets = settle(live.logits.detach())
+        lineage = live.lineage()
+        sites = lineage.sites
+        pool = sites[-1] if any(isinstance(step, Attention) and not step.skip for step in lineage.steps) else None
+        blocks = [site for site in sites if site is not pool]
+        if options["layers"] > len(blocks):
+            raise MethodError(f"{model.card.name} has {len(blocks)} blocks, so layers is at most that, not {options['layers']}.")
+        module = model.resting()
+        per_block = []
+        for site in blocks[-options["layers"] :]:
+            tokens = live.states[site.name.rpartition(".")[0]]
+            reading = record(lambda tokens=tokens: model.adapter.layer_logits(module, tokens, options["pooling"]), keep_values=True)
+            call = live.recording.calls[sites.index(site)] if pool is None else reading.calls[-1]
+            assert reading.output is not None  # noqa: S101  record() always sets it
+            slope = gradients(model, total_score(targets, reading.output), [call.output], keep_graph=True)[0]
+            seen = with_gradient(call, slope)
+            at = site if pool is None else pool
+            per_block.append(mean_positive_slopes(AttentionSite.of(seen, at.name, at.stage, at.block, at.query_grid, at.key_grid)))
+    keys = torch.stack(per_block).mean(0)
+    below = [step for step in lineage.steps if not isinstance(step, Attention)]
+    flows = descend(keys[:, None], below, lambda _, rows: rows)
+    maps = flows[-1].rows[:, 0].unflatten(1, live.size)
+    coarse = stages(flows, below)
+    found = [
+        Finding(one, None, () if bool(one.any()) else (SILENT,), tuple(stage[index] for stage in coarse)) for index, one in enumerate(maps)
+    ]
+    return targets, found

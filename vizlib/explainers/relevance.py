@@ -1,0 +1,55 @@
+"""Relevance by attention times gradient (Chefer, Gur and Wolf 2021), pulled from the read-out to the pixels as one row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vizlib.explainers.gradient_walk import descend, differentiated, spread
+from vizlib.explainers.result import Finding
+from vizlib.explainers.rollout import stages
+from vizlib.tracing.gradients import pull_positive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vizlib.explainers.targets import Target
+    from vizlib.tracing.steps import Attention
+    from vizlib.zoo.model import Model
+
+SILENT = "No attention weight speaks for this target on the way from a pixel: the map is zero."
+
+
+def explain(
+    model: Model,
+    x: torch.Tensor,
+    settle: Callable[[torch.Tensor], list[Target]],
+    options: dict[str, Any],  # noqa: ARG001  it has none
+) -> tuple[list[Target], list[Finding]]:
+    """g R - g, R = (I + A'_L) ... (I + A'_1), A' = mean_h relu(dL/dA_h * A_h), for each prepared input (B, 3, h, w).
+
+    L is the target's score and g the read-out's row. The paper leaves out the class token's own entry; so is what the read-out starts
+    with here, which for a mean or a pooling lies on the cells and knows nothing of the target. What ends in learned tokens is not in
+    the map, keys gathered from windows give their share back to them, and nothing is scaled: the map is no distribution.
+    """
+    done, targets = differentiated(model, x, settle)
+    lineage = done.lineage()
+
+    def attend(step: Attention, rows: torch.Tensor) -> torch.Tensor:
+        added, start = rows[:, :1], rows[:, 1:]
+        moved = spread(step, pull_positive(step.site, added + start))
+        if not step.skip:
+            return torch.cat([moved, torch.zeros_like(moved)], 1)
+        return torch.cat([added + moved, start], 1)
+
+    readout = lineage.readout[:, None]
+    flows = descend(torch.cat([torch.zeros_like(readout), readout], 1), lineage.steps, attend)
+    maps = flows[-1].rows[:, 0].unflatten(1, done.size)
+    coarse = stages(flows, lineage.steps)
+    warnings = model.adapter.warnings(done.recording)
+    found = [
+        Finding(one, None, warnings if bool(one.any()) else (*warnings, SILENT), tuple(stage[index] for stage in coarse))
+        for index, one in enumerate(maps)
+    ]
+    return targets, found

@@ -1,0 +1,89 @@
+"""One forward pass with autograd watching, and the gradient of a score at every attention's output."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vizlib.errors import MethodError, ModelError, TargetError
+from vizlib.passes import Pass, check_finite
+from vizlib.tracing.recorder import AttentionCall, Recording, record
+from vizlib.tracing.shadow import tapped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from vizlib.zoo.model import Model
+
+
+@contextmanager
+def gradients_on() -> Iterator[None]:
+    """Let autograd see what this thread computes, whatever the caller has switched off."""
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        yield
+
+
+def run_live(model: Model, x: torch.Tensor, *, keep_states: bool = False) -> Pass:
+    """Run the model once on prepared inputs (B, 3, h, w) under the recorder with its graph kept; to be used inside ``gradients_on``.
+
+    Only a copy of the input is made to require a gradient: parameters, their ``requires_grad`` and ``.grad`` stay as they are.
+    """
+    x = model.cast(x).detach().clone().requires_grad_()
+    module, states = model.resting(), {}
+    if keep_states:
+        taps = model.adapter.taps((int(x.shape[2]), int(x.shape[3])))
+        with tapped(module, [tap.path for tap in taps], states.__setitem__) as copied:
+            recording = record(lambda: model.run(copied, x), keep_values=True)
+        states = {tap.name: states[tap.path] for tap in taps}
+    else:
+        recording = record(lambda: model.run(module, x), keep_values=True)
+    done = Pass(model, x, recording, states)
+    check_finite(model, x, done.logits)
+    return done
+
+
+def run_with_gradient(model: Model, x: torch.Tensor, score: Callable[[torch.Tensor], torch.Tensor]) -> Pass:
+    """Run the model once and keep, at every attention, the gradient of ``score`` (logits (B, K) to one number) at its output.
+
+    The graph is gone afterwards: all that comes back is detached.
+    """
+    with gradients_on():
+        live = run_live(model, x)
+        performers = live.recording.of_kind("performer")
+        outputs = [call.output for call in live.recording.calls] + [note["y"] for note in performers.values()]
+        found = gradients(model, score(live.logits), outputs)
+    calls = [with_gradient(call, gradient) for call, gradient in zip(live.recording.calls, found, strict=False)]
+    notes = {name: {key: _detached(value) for key, value in note.items()} for name, note in live.recording.notes.items()}
+    for name, gradient in zip(performers, found[len(calls) :], strict=True):
+        notes[name]["gradient"] = gradient
+    return replace(live, x=live.x.detach(), recording=Recording(calls, notes, live.logits.detach()))
+
+
+def gradients(
+    model: Model, score: torch.Tensor, outputs: Sequence[torch.Tensor | None], *, keep_graph: bool = False
+) -> tuple[torch.Tensor, ...]:
+    """d score / d output of each attention, zeros where the score does not depend on it.
+
+    TargetError for a score without a gradient, MethodError for an attention that autograd cannot see, ModelError for one that overflows.
+    """
+    if not score.requires_grad:
+        raise TargetError("This target has no gradient with respect to the logits; compute it from them with differentiable functions.")
+    seen = [output for output in outputs if output is not None and output.requires_grad]
+    if len(seen) != len(outputs):
+        raise MethodError(f"{model.card.name} computes an attention out of autograd's sight, so its weights have no gradient.")
+    found = torch.autograd.grad(score, seen, retain_graph=keep_graph, materialize_grads=True)
+    if not all(bool(torch.isfinite(gradient).all()) for gradient in found):
+        raise ModelError(f"The gradients of {model.card.name} overflow in {model.dtype}; load it in float32.")
+    return found
+
+
+def with_gradient(call: AttentionCall, gradient: torch.Tensor) -> AttentionCall:
+    """The call, detached from its graph, with the gradient at its output."""
+    return AttentionCall(*(_detached(part) for part in (call.q, call.k, call.scale, call.bias, call.v, call.output)), gradient)
+
+
+def _detached(value: Any) -> Any:
+    return value.detach() if isinstance(value, torch.Tensor) else value
