@@ -116,3 +116,20 @@ def test_maps_read_a_bare_backbone():
             missing = set(family.build(name).state_dict()) - mapped
             assert missing <= {"head.weight", "head.bias", "norm.weight", "norm.bias"}
             assert mapped <= set(family.build(name).state_dict())
+
+
+@pytest.mark.parametrize("kind", ["ViT", "DeiT"])
+def test_transformers_files_of_vit_and_deit_load_into_timms(tmp_path, kind):
+    import vizlib
+
+    sizes = {"hidden_size": 192, "num_hidden_layers": 12, "num_attention_heads": 3, "intermediate_size": 768, "layer_norm_eps": 1e-6}
+    config = getattr(transformers, f"{kind}Config")(**sizes, num_labels=5)
+    name = "vit_tiny_patch16_224" if kind == "ViT" else "deit_tiny_distilled_patch16_224"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        theirs = getattr(transformers, f"{kind}ForImageClassification{'' if kind == 'ViT' else 'WithTeacher'}")(config).eval()
+    theirs.save_pretrained(tmp_path)
+    model = vizlib.load(name, checkpoint=tmp_path / "model.safetensors")
+    x = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert (model(x) - theirs(x).logits).abs().max() < 1e-5

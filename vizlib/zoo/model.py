@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vizlib.errors import ModelError, TargetError, nearest
+from vizlib.images import read_image
 from vizlib.tracing.shadow import resting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from torch import nn
 
     from vizlib.geometry import Geometry, Transform
@@ -78,9 +78,9 @@ class Model:
                 return tensor
         return torch.zeros(())
 
-    def prepare(self, image: np.ndarray, fit: str | None = None) -> torch.Tensor:
-        """The model's input (1, 3, h, w) for an image uint8 (H, W, 3), by its own evaluation transform or fitted as ``fit`` says."""
-        return self._transform().prepare(image, fit)
+    def prepare(self, image: Any, fit: str | None = None) -> torch.Tensor:
+        """The model's input (1, 3, h, w) for any image that ``read_image`` takes, by its own transform or fitted as ``fit`` says."""
+        return self._transform().prepare(read_image(image), fit)
 
     def geometry(self, image_size: tuple[int, int], fit: str | None = None) -> Geometry:
         """The mapping between the pixels of an image (H, W) and the model's, both ways."""

@@ -79,7 +79,7 @@ class _Timm(Plan):
 
     def read(self, checkpoint: str | os.PathLike[str] | None, progress: Callable[..., None] | None) -> State:
         if checkpoint is not None:
-            return read_checkpoint(checkpoint)
+            return _from_timms_relatives(read_checkpoint(checkpoint))
         from vizlib.zoo.download import download, hub_weights
 
         config = self.config
@@ -218,6 +218,12 @@ def imagenet_labels(config: Any, classes: int) -> tuple[str, ...] | None:
     from timm.data import infer_imagenet_subset
 
     return named_labels(infer_imagenet_subset(config) if config is not None else None, classes)
+
+
+def _from_timms_relatives(state: State) -> State:
+    from vizlib.zoo.networks.vit import from_transformers, is_transformers
+
+    return from_transformers(state) if is_transformers(state) else state
 
 
 def named_labels(subset: str | None, classes: int) -> tuple[str, ...] | None:
