@@ -4,7 +4,7 @@ import streamlit as st
 
 from vizlib.ui import shell
 from vizlib.ui.address import Address
-from vizlib.ui.column import ask, draw_column
+from vizlib.ui.column import ask, common_tops, draw_column
 from vizlib.ui.pickers import pick_fit, pick_look, pick_models, pick_picture
 from vizlib.ui.question import read_question
 
@@ -26,14 +26,12 @@ look = pick_look(address, several=len(cards) > 1)
 
 if not cards:
     st.info("Choose a model to see what it looks at.", icon=":material/visibility:")
-made = [job.result().map for job in jobs.values() if job.state == "done"]
-peaks = [one.peak / one.uniform for one in made if one is not None and one.uniform > 0]
-top = max(peaks, default=None) if look.scale == "one" else None
+tops = common_tops(jobs) if look.scale == "one" else {}
 per_row = 3 if len(cards) == 3 else 2
 for first in range(0, len(questions), per_row):
     for place, question in zip(st.columns(per_row, gap="large"), questions[first : first + per_row], strict=False):
         with place:
-            draw_column(question, jobs.get(question.card.name), picture, fit, look, top)
+            draw_column(question, jobs.get(question.card.name), picture, fit, look, tops)
 
 st.caption("The address in your browser restores this view; a picture of your own is not part of it.")
 address.close()

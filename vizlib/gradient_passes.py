@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,7 +32,8 @@ def run_live(model: Model, x: torch.Tensor, *, keep_states: bool = False) -> Pas
     Only a copy of the input is made to require a gradient: parameters, their ``requires_grad`` and ``.grad`` stay as they are.
     """
     x = model.cast(x).detach().clone().requires_grad_()
-    module, states = model.resting(), {}
+    module = model.resting()
+    states: dict[str, torch.Tensor] = {}
     if keep_states:
         taps = model.adapter.taps((int(x.shape[2]), int(x.shape[3])))
         with tapped(module, [tap.path for tap in taps], states.__setitem__) as copied:
@@ -55,11 +56,25 @@ def run_with_gradient(model: Model, x: torch.Tensor, score: Callable[[torch.Tens
         performers = live.recording.of_kind("performer")
         outputs = [call.output for call in live.recording.calls] + [note["y"] for note in performers.values()]
         found = gradients(model, score(live.logits), outputs)
-    calls = [with_gradient(call, gradient) for call, gradient in zip(live.recording.calls, found, strict=False)]
-    notes = {name: {key: _detached(value) for key, value in note.items()} for name, note in live.recording.notes.items()}
+    done = detached(live)
+    calls = done.recording.calls
+    calls[:] = [replace(call, gradient=gradient) for call, gradient in zip(calls, found, strict=False)]
     for name, gradient in zip(performers, found[len(calls) :], strict=True):
-        notes[name]["gradient"] = gradient
-    return replace(live, x=live.x.detach(), recording=Recording(calls, notes, live.logits.detach()))
+        done.recording.notes[name]["gradient"] = gradient
+    return done
+
+
+def detached(live: Pass) -> Pass:
+    """The same pass without its graph."""
+    calls = [detached_call(call) for call in live.recording.calls]
+    notes = {name: {key: _detached(value) for key, value in note.items()} for name, note in live.recording.notes.items()}
+    states = {name: state.detach() for name, state in live.states.items()}
+    return Pass(live.model, live.x.detach(), Recording(calls, notes, live.logits.detach()), states)
+
+
+def detached_call(call: AttentionCall) -> AttentionCall:
+    """The same call without its graph."""
+    return AttentionCall(*(_detached(getattr(call, part.name)) for part in fields(call)))
 
 
 def gradients(
@@ -78,11 +93,6 @@ def gradients(
     if not all(bool(torch.isfinite(gradient).all()) for gradient in found):
         raise ModelError(f"The gradients of {model.card.name} overflow in {model.dtype}; load it in float32.")
     return found
-
-
-def with_gradient(call: AttentionCall, gradient: torch.Tensor) -> AttentionCall:
-    """The call, detached from its graph, with the gradient at its output."""
-    return AttentionCall(*(_detached(part) for part in (call.q, call.k, call.scale, call.bias, call.v, call.output)), gradient)
 
 
 def _detached(value: Any) -> Any:

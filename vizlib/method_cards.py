@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ class Option:
             if value not in self.choices:
                 raise MethodError(f"{method} takes {self.name} as one of {', '.join(self.choices)}, not {value!r}.")
             return value
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise MethodError(f"{method} takes {self.name} as a number, not {value!r}.")
         if isinstance(self.default, int) and int(value) != value:
             raise MethodError(f"{method} takes {self.name} as a whole number, not {value!r}.")
@@ -91,6 +92,12 @@ _CARDS = (
                 "the share of each row's smallest weights set to zero before the row is scaled to sum to 1",
                 low=0.0,
                 high=0.99,
+            ),
+            Option(
+                "windows",
+                "uniform",
+                "how a window's cells share: equally, by the size of its weights, or by what each cell contributed",
+                ("uniform", "weight", "contribution"),
             ),
             Option("token", -1, "whose walk it is: -1 the read-out's, else a token of the last grid, learned ones first", low=-1),
             Option(

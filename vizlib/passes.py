@@ -52,9 +52,10 @@ class Pass:
         """The input's (h, w)."""
         return (int(self.x.shape[2]), int(self.x.shape[3]))
 
-    def lineage(self) -> Lineage:
+    def lineage(self, windows: str = "uniform") -> Lineage:
         """The read-out and the steps down to the pixels; MethodError where they cannot be told for certain."""
-        return self.model.adapter.lineage(self.recording, self.size)
+        self.recording.x = self.x
+        return self.model.adapter.lineage(self.recording, self.size, windows)
 
 
 def run(model: Model, x: torch.Tensor, *, keep_values: bool = False, keep_states: bool = False) -> Pass:

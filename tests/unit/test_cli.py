@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 import vizlib
 from vizlib.cli import app
+from vizlib.cli.cards import NEEDS
 from vizlib.cli.photos import BATCH, Places, expand, in_batches
 from vizlib.errors import TargetError
 from vizlib.train import recipes
@@ -122,6 +123,9 @@ class TestCards:
         assert [card["name"] for card in read("methods")] == [card.name for card in vizlib.methods()]
         assert read("methods", "rollout")["options"][0]["name"] == "head_fusion"
         assert "Grad-CAM" not in run("methods", "rollout").stdout
+
+    def test_every_need_has_words(self) -> None:
+        assert {need for card in vizlib.methods() for need in card.needs} <= set(NEEDS)
 
     @pytest.mark.parametrize(
         ("words", "said"),

@@ -14,7 +14,8 @@ import vizlib
 from vizlib.passes import run
 
 PAIRS = [
-    *((name, method) for name in zoo.ATTENTIVE for method in ("rollout", "attention")),
+    *((name, method) for name in zoo.ATTENTIVE for method in ("rollout", "attention", "gradient_rollout", "relevance")),
+    *((name, "legrad") for name in [*zoo.TRANSFORMERS, "cct", "compact_vit", "vit_lite"]),
     *((name, "grad_cam") for name in zoo.CONVOLUTIONS),
 ]
 
@@ -273,3 +274,23 @@ def test_a_token_walks_like_the_readout_that_looks_at_it_alone(name: str) -> Non
         assert np.allclose(total, vizlib.explain(model, x).input_map, atol=1e-12)
     with pytest.raises(vizlib.MethodError, match="there is no 9999"):
         vizlib.explain(model, x, token=9999)
+
+
+@pytest.mark.parametrize("name", zoo.ATTENTIVE)
+@pytest.mark.parametrize("windows", ["weight", "contribution"])
+def test_weighed_windows_are_distributions_that_keep_every_cells_mass(name: str, windows: str) -> None:
+    model, x = zoo.model(name), zoo.inputs(name)
+    even = vizlib.explain(model, x)
+    if name == "padded" or (windows == "contribution" and name in ("pvt_v2", "pvt_v2_linear")):
+        with pytest.raises(vizlib.MethodError, match="take uniform"):
+            vizlib.explain(model, x, windows=windows)
+        return
+    weighed = vizlib.explain(model, x, windows=windows)
+    assert abs(weighed.input_map.sum() + weighed.sink - 1) < 1e-9
+    assert (weighed.input_map >= 0).all()
+    assert not np.allclose(weighed.input_map, even.input_map, rtol=1e-3, atol=0)
+    if name in zoo.TRANSFORMERS:
+        # Nothing but the patches' insides changes: each patch keeps its mass.
+        assert np.allclose(weighed.stages[-1], even.stages[-1], atol=1e-12)
+        blocks = weighed.input_map.reshape(weighed.stages[-1].shape[0], 8, -1, 8).sum((1, 3))
+        assert np.allclose(blocks, weighed.stages[-1], atol=1e-12)

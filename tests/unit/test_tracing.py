@@ -226,3 +226,22 @@ def test_a_shadow_shares_every_weight_and_no_hook_or_mode() -> None:
     assert not module.layer1._forward_hooks
     assert resting(module) is not module
     assert resting(module.eval()) is module
+
+
+def test_contributions_are_the_shares_of_a_positive_linear_map() -> None:
+    from vizlib.zoo.adapters.windows import Window, spread
+
+    weight, x = (
+        torch.rand(1, 1, 9, generator=torch.Generator().manual_seed(0)),
+        torch.rand(1, 1, 6, 6, generator=torch.Generator().manual_seed(1)),
+    )
+
+    def convolved(pixels: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(pixels, weight.view(1, 1, 3, 3), stride=2, padding=1).flatten()
+
+    jacobian = torch.autograd.functional.jacobian(convolved, x)[:, 0, 0].flatten(1)
+    shares = jacobian * x.flatten() / convolved(x)[:, None]
+    step = spread("contribution", Grid(6, 6), Grid(3, 3), Window.square(3, 2, 1), weight, x)
+    assert torch.allclose(matrix(step)[:, :-1], shares.double(), atol=1e-6)
+    by_weight = spread("weight", Grid(6, 6), Grid(3, 3), Window.square(3, 2, 1), weight)
+    assert torch.allclose(matrix(by_weight)[:, :-1], (jacobian / jacobian.sum(1, keepdim=True)).double(), atol=1e-6)

@@ -241,7 +241,7 @@ def test_what_cannot_be_replayed_says_so(tmp_path) -> None:
     assert json.loads((tmp_path / "live" / "explanation.json").read_text())["replayable"] is False
     with pytest.raises(vizlib.ModelError, match="live module"):
         vizlib.replay(tmp_path / "live")
-    with pytest.raises(vizlib.VizlibError, match="explanation.json"):
+    with pytest.raises(vizlib.VizlibError, match=r"explanation\.json"):
         vizlib.replay(tmp_path)
     model = vizlib.load("vit_tiny50", checkpoint="random")
     vizlib.explain(model, photograph(), target=lambda logits: logits[:, 0]).save(tmp_path / "function")
@@ -277,3 +277,18 @@ def test_a_device_that_is_not_there() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(vizlib.DeviceError, match="cpu"):
             vizlib.load("vit_tiny50", checkpoint="random", device="cuda")
+
+
+def test_weights_follow_to_another_input_size(tmp_path) -> None:
+    from safetensors.torch import save_file
+
+    state = vizlib.load("vit_tiny50", checkpoint="random").module.state_dict()
+    save_file({key: value.contiguous() for key, value in state.items()}, tmp_path / "w.safetensors")
+    wide = vizlib.load("vit_tiny50", checkpoint=tmp_path / "w.safetensors", image_size=(64, 128))
+    assert wide.module.pos_embed.shape == (1, 1 + 8 * 16, 192)
+    assert torch.equal(wide.module.norm.weight, state["norm.weight"])
+
+
+def test_a_whole_number_is_not_nan() -> None:
+    with pytest.raises(vizlib.MethodError, match="number"):
+        vizlib.explain(zoo.model("token"), zoo.inputs("token"), "attention", layer=float("nan"))

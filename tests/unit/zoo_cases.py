@@ -110,7 +110,17 @@ def evened(name: str) -> vizlib.Model:
             if ".qkv." in key or ".kqv." in key:  # the first third makes q, or a performer's k
                 parameter[: parameter.shape[0] // 3] = 0
             elif key.endswith(
-                (".q.weight", ".q.bias", "proj_q.weight", "proj_q.bias", ".q_proj.weight", "latent", "q_bias", "q_norm.weight", "q_norm.bias")
+                (
+                    ".q.weight",
+                    ".q.bias",
+                    "proj_q.weight",
+                    "proj_q.bias",
+                    ".q_proj.weight",
+                    "latent",
+                    "q_bias",
+                    "q_norm.weight",
+                    "q_norm.bias",
+                )
             ):
                 parameter.zero_()
     return vizlib.wrap(module.eval(), input_size=model(name).transform.size)

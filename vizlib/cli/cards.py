@@ -34,10 +34,11 @@ METHODS_EPILOG = """[bold]For example[/bold]
 
   vizlib explain cat.jpg --method rollout --option head_fusion=max --option discard_ratio=0.5"""
 
-_NEEDS = {
+NEEDS = {
     "lineage": "attention that can be followed down to the pixels",
     "feature_map": "a last convolutional feature map",
     "head": "a classification head",
+    "layers": "a head that can read the tokens of every layer",
 }
 
 
@@ -48,7 +49,7 @@ def models(
     family: Annotated[str | None, typer.Option(help="Only this family, such as vit or resnet.", show_default=False)] = None,
     source: Annotated[
         str | None,
-        typer.Option(help="Only models from there: bundled needs no download, timm fetches weights on first use.", show_default=False),
+        typer.Option(help="Only models from there: bundled (no download), timm or official.", show_default=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -102,13 +103,14 @@ def _list_models(cards: list[ModelCard]) -> None:
         table.add_column(heading)
     for heading in ("parameters", "input", "top-1"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("licence", max_width=24)
-    table.add_column("methods")
+    for heading in ("on", "licence", "methods"):
+        table.add_column(heading)
     for card in cards:
         top1 = f"{card.accuracy.top1:.1%}" if card.accuracy else ""
+        where = card.accuracy.data.removeprefix("val, ").removesuffix(", as published") if card.accuracy else ""
         size = _millions(card.parameters)
         licence = card.licence.split(";")[0]
-        table.add_row(card.name, card.family, card.source, size, _size(card.input_size), top1, licence, " ".join(card.methods))
+        table.add_row(card.name, card.family, card.source, size, _size(card.input_size), top1, where, licence, " ".join(card.methods))
     console().print(table)
 
 
@@ -134,7 +136,7 @@ def _show_model(card: ModelCard) -> None:
 
 
 def _show_method(card: MethodCard) -> None:
-    needs = [_NEEDS.get(need, need) for need in card.needs] + (["gradients"] if card.needs_gradient else [])
+    needs = [NEEDS.get(need, need) for need in card.needs] + (["gradients"] if card.needs_gradient else [])
     rows = [
         ("title", card.title),
         ("shows", card.summary),
@@ -180,7 +182,8 @@ def _accuracy(card: ModelCard) -> str:
         return ""
     fifth = f", top-5 {found.top5:.1%}" if found.top5 is not None else ""
     images = f", {found.images:,} images" if found.images else ""
-    return f"top-1 {found.top1:.1%}{fifth} ({found.data}{images}; {'measured here' if found.measured else 'as published'})"
+    source = "measured here" if found.measured else "as published"
+    return f"top-1 {found.top1:.1%}{fifth} ({found.data.removesuffix(', as published')}{images}; {source})"
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -75,7 +75,7 @@ def train(
     import torch
 
     from vizlib.train.data import read_split
-    from vizlib.zoo.load import _device as resolve_device
+    from vizlib.zoo.load import pick_device as resolve_device
 
     where = str(resolve_device(device))
     if threads is not None:

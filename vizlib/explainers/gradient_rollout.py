@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vizlib.explainers.gradient_walk import descend, differentiated, spread
@@ -30,6 +31,7 @@ def explain(
     done, targets = differentiated(model, x, settle)
     lineage = done.lineage()
     kept: float = options["residual_weight"]
+    held: dict[str, torch.Tensor] = {}
 
     def attend(step: Attention, rows: torch.Tensor) -> torch.Tensor:
         if not step.skip:
@@ -38,7 +40,14 @@ def explain(
         if kept == 1:
             return rows
         moved, silent = pull_stochastic(step.site, rows * (1 - kept))
+        held[step.site.name] = (silent.sum(-1) > 0.5 * (1 - kept) * rows.sum(-1))[:, 0]
         return spread(step, moved) + silent + rows * kept
 
     flows = descend(lineage.readout[:, None], lineage.steps, attend)
-    return targets, findings(flows[-1], done.size, model.adapter.warnings(done.recording), stages(flows, lineage.steps))
+    found = findings(flows[-1], done.size, model.adapter.warnings(done.recording), stages(flows, lineage.steps))
+    return targets, [replace(one, notes=one.notes + _where_it_stood(held, index)) for index, one in enumerate(found)]
+
+
+def _where_it_stood(held: dict[str, torch.Tensor], image: int) -> tuple[str, ...]:
+    names = [name for name, most in held.items() if bool(most[image])]
+    return (f"Most of the walk stays where it is at {', '.join(names)}: no weight there speaks for the target.",) if names else ()

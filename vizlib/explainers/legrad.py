@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,7 +13,7 @@ from vizlib.explainers.gradient_walk import descend, total_score
 from vizlib.explainers.relevance import SILENT
 from vizlib.explainers.result import Finding
 from vizlib.explainers.rollout import stages
-from vizlib.gradient_passes import gradients, gradients_on, run_live, with_gradient
+from vizlib.gradient_passes import detached, detached_call, gradients, gradients_on, run_live
 from vizlib.tracing.gradients import mean_positive_slopes
 from vizlib.tracing.recorder import record
 from vizlib.tracing.site import AttentionSite
@@ -36,27 +38,27 @@ def explain(
     with gradients_on():
         live = run_live(model, x, keep_states=True)
         targets = settle(live.logits.detach())
-        lineage = live.lineage()
+        done = detached(live)
+        lineage = done.lineage()
         sites = lineage.sites
-        pool = sites[-1] if any(isinstance(step, Attention) and not step.skip for step in lineage.steps) else None
-        blocks = [site for site in sites if site is not pool]
+        pooled = any(isinstance(step, Attention) and not step.skip for step in lineage.steps)
+        blocks = list(zip(sites, live.recording.calls, strict=True))[: len(sites) - pooled]
         if options["layers"] > len(blocks):
             raise MethodError(f"{model.card.name} has {len(blocks)} blocks, so layers is at most that, not {options['layers']}.")
         module = model.resting()
         per_block = []
-        for site in blocks[-options["layers"] :]:
+        for site, call in blocks[-options["layers"] :]:
             tokens = live.states[site.name.rpartition(".")[0]]
-            reading = record(lambda tokens=tokens: model.adapter.layer_logits(module, tokens, options["pooling"]), keep_values=True)
-            call = live.recording.calls[sites.index(site)] if pool is None else reading.calls[-1]
+            reading = record(partial(model.adapter.layer_logits, module, tokens, options["pooling"]), keep_values=True)
+            at, seen = (sites[-1], reading.calls[-1]) if pooled else (site, call)
             assert reading.output is not None  # noqa: S101  record() always sets it
-            slope = gradients(model, total_score(targets, reading.output), [call.output], keep_graph=True)[0]
-            seen = with_gradient(call, slope)
-            at = site if pool is None else pool
+            slope = gradients(model, total_score(targets, reading.output), [seen.output], keep_graph=True)[0]
+            seen = replace(detached_call(seen), gradient=slope)
             per_block.append(mean_positive_slopes(AttentionSite.of(seen, at.name, at.stage, at.block, at.query_grid, at.key_grid)))
     keys = torch.stack(per_block).mean(0)
     below = [step for step in lineage.steps if not isinstance(step, Attention)]
     flows = descend(keys[:, None], below, lambda _, rows: rows)
-    maps = flows[-1].rows[:, 0].unflatten(1, live.size)
+    maps = flows[-1].rows[:, 0].unflatten(1, done.size)
     coarse = stages(flows, below)
     found = [
         Finding(one, None, () if bool(one.any()) else (SILENT,), tuple(stage[index] for stage in coarse)) for index, one in enumerate(maps)

@@ -46,7 +46,7 @@ def explain(
     sink sum to 1. The prior is the same walk with every attention and routing even; the lift is the rollout over the prior.
     """
     done = run(model, x)
-    rows, steps = start(done.lineage(), options["token"])
+    rows, steps = start(done.lineage(options["windows"]), options["token"])
     rule = RolloutRule(options["residual_weight"], fuser(options["head_fusion"], options["discard_ratio"]))
     prior = Prior(options["residual_weight"])
     flows = walk(rows, steps, prior if options["show"] == "prior" else rule)

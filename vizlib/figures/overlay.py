@@ -6,15 +6,10 @@ import cv2
 import numpy as np
 
 from vizlib.errors import VizlibError
+from vizlib.figures.palette import COLORMAP_NAMES
 
 # Perceptually uniform and safe for the colour-blind, each rising in lightness.
-COLORMAPS = {
-    "viridis": cv2.COLORMAP_VIRIDIS,
-    "cividis": cv2.COLORMAP_CIVIDIS,
-    "magma": cv2.COLORMAP_MAGMA,
-    "inferno": cv2.COLORMAP_INFERNO,
-    "plasma": cv2.COLORMAP_PLASMA,
-}
+COLORMAPS = {name: getattr(cv2, f"COLORMAP_{name.upper()}") for name in COLORMAP_NAMES}
 _UNSEEN = 0.35  # of the photograph's own brightness, where the model did not look
 
 
@@ -35,10 +30,10 @@ def coloured(values: np.ndarray, colormap: str = "viridis", low: float = 0.0, hi
 
 
 def overlay(
-    image: np.ndarray, values: np.ndarray, *, opacity: float = 0.6, colormap: str = "viridis", high: float | None = None
+    image: np.ndarray, values: np.ndarray, *, opacity: float = 0.6, colormap: str = "viridis", low: float = 0.0, high: float | None = None
 ) -> np.ndarray:
-    """A map (H, W) over its photograph uint8 (H, W, 3), zero at the map's low end; where it is NaN the photograph is darkened and grey."""
-    mixed = cv2.addWeighted(coloured(values, colormap, high=high), opacity, image, 1 - opacity, 0)
+    """A map (H, W) over its photograph uint8 (H, W, 3), coloured from ``low`` to ``high``; where it is NaN the photograph is darkened."""
+    mixed = cv2.addWeighted(coloured(values, colormap, low, high), opacity, image, 1 - opacity, 0)
     unseen = ~np.isfinite(values)
     if unseen.any():
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[unseen] * _UNSEEN

@@ -27,9 +27,7 @@ def slopes(site: AttentionSite, images: slice, heads: slice, rows: torch.Tensor 
     return gradient.to(precision) @ v.to(precision).transpose(-2, -1)
 
 
-def gradient_blocks(
-    site: AttentionSite, rows: torch.Tensor, combine: Combine
-) -> Iterator[tuple[slice, torch.Tensor | None, torch.Tensor]]:
+def gradient_blocks(site: AttentionSite, rows: torch.Tensor, combine: Combine) -> Iterator[tuple[slice, torch.Tensor | None, torch.Tensor]]:
     """The head mean of ``combine(slopes, weights)`` in blocks (images, n, M), with the images and the query rows each belongs to.
 
     ``slopes`` is the block of dL/dP (images, heads, n, M), which may be written over, and ``weights()`` that of P. Rows where all of

@@ -40,11 +40,12 @@ class AttentionCall:
 
 @dataclass
 class Recording:
-    """The attention calls in the order of execution, the notes by name in the order they came, and the logits."""
+    """The attention calls in the order of execution, the notes by name in the order they came, the input and the output."""
 
     calls: list[AttentionCall] = field(default_factory=list)
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     output: torch.Tensor | None = None
+    x: torch.Tensor | None = None
 
     def note(self, name: str, values: dict[str, Any]) -> None:
         self.notes.setdefault(name, {}).update(values)

@@ -42,22 +42,34 @@ def ask(questions: Sequence[Question], picture: Picture, fit: str | None) -> dic
     for name in [name for name in asked if name not in requests]:
         asked.pop(name)[1].cancel()
     allowed: set[str] = st.session_state.setdefault("column.allowed", set())
+    new = []
     for name, request in requests.items():
         known = asked.get(name)
         if (known is None or known[0] != request) and (name in allowed or engine().ready(name)):
             asked[name] = (request, engine().ask(visitor(), request, picture))
+            new.append(asked[name][1])
     until = time.monotonic() + PATIENCE
-    jobs = {name: job for name, (_, job) in asked.items()}
-    for job in jobs.values():
+    for job in new:
         job.wait(max(0.0, until - time.monotonic()))
-    return jobs
+    return {name: job for name, (_, job) in asked.items()}
 
 
-def draw_column(question: Question, job: Job[Answer] | None, picture: Picture, fit: str | None, look: Look, top: float | None) -> None:
-    """Draw one model's column. ``top`` is the upper end of the common scale in multiples of the uniform map, None for the map's own."""
+def common_tops(jobs: dict[str, Job[Answer]]) -> dict[str, float]:
+    """The upper end of one scale for all maps, for each unit that there is; in multiples of the unit."""
+    tops: dict[str, float] = {}
+    for job in jobs.values():
+        made = job.result().map if job.state is JobState.DONE else None
+        if made is not None:
+            tops[made.unit] = max(made.peak, tops.get(made.unit, 0.0))
+    return tops
+
+
+def draw_column(question: Question, job: Job[Answer] | None, picture: Picture, fit: str | None, look: Look, tops: dict[str, float]) -> None:
+    """Draw one model's column; ``tops`` are the upper ends of the common scales by unit, none where each map has its own."""
     card = question.card
-    st.subheader(card.title, anchor=False)
-    st.caption(words.facts(card))
+    with st.container(gap="xsmall"):
+        st.subheader(card.title, anchor=False)
+        st.caption(words.facts(card))
     draw_method(question)
     answer = _settled(question, job, picture)
     if answer is None:
@@ -69,7 +81,7 @@ def draw_column(question: Question, job: Job[Answer] | None, picture: Picture, f
         _draw_facts(answer.explanation)
     _draw_answers(question, answer)
     if answer.explanation is not None:
-        _draw_takeaways(question, answer, picture, fit, look, top)
+        _draw_takeaways(question, answer, picture, fit, look, tops)
 
 
 def _settled(question: Question, job: Job[Answer] | None, picture: Picture) -> Answer | None:
@@ -95,7 +107,7 @@ def _settled(question: Question, job: Job[Answer] | None, picture: Picture) -> A
     return None
 
 
-@st.fragment(run_every=0.3)
+@st.fragment(run_every=0.2)
 def _follow(job: Job[Answer], name: str) -> None:
     """Show how far a job is until it ends; a page that is drawn again without it stops this."""
     if job.done:
@@ -117,8 +129,9 @@ def _forget(name: str) -> None:
 
 def _draw_offer(question: Question) -> None:
     card = question.card
+    source = "its authors" if card.source == "official" else "the Hugging Face hub"
     st.markdown(
-        f"This model is not here yet. Its weights are **{words.megabytes(card)}**, fetched once from the Hugging Face hub; "
+        f"This model is not here yet. Its weights are **{words.megabytes(card)}**, fetched once from {source}; "
         f"their licence is **{card.licence}**. {words.linked(card.paper)}."
     )
     allow = st.session_state["column.allowed"].add
@@ -166,7 +179,7 @@ def _no_choice(question: Question) -> str:
     return "" if question.method.class_specific else f"{question.method.title} gives the same map for all of them."
 
 
-def _draw_takeaways(question: Question, answer: Answer, picture: Picture, fit: str | None, look: Look, top: float | None) -> None:
+def _draw_takeaways(question: Question, answer: Answer, picture: Picture, fit: str | None, look: Look, tops: dict[str, float]) -> None:
     explanation, data, name = answer.explanation, answer.map, question.card.name
     if explanation is None or data is None:
         return
@@ -174,8 +187,9 @@ def _draw_takeaways(question: Question, answer: Answer, picture: Picture, fit: s
     def png() -> bytes:
         from vizlib.figures.overlay import encode_png, overlay
 
-        high = None if top is None else top * data.uniform
-        return encode_png(overlay(explanation.image, explanation.map, opacity=look.opacity, colormap=look.colormap, high=high))
+        low = data.lowest * data.one if look.scale == "stretch" else 0.0
+        high = tops.get(data.unit, data.peak) * data.one
+        return encode_png(overlay(explanation.image, explanation.map, opacity=look.opacity, colormap=look.colormap, low=low, high=high))
 
     stem = f"{Path(picture.title).stem}-{name}-{explanation.method}".lower().replace(" ", "_")
     with st.container(horizontal=True):

@@ -67,7 +67,6 @@ def pick_picture(address: Address) -> Picture:
     choices = ({YOURS: yours} if yours else {}) | {name: sample(name) for name in SAMPLES}
     chosen = YOURS if yours and mine["use"] else state[key]
     with left:
-        st.caption("Photograph")
         gallery(choices, chosen, key="pictures.gallery", on_pick=take_sample)
     if mine["error"]:
         st.error(mine["error"] + " The picture before it is still shown.", icon=":material/broken_image:")
@@ -86,7 +85,7 @@ def pick_models(address: Address) -> list[ModelCard]:
         format_func=lambda name: name if cards[name].source == "bundled" else f"{name} · {words.megabytes(cards[name])}",
         max_selections=MOST_MODELS,
         placeholder="Choose a model",
-        help="The first ones are built in, small, and work offline. The others have ImageNet weights, which are fetched once when you say so.",
+        help="The first ones are built in, small, and work offline. The weights of the others are fetched once, when you say so.",
     )
     return [cards[name] for name in chosen]
 
@@ -107,7 +106,10 @@ def pick_fit(address: Address) -> str | None:
 
 @dataclass(frozen=True)
 class Look:
-    """How maps are drawn: opacity 0 to 1, a colour map, and whether all maps share one ``scale`` ("own" or "one")."""
+    """How maps are drawn: opacity 0 to 1, a colour map, and a ``scale``.
+
+    "own" goes from zero to the map's own peak, "stretch" from its lowest value, "one" from zero to the highest peak of all maps.
+    """
 
     opacity: float
     colormap: str
@@ -120,7 +122,7 @@ def pick_look(address: Address, *, several: bool) -> Look:
     keys = {
         "opacity": address.part("opacity", 0.6, number(0, 1), lambda value: f"{value:g}"),
         "colormap": address.part("colors", COLORMAP_NAMES[0], one_of(COLORMAP_NAMES)),
-        "scale": address.part("scale", "own", one_of(("own", "one"))),
+        "scale": address.part("scale", "own", one_of(("own", "stretch", "one"))),
     }
 
     def take_look() -> None:

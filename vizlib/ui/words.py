@@ -55,7 +55,8 @@ def about(card: ModelCard) -> str:
     if card.accuracy is not None:
         known = card.accuracy
         images = f" of {known.images:,} images" if known.images else ""
-        parts.append(f"Its first answer is right for {percent(known.top1)}{images} ({known.data}).")
+        source = "" if known.measured else ", as its authors report"
+        parts.append(f"Its first answer is right for {percent(known.top1)}{images} ({known.data}){source}.")
     return " ".join([*parts, card.licence])
 
 

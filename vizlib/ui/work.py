@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
+import numpy as np
 import streamlit as st
 
 import vizlib
@@ -118,8 +119,11 @@ def _load(name: str, progress: Progress) -> Model:
 def _map_data(explanation: Explanation | None) -> MapData | None:
     if explanation is None:
         return None
-    total = float(explanation.input_map.sum()) + (explanation.sink or 0.0)
-    return MapData(explanation.input_map, total, explanation.geometry)
+    values = explanation.input_map
+    if explanation.options.get("show") == "lift":
+        return MapData(values, 1.0, "lift", explanation.geometry)
+    total = float(np.nansum(values)) + (explanation.sink or 0.0)
+    return MapData(values, total / values.size, "share", explanation.geometry)
 
 
 def _ranking(model: Model, picture: Picture, fit: str | None, explanation: Explanation | None) -> list[Prediction]:

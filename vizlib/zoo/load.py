@@ -43,7 +43,7 @@ def load(
     ``dtype`` says otherwise; ``progress`` hears (bytes there, bytes in all) of a download. ModelError for an unknown name or size,
     CheckpointError for a file that does not fit, DownloadError for one that cannot be fetched, DeviceError for the device.
     """
-    where = _device(device)
+    where = pick_device(device)
     size = _size(image_size)
     plan = plan_for(name)
     state = None if checkpoint == "random" else plan.read(checkpoint, progress)
@@ -192,7 +192,8 @@ def _dtype(dtype: torch.dtype | str | None) -> torch.dtype:
     return found
 
 
-def _device(device: str) -> torch.device:
+def pick_device(device: str) -> torch.device:
+    """The device that a name means: "auto" is CUDA where there is one, else the CPU. DeviceError for one that is not there."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -65,6 +65,9 @@ class _Bundled(Plan):
     def transform(self, module: nn.Module) -> Transform:  # noqa: ARG002
         return bundled.TRANSFORM
 
+    def converted(self, module: nn.Module, state: State) -> State:
+        return _by_timm(module, state, self.name)
+
     def labels(self, classes: int, *, custom: bool) -> tuple[str, ...] | None:
         known = self.card.labels if self.card and isinstance(self.card.labels, tuple) else None
         return known if known and len(known) == classes and not custom else None
@@ -132,16 +135,7 @@ class _Timm(Plan):
             from vizlib.zoo.networks.pvt_v2 import from_official
 
             return from_official(state)
-        conversion = getattr(sys.modules[type(module).__module__], "checkpoint_filter_fn", None)
-        if conversion is None:
-            return state
-        try:
-            done = conversion(dict(state), module)
-        except (KeyError, RuntimeError, IndexError, AttributeError, ValueError, AssertionError, TypeError):
-            # The conversion expects a relative of this architecture: the comparison says what is wrong better than its traceback.
-            match_state(module.state_dict(), state, self.name)
-            raise
-        return done if isinstance(done, dict) else state
+        return _by_timm(module, state, self.name)
 
 
 class _Official(Plan):
@@ -218,6 +212,20 @@ def imagenet_labels(config: Any, classes: int) -> tuple[str, ...] | None:
     from timm.data import infer_imagenet_subset
 
     return named_labels(infer_imagenet_subset(config) if config is not None else None, classes)
+
+
+def _by_timm(module: nn.Module, state: State, name: str) -> State:
+    """The state as timm's own conversion for this architecture gives it; it also resizes position tables to another input."""
+    conversion = getattr(sys.modules[type(module).__module__], "checkpoint_filter_fn", None)
+    if conversion is None:
+        return state
+    try:
+        done = conversion(dict(state), module)
+    except (KeyError, RuntimeError, IndexError, AttributeError, ValueError, AssertionError, TypeError):
+        # The conversion expects a relative of this architecture: the comparison says what is wrong better than its traceback.
+        match_state(module.state_dict(), state, name)
+        raise
+    return done if isinstance(done, dict) else state
 
 
 def _from_timms_relatives(state: State) -> State:

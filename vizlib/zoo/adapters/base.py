@@ -100,8 +100,11 @@ class Adapter(ABC):
         """What a trace keeps besides attention, for an input (h, w)."""
         return []
 
-    def lineage(self, recording: Recording, size: Size) -> Lineage:  # noqa: ARG002
-        """The read-out and the steps of a recorded pass over inputs (h, w); MethodError where they cannot be told for certain."""
+    def lineage(self, recording: Recording, size: Size, windows: str = "uniform") -> Lineage:  # noqa: ARG002
+        """The read-out and the steps of a recorded pass over inputs (h, w); MethodError where they cannot be told for certain.
+
+        ``windows`` says how the cells of a window share: "uniform", "weight" or "contribution".
+        """
         raise MethodError(self.refusals["lineage"])
 
     def layer_logits(self, module: nn.Module, tokens: torch.Tensor, pooling: str) -> torch.Tensor:  # noqa: ARG002

@@ -10,6 +10,7 @@ from vizlib.tracing.grids import Grid
 from vizlib.tracing.site import AttentionSite
 from vizlib.tracing.steps import Attention, Routing, Step, ToSink, Windows
 from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap, counted, first_token
+from vizlib.zoo.adapters.windows import Window, spread
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +46,7 @@ class CompactAdapter(Adapter):
         blocks = range(len(module.classifier.blocks))
         return layers + [Tap(f"classifier.blocks.{index}", f"classifier.blocks.{index}", grid) for index in blocks]
 
-    def lineage(self, recording: Recording, size: Size) -> Lineage:
+    def lineage(self, recording: Recording, size: Size, windows: str = "uniform") -> Lineage:
         module: Any = self.module
         depth, prefix = len(module.classifier.blocks), module.classifier.num_prefix_tokens
         calls = counted(recording, depth)
@@ -63,7 +64,7 @@ class CompactAdapter(Adapter):
         ]
         if prefix:
             steps.append(ToSink(top))
-        kernel, stride, padding = module.tokenizer.window
+        window = Window.square(*module.tokenizer.window)
         for layer in reversed(range(len(module.tokenizer.conv_layers))):
             source, target = grids[layer], grids[layer + 1]
             if module.tokenizer.pool:
@@ -72,7 +73,8 @@ class CompactAdapter(Adapter):
                 even = Windows.strided(middle, target, *_POOL)
                 steps.append(Routing(middle, target, note["indices"].flatten(2), note["values"].flatten(2), even))
                 target = middle
-            steps.append(Windows.strided(source, target, (kernel,) * 2, (stride,) * 2, (padding,) * 2))
+            weight, x = module.tokenizer.conv_layers[layer][0].weight, recording.notes[f"tokenizer.conv.{layer}"]["x"]
+            steps.append(spread(windows, source, target, window, weight.flatten(2), x))
         return Lineage(readout / readout.sum(1, keepdim=True), steps)
 
     def layer_logits(self, module: nn.Module, tokens: torch.Tensor, pooling: str) -> torch.Tensor:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from vizlib.method_cards import FAMILY_REFUSALS
 from vizlib.tracing.grids import Grid
 from vizlib.tracing.site import AttentionSite
-from vizlib.tracing.steps import Attention, Step, ToSink, Windows
+from vizlib.tracing.steps import Attention, Step, ToSink
 from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap, counted, first_token
+from vizlib.zoo.adapters.windows import Window, spread
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from vizlib.tracing.recorder import Recording
@@ -42,7 +44,7 @@ class CvTAdapter(Adapter):
             for index in range(self._depths[stage])
         ]
 
-    def lineage(self, recording: Recording, size: Size) -> Lineage:
+    def lineage(self, recording: Recording, size: Size, windows: str = "uniform") -> Lineage:
         module: Any = self.module
         grids, depths, key_shapes = self._grids(size), self._depths, module.key_grids(size)
         calls = counted(recording, sum(depths))
@@ -50,15 +52,17 @@ class CvTAdapter(Adapter):
         for stage in reversed(range(len(grids))):
             grid, keys = grids[stage], Grid(key_shapes[stage][0], key_shapes[stage][1], grids[stage].prefix)
             for index in reversed(range(depths[stage])):
-                kernel = module.stage(stage).blocks[index].attn.kernel
-                gather = Windows.strided(grid, keys, (kernel,) * 2, (module.kv_stride,) * 2, (kernel // 2,) * 2)
+                attention = module.stage(stage).blocks[index].attn
+                value = Window.square(attention.kernel, module.kv_stride, attention.kernel // 2)
+                gather = spread(windows, grid, keys, value, _values(attention), recording.notes[attention.value_site]["x"])
                 call = calls[sum(depths[:stage]) + index]
                 steps.append(Attention(AttentionSite.of(call, f"stage{stage}.blocks.{index}.attn", stage, index, grid, keys), gather))
             if grid.prefix:
                 steps.append(ToSink(grid))
             below = Grid(*size) if stage == 0 else grids[stage - 1]
-            kernel, stride, padding = module.windows[stage]
-            steps.append(Windows.strided(below, grid.without_prefix(), (kernel,) * 2, (stride,) * 2, (padding,) * 2))
+            embed = module.stage(stage).patch_embed
+            weight, x = embed.proj.weight.flatten(2), recording.notes[embed.window_site]["x"]
+            steps.append(spread(windows, below, grid.without_prefix(), Window.square(*module.windows[stage]), weight, x))
         return Lineage(first_token(calls[-1], grids[-1]), steps)
 
     @property
@@ -70,3 +74,10 @@ class CvTAdapter(Adapter):
         module: Any = self.module
         shapes = module.grids(size)
         return [Grid(height, width, module.stage(stage).num_prefix_tokens) for stage, (height, width) in enumerate(shapes)]
+
+
+def _values(attention: Any) -> torch.Tensor:
+    """What carries a window of the map to the values, (out, channels, cells): W_v behind the norm's gain behind the kernel."""
+    norm, kernel = attention.conv_proj_v.bn, attention.conv_proj_v.conv.weight.flatten(1)
+    gain = norm.weight / (norm.running_var + norm.eps).sqrt()
+    return attention.proj_v.weight[:, :, None] * (gain[:, None] * kernel)[None]

@@ -10,6 +10,7 @@ from vizlib.tracing.grids import Grid
 from vizlib.tracing.site import AttentionSite
 from vizlib.tracing.steps import Attention, Mix, Step, ToSink, WeightedWindows, Windows
 from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap, counted, first_token, mean_of_cells
+from vizlib.zoo.adapters.windows import Window, spread
 
 if TYPE_CHECKING:
     import torch
@@ -46,7 +47,7 @@ class PVTAdapter(Adapter):
             for index in range(self._depths[stage])
         ]
 
-    def lineage(self, recording: Recording, size: Size) -> Lineage:
+    def lineage(self, recording: Recording, size: Size, windows: str = "uniform") -> Lineage:
         module: Any = self.module
         depths, grids = self._depths, self._grids(size)
         calls = counted(recording, sum(depths))
@@ -54,15 +55,21 @@ class PVTAdapter(Adapter):
         for stage in reversed(range(len(grids))):
             grid, ratio = grids[stage], module.reductions[stage]
             keys = Grid(grid.height // ratio, grid.width // ratio, grid.prefix)
-            gather = Windows.strided(grid, keys, (ratio,) * 2, (ratio,) * 2) if ratio > 1 else None
+            embed, blocks, _ = module.stage(stage)
             for index in reversed(range(depths[stage])):
+                attention = blocks[index].attn
+                gather = None
+                if ratio > 1:
+                    x = recording.notes[attention.site]["x"]
+                    gather = spread(windows, grid, keys, Window.square(ratio, ratio), attention.sr.weight.flatten(2), x)
                 call = calls[sum(depths[:stage]) + index]
                 steps.append(Attention(AttentionSite.of(call, f"block{stage + 1}.{index}.attn", stage, index, grid, keys), gather))
             if grid.prefix:
                 steps.append(ToSink(grid))
             below = Grid(*size) if stage == 0 else grids[stage - 1]
-            patch = (module.patches[stage],) * 2
-            steps.append(Windows.strided(below, grid.without_prefix(), patch, patch))
+            patch = Window.square(module.patches[stage], module.patches[stage])
+            x = recording.notes[embed.window_site]["x"]
+            steps.append(spread(windows, below, grid.without_prefix(), patch, embed.proj.weight.flatten(2), x))
         return Lineage(first_token(calls[-1], grids[-1]), steps)
 
     @property
@@ -110,7 +117,7 @@ class PVTv2Adapter(Adapter):
         # timm's blocks give (B, N, C) inside a stage; a stage itself gives (B, C, h, w).
         return [Tap(f"stages.{stage}", f"stages.{stage}") for stage in range(len(self._stages))]
 
-    def lineage(self, recording: Recording, size: Size) -> Lineage:
+    def lineage(self, recording: Recording, size: Size, windows: str = "uniform") -> Lineage:
         grids = self._grids(size)
         depths = [len(blocks) for blocks in self._stages]
         calls = counted(recording, sum(depths))
@@ -119,12 +126,14 @@ class PVTv2Adapter(Adapter):
             grid, below = grids[stage], Grid(*size) if stage == 0 else grids[stage - 1]
             for index in reversed(range(depths[stage])):
                 block: Any = self._stages[stage][index]
-                gather = _gather(block.attn, grid)
+                gather = _gather(block.attn, grid, windows)
                 keys = grid if gather is None else gather.target
                 call = calls[sum(depths[:stage]) + index]
                 site = AttentionSite.of(call, f"stages.{stage}.blocks.{index}.attn", stage, index, grid, keys)
                 steps += [Mix(_MLP_KEPT, _depthwise(block.mlp.dwconv.weight, grid)), Attention(site, gather)]
-            steps.append(Windows.strided(below, grid, *_window(self._embeds[stage].proj)))
+            projection = self._embeds[stage].proj
+            x = recording.x if stage == 0 else None
+            steps.append(spread(windows, below, grid, Window(*_window(projection)), projection.weight.flatten(2), x))
         return Lineage(mean_of_cells(calls[-1], grids[-1]), steps)
 
     @property
@@ -146,15 +155,16 @@ class PVTv2Adapter(Adapter):
         return grids
 
 
-def _window(convolution: nn.Conv2d) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    padding: Any = convolution.padding
-    return convolution.kernel_size, convolution.stride, padding
+def _window(convolution: Any) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    return convolution.kernel_size, convolution.stride, convolution.padding
 
 
-def _gather(attention: Any, grid: Grid) -> Windows | None:
+def _gather(attention: Any, grid: Grid, windows: str) -> Windows | WeightedWindows | None:
     if attention.pool is not None:
-        return Windows.adaptive(grid, _key_grid(attention, grid))
-    return None if attention.sr is None else Windows.strided(grid, _key_grid(attention, grid), *_window(attention.sr))
+        return Windows.adaptive(grid, _key_grid(attention, grid))  # exactly even, whatever the mode
+    if attention.sr is None:
+        return None
+    return spread(windows, grid, _key_grid(attention, grid), Window(*_window(attention.sr)), attention.sr.weight.flatten(2))
 
 
 def _key_grid(attention: Any, grid: Grid) -> Grid:

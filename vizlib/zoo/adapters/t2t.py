@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from vizlib.method_cards import FAMILY_REFUSALS
 from vizlib.tracing.grids import Grid
 from vizlib.tracing.site import AttentionSite, PerformerSite
-from vizlib.tracing.steps import Attention, Step, ToSink, Windows
+from vizlib.tracing.steps import Attention, Step, ToSink
 from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap, counted, first_token
+from vizlib.zoo.adapters.windows import Window, spread
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from vizlib.tracing.recorder import Recording
@@ -46,7 +48,7 @@ class T2TAdapter(Adapter):
         ]
         return taps + [Tap(f"blocks.{index}", f"blocks.{index}", Grid(*last, 1)) for index in range(self._depth)]
 
-    def lineage(self, recording: Recording, size: Size) -> Lineage:
+    def lineage(self, recording: Recording, size: Size, windows: str = "uniform") -> Lineage:
         grids = [Grid(*size), *(Grid(*grid) for grid in self._grids(size))]
         split: Any = self.module.tokens_to_token
         rounds = len(split.attention_names)
@@ -60,8 +62,9 @@ class T2TAdapter(Adapter):
         ]
         steps.append(ToSink(top))
         for turn in reversed(range(rounds + 1)):
-            kernel, stride, padding = split.splits[turn]
-            steps.append(Windows.strided(grids[turn], grids[turn + 1], (kernel,) * 2, (stride,) * 2, (padding,) * 2))
+            x = recording.notes[split.split_sites[turn]]["x"]
+            weight = self._unfolded(turn, x.shape[1])
+            steps.append(spread(windows, grids[turn], grids[turn + 1], Window.square(*split.splits[turn]), weight, x))
             if turn:
                 name = f"tokens_to_token.{split.attention_names[turn - 1]}.attn"
                 if performers:
@@ -79,6 +82,19 @@ class T2TAdapter(Adapter):
             for name, share in lost.items()
             if share > 0.01
         )
+
+    def _unfolded(self, turn: int, channels: int) -> torch.Tensor:
+        """What carries an unfolded window on, (out, channels, cells): the final projection, or the value rows behind the norm's gain.
+
+        The norm's deviation scales a whole row and cancels; its mean is left out.
+        """
+        split: Any = self.module.tokens_to_token
+        if turn == len(split.attention_names):
+            return split.project.weight.unflatten(1, (channels, -1))
+        block = split.get_submodule(split.attention_names[turn])
+        joint = block.kqv if hasattr(block, "kqv") else block.attn.qkv
+        values = joint.weight[2 * joint.out_features // 3 :]
+        return (values * block.norm1.weight).unflatten(1, (channels, -1))
 
     def _grids(self, size: Size) -> list[tuple[int, int]]:
         module: Any = self.module

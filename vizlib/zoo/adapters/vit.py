@@ -10,8 +10,9 @@ from vizlib.errors import MethodError, ModelError
 from vizlib.method_cards import FAMILY_REFUSALS
 from vizlib.tracing.grids import Grid
 from vizlib.tracing.site import AttentionSite
-from vizlib.tracing.steps import Attention, FromCells, Step, ToSink, Windows
+from vizlib.tracing.steps import Attention, FromCells, Step, ToSink
 from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap, counted
+from vizlib.zoo.adapters.windows import Window, spread
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,7 +72,7 @@ class ViTAdapter(Adapter):
         grid = self.grid(size)
         return [Tap(f"blocks.{index}", f"blocks.{index}", grid) for index in range(self.depth)]
 
-    def lineage(self, recording: Recording, size: Size) -> Lineage:
+    def lineage(self, recording: Recording, size: Size, windows: str = "uniform") -> Lineage:
         if "lineage" in self.refusals:
             raise MethodError(self.refusals["lineage"])
         grid = self.grid(size)
@@ -87,7 +88,7 @@ class ViTAdapter(Adapter):
         for index in range(self.depth - 1, -1, -1):
             _match(calls[index], grid, index)
             steps.append(Attention(AttentionSite.of(calls[index], f"blocks.{index}.attn", 0, index, grid, grid)))
-        return Lineage(readout, [*steps, ToSink(grid), self._pixels(grid, size)])
+        return Lineage(readout, [*steps, ToSink(grid), self._pixels(recording, grid, size, windows)])
 
     def layer_logits(self, module: nn.Module, tokens: torch.Tensor, pooling: str) -> torch.Tensor:
         if pooling == "mean" and getattr(module, "attn_pool", None) is None:
@@ -124,9 +125,10 @@ class ViTAdapter(Adapter):
         site = AttentionSite.of(call, "attn_pool", 0, self.depth, Grid(0, 0, call.q.shape[2]), keys)
         return [Attention(site, skip=False), *([] if whole else [FromCells(grid)])]
 
-    def _pixels(self, grid: Grid, size: Size) -> Windows:
+    def _pixels(self, recording: Recording, grid: Grid, size: Size, windows: str) -> Step:
         projection: Any = self.module.patch_embed.proj  # type: ignore[union-attr]
-        return Windows.strided(Grid(*size), grid.without_prefix(), projection.kernel_size, projection.stride, projection.padding)
+        window = Window(projection.kernel_size, projection.stride, projection.padding)
+        return spread(windows, Grid(*size), grid.without_prefix(), window, projection.weight.flatten(2), recording.x)
 
     def _unreadable(self) -> str | None:
         module: Any = self.module

@@ -16,7 +16,7 @@ _component = register("look")
 def look(opacity: float, colormap: str, scale: str, *, several: bool, key: str, on_change: Callable[[], None]) -> Any:
     """Draw the controls; ``.look`` of the result is the last look told, {opacity, colormap, scale}, or None.
 
-    ``several`` shows the switch between each map's own scale and one for all.
+    ``several`` offers one scale for all maps.
     """
     data = {"look": {"opacity": opacity, "colormap": colormap, "scale": scale}, "colormaps": COLORMAP_NAMES, "several": several}
     return _component(data=data, key=key, default={"look": None}, on_look_change=on_change)

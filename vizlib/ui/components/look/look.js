@@ -17,7 +17,7 @@ class Look {
       this.colormaps = colormaps;
       for (const name of colormaps) this.colormap.add(new Option(name, name));
     }
-    this.find('scale').style.display = several ? '' : 'none';
+    this.find('common').style.display = several ? '' : 'none';
     const given = JSON.stringify(look);
     if (given === this.given) return;    // what the page repeats must not undo what the hand is doing
     this.given = given;

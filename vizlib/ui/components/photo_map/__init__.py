@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,22 +23,30 @@ _component = register("photo_map")
 
 @dataclass(frozen=True, eq=False)
 class MapData:
-    """A map (h, w) never below zero on a model's input, and where that lies on the picture; ``total`` is what its shares are of."""
+    """A map (h, w) never below zero on a model's input, NaN where it has no value, and where that lies on the picture.
+
+    ``one`` is the value that counts as 1: for ``unit`` "share" what each pixel would have if all had the same, for "lift" one.
+    """
 
     values: np.ndarray
-    total: float
+    one: float
+    unit: str
     geometry: Geometry
 
     @property
-    def uniform(self) -> float:
-        """The value each pixel would have if all had the same."""
-        return self.total / self.values.size
+    def peak(self) -> float:
+        """The largest value on the picture, padding left aside, as a multiple of ``one``: the upper end of the map's own scale."""
+        return self._ends[1]
 
     @property
-    def peak(self) -> float:
-        """The largest value on the picture, padding left aside: the upper end of the map's own scale."""
-        shown = self.values[self.geometry.content]
-        return float((shown if shown.size else self.values).max())
+    def lowest(self) -> float:
+        """The smallest value on the picture, as a multiple of ``one``."""
+        return self._ends[0]
+
+    @cached_property
+    def _ends(self) -> tuple[float, float]:
+        shown = self.values[self.geometry.content & np.isfinite(self.values)]
+        return (float(shown.min()) / self.one, float(shown.max()) / self.one) if shown.size and self.one > 0 else (0.0, 0.0)
 
 
 def pack(picture: Picture, data: MapData | None) -> bytes:
@@ -55,8 +64,10 @@ def pack(picture: Picture, data: MapData | None) -> bytes:
             "input": geometry.input_size,
             "scale": geometry.scale,
             "offset": geometry.offset,
-            "uniform": data.uniform,
+            "one": data.one,
+            "unit": data.unit,
             "peak": data.peak,
+            "lowest": data.lowest,
         }
         parts = [tables(), np.ascontiguousarray(data.values, "<f4").tobytes()]
     text = json.dumps(header).encode()

@@ -30,7 +30,11 @@ export function taps(length, image, input, scale, offset) {
   return { first, second, along, seen };
 }
 
-const times = x => (x === 0 ? '0' : x < 0.1 ? x.toFixed(3) : x < 10 ? x.toFixed(1) : x.toFixed(0)) + '×';
+const UNITS = {
+  share: { legend: 'share of the explanation per pixel, × uniform', word: 'uniform' },
+  lift: { legend: 'lift, × what even attention would give', word: 'even attention' },
+};
+const times = (x, digits) => (x === 0 ? '0' : x.toFixed(digits ?? (x < 0.1 ? 3 : x < 10 ? 1 : 0))) + '×';
 
 class PhotoMap {
   constructor(root) {
@@ -68,7 +72,7 @@ class PhotoMap {
 
   // The map's value at every pixel of the canvas, once; colours are looked up from it as often as they change.
   spread() {
-    const { image, shown, input, scale, offset, peak, uniform } = this.header;
+    const { image, shown, input, scale, offset, peak, unit } = this.header;
     const factor = Math.max(1, 600 / Math.max(...shown));
     const [rows, columns] = shown.map(side => Math.max(1, Math.round(side * factor)));
     const y = taps(rows, image[0], input[0], scale[0], offset[0]), x = taps(columns, image[1], input[1], scale[1], offset[1]);
@@ -85,7 +89,8 @@ class PhotoMap {
     }
     this.canvas.width = columns; this.canvas.height = rows;
     this.pixels = new ImageData(columns, rows);
-    page.peaks.set(this, uniform > 0 ? peak / uniform : 0);
+    page.peaks.set(this, { peak, unit });
+    this.find('what').textContent = UNITS[unit].legend;
     this.hatch(y.seen, x.seen);
   }
 
@@ -113,30 +118,37 @@ class PhotoMap {
 
   ask() { this.frame ||= requestAnimationFrame(() => { this.frame = 0; this.draw(); }); }
 
-  // The upper end of the colours, in multiples of the uniform map.
-  top() { return page.look.scale === 'one' ? Math.max(...page.peaks.values()) : page.peaks.get(this); }
+  // The two ends of the colours, in multiples of the unit; only maps in the same unit can share them.
+  ends() {
+    const { peak, lowest, unit } = this.header, scale = page.look.scale;
+    if (scale === 'stretch' && lowest < peak) return [lowest, peak];
+    const alike = [...page.peaks.values()].filter(other => other.unit === unit).map(other => other.peak);
+    return [0, scale === 'one' ? Math.max(...alike) : peak];
+  }
 
   draw() {
     if (!this.values) return;
-    const { opacity, colormap } = page.look, top = this.top();
+    const { opacity, colormap } = page.look, [low, top] = this.ends();
     this.canvas.style.opacity = opacity;
-    const how = `${colormap} ${top}`;
+    const how = `${colormap} ${low} ${top}`;
     if (this.drawn === how) return;
     this.drawn = how;
     const table = this.tables.subarray(768 * Math.max(0, this.header.colormaps.indexOf(colormap))).subarray(0, 768);
     const colours = new Uint32Array(256);
     for (let i = 0; i < 256; i++) colours[i] = (0xff000000 | table[3 * i + 2] << 16 | table[3 * i + 1] << 8 | table[3 * i]) >>> 0;
     const out = new Uint32Array(this.pixels.data.buffer), values = this.spreadOut;
-    const factor = top > 0 && this.header.uniform > 0 ? 255 / (top * this.header.uniform) : 0;
+    const one = this.header.one, factor = top > low ? 255 / ((top - low) * one) : 0;
     for (let i = 0; i < values.length; i++) {
       const value = values[i];
-      out[i] = value === value ? colours[Math.min(255, Math.max(0, value * factor)) | 0] : 0;
+      out[i] = value === value ? colours[Math.min(255, Math.max(0, (value - low * one) * factor)) | 0] : 0;
     }
     this.canvas.getContext('2d').putImageData(this.pixels, 0, 0);
     const bar = new ImageData(256, 1);
     new Uint32Array(bar.data.buffer).set(colours);
     this.find('bar').getContext('2d').putImageData(bar, 0, 0);
-    this.find('middle').textContent = times(top / 2); this.find('high').textContent = times(top);
+    const digits = top - low < 0.2 ? 2 : undefined;
+    this.find('low').textContent = times(low, digits); this.find('middle').textContent = times((low + top) / 2, digits);
+    this.find('high').textContent = times(top, digits);
     this.stage.dataset.drawn = how;
   }
 
@@ -156,7 +168,7 @@ class PhotoMap {
   }
 
   read(y, x) {
-    const { image, input, scale, offset, uniform } = this.header;
+    const { image, input, scale, offset, one, unit } = this.header;
     y = Math.min(Math.max(y, 0), image[0] - 1e-6); x = Math.min(Math.max(x, 0), image[1] - 1e-6);
     this.point = [y, x];
     const where = `row ${Math.floor(y)}, column ${Math.floor(x)}`;
@@ -166,9 +178,9 @@ class PhotoMap {
       const v = this.values, w = input[1];
       const upper = v[a[0] * w + b[0]] * (1 - b[2]) + v[a[0] * w + b[1]] * b[2];
       const lower = v[a[1] * w + b[0]] * (1 - b[2]) + v[a[1] * w + b[1]] * b[2];
-      const value = upper * (1 - a[2]) + lower * a[2], total = uniform * v.length;
-      const share = total > 0 ? value / total : 0, ratio = uniform > 0 ? value / uniform : 0;
-      this.find('reading').textContent = `${where}: ${times(ratio)} uniform, ${(share * 100).toPrecision(3)} % of the map per model pixel`;
+      const ratio = one > 0 ? (upper * (1 - a[2]) + lower * a[2]) / one : 0;
+      const share = unit === 'share' ? `, ${(ratio / v.length * 100).toPrecision(3)} % of the explanation per model pixel` : '';
+      this.find('reading').textContent = ratio === ratio ? `${where}: ${times(ratio)} ${UNITS[unit].word}${share}` : `${where}: no value here`;
     }
     this.mark();
   }

@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import vizlib
+from vizlib.ui import work
+from vizlib.zoo.cards import all_cards
+
+from .conftest import ROOT, components, image_bytes, maps
+
+BUNDLED = ["vit_tiny50", "resnet_tiny50"]
+TIMM = "resnet18.tv_in1k"
+
+
+def said(at):
+    return "\n".join(one.value for kind in (at.markdown, at.info, at.error, at.caption, at.warning) for one in kind)
+
+
+def test_opens_on_both_bundled_models_explained(explore):
+    at = explore()
+    assert at.title[0].value == "What did the model look at?"
+    assert [one.value for one in at.subheader] == [all_cards()[name].title for name in BUNDLED]
+    assert at.multiselect[0].value == BUNDLED
+    for header, values, photo in maps(at):
+        assert header["title"] == "Cat"
+        assert header["input"] == [64, 64]
+        assert values is not None
+        assert np.isfinite(values).all()
+        assert values.max() > 0
+        assert photo.shape[:2] == tuple(header["shown"])
+    lists = components(at, "answers")
+    assert [len(one["rows"]) for one in lists] == [5, 5]
+    assert [one["pickable"] for one in lists] == [False, True]
+    assert lists[1]["chosen"] == lists[1]["rows"][0]["index"]
+    assert "of the walk ends in learned tokens" in said(at)
+    assert said(at).count("Explained in") == 2
+    assert dict(at.query_params) == {}
+    assert not at.error
+
+
+def test_rollout_and_sink_are_the_whole(explore):
+    header, values, _ = maps(explore())[0]
+    assert header["one"] * values.size == pytest.approx(1.0, abs=1e-9)
+    assert values.sum(dtype=np.float64) < 1
+
+
+def test_another_sample(explore):
+    at = explore(sample="rocket")
+    assert {header["title"] for header, *_ in maps(at)} == {"Rocket"}
+    at.session_state["explore.sample"] = "coffee"
+    at.run()
+    assert {header["title"] for header, *_ in maps(at)} == {"Coffee"}
+    assert at.query_params["sample"] == ["coffee"]
+
+
+def test_samples_are_those_of_scikit_image():
+    import skimage
+
+    from vizlib.ui.pictures import SAMPLES, sample
+
+    for name, one in SAMPLES.items():
+        assert np.array_equal(sample(name).pixels, vizlib.read_image(getattr(skimage.data, one.call)()))
+
+
+@pytest.mark.parametrize(
+    ("content", "size"),
+    [
+        (image_bytes((50, 40), "L"), (40, 50)),
+        (image_bytes((50, 40), "RGBA"), (40, 50)),
+        (image_bytes((90, 60), kind="JPEG", exif=bytes(Image.Exif()) or b""), (60, 90)),
+        (image_bytes((1, 1)), (1, 1)),
+        (image_bytes((900, 30)), (30, 900)),
+        (image_bytes((30, 900)), (900, 30)),
+    ],
+    ids=["grey", "transparent", "jpeg", "one pixel", "wide", "tall"],
+)
+def test_odd_pictures_are_explained(explore, content, size):
+    at = explore()
+    at.file_uploader[0].set_value(("odd.png", content, "image/png")).run()
+    assert not at.exception
+    assert not at.error
+    assert [tuple(header["image"]) for header, *_ in maps(at)] == [size, size]
+    assert all(values is not None for _, values, _ in maps(at))
+    assert components(at, "gallery")[0]["chosen"] == "yours"
+    assert 'vizlib.read_image("odd.png")' in at.code[0].value
+
+
+def test_a_turned_photograph_is_shown_upright(explore):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    at = explore()
+    at.file_uploader[0].set_value(("turned.jpg", image_bytes((90, 60), kind="JPEG", exif=exif.tobytes()), "image/jpeg")).run()
+    assert [tuple(header["image"]) for header, *_ in maps(at)] == [(90, 60), (90, 60)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("broken.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "damaged"),
+        ("cut.jpg", image_bytes((200, 200), kind="JPEG")[:3000], "damaged"),
+        ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", "SVG drawing"),
+        ("text.png", b"this is no picture", "not an image"),
+        ("empty.png", b"", "empty"),
+    ],
+)
+def test_a_bad_upload_is_said_and_the_picture_stays(explore, name, content, words):
+    at = explore(sample="coffee")
+    at.file_uploader[0].set_value((name, content, "image/png")).run()
+    assert not at.exception
+    assert words in at.error[0].value
+    assert {header["title"] for header, *_ in maps(at)} == {"Coffee"}
+
+
+def test_a_bad_upload_after_a_good_one(explore):
+    at = explore()
+    at.file_uploader[0].set_value(("good.png", image_bytes((70, 50)), "image/png")).run()
+    at.file_uploader[0].set_value(("bad.png", b"no", "image/png")).run()
+    assert "not an image" in at.error[0].value
+    assert {header["title"] for header, *_ in maps(at)} == {"good.png"}
+
+
+def test_the_address_restores_the_view(explore):
+    address = {
+        "sample": "astronaut",
+        "models": "resnet_tiny50,vit_tiny50",
+        "fit": "pad",
+        "opacity": "0.35",
+        "colors": "magma",
+        "scale": "one",
+        "resnet_tiny50.target": "7",
+        "vit_tiny50.method": "attention",
+        "vit_tiny50.layer": "2",
+        "vit_tiny50.head_fusion": "max",
+    }
+    at = explore(**{name.replace(".", "__"): value for name, value in address.items()})
+    assert at.multiselect[0].value == ["resnet_tiny50", "vit_tiny50"]
+    assert components(at, "answers")[0]["chosen"] == 7
+    assert components(at, "look")[0]["look"] == {"opacity": 0.35, "colormap": "magma", "scale": "one"}
+    code = at.code[1].value
+    assert 'method="attention"' in code
+    assert 'fit="pad"' in code
+    assert "layer=2" in code
+    assert {name: values[0] for name, values in dict(at.query_params).items()} == address
+
+
+def test_an_address_that_means_nothing_opens_the_page(explore):
+    at = explore(sample="nobody", models="none", fit="twist", opacity="7", colors="jet", vit_tiny50__method="x", resnet_tiny50__target="y")
+    assert at.multiselect[0].value == BUNDLED
+    assert dict(at.query_params) == {}
+
+
+def test_a_link_followed_in_a_running_session(explore):
+    at = explore(sample="rocket")
+    at.query_params.clear()
+    at.query_params["sample"] = "coffee"
+    at.run()
+    assert {header["title"] for header, *_ in maps(at)} == {"Coffee"}
+
+
+def test_a_cold_deep_link_gets_the_frame(explore):
+    at = explore(page="pages/explore.py", sample="coffee")
+    assert at.title[0].value == "What did the model look at?"
+    assert {header["title"] for header, *_ in maps(at)} == {"Coffee"}
+
+
+def test_a_method_that_does_not_fit_says_why(explore):
+    at = explore(resnet_tiny50__method="rollout")
+    assert "no attention rows to follow" in at.info[0].value
+    assert [values is None for _, values, _ in maps(at)] == [False, True]
+    assert len(components(at, "answers")[1]["rows"]) == 5
+
+
+def test_a_class_that_is_not_there(explore):
+    at = explore(models="resnet_tiny50", resnet_tiny50__target="99")
+    assert "classes 0 to 49" in at.info[0].value
+    assert components(at, "answers")[0]["pickable"]
+
+
+def test_any_class_can_be_searched(explore):
+    at = explore(models="resnet_tiny50")
+    before = maps(at)[0][1]
+    at.selectbox(key="explore.resnet_tiny50.target").set_value(11).run()
+    chosen = components(at, "answers")[0]
+    assert chosen["chosen"] == 11
+    assert any(row["index"] == 11 for row in chosen["rows"])
+    assert not np.array_equal(before, maps(at)[0][1])
+
+
+def test_lift_is_told_from_shares(explore):
+    at = explore(models="vit_tiny50", vit_tiny50__show="lift")
+    header, values, _ = maps(at)[0]
+    assert (header["unit"], header["one"]) == ("lift", 1.0)
+    assert header["peak"] == pytest.approx(float(np.nanmax(values)), rel=1e-6)
+
+
+def test_no_models(explore):
+    at = explore(models="")
+    assert "Choose a model" in at.info[0].value
+    assert maps(at) == []
+
+
+def test_other_models_are_offered_before_they_are_fetched(explore, monkeypatch):
+    def offline(name, progress):
+        raise vizlib.DownloadError("The hub could not be reached: this machine may be offline.")
+
+    monkeypatch.setattr(work, "_load", offline)
+    at = explore(models=TIMM)
+    assert "47\u00a0MB" in said(at)
+    assert "bsd-3-clause" in said(at)
+    assert maps(at)[0][1] is None
+    at.button(key=f"fetch.{TIMM}").click().run()
+    assert "may be offline" in at.error[0].value
+    at.button(key=f"again.{TIMM}").click().run()
+    assert "may be offline" in at.error[0].value
+
+
+def test_a_fault_inside_is_no_exception_page(explore, monkeypatch):
+    monkeypatch.setattr(work, "_load", lambda name, progress: 1 / 0)
+    at = explore(models=TIMM)
+    at.button(key=f"fetch.{TIMM}").click().run()
+    assert "went wrong inside" in at.error[0].value
+    assert "division" not in said(at)
+
+
+def test_a_model_without_classes(explore, monkeypatch):
+    name = "vit_small_patch14_dinov2.lvd142m"
+    monkeypatch.setattr(work, "_load", lambda name, progress: vizlib.load(name, checkpoint="random", image_size=56))
+    at = explore(models=name)
+    at.button(key=f"fetch.{name}").click().run()
+    assert "no classes" in said(at)
+    assert maps(at)[0][1] is not None
+    assert components(at, "answers") == []
+
+
+def test_snippets_run_and_give_the_map_on_the_page(explore, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    at = explore(resnet_tiny50__target="7", vit_tiny50__head_fusion="max", colors="magma", fit="squash")
+    for code, (_, values, _) in zip(at.code, maps(at), strict=True):
+        names: dict = {}
+        exec(compile(code.value, "snippet", "exec"), names)  # noqa: S102
+        assert np.array_equal(names["explanation"].input_map.astype("<f4"), values)
+        assert vizlib.read_image(Path("map.png")).shape == (300, 451, 3)
+
+
+def test_pages_import_nothing_heavy():
+    script = """
+import ast, pathlib, sys
+import vizlib.ui.shell
+for page in pathlib.Path("pages").glob("*.py"):
+    for node in ast.parse(page.read_text()).body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            exec(compile(ast.Module([node], []), str(page), "exec"))
+heavy = {"torch", "timm", "captum", "cv2", "skimage", "torchvision", "plotly"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
