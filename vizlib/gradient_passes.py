@@ -7,6 +7,8 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
 
 from vizlib.errors import MethodError, ModelError, TargetError
 from vizlib.passes import Pass, check_finite
@@ -21,9 +23,58 @@ if TYPE_CHECKING:
 
 @contextmanager
 def gradients_on() -> Iterator[None]:
-    """Let autograd see what this thread computes, whatever the caller has switched off."""
-    with torch.inference_mode(mode=False), torch.enable_grad():
+    """Let autograd see what this thread computes, whatever the caller has switched off, and differentiate it rightly."""
+    with torch.inference_mode(mode=False), torch.enable_grad(), _FrozenNorms():
         yield
+
+
+class _FrozenNorm(torch.autograd.Function):
+    """Batch norm by its running statistics: x -> (x - mean) scale + bias, whose gradient is the scale."""
+
+    @staticmethod
+    def forward(ctx: Any, _x: torch.Tensor, scale: torch.Tensor, call: Callable[[], torch.Tensor]) -> torch.Tensor:
+        ctx.save_for_backward(scale)
+        return call()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (scale,) = ctx.saved_tensors
+        return gradient * scale.view(-1, *(1,) * (gradient.ndim - 2)), None, None
+
+
+class _FrozenNorms(TorchFunctionMode):
+    """Gives frozen batch norms on the CPU their own gradient; what they compute stays the same to the bit.
+
+    torch 2.15 mixes up the elements of that gradient, without a word, for one image when x and the gradient differ in memory layout, as
+    they do in CvT, whose tokens are transposed maps.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is not F.batch_norm:
+            return func(*args, **kwargs)
+        return _batch_norm(*args, **kwargs)
+
+
+def _batch_norm(
+    input: torch.Tensor,  # noqa: A002  the names are those of the function that is watched
+    running_mean: torch.Tensor | None,
+    running_var: torch.Tensor | None,
+    weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> torch.Tensor:
+    def plain() -> torch.Tensor:
+        return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+    if training or running_var is None or input.device.type != "cpu" or not input.requires_grad:
+        return plain()
+    scale = (running_var + eps).rsqrt()
+    return _FrozenNorm.apply(input, (scale if weight is None else scale * weight).detach(), plain)
 
 
 def run_live(model: Model, x: torch.Tensor, *, keep_states: bool = False) -> Pass:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from app_helpers import ROOT, components, image_bytes, maps
 from PIL import Image
 
 import vizlib
 from vizlib.ui import work
+from vizlib.ui.pictures import SAMPLES, sample
 from vizlib.zoo.cards import all_cards
-
-from .conftest import ROOT, components, image_bytes, maps
 
 BUNDLED = ["vit_tiny50", "resnet_tiny50"]
 TIMM = "resnet18.tv_in1k"
@@ -56,16 +56,14 @@ def test_another_sample(explore):
     at.session_state["explore.sample"] = "coffee"
     at.run()
     assert {header["title"] for header, *_ in maps(at)} == {"Coffee"}
-    assert at.query_params["sample"] == ["coffee"]
+    assert at.query_params["sample"] in ("coffee", ["coffee"])
 
 
 def test_samples_are_those_of_scikit_image():
-    import skimage
+    import skimage  # noqa: F401  named in the code
 
-    from vizlib.ui.pictures import SAMPLES, sample
-
-    for name, one in SAMPLES.items():
-        assert np.array_equal(sample(name).pixels, vizlib.read_image(getattr(skimage.data, one.call)()))
+    for name in SAMPLES:
+        assert np.array_equal(sample(name).pixels, vizlib.read_image(eval(sample(name).code)))  # noqa: S307
 
 
 @pytest.mark.parametrize(
@@ -73,7 +71,7 @@ def test_samples_are_those_of_scikit_image():
     [
         (image_bytes((50, 40), "L"), (40, 50)),
         (image_bytes((50, 40), "RGBA"), (40, 50)),
-        (image_bytes((90, 60), kind="JPEG", exif=bytes(Image.Exif()) or b""), (60, 90)),
+        (image_bytes((90, 60), kind="JPEG"), (60, 90)),
         (image_bytes((1, 1)), (1, 1)),
         (image_bytes((900, 30)), (30, 900)),
         (image_bytes((30, 900)), (900, 30)),
@@ -146,7 +144,7 @@ def test_the_address_restores_the_view(explore):
     assert 'method="attention"' in code
     assert 'fit="pad"' in code
     assert "layer=2" in code
-    assert {name: values[0] for name, values in dict(at.query_params).items()} == address
+    assert {name: "".join(value) for name, value in dict(at.query_params).items()} == address
 
 
 def test_an_address_that_means_nothing_opens_the_page(explore):
@@ -184,11 +182,12 @@ def test_a_class_that_is_not_there(explore):
 
 def test_any_class_can_be_searched(explore):
     at = explore(models="resnet_tiny50")
-    before = maps(at)[0][1]
-    at.selectbox(key="explore.resnet_tiny50.target").set_value(11).run()
+    before, answered = maps(at)[0][1], components(at, "answers")[0]["rows"]
+    wanted = next(index for index in range(50) if index not in [row["index"] for row in answered])
+    at.selectbox(key="explore.resnet_tiny50.target").set_value(wanted).run()
     chosen = components(at, "answers")[0]
-    assert chosen["chosen"] == 11
-    assert any(row["index"] == 11 for row in chosen["rows"])
+    assert chosen["chosen"] == wanted
+    assert [row["index"] for row in chosen["rows"]] == [row["index"] for row in answered] + [wanted]
     assert not np.array_equal(before, maps(at)[0][1])
 
 
@@ -256,7 +255,7 @@ for page in pathlib.Path("pages").glob("*.py"):
     for node in ast.parse(page.read_text()).body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             exec(compile(ast.Module([node], []), str(page), "exec"))
-heavy = {"torch", "timm", "captum", "cv2", "skimage", "torchvision", "plotly"} & set(sys.modules)
+heavy = {"torch", "timm", "captum", "cv2", "skimage", "torchvision"} & set(sys.modules)
 assert not heavy, heavy
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)

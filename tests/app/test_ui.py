@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from app_helpers import image_bytes, unpack
 
 from vizlib.engine.jobs import JobState
 from vizlib.figures.overlay import COLORMAPS, coloured
@@ -14,8 +15,6 @@ from vizlib.ui.address import number, one_of, some_of
 from vizlib.ui.components.photo_map import MapData, pack
 from vizlib.ui.pictures import LONGEST, handed_in
 from vizlib.zoo.cards import all_cards
-
-from .conftest import image_bytes, unpack
 
 
 def test_a_packed_map_comes_back():
@@ -88,6 +87,7 @@ def test_a_newer_question_replaces_a_stale_one(monkeypatch):
         progress.check()
 
     monkeypatch.setattr(work.Engine, "_explain", slow)
+    monkeypatch.setattr(work, "_answer_bytes", lambda answer: 1)
     engine, picture = work.Engine(), handed_in("a.png", image_bytes())
     ask = [work.Request(picture.identity, "vit_tiny50", "rollout", target, None, ()) for target in (1, 2, 3)]
     first = engine.ask("me", ask[0], picture)
@@ -96,7 +96,6 @@ def test_a_newer_question_replaces_a_stale_one(monkeypatch):
     assert first.cancelled
     assert second.state is JobState.CANCELLED
     monkeypatch.setattr(work.Engine, "_explain", lambda self, request, picture, progress: request.target)
-    monkeypatch.setattr(work, "_answer_bytes", lambda answer: 1)
     go.set()
     assert third.wait(20)
     assert third.state is JobState.DONE

@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import vizlib
+from vizlib.gradient_passes import gradients_on
 from vizlib.passes import run
 from vizlib.tracing.steps import Attention, Flow
 from vizlib.zoo.networks.t2t import TokenPerformer
@@ -215,6 +216,38 @@ def test_the_size_of_the_blocks_does_not_matter(name: str, method: str, monkeypa
         monkeypatch.setattr("vizlib.tracing.site._CPU_BLOCK", budget)
         for one, other in zip(vizlib.explain(model, x, method, 2), whole, strict=True):
             assert np.allclose(one.input_map, other, rtol=1e-9, atol=1e-12 * other.max())
+
+
+@pytest.mark.parametrize("method", ["gradient_rollout", "relevance"])
+def test_one_image_of_a_network_with_batch_norm_gives_what_it_gives_among_others(method: str) -> None:
+    # torch's own gradient of a frozen batch norm is wrong here for a batch of one.
+    model, xs = zoo.model("cvt", torch.float64), zoo.inputs("cvt", 3).double()
+    together = vizlib.explain(model, xs, method, 3)
+    for one, x in zip(together, xs, strict=True):
+        alone = vizlib.explain(model, x, method, 3)
+        assert np.allclose(one.input_map, alone.input_map, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("images", [1, 3])
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_frozen_batch_norm_has_its_own_gradient(images: int, affine: bool) -> None:
+    norm = torch.nn.BatchNorm2d(6, affine=affine).double().eval()
+    norm.running_mean.copy_(torch.arange(6))
+    norm.running_var.copy_(1 + torch.arange(6))
+    scale = (norm.running_var + norm.eps).rsqrt()
+    if affine:
+        norm.weight.data.copy_(2 - 0.5 * torch.arange(6))
+        scale = scale * norm.weight.detach()
+    tokens = torch.randn(images, 5, 6, generator=torch.Generator().manual_seed(0)).double()
+    layouts = tokens[:, 1:].transpose(1, 2).unflatten(2, (2, 2)), tokens[:, 1:].transpose(1, 2).unflatten(2, (2, 2)).contiguous()
+    for x in layouts:
+        for gradient in layouts:
+            with gradients_on():
+                leaf = x.detach().requires_grad_()
+                output = norm(leaf)
+                found = torch.autograd.grad(output, leaf, gradient)[0]
+            assert torch.equal(output.detach(), norm(x).detach())
+            assert torch.allclose(found, gradient * scale.view(1, 6, 1, 1), atol=1e-14)
 
 
 class _Largest(TorchDispatchMode):

@@ -15,5 +15,5 @@ def tables() -> bytes:
     """256 RGB colours for each name, in order, one byte a channel."""
     from vizlib.figures.overlay import coloured
 
-    ramp = np.linspace(0, 1, 256)[None]
-    return b"".join(coloured(ramp, name, high=1.0).tobytes() for name in COLORMAP_NAMES)
+    ramp = np.arange(256.0)[None]
+    return b"".join(coloured(ramp, name, high=255.0).tobytes() for name in COLORMAP_NAMES)

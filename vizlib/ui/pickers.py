@@ -40,13 +40,13 @@ def pick_picture(address: Address) -> Picture:
         mine["use"], mine["error"] = chosen == YOURS, ""
         if chosen in SAMPLES:
             state[key] = chosen
-        mine["uploads"] += 1  # a new key empties the uploader: it no longer says what is shown
 
     def take_upload() -> None:
         file = state[f"pictures.upload.{mine['uploads']}"]
+        # A new key empties the uploader: what is shown, the gallery says, and replacing a file never first takes the old one away.
+        mine["uploads"] += 1
         mine["error"] = ""
         if file is None:
-            mine["yours"], mine["use"] = None, False
             return
         try:
             mine["yours"] = handed_in(file.name, file.getvalue())

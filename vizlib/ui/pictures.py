@@ -25,22 +25,21 @@ THUMBNAIL = 96
 
 @dataclass(frozen=True)
 class Sample:
-    """A photograph that comes with scikit-image: ``file`` in its data folder, ``call`` its function in ``skimage.data``."""
+    """A photograph that comes with scikit-image: ``file`` in its data folder."""
 
     title: str
     file: str
-    call: str
     source: str
 
 
 # All of them CC0 or public domain.
 SAMPLES = {
-    "cat": Sample("Cat", "chelsea.png", "chelsea", "Stéfan van der Walt, CC0"),
-    "coffee": Sample("Coffee", "coffee.png", "coffee", "Rachel Michetti, CC0"),
-    "rocket": Sample("Rocket", "rocket.jpg", "rocket", "SpaceX, public domain"),
-    "astronaut": Sample("Astronaut", "astronaut.png", "astronaut", "NASA, public domain"),
-    "camera": Sample("Camera", "camera.png", "camera", "Lav Varshney, CC0"),
-    "galaxies": Sample("Galaxies", "hubble_deep_field.jpg", "hubble_deep_field", "NASA, public domain"),
+    "cat": Sample("Cat", "chelsea.png", "Stéfan van der Walt, CC0"),
+    "coffee": Sample("Coffee", "coffee.png", "Rachel Michetti, CC0"),
+    "rocket": Sample("Rocket", "rocket.jpg", "SpaceX, public domain"),
+    "astronaut": Sample("Astronaut", "astronaut.png", "NASA, public domain"),
+    "camera": Sample("Camera", "camera.png", "Lav Varshney, CC0"),
+    "galaxies": Sample("Galaxies", "hubble_deep_field.jpg", "NASA, public domain"),
 }
 
 
@@ -78,7 +77,7 @@ def sample(name: str) -> Picture:
         raise vizlib.ImageError("The sample photographs come with scikit-image, which is not installed: add a photograph of your own.")
     one = SAMPLES[name]
     pixels = vizlib.read_image(Path(spec.submodule_search_locations[0]) / "data" / one.file)
-    return Picture(f"sample:{name}", one.title, pixels, f"skimage.data.{one.call}()")
+    return Picture(f"sample:{name}", one.title, pixels, f'skimage.data.data_dir + "/{one.file}"')
 
 
 def handed_in(name: str, content: bytes) -> Picture:

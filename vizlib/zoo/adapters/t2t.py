@@ -108,5 +108,6 @@ class T2TAdapter(Adapter):
 
 def _performer(note: dict[str, Any], name: str, stage: int, grid: Grid) -> PerformerSite:
     features_q, features_k = note["phi_q"][:, None], note["phi_k"][:, None]
-    v, y, gradient = (None if note.get(key) is None else note[key][:, None] for key in ("v", "y", "gradient"))
+    values = (note.get(key) for key in ("v", "y", "gradient"))
+    v, y, gradient = (None if value is None else value[:, None].to(features_q.dtype) for value in values)
     return PerformerSite(name, stage, 0, grid, grid, features_q, features_k, 1.0, None, v, y, gradient, lost=note["lost"])

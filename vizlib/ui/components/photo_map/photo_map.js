@@ -64,7 +64,7 @@ class PhotoMap {
     photo.classList.toggle('small', Math.max(...header.image) < 200);
     this.stage.setAttribute('aria-label', `${named}. ${values ? HINT : ''}`);
     this.find('figure').classList.toggle('bare', !values);
-    this.drawn = null; this.leave();
+    this.drawn = null; delete this.stage.dataset.drawn; this.leave();
     if (values) this.spread(); else { page.peaks.delete(this); this.canvas.width = 0; for (const strip of this.strips) strip.style.display = 'none'; }
     this.fit();
     document.dispatchEvent(new CustomEvent('vizlib:look'));

@@ -1,0 +1,52 @@
+"""What the tests of the app share: reading what a page sent to the browser, and pictures to hand in."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from streamlit.testing.v1 import AppTest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def components(at: AppTest, name: str) -> list[Any]:
+    """What the page sent to each component of this name: bytes, or the decoded JSON."""
+    protos = [one.proto for one in at.get("bidi_component") if one.proto.component_name == f"vizlib_{name}"]
+    return [proto.bytes or json.loads(proto.json or proto.mixed.json) for proto in protos]
+
+
+def unpack(payload: bytes) -> tuple[dict[str, Any], np.ndarray | None, np.ndarray]:
+    """The header, the map and the photograph of a packed photo map: what the browser reads out of it."""
+    assert payload[:4] == b"VZM1"
+    (length,) = struct.unpack("<I", payload[4:8])
+    header = json.loads(payload[8 : 8 + length])
+    at, values = 8 + length, None
+    if "input" in header:
+        at += 768 * len(header["colormaps"])
+        count = header["input"][0] * header["input"][1]
+        values = np.frombuffer(payload, "<f4", count, at).reshape(header["input"])
+        at += 4 * count
+    assert len(payload) == at + header["jpeg"]
+    return header, values, np.asarray(Image.open(io.BytesIO(payload[at:])))
+
+
+def maps(at: AppTest) -> list[tuple[dict[str, Any], np.ndarray | None, np.ndarray]]:
+    return [unpack(payload) for payload in components(at, "photo_map")]
+
+
+def image_bytes(size: tuple[int, int] = (120, 80), mode: str = "RGB", kind: str = "PNG", **options: Any) -> bytes:
+    """A picture (width, height) of noise."""
+    channels = len(Image.new(mode, (1, 1)).getbands())
+    shape = (size[1], size[0]) if channels == 1 else (size[1], size[0], channels)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels, mode).save(buffer, kind, **options)
+    return buffer.getvalue()

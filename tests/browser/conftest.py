@@ -1,0 +1,164 @@
+"""A real Chromium on a real server. VIZLIB_REQUIRE_BROWSER=1 turns a missing browser from a skip into a failure."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page, Playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SLOW = 180_000  # milliseconds: a first map on a busy machine
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@dataclass
+class Server:
+    """A running app and when it was started."""
+
+    url: str
+    started: float
+
+
+@contextmanager
+def serving(log: Path) -> Iterator[Server]:
+    """The app on a free port of this machine, until the end of the block."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    started = time.perf_counter()
+    with log.open("w") as output, subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT) as process:
+        try:
+            while True:
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5)
+                    break
+                except OSError:
+                    assert process.poll() is None, log.read_text()
+                    assert time.perf_counter() - started < SLOW / 1000, log.read_text()
+                    time.sleep(0.05)
+            yield Server(f"http://127.0.0.1:{port}", started)
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+def _launch(playwright: Playwright) -> Browser:
+    from playwright.sync_api import Error
+
+    own = os.environ.get("VIZLIB_BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    try:
+        return playwright.chromium.launch(executable_path=own, args=ARGUMENTS)
+    except Error as error:
+        reason = "There is no Chromium: install your system's package or run `playwright install chromium`."
+        if os.environ.get("VIZLIB_REQUIRE_BROWSER") == "1":
+            pytest.fail(f"{reason} {error}")
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if os.environ.get("VIZLIB_REQUIRE_BROWSER") != "1":
+        pytest.importorskip("playwright", reason="The browser tests need Playwright: pip install playwright.")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = _launch(playwright)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:  # the browser first: no server without one
+    with serving(tmp_path_factory.mktemp("server") / "log.txt") as running:
+        yield running
+
+
+@dataclass
+class Visit:
+    """A page of the app in the browser, what it complained of and what it sent to the server."""
+
+    page: Page
+    problems: list[str] = field(default_factory=list)
+    sent: list[Any] = field(default_factory=list)
+
+    def open(self, url: str, maps: int = 2) -> None:
+        self.page.goto(url)
+        self.settle(maps)
+
+    def settle(self, maps: int = 2) -> None:
+        """Wait until this many maps are drawn and the script rests."""
+        self.page.wait_for_function(f"n => ({STAGES}).filter(stage => stage.dataset.drawn).length >= n", arg=maps, timeout=SLOW)
+        self.rest()
+
+    def rest(self) -> None:
+        self.page.wait_for_selector(".stApp[data-test-script-state=notRunning]", timeout=SLOW)
+
+    def drawn(self) -> list[str]:
+        """The pixels of the maps as drawn."""
+        return self.page.evaluate(f"({STAGES}).map(stage => stage.querySelector('canvas.map').toDataURL())")
+
+
+# All map stages of the page, inside the shadow roots of their components.
+STAGES = """(() => {
+  const found = [];
+  const walk = root => root.querySelectorAll('*').forEach(one => {
+    if (one.matches('.stage')) found.push(one);
+    if (one.shadowRoot) walk(one.shadowRoot);
+  });
+  walk(document);
+  return found;
+})()"""
+
+
+@pytest.fixture
+def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """A fresh visitor; the test fails on any error in the page. Parametrize with options of the browser's context."""
+    context = browser.new_context(**({"viewport": {"width": 1280, "height": 800}} | getattr(request, "param", {})))
+    page = context.new_page()
+    page.set_default_timeout(SLOW)
+    one = Visit(page)
+    page.on("pageerror", lambda error: one.problems.append(str(error)))
+    page.on("console", lambda message: one.problems.append(message.text) if message.type == "error" else None)
+    page.on("requestfailed", lambda failed: one.problems.append(f"{failed.url}: {failed.failure}"))
+    here = ("http://127.0.0.1", "data:", "blob:", "about:")
+    page.on("request", lambda asked: None if asked.url.startswith(here) else one.problems.append(asked.url))
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: one.sent.append(frame)))
+    yield one
+    exceptions = page.locator("[data-testid=stException]").count()
+    context.close()
+    assert not exceptions
+    assert not one.problems
