@@ -294,3 +294,25 @@ def test_weighed_windows_are_distributions_that_keep_every_cells_mass(name: str,
         assert np.allclose(weighed.stages[-1], even.stages[-1], atol=1e-12)
         blocks = weighed.input_map.reshape(weighed.stages[-1].shape[0], 8, -1, 8).sum((1, 3))
         assert np.allclose(blocks, weighed.stages[-1], atol=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in zoo.TRANSFORMERS if "pool" not in name])
+def test_the_readout_weighs_the_tokens_that_the_head_reads(name: str) -> None:
+    model, x = zoo.model(name), zoo.inputs(name)
+    readout = vizlib.trace(model, x).readout
+    with torch.no_grad():
+        tokens = model.module.forward_features(x)
+        read = model.module.fc_norm(readout.float() @ tokens[0])
+        assert torch.allclose(read, model.module.forward_head(tokens, pre_logits=True)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["cct", "compact_vit"])
+def test_sequence_pooling_is_read_as_its_own_weights(name: str) -> None:
+    model, x = zoo.model(name), zoo.inputs(name)
+    readout = vizlib.trace(model, x).readout
+    kept: dict[str, torch.Tensor] = {}
+    handle = model.module.classifier.norm.register_forward_hook(lambda _, __, output: kept.update(tokens=output))
+    with torch.no_grad():
+        pooled = model.module.forward_features(x)
+    handle.remove()
+    assert torch.allclose(readout.float() @ kept["tokens"][0], pooled[0], atol=1e-5)
