@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vizlib.zoo.model import Model
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trace:
     """One image's pass: logits (K,), attention sites in order, tokens {block: (prefix + h w, C)}, features {stage: (C, h, w)}.
 
@@ -32,7 +32,7 @@ class Trace:
     unreadable: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pass:
     """A recorded forward pass over a batch: the input (B, 3, h, w), logits (B, K), and how to go from the read-out to the pixels."""
 

@@ -453,3 +453,27 @@ def test_sine_and_absent_positions():
     assert without.classifier.positional_emb is None
     assert "classifier.positional_emb" not in without.state_dict()
     assert without.eval()(image(64, 96)).shape == (2, 7)
+
+
+def test_the_cards_know_what_the_networks_are():
+    from vizlib.zoo.official import PARAMETERS, RELEASES
+
+    variants = {name: variant for family in (t2t, compact, pvt, cvt) for name, variant in family.VARIANTS.items()}
+    assert {name: variant.parameters for name, variant in variants.items()} == PARAMETERS
+    assert {release.architecture for release in RELEASES.values()} == set(variants)
+    for release in RELEASES.values():
+        variant = variants[release.architecture]
+        assert release.classes == variant.num_classes
+        if release.family != "cvt":  # CvT has no positions: the same variant was released at two sizes
+            assert release.transform.size == variant.image_size
+
+
+def test_a_checkpoint_of_another_variant_is_told_by_name(tmp_path):
+    import vizlib
+    from safetensors.torch import save_file
+
+    state = vizlib.load("cct_2_3x2_32", checkpoint="random").module.state_dict()
+    save_file({key: value.contiguous() for key, value in state.items()}, tmp_path / "two.safetensors")
+    assert vizlib.load("cct_2_3x2_32", checkpoint=tmp_path / "two.safetensors").adapter.classes == 10
+    with pytest.raises(vizlib.CheckpointError, match="cct_2_3x2_32"):
+        vizlib.load("cct_4_3x2_32", checkpoint=tmp_path / "two.safetensors")

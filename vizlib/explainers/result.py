@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Finding:
     """A map (h, w) float64 on the model's input, and the share of it that ended in learned tokens (None where that has no meaning).
 

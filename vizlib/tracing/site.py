@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _CPU_BLOCK, _GPU_BLOCK = 1 << 19, 1 << 26
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AttentionSite:
     """One attention, kept as q (B, h, N, d) and k (B, h, M, d), never as an N x M matrix.
 
@@ -105,7 +105,7 @@ class AttentionSite:
         return (rows / allowed.sum(-1)[:, None]) @ allowed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PerformerSite(AttentionSite):
     """Performer attention (Choromanski et al. 2021), kept as features: q (B, 1, N, m), k (B, 1, M, m), both positive.
 

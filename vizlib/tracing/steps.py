@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vizlib.tracing.site import AttentionSite
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Flow:
     """Row vectors (B, R, tokens) float64 on one grid, and the mass (B, R) that has ended in learned tokens."""
 
@@ -69,7 +69,7 @@ class Spread(Protocol):
     def spread(self, rows: torch.Tensor) -> torch.Tensor: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Attention:
     """(1 - w) attention + w identity, w the residual's share; reduced keys are gathered from the tokens by ``gather``.
 
@@ -100,7 +100,7 @@ class Attention:
         return Flow(moved + flow.rows * kept if self.skip else moved, flow.sink)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Windows:
     """Uniform windows: target cell (i, j) takes equal shares from the source cells that its window covers, padding left out.
 
@@ -143,7 +143,7 @@ class Windows:
         return Flow(self.spread(flow.rows), flow.sink)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WeightedWindows:
     """Windows whose cells have weights (B or 1, kernel cells, target cells), scaled here to sum to 1 inside the grid."""
 
@@ -176,7 +176,7 @@ class WeightedWindows:
         return Flow(self.spread(flow.rows), flow.sink)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Routing:
     """Max-pooling as routing: each channel of a target cell comes from the source cell of its maximum.
 
@@ -204,7 +204,7 @@ class Routing:
         return Flow(rows + self.even.spread(flow.rows * silent), flow.sink)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ToSink:
     """Where learned tokens enter: what is still on them has no pixel source and ends here."""
 
@@ -220,7 +220,7 @@ class ToSink:
         return Flow(flow.rows[..., prefix:], flow.sink + flow.rows[..., :prefix].sum(-1))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FromCells:
     """Where a read-out looks at the cells alone: the learned tokens of the grid below start with nothing."""
 
@@ -235,7 +235,7 @@ class FromCells:
         return Flow(F.pad(flow.rows, (self.source.prefix, 0)), flow.sink)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mix:
     """``kept`` identity + (1 - kept) of a map of a grid to itself, such as a depth-wise convolution inside an MLP."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vizlib.zoo.cards import ModelCard
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A module as it is, read in place: nothing here changes its weights, hooks or mode.
 
