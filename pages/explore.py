@@ -31,7 +31,7 @@ per_row = 3 if len(cards) == 3 else 2
 for first in range(0, len(questions), per_row):
     for place, question in zip(st.columns(per_row, gap="large"), questions[first : first + per_row], strict=False):
         with place:
-            draw_column(question, jobs.get(question.card.name), picture, fit, look, tops)
+            draw_column(question, jobs.get(question.card.name), picture, fit, look, tops, narrow=per_row > 2)
 
 st.caption("The address in your browser restores this view; a picture of your own is not part of it.")
 address.close()

@@ -469,8 +469,9 @@ def test_the_cards_know_what_the_networks_are():
 
 
 def test_a_checkpoint_of_another_variant_is_told_by_name(tmp_path):
-    import vizlib
     from safetensors.torch import save_file
+
+    import vizlib
 
     state = vizlib.load("cct_2_3x2_32", checkpoint="random").module.state_dict()
     save_file({key: value.contiguous() for key, value in state.items()}, tmp_path / "two.safetensors")

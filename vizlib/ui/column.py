@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,13 +65,22 @@ def common_tops(jobs: dict[str, Job[Answer]]) -> dict[str, float]:
     return tops
 
 
-def draw_column(question: Question, job: Job[Answer] | None, picture: Picture, fit: str | None, look: Look, tops: dict[str, float]) -> None:
+def draw_column(
+    question: Question,
+    job: Job[Answer] | None,
+    picture: Picture,
+    fit: str | None,
+    look: Look,
+    tops: dict[str, float],
+    *,
+    narrow: bool = False,
+) -> None:
     """Draw one model's column; ``tops`` are the upper ends of the common scales by unit, none where each map has its own."""
     card = question.card
     with st.container(gap="xsmall"):
         st.subheader(card.title, anchor=False)
         st.caption(words.facts(card))
-    draw_method(question)
+    draw_method(question, narrow=narrow)
     answer = _settled(question, job, picture)
     if answer is None:
         return
@@ -161,22 +171,28 @@ def _draw_answers(question: Question, answer: Answer) -> None:
         picked = state[f"answers.{name}"].pick
         state[key] = OWN if picked == answer.ranking[0].index else picked
 
-    st.markdown("**Answers.** Choose the one to explain." if pickable else f"**Answers.** {_no_choice(question)}")
+    agnostic = f"{question.method.title} gives the same map for all of them." if not question.method.class_specific else ""
+    hint = "Choose the one to explain." if pickable else agnostic if answer.explanation is not None else ""
+    st.markdown(f"**Answers.** {hint}")
     answers(rows, chosen if isinstance(chosen, int) else None, pickable=pickable, key=f"answers.{name}", on_pick=take)
     if pickable and answer.explanation is not None:
-        labels = {row.index: row.label for row in answer.ranking}
-        others = sorted(labels, key=lambda index: labels[index].lower())
+        labels = _class_words(answer)
         st.selectbox(
             "Class to explain",
-            [OWN, *others],
+            list(labels),
             key=key,
-            format_func=lambda index: f"The model's answer: {answer.ranking[0].label}" if index == OWN else labels[index],
+            format_func=lambda index: labels[index],
             help="Type to search all classes of this model.",
         )
 
 
-def _no_choice(question: Question) -> str:
-    return "" if question.method.class_specific else f"{question.method.title} gives the same map for all of them."
+def _class_words(answer: Answer) -> dict[int, str]:
+    """A text for every class, in the order of the alphabet: each its own and never another one, for the browser answers with it."""
+    rows = sorted(answer.ranking, key=lambda row: row.label.lower())
+    alike = Counter(row.label for row in rows)
+    return {OWN: "The model's own answer"} | {
+        row.index: row.label if alike[row.label] == 1 else f"{row.label} ({row.index})" for row in rows
+    }
 
 
 def _draw_takeaways(question: Question, answer: Answer, picture: Picture, fit: str | None, look: Look, tops: dict[str, float]) -> None:

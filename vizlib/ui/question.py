@@ -77,11 +77,11 @@ def _written(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def draw_method(question: Question) -> None:
+def draw_method(question: Question, *, narrow: bool = False) -> None:
     """The widgets of the method and its options; methods that do not fit the model can be chosen, to read why."""
     fitting = set(question.card.methods)
     names = sorted(METHODS, key=lambda name: name not in fitting)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=not narrow, vertical_alignment="bottom"):
         st.selectbox(
             "Method",
             names,

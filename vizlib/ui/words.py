@@ -46,7 +46,7 @@ def linked(reference: str) -> str:
 def facts(card: ModelCard) -> str:
     """One short line about a model."""
     side = "\u00a0×\u00a0".join(map(str, reversed(card.input_size)))
-    return f"`{card.name}` · {million(card.parameters)}\u00a0parameters · input {side}\u00a0px"
+    return f"{card.name} · {million(card.parameters)}\u00a0parameters · input {side}\u00a0px"
 
 
 def about(card: ModelCard) -> str:

@@ -78,7 +78,6 @@ class Engine:
         return self._answers.get(request, lambda: self._explain(request, picture, progress))
 
     def _explain(self, request: Request, picture: Picture, progress: Progress) -> Answer:
-        progress(0, None, "Waking up")
         model = self._models.get(request.model, lambda: _load(request.model, progress))
         self._loaded.add(request.model)
         progress(0, None, "Explaining")
@@ -107,13 +106,20 @@ def visitor() -> str:
 
 
 def _load(name: str, progress: Progress) -> Model:
-    progress(0, None, "Loading the model")
+    progress(0, None, "Loading the model" if "torch" in sys.modules else "Waking up")
 
     def told(done: int, total: int | None) -> None:
         of = f" of {total / 1e6:.0f}" if total else ""
         progress(done, total, f"Fetching {name}: {done / 1e6:.0f}{of} MB")
 
-    return vizlib.load(name, progress=told)
+    if all_cards()[name].source != "bundled":
+        return vizlib.load(name, progress=told)
+    # The first load imports torch: thousands of new objects and no garbage, and looking for some takes a quarter of the time.
+    gc.disable()
+    try:
+        return vizlib.load(name)
+    finally:
+        gc.enable()
 
 
 def _map_data(explanation: Explanation | None) -> MapData | None:
