@@ -4,76 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from browser_helpers import ARGUMENTS, SLOW, STAGES, Server, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page, Playwright
-
-ROOT = Path(__file__).resolve().parents[2]
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-SLOW = 180_000  # milliseconds: a first map on a busy machine
+    from playwright.sync_api import Browser, Page, Playwright, Request
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
-
-
-@dataclass
-class Server:
-    """A running app and when it was started."""
-
-    url: str
-    started: float
-
-
-@contextmanager
-def serving(log: Path) -> Iterator[Server]:
-    """The app on a free port of this machine, until the end of the block."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-    started = time.perf_counter()
-    with log.open("w") as output, subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT) as process:
-        try:
-            while True:
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5)
-                    break
-                except OSError:
-                    assert process.poll() is None, log.read_text()
-                    assert time.perf_counter() - started < SLOW / 1000, log.read_text()
-                    time.sleep(0.05)
-            yield Server(f"http://127.0.0.1:{port}", started)
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-    assert "Traceback" not in log.read_text(), log.read_text()
 
 
 def _launch(playwright: Playwright) -> Browser:
@@ -133,15 +80,12 @@ class Visit:
 
 
 # All map stages of the page, inside the shadow roots of their components.
-STAGES = """(() => {
-  const found = [];
-  const walk = root => root.querySelectorAll('*').forEach(one => {
-    if (one.matches('.stage')) found.push(one);
-    if (one.shadowRoot) walk(one.shadowRoot);
-  });
-  walk(document);
-  return found;
-})()"""
+
+
+def _unless_left(visit: Visit, failed: Request) -> None:
+    # A page that is left while a font still loads aborts that request, and nothing is wrong.
+    if failed.failure != "net::ERR_ABORTED":
+        visit.problems.append(f"{failed.url}: {failed.failure}")
 
 
 @pytest.fixture
@@ -153,7 +97,7 @@ def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visit]:
     one = Visit(page)
     page.on("pageerror", lambda error: one.problems.append(str(error)))
     page.on("console", lambda message: one.problems.append(message.text) if message.type == "error" else None)
-    page.on("requestfailed", lambda failed: one.problems.append(f"{failed.url}: {failed.failure}"))
+    page.on("requestfailed", lambda failed: _unless_left(one, failed))
     here = ("http://127.0.0.1", "data:", "blob:", "about:")
     page.on("request", lambda asked: None if asked.url.startswith(here) else one.problems.append(asked.url))
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: one.sent.append(frame)))

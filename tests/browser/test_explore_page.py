@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import STAGES, serving
+from browser_helpers import STAGES, serving
 from PIL import Image
 
 import vizlib

@@ -1,0 +1,75 @@
+"""What the browser tests share: the app as a server of its own, and where its maps are drawn."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SLOW = 180_000  # milliseconds: a first map on a busy machine
+
+
+STAGES = """(() => {
+  const found = [];
+  const walk = root => root.querySelectorAll('*').forEach(one => {
+    if (one.matches('.stage')) found.push(one);
+    if (one.shadowRoot) walk(one.shadowRoot);
+  });
+  walk(document);
+  return found;
+})()"""
+
+
+@dataclass
+class Server:
+    """A running app and when it was started."""
+
+    url: str
+    started: float
+
+
+@contextmanager
+def serving(log: Path) -> Iterator[Server]:
+    """The app on a free port of this machine, until the end of the block."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    started = time.perf_counter()
+    with log.open("w") as output, subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT) as process:
+        try:
+            while True:
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5)
+                    break
+                except OSError:
+                    assert process.poll() is None, log.read_text()
+                    assert time.perf_counter() - started < SLOW / 1000, log.read_text()
+                    time.sleep(0.05)
+            yield Server(f"http://127.0.0.1:{port}", started)
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+    assert "Traceback" not in log.read_text(), log.read_text()
