@@ -146,15 +146,33 @@ def _blocks(site: AttentionSite, rows: torch.Tensor, fuse: Fusion | None) -> Ite
             weights = site.block_weights(chosen, slice(None), index)
             yield chosen, index, weights.mean(1) if fuse is None else fuse(weights)
         return
-    step = max(1, budget // (keys if fuse is None else heads * keys))
     for image in range(images):
         chosen = slice(image, image + 1)
-        for part in carrying.split(step):
-            if fuse is not None:
-                yield chosen, part, fuse(site.block_weights(chosen, slice(None), part))
-                continue
-            # Head by head, so that a block stays in the cache; the row's scaling makes the sum of the heads their mean.
-            total = site.block_weights(chosen, [0], part)[:, 0]
-            for head in range(1, heads):
-                total += site.block_weights(chosen, [head], part)[:, 0]
-            yield chosen, part, total
+        if fuse is None:
+            yield from ((chosen, part, block) for part, block in _head_by_head(site, image, carrying.split(max(1, budget // keys))))
+            continue
+        for part in carrying.split(max(1, budget // (heads * keys))):
+            yield chosen, part, fuse(site.block_weights(chosen, slice(None), part))
+
+
+def _head_by_head(site: AttentionSite, image: int, parts: Sequence[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """For each part of one image's rows the sum of its heads' softmax rows (1, n, M); the row's scaling makes that the mean.
+
+    One head's block stays in the cache, and the same memory serves every block: fresh pages would cost more than the arithmetic. A block
+    is only valid until the next one.
+    """
+    precision = torch.promote_types(site.q.dtype, torch.float32)
+    q, k = site.q[image].to(precision) * site.scale, site.k[image].to(precision).transpose(-2, -1)
+    bias = None if site.bias is None else site.bias.expand(site.images, site.heads, q.shape[1], k.shape[2])[image]
+    scores, shares, total = (q.new_empty(max(map(len, parts)), k.shape[2]) for _ in range(3))
+    for part in parts:
+        rows = slice(len(part))
+        queries = q[:, part]
+        for head in range(site.heads):
+            torch.mm(queries[head], k[head], out=scores[rows])
+            if bias is not None:
+                scores[rows] += bias[head, part]
+            torch.softmax(scores[rows], -1, out=shares[rows] if head else total[rows])
+            if head:
+                total[rows] += shares[rows]
+        yield part, total[None, rows]
