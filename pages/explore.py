@@ -7,12 +7,14 @@ from vizlib.ui.address import Address
 from vizlib.ui.column import ask, common_tops, draw_column
 from vizlib.ui.pickers import pick_fit, pick_look, pick_models, pick_picture
 from vizlib.ui.question import read_question
+from vizlib.ui.work import engine
 
 arrived = shell.open_page(
     "explore",
     "What did the model look at?",
     "Bright is where an answer came from: see whether the models look at the same things, then ask for another class.",
 )
+engine()
 address = Address("explore", arrived=arrived)
 picture = pick_picture(address)
 left, right = st.columns([4, 1], gap="medium")

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def components(at: AppTest, name: str) -> list[Any]:
     """What the page sent to each component of this name: bytes, or the decoded JSON."""
     protos = [one.proto for one in at.get("bidi_component") if one.proto.component_name == f"vizlib_{name}"]
-    return [proto.bytes or json.loads(proto.json or proto.mixed.json) for proto in protos]
+    return [proto.bytes if name == "photo_map" else json.loads(proto.bytes) for proto in protos]
 
 
 def unpack(payload: bytes) -> tuple[dict[str, Any], np.ndarray | None, np.ndarray]:

@@ -77,7 +77,7 @@ def test_reading_the_map(visit, server):
     sent = len(visit.sent)
     stage.hover()
     assert "× uniform" in reading.inner_text()
-    assert "% of the explanation per model pixel" in reading.inner_text()
+    assert "% per model pixel)" in reading.inner_text()
     stage.hover(position={"x": 3, "y": 30})
     assert reading.inner_text().endswith("not seen by the model")
     visit.page.mouse.move(0, 0)
@@ -102,6 +102,21 @@ def test_another_class_and_another_sample(visit, server):
     visit.settle()
     assert visit.page.get_by_role("button", name="Coffee").get_attribute("aria-pressed") == "true"
     assert "resnet_tiny50.target=" in visit.page.url
+
+
+def test_options_show_what_is_set(visit, server):
+    visit.open(f"{server.url}/?vit_tiny50.discard_ratio=0.3")
+    before = visit.drawn()
+    visit.page.get_by_role("button", name="Options").first.click()
+    popover = visit.page.get_by_test_id("stPopoverBody")
+    assert popover.get_by_role("slider", name="Residual weight").input_value() == "0.5"
+    assert popover.get_by_role("slider", name="Discard ratio").input_value() == "0.3"
+    assert popover.get_by_role("radio", name="mean").first.is_checked()
+    popover.get_by_role("radio", name="max").first.click()
+    visit.page.wait_for_url("**vit_tiny50.head_fusion=max**")
+    visit.page.wait_for_function(f"before => ({STAGES})[0].querySelector('canvas.map').toDataURL() !== before", arg=before[0])
+    assert popover.get_by_role("slider", name="Discard ratio").input_value() == "0.3"
+    visit.rest()
 
 
 def test_odd_uploads(visit, server):

@@ -84,10 +84,10 @@ def draw_column(
     answer = _settled(question, job, picture)
     if answer is None:
         return
-    photo_map(answer.payload, key=f"map.{card.name}")
     if answer.explanation is None:
         st.info(answer.refusal, icon=":material/block:")
-    else:
+    photo_map(answer.payload, key=f"map.{card.name}")
+    if answer.explanation is not None:
         _draw_facts(answer.explanation)
     _draw_answers(question, answer)
     if answer.explanation is not None:
@@ -99,7 +99,6 @@ def _settled(question: Question, job: Job[Answer] | None, picture: Picture) -> A
     name = question.card.name
     if job is not None and job.state is JobState.DONE:
         return job.result()
-    photo_map(pack(picture, None), key=f"map.{name}")
     if job is None:
         _draw_offer(question)
     elif not job.done:
@@ -114,15 +113,16 @@ def _settled(question: Question, job: Job[Answer] | None, picture: Picture) -> A
             _log.error("%s could not be explained", name, exc_info=error)
             st.error("Something went wrong inside vizlib; the server's log says what.", icon=":material/error:")
         st.button("Try again", key=f"again.{name}", icon=":material/refresh:", on_click=_forget, args=(name,))
+    photo_map(pack(picture, None), key=f"map.{name}")
     return None
 
 
-@st.fragment(run_every=0.2)
+@st.fragment(run_every=0.3)
 def _follow(job: Job[Answer], name: str) -> None:
     """Show how far a job is until it ends; a page that is drawn again without it stops this."""
     if job.done:
         st.rerun()
-    message = f"{job.progress.message or 'Waiting for a free place'} …"
+    message = f"{job.progress.message or ('Waiting for other visitors' if engine().awake else 'Waking up')} …"
     with st.container(horizontal=True, vertical_alignment="center"):
         if job.progress.fraction is None:
             st.markdown(f":material/hourglass_top: {message}")
@@ -225,6 +225,7 @@ def _draw_takeaways(question: Question, answer: Answer, picture: Picture, fit: s
         st.code(
             words.snippet(name, picture.code, explanation.method, target, fit, question.changed, look.opacity, look.colormap),
             language="python",
+            wrap_lines=True,
         )
     with st.expander("The method and the model", icon=":material/menu_book:"):
         st.markdown(

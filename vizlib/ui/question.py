@@ -97,6 +97,8 @@ def draw_method(question: Question, *, narrow: bool = False) -> None:
 
 def _draw_option(option: Option, key: str) -> None:
     label = option.name.replace("_", " ").capitalize()
+    # A popover mounts its widgets when it opens; they then show what the last run set, and only that.
+    st.session_state[key] = st.session_state[key]
     if option.choices:
         st.segmented_control(label, option.choices, key=key, help=option.help, required=True)
     elif isinstance(option.default, int):

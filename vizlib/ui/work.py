@@ -51,7 +51,8 @@ class Answer:
 class Engine:
     """The models in memory, the answers they gave, and the threads that make them.
 
-    Bundled models have a thread of their own, so that nobody waits behind somebody else's download.
+    Bundled models have a thread of their own, so that nobody waits behind somebody else's download. What it does first is to import
+    what every model needs: a page asks for the engine as soon as its heading is out.
     """
 
     def __init__(self) -> None:
@@ -64,6 +65,12 @@ class Engine:
         )
         self._bundled, self._others = Worker(name="explain"), Worker(threads=2, name="explain-others")
         self._loaded: set[str] = set()
+        self._imports = self._bundled.submit("imports", _import)
+
+    @property
+    def awake(self) -> bool:
+        """Whether the imports that every model needs are done."""
+        return self._imports.done
 
     def ready(self, model: str) -> bool:
         """Whether asking for a model fetches nothing from the internet."""
@@ -106,18 +113,23 @@ def visitor() -> str:
 
 
 def _load(name: str, progress: Progress) -> Model:
-    progress(0, None, "Loading the model" if "torch" in sys.modules else "Waking up")
+    progress(0, None, "Loading the model")
 
     def told(done: int, total: int | None) -> None:
         of = f" of {total / 1e6:.0f}" if total else ""
         progress(done, total, f"Fetching {name}: {done / 1e6:.0f}{of} MB")
 
-    if all_cards()[name].source != "bundled":
-        return vizlib.load(name, progress=told)
-    # The first load imports torch: thousands of new objects and no garbage, and looking for some takes a quarter of the time.
+    return vizlib.load(name, progress=told)
+
+
+def _import(progress: Progress) -> None:  # noqa: ARG001  it has no steps
+    # Thousands of new objects and no garbage: looking for some would take a quarter of the time.
     gc.disable()
     try:
-        return vizlib.load(name)
+        import timm  # noqa: F401
+
+        import vizlib.explainers.run
+        import vizlib.zoo.load  # noqa: F401
     finally:
         gc.enable()
 

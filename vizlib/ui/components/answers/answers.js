@@ -25,7 +25,8 @@ function line(row, { chosen, pickable }, pick) {
   return item;
 }
 
-export default function ({ data, parentElement, setTriggerValue }) {
+export default function ({ data: bytes, parentElement, setTriggerValue }) {
+  const data = JSON.parse(new TextDecoder().decode(bytes));
   const list = parentElement.querySelector('.list'), focused = list.getRootNode().activeElement?.dataset?.index;
   list.setAttribute('aria-label', data.pickable ? 'Answers of the model; choose one to explain it' : 'Answers of the model');
   list.replaceChildren(...data.rows.map(row => line(row, data, index => setTriggerValue('pick', index))));

@@ -1,4 +1,5 @@
-export default function ({ data, parentElement, setTriggerValue }) {
+export default function ({ data: bytes, parentElement, setTriggerValue }) {
+  const data = JSON.parse(new TextDecoder().decode(bytes));
   const row = parentElement.querySelector('.row'), focused = row.getRootNode().activeElement?.dataset?.name;
   row.replaceChildren(...data.items.map(item => {
     const button = document.createElement('button'), image = document.createElement('img'), title = document.createElement('span');

@@ -47,6 +47,6 @@ export default function ({ data, parentElement, setStateValue }) {
   let look = live.get(parentElement);
   if (!look) { look = new Look(parentElement); live.set(parentElement, look); }
   look.tell = setStateValue;
-  if (data) look.load(data);
+  look.load(JSON.parse(new TextDecoder().decode(data)));
   return () => { clearTimeout(look.timer); live.delete(parentElement); };
 }

@@ -179,7 +179,7 @@ class PhotoMap {
       const upper = v[a[0] * w + b[0]] * (1 - b[2]) + v[a[0] * w + b[1]] * b[2];
       const lower = v[a[1] * w + b[0]] * (1 - b[2]) + v[a[1] * w + b[1]] * b[2];
       const ratio = one > 0 ? (upper * (1 - a[2]) + lower * a[2]) / one : 0;
-      const share = unit === 'share' ? `, ${(ratio / v.length * 100).toPrecision(3)} % of the explanation per model pixel` : '';
+      const share = unit === 'share' ? ` (${(ratio / v.length * 100).toPrecision(3)} % per model pixel)` : '';
       this.find('reading').textContent = ratio === ratio ? `${where}: ${times(ratio)} ${UNITS[unit].word}${share}` : `${where}: no value here`;
     }
     this.mark();
