@@ -20,11 +20,13 @@ from vizlib.train import recipes
 from vizlib.train.augment import MEAN, STD, Augment, crop_and_flip, normalise
 from vizlib.train.classes import FIFTY
 from vizlib.train.data import ImageSet, read_split
-from vizlib.train.loop import MatrixMuon, Progress, accuracy, fingerprint, optimisers, schedule, train
+from vizlib.train.kernels import ProcessorKernels
+from vizlib.train.loop import MatrixMuon, Progress, accuracy, fingerprint, moving_average, optimisers, schedule, train
 from vizlib.train.recipes import RECIPES, Recipe
 from vizlib.train.run import train_bundled
 from vizlib.train.score import find_photos, match, score, wilson
 from vizlib.train.ship import ship
+from vizlib.zoo import bundled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -398,3 +400,79 @@ class TestScore:
             score(model, find_photos(home))
         with pytest.raises(TrainingError, match="no validation photographs"):
             find_photos(home / "train" / WNIDS[0] / "images")
+
+
+class TestKernels:
+    @pytest.mark.parametrize("scale", [None, 0.3])
+    def test_written_out_attention_and_grouped_convolutions_give_the_same_gradients(self, scale: float | None) -> None:
+        generator = torch.Generator().manual_seed(0)
+        q, k, v = (torch.randn(2, 3, tokens, 8, generator=generator).requires_grad_() for tokens in (5, 7, 7))
+        x = torch.randn(2, 6, 9, 9, generator=generator).requires_grad_()
+        weight = torch.randn(6, 1, 3, 3, generator=generator).requires_grad_()
+
+        def gradients() -> tuple[torch.Tensor, ...]:
+            y = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=scale)
+            z = torch.nn.functional.conv2d(x, weight, None, (2, 2), (1, 1), (1, 1), 6)
+            return torch.autograd.grad(y.square().sum() + z.square().sum(), (q, k, v, x, weight))
+
+        plain = gradients()
+        with ProcessorKernels():
+            other = gradients()
+        for expected, found in zip(plain, other, strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+    def test_what_is_not_plain_or_not_short_stays_with_torch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        called: list[int] = []
+
+        def spy(*_: torch.Tensor, **__: float) -> torch.Tensor:
+            called.append(1)
+            return torch.zeros(())
+
+        monkeypatch.setattr("vizlib.train.kernels.written_out", spy)
+        attention = torch.nn.functional.scaled_dot_product_attention
+        q = torch.randn(1, 1, 4, 8)
+        with ProcessorKernels():
+            attention(q, q, q, is_causal=True)
+            attention(q, q, q, attn_mask=torch.zeros(4, 4))
+            attention(torch.randn(1, 1, 600, 8), q, q)
+            assert not called
+            attention(q, q, q)
+        assert called == [1]
+
+    def test_a_grouped_convolution_runs_in_float32_under_autocast(self) -> None:
+        conv = torch.nn.Conv2d(4, 4, 3, padding=1, groups=4)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert conv(torch.randn(1, 4, 8, 8)).dtype == torch.bfloat16
+            with ProcessorKernels():
+                assert conv(torch.randn(1, 4, 8, 8)).dtype == torch.float32
+
+
+def test_the_moving_average_forgets_its_start_and_then_decays() -> None:
+    update = moving_average(0.5)
+    average, values = [torch.zeros(()), torch.tensor(0)], [torch.ones(()), torch.tensor(3)]
+    update(average, values, torch.tensor(1))  # keeps 2/11
+    assert float(average[0]) == pytest.approx(9 / 11)
+    assert int(average[1]) == 3
+    update(average, [torch.zeros(()), torch.tensor(4)], torch.tensor(100))  # keeps a half
+    assert float(average[0]) == pytest.approx(9 / 22)
+
+
+FIRST_AND_LAST = {
+    "vit_tiny50": ((8, 8), (8, 8)),
+    "compact_vit_tiny50": ((8, 8), (8, 8)),
+    "cct_tiny50": ((8, 8), (8, 8)),
+    "t2t_tiny50": ((32, 32), (8, 8)),
+    "t2t_t_tiny50": ((32, 32), (8, 8)),
+    "pvt_tiny50": ((32, 32), (4, 4)),
+    "cvt_tiny50": ((16, 16), (4, 4)),
+}
+
+
+@pytest.mark.parametrize("name", bundled.NAMES)
+def test_every_bundled_architecture_keeps_to_the_terms(name: str) -> None:
+    model = vizlib.load(name, checkpoint="random")
+    assert 2.0e6 <= model.card.parameters <= 2.4e6
+    assert recipes.recipe(name) == recipes.recipe("vit_tiny50")
+    grids = [site.query_grid.shape for site in vizlib.trace(model, torch.zeros(1, 3, 64, 64)).attention]
+    assert (grids[0], grids[-1]) == FIRST_AND_LAST[name] if grids else name == "resnet_tiny50"
+    assert len(set(grids)) == {"pvt_tiny50": 4, "cvt_tiny50": 3, "t2t_tiny50": 3, "t2t_t_tiny50": 3}.get(name, min(1, len(grids)))

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from vizlib.errors import TrainingError
 from vizlib.train.augment import Augment, normalise
+from vizlib.train.kernels import ProcessorKernels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +77,7 @@ class _Run:
         self.recipe, self.folder, self.device, self.report = recipe, Path(folder), torch.device(device), report
         self.classes = len(data.classes)
         self.module = module.to(self.device).to(memory_format=torch.channels_last)
-        self.average = AveragedModel(self.module, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
+        self.average = AveragedModel(self.module, multi_avg_fn=moving_average(recipe.ema), use_buffers=True)
         self.optimisers = optimisers(self.module, recipe)
         self.images = torch.from_numpy(data.images).to(self.device)
         self.labels = torch.from_numpy(data.labels).to(self.device)
@@ -121,7 +122,7 @@ class _Run:
 
     def _step(self, images: torch.Tensor, targets: torch.Tensor, rate: float) -> torch.Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16), ProcessorKernels():
             logits = self.module(images)
         loss = F.cross_entropy(logits.float(), targets, label_smoothing=self.recipe.smoothing)
         loss.backward()
@@ -168,6 +169,21 @@ class _Run:
         return state["epochs_done"]
 
 
+def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
+    """An exponential moving average for AveragedModel; update n keeps at most (1 + n) / (10 + n), so that the start is soon forgotten."""
+
+    @torch.no_grad()
+    def update(average: list[torch.Tensor], current: list[torch.Tensor], updates: torch.Tensor | int) -> None:
+        share = 1 - min(decay, (1 + int(updates)) / (10 + int(updates)))
+        for old, new in zip(average, current, strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, share)
+            else:
+                old.copy_(new)
+
+    return update
+
+
 def fingerprint(recipe: Recipe, module: nn.Module, data: ImageSet) -> str:
     """What a resumed run must share with the run it resumes."""
     shapes = {name: list(tensor.shape) for name, tensor in module.state_dict().items()}
@@ -204,10 +220,10 @@ def optimisers(module: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
-        inner = any(part in name for part in ("block", "layer")) and parameter.ndim in (2, 4) and parameter.shape[1] > 1
-        if recipe.muon and inner:
+        inner = any(part in name for part in ("block", "layer", "attention")) and not name.startswith("tokenizer")
+        if recipe.muon and inner and parameter.ndim in (2, 4) and min(parameter.shape[:2]) > 1:
             muon.append(parameter)
-        elif parameter.ndim >= 2 and "embed" not in name.rsplit(".", 1)[-1] and "token" not in name:
+        elif parameter.ndim >= 2 and not any(part in name.rsplit(".", 1)[-1] for part in ("emb", "token")):
             decayed.append(parameter)
         else:
             free.append(parameter)

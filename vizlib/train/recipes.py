@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vizlib.errors import TrainingError, nearest
+from vizlib.zoo.bundled import NAMES
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,10 @@ class Recipe:
     seed: int = 0
 
 
-RECIPES: dict[str, Recipe] = {
-    "vit_tiny50": Recipe(epochs=22, rate=1.5e-3, muon=True),
-    "resnet_tiny50": Recipe(epochs=18, muon=True, mix=0.3),
-}
+EQUAL = Recipe(epochs=12, batch=64, rate=1.5e-3, muon=True, mix=0.3)
+"""One recipe for all, so that only the architecture differs."""
+
+RECIPES: dict[str, Recipe] = dict.fromkeys(NAMES, EQUAL)
 
 
 def recipe(name: str) -> Recipe:

@@ -23,8 +23,26 @@ TERMS = (
     "Weights Apache-2.0; trained on photographs of ImageNet (by way of Tiny ImageNet), "
     "which are for non-commercial research and education. No photograph is shipped."
 )
-TITLES = {"vit_tiny50": "ViT, 8-px patches, class token", "resnet_tiny50": "ResNet, 14 layers"}
-FAMILIES = {"vit_tiny50": "vit", "resnet_tiny50": "resnet"}
+TITLES = {
+    "vit_tiny50": "ViT, 8-px patches, class token",
+    "compact_vit_tiny50": "Compact ViT, 8-px patches, sequence pooling",
+    "cct_tiny50": "CCT, three convolutions, sequence pooling",
+    "t2t_tiny50": "T2T-ViT, three soft splits, performer",
+    "t2t_t_tiny50": "T2T-ViT, three soft splits, exact token attention",
+    "pvt_tiny50": "PVT, four stages",
+    "cvt_tiny50": "CvT, three stages",
+    "resnet_tiny50": "ResNet, 14 layers",
+}
+FAMILIES = {
+    "vit_tiny50": "vit",
+    "compact_vit_tiny50": "compact",
+    "cct_tiny50": "compact",
+    "t2t_tiny50": "t2t",
+    "t2t_t_tiny50": "t2t",
+    "pvt_tiny50": "pvt",
+    "cvt_tiny50": "cvt",
+    "resnet_tiny50": "resnet",
+}
 
 
 def ship(

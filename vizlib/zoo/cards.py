@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from vizlib.method_cards import FAMILY_REFUSALS, fitting
+from vizlib.zoo import bundled
+from vizlib.zoo.official import PAPERS
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
@@ -52,7 +54,7 @@ class ModelCard:
         return fitting(self.refusals)[1]
 
 
-_PAPERS = {
+_PAPERS = PAPERS | {
     "vit": "Dosovitskiy et al., An Image is Worth 16x16 Words (2021), https://arxiv.org/abs/2010.11929",
     "augreg": "Steiner et al., How to train your ViT? (2021), https://arxiv.org/abs/2106.10270",
     "deit": "Touvron et al., Training data-efficient image transformers (2021), https://arxiv.org/abs/2012.12877",
@@ -115,7 +117,7 @@ def bundled_cards() -> list[ModelCard]:
                 training=facts,
             )
         )
-    return sorted(cards, key=lambda card: card.name != "vit_tiny50")
+    return sorted(cards, key=lambda card: bundled.NAMES.index(card.name))
 
 
 def _timm_cards() -> list[ModelCard]:
@@ -129,7 +131,7 @@ def _timm_cards() -> list[ModelCard]:
 
 
 def _official_cards() -> list[ModelCard]:
-    from vizlib.zoo.official import LICENCES, PAPERS, PARAMETERS, PVT_V2, RELEASES
+    from vizlib.zoo.official import LICENCES, PARAMETERS, PVT_V2, RELEASES
 
     rows = [
         (name, release.family, PARAMETERS[release.architecture], release.transform.size, release.labels, release.top1, release.data)

@@ -109,9 +109,10 @@ class TokenPerformer(nn.Module):
         self.w.data.mul_(self.features**0.5)
 
     def exponent(self, x: Tensor) -> Tensor:
-        """w x - |x|^2 / 2 for every feature, (B, N, m), in float32 or better."""
+        """w x - |x|^2 / 2 for every feature, (B, N, m), in float32 or better, under autocast too."""
         x = x.to(torch.promote_types(x.dtype, torch.float32))
-        return x @ self.w.to(x.dtype).T - x.square().sum(-1, keepdim=True) / 2
+        with torch.autocast(x.device.type, enabled=False):
+            return x @ self.w.to(x.dtype).T - x.square().sum(-1, keepdim=True) / 2
 
     def attend(self, x: Tensor) -> Tensor:
         """The attention half, v included, of normed vectors (B, N, in)."""
