@@ -77,36 +77,39 @@ def _batch_norm(
     return _FrozenNorm.apply(input, (scale if weight is None else scale * weight).detach(), plain)
 
 
-def run_live(model: Model, x: torch.Tensor, *, keep_states: bool = False) -> Pass:
+def run_live(model: Model, x: torch.Tensor, *, keep_states: bool = False, part: str | None = None) -> Pass:
     """Run the model once on prepared inputs (B, 3, h, w) under the recorder with its graph kept; to be used inside ``gradients_on``.
 
-    Only a copy of the input is made to require a gradient: parameters, their ``requires_grad`` and ``.grad`` stay as they are.
+    ``part`` keeps the output of the part at this path as the state of that name. Only a copy of the input is made to require a gradient:
+    parameters, their ``requires_grad`` and ``.grad`` stay as they are.
     """
     x = model.cast(x).detach().clone().requires_grad_()
     module = model.resting()
-    states: dict[str, torch.Tensor] = {}
+    paths = {} if part is None else {part: part}
     if keep_states:
-        taps = model.adapter.taps((int(x.shape[2]), int(x.shape[3])))
-        with tapped(module, [tap.path for tap in taps], states.__setitem__) as copied:
+        paths |= {tap.name: tap.path for tap in model.adapter.taps((int(x.shape[2]), int(x.shape[3])))}
+    states: dict[str, torch.Tensor] = {}
+    if paths:
+        with tapped(module, list(paths.values()), states.__setitem__) as copied:
             recording = record(lambda: model.run(copied, x), keep_values=True)
-        states = {tap.name: states[tap.path] for tap in taps}
     else:
         recording = record(lambda: model.run(module, x), keep_values=True)
-    done = Pass(model, x, recording, states)
+    done = Pass(model, x, recording, {name: states[path] for name, path in paths.items()})
     check_finite(model, x, done.logits)
     return done
 
 
-def run_with_gradient(model: Model, x: torch.Tensor, score: Callable[[torch.Tensor], torch.Tensor]) -> Pass:
-    """Run the model once and keep, at every attention, the gradient of ``score`` (logits (B, K) to one number) at its output.
+def run_with_gradient(model: Model, x: torch.Tensor, score: Callable[..., torch.Tensor], part: str | None = None) -> Pass:
+    """Run the model once and keep, at every attention, the gradient of ``score`` at its output.
 
-    The graph is gone afterwards: all that comes back is detached.
+    ``score`` makes one number of the model's logits (B, K) and, where a path is named, of those that the part there gave. The graph is
+    gone afterwards: all that comes back is detached.
     """
     with gradients_on():
-        live = run_live(model, x)
+        live = run_live(model, x, part=part)
         performers = live.recording.of_kind("performer")
         outputs = [call.output for call in live.recording.calls] + [note["y"] for note in performers.values()]
-        found = gradients(model, score(live.logits), outputs)
+        found = gradients(model, score(live.logits, *live.states.values()), outputs)
     done = detached(live)
     calls = done.recording.calls
     calls[:] = [replace(call, gradient=gradient) for call, gradient in zip(calls, found, strict=False)]

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a method: its default, and either its ``choices`` or the ``low`` and ``high`` end of its range."""
+    """One option of a method: its default, and either its ``choices`` or the ``low`` and ``high`` end of its range.
+
+    ``words`` may stand in the place of a number; a model whose refusals name what the option ``needs`` has no use for it.
+    """
 
     name: str
     default: Any
@@ -22,6 +25,8 @@ class Option:
     choices: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
+    words: tuple[str, ...] = ()
+    needs: str = ""
 
     def check(self, value: Any, method: str) -> Any:
         """The value in the default's type; MethodError with the choices or the range when it is outside."""
@@ -29,12 +34,15 @@ class Option:
             if value not in self.choices:
                 raise MethodError(f"{method} takes {self.name} as one of {', '.join(self.choices)}, not {value!r}.")
             return value
+        if isinstance(value, str) and value in self.words:
+            return value
+        other = "".join(f" or as {word!r}" for word in self.words)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise MethodError(f"{method} takes {self.name} as a number, not {value!r}.")
+            raise MethodError(f"{method} takes {self.name} as a number{other}, not {value!r}.")
         if isinstance(self.default, int) and int(value) != value:
-            raise MethodError(f"{method} takes {self.name} as a whole number, not {value!r}.")
+            raise MethodError(f"{method} takes {self.name} as a whole number{other}, not {value!r}.")
         if (self.low is not None and not value >= self.low) or (self.high is not None and not value <= self.high):
-            raise MethodError(f"{method} takes {self.name} from {self.low} to {self.high}, not {value!r}.")
+            raise MethodError(f"{method} takes {self.name} from {self.low} to {self.high}{other}, not {value!r}.")
         return type(self.default)(value)
 
 
@@ -72,7 +80,22 @@ _FUSION = Option(
     "head_fusion", "mean", "how the heads become one matrix; maximum and minimum are scaled so that rows sum to 1", ("mean", "max", "min")
 )
 _RESIDUAL = Option("residual_weight", 0.5, "the share of a token that stays where it is at every attention", low=0.0, high=1.0)
-_WITH_ATTENTION = ("vit", "t2t", "compact", "pvt", "pvt_v2", "cvt")
+_MEASURED_RESIDUAL = Option(
+    "residual_weight",
+    0.5,
+    "the share of a token that stays where it is at every attention; norms measures it for each token as |x| / (|x| + |what is added|)",
+    low=0.0,
+    high=1.0,
+    words=("norms",),
+)
+_CLASSIFIER = Option(
+    "classifier",
+    "model",
+    "which answer of a distilled DeiT is explained: the model's own, which is the mean of its two classifiers, or one of them",
+    ("model", "class", "distillation"),
+    needs="two_classifiers",
+)
+_WITH_ATTENTION = ("vit", "t2t", "compact", "pvt", "pvt_v2", "cvt", "swin")
 
 _CARDS = (
     MethodCard(
@@ -85,7 +108,7 @@ _CARDS = (
         families=_WITH_ATTENTION,
         options=(
             _FUSION,
-            _RESIDUAL,
+            _MEASURED_RESIDUAL,
             Option(
                 "discard_ratio",
                 0.0,
@@ -99,6 +122,7 @@ _CARDS = (
                 "how a window's cells share: equally, by the size of its weights, or by what each cell contributed",
                 ("uniform", "weight", "contribution"),
             ),
+            _CLASSIFIER,
             Option("token", -1, "whose walk it is: -1 the read-out's, else a token of the last grid, learned ones first", low=-1),
             Option(
                 "show",
@@ -120,6 +144,7 @@ _CARDS = (
             Option("layer", -1, "which attention, counted from 0 at the input or from -1 at the output"),
             Option("head", -1, "which head; -1 takes all of them by head_fusion", low=-1),
             _FUSION,
+            _CLASSIFIER,
         ),
     ),
     MethodCard(
@@ -143,7 +168,7 @@ _CARDS = (
         families=_WITH_ATTENTION,
         needs_gradient=True,
         class_specific=True,
-        options=(_RESIDUAL,),
+        options=(_RESIDUAL, _CLASSIFIER),
     ),
     MethodCard(
         "relevance",
@@ -155,6 +180,7 @@ _CARDS = (
         families=_WITH_ATTENTION,
         needs_gradient=True,
         class_specific=True,
+        options=(_CLASSIFIER,),
     ),
     MethodCard(
         "legrad",
@@ -175,6 +201,7 @@ _CARDS = (
                 "an attention pool always pools",
                 ("mean", "readout"),
             ),
+            _CLASSIFIER,
         ),
     ),
 )
@@ -184,11 +211,12 @@ METHODS: dict[str, MethodCard] = {card.name: card for card in _CARDS}
 NO_FEATURE_MAP = "it reads the last convolutional feature map, and this model has none"
 NO_ATTENTION = "the model has no attention, so there are no attention rows to follow"
 ONE_HEAD = "its head reads the tokens of the last stage, and those of earlier stages do not fit it"
+ONE_CLASSIFIER = "the model has one classifier, not the two of a distilled DeiT"
 FAMILY_REFUSALS: dict[str, dict[str, str]] = {
-    **{family: {"feature_map": NO_FEATURE_MAP} for family in _WITH_ATTENTION},
+    **{family: {"feature_map": NO_FEATURE_MAP, "two_classifiers": ONE_CLASSIFIER} for family in _WITH_ATTENTION},
     "resnet": {"lineage": NO_ATTENTION},
 }
-for _family in ("t2t", "pvt", "pvt_v2", "cvt"):
+for _family in ("t2t", "pvt", "pvt_v2", "cvt", "swin"):
     FAMILY_REFUSALS[_family]["layers"] = ONE_HEAD
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from vizlib.errors import MethodError, ModelError
+from vizlib.tracing.forks import Meter
 from vizlib.tracing.recorder import Recording, record
-from vizlib.tracing.shadow import shadow, tapped
+from vizlib.tracing.shadow import hooked, shadow, tapped
 
 if TYPE_CHECKING:
+    from vizlib.tracing.shadow import Hook
     from vizlib.tracing.site import AttentionSite
     from vizlib.zoo.adapters import Lineage, Tap
     from vizlib.zoo.model import Model
@@ -75,6 +77,30 @@ def run(model: Model, x: torch.Tensor, *, keep_values: bool = False, keep_states
         return _checked(Pass(model, x, recording, {tap.name: states[tap.path] for tap in taps}))
 
 
+def run_measured(model: Model, x: torch.Tensor, *, shares: bool = False, windows: str = "uniform") -> Pass:
+    """``run``, with what some options of a rollout read beside the attention, on a shadow where there is anything to read.
+
+    ``shares`` measures how much of each token goes past the branches of the residuals; ``windows`` other than "uniform" keeps the inputs of
+    windows that the module itself does not report.
+    """
+    meter = Meter(model.adapter.forks() if shares else ())
+    inputs: dict[str, dict[str, Any]] = {}
+    hooks = [*meter.hooks(), *((path, _keep_input(inputs, path)) for path in model.adapter.window_inputs(windows))]
+    if not hooks:
+        return run(model, x)
+    x = model.cast(x)
+    with torch.inference_mode(), hooked(model.resting(), hooks) as copied:
+        recording = record(lambda: model.run(copied, x))
+        recording.kept.update(meter.kept())
+        for name, values in inputs.items():
+            recording.note(name, values)
+        return _checked(Pass(model, x, recording))
+
+
+def _keep_input(into: dict[str, dict[str, Any]], path: str) -> Hook:
+    return lambda inputs, output: into.update({path: {"x": inputs[0]}})  # noqa: ARG005  one signature for all hooks
+
+
 def _checked(done: Pass) -> Pass:
     check_finite(done.model, done.x, done.logits)
     return done
@@ -120,8 +146,8 @@ def _one(done: Pass, taps: dict[str, Tap], lineage: Lineage | None, why: str | N
         if grid is None:
             features[name] = state[index]
         else:
-            tokens[name] = state[index]
-            features[name] = state[index, grid.prefix :].T.unflatten(1, grid.shape)
+            tokens[name] = state[index].flatten(0, -2)  # a map with channels last has rows and columns
+            features[name] = tokens[name][grid.prefix :].T.unflatten(1, grid.shape)
     sites: list[AttentionSite] = []
     if lineage is not None:
         sites = [site.image(index) for site in lineage.sites]

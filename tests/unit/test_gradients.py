@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 import zoo_cases as zoo
+from explicit import chain, whole
 from timm.models.vision_transformer import VisionTransformer
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import vizlib
 from vizlib.gradient_passes import gradients_on
-from vizlib.passes import run
-from vizlib.tracing.steps import Attention, Flow
 from vizlib.zoo.networks.t2t import TokenPerformer
+
+if TYPE_CHECKING:
+    from vizlib.tracing.steps import Attention
 
 CASES = [
     "token", "mean", "registers", "distilled", "pool", "pool_past_registers", "parallel", "wide", "written_out", "eva_mean", "beit",
-    "pvt", "pvt_v2", "pvt_v2_linear", "cvt", "cct", "vit_lite", "t2t_transformer", "t2t_performer",
+    "pvt", "pvt_v2", "pvt_v2_linear", "cvt", "cct", "vit_lite", "t2t_transformer", "t2t_performer", "swin", "swin_padded", "swin_v2",
 ]  # fmt: skip
 LAYERED = ["token", "mean", "registers", "distilled", "pool", "pool_past_registers", "parallel", "written_out", "eva_pool", "beit"]
 METHODS = ["gradient_rollout", "relevance", "legrad"]
@@ -69,33 +72,6 @@ def weights_and_gradients(model: vizlib.Model, x: torch.Tensor, score, monkeypat
     return [(weights.detach(), gradient) for weights, gradient in zip(explicit.weights, gradients, strict=True)]
 
 
-def matrix(step: object) -> torch.Tensor:
-    """A step that is no attention, for each image: (B or 1, target, source and the sink)."""
-    images = len(step.indices) if hasattr(step, "indices") else 1
-    unit = torch.eye(step.target.tokens, dtype=torch.float64).expand(images, -1, -1)
-    flow = step.pull(Flow.start(unit), type("Rule", (), {"even": False})())
-    return torch.cat([flow.rows, flow.sink[..., None]], 2)
-
-
-def chain(model: vizlib.Model, x: torch.Tensor, attention) -> tuple[torch.Tensor, torch.Tensor]:
-    """The read-out's rows times whole matrices, ``attention`` giving those of each attention: (B, h, w) and the sink (B,)."""
-    done = run(model, x)
-    lineage = done.lineage()
-    row, sink = lineage.readout.double()[:, None], torch.zeros(len(x), 1, dtype=torch.float64)
-    left = len(lineage.sites)
-    for step in lineage.steps:
-        if not isinstance(step, Attention):
-            row = row @ matrix(step)
-            row, sink = row[..., :-1], sink + row[..., -1]
-            continue
-        left -= 1
-        gather = torch.eye(step.source.tokens, dtype=torch.float64)
-        if step.gather is not None:
-            gather = step.gather.spread(torch.eye(step.site.key_grid.tokens, dtype=torch.float64)[None])[0]
-        row = row @ attention(left, step, gather)
-    return row[:, 0].unflatten(1, done.size), sink[:, 0]
-
-
 def close(found: np.ndarray, expected: torch.Tensor, tolerance: float = 1e-6) -> bool:
     expected = expected.numpy()
     return bool(np.abs(found - expected).max() <= tolerance * np.abs(expected).max()) and bool(np.abs(expected).max() > 0)
@@ -117,16 +93,16 @@ def test_relevance_equals_the_product_of_whole_matrices(name: str, target: str, 
 
     def attention(index: int, step: Attention, gather: torch.Tensor) -> torch.Tensor:
         weights, gradient = found[index]
-        added = (weights * gradient).relu().mean(1) @ gather
-        return added + torch.eye(added.shape[1], dtype=torch.float64) if step.skip else added
+        added = whole(step, (weights * gradient).relu().mean(1)) @ gather
+        return added + torch.eye(*added.shape[1:], dtype=torch.float64) if step.skip else added
 
     def alone(index: int, step: Attention, gather: torch.Tensor) -> torch.Tensor:
         tokens = step.site.query_grid.tokens
         return torch.eye(tokens, dtype=torch.float64) if step.skip else torch.zeros(tokens, step.source.tokens, dtype=torch.float64)
 
-    whole, _ = chain(model, x, attention)
+    pulled, _ = chain(model, x, attention)
     start, _ = chain(model, x, alone)
-    for one, expected in zip(vizlib.explain(model, x, "relevance", wanted), whole - start, strict=True):
+    for one, expected in zip(vizlib.explain(model, x, "relevance", wanted), pulled - start, strict=True):
         assert close(one.input_map, expected)
         assert one.input_map.min() >= 0
         assert one.sink is None
@@ -140,11 +116,11 @@ def test_a_gradient_rollout_equals_the_product_of_whole_matrices(name: str, kept
 
     def attention(index: int, step: Attention, gather: torch.Tensor) -> torch.Tensor:
         weights, gradient = found[index]
-        rows = (weights * gradient).mean(1).relu()
+        rows = whole(step, (weights * gradient).mean(1).relu())
         total = rows.sum(-1, keepdim=True)
         if not step.skip:
             return torch.where(total > 0, rows / total, weights.mean(1)) @ gather
-        unit = torch.eye(rows.shape[1], dtype=torch.float64)
+        unit = torch.eye(rows.shape[1], gather.shape[1], dtype=torch.float64)
         return kept * unit + (1 - kept) * torch.where(total > 0, (rows / total) @ gather, unit)
 
     maps, sinks = chain(model, x, attention)

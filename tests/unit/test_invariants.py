@@ -12,12 +12,17 @@ import zoo_cases as zoo
 
 import vizlib
 from vizlib.passes import run
+from vizlib.tracing.windowed import WindowedSite
 
-PAIRS = [
-    *((name, method) for name in zoo.ATTENTIVE for method in ("rollout", "attention", "gradient_rollout", "relevance")),
-    *((name, "legrad") for name in [*zoo.TRANSFORMERS, "cct", "compact_vit", "vit_lite"]),
-    *((name, "grad_cam") for name in zoo.CONVOLUTIONS),
+CALLS = [
+    *((name, method, {}) for name in zoo.ATTENTIVE for method in ("rollout", "attention", "gradient_rollout", "relevance")),
+    *((name, "rollout", {"residual_weight": "norms"}) for name in zoo.ATTENTIVE),
+    *((name, "legrad", {}) for name in [*zoo.TRANSFORMERS, "cct", "compact_vit", "vit_lite"]),
+    *((name, "grad_cam", {}) for name in zoo.CONVOLUTIONS),
 ]
+each_call = pytest.mark.parametrize(
+    ("name", "method", "options"), CALLS, ids=["-".join([name, method, *options.values()]) for name, method, options in CALLS]
+)
 
 
 def state_of(module: torch.nn.Module) -> dict:
@@ -51,17 +56,17 @@ def test_recorded_and_plain_passes_give_the_same_bits(name: str) -> None:
     assert state_of(model.module) == before
 
 
-@pytest.mark.parametrize(("name", "method"), PAIRS)
-def test_a_call_leaves_everything_as_it_was(name: str, method: str) -> None:
+@each_call
+def test_a_call_leaves_everything_as_it_was(name: str, method: str, options: dict) -> None:
     model = zoo.model(name)
     before = state_of(model.module)
-    vizlib.explain(model, zoo.inputs(name), method)
+    vizlib.explain(model, zoo.inputs(name), method, **options)
     vizlib.trace(model, zoo.inputs(name))
     assert state_of(model.module) == before
 
 
-@pytest.mark.parametrize(("name", "method"), PAIRS)
-def test_an_error_inside_leaves_everything_as_it_was(name: str, method: str) -> None:
+@each_call
+def test_an_error_inside_leaves_everything_as_it_was(name: str, method: str, options: dict) -> None:
     model = zoo.model(name)
     before = state_of(model.module)
 
@@ -69,16 +74,16 @@ def test_an_error_inside_leaves_everything_as_it_was(name: str, method: str) -> 
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        vizlib.explain(model, zoo.inputs(name), method, target=broken) if method == "grad_cam" else _explode(model, name, method)
+        vizlib.explain(model, zoo.inputs(name), method, target=broken) if method == "grad_cam" else _explode(model, name, method, options)
     assert state_of(model.module) == before
 
 
-def _explode(model: vizlib.Model, name: str, method: str) -> None:
+def _explode(model: vizlib.Model, name: str, method: str, options: dict) -> None:
     # A hook of the user's own that raises in the middle of the pass, then is taken off again.
     part = [part for part in model.module.modules() if isinstance(part, torch.nn.LayerNorm)][-2]
     handle = part.register_forward_hook(lambda *_: 1 / 0)
     try:
-        vizlib.explain(model, zoo.inputs(name), method)
+        vizlib.explain(model, zoo.inputs(name), method, **options)
     finally:
         handle.remove()
 
@@ -105,15 +110,19 @@ def test_rows_sum_to_one_and_give_the_modules_own_output(name: str) -> None:
         weights = site.weights()
         assert weights.shape == (site.heads, site.query_grid.tokens, site.key_grid.tokens)
         assert (weights.sum(-1) - 1).abs().max() < 1e-6
-        if site.v is not None:
+        if isinstance(site, WindowedSite):  # each window has its own values
+            inside = site.block_weights(slice(None), slice(None), None)
+            assert (inside @ site.v - site.output).abs().max() < 1e-5
+        elif site.v is not None:
             assert (weights @ site.v[0] - site.output[0]).abs().max() < 1e-5
         some = site.weights(rows=[0, -1], heads=[-1])
         assert torch.allclose(some, weights[[-1]][:, [0, -1]], atol=1e-6)
 
 
 @pytest.mark.parametrize("name", zoo.ATTENTIVE)
-def test_a_rollout_is_a_distribution(name: str) -> None:
-    explained = vizlib.explain(zoo.model(name), zoo.inputs(name))
+@pytest.mark.parametrize("weight", [0.5, "norms"])
+def test_a_rollout_is_a_distribution(name: str, weight: float | str) -> None:
+    explained = vizlib.explain(zoo.model(name), zoo.inputs(name), residual_weight=weight)
     assert explained.input_map.dtype == np.float64
     assert (explained.input_map >= 0).all()
     assert abs(explained.input_map.sum() + explained.sink - 1) < 1e-9
@@ -178,16 +187,16 @@ def test_with_the_residual_alone_nothing_moves(name: str) -> None:
         assert np.allclose(explained.input_map, share)
 
 
-@pytest.mark.parametrize(("name", "method"), PAIRS)
-def test_many_threads_on_one_model_give_what_one_gives(name: str, method: str) -> None:
+@each_call
+def test_many_threads_on_one_model_give_what_one_gives(name: str, method: str, options: dict) -> None:
     model = zoo.model(name)
     xs = [zoo.inputs(name, seed=seed) for seed in range(4)]
-    alone = [vizlib.explain(model, x, method).input_map for x in xs]
+    alone = [vizlib.explain(model, x, method, **options).input_map for x in xs]
     start = threading.Barrier(6)
 
     def many(offset: int) -> list[np.ndarray]:
         start.wait()
-        return [vizlib.explain(model, xs[(offset + turn) % 4], method).input_map for turn in range(4)]
+        return [vizlib.explain(model, xs[(offset + turn) % 4], method, **options).input_map for turn in range(4)]
 
     with ThreadPoolExecutor(6) as pool:
         results = list(pool.map(many, range(6)))
@@ -196,31 +205,32 @@ def test_many_threads_on_one_model_give_what_one_gives(name: str, method: str) -
             assert np.array_equal(found, alone[(offset + turn) % 4])
 
 
-@pytest.mark.parametrize(("name", "method"), PAIRS)
-def test_a_list_gives_what_each_image_gives(name: str, method: str) -> None:
+@each_call
+def test_a_list_gives_what_each_image_gives(name: str, method: str, options: dict) -> None:
     model = zoo.model(name)
     xs = zoo.inputs(name, 3)
-    together = vizlib.explain(model, xs, method)
+    together = vizlib.explain(model, xs, method, **options)
     for one, x in zip(together, xs, strict=True):
-        alone = vizlib.explain(model, x, method)
+        alone = vizlib.explain(model, x, method, **options)
         assert one.target == alone.target
         assert np.allclose(one.input_map, alone.input_map, rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "method"), PAIRS)
-def test_the_same_twice_is_the_same_bytes(name: str, method: str) -> None:
+@each_call
+def test_the_same_twice_is_the_same_bytes(name: str, method: str, options: dict) -> None:
     model = zoo.model(name)
-    first, second = (vizlib.explain(model, zoo.inputs(name), method) for _ in range(2))
+    first, second = (vizlib.explain(model, zoo.inputs(name), method, **options) for _ in range(2))
     assert first.input_map.tobytes() == second.input_map.tobytes()
     assert first.map.tobytes() == second.map.tobytes()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 @pytest.mark.parametrize("name", ["token", "pool", "eva_mean", "beit"])
-def test_other_precisions_work(name: str, dtype: torch.dtype) -> None:
-    explained = vizlib.explain(zoo.model(name, dtype), zoo.inputs(name))
+@pytest.mark.parametrize("weight", [0.5, "norms"])
+def test_other_precisions_work(name: str, dtype: torch.dtype, weight: float | str) -> None:
+    explained = vizlib.explain(zoo.model(name, dtype), zoo.inputs(name), residual_weight=weight)
     assert abs(explained.input_map.sum() + explained.sink - 1) < 1e-9
-    full = vizlib.explain(zoo.model(name), zoo.inputs(name))
+    full = vizlib.explain(zoo.model(name), zoo.inputs(name), residual_weight=weight)
     assert np.abs(explained.input_map - full.input_map).sum() < 0.05
 
 
@@ -233,15 +243,17 @@ def test_the_target_does_not_change_a_map_that_is_not_class_specific(name: str) 
 
 
 @pytest.mark.parametrize("name", zoo.ATTENTIVE)
-def test_the_prior_is_the_rollout_of_even_attention_and_the_lift_their_ratio(name: str) -> None:
+@pytest.mark.parametrize("weight", [0.5, "norms"])
+def test_the_prior_is_the_rollout_of_even_attention_and_the_lift_their_ratio(name: str, weight: float | str) -> None:
     model, x = zoo.model(name), zoo.inputs(name)
-    rollout, prior, lift = (vizlib.explain(model, x, show=show) for show in ("rollout", "prior", "lift"))
+    rollout, prior, lift = (vizlib.explain(model, x, show=show, residual_weight=weight) for show in ("rollout", "prior", "lift"))
     assert abs(prior.input_map.sum() + prior.sink - 1) < 1e-9
     reached = prior.input_map > 0
     assert np.allclose(lift.input_map[reached] * prior.input_map[reached], rollout.input_map[reached], atol=1e-12)
     if name not in ("beit", "cct", "parallel"):  # a bias or a routing comes from elsewhere than q and k, or q from a joint matrix
         even = zoo.evened(name)
-        assert np.allclose(vizlib.explain(even, x).input_map, vizlib.explain(even, x, show="prior").input_map, atol=1e-7)
+        walks = [vizlib.explain(even, x, show=show, residual_weight=weight).input_map for show in ("rollout", "prior")]
+        assert np.allclose(*walks, atol=1e-7)
 
 
 def test_the_prior_of_a_pyramid_of_partitions_is_constant() -> None:
@@ -262,16 +274,17 @@ def test_the_stages_are_the_same_walk_from_coarse_to_fine(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", zoo.ATTENTIVE)
-def test_a_token_walks_like_the_readout_that_looks_at_it_alone(name: str) -> None:
-    model, x = zoo.model(name), zoo.inputs(name)
-    last = vizlib.explain(model, x, token=3)
+@pytest.mark.parametrize("weight", [0.5, "norms"])
+def test_a_token_walks_like_the_readout_that_looks_at_it_alone(name: str, weight: float | str) -> None:
+    model, x, options = zoo.model(name), zoo.inputs(name), {"residual_weight": weight}
+    last = vizlib.explain(model, x, token=3, **options)
     assert abs(last.input_map.sum() + last.sink - 1) < 1e-9
     readout = vizlib.trace(model, x).readout
     if "pool" not in name:
         # The read-out's map is the mean of its tokens' maps by the read-out's weights.
-        parts = [(float(share), vizlib.explain(model, x, token=index)) for index, share in enumerate(readout) if share > 0]
+        parts = [(float(share), vizlib.explain(model, x, token=index, **options)) for index, share in enumerate(readout) if share > 0]
         total = sum(share * part.input_map for share, part in parts)
-        assert np.allclose(total, vizlib.explain(model, x).input_map, atol=1e-12)
+        assert np.allclose(total, vizlib.explain(model, x, **options).input_map, atol=1e-12)
     with pytest.raises(vizlib.MethodError, match="there is no 9999"):
         vizlib.explain(model, x, token=9999)
 
@@ -281,7 +294,7 @@ def test_a_token_walks_like_the_readout_that_looks_at_it_alone(name: str) -> Non
 def test_weighed_windows_are_distributions_that_keep_every_cells_mass(name: str, windows: str) -> None:
     model, x = zoo.model(name), zoo.inputs(name)
     even = vizlib.explain(model, x)
-    if name == "padded" or (windows == "contribution" and name in ("pvt_v2", "pvt_v2_linear")):
+    if name == "padded":
         with pytest.raises(vizlib.MethodError, match="take uniform"):
             vizlib.explain(model, x, windows=windows)
         return

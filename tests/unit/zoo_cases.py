@@ -11,6 +11,8 @@ from timm.models.deit import VisionTransformerDistilled
 from timm.models.eva import Eva
 from timm.models.pvt_v2 import PyramidVisionTransformerV2
 from timm.models.resnet import BasicBlock, ResNet
+from timm.models.swin_transformer import SwinTransformer
+from timm.models.swin_transformer_v2 import SwinTransformerV2
 from timm.models.vision_transformer import ParallelScalingBlock, ResPostBlock, VisionTransformer
 from torch import nn
 
@@ -64,6 +66,7 @@ T2T = {
     "splits": ((7, 2, 3), (3, 2, 1), (3, 2, 1)),
 }
 COMPACT = {"num_classes": 7, "width": 24, "depth": 2, "heads": 3}
+SWIN = {"patch_size": 4, "num_classes": 7, "embed_dim": 12, "depths": (2, 2), "num_heads": (2, 3), "window_size": 4}
 PYRAMIDS: dict[str, Callable[[], nn.Module]] = {
     "t2t_performer": lambda: T2TViT(**T2T),
     "t2t_transformer": lambda: T2TViT(**T2T, tokens="transformer"),
@@ -83,12 +86,19 @@ PYRAMIDS: dict[str, Callable[[], nn.Module]] = {
         num_classes=7, depths=(1, 1, 1, 1), embed_dims=(8, 12, 16, 24), num_heads=(1, 2, 2, 3), linear=True
     ),
     "cvt": lambda: ConvVisionTransformer(num_classes=7, widths=(8, 12, 24), depths=(1, 1, 2), heads=(1, 2, 3)),
+    "swin": lambda: SwinTransformer(**SWIN, img_size=32),
+    "swin_padded": lambda: SwinTransformer(**SWIN, img_size=(40, 24)),
+    "swin_v2": lambda: SwinTransformerV2(**SWIN, img_size=32),
 }  # fmt: skip
 CONVOLUTIONS: dict[str, Callable[[], nn.Module]] = {
     "resnet": lambda: ResNet(BasicBlock, (1, 1, 1, 1), num_classes=7, channels=(8, 12, 16, 24)),
 }
 ATTENTIVE = TRANSFORMERS | PYRAMIDS
+WRITTEN_OUT = ("written_out", "swin", "swin_padded", "swin_v2")  # attention without torch's fused call
 ALL = ATTENTIVE | CONVOLUTIONS
+
+
+SIZES = {"wide": (32, 48), "padded": (36, 36), "pvt_v2": (64, 64), "pvt_v2_linear": (64, 64), "swin_padded": (40, 24)}
 
 
 @cache
@@ -97,7 +107,7 @@ def model(name: str, dtype: torch.dtype = torch.float32) -> vizlib.Model:
     module = ALL[name]()
     fill_random(module)
     module = module.eval().to(dtype)
-    size = {"wide": (32, 48), "padded": (36, 36), "pvt_v2": (64, 64), "pvt_v2_linear": (64, 64)}.get(name, (32, 32))
+    size = SIZES.get(name, (32, 32))
     return vizlib.wrap(module, input_size=size)
 
 
@@ -111,6 +121,8 @@ def evened(name: str) -> vizlib.Model:
                 parameter[: parameter.shape[0] // 3] = 0
             elif key.endswith(
                 (
+                    "relative_position_bias_table",
+                    "cpb_mlp.2.weight",
                     ".q.weight",
                     ".q.bias",
                     "proj_q.weight",
@@ -138,5 +150,5 @@ def inputs(name: str, images: int = 1, seed: int = 0) -> torch.Tensor:
 # How many attentions each runs, where it is not three.
 SITES = {
     "pool": 4, "pool_past_registers": 4, "eva_pool": 4, "t2t_performer": 4, "t2t_transformer": 4, "cct": 2, "compact_vit": 2, "vit_lite": 2,
-    "pvt": 5, "pvt_v2": 4, "pvt_v2_linear": 4, "cvt": 4,
+    "pvt": 5, "pvt_v2": 4, "pvt_v2_linear": 4, "cvt": 4, "swin": 4, "swin_padded": 4, "swin_v2": 4,
 }  # fmt: skip

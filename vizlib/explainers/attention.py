@@ -40,8 +40,9 @@ def explain(
     model: Model, x: torch.Tensor, settle: Callable[[torch.Tensor], list[Target]], options: dict[str, Any]
 ) -> tuple[list[Target], list[Any]]:
     """The read-out's row of one attention for each prepared input (B, 3, h, w); what falls on learned tokens is the sink."""
+    classifier = model.adapter.classifier(options["classifier"])
     done = run(model, x)
-    lineage = done.lineage()
+    lineage = done.lineage().read_by(classifier)
     sites = lineage.sites
     layer, head = options["layer"], options["head"]
     if not -len(sites) <= layer < len(sites):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from vizlib.explainers.gradient_walk import descend, differentiated, spread
+from vizlib.explainers.gradient_walk import descend, differentiated
 from vizlib.explainers.rollout import findings, stages
 from vizlib.tracing.gradients import pull_stochastic
+from vizlib.tracing.steps import Flow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,20 +29,22 @@ def explain(
     L is the target's score and w the residual's share. Where no weight of a row speaks for the target, the row of A' is the identity's;
     at an attention without a residual around it, which is a read-out's own, it is the row of A. Pixels and sink sum to 1.
     """
-    done, targets = differentiated(model, x, settle)
-    lineage = done.lineage()
+    classifier = model.adapter.classifier(options["classifier"])
+    done, targets = differentiated(model, x, settle, classifier)
+    lineage = done.lineage().read_by(classifier)
     kept: float = options["residual_weight"]
     held: dict[str, torch.Tensor] = {}
 
-    def attend(step: Attention, rows: torch.Tensor) -> torch.Tensor:
+    def attend(step: Attention, rows: torch.Tensor) -> Flow:
         if not step.skip:
-            moved, silent = pull_stochastic(step.site, rows)
-            return spread(step, moved + step.site.pull(silent))
+            moved, silent = pull_stochastic(step.site, step.split(rows))
+            return step.land(moved + step.site.pull(silent))
         if kept == 1:
-            return rows
-        moved, silent = pull_stochastic(step.site, rows * (1 - kept))
+            return Flow.start(rows)
+        moved, by_site = pull_stochastic(step.site, step.split(rows * (1 - kept)))
+        landed, silent = step.land(moved), step.unite(by_site)
         held[step.site.name] = (silent.sum(-1) > 0.5 * (1 - kept) * rows.sum(-1))[:, 0]
-        return spread(step, moved) + silent + rows * kept
+        return Flow(landed.rows + silent + rows * kept, landed.sink)
 
     flows = descend(lineage.readout[:, None], lineage.steps, attend)
     found = findings(flows[-1], done.size, model.adapter.warnings(done.recording), stages(flows, lineage.steps))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vizlib.explainers.targets import Target
     from vizlib.passes import Pass
     from vizlib.tracing.steps import Step
+    from vizlib.zoo.adapters.base import Classifier
     from vizlib.zoo.model import Model
 
 
@@ -24,29 +25,36 @@ def total_score(targets: Sequence[Target], logits: torch.Tensor) -> torch.Tensor
     return torch.stack([target.score(row[None])[0] for target, row in zip(targets, logits, strict=True)]).sum()
 
 
-def differentiated(model: Model, x: torch.Tensor, settle: Callable[[torch.Tensor], list[Target]]) -> tuple[Pass, list[Target]]:
-    """One pass over prepared inputs (B, 3, h, w) with the gradient of each image's target at every attention, and the targets."""
+def differentiated(
+    model: Model, x: torch.Tensor, settle: Callable[[torch.Tensor], list[Target]], classifier: Classifier | None = None
+) -> tuple[Pass, list[Target]]:
+    """One pass over prepared inputs (B, 3, h, w) with the gradient of each image's target at every attention, and the targets.
+
+    The targets are settled by what the model answers, and their score is that of ``classifier`` where one of several is asked.
+    """
     targets: list[Target] = []
 
-    def score(logits: torch.Tensor) -> torch.Tensor:
-        targets.extend(settle(logits.detach()))
-        return total_score(targets, logits)
+    def score(answer: torch.Tensor, asked: torch.Tensor | None = None) -> torch.Tensor:
+        targets.extend(settle(answer.detach()))
+        return total_score(targets, answer if asked is None else asked)
 
-    return run_with_gradient(model, x, score), targets
+    return run_with_gradient(model, x, score, None if classifier is None else classifier.path), targets
 
 
-def descend(rows: torch.Tensor, steps: Sequence[Step], attend: Callable[[Attention, torch.Tensor], torch.Tensor]) -> list[Flow]:
-    """Pull row vectors (B, R, tokens) down the steps, ``attend`` at every attention: the flow before the first step and after each."""
+def descend(rows: torch.Tensor, steps: Sequence[Step], attend: Callable[[Attention, torch.Tensor], Flow]) -> list[Flow]:
+    """Pull row vectors (B, R, tokens) down the steps: the flow before the first step and after each.
+
+    ``attend`` gives what becomes of the row vectors at an attention, and what of them goes into the sink there.
+    """
     flows = [Flow.start(rows)]
     for step in steps:
         last = flows[-1]
-        flows.append(Flow(attend(step, last.rows), last.sink) if isinstance(step, Attention) else step.pull(last, _BELOW))
+        if isinstance(step, Attention):
+            found = attend(step, last.rows)
+            flows.append(Flow(found.rows, last.sink + found.sink))
+        else:
+            flows.append(step.pull(last, _BELOW))
     return flows
-
-
-def spread(step: Attention, moved: torch.Tensor) -> torch.Tensor:
-    """What lies on an attention's keys, on the tokens that they were gathered from."""
-    return moved if step.gather is None else step.gather.spread(moved)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from vizlib.gradient_passes import detached, detached_call, gradients, gradients
 from vizlib.tracing.gradients import mean_positive_slopes
 from vizlib.tracing.recorder import record
 from vizlib.tracing.site import AttentionSite
-from vizlib.tracing.steps import Attention
+from vizlib.tracing.steps import Attention, Flow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,7 @@ def explain(
     read-out. Where that is an attention pool, A_l is the pool's attention over block l's tokens. Learned tokens are left out, a cell's
     value is shared evenly by its pixels, and nothing is scaled.
     """
+    classifier = model.adapter.classifier(options["classifier"])
     with gradients_on():
         live = run_live(model, x, keep_states=True)
         targets = settle(live.logits.detach())
@@ -49,7 +50,7 @@ def explain(
         per_block = []
         for site, call in blocks[-options["layers"] :]:
             tokens = live.states[site.name.rpartition(".")[0]]
-            reading = record(partial(model.adapter.layer_logits, module, tokens, options["pooling"]), keep_values=True)
+            reading = record(partial(model.adapter.layer_logits, module, tokens, options["pooling"], classifier), keep_values=True)
             at, seen = (sites[-1], reading.calls[-1]) if pooled else (site, call)
             assert reading.output is not None  # noqa: S101  record() always sets it
             slope = gradients(model, total_score(targets, reading.output), [seen.output], keep_graph=True)[0]
@@ -57,7 +58,7 @@ def explain(
             per_block.append(mean_positive_slopes(AttentionSite.of(seen, at.name, at.stage, at.block, at.query_grid, at.key_grid)))
     keys = torch.stack(per_block).mean(0)
     below = [step for step in lineage.steps if not isinstance(step, Attention)]
-    flows = descend(keys[:, None], below, lambda _, rows: rows)
+    flows = descend(keys[:, None], below, lambda _, rows: Flow.start(rows))
     maps = flows[-1].rows[:, 0].unflatten(1, done.size)
     coarse = stages(flows, below)
     found = [

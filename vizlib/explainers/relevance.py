@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vizlib.explainers.gradient_walk import descend, differentiated, spread
+from vizlib.explainers.gradient_walk import descend, differentiated
 from vizlib.explainers.result import Finding
 from vizlib.explainers.rollout import stages
 from vizlib.tracing.gradients import pull_positive
+from vizlib.tracing.steps import Flow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,10 +23,7 @@ SILENT = "No attention weight speaks for this target on the way from a pixel: th
 
 
 def explain(
-    model: Model,
-    x: torch.Tensor,
-    settle: Callable[[torch.Tensor], list[Target]],
-    options: dict[str, Any],  # noqa: ARG001  it has none
+    model: Model, x: torch.Tensor, settle: Callable[[torch.Tensor], list[Target]], options: dict[str, Any]
 ) -> tuple[list[Target], list[Finding]]:
     """g R - g, R = (I + A'_L) ... (I + A'_1), A' = mean_h relu(dL/dA_h * A_h), for each prepared input (B, 3, h, w).
 
@@ -33,15 +31,16 @@ def explain(
     with here, which for a mean or a pooling lies on the cells and knows nothing of the target. What ends in learned tokens is not in
     the map, keys gathered from windows give their share back to them, and nothing is scaled: the map is no distribution.
     """
-    done, targets = differentiated(model, x, settle)
-    lineage = done.lineage()
+    classifier = model.adapter.classifier(options["classifier"])
+    done, targets = differentiated(model, x, settle, classifier)
+    lineage = done.lineage().read_by(classifier)
 
-    def attend(step: Attention, rows: torch.Tensor) -> torch.Tensor:
+    def attend(step: Attention, rows: torch.Tensor) -> Flow:
         added, start = rows[:, :1], rows[:, 1:]
-        moved = spread(step, pull_positive(step.site, added + start))
+        moved = step.land(pull_positive(step.site, step.split(added + start))).rows
         if not step.skip:
-            return torch.cat([moved, torch.zeros_like(moved)], 1)
-        return torch.cat([added + moved, start], 1)
+            return Flow.start(torch.cat([moved, torch.zeros_like(moved)], 1))
+        return Flow.start(torch.cat([added + moved, start], 1))
 
     readout = lineage.readout[:, None]
     flows = descend(torch.cat([torch.zeros_like(readout), readout], 1), lineage.steps, attend)

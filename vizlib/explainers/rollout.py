@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import torch
 from vizlib.errors import MethodError
 from vizlib.explainers.fusion import fuser
 from vizlib.explainers.result import Finding
-from vizlib.passes import run
+from vizlib.passes import run_measured
 from vizlib.tracing.steps import FromCells, walk
 
 if TYPE_CHECKING:
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RolloutRule:
-    """One residual weight and one way to fuse heads, at every attention."""
+    """One residual weight, or measured ones (B, N) by the names of the sites, and one way to fuse heads, at every attention."""
 
-    residual_weight: float
+    residual_weight: float | Mapping[str, torch.Tensor]
     fuse: Callable[[torch.Tensor], torch.Tensor] | None
     even: bool = False
 
-    def residual(self, step: Attention) -> float:  # noqa: ARG002  one signature for all rules
-        return self.residual_weight
+    def residual(self, step: Attention) -> float | torch.Tensor:
+        return kept_by(step, self.residual_weight)
 
     def attend(self, step: Attention, rows: torch.Tensor) -> torch.Tensor:
         return step.site.pull(rows, self.fuse)
@@ -43,12 +44,15 @@ def explain(
     """The rollout of each prepared input (B, 3, h, w): r = g T_L ... T_1, T = w I + (1 - w) A at an attention, windows between grids.
 
     g is the read-out's row, or one token's. Attention is read from q and k in row blocks; only the row vector is carried. Pixels and
-    sink sum to 1. The prior is the same walk with every attention and routing even; the lift is the rollout over the prior.
+    sink sum to 1. w is a number, or each token's own share in this pass. The prior is the same walk with every attention and routing
+    even; the lift is the rollout over the prior.
     """
-    done = run(model, x)
-    rows, steps = start(done.lineage(options["windows"]), options["token"])
-    rule = RolloutRule(options["residual_weight"], fuser(options["head_fusion"], options["discard_ratio"]))
-    prior = Prior(options["residual_weight"])
+    classifier = model.adapter.classifier(options["classifier"])
+    measured = options["residual_weight"] == "norms"
+    done = run_measured(model, x, shares=measured, windows=options["windows"])
+    rows, steps = start(done.lineage(options["windows"]).read_by(classifier), options["token"])
+    weight = done.recording.kept if measured else options["residual_weight"]
+    rule, prior = RolloutRule(weight, fuser(options["head_fusion"], options["discard_ratio"])), Prior(weight)
     flows = walk(rows, steps, prior if options["show"] == "prior" else rule)
     found = findings(flows[-1], done.size, model.adapter.warnings(done.recording), stages(flows, steps))
     if options["show"] == "lift":
@@ -60,14 +64,27 @@ def explain(
 class Prior:
     """What the architecture alone would give: even attention over all keys that no mask forbids, even routing."""
 
-    residual_weight: float
+    residual_weight: float | Mapping[str, torch.Tensor]
     even: bool = True
 
-    def residual(self, step: Attention) -> float:  # noqa: ARG002
-        return self.residual_weight
+    def residual(self, step: Attention) -> float | torch.Tensor:
+        return kept_by(step, self.residual_weight)
 
     def attend(self, step: Attention, rows: torch.Tensor) -> torch.Tensor:
         return step.site.pull_uniform(rows)
+
+
+def kept_by(step: Attention, weight: float | Mapping[str, torch.Tensor]) -> float | torch.Tensor:
+    """The residual's share at an attention: the one number, or the measured share of each token, (B, 1, N).
+
+    MethodError where the pass did not measure the residual of these very tokens.
+    """
+    if not isinstance(weight, Mapping):
+        return weight
+    kept = weight.get(step.site.name)
+    if kept is None or kept.shape[1] != step.target.tokens:
+        raise MethodError(f"The residual around {step.site.name} was not measured in this pass; give residual_weight as a number.")
+    return kept[:, None]
 
 
 def start(lineage: Lineage, token: int) -> tuple[torch.Tensor, list[Step]]:

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 _MATMUL = frozenset({torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.bmm, torch.Tensor.bmm})
 _SOFTMAX = frozenset({torch.softmax, torch.Tensor.softmax, F.softmax})
+_ADD = frozenset({torch.add, torch.Tensor.add, torch.Tensor.add_})
+_MULTIPLY = frozenset({torch.mul, torch.Tensor.mul, torch.Tensor.mul_})
+_DIVIDE = frozenset({torch.div, torch.Tensor.div, torch.Tensor.div_})
+_RESHAPE = frozenset({torch.Tensor.view, torch.Tensor.reshape, torch.reshape})
+_KEEP = frozenset({torch.Tensor.to, torch.Tensor.float, torch.Tensor.contiguous, F.dropout})
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,16 @@ class AttentionCall:
 
 @dataclass
 class Recording:
-    """The attention calls in the order of execution, the notes by name in the order they came, the input and the output."""
+    """The attention calls in the order of execution, the notes by name in the order they came, the input and the output.
+
+    ``kept`` holds the share (B, N) of each token that went past a residual's branch, by the name of the fork, where that was measured.
+    """
 
     calls: list[AttentionCall] = field(default_factory=list)
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     output: torch.Tensor | None = None
     x: torch.Tensor | None = None
+    kept: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def note(self, name: str, values: dict[str, Any]) -> None:
         self.notes.setdefault(name, {}).update(values)
@@ -55,13 +64,51 @@ class Recording:
         return {name: values for name, values in self.notes.items() if values.get("kind") == kind}
 
 
+@dataclass
+class _Scores:
+    """A product q k^T on its way to a softmax: the tensor that it is now, q with every factor since, and what was added."""
+
+    now: torch.Tensor
+    q: torch.Tensor
+    k: torch.Tensor
+    bias: torch.Tensor | None = None
+
+    def after(self, func: Callable[..., Any], output: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Scores | None:
+        """The scores after a function of them, None where that is not followed: what cannot be told is not recorded."""
+        first = args[0] is self.now
+        other = args[1] if first and len(args) > 1 else args[0]
+        if func in _KEEP:
+            return _Scores(output, self.q, self.k, self.bias) if first and output.shape == self.now.shape else None
+        if func in _RESHAPE and first:
+            return _Scores(output, self.q, self.k, _reshaped(self.bias, self.now.shape, output.shape))
+        if kwargs or other is self.now or not isinstance(output, torch.Tensor) or output.shape != self.now.shape:
+            return None
+        if func in _ADD and isinstance(other, torch.Tensor):
+            return _Scores(output, self.q, self.k, other if self.bias is None else self.bias + other)
+        if self.now.ndim != self.q.ndim or (isinstance(other, torch.Tensor) and other.ndim and other.shape[-1] != 1):
+            return None
+        if func in _MULTIPLY:
+            return _Scores(output, self.q * other, self.k, None if self.bias is None else self.bias * other)
+        if func in _DIVIDE and first:
+            return _Scores(output, self.q / other, self.k, None if self.bias is None else self.bias / other)
+        return None
+
+
+def _reshaped(bias: torch.Tensor | None, before: torch.Size, after: torch.Size) -> torch.Tensor | None:
+    """A bias of scores of one shape for the same scores in another, broadcast axes left at length 1."""
+    if bias is None:
+        return None
+    whole = bias.expand(before).reshape(after)
+    return whole[tuple(slice(0, 1) if not stride else slice(None) for stride in whole.stride())]
+
+
 class _Watcher(TorchFunctionMode):
     """Sees every torch function of this thread; remembers the arguments of attention, fused or written out."""
 
     def __init__(self, recording: Recording, *, keep_values: bool) -> None:
         super().__init__()
         self.recording, self.keep_values = recording, keep_values
-        self.product: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
+        self.scores: _Scores | None = None
         self.weights: tuple[torch.Tensor, int] | None = None
 
     def __torch_function__(
@@ -74,7 +121,16 @@ class _Watcher(TorchFunctionMode):
             self._matmul(output, *args)
         elif func in _SOFTMAX:
             self._softmax(output, args[0])
+        elif self.scores is not None and any(arg is self.scores.now for arg in args[:2]):
+            self._follow(func, output, args, kwargs or {})
         return output
+
+    def _follow(self, func: Callable[..., Any], output: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        assert self.scores is not None  # noqa: S101  the caller looked
+        following = self.scores.after(func, output, args, kwargs)
+        # Scores that are only looked at stay what they are; written over in a way that is not followed, they are no longer known.
+        if following is not None or output is None or output is self.scores.now:
+            self.scores = following
 
     def _fused(
         self,
@@ -105,16 +161,15 @@ class _Watcher(TorchFunctionMode):
                 self.recording.calls[self.weights[1]] = AttentionCall(call.q, call.k, call.scale, call.bias, right, output)
             self.weights = None
         elif left.ndim == 4 and right.ndim == 4:
-            self.product = (output, left, right)
+            self.scores = _Scores(output, left, right.transpose(-2, -1))
 
     def _softmax(self, output: torch.Tensor, scores: torch.Tensor) -> None:
-        # Only the very product that goes into a softmax is attention; whatever was added or scaled in between hides it, and the
+        # Only a product that goes into a softmax is attention; whatever happened to it in between that is not followed hides it, and the
         # count of sites then tells.
-        if self.product is not None and self.product[0] is scores:
-            _, left, right = self.product
-            self._add(left, right.transpose(-2, -1), 1.0, None, None, None)
+        if self.scores is not None and self.scores.now is scores:
+            self._add(self.scores.q, self.scores.k, 1.0, self.scores.bias, None, None)
             self.weights = (output, len(self.recording.calls) - 1)
-        self.product = None
+        self.scores = None
 
     def _add(
         self,

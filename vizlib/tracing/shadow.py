@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from vizlib.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import nn
+
+    Hook = Callable[[tuple[Any, ...], Any], None]
 
 
 def shadow(module: nn.Module) -> nn.Module:
@@ -37,8 +39,19 @@ def resting(module: nn.Module) -> nn.Module:
 @contextmanager
 def tapped(module: nn.Module, names: list[str], keep: Callable[[str, Any], None]) -> Iterator[nn.Module]:
     """A shadow of ``module`` whose named parts hand each output to ``keep(name, output)``."""
+
+    def hand_on(name: str) -> Hook:
+        return lambda inputs, output: keep(name, output)  # noqa: ARG005  one signature for all hooks
+
+    with hooked(module, [(name, hand_on(name)) for name in names]) as copied:
+        yield copied
+
+
+@contextmanager
+def hooked(module: nn.Module, hooks: Sequence[tuple[str, Hook]]) -> Iterator[nn.Module]:
+    """A shadow of ``module`` that calls each hook with the inputs and the output of the part it is named for."""
     copied = shadow(module)
     parts = dict(copied.named_modules())
-    for name in names:
-        parts[name].register_forward_hook(lambda part, inputs, output, name=name: keep(name, output))  # noqa: ARG005  torch's signature
+    for name, hook in hooks:
+        parts[name].register_forward_hook(lambda part, inputs, output, hook=hook: hook(inputs, output))  # noqa: ARG005  torch's signature
     yield copied

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from vizlib.tracing.tiles import Weights
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
 
     Fusion = Callable[[torch.Tensor], torch.Tensor]
 
-# A block of scores that stays in a core's cache; a GPU wants larger ones.
-_CPU_BLOCK, _GPU_BLOCK = 1 << 19, 1 << 26
+# A block of scores that stays in the cache; a GPU wants larger ones.
+_CPU_BLOCK, _GPU_BLOCK = 1 << 21, 1 << 26
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +91,23 @@ class AttentionSite:
 
         ``fuse`` maps a block (B, h, n, M) to (B, n, M) non-negative rows, which are then scaled to sum to 1; None is the mean over heads.
         """
+        if fuse is None:
+            return _pull_mean(self, rows)
         pulled = torch.zeros(*rows.shape[:2], self.k.shape[2], dtype=torch.float64, device=rows.device)
         for images, index, block in _blocks(self, rows, fuse):
             exact = block.to(torch.float64)
             share = rows[images] if index is None else rows[images][:, :, index]
             pulled[images] += (share / exact.sum(-1)[:, None]) @ exact
         return pulled
+
+    def carried(self, rows: torch.Tensor | None) -> Weights:
+        """The unscaled weights of the query rows with these numbers, all of them for None, in float32 or better."""
+        precision = torch.promote_types(self.q.dtype, torch.float32)
+        q, bias = self.q.to(precision) * self.scale, self.bias
+        if rows is not None:
+            q = q[:, :, rows]
+            bias = bias if bias is None or bias.ndim == 1 or bias.shape[-2] == 1 else bias[..., rows, :]
+        return Weights(q, self.k.to(precision), bias)
 
     def pull_uniform(self, rows: torch.Tensor) -> torch.Tensor:
         """What ``pull`` gives where every key gets the same weight, except those that a mask forbids."""
@@ -125,6 +138,9 @@ class PerformerSite(AttentionSite):
         shares = (q if rows is None else q[:, :, rows]) @ k.transpose(-2, -1)
         return shares / shares.sum(-1, keepdim=True)
 
+    def carried(self, rows: torch.Tensor | None) -> Weights:
+        return Weights(self.q if rows is None else self.q[:, :, rows], self.k, exponents=False)
+
     def pull(self, rows: torch.Tensor, fuse: Fusion | None = None) -> torch.Tensor:
         if fuse is not None:
             return super().pull(rows, fuse)
@@ -133,46 +149,54 @@ class PerformerSite(AttentionSite):
         return ((rows / total.transpose(1, 2)) @ q) @ k.transpose(1, 2)
 
 
-def _blocks(site: AttentionSite, rows: torch.Tensor, fuse: Fusion | None) -> Iterator[tuple[slice, torch.Tensor | None, torch.Tensor]]:
+def block_budget(site: AttentionSite) -> int:
+    """How many weights a block of this site may hold."""
+    return _GPU_BLOCK if site.q.is_cuda else _CPU_BLOCK
+
+
+def carrying(rows: torch.Tensor) -> torch.Tensor | None:
+    """The numbers of the columns of row vectors (B, R, N) that carry anything; None for all of them."""
+    index = torch.nonzero((rows != 0).any(dim=1).any(dim=0)).squeeze(1)
+    return None if len(index) == rows.shape[2] else index
+
+
+def _pull_mean(site: AttentionSite, rows: torch.Tensor) -> torch.Tensor:
+    """Row vectors (B, R, N) times the mean of the heads: (B, R, M) float64, their mass kept to float64's precision."""
+    if bool((rows < 0).any()):
+        return _pull_mean(site, rows.clamp_min(0)) - _pull_mean(site, rows.neg().clamp_min(0))
+    pulled = torch.zeros(*rows.shape[:2], site.k.shape[2], dtype=torch.float64, device=rows.device)
+    index = carrying(rows)
+    shares = rows if index is None else rows[:, :, index]
+    weights, budget = site.carried(index), block_budget(site)
+    room = weights.room(budget)
+    for tile in weights.tiles(budget):
+        share = shares[tile.images, :, tile.rows]
+        mass = share.sum(-1, keepdim=True)
+        even = torch.where(mass > 0, share / mass, 0.0).to(room.dtype)
+        total = torch.zeros(*share.shape[:2], weights.keys, dtype=room.dtype, device=room.device)
+        for lanes in tile.lanes:
+            block = weights.of(lanes, tile.rows, room)
+            scaled = even[:, None] / block.sum(1).unflatten(0, (len(even), -1))[:, :, None]
+            total += (scaled.flatten(0, 1) @ block.transpose(1, 2)).unflatten(0, (len(even), -1)).sum(1)
+        exact = total.to(torch.float64)
+        # What rounding took from the mass or added to it is given back evenly.
+        pulled[tile.images] += exact * torch.where(mass > 0, mass / exact.sum(-1, keepdim=True), 0.0)
+    return pulled
+
+
+def _blocks(site: AttentionSite, rows: torch.Tensor, fuse: Fusion) -> Iterator[tuple[slice, torch.Tensor | None, torch.Tensor]]:
     """Head-fused blocks with the images and the query rows they belong to; rows that carry nothing are left out."""
     images, heads, queries, keys = site.images, site.heads, site.q.shape[2], site.k.shape[2]
-    budget = _GPU_BLOCK if site.q.is_cuda else _CPU_BLOCK
-    carrying = torch.nonzero((rows != 0).any(dim=1).any(dim=0)).squeeze(1).to(site.q.device)
-    index = None if len(carrying) == queries else carrying
-    if heads * len(carrying) * keys <= budget:
-        step = max(1, budget // max(1, heads * len(carrying) * keys))
+    budget, index = block_budget(site), carrying(rows)
+    count = queries if index is None else len(index)
+    if heads * count * keys <= budget:
+        step = max(1, budget // max(1, heads * count * keys))
         for start in range(0, images, step):
             chosen = slice(start, min(start + step, images))
-            weights = site.block_weights(chosen, slice(None), index)
-            yield chosen, index, weights.mean(1) if fuse is None else fuse(weights)
+            yield chosen, index, fuse(site.block_weights(chosen, slice(None), index))
         return
+    every = torch.arange(queries, device=site.q.device) if index is None else index
     for image in range(images):
         chosen = slice(image, image + 1)
-        if fuse is None:
-            yield from ((chosen, part, block) for part, block in _head_by_head(site, image, carrying.split(max(1, budget // keys))))
-            continue
-        for part in carrying.split(max(1, budget // (heads * keys))):
+        for part in every.split(max(1, budget // (heads * keys))):
             yield chosen, part, fuse(site.block_weights(chosen, slice(None), part))
-
-
-def _head_by_head(site: AttentionSite, image: int, parts: Sequence[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """For each part of one image's rows the sum of its heads' softmax rows (1, n, M); the row's scaling makes that the mean.
-
-    One head's block stays in the cache, and the same memory serves every block: fresh pages would cost more than the arithmetic. A block
-    is only valid until the next one.
-    """
-    precision = torch.promote_types(site.q.dtype, torch.float32)
-    q, k = site.q[image].to(precision) * site.scale, site.k[image].to(precision).transpose(-2, -1)
-    bias = None if site.bias is None else site.bias.expand(site.images, site.heads, q.shape[1], k.shape[2])[image]
-    scores, shares, total = (q.new_empty(max(map(len, parts)), k.shape[2]) for _ in range(3))
-    for part in parts:
-        rows = slice(len(part))
-        queries = q[:, part]
-        for head in range(site.heads):
-            torch.mm(queries[head], k[head], out=scores[rows])
-            if bias is not None:
-                scores[rows] += bias[head, part]
-            torch.softmax(scores[rows], -1, out=shares[rows] if head else total[rows])
-            if head:
-                total[rows] += shares[rows]
-        yield part, total[None, rows]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from vizlib.tracing.grids import Grid
     from vizlib.tracing.site import AttentionSite
+    from vizlib.tracing.windowed import Layout
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +74,14 @@ class Spread(Protocol):
 class Attention:
     """(1 - w) attention + w identity, w the residual's share; reduced keys are gathered from the tokens by ``gather``.
 
-    ``skip=False`` is for attention without a residual around it, such as the attention pool of a read-out.
+    ``skip=False`` is for attention without a residual around it, such as the attention pool of a read-out. ``layout`` says how the site
+    cuts the grid into windows.
     """
 
     site: AttentionSite
     gather: Spread | None = None
     skip: bool = True
+    layout: Layout | None = None
 
     @property
     def target(self) -> Grid:
@@ -88,16 +91,29 @@ class Attention:
     @property
     def source(self) -> Grid:
         """Where the values come from."""
+        if self.layout is not None:
+            return self.layout.grid
         return self.site.key_grid if self.gather is None else self.gather.source
 
     def pull(self, flow: Flow, rule: Rule) -> Flow:
         kept: float | torch.Tensor = rule.residual(self) if self.skip else 0.0
         if isinstance(kept, float) and kept == 1.0:
             return flow
-        moved = rule.attend(self, flow.rows * (1 - kept))
-        if self.gather is not None:
-            moved = self.gather.spread(moved)
-        return Flow(moved + flow.rows * kept if self.skip else moved, flow.sink)
+        landed = self.land(rule.attend(self, self.split(flow.rows * (1 - kept))))
+        return Flow(landed.rows + flow.rows * kept if self.skip else landed.rows, flow.sink + landed.sink)
+
+    def split(self, rows: torch.Tensor) -> torch.Tensor:
+        """Row vectors over the queries as the site takes them: by window where it has windows."""
+        return rows if self.layout is None else self.layout.split(rows)
+
+    def unite(self, rows: torch.Tensor) -> torch.Tensor:
+        """Row vectors over the site's queries as the grid has them: what ``split`` undoes."""
+        return rows if self.layout is None else self.layout.join(rows)[0]
+
+    def land(self, moved: torch.Tensor) -> Flow:
+        """What lies on the site's keys, on the tokens that they were made from; what lies on padding is in the sink."""
+        moved, lost = (moved, moved.new_zeros(moved.shape[:2])) if self.layout is None else self.layout.join(moved)
+        return Flow(moved if self.gather is None else self.gather.spread(moved), lost)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +193,35 @@ class WeightedWindows:
 
 
 @dataclass(frozen=True, eq=False)
+class WeightedCells:
+    """Windows whose cells count by a weight of their own, ``weights`` (B, source cells), the same in every window that covers them."""
+
+    even: Windows
+    weights: torch.Tensor = field(repr=False)
+
+    @property
+    def source(self) -> Grid:
+        """The cells."""
+        return self.even.source
+
+    @property
+    def target(self) -> Grid:
+        """The windows."""
+        return self.even.target
+
+    def spread(self, rows: torch.Tensor) -> torch.Tensor:
+        weights = self.weights.to(rows.device, torch.float64)[:, None]
+        down, across = self.even.down.to(rows.device), self.even.across.to(rows.device)
+        total = (down @ weights.unflatten(-1, self.source.shape) @ across.T).flatten(-2)
+        scaled = torch.where(total > 0, rows / total.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
+        # A window whose weights are all zero tells nothing about its cells: it is uniform.
+        return self.even.spread(scaled) * weights + self.even.spread(torch.where(total > 0, 0.0, rows))
+
+    def pull(self, flow: Flow, rule: Rule) -> Flow:  # noqa: ARG002
+        return Flow(self.spread(flow.rows), flow.sink)
+
+
+@dataclass(frozen=True, eq=False)
 class Routing:
     """Max-pooling as routing: each channel of a target cell comes from the source cell of its maximum.
 
@@ -237,9 +282,12 @@ class FromCells:
 
 @dataclass(frozen=True, eq=False)
 class Mix:
-    """``kept`` identity + (1 - kept) of a map of a grid to itself, such as a depth-wise convolution inside an MLP."""
+    """``kept`` identity + (1 - kept) of a map of a grid to itself, such as a depth-wise convolution inside an MLP.
 
-    kept: float
+    ``kept`` is one number, or one for each token (B, 1, tokens).
+    """
+
+    kept: float | torch.Tensor
     spread: Spread
 
     @property
@@ -253,7 +301,7 @@ class Mix:
         return self.spread.target
 
     def pull(self, flow: Flow, rule: Rule) -> Flow:  # noqa: ARG002
-        return Flow(self.kept * flow.rows + (1 - self.kept) * self.spread.spread(flow.rows), flow.sink)
+        return Flow(self.kept * flow.rows + self.spread.spread((1 - self.kept) * flow.rows), flow.sink)
 
 
 def walk(rows: torch.Tensor, steps: Sequence[Step], rule: Rule) -> list[Flow]:

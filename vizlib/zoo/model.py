@@ -9,6 +9,7 @@ import torch
 
 from vizlib.errors import ModelError, TargetError, nearest
 from vizlib.images import read_image
+from vizlib.tracing.overrides import operating
 from vizlib.tracing.shadow import resting
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class Model:
 
     def run(self, module: nn.Module, x: torch.Tensor) -> torch.Tensor:
         """The output of ``module``, this model's own or a shadow of it, for prepared inputs."""
-        output = module(self.cast(x))
+        with operating():
+            output = module(self.cast(x))
         if not isinstance(output, torch.Tensor) or output.ndim != 2:
             found = f"a tensor of shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
             raise ModelError(f"{self.card.name} gives {found} where vizlib reads logits of shape (images, classes).")

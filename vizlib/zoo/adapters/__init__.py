@@ -19,11 +19,12 @@ def families() -> dict[str, type[Adapter]]:
     from vizlib.zoo.adapters.conv import PlainAdapter, ResNetAdapter
     from vizlib.zoo.adapters.cvt import CvTAdapter
     from vizlib.zoo.adapters.pvt import PVTAdapter, PVTv2Adapter
+    from vizlib.zoo.adapters.swin import SwinAdapter
     from vizlib.zoo.adapters.t2t import T2TAdapter
     from vizlib.zoo.adapters.vit import ViTAdapter
 
     kinds: tuple[type[Adapter], ...] = (
-        ViTAdapter, T2TAdapter, CompactAdapter, PVTAdapter, PVTv2Adapter, CvTAdapter, ResNetAdapter, PlainAdapter,
+        ViTAdapter, T2TAdapter, CompactAdapter, PVTAdapter, PVTv2Adapter, CvTAdapter, SwinAdapter, ResNetAdapter, PlainAdapter,
     )  # fmt: skip
     return {kind.family: kind for kind in kinds}
 

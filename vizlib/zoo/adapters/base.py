@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from vizlib.errors import MethodError
+from vizlib.errors import MethodError, ModelError
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from vizlib.tracing.forks import Fork
     from vizlib.tracing.grids import Grid
     from vizlib.tracing.recorder import AttentionCall, Recording
     from vizlib.tracing.site import AttentionSite
@@ -28,6 +29,14 @@ class Lineage:
     readout: torch.Tensor
     steps: list[Step]
 
+    def read_by(self, classifier: Classifier | None) -> Lineage:
+        """The same steps, read out where one of several classifiers looks; None is the model's own read-out."""
+        if classifier is None:
+            return self
+        row = torch.zeros_like(self.readout)
+        row[:, classifier.token] = 1
+        return Lineage(row, self.steps)
+
     @property
     def sites(self) -> list[AttentionSite]:
         """The attention sites in the order of execution, a read-out's own last."""
@@ -38,11 +47,34 @@ class Lineage:
 
 @dataclass(frozen=True)
 class Tap:
-    """A part of the module whose output the trace keeps: tokens (B, prefix + h w, C), or a feature map (B, C, h, w)."""
+    """A part of the module whose output the trace keeps: tokens (B, prefix + h w, C) or (B, h, w, C), or a feature map (B, C, h, w)."""
 
     name: str
     path: str
     grid: Grid | None = None  # None: the output is a feature map
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """One of several classifiers of a model: the part at ``path`` gives its logits (B, K) from the last state of ``token``."""
+
+    path: str
+    token: int
+
+
+def check_patches(embed: Any, size: Size) -> None:
+    """ModelError, naming sizes that work, when one of timm's patch embeddings cannot take an input (h, w)."""
+    if getattr(embed, "strict_img_size", False) and tuple(embed.img_size) != size:
+        height, width = embed.img_size
+        raise ModelError(
+            f"The model was built for {height} x {width} inputs and got {size[0]} x {size[1]}; load it with image_size={size} for these."
+        )
+    patch = tuple(getattr(embed, "patch_size", (1, 1)))
+    if not getattr(embed, "dynamic_img_pad", False) and any(side % step for side, step in zip(size, patch, strict=True)):
+        near = " x ".join(str(max(step, round(side / step) * step)) for side, step in zip(size, patch, strict=True))
+        raise ModelError(
+            f"An input of {size[0]} x {size[1]} does not divide into patches of {patch[0]} x {patch[1]}; the nearest is {near}."
+        )
 
 
 def counted(recording: Recording, expected: int) -> list[AttentionCall]:
@@ -107,10 +139,31 @@ class Adapter(ABC):
         """
         raise MethodError(self.refusals["lineage"])
 
-    def layer_logits(self, module: nn.Module, tokens: torch.Tensor, pooling: str) -> torch.Tensor:  # noqa: ARG002
+    def classifier(self, name: str) -> Classifier | None:
+        """The classifier of this name, None for the model's own answer ("model"); MethodError where the model has no such one."""
+        if name == "model":
+            return None
+        raise MethodError(f"{type(self.module).__name__} has one classifier, so classifier={name!r} names nothing; take 'model'.")
+
+    def forks(self) -> list[Fork]:
+        """The residual around each attention, named as its site, and around all else that mixes tokens; MethodError where not known."""
+        raise MethodError(f"How the residuals of {type(self.module).__name__} add up is not known; give residual_weight as a number.")
+
+    def window_inputs(self, windows: str) -> list[str]:  # noqa: ARG002
+        """The paths of parts whose input ``lineage`` wants to read, as the note of that name, to weigh windows in this way."""
+        return []
+
+    def layer_logits(
+        self,
+        module: nn.Module,  # noqa: ARG002
+        tokens: torch.Tensor,  # noqa: ARG002
+        pooling: str,  # noqa: ARG002
+        classifier: Classifier | None = None,  # noqa: ARG002
+    ) -> torch.Tensor:
         """What the head answers (B, K) when it reads the tokens (B, N, C) of any block; ``module`` is this one or a shadow of it.
 
-        ``pooling`` "mean" gives it the mean of all tokens, "readout" what it always reads; an attention pool always pools.
+        ``pooling`` "mean" gives it the mean of all tokens, "readout" what it always reads; an attention pool always pools. ``classifier``
+        asks one of several.
         """
         raise MethodError(self.refusals["layers"])
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from vizlib.errors import MethodError
 from vizlib.method_cards import FAMILY_REFUSALS
+from vizlib.tracing.forks import Fork, Port
 from vizlib.tracing.grids import Grid
 from vizlib.tracing.site import AttentionSite
 from vizlib.tracing.steps import Attention, Routing, Step, ToSink, Windows
-from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap, counted, first_token
+from vizlib.zoo.adapters.base import Adapter, Classifier, Lineage, Size, Tap, counted, first_token
 from vizlib.zoo.adapters.windows import Window, spread
 
 if TYPE_CHECKING:
@@ -77,7 +78,18 @@ class CompactAdapter(Adapter):
             steps.append(spread(windows, source, target, window, weight.flatten(2), x))
         return Lineage(readout / readout.sum(1, keepdim=True), steps)
 
-    def layer_logits(self, module: nn.Module, tokens: torch.Tensor, pooling: str) -> torch.Tensor:
+    def forks(self) -> list[Fork]:
+        module: Any = self.module
+        blocks = (f"classifier.blocks.{index}" for index in range(len(module.classifier.blocks)))
+        return [Fork(f"{block}.self_attn", Port(block, "input"), Port(f"{block}.self_attn")) for block in blocks]
+
+    def layer_logits(
+        self,
+        module: nn.Module,
+        tokens: torch.Tensor,
+        pooling: str,
+        classifier: Classifier | None = None,  # noqa: ARG002  it has one
+    ) -> torch.Tensor:
         head: Any = module.classifier
         if pooling == "mean":
             return head.fc(head.norm(tokens.mean(1)))

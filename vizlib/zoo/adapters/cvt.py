@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vizlib.method_cards import FAMILY_REFUSALS
+from vizlib.tracing.forks import Fork, Port
 from vizlib.tracing.grids import Grid
 from vizlib.tracing.site import AttentionSite
 from vizlib.tracing.steps import Attention, Step, ToSink
@@ -64,6 +65,10 @@ class CvTAdapter(Adapter):
             weight, x = embed.proj.weight.flatten(2), recording.notes[embed.window_site]["x"]
             steps.append(spread(windows, below, grid.without_prefix(), Window.square(*module.windows[stage]), weight, x))
         return Lineage(first_token(calls[-1], grids[-1]), steps)
+
+    def forks(self) -> list[Fork]:
+        blocks = (f"stage{stage}.blocks.{index}" for stage, depth in enumerate(self._depths) for index in range(depth))
+        return [Fork(f"{block}.attn", Port(block, "input"), Port(f"{block}.attn")) for block in blocks]
 
     @property
     def _depths(self) -> list[int]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vizlib.errors import ModelError
+import torch
+import torch.nn.functional as F
+
+from vizlib.errors import MethodError, ModelError
 from vizlib.method_cards import FAMILY_REFUSALS
+from vizlib.tracing.forks import Fork, Port
 from vizlib.tracing.grids import Grid
 from vizlib.tracing.site import AttentionSite
-from vizlib.tracing.steps import Attention, Mix, Step, ToSink, WeightedWindows, Windows
+from vizlib.tracing.steps import Attention, Mix, Step, ToSink, WeightedCells, WeightedWindows, Windows
 from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap, counted, first_token, mean_of_cells
 from vizlib.zoo.adapters.windows import Window, spread
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
     from vizlib.tracing.recorder import Recording
@@ -72,6 +75,10 @@ class PVTAdapter(Adapter):
             steps.append(spread(windows, below, grid.without_prefix(), patch, embed.proj.weight.flatten(2), x))
         return Lineage(first_token(calls[-1], grids[-1]), steps)
 
+    def forks(self) -> list[Fork]:
+        blocks = (f"block{stage + 1}.{index}" for stage, depth in enumerate(self._depths) for index in range(depth))
+        return [Fork(f"{block}.attn", Port(block, "input"), Port(f"{block}.attn")) for block in blocks]
+
     @property
     def _depths(self) -> list[int]:
         module: Any = self.module
@@ -87,7 +94,7 @@ class PVTv2Adapter(Adapter):
     """Overlapping patches, a mean read-out, and an MLP whose 3 x 3 depth-wise convolution mixes places as well.
 
     Linear attention gathers by adaptive average pooling, the other kind from R x R blocks. The convolution's windows are weighed by the
-    channel mean of |kernel|, and half of a token stays.
+    channel mean of |kernel|, or by what each cell contributed, and half of a token stays, or its measured share.
     """
 
     family = "pvt_v2"
@@ -126,15 +133,37 @@ class PVTv2Adapter(Adapter):
             grid, below = grids[stage], Grid(*size) if stage == 0 else grids[stage - 1]
             for index in reversed(range(depths[stage])):
                 block: Any = self._stages[stage][index]
-                gather = _gather(block.attn, grid, windows)
+                path = f"stages.{stage}.blocks.{index}"
+                gather = _gather(block.attn, grid, windows, *(_input(recording, f"{path}.attn.{part}") for part in ("pool", "sr")))
                 keys = grid if gather is None else gather.target
                 call = calls[sum(depths[:stage]) + index]
-                site = AttentionSite.of(call, f"stages.{stage}.blocks.{index}.attn", stage, index, grid, keys)
-                steps += [Mix(_MLP_KEPT, _depthwise(block.mlp.dwconv.weight, grid)), Attention(site, gather)]
+                site = AttentionSite.of(call, f"{path}.attn", stage, index, grid, keys)
+                measured = recording.kept.get(f"{path}.mlp")
+                kept = _MLP_KEPT if measured is None else measured[:, None]
+                mixed = _input(recording, f"{path}.mlp.dwconv") if windows == "contribution" else None
+                steps += [Mix(kept, _depthwise(block.mlp.dwconv.weight, grid, mixed)), Attention(site, gather)]
             projection = self._embeds[stage].proj
-            x = recording.x if stage == 0 else None
+            x = recording.x if stage == 0 else _input(recording, f"stages.{stage}.downsample.proj")
             steps.append(spread(windows, below, grid, Window(*_window(projection)), projection.weight.flatten(2), x))
         return Lineage(mean_of_cells(calls[-1], grids[-1]), steps)
+
+    def forks(self) -> list[Fork]:
+        found = []
+        for stage, blocks in enumerate(self._stages):
+            for block in (f"stages.{stage}.blocks.{index}" for index in range(len(blocks))):
+                found += [Fork(f"{block}.attn", Port(block, "input"), Port(f"{block}.drop_path1"))]
+                found += [Fork(f"{block}.mlp", Port(f"{block}.norm2", "input"), Port(f"{block}.drop_path2"))]
+        return found
+
+    def window_inputs(self, windows: str) -> list[str]:
+        if windows != "contribution":
+            return []
+        found = [f"stages.{stage}.downsample.proj" for stage in range(1, len(self._stages))]
+        for stage, blocks in enumerate(self._stages):
+            for index, block in enumerate(blocks):
+                path, reduction = f"stages.{stage}.blocks.{index}", "pool" if block.attn.pool is not None else "sr"
+                found += [f"{path}.mlp.dwconv"] + ([f"{path}.attn.{reduction}"] if getattr(block.attn, reduction) is not None else [])
+        return found
 
     @property
     def _stages(self) -> list[Any]:
@@ -159,12 +188,24 @@ def _window(convolution: Any) -> tuple[tuple[int, int], tuple[int, int], tuple[i
     return convolution.kernel_size, convolution.stride, convolution.padding
 
 
-def _gather(attention: Any, grid: Grid, windows: str) -> Windows | WeightedWindows | None:
+def _input(recording: Recording, path: str) -> torch.Tensor | None:
+    return recording.notes.get(path, {}).get("x")
+
+
+def _gather(
+    attention: Any, grid: Grid, windows: str, pooled: torch.Tensor | None, convolved: torch.Tensor | None
+) -> Windows | WeightedWindows | WeightedCells | None:
     if attention.pool is not None:
-        return Windows.adaptive(grid, _key_grid(attention, grid))  # exactly even, whatever the mode
+        even = Windows.adaptive(grid, _key_grid(attention, grid))  # its weights are even, what goes through it is not
+        if windows != "contribution":
+            return even
+        if pooled is None:
+            raise MethodError("windows='contribution' needs what the pass did not keep of a pooling's input; take uniform.")
+        carried = F.conv2d(pooled.detach(), attention.sr.weight.detach())
+        return WeightedCells(even, carried.to(torch.float64).norm(dim=1).flatten(1))
     if attention.sr is None:
         return None
-    return spread(windows, grid, _key_grid(attention, grid), Window(*_window(attention.sr)), attention.sr.weight.flatten(2))
+    return spread(windows, grid, _key_grid(attention, grid), Window(*_window(attention.sr)), attention.sr.weight.flatten(2), convolved)
 
 
 def _key_grid(attention: Any, grid: Grid) -> Grid:
@@ -175,10 +216,24 @@ def _key_grid(attention: Any, grid: Grid) -> Grid:
     return Grid(*(side // step for side, step in zip(grid.shape, attention.sr.stride, strict=True)))
 
 
-def _depthwise(kernel: torch.Tensor, grid: Grid) -> WeightedWindows:
-    weights = kernel.detach().abs().double().mean(0).reshape(1, -1, 1).expand(1, -1, grid.cells)
+def _depthwise(kernel: torch.Tensor, grid: Grid, x: torch.Tensor | None) -> WeightedWindows:
+    """The windows of a depth-wise convolution: cell d counts by the channel mean of |k_d|, or by |k_d x_d| over the channels of ``x``."""
     rows, columns = kernel.shape[-2:]
-    return WeightedWindows(grid, grid, (rows, columns), (1, 1), (rows // 2, columns // 2), weights)
+    padding = (rows // 2, columns // 2)
+    if x is None:
+        weights = kernel.detach().abs().double().mean(0).reshape(1, -1, 1).expand(1, -1, grid.cells)
+    else:
+        wide = F.pad(x.detach(), (padding[1], padding[1], padding[0], padding[0]))
+        cells = [(row, column) for row in range(rows) for column in range(columns)]
+        weights = torch.stack([_reach(wide, kernel.detach(), cell, grid) for cell in cells], 1)
+    return WeightedWindows(grid, grid, (rows, columns), (1, 1), padding, weights)
+
+
+def _reach(wide: torch.Tensor, kernel: torch.Tensor, cell: tuple[int, int], grid: Grid) -> torch.Tensor:
+    """|k_d x_d| of one cell d of every window, (B, h w) float64, from a padded map (B, C, ..., ...)."""
+    row, column = cell
+    passed = wide[:, :, row : row + grid.height, column : column + grid.width] * kernel[:, 0, row, column, None, None]
+    return torch.linalg.vector_norm(passed, dim=1, dtype=torch.promote_types(passed.dtype, torch.float32)).flatten(1).to(torch.float64)
 
 
 def _pair(size: Any) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vizlib.method_cards import FAMILY_REFUSALS
+from vizlib.tracing.forks import Fork, Port
 from vizlib.tracing.grids import Grid
 from vizlib.tracing.site import AttentionSite, PerformerSite
 from vizlib.tracing.steps import Attention, Step, ToSink
@@ -74,6 +75,12 @@ class T2TAdapter(Adapter):
                 steps.append(Attention(site))
         return Lineage(first_token(calls[-1], top), steps)
 
+    def forks(self) -> list[Fork]:
+        split: Any = self.module.tokens_to_token
+        early = [_token_fork(f"tokens_to_token.{name}", split.get_submodule(name)) for name in split.attention_names]
+        blocks = (f"blocks.{index}" for index in range(self._depth))
+        return early + [Fork(f"{block}.attn", Port(block, "input"), Port(f"{block}.attn")) for block in blocks]
+
     def warnings(self, recording: Recording) -> tuple[str, ...]:
         lost = {name: float(note["lost"].max()) for name, note in recording.of_kind("performer").items()}
         return tuple(
@@ -104,6 +111,15 @@ class T2TAdapter(Adapter):
     def _depth(self) -> int:
         blocks: Any = self.module.blocks
         return len(blocks)
+
+
+def _token_fork(path: str, block: Any) -> Fork:
+    """A token transformer's skip carries v, the last third of what its joint projection gives."""
+    if hasattr(block, "kqv"):
+        joint, skip, branch = block.kqv, f"{path}.kqv", f"{path}.drop"
+    else:
+        joint, skip, branch = block.attn.qkv, f"{path}.attn.qkv", f"{path}.attn.proj_drop"
+    return Fork(f"{path}.attn", Port(skip, start=2 * joint.out_features // 3), Port(branch))
 
 
 def _performer(note: dict[str, Any], name: str, stage: int, grid: Grid) -> PerformerSite:

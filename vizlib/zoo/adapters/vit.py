@@ -6,18 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vizlib.errors import MethodError, ModelError
+from vizlib.errors import MethodError
 from vizlib.method_cards import FAMILY_REFUSALS
+from vizlib.tracing.forks import Fork, Port
 from vizlib.tracing.grids import Grid
 from vizlib.tracing.site import AttentionSite
 from vizlib.tracing.steps import Attention, FromCells, Step, ToSink
-from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap, counted
+from vizlib.zoo.adapters.base import Adapter, Classifier, Lineage, Size, Tap, check_patches, counted
 from vizlib.zoo.adapters.windows import Window, spread
 
 if TYPE_CHECKING:
     from torch import nn
 
     from vizlib.tracing.recorder import AttentionCall, Recording
+
+_DISTILLED = {"class": Classifier("head", 0), "distillation": Classifier("head_dist", 1)}
 
 
 class ViTAdapter(Adapter):
@@ -30,6 +33,8 @@ class ViTAdapter(Adapter):
         self.prefix = int(module.num_prefix_tokens)  # type: ignore[arg-type]
         self.depth = len(module.blocks)  # type: ignore[arg-type]
         self.refusals |= FAMILY_REFUSALS[self.family]
+        if self.distilled:
+            del self.refusals["two_classifiers"]
         reason = self._unreadable()
         if reason:
             self.refusals["lineage"] = reason
@@ -54,19 +59,7 @@ class ViTAdapter(Adapter):
         return Grid(height, width, self.prefix)
 
     def check_size(self, size: Size) -> None:
-        embed: Any = self.module.patch_embed
-        if getattr(embed, "strict_img_size", False) and tuple(embed.img_size) != size:
-            height, width = embed.img_size
-            raise ModelError(
-                f"The model was built for {height} x {width} inputs and got {size[0]} x {size[1]}; "
-                f"load it with image_size={size} for these."
-            )
-        patch = tuple(getattr(embed, "patch_size", (1, 1)))
-        if not getattr(embed, "dynamic_img_pad", False) and any(side % step for side, step in zip(size, patch, strict=True)):
-            near = " x ".join(str(max(step, round(side / step) * step)) for side, step in zip(size, patch, strict=True))
-            raise ModelError(
-                f"An input of {size[0]} x {size[1]} does not divide into patches of {patch[0]} x {patch[1]}; the nearest is {near}."
-            )
+        check_patches(self.module.patch_embed, size)
 
     def taps(self, size: Size) -> list[Tap]:
         grid = self.grid(size)
@@ -90,11 +83,31 @@ class ViTAdapter(Adapter):
             steps.append(Attention(AttentionSite.of(calls[index], f"blocks.{index}.attn", 0, index, grid, grid)))
         return Lineage(readout, [*steps, ToSink(grid), self._pixels(recording, grid, size, windows)])
 
-    def layer_logits(self, module: nn.Module, tokens: torch.Tensor, pooling: str) -> torch.Tensor:
+    def classifier(self, name: str) -> Classifier | None:
+        if self.distilled and name in _DISTILLED:
+            return _DISTILLED[name]
+        return super().classifier(name)
+
+    def forks(self) -> list[Fork]:
+        return [self._fork(f"blocks.{index}", block) for index, block in enumerate(self.module.blocks)]  # type: ignore[arg-type]
+
+    def _fork(self, path: str, block: Any) -> Fork:
+        skip = Port(path, "input")
+        if hasattr(block, "drop_path1"):
+            return Fork(f"{path}.attn", skip, Port(f"{path}.drop_path1"))
+        if getattr(block, "out_proj", None) is not None:
+            raise MethodError(
+                f"{path} projects attention and MLP together, so what attention alone adds is not known; give residual_weight as a number."
+            )
+        return Fork(f"{path}.attn", skip, Port(f"{path}.attn_out_proj"), getattr(block.ls, "gamma", None))
+
+    def layer_logits(self, module: nn.Module, tokens: torch.Tensor, pooling: str, classifier: Classifier | None = None) -> torch.Tensor:
         if pooling == "mean" and getattr(module, "attn_pool", None) is None:
             # Every token that the head may look at is the mean.
             tokens = tokens.mean(1, keepdim=True).expand(-1, self.prefix + 1, -1)
         head: Any = module
+        if classifier is not None:
+            return head.get_submodule(classifier.path)(head.norm(tokens)[:, classifier.token])
         return head.forward_head(head.norm(tokens))
 
     def _readout(self, grid: Grid, images: int, device: torch.device) -> torch.Tensor:

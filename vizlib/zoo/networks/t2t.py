@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from vizlib.errors import ModelError
 from vizlib.tracing.notes import heard, note
+from vizlib.tracing.overrides import edited_features, edited_output
 from vizlib.zoo.networks.common import (
     Attention,
     Grid,
@@ -117,13 +118,14 @@ class TokenPerformer(nn.Module):
     def attend(self, x: Tensor) -> Tensor:
         """The attention half, v included, of normed vectors (B, N, in)."""
         k, q, v = self.kqv(x).chunk(3, dim=-1)
-        phi_k, phi_q = (self.exponent(part).exp() / self.features**0.5 for part in (k, q))
+        log_q, log_k = edited_features(self.attention_site, self.exponent(q), self.exponent(k))
+        phi_k, phi_q = (part.exp() / self.features**0.5 for part in (log_k, log_q))
         denominator = phi_q @ phi_k.sum(dim=1)[:, :, None]
         y = phi_q @ (phi_k.transpose(1, 2) @ v.to(phi_k.dtype)) / (denominator + self.epsilon)
         y = y.to(v.dtype)
         if heard():
             self._report(q, k, v, denominator, y)
-        return v + self.drop(self.proj(y))
+        return v + self.drop(self.proj(edited_output(self.attention_site, y)))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.attend(self.norm1(x))
@@ -131,7 +133,8 @@ class TokenPerformer(nn.Module):
 
     def _report(self, q: Tensor, k: Tensor, v: Tensor, denominator: Tensor, y: Tensor) -> None:
         wide = torch.float32 if q.device.type == "mps" else torch.float64
-        safe_q, safe_k, log_scale = safe_features(*(self.exponent(part.detach().to(wide)).detach() for part in (q, k)))
+        exponents = (self.exponent(part.detach().to(wide)).detach() for part in (q, k))
+        safe_q, safe_k, log_scale = safe_features(*edited_features(self.attention_site, *exponents))
         forward_sum = denominator.detach().to(safe_q.dtype)[..., 0]
         note(
             self.attention_site,

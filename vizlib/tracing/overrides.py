@@ -1,0 +1,169 @@
+"""Changes to the attentions of a forward pass, for the calling context only: no other thread or visitor ever sees them.
+
+A ContextVar says what is to be changed, and a ``TorchFunctionMode`` around the one forward pass changes it. The module stays as it is.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
+
+from vizlib.errors import MethodError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+WAYS = ("zero", "mean", "uniform")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What changes at one attention.
+
+    ``heads`` maps a head to "zero" (its output is zero), "mean" (every query gets the mean of its outputs) or "uniform" (every key gets
+    the same weight); ``cut`` are keys that no query may look at.
+    """
+
+    heads: Mapping[int, str] = field(default_factory=dict)
+    cut: tuple[int, ...] = ()
+
+    def which(self, *ways: str) -> list[int]:
+        """The heads that are changed in one of these ways."""
+        return [head for head, way in self.heads.items() if way in ways]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Edits by the number of a fused attention call and by the name of one that reports itself; how many fused calls a pass must make."""
+
+    calls: Mapping[int, Edit]
+    named: Mapping[str, Edit]
+    expected: int
+
+
+_plan: ContextVar[Plan | None] = ContextVar("vizlib_plan", default=None)
+
+
+@contextmanager
+def overriding(plan: Plan) -> Iterator[None]:
+    """Change the attentions of every forward pass that a ``Model`` makes in this context, for the length of the block."""
+    token = _plan.set(plan)
+    try:
+        yield
+    finally:
+        _plan.reset(token)
+
+
+@contextmanager
+def operating() -> Iterator[None]:
+    """To be put around one forward pass: carries out the plan of this context; without one it does nothing at all.
+
+    MethodError when the pass made other attention calls than the plan was made for.
+    """
+    plan = _plan.get()
+    if plan is None:
+        yield
+        return
+    with _Surgeon(plan) as surgeon:
+        yield
+    if surgeon.calls != plan.expected:
+        raise MethodError(
+            f"The model made {surgeon.calls} fused attention calls where {plan.expected} were planned for, so its heads cannot be changed "
+            "for certain; a module that writes its attention out must use torch's scaled_dot_product_attention."
+        )
+
+
+class _Surgeon(TorchFunctionMode):
+    """Changes the arguments and outputs of this thread's fused attention calls, counted from 0."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan, self.calls = plan, 0
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is not F.scaled_dot_product_attention:
+            return func(*args, **kwargs)
+        edit = self.plan.calls.get(self.calls)
+        self.calls += 1
+        return func(*args, **kwargs) if edit is None else _edited(edit, *args, **kwargs)
+
+
+def _edited(
+    edit: Edit,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    **options: Any,
+) -> torch.Tensor:
+    uniform = edit.which("uniform")
+    if edit.cut or (uniform and (attn_mask is not None or is_causal)):
+        attn_mask, is_causal = _mask(edit, query, key, attn_mask, is_causal=is_causal), False
+    if uniform:
+        keep = torch.ones(query.shape[1], dtype=query.dtype, device=query.device)
+        keep[uniform] = 0
+        query = query * keep[:, None, None]
+    y = F.scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, **options)
+    return _outputs(edit, y)
+
+
+def _mask(edit: Edit, query: torch.Tensor, key: torch.Tensor, given: torch.Tensor | None, *, is_causal: bool) -> torch.Tensor:
+    """The given mask as numbers to add, even for uniform heads, minus infinity at keys that are cut."""
+    queries, keys = query.shape[-2], key.shape[-2]
+    mask = query.new_zeros(1, 1, 1, keys)
+    if is_causal:
+        given = torch.ones(queries, keys, dtype=torch.bool, device=query.device).tril()
+    if given is not None and given.dtype == torch.bool:
+        mask = query.new_zeros(given.shape).masked_fill(~given, float("-inf"))
+    elif given is not None:
+        mask = given.clone()
+    uniform = edit.which("uniform")
+    if uniform and given is not None:
+        mask = mask.expand(*mask.shape[:-3], query.shape[1], *mask.shape[-2:]).clone()
+        mask[..., uniform, :, :] = mask[..., uniform, :, :].masked_fill(torch.isfinite(mask[..., uniform, :, :]), 0)
+    if edit.cut:
+        mask = mask.index_fill(-1, torch.tensor(edit.cut, device=mask.device), float("-inf"))
+    return mask
+
+
+def _outputs(edit: Edit, y: torch.Tensor) -> torch.Tensor:
+    """The outputs (B, h, N, d) with those of changed heads replaced."""
+    zero, mean = edit.which("zero"), edit.which("mean")
+    if not zero and not mean:
+        return y
+    y = y.clone()
+    y[:, zero] = 0
+    if mean:
+        y[:, mean] = y[:, mean].mean(2, keepdim=True)
+    return y
+
+
+def edited_features(site: str, log_q: torch.Tensor, log_k: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """A performer's exponents (B, N, m) of its features as the plan of this context wants them, the same objects where it wants nothing."""
+    plan = _plan.get()
+    edit = None if plan is None else plan.named.get(site)
+    if edit is None:
+        return log_q, log_k
+    if edit.which("uniform"):
+        log_q, log_k = torch.zeros_like(log_q), torch.zeros_like(log_k)
+    if edit.cut:
+        log_k = log_k.index_fill(1, torch.tensor(edit.cut, device=log_k.device), float("-inf"))
+    return log_q, log_k
+
+
+def edited_output(site: str, y: torch.Tensor) -> torch.Tensor:
+    """A performer's output (B, N, d) as the plan of this context wants it, the same object where it wants nothing."""
+    plan = _plan.get()
+    edit = None if plan is None else plan.named.get(site)
+    return y if edit is None else _outputs(edit, y[:, None])[:, 0]
