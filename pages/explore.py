@@ -35,5 +35,5 @@ for first in range(0, len(questions), per_row):
         with place:
             draw_column(question, jobs.get(question.card.name), picture, fit, look, tops, narrow=per_row > 2)
 
-st.caption("The address in your browser restores this view; a picture of your own is not part of it.")
+st.caption("The address in your browser restores this view; a picture or a checkpoint of your own is not part of it.")
 address.close()

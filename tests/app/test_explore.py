@@ -191,6 +191,26 @@ def test_any_class_can_be_searched(explore):
     assert not np.array_equal(before, maps(at)[0][1])
 
 
+def test_the_residual_weight_is_a_number_or_measured(explore):
+    at = explore(models="vit_tiny50", vit_tiny50__residual_weight="norms")
+    measured = maps(at)[0][1]
+    assert at.query_params["vit_tiny50.residual_weight"] == "norms"
+    key = "explore.vit_tiny50.residual_weight"
+    at.button_group(key=f"{key}.word").set_value("number").run()
+    assert at.session_state[key] == 0.5
+    assert not np.array_equal(measured, maps(at)[0][1])
+    at.slider(key=f"{key}.number").set_value(0.8).run()
+    assert at.query_params["vit_tiny50.residual_weight"] == "0.8"
+    at.button_group(key=f"{key}.word").set_value("norms").run()
+    assert np.array_equal(measured, maps(at)[0][1])
+
+
+def test_only_a_distilled_model_offers_its_two_classifiers(explore):
+    at = explore(models="vit_tiny50")
+    assert "explore.vit_tiny50.head_fusion" in {one.key for one in at.button_group}
+    assert "explore.vit_tiny50.classifier" not in {one.key for one in at.button_group}
+
+
 def test_lift_is_told_from_shares(explore):
     at = explore(models="vit_tiny50", vit_tiny50__show="lift")
     header, values, _ = maps(at)[0]

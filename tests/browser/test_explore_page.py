@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from browser_helpers import STAGES, serving
 from PIL import Image
+from safetensors.torch import save
 
 import vizlib
 
@@ -131,6 +132,32 @@ def test_odd_uploads(visit, server):
     visit.page.get_by_text("is not an image that vizlib reads").wait_for()
     visit.settle()
     assert visit.page.locator("img.photo").first.get_attribute("alt").startswith("odd.png")
+
+
+def test_a_checkpoint_of_ones_own(visit, server):
+    module = vizlib.load("vit_tiny50", checkpoint="random", num_classes=3).module
+    content = save({key: value.contiguous() for key, value in module.state_dict().items()})
+    visit.open(server.url)
+    page = visit.page
+    page.get_by_role("button", name="Your own checkpoint").click()
+    page.get_by_role("combobox", name="Architecture").fill("vit_tiny50")
+    page.get_by_role("option", name="vit_tiny50", exact=True).first.click()
+    visit.rest()
+    for label, name, body in (("Weights", "mine.safetensors", content), ("Labels", "labels.txt", b"ant\nbee\ncat\n")):
+        file = {"name": name, "mimeType": "application/octet-stream", "buffer": body}
+        page.locator("[data-testid=stFileUploader]", has_text=label).locator("input[type=file]").set_input_files(file)
+        page.get_by_text(name, exact=True).first.wait_for()
+    visit.rest()
+    page.get_by_role("button", name="Open it").click()
+    page.get_by_role("heading", name="mine.safetensors").wait_for()
+    visit.settle(3)
+    assert len(set(visit.drawn())) == 3
+    for label in ("ant", "bee", "cat"):
+        assert page.get_by_text(label, exact=True).last.is_visible()
+    assert "own" not in page.url
+    page.get_by_role("button", name="Remove", exact=True).click()
+    page.get_by_role("heading", name="mine.safetensors").wait_for(state="detached")
+    visit.settle(2)
 
 
 def test_downloads(visit, server):

@@ -444,3 +444,35 @@ def test_hub_errors_are_explained(hub: Server, tmp_path: Path, monkeypatch: pyte
     assert "free some space" in message()
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     assert "offline" in message()
+
+
+def test_an_old_zipped_release_is_fetched_once_and_read(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dataclasses
+    import io
+    import zipfile
+
+    import torch
+
+    import vizlib
+    from vizlib.zoo.official import RELEASES
+
+    made = vizlib.load("cct_2_3x2_32_c100", checkpoint="random")
+    weights, packed = io.BytesIO(), io.BytesIO()
+    torch.save(made.module.state_dict(), weights)
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("__MACOSX/._cct2-3x2_cifar100.pth", b"x")
+        archive.writestr("cct2-3x2_cifar100.pth", weights.getvalue())
+    server.body = packed.getvalue()
+    monkeypatch.setenv("VIZLIB_CACHE", str(tmp_path))
+    here = dataclasses.replace(RELEASES["cct_2_3x2_32_c100"], url=server.url.replace("weights.pth", "cct2-3x2_cifar100.pth.zip"))
+    monkeypatch.setitem(RELEASES, "cct_2_3x2_32_c100", here)
+    heard: list[tuple[int, int | None]] = []
+    for _ in range(2):
+        model = vizlib.load("cct_2_3x2_32_c100", progress=lambda done, total: heard.append((done, total)))
+        for key, value in made.module.state_dict().items():
+            assert torch.equal(model.module.state_dict()[key], value)
+    assert len(model.labels or ()) == 100
+    assert len(server.seen) == 1
+    assert heard[-1] == (len(server.body), len(server.body))
+    note = json.loads(next(tmp_path.glob("*.zip.json")).read_text())
+    assert note["sha256"] == hashlib.sha256(server.body).hexdigest()

@@ -125,6 +125,9 @@ def _show_model(card: ModelCard) -> None:
         ("accuracy", _accuracy(card)),
         ("licence", card.licence),
         ("paper", card.paper),
+        ("weights", f"{card.url} ({card.wrapping})" if card.url else ""),
+        ("pictures", card.preprocessing),
+        ("note", card.note),
     ]
     if card.training:
         run = card.training["training"]
@@ -156,7 +159,7 @@ def _option(option: Option) -> str:
     if option.low is None and option.high is None:
         return option.help
     ends = (f"from {option.low}" if option.low is not None else "", f"to {option.high}" if option.high is not None else "")
-    return f"{option.help} ({' '.join(end for end in ends if end)})"
+    return f"{option.help} ({', or '.join([' '.join(end for end in ends if end), *option.words])})"
 
 
 def _show(name: str, rows: list[tuple[str, str]]) -> None:

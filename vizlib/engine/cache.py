@@ -116,11 +116,15 @@ class BoundedCache(Generic[K, V]):
 
     def clear(self) -> None:
         """Let go of everything; what is being made still reaches those who wait, and is not kept."""
+        self.drop(lambda _: True)
+
+    def drop(self, wanted: Callable[[K], bool]) -> None:
+        """Let go of the values whose key is ``wanted``; one that is being made still reaches those who wait, and is not kept."""
         with self._lock:
-            evicted = list(self._held)
-            self._held.clear()
-            self._making.clear()
-            self._bytes = 0
+            evicted = [key for key in self._held if wanted(key)]
+            for key in evicted:
+                self._bytes -= self._held.pop(key)[1]
+            self._making = {key: making for key, making in self._making.items() if not wanted(key)}
             self._evictions += len(evicted)
         self._tell(evicted)
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class _Part:
     key: str
     default: Any
-    write: Callable[[Any], str]
+    write: Callable[[Any], str | None]
+    linked: bool
 
 
 class Address:
@@ -35,14 +36,25 @@ class Address:
         foreign = given != self._store["written"] and not touched
         self._given = given if foreign and (given or not arrived) else None
 
-    def part(self, name: str, default: Any, read: Callable[[str], Any] = str, write: Callable[[Any], str] = str) -> str:
-        """Declare a part and give back the key of its widget; ``read`` raises ValueError for a text that means nothing here."""
+    def part(
+        self,
+        name: str,
+        default: Any,
+        read: Callable[[str], Any] = str,
+        write: Callable[[Any], str | None] = str,
+        *,
+        linked: bool = True,
+    ) -> str:
+        """Declare a part and give back the key of its widget; ``read`` raises ValueError for a text that means nothing here.
+
+        A part that is not ``linked``, or that ``write`` gives None for, is kept in the session only.
+        """
         key = f"{self._page}.{name}"
-        if self._given is not None:
+        if linked and self._given is not None:
             st.session_state[key] = self._read(name, default, read)
         elif key not in st.session_state:
             st.session_state[key] = self._store["values"].get(key, default)
-        self._parts[name] = _Part(key, default, write)
+        self._parts[name] = _Part(key, default, write, linked)
         return key
 
     def _read(self, name: str, default: Any, read: Callable[[str], Any]) -> Any:
@@ -57,7 +69,9 @@ class Address:
         """Write every part that differs from its default into the address bar."""
         values = {name: st.session_state[part.key] for name, part in self._parts.items()}
         self._store["values"].update({self._parts[name].key: value for name, value in values.items()})
-        written = {name: self._parts[name].write(value) for name, value in values.items() if value != self._parts[name].default}
+        differ = {name: part for name, part in self._parts.items() if part.linked and values[name] != part.default}
+        texts = {name: part.write(values[name]) for name, part in differ.items()}
+        written = {name: text for name, text in texts.items() if text is not None}
         self._store["written"] = written
         if dict(st.query_params) != written:
             st.query_params.from_dict(written)

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import streamlit as st
 
@@ -15,6 +16,7 @@ from vizlib.engine.jobs import JobState
 from vizlib.ui import words
 from vizlib.ui.components.answers import answers
 from vizlib.ui.components.photo_map import pack, photo_map
+from vizlib.ui.own_card import OwnCard
 from vizlib.ui.question import OWN, draw_method
 from vizlib.ui.work import engine, visitor
 
@@ -46,7 +48,7 @@ def ask(questions: Sequence[Question], picture: Picture, fit: str | None) -> dic
     new = []
     for name, request in requests.items():
         known = asked.get(name)
-        if (known is None or known[0] != request) and (name in allowed or engine().ready(name)):
+        if (known is None or known[0] != request) and (name in allowed or engine().ready(request.model)):
             asked[name] = (request, engine().ask(visitor(), request, picture))
             new.append(asked[name][1])
     until = time.monotonic() + PATIENCE
@@ -78,7 +80,7 @@ def draw_column(
     """Draw one model's column; ``tops`` are the upper ends of the common scales by unit, none where each map has its own."""
     card = question.card
     with st.container(gap="xsmall"):
-        st.subheader(card.title, anchor=False)
+        st.subheader(words.plain(card.title) if isinstance(card, OwnCard) else card.title, anchor=False)
         st.caption(words.facts(card))
     draw_method(question, narrow=narrow)
     answer = _settled(question, job, picture)
@@ -139,10 +141,13 @@ def _forget(name: str) -> None:
 
 def _draw_offer(question: Question) -> None:
     card = question.card
-    source = "its authors" if card.source == "official" else "the Hugging Face hub"
+    if card.source == "official" and not card.url:
+        st.info(f"{card.note} With a checkpoint of your own it works: choose that among the models.", icon=":material/block:")
+        return
+    source = urlsplit(card.url).hostname or "the Hugging Face hub"
     st.markdown(
         f"This model is not here yet. Its weights are **{words.megabytes(card)}**, fetched once from {source}; "
-        f"their licence is **{card.licence}**. {words.linked(card.paper)}."
+        f"their licence is **{card.licence}**. {words.linked(card.paper)}. {card.note}"
     )
     allow = st.session_state["column.allowed"].add
     st.button(f"Fetch {words.megabytes(card)}", key=f"fetch.{card.name}", icon=":material/download:", on_click=allow, args=(card.name,))
@@ -207,7 +212,8 @@ def _draw_takeaways(question: Question, answer: Answer, picture: Picture, fit: s
         high = tops.get(data.unit, data.peak) * data.one
         return encode_png(overlay(explanation.image, explanation.map, opacity=look.opacity, colormap=look.colormap, low=low, high=high))
 
-    stem = f"{Path(picture.title).stem}-{name}-{explanation.method}".lower().replace(" ", "_")
+    shown = Path(question.card.title).stem if isinstance(question.card, OwnCard) else name
+    stem = f"{Path(picture.title).stem}-{shown}-{explanation.method}".lower().replace(" ", "_")
     with st.container(horizontal=True):
         st.download_button("PNG", png, f"{stem}.png", "image/png", key=f"png.{name}", icon=":material/image:", on_click="ignore")
         st.download_button(
@@ -223,7 +229,7 @@ def _draw_takeaways(question: Question, answer: Answer, picture: Picture, fit: s
     with st.expander("Use it from Python", icon=":material/code:"):
         target = question.target if question.method.class_specific else None
         st.code(
-            words.snippet(name, picture.code, explanation.method, target, fit, question.changed, look.opacity, look.colormap),
+            words.snippet(question.card, picture.code, explanation.method, target, fit, question.changed, look.opacity, look.colormap),
             language="python",
             wrap_lines=True,
         )

@@ -10,7 +10,7 @@ import streamlit as st
 import vizlib
 from vizlib.figures.palette import COLORMAP_NAMES
 from vizlib.geometry import FITS
-from vizlib.ui import words
+from vizlib.ui import own_form, words
 from vizlib.ui.address import number, one_of, some_of
 from vizlib.ui.components.gallery import gallery
 from vizlib.ui.components.look import look
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 YOURS = "yours"
 MOST_MODELS = 4
+MOST_BYTES = 20 << 20  # of a picture
+_FIRST_MODELS = ("vit_tiny50", "resnet_tiny50")
 _OWN_FIT = "model"
 _FIT_WORDS = {_OWN_FIT: "as trained", "crop": "crop", "pad": "pad", "squash": "squash"}
 
@@ -48,6 +50,9 @@ def pick_picture(address: Address) -> Picture:
         mine["error"] = ""
         if file is None:
             return
+        if file.size > MOST_BYTES:
+            mine["error"] = f"{file.name} has {file.size / 1e6:.0f} MB, over the limit of {MOST_BYTES >> 20} MB: save it smaller."
+            return
         try:
             mine["yours"] = handed_in(file.name, file.getvalue())
         except vizlib.ImageError as error:
@@ -60,6 +65,7 @@ def pick_picture(address: Address) -> Picture:
         "Add a photograph",
         type=["image/*"],
         key=f"pictures.upload.{mine['uploads']}",
+        max_upload_size=MOST_BYTES >> 20,
         on_change=take_upload,
         help="Choose, drop or paste a picture of up to 20 MB and 40 megapixels. It stays in this server's memory.",
     )
@@ -74,20 +80,39 @@ def pick_picture(address: Address) -> Picture:
 
 
 def pick_models(address: Address) -> list[ModelCard]:
-    """One or several models, the bundled ones chosen at first."""
-    cards = all_cards()
-    bundled = [name for name, card in cards.items() if card.source == "bundled"]
-    key = address.part("models", bundled, some_of(list(cards), MOST_MODELS), ",".join)
-    chosen = st.multiselect(
+    """One or several models, a transformer and a CNN at first; or one that the visitor opens from a file, which no link carries."""
+    state, known = st.session_state, all_cards()
+    bundled = [name for name, card in known.items() if card.source == "bundled"]
+    first = [name for name in _FIRST_MODELS if name in bundled]
+    key = address.part("models", first, some_of(list(known), MOST_MODELS), lambda names: _shared(names, known))
+    fresh, mine = own_form.take_in(), own_form.opened()
+    cards: dict[str, ModelCard] = mine | known
+    chosen = [name for name in state[key] if name in cards]
+    state[key] = [*chosen[: MOST_MODELS - 1], fresh] if fresh else chosen
+
+    def word(name: str) -> str:
+        if name in mine:
+            return f"{mine[name].title} · yours"
+        return name if name in bundled else f"{name} · {words.megabytes(cards[name])}"
+
+    picked = st.multiselect(
         "Models",
-        list(cards),
+        [*bundled, *mine, *(name for name in known if name not in bundled)],
         key=key,
-        format_func=lambda name: name if cards[name].source == "bundled" else f"{name} · {words.megabytes(cards[name])}",
+        format_func=word,
         max_selections=MOST_MODELS,
+        select_all=False,
         placeholder="Choose a model",
         help="The first ones are built in, small, and work offline. The weights of the others are fetched once, when you say so.",
     )
-    return [cards[name] for name in chosen]
+    own_form.draw()
+    return [cards[name] for name in picked]
+
+
+def _shared(names: list[str], known: dict[str, ModelCard]) -> str | None:
+    """The models as a link names them; None where all are the visitor's own, for then the link opens on the usual ones."""
+    linked = [name for name in names if name in known]
+    return ",".join(linked) if linked or not names else None
 
 
 def pick_fit(address: Address) -> str | None:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from vizlib.method_cards import METHODS, MethodCard, Option
 from vizlib.ui.address import number, one_of
+from vizlib.ui.own_card import OwnCard, identity_of
 from vizlib.ui.work import Request
 
 if TYPE_CHECKING:
@@ -43,19 +44,33 @@ class Question:
     def request(self, picture: Picture, fit: str | None) -> Request:
         """The question as the engine takes it."""
         target = self.target if self.method.class_specific else None
-        return Request(picture.identity, self.card.name, self.method.name, target, fit, tuple(self.options.items()))
+        return Request(picture.identity, identity_of(self.card), self.method.name, target, fit, tuple(self.options.items()))
 
 
 def read_question(card: ModelCard, address: Address) -> Question:
     """The question in the page's state; a model starts with the first method that fits it."""
     name, state = card.name, st.session_state
     best = next(iter(card.methods), next(iter(METHODS)))
-    method_key = address.part(f"{name}.method", best, one_of(tuple(METHODS)))
-    target_key = address.part(f"{name}.target", OWN, int)
+    linked = not isinstance(card, OwnCard)
+    method_key = address.part(f"{name}.method", best, one_of(tuple(METHODS)), linked=linked)
+    target_key = address.part(f"{name}.target", OWN, int, linked=linked)
     method = METHODS[state[method_key]]
-    keys = {option.name: address.part(f"{name}.{option.name}", option.default, _reader(option), _written) for option in method.options}
+    keys = {
+        option.name: address.part(f"{name}.{option.name}", option.default, _reader(option), _written, linked=linked)
+        for option in method.options
+    }
     options = {option: state[key] for option, key in keys.items()}
     return Question(card, method, None if state[target_key] == OWN else state[target_key], options, method_key, target_key, keys)
+
+
+def read_options(card: ModelCard, method: MethodCard, address: Address) -> Question:
+    """The question of one method on a page that shows several: the model's own answer, and the method's options."""
+    linked = not isinstance(card, OwnCard)
+    keys = {
+        option.name: address.part(f"{method.name}.{option.name}", option.default, _reader(option), _written, linked=linked)
+        for option in method.options
+    }
+    return Question(card, method, None, {option: st.session_state[key] for option, key in keys.items()}, "", "", keys)
 
 
 def _reader(option: Option) -> Callable[[str], Any]:
@@ -65,6 +80,8 @@ def _reader(option: Option) -> Callable[[str], Any]:
     kind = type(option.default)
 
     def read(text: str) -> Any:
+        if text in option.words:
+            return text
         value = within(text)
         if kind(value) != value:
             raise ValueError(text)
@@ -90,19 +107,46 @@ def draw_method(question: Question, *, narrow: bool = False) -> None:
             format_func=lambda name: METHODS[name].title + ("" if name in fitting else " (does not fit)"),
         )
         if question.method.options and question.method.name in fitting:
-            with st.popover("Options", icon=":material/tune:"):
-                for option in question.method.options:
-                    _draw_option(option, question.option_keys[option.name])
+            draw_options(question)
+
+
+def draw_options(question: Question) -> None:
+    """The options of the question's method, behind a button."""
+    with st.popover("Options", icon=":material/tune:"):
+        for option in question.method.options:
+            if option.needs not in question.card.refusals:
+                _draw_option(option, question.option_keys[option.name])
 
 
 def _draw_option(option: Option, key: str) -> None:
     label = option.name.replace("_", " ").capitalize()
     # A popover mounts its widgets when it opens; they then show what the last run set, and only that.
     st.session_state[key] = st.session_state[key]
-    if option.choices:
+    if option.words:
+        _draw_number_or_word(option, key, label)
+    elif option.choices:
         st.segmented_control(label, option.choices, key=key, help=option.help, required=True)
     elif isinstance(option.default, int):
         low, high = (None if end is None else int(end) for end in (option.low, option.high))
         st.number_input(label, low, high, key=key, step=1, help=option.help)
     else:
         st.slider(label, float(option.low or 0), float(1 if option.high is None else option.high), key=key, step=0.01, help=option.help)
+
+
+def _draw_number_or_word(option: Option, key: str, label: str) -> None:
+    """A slider, and a switch for each word that may stand in the place of its number."""
+    chosen, slider = st.session_state[key], f"{key}.number"
+    st.session_state.setdefault(slider, option.default)
+    if chosen not in option.words:
+        st.session_state[slider] = chosen
+    word_key = f"{key}.word"
+    st.session_state[word_key] = chosen if chosen in option.words else "number"
+
+    def settle() -> None:
+        word = st.session_state[word_key]
+        st.session_state[key] = st.session_state[slider] if word == "number" else word
+
+    st.segmented_control(label, ("number", *option.words), key=word_key, help=option.help, required=True, on_change=settle)
+    if chosen not in option.words:
+        low, high = float(option.low or 0), float(1 if option.high is None else option.high)
+        st.slider(label, low, high, key=slider, step=0.01, label_visibility="collapsed", on_change=settle)

@@ -6,6 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from vizlib.ui.own_card import OwnCard
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -43,25 +45,33 @@ def linked(reference: str) -> str:
     return f"[{found[1]}]({found[2]})" if found else reference
 
 
+def plain(text: str) -> str:
+    """A text in which Markdown finds nothing to format: names of files may hold anything."""
+    return re.sub(r"([\\`*_{}\[\]()#+!~$:<>|-])", r"\\\1", text)
+
+
 def facts(card: ModelCard) -> str:
     """One short line about a model."""
     side = "\u00a0×\u00a0".join(map(str, reversed(card.input_size)))
-    return f"{card.name} · {million(card.parameters)}\u00a0parameters · input {side}\u00a0px"
+    name = card.architecture if isinstance(card, OwnCard) else card.name
+    return f"{name} · {million(card.parameters)}\u00a0parameters · input {side}\u00a0px"
 
 
 def about(card: ModelCard) -> str:
-    """The rest that is known of a model: accuracy, paper, licence."""
-    parts = [f"**{card.title}.** {linked(card.paper)}."]
+    """The rest that is known of a model: accuracy, paper, licence, where its weights are and what to know of them."""
+    parts = [f"**{card.title}.** {linked(card.paper)}." if card.paper else f"**{card.title}.**"]
     if card.accuracy is not None:
         known = card.accuracy
         images = f" of {known.images:,} images" if known.images else ""
         source = "" if known.measured else ", as its authors report"
         parts.append(f"Its first answer is right for {percent(known.top1)}{images} ({known.data}){source}.")
-    return " ".join([*parts, card.licence])
+    weights = f"[Its weights]({card.url}) are {card.wrapping}." if card.url else ""
+    prepared = f"Pictures come to it with the {card.preprocessing}." if card.preprocessing.startswith("short") else ""
+    return " ".join([*parts, f"{card.licence.rstrip('.')}.", *(text for text in (weights, prepared, card.note) if text)])
 
 
 def snippet(
-    model: str, code: str, method: str, target: Any, fit: str | None, options: Mapping[str, Any], opacity: float, colormap: str
+    card: ModelCard, code: str, method: str, target: Any, fit: str | None, options: Mapping[str, Any], opacity: float, colormap: str
 ) -> str:
     """The Python that gives the map on the page; ``code`` is the expression that ``vizlib.read_image`` takes."""
     imports = "import skimage\n\nimport vizlib" if code.startswith("skimage.") else "import vizlib"
@@ -69,7 +79,7 @@ def snippet(
     arguments = "".join(f", {name}={_literal(value)}" for name, value in given.items())
     return (
         f"{imports}\n\n"
-        f"model = vizlib.load({_literal(model)})\n"
+        f"model = {_loaded(card)}\n"
         f"image = vizlib.read_image({code})\n"
         f"for one in vizlib.predict(model, image):\n"
         f'    print(f"{{one.probability:.1%}} {{one.label}}")\n\n'
@@ -77,6 +87,18 @@ def snippet(
         f"explanation.input_map  # float64, one value for each pixel of the model's input\n"
         f'explanation.png("map.png", opacity={opacity!r}, colormap={_literal(colormap)})\n'
     )
+
+
+def _loaded(card: ModelCard) -> str:
+    if not isinstance(card, OwnCard):
+        return f"vizlib.load({_literal(card.name)})"
+    given = [_literal(card.architecture), f"checkpoint={_literal(card.source_name)}"]
+    if card.size is not None:
+        given.append(f"image_size={card.size}")
+    if card.labels_name:
+        lines = f'open({_literal(card.labels_name)}, encoding="utf-8-sig")'
+        given.append(f"labels=[line.strip() for line in {lines} if line.strip()]")
+    return f"vizlib.load({', '.join(given)})"
 
 
 def _literal(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import uuid4
 
 import numpy as np
@@ -19,10 +19,13 @@ from vizlib.ui.components.photo_map import MapData, pack
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
-    from vizlib import Explanation, Model, Prediction
+    from collections.abc import Callable
+
+    from vizlib import Explanation, Model, ModelCard, Prediction
     from vizlib.ui.pictures import Picture
 
 ANSWER_BYTES = 512 << 20
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Engine:
         )
         self._bundled, self._others = Worker(name="explain"), Worker(threads=2, name="explain-others")
         self._loaded: set[str] = set()
+        self._own: dict[str, Callable[[Progress], Model]] = {}
         self._imports = self._bundled.submit("imports", _import)
 
     @property
@@ -74,19 +78,64 @@ class Engine:
 
     def ready(self, model: str) -> bool:
         """Whether asking for a model fetches nothing from the internet."""
-        return all_cards()[model].source == "bundled" or model in self._loaded
+        return model in self._own or model in self._loaded or _bundled(model)
 
     def ask(self, visitor: str, request: Request, picture: Picture) -> Job[Answer]:
         """The job that answers; it replaces what the same visitor last asked the same model."""
-        worker = self._bundled if all_cards()[request.model].source == "bundled" else self._others
+        worker = self._bundled if _bundled(request.model) else self._others
         return worker.submit((visitor, request.model), self._answer, request, picture)
+
+    def open(self, identity: str, make: Callable[[Progress], Model]) -> Job[ModelCard]:
+        """The job that loads a visitor's own model; requests then name it by ``identity``, which must be beyond guessing.
+
+        When memory ran short and the model had to go, ``make`` is called again.
+        """
+        self._own[identity] = make
+        return self._others.submit(identity, self._opened, identity)
+
+    def unload(self, identity: str) -> None:
+        """Free the memory of a visitor's own model and of its answers; it is loaded again when asked for."""
+        self._models.drop(lambda key: key == identity)
+        self._answers.drop(lambda request: request.model == identity)
+
+    def forget(self, identity: str) -> None:
+        """Let go of a visitor's own model for good."""
+        self._own.pop(identity, None)
+        self.unload(identity)
+
+    def _opened(self, identity: str, progress: Progress) -> ModelCard:
+        return self._model(identity, progress).card
+
+    def _model(self, name: str, progress: Progress) -> Model:
+        make = self._own.get(name)
+        if make is not None:
+            return self._models.get(name, lambda: make(progress))
+        if name not in all_cards():
+            raise vizlib.CancelledError("This model was removed.")
+        return self._models.get(name, lambda: _load(name, progress))
+
+    def run(self, visitor: str, model: str, what: str, work: Callable[[Model, Progress], T]) -> Job[T]:
+        """The job that does ``work`` with a model; it replaces what the same visitor last asked for as ``what``."""
+
+        def done(progress: Progress) -> T:
+            found = self._model(model, progress)
+            if model in all_cards():
+                self._loaded.add(model)
+            return work(found, progress)
+
+        return (self._bundled if _bundled(model) else self._others).submit((visitor, what), done)
+
+    def model(self, name: str, progress: Progress) -> Model:
+        """A model, for work that needs a second one; to be called from inside a job only."""
+        return self._model(name, progress)
 
     def _answer(self, request: Request, picture: Picture, progress: Progress) -> Answer:
         return self._answers.get(request, lambda: self._explain(request, picture, progress))
 
     def _explain(self, request: Request, picture: Picture, progress: Progress) -> Answer:
-        model = self._models.get(request.model, lambda: _load(request.model, progress))
-        self._loaded.add(request.model)
+        model = self._model(request.model, progress)
+        if request.model in all_cards():
+            self._loaded.add(request.model)
         progress(0, None, "Explaining")
         explanation: Explanation | None = None
         refusal = ""
@@ -110,6 +159,11 @@ def engine() -> Engine:
 def visitor() -> str:
     """A name for this session."""
     return st.session_state.setdefault("work.visitor", uuid4().hex)
+
+
+def _bundled(model: str) -> bool:
+    card = all_cards().get(model)
+    return card is not None and card.source == "bundled"
 
 
 def _load(name: str, progress: Progress) -> Model:

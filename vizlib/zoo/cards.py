@@ -6,11 +6,14 @@ import json
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vizlib.method_cards import FAMILY_REFUSALS, fitting
 from vizlib.zoo import bundled
-from vizlib.zoo.official import PAPERS
+from vizlib.zoo.official import LICENCES, ON_TIMM, PAPERS, RELEASES, parameters
+
+if TYPE_CHECKING:
+    from vizlib.geometry import Transform
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
@@ -28,7 +31,10 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """A model before it is loaded: where it comes from, what it takes, which methods fit it and why the others do not."""
+    """A model before it is loaded: where it comes from, what it takes, which methods fit it and why the others do not.
+
+    ``url``, ``wrapping`` and ``preprocessing`` tell of the weights file of an official release; ``note`` is what to know beforehand.
+    """
 
     name: str
     family: str
@@ -42,6 +48,10 @@ class ModelCard:
     title: str = ""
     refusals: dict[str, str] = field(default_factory=dict, repr=False)
     training: dict[str, Any] | None = field(default=None, repr=False)
+    url: str = ""
+    wrapping: str = ""
+    preprocessing: str = ""
+    note: str = ""
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -55,7 +65,6 @@ class ModelCard:
 
 
 _PAPERS = PAPERS | {
-    "vit": "Dosovitskiy et al., An Image is Worth 16x16 Words (2021), https://arxiv.org/abs/2010.11929",
     "augreg": "Steiner et al., How to train your ViT? (2021), https://arxiv.org/abs/2106.10270",
     "deit": "Touvron et al., Training data-efficient image transformers (2021), https://arxiv.org/abs/2012.12877",
     "dinov2": "Oquab et al., DINOv2 (2023), https://arxiv.org/abs/2304.07193",
@@ -64,6 +73,8 @@ _PAPERS = PAPERS | {
     "siglip": "Zhai et al., Sigmoid Loss for Language Image Pre-Training (2023), https://arxiv.org/abs/2303.15343",
     "eva02": "Fang et al., EVA-02 (2023), https://arxiv.org/abs/2303.11331",
     "beit": "Bao et al., BEiT (2022), https://arxiv.org/abs/2106.08254",
+    "swin": "Liu et al., Swin Transformer: Hierarchical Vision Transformer using Shifted Windows (2021), https://arxiv.org/abs/2103.14030",
+    "swin_v2": "Liu et al., Swin Transformer V2: Scaling Up Capacity and Resolution (2022), https://arxiv.org/abs/2111.09883",
     "resnet": "He et al., Deep Residual Learning (2016), https://arxiv.org/abs/1512.03385",
     "rsb": "Wightman et al., ResNet strikes back (2021), https://arxiv.org/abs/2110.00476",
 }
@@ -74,11 +85,15 @@ _TIMM = (
     ("vit_tiny_patch16_224.augreg_in21k_ft_in1k", "vit", 5_717_416, 224, "imagenet-1k", "apache-2.0", "augreg"),
     ("vit_small_patch16_224.augreg_in21k_ft_in1k", "vit", 22_050_664, 224, "imagenet-1k", "apache-2.0", "augreg"),
     ("vit_base_patch16_224.augreg2_in21k_ft_in1k", "vit", 86_567_656, 224, "imagenet-1k", "apache-2.0", "augreg"),
+    ("vit_base_patch16_224.orig_in21k_ft_in1k", "vit", 86_567_656, 224, "imagenet-1k", "apache-2.0", "vit"),
     ("vit_base_patch32_224.augreg_in21k_ft_in1k", "vit", 88_224_232, 224, "imagenet-1k", "apache-2.0", "augreg"),
+    ("vit_large_patch16_224.augreg_in21k_ft_in1k", "vit", 304_326_632, 224, "imagenet-1k", "apache-2.0", "augreg"),
+    ("vit_large_patch16_384.augreg_in21k_ft_in1k", "vit", 304_715_752, 384, "imagenet-1k", "apache-2.0", "augreg"),
     ("deit_tiny_patch16_224.fb_in1k", "vit", 5_717_416, 224, "imagenet-1k", "apache-2.0", "deit"),
     ("deit_small_patch16_224.fb_in1k", "vit", 22_050_664, 224, "imagenet-1k", "apache-2.0", "deit"),
     ("deit_base_patch16_224.fb_in1k", "vit", 86_567_656, 224, "imagenet-1k", "apache-2.0", "deit"),
     ("deit_tiny_distilled_patch16_224.fb_in1k", "vit", 5_910_800, 224, "imagenet-1k", "apache-2.0", "deit"),
+    ("deit_small_distilled_patch16_224.fb_in1k", "vit", 22_436_432, 224, "imagenet-1k", "apache-2.0", "deit"),
     ("deit_base_distilled_patch16_224.fb_in1k", "vit", 87_338_192, 224, "imagenet-1k", "apache-2.0", "deit"),
     ("vit_small_patch14_dinov2.lvd142m", "vit", 22_056_192, 518, None, "apache-2.0", "dinov2"),
     ("vit_small_patch14_reg4_dinov2.lvd142m", "vit", 22_057_344, 518, None, "apache-2.0", "registers"),
@@ -87,9 +102,13 @@ _TIMM = (
     ("vit_base_patch16_siglip_224.webli", "vit", 92_884_224, 224, None, "apache-2.0", "siglip"),
     ("eva02_tiny_patch14_336.mim_in22k_ft_in1k", "vit", 5_756_584, 336, "imagenet-1k", "mit", "eva02"),
     ("beit_base_patch16_224.in22k_ft_in22k_in1k", "vit", 86_530_984, 224, "imagenet-1k", "apache-2.0", "beit"),
+    ("swin_tiny_patch4_window7_224.ms_in1k", "swin", 28_288_354, 224, "imagenet-1k", "mit", "swin"),
+    ("swin_small_patch4_window7_224.ms_in1k", "swin", 49_606_258, 224, "imagenet-1k", "mit", "swin"),
+    ("swinv2_tiny_window8_256.ms_in1k", "swin", 28_347_154, 256, "imagenet-1k", "mit", "swin_v2"),
     ("resnet18.tv_in1k", "resnet", 11_689_512, 224, "imagenet-1k", "bsd-3-clause", "resnet"),
     ("resnet34.tv_in1k", "resnet", 21_797_672, 224, "imagenet-1k", "bsd-3-clause", "resnet"),
     ("resnet50.tv_in1k", "resnet", 25_557_032, 224, "imagenet-1k", "bsd-3-clause", "resnet"),
+    ("resnet50.tv2_in1k", "resnet", 25_557_032, 176, "imagenet-1k", "bsd-3-clause", "resnet"),
     ("resnet50.a1_in1k", "resnet", 25_557_032, 224, "imagenet-1k", "apache-2.0", "rsb"),
     ("resnet101.tv_in1k", "resnet", 44_549_160, 224, "imagenet-1k", "bsd-3-clause", "resnet"),
 )
@@ -122,38 +141,47 @@ def bundled_cards() -> list[ModelCard]:
 
 def _timm_cards() -> list[ModelCard]:
     cards = []
-    for name, family, parameters, side, labels, licence, paper in _TIMM:
+    for name, family, count, side, labels, licence, paper in _TIMM:
         refusals = dict(FAMILY_REFUSALS[family]) | ({} if labels else {"head": _NO_HEAD})
+        if "distilled" in name:
+            del refusals["two_classifiers"]
         cards.append(
-            ModelCard(name, family, "timm", parameters, (side, side), labels, None, licence, _PAPERS[paper], name.split(".")[0], refusals)
+            ModelCard(name, family, "timm", count, (side, side), labels, None, licence, _PAPERS[paper], name.split(".")[0], refusals)
         )
     return cards
 
 
 def _official_cards() -> list[ModelCard]:
-    from vizlib.zoo.official import LICENCES, PARAMETERS, PVT_V2, RELEASES
-
-    rows = [
-        (name, release.family, PARAMETERS[release.architecture], release.transform.size, release.labels, release.top1, release.data)
-        for name, release in RELEASES.items()
-    ]
-    rows += [(name, "pvt_v2", size, (224, 224), "imagenet-1k", top1, "ImageNet-1k") for name, (size, top1) in PVT_V2.items()]
     return [
         ModelCard(
             name=name,
-            family=family,
+            family=release.family,
             source="official",
-            parameters=parameters,
-            input_size=size,
-            labels=labels,
-            accuracy=None if top1 is None else Accuracy(top1 / 100, None, f"{data}, as published"),
-            licence=LICENCES[family],
-            paper=PAPERS[family],
+            parameters=parameters(name),
+            input_size=release.transform.size,
+            labels=release.labels,
+            accuracy=None if release.top1 is None else Accuracy(release.top1 / 100, None, f"{release.data}, as published"),
+            licence=LICENCES[release.family],
+            paper=PAPERS[release.family],
             title=name,
-            refusals=dict(FAMILY_REFUSALS[family]),
+            refusals=dict(FAMILY_REFUSALS[release.family]),
+            url=release.address,
+            wrapping=release.wrapping,
+            preprocessing=_preprocessing(release.transform),
+            note=release.note,
         )
-        for name, family, parameters, size, labels, top1, data in rows
+        for name, release in (RELEASES | ON_TIMM).items()
     ]
+
+
+def _preprocessing(transform: Transform) -> str:
+    height, width = transform.size
+    if transform.fit == "squash":
+        fitted = f"squashed to {height} x {width} px"
+    else:
+        fitted = f"short side to {int(min(height, width) / transform.crop_pct)} px, then the middle {height} x {width}"
+    mean, std = (" ".join(f"{value:g}" for value in values) for values in (transform.mean, transform.std))
+    return f"{fitted} ({transform.interpolation}); mean {mean}, standard deviation {std}"
 
 
 @cache

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vizlib.errors import DeviceError, ModelError
+from vizlib.errors import CheckpointError, DeviceError, ModelError
 from vizlib.geometry import Transform
 from vizlib.zoo.adapters import Adapter, adapter_for
 from vizlib.zoo.cards import ModelCard
 from vizlib.zoo.model import Model, check_labels
-from vizlib.zoo.plans import Plan, fit_state, plan_for
+from vizlib.zoo.plans import Plan, fit_state, others_that_fit, plan_for
 from vizlib.zoo.weights import fill_random, fingerprint, load_strict
 
 if TYPE_CHECKING:
@@ -47,16 +47,17 @@ def load(
     size = _size(image_size)
     plan = plan_for(name)
     state = None if checkpoint == "random" else plan.read(checkpoint, progress)
-    classes = num_classes
-    if classes is None and state is not None:
-        classes = plan.classes_of(state)
-    with _building, torch.random.fork_rng(devices=[]):
-        module = plan.build(classes, size)
-    module.eval().requires_grad_(requires_grad=False)
-    if state is None:
-        fill_random(module)
-    else:
-        load_strict(module, fit_state(plan, module, state), name)
+    try:
+        module = _filled(plan, state, num_classes, size)
+    except CheckpointError as error:
+        if checkpoint is None:
+            raise
+        with _building, torch.random.fork_rng(devices=[]):
+            others = others_that_fit(plan, checkpoint)
+        if not others:
+            raise
+        # The same file under another name is the likeliest mistake.
+        raise CheckpointError(f"The weights do not fit {name}; they are those of {' or '.join(others)}: load them by that name.") from error
     adapter = adapter_for(module)
     transform = plan.transform(module)
     if size is not None:
@@ -72,6 +73,19 @@ def load(
     )
     adapter.check_size(transform.size)
     return model
+
+
+def _filled(plan: Plan, state: dict[str, torch.Tensor] | None, classes: int | None, size: tuple[int, int] | None) -> nn.Module:
+    if classes is None and state is not None:
+        classes = plan.classes_of(state)
+    with _building, torch.random.fork_rng(devices=[]):
+        module = plan.build(classes, size)
+    module.eval().requires_grad_(requires_grad=False)
+    if state is None:
+        fill_random(module)
+    else:
+        load_strict(module, fit_state(plan, module, state), plan.name)
+    return module
 
 
 def wrap(

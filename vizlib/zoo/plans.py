@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,16 +11,19 @@ from vizlib.errors import CheckpointError, ModelError, nearest
 from vizlib.geometry import Transform
 from vizlib.zoo import bundled
 from vizlib.zoo.cards import ASSETS, ModelCard, all_cards
-from vizlib.zoo.official import PVT_V2, RELEASES, Release
+from vizlib.zoo.official import ON_TIMM, RELEASES, Release
 from vizlib.zoo.weights import match_state, read_checkpoint
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from torch import nn
 
 State = dict[str, torch.Tensor]
+_HEADS = tuple(f"{head}.{part}" for head in ("head", "head_dist", "fc", "classifier") for part in ("weight", "bias"))
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 class Plan:
@@ -32,7 +34,16 @@ class Plan:
         self.card: ModelCard | None = all_cards().get(name)
 
     def read(self, checkpoint: str | os.PathLike[str] | None, progress: Callable[..., None] | None) -> State:
+        """The weights of a file, or the model's own where there is no ``checkpoint``."""
+        return self.arranged(read_checkpoint(self.fetch(progress) if checkpoint is None else checkpoint))
+
+    def fetch(self, progress: Callable[..., None] | None) -> Path:
+        """Where the model's own weights are on this machine, brought here first if need be."""
         raise NotImplementedError
+
+    def arranged(self, state: State) -> State:
+        """The state under the names of this architecture's own layout, where it came in that of another library."""
+        return state
 
     def build(self, classes: int | None, size: tuple[int, int] | None) -> nn.Module:
         raise NotImplementedError
@@ -52,9 +63,8 @@ class Plan:
 
 
 class _Bundled(Plan):
-    def read(self, checkpoint: str | os.PathLike[str] | None, progress: Callable[..., None] | None) -> State:  # noqa: ARG002
-        path = ASSETS / "weights" / f"{self.name}.safetensors" if checkpoint is None else Path(checkpoint)
-        return read_checkpoint(path)
+    def fetch(self, progress: Callable[..., None] | None) -> Path:  # noqa: ARG002
+        return ASSETS / "weights" / f"{self.name}.safetensors"
 
     def build(self, classes: int | None, size: tuple[int, int] | None) -> nn.Module:
         return bundled.build(self.name, 50 if classes is None else classes, size or bundled.SIZE)
@@ -74,24 +84,26 @@ class _Bundled(Plan):
 
 
 class _Timm(Plan):
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, timm_name: str | None = None) -> None:
         super().__init__(name)
         import timm
 
-        self.config = timm.get_pretrained_cfg(name, allow_unregistered=False)
+        self.timm_name = timm_name or name
+        self.config = timm.get_pretrained_cfg(self.timm_name, allow_unregistered=False)
 
-    def read(self, checkpoint: str | os.PathLike[str] | None, progress: Callable[..., None] | None) -> State:
-        if checkpoint is not None:
-            return _from_timms_relatives(read_checkpoint(checkpoint))
+    def fetch(self, progress: Callable[..., None] | None) -> Path:
         from vizlib.zoo.download import download, hub_weights
 
         config = self.config
         if config is not None and config.hf_hub_id:
             repo, _, revision = config.hf_hub_id.partition("@")
-            return read_checkpoint(hub_weights(repo, config.hf_hub_filename or "model.safetensors", revision or None, progress=progress))
+            return hub_weights(repo, config.hf_hub_filename or "model.safetensors", revision or None, progress=progress)
         if config is not None and isinstance(config.url, str) and config.url:
-            return read_checkpoint(download(config.url, progress=progress))
+            return download(config.url, progress=progress)
         raise ModelError(f"{self.name} has no published weights; pass checkpoint= with a file of yours, or checkpoint='random'.")
+
+    def arranged(self, state: State) -> State:
+        return _from_timms_relatives(state)
 
     def build(self, classes: int | None, size: tuple[int, int] | None) -> nn.Module:
         import timm
@@ -100,7 +112,7 @@ class _Timm(Plan):
         if size is not None and self._sized():
             options["img_size"] = size
         try:
-            return timm.create_model(self.name, pretrained=False, **options)
+            return timm.create_model(self.timm_name, pretrained=False, **options)
         except (AssertionError, ValueError) as error:
             raise ModelError(f"{self.name} cannot be built{f' for {size[0]} x {size[1]} inputs' if size else ''}: {error}") from error
 
@@ -111,7 +123,7 @@ class _Timm(Plan):
 
         # Convolutional networks take any size and no img_size; timm says which is which only by the constructor's signature.
         with torch.device("meta"):
-            kind = type(timm.create_model(self.name, pretrained=False))
+            kind = type(timm.create_model(self.timm_name, pretrained=False))
         return "img_size" in inspect.signature(kind.__init__).parameters
 
     def classes_of(self, state: State) -> int:
@@ -131,11 +143,21 @@ class _Timm(Plan):
         return None if custom else imagenet_labels(self.config, classes)
 
     def converted(self, module: nn.Module, state: State) -> State:
-        if self.name in PVT_V2:
-            from vizlib.zoo.networks.pvt_v2 import from_official
-
-            return from_official(state)
         return _by_timm(module, state, self.name)
+
+
+class _OnTimm(_Timm):
+    """An official file of a network that timm builds."""
+
+    def __init__(self, name: str, release: Release) -> None:
+        super().__init__(name, release.architecture)
+        self.release = release
+
+    def fetch(self, progress: Callable[..., None] | None) -> Path:
+        return _fetch(self.name, self.release, progress)
+
+    def transform(self, module: nn.Module) -> Transform:  # noqa: ARG002
+        return self.release.transform
 
 
 class _Official(Plan):
@@ -143,19 +165,11 @@ class _Official(Plan):
         super().__init__(name)
         self.release = release
 
-    def read(self, checkpoint: str | os.PathLike[str] | None, progress: Callable[..., None] | None) -> State:
-        from vizlib.zoo.download import download, hub_weights
+    def fetch(self, progress: Callable[..., None] | None) -> Path:
+        return _fetch(self.name, self.release, progress)
 
-        release = self.release
-        if checkpoint is not None:
-            state = read_checkpoint(checkpoint)
-        elif release.hub:
-            state = read_checkpoint(hub_weights(release.url, "pytorch_model.bin", progress=progress))
-        elif release.url:
-            state = read_checkpoint(download(release.url, progress=progress))
-        else:
-            raise ModelError(f"Nobody released weights of {self.name}; pass checkpoint= with a file of yours, or checkpoint='random'.")
-        return self._network().to_official(state) if release.family in ("pvt", "cvt") else state
+    def arranged(self, state: State) -> State:
+        return self._network().to_official(state) if self.release.family in ("pvt", "cvt") else state
 
     def build(self, classes: int | None, size: tuple[int, int] | None) -> nn.Module:
         classes = self.release.classes if classes is None else classes
@@ -173,19 +187,12 @@ class _Official(Plan):
         labels = self.release.labels
         return labels if isinstance(labels, tuple) else named_labels(labels, classes)
 
-    def converted(self, module: nn.Module, state: State) -> State:  # noqa: ARG002
-        """The same checkpoint under the variant that it does fit is the likeliest mistake: the error names it."""
-        shapes = {key: tuple(value.shape) for key, value in state.items() if not key.startswith(("head.", "classifier.fc."))}
-        fitting = [name for name in self._network().VARIANTS if name != self.release.architecture and self._fits(name, shapes)]
-        if fitting:
-            raise CheckpointError(f"The weights do not fit {self.name}; they are those of {' or '.join(fitting)}.")
-        return state
-
-    def _fits(self, variant: str, shapes: dict[str, tuple[int, ...]]) -> bool:
-        with torch.device("meta"):
-            expected = self._network().build(variant).state_dict()
-        own = {key: tuple(value.shape) for key, value in expected.items() if not key.startswith(("head.", "classifier.fc."))}
-        return own == shapes
+    def converted(self, module: nn.Module, state: State) -> State:
+        """With the sinusoid that a "sine" variant is built with, where the file leaves it out; a table of the file's own stays."""
+        table, expected = "classifier.positional_emb", module.state_dict()
+        if table in state or table not in expected or self._network().VARIANTS[self.release.architecture].positions != "sine":
+            return state
+        return state | {table: expected[table]}
 
     def _network(self) -> Any:
         import importlib
@@ -199,6 +206,8 @@ def plan_for(name: str) -> Plan:
         return _Bundled(name)
     if name in RELEASES:
         return _Official(name, RELEASES[name])
+    if name in ON_TIMM:
+        return _OnTimm(name, ON_TIMM[name])
     import timm
 
     if not timm.is_model(name):
@@ -207,11 +216,78 @@ def plan_for(name: str) -> Plan:
     return _Timm(name)
 
 
+def others_that_fit(plan: Plan, checkpoint: str | os.PathLike[str], most: int = 3) -> list[str]:
+    """The cards whose weights have the names and shapes of those in a file, ``most`` of them; none where ``plan`` fits itself.
+
+    The number of classes is left open, and cards of one architecture count once.
+    """
+    state = read_checkpoint(checkpoint)
+    if _fits(plan, state):
+        return []
+    found: dict[str, str] = {}
+    for card in all_cards().values():
+        # Counting leaves one or two cards to build and compare; building all of them would take a minute.
+        if len(found) == most or card.parameters != _parameters_with(_classes(card), state):
+            continue
+        other = plan_for(card.name)
+        if _architecture(other) not in found and _fits(other, state):
+            found[_architecture(other)] = card.name
+    return list(found.values())
+
+
+def _parameters_with(classes: int, state: State) -> int:
+    """How many parameters the network of these weights has with another number of classes."""
+    count = 0
+    for key, value in state.items():
+        if key.endswith(_HEADS):
+            count += classes * (value.numel() // value.shape[0])
+        elif not key.endswith(_BUFFERS):
+            count += value.numel()
+    return count
+
+
+def _classes(card: ModelCard) -> int:
+    release = (RELEASES | ON_TIMM).get(card.name)
+    if release is not None:
+        return release.classes
+    return len(card.labels) if isinstance(card.labels, tuple) else 1000 if card.labels == "imagenet-1k" else 0
+
+
+def _architecture(plan: Plan) -> str:
+    release = getattr(plan, "release", None)
+    return release.architecture if release else plan.name.split(".")[0]
+
+
+def _fits(plan: Plan, state: State) -> bool:
+    state = plan.arranged(state)
+    try:
+        classes = plan.classes_of(state)
+        with torch.device("meta"):
+            module = plan.build(classes, None)
+        return _shapes(module.state_dict()) == _shapes(fit_state(plan, module, state))
+    except ModelError:
+        return False
+
+
+def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(value.shape) for key, value in state.items()}
+
+
 def imagenet_labels(config: Any, classes: int) -> tuple[str, ...] | None:
     """The class names that go with a timm configuration, where timm has them for that many classes."""
     from timm.data import infer_imagenet_subset
 
     return named_labels(infer_imagenet_subset(config) if config is not None else None, classes)
+
+
+def _fetch(name: str, release: Release, progress: Callable[..., None] | None) -> Path:
+    from vizlib.zoo.download import download, hub_weights
+
+    if release.hub:
+        return hub_weights(release.url, "pytorch_model.bin", progress=progress)
+    if release.url:
+        return download(release.url, progress=progress)
+    raise ModelError(f"Nobody released weights of {name}; pass checkpoint= with a file of yours, or checkpoint='random'.")
 
 
 def _by_timm(module: nn.Module, state: State, name: str) -> State:
@@ -246,10 +322,7 @@ def named_labels(subset: str | None, classes: int) -> tuple[str, ...] | None:
 
 def fit_state(plan: Plan, module: nn.Module, state: State) -> State:
     """The state in the layout of ``module``: as it is where names and shapes agree, else converted if the plan knows how."""
-    expected: dict[str, Any] = module.state_dict()
-    if {key: value.shape for key, value in expected.items()} == {key: value.shape for key, value in state.items()}:
-        return state
-    return plan.converted(module, state)
+    return state if _shapes(module.state_dict()) == _shapes(state) else plan.converted(module, state)
 
 
 def _head_width(state: dict[str, torch.Tensor], names: tuple[str, ...], model: str, absent: int | None = None) -> int:

@@ -1,0 +1,302 @@
+"""A visitor's own checkpoint: opened, explained, refused in one sentence, kept from others, gone with its visitor."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from app_helpers import components, maps
+from safetensors.torch import save
+from streamlit.runtime import caching
+
+import vizlib
+from vizlib.ui import own_form, own_model, words
+from vizlib.ui.own_model import only_this_machine, read_labels
+from vizlib.ui.work import engine
+
+SESSION = "test session id"  # of every AppTest
+
+
+def weights(name="vit_tiny50", classes=3):
+    module = vizlib.load(name, checkpoint="random", num_classes=classes).module
+    return save({key: value.contiguous() for key, value in module.state_dict().items()})
+
+
+def one(at, kind, field):
+    return next(widget for widget in getattr(at, kind) if widget.key.startswith(f"own.{field}"))
+
+
+def fill(at, architecture=None, content=None, labels=None, size=None, name="mine.safetensors"):
+    if architecture:
+        one(at, "selectbox", "architecture").set_value(architecture)
+    if content is not None:
+        one(at, "file_uploader", "weights").set_value((name, content, "application/octet-stream"))
+    if labels is not None:
+        one(at, "file_uploader", "labels").set_value(("labels.txt", labels, "text/plain"))
+    if size is not None:
+        one(at, "number_input", "size").set_value(size)
+    at.button(key="own.open").click().run()
+    assert not at.exception
+    return at
+
+
+@pytest.fixture
+def form(explore):
+    def start(**address):
+        at = explore(**({"models": "vit_tiny50"} | address))
+        at.button(key="own.show").click().run()
+        assert not at.exception
+        return at
+
+    return start
+
+
+@pytest.fixture(autouse=True)
+def leaving(monkeypatch):
+    """Every visitor leaves in the end."""
+    yield
+    monkeypatch.setattr(own_model, "GRACE", 0.0)
+    caching.clear_session_resource_cache(SESSION)
+    until(lambda: held() == [] and not engine()._own)
+
+
+def until(condition):
+    end = time.monotonic() + 30
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert condition()
+
+
+def shelf_of(at):
+    return at.session_state["own.shelf"]
+
+
+def held():
+    """The keys of the models in the engine's memory that visitors opened."""
+    return [key for key in engine()._models._held if key.startswith("own:")]
+
+
+def test_opens_explains_and_gives_the_code(form, tmp_path, monkeypatch):
+    content, labels = weights(), b"\xef\xbb\xbfant\n bee \n\ncat\n"
+    at = fill(form(), "vit_tiny50", content, labels)
+    assert at.multiselect[0].value == ["vit_tiny50", "own-1"]
+    assert at.subheader[1].value == words.plain("mine.safetensors") == "mine.safetensors"
+    assert sorted(row["label"] for row in components(at, "answers")[1]["rows"]) == ["ant", "bee", "cat"]
+    assert not any(widget.key.startswith("own.architecture") for widget in at.selectbox)
+    monkeypatch.chdir(tmp_path)
+    Path("mine.safetensors").write_bytes(content)
+    Path("labels.txt").write_bytes(labels)
+    names: dict = {}
+    exec(compile(at.code[1].value, "snippet", "exec"), names)  # noqa: S102
+    assert np.array_equal(names["explanation"].input_map.astype("<f4"), maps(at)[1][1])
+    assert names["model"].labels == ("ant", "bee", "cat")
+
+
+def test_all_methods_and_classes_are_there(form):
+    at = fill(form(), "resnet_tiny50", weights("resnet_tiny50", 4), b"a\nb\nc\nd\n")
+    own = components(at, "answers")[1]
+    assert own["pickable"]
+    at.selectbox(key="explore.own-1.target").set_value(2).run()
+    assert components(at, "answers")[1]["chosen"] == 2
+    at.selectbox(key="explore.own-1.method").set_value("rollout").run()
+    assert "no attention rows" in at.info[0].value
+
+
+def test_no_link_carries_it(form):
+    at = fill(form(), "resnet_tiny50", weights("resnet_tiny50"))
+    at.selectbox(key="explore.own-1.target").set_value(1).run()
+    written = str(dict(at.query_params))
+    assert "own" not in written
+    assert shelf_of(at).cards["own-1"].identity not in written
+    assert dict(at.query_params)["models"] in ("vit_tiny50", ["vit_tiny50"])
+    at.multiselect[0].set_value(["own-1"]).run()
+    assert dict(at.query_params) == {}
+    assert components(at, "answers")[0]["chosen"] == 1
+    assert "a checkpoint of your own is not part of it" in at.caption[-2].value + at.caption[-1].value
+
+
+def test_another_input_size(form):
+    at = fill(form(), "vit_tiny50", weights(), size=96)
+    assert maps(at)[1][0]["input"] == [96, 96]
+    assert "image_size=96" in at.code[1].value
+
+
+def test_a_wrong_variant_is_one_sentence_and_nothing_is_lost(form):
+    at = fill(form(), "resnet_tiny50", weights(), b"ant\nbee\ncat\n")
+    assert at.error[0].value == "The weights do not fit resnet_tiny50; they are those of vit_tiny50: load them by that name."
+    assert at.multiselect[0].value == ["vit_tiny50"]
+    assert one(at, "file_uploader", "weights").value.name == "mine.safetensors"
+    assert held() == []
+    assert list(Path(shelf_of(at)._folder.name).iterdir()) == []
+    fill(at, "vit_tiny50")
+    assert [row["label"] for row in components(at, "answers")[1]["rows"]]
+    assert not at.error
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "Choose the architecture"),
+        ({"architecture": "vit_tiny50"}, "Add the file with the weights"),
+        ({"architecture": "vit_tiny50", "content": b""}, "mine.safetensors is empty"),
+        ({"architecture": "vit_tiny50", "content": b"\x80\x02cos\nsystem\n."}, "mine.safetensors"),
+        ({"architecture": "vit_tiny50", "content": b"no weights at all"}, "neither a safetensors nor a torch weights file"),
+        ({"architecture": "vit_tiny50", "content": "cut"}, "damaged or truncated safetensors"),
+        ({"architecture": "vit_tiny50", "content": "whole", "labels": b"a\nb\n"}, "3 classes and was given 2 labels"),
+        ({"architecture": "vit_tiny50", "content": "whole", "labels": b"\xff\xfe\x00"}, "labels.txt is not a text file"),
+        ({"architecture": "vit_tiny50", "content": "whole", "labels": b"\n \n"}, "holds no labels"),
+        ({"architecture": "vit_tiny50", "content": "whole", "size": 50}, "50"),
+    ],
+)
+def test_what_cannot_be_opened_says_so_in_the_librarys_words(form, given, words):
+    contents = {"cut": weights()[:4000], "whole": weights()}
+    content = given.get("content")
+    at = fill(form(), **(given | {"content": contents.get(content, content) if content is not None else None}))
+    assert words in at.error[0].value
+    assert str(own_model.tempfile.gettempdir()) not in at.error[0].value
+    assert at.multiselect[0].value == ["vit_tiny50"]
+    assert held() == []
+
+
+def test_which_weights_differ_is_a_click_away(form):
+    module = vizlib.load("vit_tiny50", checkpoint="random", num_classes=3).module
+    state = {key: value.contiguous() for key, value in module.state_dict().items() if key != "norm.weight"}
+    at = fill(form(), "vit_tiny50", save(state))
+    assert "\n" not in at.error[0].value
+    assert any("missing norm.weight" in code.value for code in at.code)
+
+
+def test_a_fault_inside_is_no_exception_page(form, monkeypatch):
+    monkeypatch.setattr(own_model, "_check_memory", lambda architecture: 1 / 0)
+    at = fill(form(), "vit_tiny50", weights())
+    assert "went wrong inside" in at.error[0].value
+
+
+def test_removing_frees_memory_file_and_answers(form):
+    at = fill(form(), "vit_tiny50", weights())
+    card = shelf_of(at).cards["own-1"]
+    assert held() == [card.identity]
+    assert any(request.model == card.identity for request in engine()._answers._held)
+    assert card.path.is_file()
+    at.button(key="own.remove.own-1").click().run()
+    assert not at.exception
+    assert at.multiselect[0].value == ["vit_tiny50"]
+    assert held() == []
+    assert not any(request.model == card.identity for request in engine()._answers._held)
+    assert not card.path.exists()
+
+
+def test_when_the_visitor_leaves_it_is_all_gone(form, monkeypatch):
+    monkeypatch.setattr(own_model, "GRACE", 0.0)
+    at = fill(form(), "vit_tiny50", weights())
+    card = shelf_of(at).cards["own-1"]
+    assert held() == [card.identity]
+    caching.clear_session_resource_cache(SESSION)  # what Streamlit does when the browser disconnects
+    until(lambda: held() == [] and not card.path.parent.exists())
+    assert card.identity not in engine()._own
+    assert shelf_of(at).cards == {}
+
+
+def test_who_was_only_cut_off_finds_it_again(form, monkeypatch):
+    at = fill(form(), "vit_tiny50", weights())
+    card, before = shelf_of(at).cards["own-1"], maps(at)[1][1]
+    caching.clear_session_resource_cache(SESSION)
+    until(lambda: held() == [])
+    at.session_state["column.asked"] = {}  # or the page would show the answer it already has
+    at.run()
+    assert held() == [card.identity]
+    assert np.array_equal(maps(at)[1][1], before)
+    assert shelf_of(at)._back.is_set()
+
+
+def test_another_visitor_neither_sees_nor_names_it(form, explore):
+    at = fill(form(), "vit_tiny50", weights())
+    card = shelf_of(at).cards["own-1"]
+    for name in ("own-1", card.identity):
+        other = explore(models=name)
+        assert name not in other.multiselect[0].value
+        assert not any("mine.safetensors" in option for option in other.multiselect[0].options)
+
+
+def test_evicted_it_is_loaded_again(form):
+    at = fill(form(), "vit_tiny50", weights())
+    engine().unload(shelf_of(at).cards["own-1"].identity)
+    at.session_state["explore.sample"] = "coffee"
+    at.run()
+    assert not at.error
+    assert {header["title"] for header, *_ in maps(at)} == {"Coffee"}
+    assert all(values is not None for _, values, _ in maps(at))
+
+
+def test_paths_only_on_this_machine(form, tmp_path, monkeypatch):
+    at = form()
+    assert not any(widget.key.startswith("own.path") for widget in at.text_input)
+    monkeypatch.setattr(own_form, "_local", lambda: True)
+    at.run()
+    module = vizlib.load("vit_tiny50", checkpoint="random", num_classes=3).module
+    torch.save(module.state_dict(), tmp_path / "best.pth")
+    one(at, "text_input", "path").set_value(str(tmp_path / "worst.pth"))
+    fill(at, "vit_tiny50")
+    assert "worst.pth does not exist" in at.error[0].value
+    one(at, "text_input", "path").set_value(str(tmp_path / "best.pth"))
+    fill(at, "vit_tiny50")
+    assert at.multiselect[0].value == ["vit_tiny50", "own-1"]
+    at.button(key="own.remove.own-1").click().run()
+    assert (tmp_path / "best.pth").is_file()  # it is not ours to delete
+
+
+HERE = {"Host": "localhost:8501", "Origin": "http://localhost:8501"}
+
+
+@pytest.mark.parametrize(
+    ("address", "headers", "local"),
+    [
+        ("127.0.0.1", HERE, True),
+        ("::1", {"Host": "[::1]:8501", "Origin": "http://[::1]:8501"}, True),
+        ("0.0.0.0", HERE, False),  # noqa: S104
+        (None, HERE, False),
+        ("127.0.0.1", HERE | {"Host": "example.org"}, False),
+        ("127.0.0.1", HERE | {"Origin": "https://example.org"}, False),
+        ("127.0.0.1", HERE | {"Origin": "http://localhost.example.org"}, False),
+        ("127.0.0.1", HERE | {"X-Forwarded-For": "10.0.0.1"}, False),
+        ("127.0.0.1", {"Host": "localhost"}, False),
+        ("127.0.0.1", {}, False),
+    ],
+)
+def test_when_a_page_is_for_this_machine_only(address, headers, local):
+    assert only_this_machine(address, headers) == local
+
+
+def test_labels_and_names():
+    assert read_labels(b"\xef\xbb\xbfa\r\n b c \n\n", "l.txt") == ("a", "b c")
+    assert words.plain("a_*b*[x](y)") == "a\\_\\*b\\*\\[x\\]\\(y\\)"
+
+
+def test_an_architecture_too_large_for_the_server_is_refused_before_it_is_built(monkeypatch):
+    monkeypatch.setattr(own_model, "available_memory", lambda: 400_000_000)
+    wish = own_model.Wish("vit_large_patch16_224.augreg_in21k_ft_in1k", Path("x.safetensors"), "x.safetensors")
+    with pytest.raises(vizlib.ModelError, match=r"1217 MB.*200 MB"):
+        wish.load(lambda *_: None)
+    with pytest.raises(vizlib.ModelError, match=r"resnet152.* takes 241 MB"):
+        own_model.Wish("resnet152", Path("x"), "x").load(lambda *_: None)
+
+
+def test_a_name_that_nobody_knows_is_answered_with_the_nearest():
+    with pytest.raises(vizlib.ModelError, match="'vit_tiny50'"):
+        own_model.Wish("vit_tiny5O", Path("x"), "x").load(lambda *_: None)
+
+
+def test_a_model_removed_while_it_opens_is_not_kept():
+    job = SimpleNamespace(cancel=lambda: None, done=False)
+    shelf = own_model.Shelf(engine())
+    identity = "own:gone"
+    engine()._own[identity] = lambda progress: None
+    shelf.opening = own_model.Opening(identity, own_model.Wish("vit_tiny50", Path("none"), "none"), job)
+    shelf.close()
+    assert identity not in engine()._own
+    with pytest.raises(vizlib.CancelledError, match="removed"):
+        engine()._model(identity, None)
