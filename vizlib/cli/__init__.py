@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from vizlib import __version__
-from vizlib.cli import cards, explaining, training
+from vizlib.cli import bench, cards, explaining, reporting, training
 from vizlib.cli.shell import MISUSED, Commands
 
 __all__ = ["app", "main"]
@@ -35,7 +35,9 @@ app.command("methods", epilog=cards.METHODS_EPILOG)(cards.methods)
 app.command("explain", epilog=explaining.EXPLAIN_EPILOG)(explaining.explain)
 app.command("replay", epilog=explaining.REPLAY_EPILOG)(explaining.replay)
 app.command("train", epilog=training.TRAIN_EPILOG)(training.train)
+app.command("train report", epilog=reporting.REPORT_EPILOG)(reporting.report)
 app.command("eval", epilog=training.EVAL_EPILOG)(training.evaluate)
+app.command("bench", epilog=bench.BENCH_EPILOG)(bench.bench)
 
 
 def _print_version(asked: bool) -> None:

@@ -31,6 +31,12 @@ _MISUSE = (UsageError, ModelError, CheckpointError, DeviceError, MethodError, Ta
 class Commands(TyperGroup):
     """The group of all commands: errors become one line on stderr and an exit code, tracebacks only with --debug or VIZLIB_DEBUG=1."""
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """A command whose name is two words, such as ``train report``, goes before one whose argument is the second word."""
+        if " ".join(args[:2]) in self.commands:
+            args = [" ".join(args[:2]), *args[2:]]
+        return super().resolve_command(ctx, args)
+
     def main(
         self,
         args: Sequence[str] | None = None,

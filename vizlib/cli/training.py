@@ -11,6 +11,7 @@ import typer
 
 from vizlib.cli.shell import FAILED, OK, UsageError, complain, console, download_progress, notices, print_json
 from vizlib.train.recipes import RECIPES, recipe
+from vizlib.train.sweep import check_share, folder_name, take_share
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,6 +29,8 @@ TRAIN_EPILOG = """[bold]For example[/bold]
   vizlib train all --data tiny-imagenet-200 --ship assets/weights
 
   vizlib train resnet_tiny50 --data tiny-imagenet-200 --epochs 2   (a trial, not the recipe)
+
+  vizlib train cct_tiny50 --data tiny-imagenet-200 --share 0.1   (a tenth of the photographs, for the report)
 
 A run that was stopped goes on from its last whole epoch when the same command is given again. The same recipe, machine, device and thread \
 count give the same weights, stopped in between or not."""
@@ -61,17 +64,29 @@ def train(
         int | None,
         typer.Option(min=1, help="Another length, for trying out: not the recipe, and it cannot be shipped.", show_default="the recipe's"),
     ] = None,
+    share: Annotated[
+        float | None,
+        typer.Option(
+            help="Only this share of each class, 0.1, 0.25 or 0.5, for `vizlib train report`: it cannot be shipped.", show_default="all"
+        ),
+    ] = None,
     ship: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write float16 weights and the card there at the end, such as assets/weights.", show_default="no"),
     ] = None,
 ) -> None:
     """Train the bundled models again: reproducibly, and resumable after being killed."""
+    if name == "report":
+        raise UsageError("The report is a command of its own, with its options behind it: `vizlib train report --data DIR`.")
+    if share is not None:
+        check_share(share)
     names = list(RECIPES) if name == "all" else [name]
     plans = {one: recipe(one) for one in names}
     trial = {one: epochs is not None and epochs != plans[one].epochs for one in names}
     if ship is not None and any(trial.values()):
         raise UsageError("--epochs makes a run that is not the recipe, which is not shipped; leave out --epochs or --ship.")
+    if ship is not None and share is not None:
+        raise UsageError("A run on a share of the photographs is not shipped; leave out --share or --ship.")
     import torch
 
     from vizlib.train.data import read_split
@@ -86,8 +101,10 @@ def train(
     said = f"{len(images):,} training and {len(val):,} validation images of {len(images.classes)} classes"
     screen.print(f"{said}; {where}, {torch.get_num_threads()} threads", soft_wrap=True)
     for one in names:
-        folder = _run_folder(one, out, epochs if trial[one] else None, several=name == "all")
-        _train_one(one, images, val, folder, where, epochs, ship, _command(one, threads), screen)
+        run = one if share is None else folder_name(one, share)
+        folder = _run_folder(run, out, epochs if trial[one] else None, several=name == "all")
+        part = images if share is None else take_share(images, one, share, epochs or plans[one].epochs, folder)
+        _train_one(one, part, val, folder, where, epochs, ship, _command(one, threads), screen)
 
 
 def evaluate(

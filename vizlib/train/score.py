@@ -61,7 +61,7 @@ class Score:
         return None if self.fifth is None else self.fifth / self.images
 
 
-def wilson(right: int, images: int) -> tuple[float, float]:
+def wilson(right: float, images: int) -> tuple[float, float]:
     """The 95 % Wilson interval of a share."""
     z = 1.959963984540054
     share, spread = right / images, z * z / images

@@ -1,0 +1,47 @@
+"""A rollout on its way down, from the coarsest grid to the pixels: side by side, and as a film."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import cv2
+
+from vizlib.figures.overlay import overlay, shrunk
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vizlib import Explanation
+
+
+def descent(explanation: Explanation) -> list[np.ndarray]:
+    """The maps of a walk on each of its grids and on the pixels, each spread evenly over its cells: float64 (h, w), values per pixel."""
+    height, width = explanation.input_map.shape
+    spread = []
+    for stage in explanation.stages:
+        values = cv2.resize(stage, (width, height), interpolation=cv2.INTER_NEAREST)
+        spread.append(values * (stage.sum() / values.sum() if values.sum() > 0 else 1.0))
+    return [*spread, explanation.input_map]
+
+
+def pictures(explanation: Explanation, *, opacity: float = 0.6, colormap: str = "viridis", longest: int = 480) -> list[np.ndarray]:
+    """Each map of ``descent`` over the photograph, coloured to its own peak: uint8 (H, W, 3), the longer side at most ``longest``."""
+    image = shrunk(explanation.image, longest)
+    shown = []
+    for values in descent(explanation):
+        placed = cv2.resize(explanation.geometry.map_to_image(values), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        shown.append(overlay(image, placed, opacity=opacity, colormap=colormap))
+    return shown
+
+
+def gif(frames: list[np.ndarray], seconds: float = 0.7) -> bytes:
+    """Frames uint8 (H, W, 3) as an animated GIF that loops and rests on its last frame."""
+    from PIL import Image
+
+    made = [Image.fromarray(frame) for frame in frames]
+    times = [round(1000 * seconds)] * len(made)
+    times[-1] *= 3
+    buffer = io.BytesIO()
+    made[0].save(buffer, "GIF", save_all=True, append_images=made[1:], duration=times, loop=0)
+    return buffer.getvalue()
