@@ -1,0 +1,1 @@
+"""What an explanation costs beside the floor that any such explanation stands on, in time and in memory."""
