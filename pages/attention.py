@@ -1,0 +1,45 @@
+"""Attention: every head of every layer under the mouse, and what the answer loses without them."""
+
+import streamlit as st
+
+from vizlib.ui import shell, words
+from vizlib.ui.address import Address
+from vizlib.ui.attention_panels import declare, draw_panel
+from vizlib.ui.attention_view import canvas_keys, draw_canvas, pick_model, snippet
+from vizlib.ui.attention_work import ask_scene, may_load, settled
+from vizlib.ui.pickers import pick_fit, pick_picture
+from vizlib.ui.work import engine
+
+arrived = shell.open_page(
+    "attention",
+    "Where does every patch look?",
+    "Move over the photograph: bright is where the patch under the mouse looks. Press play to see it layer by layer.",
+)
+engine()
+address = Address("attention", arrived=arrived)
+picture = pick_picture(address)
+left, right = st.columns([4, 1], gap="medium")
+with left:
+    card = pick_model(address)
+with right:
+    fit = pick_fit(address)
+keys = canvas_keys(address)
+panel_key = declare(card, address)
+
+if "lineage" in card.refusals:
+    st.info(f"{card.title or card.name} cannot be shown here: {card.refusals['lineage']}.", icon=":material/block:")
+elif may_load(card):
+    scene = settled("scene", ask_scene(card.name, picture, fit))
+    if scene is not None and scene.refusal:
+        st.info(f"{card.title or card.name} cannot be shown here: {scene.refusal}", icon=":material/block:")
+    elif scene is not None:
+        held = draw_canvas(scene, keys)
+        draw_panel(panel_key, scene, held, keys, card, picture, fit, address)
+
+        with st.expander("Use it from Python", icon=":material/code:"):
+            st.code(snippet(scene, card.name, picture.code, fit, held), language="python", wrap_lines=True)
+
+with st.expander("The model", icon=":material/menu_book:"):
+    st.markdown(words.about(card))
+st.caption("The address in your browser restores this view; a picture of your own is not part of it.")
+address.close()

@@ -1,0 +1,122 @@
+"""The methods that read attention, side by side on one scale, and the rollout on its way from coarse to fine."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from vizlib.method_cards import METHODS
+from vizlib.ui import words
+from vizlib.ui.address import some_of
+from vizlib.ui.attention_work import keep, settled
+from vizlib.ui.column import PATIENCE
+from vizlib.ui.components.photo_map import photo_map
+from vizlib.ui.question import Question, draw_options, read_options
+from vizlib.ui.work import engine, visitor
+
+if TYPE_CHECKING:
+    from vizlib import Explanation, ModelCard
+    from vizlib.engine.jobs import Job
+    from vizlib.ui.address import Address
+    from vizlib.ui.pictures import Picture
+    from vizlib.ui.work import Answer, Request
+
+_READ_ATTENTION = ("attention", "rollout", "gradient_rollout", "relevance", "legrad")
+_PER_ROW = 3
+
+
+def methods_key(card: ModelCard, address: Address) -> str:
+    """Declare the chosen methods, at first all that fit, and the options of every one."""
+    for name in _READ_ATTENTION:
+        read_options(card, METHODS[name], address)
+    fitting = [name for name in _READ_ATTENTION if name in card.methods]
+    return address.part("methods", fitting, some_of(_READ_ATTENTION, len(_READ_ATTENTION)), ",".join)
+
+
+def draw_methods(card: ModelCard, picture: Picture, fit: str | None, address: Address, opacity: float, colormap: str) -> None:
+    """A column for each method, then the strip and the film of the rollout."""
+    known = list(_READ_ATTENTION)
+    key = methods_key(card, address)
+    keep(key)
+    chosen = st.pills(
+        "Methods", known, key=key, selection_mode="multi", format_func=lambda name: METHODS[name].title, label_visibility="collapsed"
+    )
+    questions = [read_options(card, METHODS[name], address) for name in known if name in chosen]
+    jobs = _ask(questions, picture, fit)
+    for first in range(0, len(questions), _PER_ROW):
+        for place, question in zip(st.columns(_PER_ROW, gap="large"), questions[first : first + _PER_ROW], strict=False):
+            with place:
+                _draw_method(question, jobs[question.method.name])
+    if questions:
+        st.caption(
+            "“Maps below on one scale”, beside the photograph, compares how strong they are; without it each shows its own pattern best. "
+            "Methods with a gradient explain the model's own answer; to ask for another class, use Explore."
+        )
+    rollout = jobs.get("rollout")
+    if rollout is not None and rollout.done and rollout.exception() is None:
+        explanation = rollout.result().explanation
+        if explanation is not None and explanation.stages:
+            _draw_descent(explanation, picture, card, opacity, colormap)
+
+
+def _ask(questions: list[Question], picture: Picture, fit: str | None) -> dict[str, Job[Answer]]:
+    asked: dict[str, tuple[Request, Job[Answer]]] = st.session_state.setdefault("attention.methods.asked", {})
+    for question in questions:
+        request, name = question.request(picture, fit), question.method.name
+        if name not in asked or asked[name][0] != request or asked[name][1].cancelled:
+            asked[name] = (request, engine().ask(f"{visitor()}.{name}", request, picture))
+    until = time.monotonic() + PATIENCE
+    for question in questions:
+        asked[question.method.name][1].wait(max(0.0, until - time.monotonic()))
+    return {question.method.name: asked[question.method.name][1] for question in questions}
+
+
+def _draw_method(question: Question, job: Job[Answer]) -> None:
+    method = question.method
+    st.markdown(f"**{method.title}**", help=f"{method.summary} [{method.paper}]({method.paper_url})")
+    if method.options:
+        draw_options(question)
+    else:
+        st.button("No options", key=f"attention.options.{method.name}", icon=":material/tune:", disabled=True)
+    answer = settled(f"method.{method.name}", job)
+    if answer is None:
+        return
+    if answer.explanation is None:
+        st.info(answer.refusal, icon=":material/block:")
+        return
+    photo_map(answer.payload, key=f"attention.method.{method.name}")
+    explanation = answer.explanation
+    facts = [f"{words.seconds(explanation.seconds)}"]
+    if explanation.sink is not None:
+        facts.append(f"**{words.percent(explanation.sink)}** ends in learned tokens")
+    if method.class_specific:
+        facts.append(f"for {explanation.label.split(',')[0]}")
+    st.caption(" · ".join(facts))
+    for note in explanation.notes:
+        st.caption(note)
+
+
+def _draw_descent(explanation: Explanation, picture: Picture, card: ModelCard, opacity: float, colormap: str) -> None:
+    from vizlib.figures.overlay import encode_jpeg
+    from vizlib.figures.strip import gif, pictures
+
+    frames = pictures(explanation, opacity=opacity, colormap=colormap)
+    st.markdown("#### The rollout on its way down: from the coarsest grid to the pixels")
+    sizes = [f"{stage.shape[0]} × {stage.shape[1]}" for stage in explanation.stages] + ["pixels"]
+    for place, frame, size in zip(st.columns(max(4, len(frames))), frames, sizes, strict=False):
+        place.image(encode_jpeg(frame), width="stretch")
+        place.caption(size)
+    stem = f"{Path(picture.title).stem}-{card.name}-rollout".lower().replace(" ", "_")
+    st.download_button(
+        "GIF",
+        lambda: gif(frames),
+        f"{stem}.gif",
+        "image/gif",
+        key="attention.gif",
+        icon=":material/gif_box:",
+        on_click="ignore",
+        help="The same pictures as a film.",
+    )
