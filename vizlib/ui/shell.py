@@ -28,7 +28,15 @@ _PAGE = "shell.page"
 
 def pages() -> list[StreamlitPage]:
     """The pages that exist, the first one at the root of the address."""
-    return [st.Page("pages/explore.py", title="Explore", icon=":material/visibility:", url_path="explore", default=True)]
+    return [
+        st.Page("pages/explore.py", title="Explore", icon=":material/visibility:", url_path="explore", default=True),
+        st.Page("pages/attention.py", title="Attention", icon=":material/ads_click:", url_path="attention"),
+        st.Page("pages/t2t.py", title="T2T-ViT", icon=":material/grid_view:", url_path="t2t"),
+        st.Page("pages/pvt.py", title="PVT", icon=":material/change_history:", url_path="pvt"),
+        st.Page("pages/cvt.py", title="CvT", icon=":material/blur_on:", url_path="cvt"),
+        st.Page("pages/compact.py", title="Compact", icon=":material/compress:", url_path="compact"),
+        st.Page("pages/models.py", title="Models", icon=":material/leaderboard:", url_path="models"),
+    ]
 
 
 def run() -> None:
@@ -48,6 +56,7 @@ def open_page(name: str, title: str, sentence: str) -> bool:
     On a fresh server a link to a page runs the page without app.py around it; the page then asks for the frame itself.
     """
     if not st.session_state.pop(_FRAMED, False):
+        st.set_page_config(page_icon=ICON)  # else the browser fetches the page's icon from the internet
         st.navigation(pages(), position="hidden")
         st.rerun()
     st.title(title, anchor=False)

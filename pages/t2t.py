@@ -1,0 +1,32 @@
+"""T2T-ViT: how soft splits turn pixels into tokens, and what the channels of three architectures hold."""
+
+import streamlit as st
+
+from vizlib.ui import shell, words
+from vizlib.ui.address import Address
+from vizlib.ui.pickers import pick_fit, pick_picture
+from vizlib.ui.studies import pick_subject
+from vizlib.ui.t2t_sections import PAPER, ask, draw_costs, draw_splits, draw_walls
+from vizlib.ui.work import engine
+
+arrived = shell.open_page(
+    "t2t",
+    "How do pixels become tokens?",
+    "ViT cuts a picture into patches that know nothing of each other. T2T-ViT lets windows **overlap**, three times over: point at a "
+    "token of any round to see the pixels it is made of, and how often each one counts.",
+)
+engine()
+address = Address("t2t", arrived=arrived)
+picture = pick_picture(address)
+left, right = st.columns([4, 1], gap="medium")
+with left:
+    one = pick_subject(address, ("t2t",), ("t2t_tiny50", "t2t_t_tiny50"))
+with right:
+    fit = pick_fit(address)
+splits, walls = ask(one, picture, fit)
+made = draw_splits(address, one, splits, picture, fit)
+if made is not None:
+    draw_costs(made)
+draw_walls(address, one, walls, picture)
+st.caption(f"{words.linked(PAPER)}. The address in your browser restores this view; a picture of your own is not part of it.")
+address.close()

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import struct
+
+import numpy as np
+import pytest
+from app_helpers import ROOT, image_bytes
+from streamlit.testing.v1 import AppTest
+
+import vizlib
+from vizlib.engine.jobs import Progress
+from vizlib.ui import compact_work, studies
+from vizlib.ui.packing import unpack
+from vizlib.ui.pictures import handed_in, sample
+from vizlib.zoo.cards import all_cards
+
+NAMES = ["vit_tiny50", "compact_vit_tiny50", "cct_tiny50"]
+
+
+@pytest.fixture
+def compact(monkeypatch):
+    """The app on the Compact Transformers page, run once with an address; a run waits for its answers."""
+    monkeypatch.setattr(studies, "PATIENCE", 300.0)
+
+    def start(**address: str) -> AppTest:
+        at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300)
+        for name, value in address.items():
+            at.query_params[name] = value
+        at.switch_page("pages/compact.py")
+        at.run()
+        assert not at.exception
+        # The measurements end after the columns: the next run draws them.
+        for _, job in at.session_state["studies.asked"].values():
+            job.wait(300)
+        at.run()
+        assert not at.exception
+        return at
+
+    return start
+
+
+def sent(at: AppTest) -> tuple[dict, list[tuple[dict, dict]]]:
+    """The view, and the header and arrays of each column."""
+    (message,) = [one.proto.bytes for one in at.get("bidi_component") if one.proto.component_name == "vizlib_compact_columns"]
+    parts, start = [], 0
+    while start < len(message):
+        (length,) = struct.unpack("<Q", message[start : start + 8])
+        parts.append(message[start + 8 : start + 8 + length])
+        start += 8 + length
+    return json.loads(parts[0]), [unpack(part) for part in parts[1:]]
+
+
+def said(at):
+    return "\n".join(one.value for kind in (at.markdown, at.info, at.error, at.caption) for one in kind)
+
+
+def column(name, picture):
+    model = vizlib.load(name, checkpoint=None if name in all_cards() else "random")
+    return model, compact_work.column(name, name not in all_cards(), model, picture, None, Progress())
+
+
+def test_opens_on_three_models_side_by_side(compact):
+    at = compact()
+    assert at.title[0].value == "Can a transformer learn from little data?"
+    view, columns = sent(at)
+    assert view == {"cover": "windows", "readout": "weights", "label": "", "token": ""}
+    assert [header["title"].partition(":")[0] for header, _ in columns] == ["ViT", "CVT", "CCT"]
+    assert [header["untrained"] for header, _ in columns] == [name not in all_cards() for name in NAMES]
+    assert [header["pooled"] for header, _ in columns] == [False, False, True]
+    for header, arrays in columns:
+        assert header["grid"] == [8, 8]
+        assert arrays["weights"].sum() + header["own"] == pytest.approx(1, abs=1e-5)
+    assert "4,096 ×" in said(at)
+    assert len(at.get("plotly_chart")) == 3
+    assert dict(at.query_params) == {}
+    assert not at.error
+
+
+def test_the_measured_drift_is_drawn(compact):
+    figure = json.loads(compact().get("plotly_chart")[0].proto.spec)
+    x, y = (figure["data"][0][axis] for axis in "xy")
+    values = np.frombuffer(base64.b64decode(y["bdata"]), y["dtype"]) if isinstance(y, dict) else np.array(y)
+    assert len(x["bdata"] if isinstance(x, dict) else x) > 8
+    # ViT's patches are exact at no shift and at a whole patch, and nowhere between.
+    assert values[[0, -1]].max() < 1e-5
+    assert values[1:-1].min() > 0.1
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_parts_and_bias_are_the_logits(name):
+    model, made = column(name, sample("cat"))
+    _, arrays = unpack(made.payload)
+    logits = model(model.prepare(sample("cat").pixels))[0].detach().numpy()
+    assert np.allclose(arrays["parts"].sum(1) + arrays["bias"], logits, atol=1e-5)
+    assert np.allclose(arrays["logits"], logits, atol=1e-5)
+
+
+def test_the_class_tokens_attention_is_the_models():
+    model, made = column("vit_tiny50", sample("cat"))
+    header, arrays = unpack(made.payload)
+    row = vizlib.trace(model, sample("cat").pixels).attention[-1].weights(rows=[0])[:, 0].mean(0).numpy()
+    assert np.allclose(arrays["weights"], row[1:], atol=1e-6)
+    assert header["own"] == pytest.approx(row[0], abs=1e-6)
+    assert "parts" not in arrays
+
+
+def test_routes_in_their_boxes_are_whole():
+    _, made = column("cct_tiny50", sample("coffee"))
+    _, arrays = unpack(made.payload)
+    shares = arrays["routes"].reshape(64, -1) * (arrays["peaks"][:, None] / 65535)
+    assert np.allclose(shares.sum(1), 1, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [image_bytes((1, 1)), image_bytes((900, 20)), image_bytes((50, 40), "L"), image_bytes((50, 40), "RGBA")],
+    ids=["one pixel", "wide", "grey", "transparent"],
+)
+def test_odd_pictures(content):
+    picture = handed_in("odd.png", content)
+    for name in NAMES:
+        model, made = column(name, picture)
+        assert np.isfinite(made.weights).all()
+        assert np.isfinite(compact_work.drift(model, picture, None, Progress()).tokens).all()
+
+
+def test_the_address_restores_the_view(compact):
+    address = {"sample": "coffee", "cover": "routes", "readout": "shares", "label": "espresso", "token": "0.300,0.700"}
+    at = compact(**address)
+    view, _ = sent(at)
+    assert view == {"cover": "routes", "readout": "shares", "label": "espresso", "token": "0.300,0.700"}
+    assert {name: "".join(value) for name, value in dict(at.query_params).items()} == address
+
+
+def test_an_address_that_means_nothing_opens_the_page(compact):
+    address = {"model": "nobody", "cover": "all", "token": "7,x"}
+    at = compact(**address)
+    assert sent(at)[0]["token"] == ""
+    assert dict(at.query_params) == {}
+
+
+def test_published_models_with_random_weights(compact):
+    at = compact(model="cct_7_3x1_32", weights="random")
+    assert [header["grid"] for header, _ in sent(at)[1]] == [[8, 8], [8, 8], [16, 16]]
+    at = compact(model="cvt_7_4_32")
+    assert len(sent(at)[1]) == 2
+
+
+def test_files():
+    made = [column(name, sample("cat"))[1] for name in NAMES]
+    rows = list(csv.DictReader(io.StringIO(compact_work.to_csv(made))))
+    assert len(rows) == 3 * 64
+    assert (rows[64 + 9]["top"], rows[64 + 9]["bottom"]) == ("8", "16")
+    assert rows[0]["answer"] == ""
+    photos = [unpack(one.payload)[1]["photo"] for one in made]
+    assert vizlib.read_image(compact_work.to_png(made, photos)).shape == (320, 3 * 320 + 2 * 8, 3)
+
+
+def test_the_snippet_runs(compact, capsys):
+    at = compact()
+    exec(compile(at.code[0].value, "snippet", "exec"), {})  # noqa: S102
+    assert "a token's windows" in capsys.readouterr().out

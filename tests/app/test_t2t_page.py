@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import struct
+
+import numpy as np
+import pytest
+from app_helpers import ROOT, image_bytes
+from streamlit.testing.v1 import AppTest
+
+import vizlib
+from vizlib.analysis.rounds import token_rounds
+from vizlib.analysis.token_maps import norm_map, pca_rgb
+from vizlib.engine.jobs import Progress
+from vizlib.ui import studies, t2t_channels, t2t_lineage, work
+from vizlib.ui.packing import levels, pack, unpack
+from vizlib.ui.pictures import handed_in, sample
+from vizlib.zoo.cards import all_cards
+
+
+@pytest.fixture
+def t2t(monkeypatch):
+    """The app on the T2T-ViT page, run once with an address; a run waits for its answers."""
+    monkeypatch.setattr(studies, "PATIENCE", 300.0)
+
+    def start(**address: str) -> AppTest:
+        at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300)
+        for name, value in address.items():
+            at.query_params[name] = value
+        at.switch_page("pages/t2t.py")
+        at.run()
+        assert not at.exception
+        # The channels end after the soft splits: the next run draws them.
+        for _, job in at.session_state["studies.asked"].values():
+            job.wait(300)
+        at.run()
+        assert not at.exception
+        return at
+
+    return start
+
+
+def sent(at: AppTest, name: str) -> tuple[dict, dict, dict]:
+    """The view, the header and the arrays that a component got."""
+    (message,) = [one.proto.bytes for one in at.get("bidi_component") if one.proto.component_name == f"vizlib_{name}"]
+    (length,) = struct.unpack("<Q", message[:8])
+    return json.loads(message[8 : 8 + length]), *unpack(message[8 + length :])
+
+
+def said(at):
+    return "\n".join(one.value for kind in (at.markdown, at.info, at.error, at.caption) for one in kind)
+
+
+def test_opens_on_the_rounds_of_the_bundled_model(t2t):
+    at = t2t()
+    assert at.title[0].value == "How do pixels become tokens?"
+    view, header, arrays = sent(at, "soft_split")
+    assert view == {"draw": "colours", "follow": "windows", "basis": "own", "groups": 5, "token": ""}
+    assert [one["grid"] for one in header["sets"]] == [[32, 32], [16, 16], [8, 8], [8, 8]]
+    assert arrays["photo"].shape == (64, 64, 3)
+    assert header["kind"] == "performer"
+    untrained = "t2t_tiny50" not in all_cards()
+    assert ("untrained: random weights" in said(at)) == untrained
+    assert "**64 tokens** for **31.6" in said(at)
+    assert dict(at.query_params) == {}
+    assert not at.error
+
+
+@pytest.mark.parametrize("name", ["t2t_tiny50", "t2t_t_tiny50"])
+def test_the_browser_gets_what_the_analysis_gives(name):
+    model, picture = vizlib.load(name, checkpoint="random"), sample("cat")
+    made = token_rounds(model, picture.pixels)
+    header, arrays = unpack(t2t_lineage.soft_splits(model, picture, None, Progress()).payload)
+    for turn, one in enumerate(made.rounds):
+        assert np.allclose(arrays[f"norms{turn}"], norm_map(one.tokens, one.grid))
+        assert np.abs(arrays[f"own{turn}"] / 255 - pca_rgb(one.tokens)[0].numpy()).max() <= 0.5 / 255 + 1e-9
+        assert np.array_equal(np.outer(arrays[f"down{turn}"][3], arrays[f"across{turn}"][5]), one.reach.counts(3, 5))
+        if turn:
+            shares = arrays[f"lineage{turn}"] * (arrays[f"peaks{turn}"][:, None] / 65535)
+            assert np.abs(shares - made.lineages(turn).numpy()).max() <= arrays[f"peaks{turn}"].max() / 131000
+    # The browser makes a row of the first round from q and k.
+    scores = arrays["q"][70] @ arrays["k"].T * header["scale"]
+    scores = np.exp(scores - scores.max()) if header["kind"] == "softmax" else scores
+    row = 0.5 * scores / scores.sum()
+    row[70] += 0.5
+    assert np.allclose(row, made.lineages(0)[70], atol=1e-6)
+
+
+def test_the_hard_patches_are_those_of_the_vit():
+    made = t2t_lineage.soft_splits(vizlib.load("t2t_tiny50", checkpoint="random"), sample("cat"), None, Progress())
+    _, arrays = unpack(made.payload)
+    vit = vizlib.load("vit_tiny50")
+    patches = vit.module.patch_embed(vit.prepare(sample("cat").pixels))[0].detach()
+    assert np.allclose(arrays["tokens3"], patches, atol=1e-5)
+    assert made.pictures[3].title == "ViT's patches"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [image_bytes((1, 1)), image_bytes((900, 20)), image_bytes((50, 40), "L"), image_bytes((50, 40), "RGBA")],
+    ids=["one pixel", "wide", "grey", "transparent"],
+)
+def test_odd_pictures(content):
+    picture = handed_in("odd.png", content)
+    made = t2t_lineage.soft_splits(vizlib.load("t2t_tiny50", checkpoint="random"), picture, None, Progress())
+    assert all(np.isfinite(one.norms).all() for one in made.pictures)
+    model = vizlib.load("t2t_tiny50", checkpoint="random")
+    _, arrays = unpack(t2t_channels.walls([("resnet_tiny50", "ResNet")], "T2T-ViT", model, picture, None, Progress()).payload)
+    assert all(np.isfinite(array).all() for array in arrays.values())
+
+
+def test_figure_2_shows_the_true_passes(t2t):
+    at = t2t()
+    _, header, arrays = sent(at, "channel_wall")
+    assert [one["title"].split(" ")[0] for one in header["walls"]] == ["ResNet", "ViT", "T2T-ViT"]
+    block = header["walls"][1]["layers"][0]
+    key = block["ways"]["true"]["key"]
+    true = vizlib.trace(vizlib.load("vit_tiny50"), sample("cat").pixels).features["blocks.0"].numpy()
+    low, high = (arrays[f"{key}.{end}"][:, None, None] for end in ("low", "high"))
+    assert np.abs(arrays[f"{key}.maps"] / 255 * (high - low) + low - true).max() <= (high - low).max() / 500
+    assert 0 <= block["agreement"] < 1
+    assert "bare" not in header["walls"][2]["layers"][0]["ways"]
+
+
+def test_the_address_restores_the_view(t2t):
+    address = {"sample": "coffee", "model": "t2t_t_tiny50", "draw": "groups", "follow": "attention", "groups": "3", "token": "2.4.7",
+               "order": "edge", "way": "bare"}  # fmt: skip
+    at = t2t(**address)
+    view, header, _ = sent(at, "soft_split")
+    assert (view["draw"], view["groups"], view["token"], header["kind"]) == ("groups", 3, "2.4.7", "softmax")
+    assert sent(at, "channel_wall")[0]["order"] == "edge"
+    assert {name: "".join(value) for name, value in dict(at.query_params).items()} == address
+
+
+def test_an_address_that_means_nothing_opens_the_page(t2t):
+    address = {"model": "nobody", "draw": "rainbow", "groups": "77", "token": "a.b", "layers": "x"}
+    at = t2t(**address)
+    assert sent(at, "soft_split")[0]["groups"] == 5
+    assert dict(at.query_params) == {}
+
+
+def test_a_published_model_is_offered_and_runs_with_random_weights(t2t):
+    at = t2t(model="t2t_vit_7")
+    assert at.button(key="fetch.t2t_vit_7").label.startswith("Fetch 17")
+    at = t2t(model="t2t_vit_7", weights="random")
+    _, header, arrays = sent(at, "soft_split")
+    assert [one["grid"] for one in header["sets"]] == [[56, 56], [28, 28], [14, 14], [14, 14]]
+    assert header["sets"][3]["title"] == "Hard patches, bare pixels"
+    assert arrays["lineage2"].shape == (196, 3136)
+
+
+def test_a_fault_inside_is_said(t2t, monkeypatch):
+    monkeypatch.setattr(work, "_load", lambda name, progress: 1 / 0)
+    monkeypatch.setattr(studies, "_random", lambda name, progress: 1 / 0)
+    at = t2t(model="t2t_vit_10", weights="random")
+    assert "went wrong inside" in at.error[0].value
+    assert "division" not in said(at)
+
+
+def test_files(t2t):
+    made = t2t_lineage.soft_splits(vizlib.load("t2t_tiny50", checkpoint="random"), sample("cat"), None, Progress())
+    rows = list(csv.DictReader(io.StringIO(t2t_lineage.to_csv(made, 4))))
+    assert len(rows) == 1024 + 256 + 64 + 64
+    assert {row["group of 4"] for row in rows} <= set("0123")
+    assert (rows[1024]["tokens"], rows[1024]["top"], rows[1024]["bottom"]) == ("Round 2", "0", "6")
+    assert vizlib.read_image(t2t_lineage.to_png(made, "length", shared=False, groups=4)).shape == (240, 5 * 240 + 4 * 8, 3)
+
+
+def test_the_snippet_runs(t2t, capsys):
+    at = t2t()
+    exec(compile(at.code[0].value, "snippet", "exec"), {})  # noqa: S102
+    assert "round 3: 8 x 8 tokens, 361 pixels each, counted up to 36 times" in capsys.readouterr().out
+
+
+def test_packed_arrays_come_back():
+    arrays = {"a": np.arange(7, dtype=np.uint8), "b": np.ones((2, 3)), "c": np.arange(4, dtype=np.uint16).reshape(2, 2)}
+    header, back = unpack(pack({"title": "Stéfan's cat"}, arrays))
+    assert header == {"title": "Stéfan's cat"}
+    assert all(np.array_equal(back[name], array) for name, array in arrays.items())
+    values = np.random.default_rng(0).random((5, 9)) ** 8
+    values[2] = 0
+    made, peaks = levels(values)
+    assert np.abs(made * (peaks[:, None] / 65535) - values).max() <= peaks.max() / 131000

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+
+
+def opened(visit, url):
+    visit.page.goto(url)
+    visit.page.locator(".pyramid .stage[data-drawn]").first.wait_for()
+    visit.page.locator(".moved .stage[data-drawn]").wait_for()
+    visit.rest()
+    # Below a page's own path Streamlit's client asks for its health once where it is not, and finds it at the root.
+    visit.problems[:] = [one for one in visit.problems if "404" not in one]
+
+
+def test_windows_overlap(visit, server):
+    opened(visit, f"{server.url}/cvt?weights=random")
+    sent, stage = len(visit.sent), visit.page.locator(".pyramid .stage").nth(1)
+    side = stage.bounding_box()["width"] / 16
+    stage.hover(position={"x": 5.5 * side, "y": 3.5 * side})
+    visit.page.get_by_text("Stage 1, row 3, column 5: rows 10 to 16, columns 18 to 24 of the picture (7 × 7 px)").wait_for()
+    # The cell is seen by the windows of 2 x 2 cells above it where its row and its column are odd.
+    assert "cells: 4 of stage 2" in visit.page.locator(".pyramid .reading").inner_text()
+    assert len(visit.sent) == sent
+
+
+def test_kernels_choose_the_channel(visit, server):
+    opened(visit, f"{server.url}/cvt?weights=random")
+    sent, canvas = len(visit.sent), visit.page.locator(".projection .panels canvas").nth(1)
+    before = canvas.evaluate("one => one.toDataURL()")
+    visit.page.locator(".wall canvas").first.hover(position={"x": 5, "y": 5})
+    visit.page.get_by_text("Channel 0, kernels with the gain").wait_for()
+    assert canvas.evaluate("one => one.toDataURL()") != before
+    visit.page.locator(".projection .blocks button", has_text="Stage 3, block 4").click()
+    assert visit.page.get_by_label("Channel", exact=True).get_attribute("max") == "191"
+    assert canvas.evaluate("one => one.width") == 4
+    assert len(visit.sent) == sent
+
+
+def test_a_vit_without_its_table_sees_a_bag_of_patches(visit, server):
+    opened(visit, f"{server.url}/cvt?weights=random")
+    picture = visit.page.locator(".moved canvas")
+    shuffled = picture.evaluate("one => one.toDataURL()")
+    distances = visit.page.locator(".moved .model").evaluate_all("all => all.map(one => Number(one.dataset.distance))")
+    assert distances[2] < 1e-5 < 1e-3 < min(distances[:2])
+    visit.page.locator(".moved .kinds button", has_text="shifted").click()
+    assert picture.evaluate("one => one.toDataURL()") != shuffled
+    visit.page.get_by_label("Shift").fill("0")
+    distances = visit.page.locator(".moved .model").evaluate_all("all => all.map(one => Number(one.dataset.distance))")
+    assert max(distances) < 1e-5
+
+
+@pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}, "has_touch": True}], indirect=True)
+def test_narrow(visit, server):
+    opened(visit, f"{server.url}/cvt?weights=random")
+    assert visit.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    for name in (".pyramid", ".projection", ".reduced", ".moved"):
+        box = visit.page.locator(name).bounding_box()
+        assert box["x"] + box["width"] <= 390
