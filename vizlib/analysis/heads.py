@@ -43,8 +43,15 @@ class SiteStatistics:
     diagonal: np.ndarray
 
 
+def check_whole(site: AttentionSite) -> None:
+    """MethodError for attention inside windows, whose rows are not rows over the whole grid."""
+    if site.q.shape[2] != site.query_grid.tokens or site.k.shape[2] != site.key_grid.tokens or site.images != 1:
+        raise MethodError(f"{site.name} attends inside windows, or to several images at once, and is read here only over a whole grid.")
+
+
 def statistics(site: AttentionSite, size: tuple[int, int]) -> SiteStatistics:
     """The numbers of one image's site on an input (h, w), in row blocks: memory linear in its tokens."""
+    check_whole(site)
     queries, keys = site.query_grid, site.key_grid
     first = queries.prefix if queries.cells else 0
     sums = np.zeros((4, site.heads))
@@ -108,6 +115,7 @@ def one_row(site: AttentionSite, token: int, size: tuple[int, int], head: int | 
 
     Reverse takes a key and gives what each query gives to it, formed in row blocks. MethodError for a token or head that is not there.
     """
+    check_whole(site)
     source, grid = (site.key_grid, site.query_grid) if reverse else (site.query_grid, site.key_grid)
     if not 0 <= token < source.tokens:
         raise MethodError(f"{site.name} has tokens 0 to {source.tokens - 1} there ({source}); there is no {token}.")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from vizlib.analysis.heads import check_whole
 from vizlib.tracing.grids import Grid
 from vizlib.tracing.site import AttentionSite, PerformerSite
 
@@ -43,8 +44,13 @@ class View:
 
 
 def view(model: Model, trace: Trace) -> View:
-    """The sites of a trace; a read-out that weighs the tokens by what they hold, as sequence pooling does, is the last of them."""
+    """The sites of a trace; a read-out that weighs the tokens by what they hold, as sequence pooling does, is the last of them.
+
+    MethodError for attention inside windows.
+    """
     sites = list(trace.attention)
+    for site in sites:
+        check_whole(site)
     row = trace.readout
     if row is not None and sites and int((row > 0).sum()) > 2 and float(row.max()) > 1.001 * float(row[row > 0].min()):
         last = sites[-1]
