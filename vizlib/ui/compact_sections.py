@@ -131,7 +131,8 @@ def draw_curves() -> None:
         if card is None or card.accuracy is None or not history:
             continue
         lines.append((title, [one["epoch"] for one in history], [100 * one["top1"] for one in history]))
-        words.append(f"{title} {100 * card.accuracy.top1:.1f}\u00a0% with {card.parameters / 1e6:.2f}\u00a0M parameters")
+        size, epochs = f"{card.parameters / 1e6:.2f}\u00a0M", len(history)
+        words.append(f"{title} {100 * card.accuracy.top1:.1f}\u00a0% with {size} parameters after {epochs} epochs")
     if not lines:
         return
     st.subheader("Learning from little data", anchor=False)
