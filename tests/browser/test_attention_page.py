@@ -97,6 +97,7 @@ def test_everything_but_a_click_stays_in_the_browser(visit, server, model):
     before = {pixels(visit)}
     slider = visit.page.get_by_role("slider", name="Layer", exact=True)
     slider.press("ArrowRight")
+    visit.page.wait_for_function(f"layer => +{CANVAS}.dataset.drawn.split(' ')[0] !== layer", arg=layer)
     moved = int(state(visit)[0])
     visit.page.get_by_role("button", name="Who looks here").click()
     visit.page.wait_for_function(f"() => {CANVAS}.dataset.drawn.includes('reverse')")
