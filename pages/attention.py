@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from vizlib.ui import shell, words
+from vizlib.ui import shell, waiting, words
 from vizlib.ui.address import Address
 from vizlib.ui.attention_panels import declare, draw_panel
 from vizlib.ui.attention_view import canvas_keys, draw_canvas, pick_model, snippet
-from vizlib.ui.attention_work import ask_scene, may_load, settled
+from vizlib.ui.attention_work import ask_scene, settled
 from vizlib.ui.pickers import pick_fit, pick_picture
 from vizlib.ui.work import engine
 
@@ -28,7 +28,9 @@ panel_key = declare(card, address)
 
 if "lineage" in card.refusals:
     st.info(f"{card.title or card.name} cannot be shown here: {card.refusals['lineage']}.", icon=":material/block:")
-elif may_load(card):
+elif not waiting.may_load(card.name):
+    waiting.offer(card, "Choose another model, or take this one with random weights from Python.")
+else:
     scene = settled("scene", ask_scene(card.name, picture, fit))
     if scene is not None and scene.refusal:
         st.info(f"{card.title or card.name} cannot be shown here: {scene.refusal}", icon=":material/block:")

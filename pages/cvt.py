@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from vizlib.ui import cvt_sections, cvt_words, pvt_keys, pvt_stages, shell, studies, words
+from vizlib.ui import cvt_sections, cvt_words, pvt_keys, pvt_stages, shell, studies, waiting, words
 from vizlib.ui.address import Address
 from vizlib.ui.pickers import pick_fit, pick_picture
 from vizlib.ui.work import engine
@@ -25,7 +25,7 @@ view = pvt_stages.view_key(address)
 plain = studies.subject("vit_tiny50")
 first, beside = pvt_stages.ask("cvt.stages", chosen, picture, fit), pvt_stages.ask("cvt.beside", plain, picture, fit)
 maps = cvt_sections.ask_projections(chosen, picture, fit)
-studies.wait_for([first, beside])
+waiting.wait_for([first, beside])
 made = studies.settled("cvt.stages", chosen, first)
 if made is not None:
     other = studies.settled("cvt.beside", plain, beside)
@@ -34,7 +34,7 @@ if made is not None:
 
     st.header("A convolution makes q, k and v", anchor=False)
     st.markdown(cvt_words.PROJECTION)
-    studies.wait_for([maps])
+    waiting.wait_for([maps])
     projections = studies.settled("cvt.maps", chosen, maps)
     if projections is not None:
         cvt_sections.draw_projections(projections, chosen, picture)
@@ -42,7 +42,7 @@ if made is not None:
         st.header("Keys on a squeezed grid", anchor=False)
         st.markdown(cvt_words.KEYS)
         keys = pvt_keys.ask("cvt.keys", chosen, picture, fit)
-        studies.wait_for([keys])
+        waiting.wait_for([keys])
         grids = studies.settled("cvt.keys", chosen, keys)
         if grids is not None:
             pvt_keys.draw("cvt", grids, chosen, picture)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from vizlib.ui import pvt_cost, pvt_fields, pvt_keys, pvt_stages, pvt_words, shell, studies, words
+from vizlib.ui import pvt_cost, pvt_fields, pvt_keys, pvt_stages, pvt_words, shell, studies, waiting, words
 from vizlib.ui.address import Address
 from vizlib.ui.pickers import pick_fit, pick_picture
 from vizlib.ui.work import engine
@@ -25,7 +25,7 @@ view, groups = pvt_stages.view_key(address), pvt_fields.groups_key(address)
 plain = studies.subject("vit_tiny50")
 first, beside = pvt_stages.ask("pvt.stages", chosen, picture, fit), pvt_stages.ask("pvt.beside", plain, picture, fit)
 keys = pvt_keys.ask("pvt.keys", chosen, picture, fit)
-studies.wait_for([first, beside])
+waiting.wait_for([first, beside])
 made = studies.settled("pvt.stages", chosen, first)
 if made is not None:
     other = studies.settled("pvt.beside", plain, beside)
@@ -33,7 +33,7 @@ if made is not None:
 
     st.header("Keys from a reduced grid", anchor=False)
     st.markdown(pvt_words.KEYS)
-    studies.wait_for([keys])
+    waiting.wait_for([keys])
     grids = studies.settled("pvt.keys", chosen, keys)
     if grids is not None:
         pvt_keys.draw("pvt", grids, chosen, picture)

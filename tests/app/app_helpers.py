@@ -17,10 +17,31 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def settled(at: AppTest) -> AppTest:
+    """A page after all it asked for has ended, drawn again where it had not waited for that."""
+    assert not at.exception
+    jobs = [job for _, job in at.session_state["waiting.asked"].values()] if "waiting.asked" in at.session_state else []
+    for job in jobs:
+        job.wait(300)
+    if jobs:
+        at.run()
+        assert not at.exception
+    return at
+
+
+def messages(at: AppTest, name: str) -> list[bytes]:
+    """What the page sent to each component of this name."""
+    return [one.proto.bytes for one in at.get("bidi_component") if one.proto.component_name == f"vizlib_{name}"]
+
+
+def said(at: AppTest) -> str:
+    """The words on a page."""
+    return "\n".join(one.value for kind in (at.markdown, at.info, at.error, at.caption, at.warning) for one in kind)
+
+
 def components(at: AppTest, name: str) -> list[Any]:
     """What the page sent to each component of this name: bytes, or the decoded JSON."""
-    protos = [one.proto for one in at.get("bidi_component") if one.proto.component_name == f"vizlib_{name}"]
-    return [proto.bytes if name == "photo_map" else json.loads(proto.bytes) for proto in protos]
+    return [data if name == "photo_map" else json.loads(data) for data in messages(at, name)]
 
 
 def unpack(payload: bytes) -> tuple[dict[str, Any], np.ndarray | None, np.ndarray]:

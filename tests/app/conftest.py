@@ -1,21 +1,21 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from app_helpers import ROOT
+from app_helpers import ROOT, settled
 from streamlit.testing.v1 import AppTest
 
-from vizlib.ui import column
+from vizlib.ui import waiting, work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
-def explore(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
-    """The app on the Explore page, run once with an address; a run waits for all answers."""
-    monkeypatch.setattr(column, "PATIENCE", 300.0)
+def visit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    """The app on a page, opened with an address; a run waits for the answers it needs, and what comes after them is drawn as well."""
+    monkeypatch.setattr(waiting, "PATIENCE", 300.0)
 
     def start(page: str | None = None, **address: str) -> AppTest:
         at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300)
@@ -24,7 +24,21 @@ def explore(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
         if page:
             at.switch_page(page)
         at.run()
-        assert not at.exception
-        return at
+        return settled(at)
 
     return start
+
+
+@pytest.fixture
+def explore(visit: Callable[..., AppTest]) -> Callable[..., AppTest]:
+    return visit
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[..., Any]], None]]:
+    """Say how models are loaded; what is loaded so leaves the engine with the test."""
+    before = set(work.engine()._loaded)
+    yield lambda load: monkeypatch.setattr(work, "_load", load)
+    for name in work.engine()._loaded - before:
+        work.engine()._loaded.discard(name)
+        work.engine().unload(name)

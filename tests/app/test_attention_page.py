@@ -3,15 +3,16 @@ from __future__ import annotations
 import json
 import struct
 import time
+from functools import partial
 
 import numpy as np
 import pytest
-from app_helpers import ROOT, image_bytes, maps
+from app_helpers import ROOT, image_bytes, maps, messages, said
 from streamlit.testing.v1 import AppTest
 
 import vizlib
 from vizlib.analysis.surgery import Surgery, compare
-from vizlib.ui import attention_methods, attention_work, work
+from vizlib.ui import waiting, work
 from vizlib.ui.pictures import sample
 from vizlib.zoo.cards import all_cards
 
@@ -19,37 +20,20 @@ FAMILIES = {"t2t_vit_7": 3, "pvt_tiny": 4, "cvt_13": 3, "cct_7_3x1_32": 1, "pvt_
 
 
 @pytest.fixture
-def attention(monkeypatch):
-    """The app on the attention page, run once with an address; a run waits for its answers."""
-    monkeypatch.setattr(attention_work, "PATIENCE", 300.0)
-    monkeypatch.setattr(attention_methods, "PATIENCE", 300.0)
-
-    def start(**address: str) -> AppTest:
-        at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300)
-        for name, value in address.items():
-            at.query_params[name.replace("__", ".")] = value
-        at.switch_page("pages/attention.py")
-        at.run()
-        assert not at.exception
-        return at
-
-    return start
+def attention(visit):
+    return partial(visit, "pages/attention.py")
 
 
 @pytest.fixture
-def random_weights(monkeypatch):
+def random_weights(monkeypatch, loads):
     """Every model is here, with random weights where its own would have to be fetched."""
-    monkeypatch.setattr(work, "_load", lambda name, progress: vizlib.load(name, checkpoint=None if name.endswith("tiny50") else "random"))
+    loads(lambda name, progress: vizlib.load(name, checkpoint=None if name.endswith("tiny50") else "random"))
     monkeypatch.setattr(work.Engine, "ready", lambda self, model: True)
-
-
-def payloads(at: AppTest, name: str) -> list[bytes]:
-    return [one.proto.bytes for one in at.get("bidi_component") if one.proto.component_name == f"vizlib_{name}"]
 
 
 def canvas(at: AppTest) -> tuple[dict, dict]:
     """The header of the canvas and that of the attention in it."""
-    (data,) = payloads(at, "attention_canvas")
+    (data,) = messages(at, "attention_canvas")
     assert data[:4] == b"VZA1"
     (length,) = struct.unpack("<I", data[4:8])
     header = json.loads(data[8 : 8 + length])
@@ -58,10 +42,6 @@ def canvas(at: AppTest) -> tuple[dict, dict]:
     assert len(data) == start + header["attention"] + header["jpeg"]
     (length,) = struct.unpack("<I", inner[4:8])
     return header, json.loads(inner[8 : 8 + length])
-
-
-def said(at: AppTest) -> str:
-    return "\n".join(one.value for kind in (at.markdown, at.info, at.error, at.caption, at.warning) for one in kind)
 
 
 def test_opens_on_a_picture_with_every_head(attention):
@@ -79,7 +59,7 @@ def test_every_family_is_shown_in_its_stages(attention, random_weights, name):
     at = attention(model=name)
     _, inside = canvas(at)
     assert len({site["stage"] for site in inside["sites"]}) == FAMILIES[name]
-    assert sum(len(data) for data in payloads(at, "attention_canvas")) < 16_500_000
+    assert sum(len(data) for data in messages(at, "attention_canvas")) < 16_500_000
     if name == "cct_7_3x1_32":
         assert inside["sites"][-1]["query_prefix"] == ["the answer"]
     if name in ("pvt_tiny", "cvt_13"):
@@ -89,13 +69,13 @@ def test_every_family_is_shown_in_its_stages(attention, random_weights, name):
 def test_a_model_without_attention_says_so(attention):
     at = attention(model="resnet_tiny50")
     assert "no attention" in at.info[0].value
-    assert payloads(at, "attention_canvas") == []
+    assert messages(at, "attention_canvas") == []
 
 
 def test_models_are_offered_before_they_are_fetched(attention):
     at = attention(model="deit_tiny_patch16_224.fb_in1k")
     assert "apache-2.0" in said(at)
-    assert at.button(key="attention.fetch").label.startswith("Fetch")
+    assert at.button(key="fetch.deit_tiny_patch16_224.fb_in1k").label.startswith("Fetch")
 
 
 def test_the_held_query_is_told_exactly(attention):
@@ -129,12 +109,12 @@ def test_reverse_tells_what_a_key_receives(attention):
 def test_an_address_that_means_nothing_holds_nothing(attention, address):
     at = attention(**address)
     assert "Click a patch" in said(at)
-    assert len(payloads(at, "attention_canvas")) == 1
+    assert len(messages(at, "attention_canvas")) == 1
 
 
 def test_all_heads_in_four_tables(attention):
     at = attention(panel="heads")
-    (data,) = payloads(at, "head_matrix")
+    (data,) = messages(at, "head_matrix")
     found = json.loads(data)
     assert [one["title"] for one in found["tables"]] == ["Entropy", "Mean distance", "To learned tokens", "To itself"]
     assert [len(row) for row in found["tables"][0]["cells"]] == [3] * 6
@@ -208,10 +188,10 @@ def test_odd_tokens_are_counted(attention):
 def test_a_finer_layer_is_sent_when_it_is_wanted(attention, random_weights):
     at = attention(model="vit_small_patch16_dinov3.lvd1689m")
     header, _ = canvas(at)
-    assert payloads(at, "attention_tile") == []
+    assert messages(at, "attention_tile") == []
     at.session_state["attention.want"] = (header["view"], 2)
     at.run()
-    (tile,) = payloads(at, "attention_tile")
+    (tile,) = messages(at, "attention_tile")
     (length,) = struct.unpack("<I", tile[:4])
     assert json.loads(tile[4 : 4 + length]) == {"view": header["view"], "layer": 2}
 
@@ -235,7 +215,7 @@ def test_snippets_run(attention, address, tmp_path, monkeypatch):
 def test_a_link_lasts_until_the_model_is_there(attention, monkeypatch):
     address = {"panel": "surgery", "vit_tiny50.off": "1.1_2.3", "vit_tiny50.hidden": "0.21", "way": "mean", "threshold": "9", "layer": "4",
                "query": "30", "rollout.head_fusion": "max", "sample": "rocket"}  # fmt: skip
-    monkeypatch.setattr(attention_work, "PATIENCE", 0.0)
+    monkeypatch.setattr(waiting, "PATIENCE", 0.0)
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300)
     for name, value in address.items():
         at.query_params[name] = value

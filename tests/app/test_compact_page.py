@@ -5,57 +5,40 @@ import csv
 import io
 import json
 import struct
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from app_helpers import ROOT, image_bytes
-from streamlit.testing.v1 import AppTest
+from app_helpers import image_bytes, messages, said
 
 import vizlib
 from vizlib.engine.jobs import Progress
-from vizlib.ui import compact_work, studies
+from vizlib.ui import compact_work
 from vizlib.ui.packing import unpack
 from vizlib.ui.pictures import handed_in, sample
 from vizlib.zoo.cards import all_cards
+
+if TYPE_CHECKING:
+    from streamlit.testing.v1 import AppTest
 
 NAMES = ["vit_tiny50", "compact_vit_tiny50", "cct_tiny50"]
 
 
 @pytest.fixture
-def compact(monkeypatch):
-    """The app on the Compact Transformers page, run once with an address; a run waits for its answers."""
-    monkeypatch.setattr(studies, "PATIENCE", 300.0)
-
-    def start(**address: str) -> AppTest:
-        at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300)
-        for name, value in address.items():
-            at.query_params[name] = value
-        at.switch_page("pages/compact.py")
-        at.run()
-        assert not at.exception
-        # The measurements end after the columns: the next run draws them.
-        for _, job in at.session_state["studies.asked"].values():
-            job.wait(300)
-        at.run()
-        assert not at.exception
-        return at
-
-    return start
+def compact(visit):
+    return partial(visit, "pages/compact.py")
 
 
 def sent(at: AppTest) -> tuple[dict, list[tuple[dict, dict]]]:
     """The view, and the header and arrays of each column."""
-    (message,) = [one.proto.bytes for one in at.get("bidi_component") if one.proto.component_name == "vizlib_compact_columns"]
+    (message,) = messages(at, "compact_columns")
     parts, start = [], 0
     while start < len(message):
         (length,) = struct.unpack("<Q", message[start : start + 8])
         parts.append(message[start + 8 : start + 8 + length])
         start += 8 + length
     return json.loads(parts[0]), [unpack(part) for part in parts[1:]]
-
-
-def said(at):
-    return "\n".join(one.value for kind in (at.markdown, at.info, at.error, at.caption) for one in kind)
 
 
 def column(name, picture):

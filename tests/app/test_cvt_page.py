@@ -6,44 +6,28 @@ import io
 import numpy as np
 import pytest
 import torch
-from app_helpers import ROOT, image_bytes
-from streamlit.testing.v1 import AppTest
+from app_helpers import image_bytes, messages, settled
 
 import vizlib
 from vizlib.analysis.shuffle import shuffled
 from vizlib.engine.jobs import Progress
-from vizlib.ui import cvt_maps, cvt_moved, cvt_sections, studies
+from vizlib.ui import cvt_maps, cvt_moved, cvt_sections
 from vizlib.ui.packing import unpack
 from vizlib.ui.pictures import sample
 
 
 def sent(at, name):
-    return [unpack(one.proto.bytes) for one in at.get("bidi_component") if one.proto.component_name == f"vizlib_{name}"]
+    return [unpack(message) for message in messages(at, name)]
 
 
 @pytest.fixture
-def page(monkeypatch):
-    monkeypatch.setattr(studies, "PATIENCE", 300.0)
-
+def page(visit):
     def start(**address):
-        at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300)
-        at.switch_page("pages/cvt.py")
-        for name, value in address.items():
-            at.query_params[name] = value
-        at.run()
-        return settled(at)
+        at = visit("pages/cvt.py", **address)
+        assert not at.error
+        return at
 
     return start
-
-
-def settled(at):
-    # What shuffling does is asked for last, and not waited for.
-    for job in [job for _, job in at.session_state["studies.asked"].values()]:
-        job.wait(300)
-    at.run()
-    assert not at.exception
-    assert not at.error
-    return at
 
 
 def test_opens_on_three_overlapping_stages(page):

@@ -6,20 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from app_helpers import ROOT, components, image_bytes, maps
+from app_helpers import ROOT, components, image_bytes, maps, said
 from PIL import Image
 
 import vizlib
-from vizlib.ui import work
 from vizlib.ui.pictures import SAMPLES, sample
 from vizlib.zoo.cards import all_cards
 
 BUNDLED = ["vit_tiny50", "resnet_tiny50"]
 TIMM = "resnet18.tv_in1k"
-
-
-def said(at):
-    return "\n".join(one.value for kind in (at.markdown, at.info, at.error, at.caption, at.warning) for one in kind)
 
 
 def test_opens_on_both_bundled_models_explained(explore):
@@ -224,32 +219,32 @@ def test_no_models(explore):
     assert maps(at) == []
 
 
-def test_other_models_are_offered_before_they_are_fetched(explore, monkeypatch):
+def test_other_models_are_offered_before_they_are_fetched(explore, loads):
     def offline(name, progress):
         raise vizlib.DownloadError("The hub could not be reached: this machine may be offline.")
 
-    monkeypatch.setattr(work, "_load", offline)
+    loads(offline)
     at = explore(models=TIMM)
     assert "47\u00a0MB" in said(at)
     assert "bsd-3-clause" in said(at)
     assert maps(at)[0][1] is None
     at.button(key=f"fetch.{TIMM}").click().run()
     assert "may be offline" in at.error[0].value
-    at.button(key=f"again.{TIMM}").click().run()
+    at.button(key=f"again.column.{TIMM}").click().run()
     assert "may be offline" in at.error[0].value
 
 
-def test_a_fault_inside_is_no_exception_page(explore, monkeypatch):
-    monkeypatch.setattr(work, "_load", lambda name, progress: 1 / 0)
+def test_a_fault_inside_is_no_exception_page(explore, loads):
+    loads(lambda name, progress: 1 / 0)
     at = explore(models=TIMM)
     at.button(key=f"fetch.{TIMM}").click().run()
     assert "went wrong inside" in at.error[0].value
     assert "division" not in said(at)
 
 
-def test_a_model_without_classes(explore, monkeypatch):
+def test_a_model_without_classes(explore, loads):
     name = "vit_small_patch14_dinov2.lvd142m"
-    monkeypatch.setattr(work, "_load", lambda name, progress: vizlib.load(name, checkpoint="random", image_size=56))
+    loads(lambda name, progress: vizlib.load(name, checkpoint="random", image_size=56))
     at = explore(models=name)
     at.button(key=f"fetch.{name}").click().run()
     assert "no classes" in said(at)

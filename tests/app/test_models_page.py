@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from app_helpers import ROOT
+from app_helpers import ROOT, said
 from made_report import made_report
 
 import vizlib
@@ -36,10 +36,6 @@ def models(explore, monkeypatch):
         return explore(page=PAGE, **address)
 
     return start
-
-
-def said(at):
-    return "\n".join(one.value for kind in (at.markdown, at.info, at.error, at.caption, at.warning) for one in kind)
 
 
 def charts(at):

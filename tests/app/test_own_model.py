@@ -61,7 +61,7 @@ def leaving(monkeypatch):
     yield
     monkeypatch.setattr(own_model, "GRACE", 0.0)
     caching.clear_session_resource_cache(SESSION)
-    until(lambda: held() == [] and not any(key.startswith("own:") for key in engine()._own))
+    until(lambda: held() == [] and not any(key.startswith("own:") for key in engine()._makers))
 
 
 def until(condition):
@@ -197,7 +197,7 @@ def test_when_the_visitor_leaves_it_is_all_gone(form, monkeypatch):
     assert held() == [card.identity]
     caching.clear_session_resource_cache(SESSION)  # what Streamlit does when the browser disconnects
     until(lambda: held() == [] and not card.path.parent.exists())
-    assert card.identity not in engine()._own
+    assert card.identity not in engine()._makers
     assert shelf_of(at).cards == {}
 
 
@@ -206,7 +206,7 @@ def test_who_was_only_cut_off_finds_it_again(form, monkeypatch):
     card, before = shelf_of(at).cards["own-1"], maps(at)[1][1]
     caching.clear_session_resource_cache(SESSION)
     until(lambda: held() == [])
-    at.session_state["column.asked"] = {}  # or the page would show the answer it already has
+    at.session_state["waiting.asked"] = {}  # or the page would show the answer it already has
     at.run()
     assert held() == [card.identity]
     assert np.array_equal(maps(at)[1][1], before)
@@ -294,9 +294,9 @@ def test_a_model_removed_while_it_opens_is_not_kept():
     job = SimpleNamespace(cancel=lambda: None, done=False)
     shelf = own_model.Shelf(engine())
     identity = "own:gone"
-    engine()._own[identity] = lambda progress: None
+    engine()._makers[identity] = lambda progress: None
     shelf.opening = own_model.Opening(identity, own_model.Wish("vit_tiny50", Path("none"), "none"), job)
     shelf.close()
-    assert identity not in engine()._own
+    assert identity not in engine()._makers
     with pytest.raises(vizlib.CancelledError, match="removed"):
         engine()._model(identity, None)

@@ -6,38 +6,26 @@ import json
 
 import numpy as np
 import pytest
-from app_helpers import ROOT, image_bytes
+from app_helpers import image_bytes, messages, settled
 from PIL import Image
-from streamlit.testing.v1 import AppTest
 
 import vizlib
 from vizlib.analysis.reduction import Layer
 from vizlib.analysis.reduction_measured import Measurement
 from vizlib.engine.jobs import Progress
-from vizlib.ui import fields, key_grids, pvt_cost, pvt_fields, pvt_keys, pvt_stages, stages, studies
+from vizlib.ui import fields, key_grids, pvt_cost, pvt_fields, pvt_keys, pvt_stages, stages
 from vizlib.ui.packing import unpack
 from vizlib.ui.pictures import handed_in, sample
 
 
 def sent(at, name):
-    return [unpack(one.proto.bytes) for one in at.get("bidi_component") if one.proto.component_name == f"vizlib_{name}"]
+    return [unpack(message) for message in messages(at, name)]
 
 
 @pytest.fixture
-def page(monkeypatch):
-    monkeypatch.setattr(studies, "PATIENCE", 300.0)
-
+def page(visit):
     def start(**address):
-        at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300)
-        at.switch_page("pages/pvt.py")
-        for name, value in address.items():
-            at.query_params[name] = value
-        at.run()
-        # The groups of three models are asked for last, and not waited for.
-        for job in [job for _, job in at.session_state["studies.asked"].values()]:
-            job.wait(300)
-        at.run()
-        assert not at.exception
+        at = visit("pages/pvt.py", **address)
         assert not at.error
         return at
 
@@ -122,10 +110,7 @@ def test_weights_that_are_not_here_are_offered(page):
 def test_odd_pictures(page, size, mode):
     at = page()
     at.file_uploader[0].set_value(("odd.png", image_bytes(size, mode), "image/png")).run()
-    for job in [job for _, job in at.session_state["studies.asked"].values()]:
-        job.wait(300)
-    at.run()
-    assert not at.exception
+    settled(at)
     assert not at.error
     assert sent(at, "pyramid")[0][0]["title"] == "odd.png"
 

@@ -4,53 +4,36 @@ import csv
 import io
 import json
 import struct
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from app_helpers import ROOT, image_bytes
-from streamlit.testing.v1 import AppTest
+from app_helpers import image_bytes, messages, said
 
 import vizlib
 from vizlib.analysis.rounds import token_rounds
 from vizlib.analysis.token_maps import norm_map, pca_rgb
 from vizlib.engine.jobs import Progress
-from vizlib.ui import studies, t2t_channels, t2t_lineage, work
+from vizlib.ui import studies, t2t_channels, t2t_lineage
 from vizlib.ui.packing import levels, pack, unpack
 from vizlib.ui.pictures import handed_in, sample
 from vizlib.zoo.cards import all_cards
 
+if TYPE_CHECKING:
+    from streamlit.testing.v1 import AppTest
+
 
 @pytest.fixture
-def t2t(monkeypatch):
-    """The app on the T2T-ViT page, run once with an address; a run waits for its answers."""
-    monkeypatch.setattr(studies, "PATIENCE", 300.0)
-
-    def start(**address: str) -> AppTest:
-        at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300)
-        for name, value in address.items():
-            at.query_params[name] = value
-        at.switch_page("pages/t2t.py")
-        at.run()
-        assert not at.exception
-        # The channels end after the soft splits: the next run draws them.
-        for _, job in at.session_state["studies.asked"].values():
-            job.wait(300)
-        at.run()
-        assert not at.exception
-        return at
-
-    return start
+def t2t(visit):
+    return partial(visit, "pages/t2t.py")
 
 
 def sent(at: AppTest, name: str) -> tuple[dict, dict, dict]:
     """The view, the header and the arrays that a component got."""
-    (message,) = [one.proto.bytes for one in at.get("bidi_component") if one.proto.component_name == f"vizlib_{name}"]
+    (message,) = messages(at, name)
     (length,) = struct.unpack("<Q", message[:8])
     return json.loads(message[8 : 8 + length]), *unpack(message[8 + length :])
-
-
-def said(at):
-    return "\n".join(one.value for kind in (at.markdown, at.info, at.error, at.caption) for one in kind)
 
 
 def test_opens_on_the_rounds_of_the_bundled_model(t2t):
@@ -152,7 +135,6 @@ def test_a_published_model_is_offered_and_runs_with_random_weights(t2t):
 
 
 def test_a_fault_inside_is_said(t2t, monkeypatch):
-    monkeypatch.setattr(work, "_load", lambda name, progress: 1 / 0)
     monkeypatch.setattr(studies, "_random", lambda name, progress: 1 / 0)
     at = t2t(model="t2t_vit_10", weights="random")
     assert "went wrong inside" in at.error[0].value

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from vizlib.method_cards import METHODS
-from vizlib.ui import words
+from vizlib.ui import waiting, words
 from vizlib.ui.address import some_of
-from vizlib.ui.attention_work import keep, settled
-from vizlib.ui.column import PATIENCE
+from vizlib.ui.attention_work import SLOT, keep, settled
 from vizlib.ui.components.photo_map import photo_map
 from vizlib.ui.question import Question, draw_options, read_options
 from vizlib.ui.work import engine, visitor
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from vizlib.engine.jobs import Job
     from vizlib.ui.address import Address
     from vizlib.ui.pictures import Picture
-    from vizlib.ui.work import Answer, Request
+    from vizlib.ui.work import Answer
 
 _READ_ATTENTION = ("attention", "rollout", "gradient_rollout", "relevance", "legrad")
 _PER_ROW = 3
@@ -63,15 +62,12 @@ def draw_methods(card: ModelCard, picture: Picture, fit: str | None, address: Ad
 
 
 def _ask(questions: list[Question], picture: Picture, fit: str | None) -> dict[str, Job[Answer]]:
-    asked: dict[str, tuple[Request, Job[Answer]]] = st.session_state.setdefault("attention.methods.asked", {})
+    jobs: dict[str, Job[Answer]] = {}
     for question in questions:
         request, name = question.request(picture, fit), question.method.name
-        if name not in asked or asked[name][0] != request or asked[name][1].cancelled:
-            asked[name] = (request, engine().ask(f"{visitor()}.{name}", request, picture))
-    until = time.monotonic() + PATIENCE
-    for question in questions:
-        asked[question.method.name][1].wait(max(0.0, until - time.monotonic()))
-    return {question.method.name: asked[question.method.name][1] for question in questions}
+        jobs[name] = waiting.ask(f"{SLOT}method.{name}", request, partial(engine().ask, f"{visitor()}.{name}", request, picture))
+    waiting.wait_for(list(jobs.values()))
+    return jobs
 
 
 def _draw_method(question: Question, job: Job[Answer]) -> None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import streamlit as st
 
-import vizlib
 from vizlib.engine.jobs import JobState
-from vizlib.ui import words
+from vizlib.ui import waiting, words
 from vizlib.ui.components.answers import answers
 from vizlib.ui.components.photo_map import pack, photo_map
 from vizlib.ui.own_card import OwnCard
@@ -28,11 +25,10 @@ if TYPE_CHECKING:
     from vizlib.ui.pickers import Look
     from vizlib.ui.pictures import Picture
     from vizlib.ui.question import Question
-    from vizlib.ui.work import Answer, Request
+    from vizlib.ui.work import Answer
 
-PATIENCE = 0.25  # seconds a run waits for answers before it shows progress: most are there by then, and nothing flickers
 TOP = 5
-_log = logging.getLogger(__name__)
+SLOT = "column."
 
 
 def ask(questions: Sequence[Question], picture: Picture, fit: str | None) -> dict[str, Job[Answer]]:
@@ -40,21 +36,16 @@ def ask(questions: Sequence[Question], picture: Picture, fit: str | None) -> dic
 
     A job that runs for the same question goes on; one for another question is replaced.
     """
-    asked: dict[str, tuple[Request, Job[Answer]]] = st.session_state.setdefault("column.asked", {})
     requests = {question.card.name: question.request(picture, fit) for question in questions}
-    for name in [name for name in asked if name not in requests]:
-        asked.pop(name)[1].cancel()
-    allowed: set[str] = st.session_state.setdefault("column.allowed", set())
-    new = []
-    for name, request in requests.items():
-        known = asked.get(name)
-        if (known is None or known[0] != request) and (name in allowed or engine().ready(request.model)):
-            asked[name] = (request, engine().ask(visitor(), request, picture))
-            new.append(asked[name][1])
-    until = time.monotonic() + PATIENCE
-    for job in new:
-        job.wait(max(0.0, until - time.monotonic()))
-    return {name: job for name, (_, job) in asked.items()}
+    for slot in [slot for slot in waiting.asked() if slot.startswith(SLOT) and slot.removeprefix(SLOT) not in requests]:
+        waiting.drop(slot)
+    jobs: dict[str, Job[Answer]] = {
+        name: waiting.ask(SLOT + name, request, partial(engine().ask, visitor(), request, picture))
+        for name, request in requests.items()
+        if SLOT + name in waiting.asked() or waiting.may_load(request.model)
+    }
+    waiting.wait_for(list(jobs.values()))
+    return jobs
 
 
 def common_tops(jobs: dict[str, Job[Answer]]) -> dict[str, float]:
@@ -99,58 +90,14 @@ def draw_column(
 def _settled(question: Question, job: Job[Answer] | None, picture: Picture) -> Answer | None:
     """The answer; where there is none, draw the photograph with the reason: not asked for, under way, stopped or failed."""
     name = question.card.name
-    if job is not None and job.state is JobState.DONE:
-        return job.result()
     if job is None:
-        _draw_offer(question)
-    elif not job.done:
-        _follow(job, name)
+        waiting.offer(question.card, "With a checkpoint of your own it works: choose that among the models.")
     else:
-        error = job.exception()
-        if error is None:
-            st.info("Stopped.", icon=":material/stop_circle:")
-        elif isinstance(error, vizlib.VizlibError):
-            st.error(str(error), icon=":material/error:")
-        else:
-            _log.error("%s could not be explained", name, exc_info=error)
-            st.error("Something went wrong inside vizlib; the server's log says what.", icon=":material/error:")
-        st.button("Try again", key=f"again.{name}", icon=":material/refresh:", on_click=_forget, args=(name,))
+        answer = waiting.settled(SLOT + name, job)
+        if answer is not None:
+            return answer
     photo_map(pack(picture, None), key=f"map.{name}")
     return None
-
-
-@st.fragment(run_every=0.3)
-def _follow(job: Job[Answer], name: str) -> None:
-    """Show how far a job is until it ends; a page that is drawn again without it stops this."""
-    if job.done:
-        st.rerun()
-    message = f"{job.progress.message or ('Waiting for other visitors' if engine().awake else 'Waking up')} …"
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if job.progress.fraction is None:
-            st.markdown(f":material/hourglass_top: {message}")
-        else:
-            st.progress(job.progress.fraction, text=message)
-        if st.button("Stop", key=f"stop.{name}", icon=":material/stop_circle:", type="tertiary"):
-            job.cancel()
-            st.rerun()
-
-
-def _forget(name: str) -> None:
-    st.session_state["column.asked"].pop(name, None)
-
-
-def _draw_offer(question: Question) -> None:
-    card = question.card
-    if card.source == "official" and not card.url:
-        st.info(f"{card.note} With a checkpoint of your own it works: choose that among the models.", icon=":material/block:")
-        return
-    source = urlsplit(card.url).hostname or "the Hugging Face hub"
-    st.markdown(
-        f"This model is not here yet. Its weights are **{words.megabytes(card)}**, fetched once from {source}; "
-        f"their licence is **{card.licence}**. {words.linked(card.paper)}. {card.note}"
-    )
-    allow = st.session_state["column.allowed"].add
-    st.button(f"Fetch {words.megabytes(card)}", key=f"fetch.{card.name}", icon=":material/download:", on_click=allow, args=(card.name,))
 
 
 def _draw_facts(explanation: Explanation) -> None:

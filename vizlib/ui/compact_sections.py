@@ -12,7 +12,8 @@ from vizlib.ui import compact_work
 from vizlib.ui.components.compact_columns import compact_columns
 from vizlib.ui.kept_view import kept_view
 from vizlib.ui.packing import unpack
-from vizlib.ui.studies import settled, study, subject, wait_for
+from vizlib.ui.studies import settled, study, subject
+from vizlib.ui.waiting import wait_for
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:

@@ -12,14 +12,13 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import vizlib
-from vizlib.ui import column, words
+from vizlib.ui import waiting, words
 from vizlib.ui.own_model import MOST, SIDES, Wish, only_this_machine, read_labels, shelf
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-    from vizlib.engine.jobs import Job
     from vizlib.ui.own_card import OwnCard
 
 _log = logging.getLogger(__name__)
@@ -129,20 +128,8 @@ def _draw_form() -> None:
                 st.code("\n".join(line.strip() for line in rest), language=None)
     busy = shelf().opening
     if busy is not None:
-        _follow(busy.job)
+        waiting.follow("own", busy.job)
     st.button("Open it", key="own.open", icon=":material/folder_open:", type="primary", disabled=busy is not None, on_click=_open)
-
-
-@st.fragment(run_every=0.3)
-def _follow(job: Job[Any]) -> None:
-    """Show that a file is being opened until that ends."""
-    if job.done:
-        st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f":material/hourglass_top: {words.plain(job.progress.message or 'Waiting for other visitors')} …")
-        if st.button("Stop", key="own.stop", icon=":material/stop_circle:", type="tertiary"):
-            job.cancel()
-            st.rerun()
 
 
 def _open() -> None:
@@ -155,7 +142,7 @@ def _open() -> None:
     except vizlib.VizlibError as error:
         form["error"] = str(error)
     else:
-        job.wait(column.PATIENCE)
+        waiting.wait_for([job])
 
 
 def _wish(state: Any) -> Wish:

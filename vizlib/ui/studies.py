@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
-from urllib.parse import urlsplit
 
 import streamlit as st
 
 import vizlib
 from vizlib.engine.cache import BoundedCache
-from vizlib.engine.jobs import JobState
-from vizlib.ui import own_form, words
+from vizlib.ui import own_form, waiting, words
 from vizlib.ui.address import one_of
 from vizlib.ui.own_card import OwnCard, identity_of
 from vizlib.ui.work import engine, visitor
@@ -28,9 +24,7 @@ if TYPE_CHECKING:
     from vizlib.ui.address import Address
     from vizlib.ui.pictures import Picture
 
-PATIENCE = 0.4  # seconds a run waits for what it asked before it shows progress: most of it is there by then, and nothing flickers
 KEPT_BYTES = 256 << 20
-_log = logging.getLogger(__name__)
 
 
 class Sized(Protocol):
@@ -125,88 +119,26 @@ def study(
     What it gives is kept by subject, picture, fit, slot and ``about``, for all visitors. A job for the same goes on; one for another
     request in the same ``slot`` is replaced.
     """
-    asked: dict[str, tuple[Any, Job[T]]] = st.session_state.setdefault("studies.asked", {})
     key = (slot, one.identity, picture.identity, fit, about)
-    known = asked.get(slot)
-    if known is not None and known[0] == key:
-        return known[1]
-    if not (engine().ready(one.identity) or one.name in st.session_state.setdefault("studies.allowed", set())):
-        if known is not None:
-            asked.pop(slot)[1].cancel()
+    known = waiting.asked().get(slot)
+    if (known is None or known[0] != key) and not waiting.may_load(one.identity):
+        waiting.drop(slot)
         return None
     kept = _kept()
 
     def work(model: Model, progress: Progress) -> T:
         return cast("T", kept.get(key, lambda: make(model, progress)))
 
-    asked[slot] = (key, engine().run(visitor(), one.identity, slot, work))
-    return asked[slot][1]
-
-
-def wait_for(jobs: Sequence[Job[Any] | None], patience: float | None = None) -> None:
-    """Give the jobs a moment to end."""
-    until = time.monotonic() + (PATIENCE if patience is None else patience)
-    for job in jobs:
-        if job is not None:
-            job.wait(max(0.0, until - time.monotonic()))
+    return waiting.ask(slot, key, lambda: engine().run(visitor(), one.identity, slot, work))
 
 
 def settled(slot: str, one: Subject, job: Job[T] | None) -> T | None:
     """What the job gave; where there is nothing yet, draw why: not fetched, under way, stopped or failed."""
-    if job is not None and job.state is JobState.DONE:
-        return job.result()
-    if job is None:
-        _offer(one)
-    elif not job.done:
-        _follow(job, slot)
-    else:
-        _draw_end(job, slot)
+    if job is not None:
+        return waiting.settled(slot, job)
+    if one.card is not None:
+        waiting.offer(one.card, "Choose random weights above to see its architecture at work.")
     return None
-
-
-@st.fragment(run_every=0.3)
-def _follow(job: Job[Any], slot: str) -> None:
-    if job.done:
-        st.rerun()
-    message = f"{job.progress.message or ('Waiting for other visitors' if engine().awake else 'Waking up')} …"
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if job.progress.fraction is None:
-            st.markdown(f":material/hourglass_top: {message}")
-        else:
-            st.progress(job.progress.fraction, text=message)
-        if st.button("Stop", key=f"stop.{slot}", icon=":material/stop_circle:", type="tertiary"):
-            job.cancel()
-            st.rerun()
-
-
-def _draw_end(job: Job[Any], slot: str) -> None:
-    error = job.exception()
-    if error is None:
-        st.info("Stopped.", icon=":material/stop_circle:")
-    elif isinstance(error, vizlib.VizlibError):
-        st.error(str(error), icon=":material/error:")
-    else:
-        _log.error("%s failed", slot, exc_info=error)
-        st.error("Something went wrong inside vizlib; the server's log says what.", icon=":material/error:")
-    st.button(
-        "Try again", key=f"again.{slot}", icon=":material/refresh:", on_click=lambda: st.session_state["studies.asked"].pop(slot, None)
-    )
-
-
-def _offer(one: Subject) -> None:
-    card = one.card
-    if card is None:
-        return
-    if not card.url:
-        st.info(f"{card.note} Choose random weights above to see its architecture at work.", icon=":material/block:")
-        return
-    source = urlsplit(card.url).hostname or "the Hugging Face hub"
-    st.markdown(
-        f"The weights of **{card.title}** are not here yet: **{words.megabytes(card)}**, fetched once from {source}; their licence is "
-        f"**{card.licence}**. Random weights show the same architecture at once."
-    )
-    allow = st.session_state["studies.allowed"].add
-    st.button(f"Fetch {words.megabytes(card)}", key=f"fetch.{one.name}", icon=":material/download:", on_click=allow, args=(one.name,))
 
 
 @st.cache_resource(show_spinner=False)

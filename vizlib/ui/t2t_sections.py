@@ -12,7 +12,8 @@ from vizlib.ui import t2t_channels, t2t_lineage
 from vizlib.ui.components.channel_wall import channel_wall
 from vizlib.ui.components.soft_split import soft_split
 from vizlib.ui.kept_view import kept_view
-from vizlib.ui.studies import settled, study, subject, wait_for
+from vizlib.ui.studies import settled, study, subject
+from vizlib.ui.waiting import wait_for
 
 if TYPE_CHECKING:
     from vizlib.engine.jobs import Job

@@ -68,7 +68,7 @@ class Engine:
         )
         self._bundled, self._others = Worker(name="explain"), Worker(threads=2, name="explain-others")
         self._loaded: set[str] = set()
-        self._own: dict[str, Callable[[Progress], Model]] = {}
+        self._makers: dict[str, Callable[[Progress], Model]] = {}  # of models without a card: visitors' own, and untrained ones
         self._imports = self._bundled.submit("imports", _import)
 
     @property
@@ -78,7 +78,7 @@ class Engine:
 
     def ready(self, model: str) -> bool:
         """Whether asking for a model fetches nothing from the internet."""
-        return model in self._own or model in self._loaded or _bundled(model)
+        return model in self._makers or model in self._loaded or _bundled(model)
 
     def ask(self, visitor: str, request: Request, picture: Picture) -> Job[Answer]:
         """The job that answers; it replaces what the same visitor last asked the same model."""
@@ -90,7 +90,7 @@ class Engine:
 
         When memory ran short and the model had to go, ``make`` is called again.
         """
-        self._own[identity] = make
+        self._makers[identity] = make
         return self._others.submit(identity, self._opened, identity)
 
     def unload(self, identity: str) -> None:
@@ -100,14 +100,14 @@ class Engine:
 
     def forget(self, identity: str) -> None:
         """Let go of a visitor's own model for good."""
-        self._own.pop(identity, None)
+        self._makers.pop(identity, None)
         self.unload(identity)
 
     def _opened(self, identity: str, progress: Progress) -> ModelCard:
         return self._model(identity, progress).card
 
     def _model(self, name: str, progress: Progress) -> Model:
-        make = self._own.get(name)
+        make = self._makers.get(name)
         if make is not None:
             return self._models.get(name, lambda: make(progress))
         if name not in all_cards():
