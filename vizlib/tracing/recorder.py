@@ -180,8 +180,16 @@ class _Watcher(TorchFunctionMode):
         v: torch.Tensor | None,
         output: torch.Tensor | None,
     ) -> None:
-        kept = (v, output) if self.keep_values else (None, None)
-        self.recording.calls.append(AttentionCall(q, k, scale, bias, *kept))
+        if self.keep_values:
+            self.recording.calls.append(AttentionCall(q, k, scale, bias, v, output))
+        else:
+            self.recording.calls.append(AttentionCall(_alone(q), _alone(k), scale, bias))
+
+
+def _alone(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor that holds no other in memory: q is often a view of what holds k and v too, and would keep v for nothing."""
+    shared = tensor.untyped_storage().nbytes() > tensor.numel() * tensor.element_size()
+    return tensor.clone() if shared and not tensor.requires_grad else tensor
 
 
 def record(run: Callable[[], torch.Tensor], *, keep_values: bool = False) -> Recording:
