@@ -48,7 +48,11 @@ class Option:
 
 @dataclass(frozen=True)
 class MethodCard:
-    """What is known of a method before it runs. ``needs`` names what a model must have: "lineage", "feature_map", "head", "layers"."""
+    """What is known of a method before it runs.
+
+    ``needs`` names what a model must have: "lineage", "feature_map", "head", "layers", "relu", "keys". ``signed``: its map tells evidence
+    for the target from evidence against it. ``passes``: about how many images go through the model for one map.
+    """
 
     name: str
     title: str
@@ -60,6 +64,7 @@ class MethodCard:
     needs_gradient: bool = False
     class_specific: bool = False
     signed: bool = False
+    passes: int = 1
     options: tuple[Option, ...] = ()
 
     def settle(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,7 +100,54 @@ _CLASSIFIER = Option(
     ("model", "class", "distillation"),
     needs="two_classifiers",
 )
+_BASELINE = Option(
+    "baseline",
+    "mean",
+    "what stands for the absence of evidence: the training data's mean colour, black, a blur of the picture, or its own mean colour",
+    ("mean", "black", "blur", "colour"),
+)
+_SEED = Option("seed", 0, "where the random numbers start; the same seed gives the same map", low=0, high=2**31 - 1)
+_NOISE = Option("noise", 0.1, "the noise's standard deviation, as a share of the picture's own range of values", low=0.0, high=1.0)
+_SMOOTHING = (
+    Option(
+        "smoothing",
+        "none",
+        "the map of many noisy copies of the picture: their mean (SmoothGrad), mean square or variance (VarGrad)",
+        ("none", "mean", "mean_square", "variance"),
+    ),
+    _NOISE,
+    Option("noise_samples", 16, "how many noisy copies", low=2, high=512),
+    _SEED,
+)
+_PIECES = Option("pieces", 40, "into about how many superpixels the picture is cut", low=2, high=400)
 _WITH_ATTENTION = ("vit", "t2t", "compact", "pvt", "pvt_v2", "cvt", "swin")
+
+
+def _gradient(
+    name: str,
+    title: str,
+    summary: str,
+    paper: str,
+    paper_url: str,
+    *,
+    needs: tuple[str, ...] = ("head",),
+    families: tuple[str, ...] = ("resnet", "other", *_WITH_ATTENTION),
+    signed: bool = True,
+    passes: int = 2,
+    options: tuple[Option, ...] = (),
+) -> MethodCard:
+    return MethodCard(
+        name, title, summary, paper, paper_url, needs, families,
+        needs_gradient=True, class_specific=True, signed=signed, passes=passes, options=options,
+    )  # fmt: skip
+
+
+def _perturbation(name: str, title: str, summary: str, paper: str, paper_url: str, passes: int, *options: Option) -> MethodCard:
+    return MethodCard(
+        name, title, summary, paper, paper_url, ("head",), ("resnet", "other", *_WITH_ATTENTION),
+        class_specific=True, signed=True, passes=passes, options=(_BASELINE, *options),
+    )  # fmt: skip
+
 
 _CARDS = (
     MethodCard(
@@ -154,9 +206,10 @@ _CARDS = (
         "Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization (2017)",
         "https://arxiv.org/abs/1610.02391",
         needs=("head", "feature_map"),
-        families=("resnet", "other"),
+        families=("resnet", "other", *_WITH_ATTENTION),
         needs_gradient=True,
         class_specific=True,
+        passes=2,
     ),
     MethodCard(
         "gradient_rollout",
@@ -204,20 +257,186 @@ _CARDS = (
             _CLASSIFIER,
         ),
     ),
+    MethodCard(
+        "attention_x_gradient",
+        "Attention x gradient",
+        "Where the read-out looks in one layer, as far as looking there pushes the target's score up.",
+        "Chefer, Gur and Wolf, Generic Attention-model Explainability for Interpreting Bi-Modal and Encoder-Decoder Transformers (2021)",
+        "https://arxiv.org/abs/2103.15679",
+        needs=("head", "lineage"),
+        families=_WITH_ATTENTION,
+        needs_gradient=True,
+        class_specific=True,
+        passes=2,
+        options=(Option("layer", -1, "which attention, counted from 0 at the input or from -1 at the output"), _CLASSIFIER),
+    ),
+    MethodCard(
+        "leave_one_out",
+        "Leave one token out",
+        "How far the score falls without each token of the last grid: exact, one token at a time.",
+        "Li, Monroe and Jurafsky, Understanding Neural Networks through Representation Erasure (2016)",
+        "https://arxiv.org/abs/1612.08220",
+        needs=("head", "lineage", "keys"),
+        families=_WITH_ATTENTION,
+        class_specific=True,
+        signed=True,
+        passes=100,
+        options=(
+            Option(
+                "way",
+                "best",
+                "drop takes the token out after the position embedding, mask hides it from every attention, best drops where it can",
+                ("best", "drop", "mask"),
+            ),
+        ),
+    ),
+    _gradient(
+        "saliency",
+        "Saliency",
+        "How much each pixel would change the score, whichever way.",
+        "Simonyan, Vedaldi and Zisserman, Deep Inside Convolutional Networks (2014)",
+        "https://arxiv.org/abs/1312.6034",
+        signed=False,
+        options=_SMOOTHING,
+    ),
+    _gradient(
+        "input_x_gradient",
+        "Input x gradient",
+        "The evidence of each pixel for the target, to first order.",
+        "Shrikumar et al., Not Just a Black Box: Learning Important Features Through Propagating Activation Differences (2016)",
+        "https://arxiv.org/abs/1605.01713",
+        options=_SMOOTHING,
+    ),
+    _gradient(
+        "integrated_gradients",
+        "Integrated gradients",
+        "How each pixel changes the score on the way from a picture without evidence; the map adds up to the change.",
+        "Sundararajan, Taly and Yan, Axiomatic Attribution for Deep Networks (2017)",
+        "https://arxiv.org/abs/1703.01365",
+        passes=40,
+        options=(_BASELINE, Option("steps", 32, "points on the way from the baseline to the picture", low=2, high=1000), *_SMOOTHING),
+    ),
+    _gradient(
+        "gradient_shap",
+        "Gradient SHAP",
+        "Integrated gradients from several baselines at once, at random points under noise.",
+        "Lundberg and Lee, A Unified Approach to Interpreting Model Predictions (2017)",
+        "https://arxiv.org/abs/1705.07874",
+        passes=33,
+        options=(Option("samples", 32, "how many random points", low=1, high=2000), _NOISE, _SEED),
+    ),
+    _gradient(
+        "guided_backprop",
+        "Guided backpropagation",
+        "The gradient where no ReLU lets a negative one pass: sharp, and close to an edge detector.",
+        "Springenberg et al., Striving for Simplicity: The All Convolutional Net (2015)",
+        "https://arxiv.org/abs/1412.6806",
+        needs=("head", "relu"),
+        families=("resnet", "other"),
+        options=_SMOOTHING,
+    ),
+    _gradient(
+        "deeplift",
+        "DeepLIFT",
+        "How each pixel's difference from a baseline reaches the score, unit by unit; the map adds up to the change.",
+        "Shrikumar, Greenside and Kundaje, Learning Important Features Through Propagating Activation Differences (2017)",
+        "https://arxiv.org/abs/1704.02685",
+        needs=("head", "relu"),
+        families=("resnet", "other"),
+        passes=4,
+        options=(_BASELINE,),
+    ),
+    _gradient(
+        "guided_grad_cam",
+        "Guided Grad-CAM",
+        "Guided backpropagation where Grad-CAM is high.",
+        "Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization (2017)",
+        "https://arxiv.org/abs/1610.02391",
+        needs=("head", "feature_map", "relu"),
+        families=("resnet", "other"),
+        passes=4,
+    ),
+    _perturbation(
+        "occlusion",
+        "Occlusion",
+        "How far the score falls when a square hides part of the picture.",
+        "Zeiler and Fergus, Visualizing and Understanding Convolutional Networks (2014)",
+        "https://arxiv.org/abs/1311.2901",
+        64,
+        Option("window", 0.25, "the square's side, as a share of the shorter side", low=0.01, high=1.0),
+        Option("stride", 0.125, "how far it moves each time, as a share of the shorter side", low=0.01, high=1.0),
+    ),
+    _perturbation(
+        "feature_ablation",
+        "Superpixel ablation",
+        "How far the score falls when a superpixel is hidden.",
+        "Zeiler and Fergus, Visualizing and Understanding Convolutional Networks (2014)",
+        "https://arxiv.org/abs/1311.2901",
+        42,
+        _PIECES,
+    ),
+    _perturbation(
+        "lime",
+        "LIME",
+        "The weights of a linear model that imitates the network when random superpixels are hidden.",
+        "Ribeiro, Singh and Guestrin, Why Should I Trust You? Explaining the Predictions of Any Classifier (2016)",
+        "https://arxiv.org/abs/1602.04938",
+        300,
+        _PIECES,
+        Option("samples", 300, "how many pictures with random superpixels hidden", low=10, high=10_000),
+        Option("width", 0.25, "how fast a picture counts less with the share that is hidden", low=0.01, high=10.0),
+        _SEED,
+    ),
+    _perturbation(
+        "kernel_shap",
+        "Kernel SHAP",
+        "Shapley values of superpixels, read off a linear model of random coalitions.",
+        "Lundberg and Lee, A Unified Approach to Interpreting Model Predictions (2017)",
+        "https://arxiv.org/abs/1705.07874",
+        300,
+        _PIECES,
+        Option("samples", 300, "how many coalitions", low=10, high=10_000),
+        _SEED,
+    ),
+    _perturbation(
+        "shapley_sampling",
+        "Shapley sampling",
+        "What each superpixel adds on average when they are shown one by one in random orders.",
+        "Castro, Gomez and Tejada, Polynomial Calculation of the Shapley Value Based on Sampling (2009)",
+        "https://doi.org/10.1016/j.cor.2008.04.004",
+        420,
+        _PIECES,
+        Option("orders", 10, "how many random orders", low=1, high=1000),
+        _SEED,
+    ),
+    _perturbation(
+        "rise",
+        "RISE",
+        "How far the score rises on average when a pixel is shown through random masks.",
+        "Petsiuk, Das and Saenko, RISE: Randomized Input Sampling for Explanation of Black-box Models (2018)",
+        "https://arxiv.org/abs/1806.07421",
+        400,
+        Option("samples", 400, "how many masks", low=10, high=20_000),
+        Option("cells", 7, "cells along each side of a mask", low=2, high=64),
+        Option("shown", 0.5, "the share of cells that are shown", low=0.05, high=0.95),
+        _SEED,
+    ),
 )
 METHODS: dict[str, MethodCard] = {card.name: card for card in _CARDS}
 
 # Why whole families lack what a method may need; an adapter adds what it finds in one module.
-NO_FEATURE_MAP = "it reads the last convolutional feature map, and this model has none"
+NO_RELU = "it changes what passes a ReLU, and the activations of this model's layers are others"
+IN_WINDOWS = "its attention runs in windows, each with keys of its own, and a token cannot be hidden from all of them"
 NO_ATTENTION = "the model has no attention, so there are no attention rows to follow"
 ONE_HEAD = "its head reads the tokens of the last stage, and those of earlier stages do not fit it"
 ONE_CLASSIFIER = "the model has one classifier, not the two of a distilled DeiT"
 FAMILY_REFUSALS: dict[str, dict[str, str]] = {
-    **{family: {"feature_map": NO_FEATURE_MAP, "two_classifiers": ONE_CLASSIFIER} for family in _WITH_ATTENTION},
+    **{family: {"relu": NO_RELU, "two_classifiers": ONE_CLASSIFIER} for family in _WITH_ATTENTION},
     "resnet": {"lineage": NO_ATTENTION},
 }
 for _family in ("t2t", "pvt", "pvt_v2", "cvt", "swin"):
     FAMILY_REFUSALS[_family]["layers"] = ONE_HEAD
+FAMILY_REFUSALS["swin"]["keys"] = IN_WINDOWS
 
 
 def method_card(name: str) -> MethodCard:

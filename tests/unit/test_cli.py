@@ -235,7 +235,7 @@ class TestExplain:
             (("--target", "-1"), "classes 0 to 49"),
             (("--target", "1", "--target", "2", "--target", "3"), "twice for a difference"),
             (("--method", "rolout"), "Did you mean 'rollout'"),
-            (("--method", "grad_cam"), "does not fit vit_tiny50"),
+            (("--method", "guided_backprop"), "does not fit vit_tiny50"),
             (("--model", "vit_tiny500"), "Did you mean"),
             (("--model", "resnet_tiny50", "--method", "attention"), "does not fit"),
             (("--option", "head_fusion"), "NAME=VALUE"),

@@ -39,6 +39,8 @@ NEEDS = {
     "feature_map": "a last convolutional feature map",
     "head": "a classification head",
     "layers": "a head that can read the tokens of every layer",
+    "relu": "ReLUs",
+    "keys": "tokens that can be hidden from every attention",
 }
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from vizlib.explainers.targets import Target
+    from vizlib.explainers.targets import Settle, Target
     from vizlib.tracing.site import AttentionSite
     from vizlib.zoo.model import Model
 
@@ -36,9 +36,7 @@ class OneLayer:
         return step.site.pull(rows, self.fuse if step.site is self.site else None)
 
 
-def explain(
-    model: Model, x: torch.Tensor, settle: Callable[[torch.Tensor], list[Target]], options: dict[str, Any]
-) -> tuple[list[Target], list[Any]]:
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Any]]:
     """The read-out's row of one attention for each prepared input (B, 3, h, w); what falls on learned tokens is the sink."""
     classifier = model.adapter.classifier(options["classifier"])
     done = run(model, x)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vizlib.errors import ModelError, VizlibError
+from vizlib.method_cards import METHODS
 
 if TYPE_CHECKING:
     import os
@@ -29,7 +30,7 @@ class Explanation:
     ``input_map`` float64 (h, w) lies on the model's input and is never rescaled: for a rollout it sums to 1 - ``sink``. ``map`` float32
     (H, W) lies on the upright image, bilinear between input pixels, NaN where ``seen`` (H, W) is False. ``target`` is a class, a pair
     of them, or None; ``notes`` say what a reader of this very map has to know; ``stages`` are the maps of a rollout on the grids above
-    the pixels, coarse to fine.
+    the pixels, coarse to fine; ``facts`` numbers of this map: for one that should add up, how far it does.
     """
 
     input_map: np.ndarray
@@ -45,6 +46,7 @@ class Explanation:
     logits: np.ndarray = field(repr=False)
     notes: tuple[str, ...] = ()
     stages: tuple[np.ndarray, ...] = field(default=(), repr=False)
+    facts: dict[str, float] = field(default_factory=dict)
     recipe: dict[str, Any] | None = field(default=None, repr=False)
     fit: str | None = None
     prepared: np.ndarray | None = field(default=None, repr=False)
@@ -60,9 +62,11 @@ class Explanation:
         return self.geometry.seen
 
     def picture(self, opacity: float = 0.6, colormap: str = "viridis") -> np.ndarray:
-        """The map over the photograph: uint8 (H, W, 3), what was not seen greyed."""
-        from vizlib.figures.overlay import overlay
+        """The map over the photograph: uint8 (H, W, 3), what was not seen greyed; evidence for and against has colours of its own."""
+        from vizlib.figures.overlay import overlay, signed_overlay
 
+        if METHODS[self.method].signed:
+            return signed_overlay(self.image, self.map, opacity=opacity)
         return overlay(self.image, self.map, opacity=opacity, colormap=colormap)
 
     def png(self, path: str | os.PathLike[str], opacity: float = 0.6, colormap: str = "viridis") -> Path:
@@ -122,6 +126,7 @@ class Explanation:
             "fit": self.fit,
             "sink": self.sink,
             "notes": list(self.notes),
+            "facts": self.facts,
             "image_size": list(self.geometry.image_size),
             "input_size": list(self.geometry.input_size),
             "input": "input.npz" if self.prepared is not None else "image.png",

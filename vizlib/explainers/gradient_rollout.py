@@ -11,19 +11,15 @@ from vizlib.tracing.gradients import pull_stochastic
 from vizlib.tracing.steps import Flow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import torch
 
     from vizlib.explainers.result import Finding
-    from vizlib.explainers.targets import Target
+    from vizlib.explainers.targets import Settle, Target
     from vizlib.tracing.steps import Attention
     from vizlib.zoo.model import Model
 
 
-def explain(
-    model: Model, x: torch.Tensor, settle: Callable[[torch.Tensor], list[Target]], options: dict[str, Any]
-) -> tuple[list[Target], list[Finding]]:
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
     """A rollout with T = w I + (1 - w) A', A' the rows of relu(mean_h dL/dA_h * A_h) scaled to sum to 1, for each input (B, 3, h, w).
 
     L is the target's score and w the residual's share. Where no weight of a row speaks for the target, the row of A' is the identity's;

@@ -13,7 +13,7 @@ from vizlib.tracing.steps import Attention, Flow
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from vizlib.explainers.targets import Target
+    from vizlib.explainers.targets import Settle, Target
     from vizlib.passes import Pass
     from vizlib.tracing.steps import Step
     from vizlib.zoo.adapters.base import Classifier
@@ -25,9 +25,7 @@ def total_score(targets: Sequence[Target], logits: torch.Tensor) -> torch.Tensor
     return torch.stack([target.score(row[None])[0] for target, row in zip(targets, logits, strict=True)]).sum()
 
 
-def differentiated(
-    model: Model, x: torch.Tensor, settle: Callable[[torch.Tensor], list[Target]], classifier: Classifier | None = None
-) -> tuple[Pass, list[Target]]:
+def differentiated(model: Model, x: torch.Tensor, settle: Settle, classifier: Classifier | None = None) -> tuple[Pass, list[Target]]:
     """One pass over prepared inputs (B, 3, h, w) with the gradient of each image's target at every attention, and the targets.
 
     The targets are settled by what the model answers, and their score is that of ``classifier`` where one of several is asked.

@@ -20,15 +20,11 @@ from vizlib.tracing.site import AttentionSite
 from vizlib.tracing.steps import Attention, Flow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from vizlib.explainers.targets import Target
+    from vizlib.explainers.targets import Settle, Target
     from vizlib.zoo.model import Model
 
 
-def explain(
-    model: Model, x: torch.Tensor, settle: Callable[[torch.Tensor], list[Target]], options: dict[str, Any]
-) -> tuple[list[Target], list[Finding]]:
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
     """The mean over blocks l, heads h and query rows i of relu(d s_l / d A_l[h, i, j]) for key j, on the pixels of each input (B, 3, h, w).
 
     s_l is the target's score when the final norm and the head read block l's tokens: their mean as in the paper, or the model's own

@@ -13,18 +13,14 @@ from vizlib.tracing.gradients import pull_positive
 from vizlib.tracing.steps import Flow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from vizlib.explainers.targets import Target
+    from vizlib.explainers.targets import Settle, Target
     from vizlib.tracing.steps import Attention
     from vizlib.zoo.model import Model
 
 SILENT = "No attention weight speaks for this target on the way from a pixel: the map is zero."
 
 
-def explain(
-    model: Model, x: torch.Tensor, settle: Callable[[torch.Tensor], list[Target]], options: dict[str, Any]
-) -> tuple[list[Target], list[Finding]]:
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
     """g R - g, R = (I + A'_L) ... (I + A'_1), A' = mean_h relu(dL/dA_h * A_h), for each prepared input (B, 3, h, w).
 
     L is the target's score and g the read-out's row. The paper leaves out the class token's own entry; so is what the read-out starts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 class Finding:
     """A map (h, w) float64 on the model's input, and the share of it that ended in learned tokens (None where that has no meaning).
 
-    ``stages`` are the maps of the same walk on the grids above the pixels, coarse to fine.
+    ``stages`` are the maps of the same walk on the grids above the pixels, coarse to fine; ``facts`` numbers that say how far it adds up.
     """
 
     input_map: torch.Tensor
     sink: float | None
     notes: tuple[str, ...] = ()
     stages: tuple[torch.Tensor, ...] = ()
+    facts: dict[str, float] = field(default_factory=dict)

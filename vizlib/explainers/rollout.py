@@ -17,7 +17,7 @@ from vizlib.tracing.steps import FromCells, walk
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from vizlib.explainers.targets import Target
+    from vizlib.explainers.targets import Settle, Target
     from vizlib.tracing.steps import Attention, Flow, Step
     from vizlib.zoo.adapters import Lineage
     from vizlib.zoo.model import Model
@@ -38,9 +38,7 @@ class RolloutRule:
         return step.site.pull(rows, self.fuse)
 
 
-def explain(
-    model: Model, x: torch.Tensor, settle: Callable[[torch.Tensor], list[Target]], options: dict[str, Any]
-) -> tuple[list[Target], list[Finding]]:
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
     """The rollout of each prepared input (B, 3, h, w): r = g T_L ... T_1, T = w I + (1 - w) A at an attention, windows between grids.
 
     g is the read-out's row, or one token's. Attention is read from q and k in row blocks; only the row vector is carried. Pixels and

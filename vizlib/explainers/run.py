@@ -189,6 +189,7 @@ def _explanation(
         logits=logits.detach().float().cpu().numpy(),
         notes=found.notes,
         stages=tuple(stage.cpu().numpy() for stage in found.stages),
+        facts=found.facts,
         recipe=model.recipe,
         fit=fit,
         prepared=subject.x.numpy() if subject.prepared else None,

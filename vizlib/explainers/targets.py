@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vizlib.zoo.model import Model
+
+Settle: TypeAlias = "Callable[[torch.Tensor], list[Target]]"
+"""From logits (B, K) to the target of each image."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from vizlib.errors import VizlibError
-from vizlib.figures.palette import COLORMAP_NAMES
+from vizlib.figures.palette import COLORMAP_NAMES, diverging
 
 # Perceptually uniform and safe for the colour-blind, each rising in lightness.
 COLORMAPS = {name: getattr(cv2, f"COLORMAP_{name.upper()}") for name in COLORMAP_NAMES}
@@ -38,6 +38,23 @@ def overlay(
     if unseen.any():
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[unseen] * _UNSEEN
         mixed[unseen] = grey[:, None].astype(np.uint8)
+    return mixed
+
+
+def signed_overlay(image: np.ndarray, values: np.ndarray, *, opacity: float = 0.6, reach: float | None = None) -> np.ndarray:
+    """A map (H, W) of evidence for (red) and against (blue) over its photograph uint8 (H, W, 3), as far as ``reach`` to both sides.
+
+    Colours are as dense as the root of the evidence, so that the photograph shows where there is none; NaN is darkened.
+    """
+    seen = np.isfinite(values)
+    top = (float(np.abs(values[seen]).max()) if seen.any() else 0.0) if reach is None else reach
+    share = np.clip(np.where(seen, values, 0) / top, -1, 1) if top > 0 else np.zeros(values.shape)
+    table = np.frombuffer(diverging(), np.uint8).reshape(256, 3)
+    colours = table[((share + 1) * 127.5).astype(np.uint8)]
+    density = opacity * np.sqrt(np.abs(share))[:, :, None]
+    mixed = np.rint(colours * density + image * (1 - density)).astype(np.uint8)
+    if not seen.all():
+        mixed[~seen] = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[~seen] * _UNSEEN)[:, None].astype(np.uint8)
     return mixed
 
 

@@ -10,6 +10,23 @@ import numpy as np
 COLORMAP_NAMES = ("viridis", "cividis", "magma", "inferno", "plasma")
 
 
+# From evidence against to evidence for, light in the middle; blue and orange-red stay apart for the colour-blind.
+_DIVERGING = ((33, 102, 172), (247, 247, 247), (202, 62, 20))
+
+
+@cache
+def diverging() -> bytes:
+    """256 RGB colours around a light middle, one byte a channel: straight lines in CIELAB, by the root so that weak evidence has a hue."""
+    import cv2
+
+    ends = cv2.cvtColor(np.array([_DIVERGING], np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
+    share = np.linspace(-1, 1, 256)
+    along = 1 + np.sign(share) * np.sqrt(np.abs(share))
+    path = np.stack([np.interp(along, (0, 1, 2), ends[:, channel]) for channel in range(3)], 1)
+    colours = cv2.cvtColor(path[None].astype(np.float32), cv2.COLOR_LAB2RGB)[0]
+    return np.rint(np.clip(colours, 0, 1) * 255).astype(np.uint8).tobytes()
+
+
 @cache
 def tables() -> bytes:
     """256 RGB colours for each name, in order, one byte a channel."""

@@ -54,7 +54,7 @@ def common_tops(jobs: dict[str, Job[Answer]]) -> dict[str, float]:
     for job in jobs.values():
         made = job.result().map if job.state is JobState.DONE else None
         if made is not None:
-            tops[made.unit] = max(made.peak, tops.get(made.unit, 0.0))
+            tops[made.unit] = max(made.reach, tops.get(made.unit, 0.0))
     return tops
 
 
@@ -104,6 +104,9 @@ def _draw_facts(explanation: Explanation) -> None:
     facts = [f"Explained in {words.seconds(explanation.seconds)}."]
     if explanation.sink:
         facts.append(f"**{words.percent(explanation.sink)}** of the walk ends in learned tokens such as the class token, not in the image.")
+    if "gap" in explanation.facts:
+        told = explanation.facts
+        facts.append(f"The map adds up to **{told['sum']:.3g}**, where the score changes by {told['change']:.3g} from the baseline.")
     st.markdown(" ".join(facts))
     for note in explanation.notes:
         st.info(note, icon=":material/info:")
@@ -153,8 +156,11 @@ def _draw_takeaways(question: Question, answer: Answer, picture: Picture, fit: s
         return
 
     def png() -> bytes:
-        from vizlib.figures.overlay import encode_png, overlay
+        from vizlib.figures.overlay import encode_png, overlay, signed_overlay
 
+        if data.unit == "score":
+            reach = tops.get(data.unit, data.reach)
+            return encode_png(signed_overlay(explanation.image, explanation.map, opacity=look.opacity, reach=reach))
         low = data.lowest * data.one if look.scale == "stretch" else 0.0
         high = tops.get(data.unit, data.peak) * data.one
         return encode_png(overlay(explanation.image, explanation.map, opacity=look.opacity, colormap=look.colormap, low=low, high=high))

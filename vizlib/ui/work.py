@@ -15,6 +15,8 @@ import vizlib
 from vizlib.engine.cache import BoundedCache
 from vizlib.engine.jobs import Job, Progress, Worker
 from vizlib.engine.memory import available_memory, model_bytes
+from vizlib.explainers.progress import told_to
+from vizlib.method_cards import METHODS
 from vizlib.ui.components.photo_map import MapData, pack
 from vizlib.zoo.cards import all_cards
 
@@ -140,7 +142,8 @@ class Engine:
         explanation: Explanation | None = None
         refusal = ""
         try:
-            made = vizlib.explain(model, picture.pixels, request.method, request.target, request.fit, **dict(request.options))
+            with told_to(progress):
+                made = vizlib.explain(model, picture.pixels, request.method, request.target, request.fit, **dict(request.options))
         except (vizlib.MethodError, vizlib.TargetError) as error:
             refusal = str(error)
         else:
@@ -192,6 +195,8 @@ def _map_data(explanation: Explanation | None) -> MapData | None:
     if explanation is None:
         return None
     values = explanation.input_map
+    if METHODS[explanation.method].signed:
+        return MapData(values, 1.0, "score", explanation.geometry)
     if explanation.options.get("show") == "lift":
         return MapData(values, 1.0, "lift", explanation.geometry)
     total = float(np.nansum(values)) + (explanation.sink or 0.0)

@@ -104,7 +104,7 @@ class Adapter(ABC):
 
     ``refusals`` maps what a method may need to the reason why this module does not have it:
     ``"lineage"`` (attention sites and steps), ``"feature_map"`` (a last convolutional map), ``"head"`` (class logits), ``"layers"`` (a head
-    that can read the tokens of every block).
+    that can read the tokens of every block), ``"relu"`` (ReLUs as parts), ``"keys"`` (tokens that can be hidden from every attention).
     """
 
     family: ClassVar[str]
@@ -170,6 +170,10 @@ class Adapter(ABC):
     def warnings(self, recording: Recording) -> tuple[str, ...]:  # noqa: ARG002
         """What a reader of a map made from this pass has to know."""
         return ()
+
+    def first_block(self) -> str | None:
+        """The path of the first block that takes any number of tokens and reads them where they stand, None where none does."""
+        return None
 
     def feature_layer(self) -> str:
         """The path of the part whose output is the last feature map (B, C, h, w)."""

@@ -78,6 +78,9 @@ class CompactAdapter(Adapter):
             steps.append(spread(windows, source, target, window, weight.flatten(2), x))
         return Lineage(readout / readout.sum(1, keepdim=True), steps)
 
+    def first_block(self) -> str:
+        return "classifier.blocks.0"
+
     def forks(self) -> list[Fork]:
         module: Any = self.module
         blocks = (f"classifier.blocks.{index}" for index in range(len(module.classifier.blocks)))

@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vizlib.errors import MethodError
-from vizlib.method_cards import FAMILY_REFUSALS
+from vizlib.method_cards import FAMILY_REFUSALS, NO_RELU
 from vizlib.zoo.adapters.base import Adapter, Size, Tap
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+def _rectified(module: nn.Module) -> dict[str, str]:
+    """The refusal of methods that change what passes a ReLU, where there is no ReLU to change."""
+    from torch import nn
+
+    return {} if any(isinstance(part, nn.ReLU) for part in module.modules()) else {"relu": NO_RELU}
 
 
 class ResNetAdapter(Adapter):
@@ -19,7 +26,7 @@ class ResNetAdapter(Adapter):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__(module)
-        self.refusals |= FAMILY_REFUSALS[self.family]
+        self.refusals |= FAMILY_REFUSALS[self.family] | _rectified(module)
 
     @classmethod
     def fits(cls, module: nn.Module) -> bool:
@@ -47,6 +54,7 @@ class PlainAdapter(Adapter):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__(module)
+        self.refusals |= _rectified(module)
         self.refusals["lineage"] = f"vizlib has no adapter that knows how {type(module).__name__} routes its tokens"
         if not self._convolutional():
             self.refusals["feature_map"] = (

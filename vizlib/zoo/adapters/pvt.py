@@ -124,6 +124,9 @@ class PVTv2Adapter(Adapter):
         # timm's blocks give (B, N, C) inside a stage; a stage itself gives (B, C, h, w).
         return [Tap(f"stages.{stage}", f"stages.{stage}") for stage in range(len(self._stages))]
 
+    def feature_layer(self) -> str:
+        return f"stages.{len(self._stages) - 1}"
+
     def lineage(self, recording: Recording, size: Size, windows: str = "uniform") -> Lineage:
         grids = self._grids(size)
         depths = [len(blocks) for blocks in self._stages]

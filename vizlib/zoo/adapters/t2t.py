@@ -75,6 +75,9 @@ class T2TAdapter(Adapter):
                 steps.append(Attention(site))
         return Lineage(first_token(calls[-1], top), steps)
 
+    def first_block(self) -> str:
+        return "blocks.0"
+
     def forks(self) -> list[Fork]:
         split: Any = self.module.tokens_to_token
         early = [_token_fork(f"tokens_to_token.{name}", split.get_submodule(name)) for name in split.attention_names]

@@ -88,6 +88,12 @@ class ViTAdapter(Adapter):
             return _DISTILLED[name]
         return super().classifier(name)
 
+    def first_block(self) -> str | None:
+        from timm.models.vision_transformer import VisionTransformer
+
+        # Rotary embeddings and tables of relative positions are made for the whole grid.
+        return "blocks.0" if isinstance(self.module, VisionTransformer) else None
+
     def forks(self) -> list[Fork]:
         return [self._fork(f"blocks.{index}", block) for index, block in enumerate(self.module.blocks)]  # type: ignore[arg-type]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vizlib.figures.palette import COLORMAP_NAMES, tables
+from vizlib.figures.palette import COLORMAP_NAMES, diverging, tables
 from vizlib.ui.components import register
 
 if TYPE_CHECKING:
@@ -23,9 +23,10 @@ _component = register("photo_map")
 
 @dataclass(frozen=True, eq=False)
 class MapData:
-    """A map (h, w) never below zero on a model's input, NaN where it has no value, and where that lies on the picture.
+    """A map (h, w) on a model's input, NaN where it has no value, and where that lies on the picture.
 
-    ``one`` is the value that counts as 1: for ``unit`` "share" what each pixel would have if all had the same, for "lift" one.
+    ``one`` is the value that counts as 1: for ``unit`` "share" what each pixel would have if all had the same, for "lift" one, and for
+    "score", the only map with values below zero, one logit.
     """
 
     values: np.ndarray
@@ -37,6 +38,11 @@ class MapData:
     def peak(self) -> float:
         """The largest value on the picture, padding left aside, as a multiple of ``one``: the upper end of the map's own scale."""
         return self._ends[1]
+
+    @property
+    def reach(self) -> float:
+        """How far the map's own scale goes from zero: to its peak, or to both sides alike where values lie below zero."""
+        return max(self.peak, -self.lowest) if self.unit == "score" else self.peak
 
     @property
     def lowest(self) -> float:
@@ -60,16 +66,16 @@ def pack(picture: Picture, data: MapData | None) -> bytes:
     if data is not None:
         geometry = data.geometry
         header |= {
-            "colormaps": COLORMAP_NAMES,
+            "colormaps": ("diverging",) if data.unit == "score" else COLORMAP_NAMES,
             "input": geometry.input_size,
             "scale": geometry.scale,
             "offset": geometry.offset,
             "one": data.one,
             "unit": data.unit,
-            "peak": data.peak,
+            "peak": data.reach,
             "lowest": data.lowest,
         }
-        parts = [tables(), np.ascontiguousarray(data.values, "<f4").tobytes()]
+        parts = [diverging() if data.unit == "score" else tables(), np.ascontiguousarray(data.values, "<f4").tobytes()]
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 4)  # the float32 values begin at a multiple of four
     return b"".join([MAGIC, struct.pack("<I", len(text)), text, *parts, jpeg])

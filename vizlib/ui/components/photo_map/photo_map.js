@@ -33,8 +33,11 @@ export function taps(length, image, input, scale, offset) {
 const UNITS = {
   share: { legend: 'share of the explanation per pixel, × uniform', word: 'uniform' },
   lift: { legend: 'lift, × what even attention would give', word: 'even attention' },
+  score: { legend: 'evidence for the class, in logits: against in blue, for in red', word: 'logits' },
 };
 const times = (x, digits) => (x === 0 ? '0' : x.toFixed(digits ?? (x < 0.1 ? 3 : x < 10 ? 1 : 0))) + '×';
+
+const told = (x, unit, digits) => (unit === 'score' ? (x === 0 ? '0' : x.toPrecision(2)) : times(x, digits));
 
 class PhotoMap {
   constructor(root) {
@@ -121,9 +124,10 @@ class PhotoMap {
   // The two ends of the colours, in multiples of the unit; only maps in the same unit can share them.
   ends() {
     const { peak, lowest, unit } = this.header, scale = page.look.scale;
-    if (scale === 'stretch' && lowest < peak) return [lowest, peak];
+    if (unit !== 'score' && scale === 'stretch' && lowest < peak) return [lowest, peak];
     const alike = [...page.peaks.values()].filter(other => other.unit === unit).map(other => other.peak);
-    return [0, scale === 'one' ? Math.max(...alike) : peak];
+    const top = scale === 'one' ? Math.max(...alike) : peak;
+    return [unit === 'score' ? -top : 0, top];
   }
 
   draw() {
@@ -140,15 +144,19 @@ class PhotoMap {
     const one = this.header.one, factor = top > low ? 255 / ((top - low) * one) : 0;
     for (let i = 0; i < values.length; i++) {
       const value = values[i];
-      out[i] = value === value ? colours[Math.min(255, Math.max(0, (value - low * one) * factor)) | 0] : 0;
+      if (value !== value) { out[i] = 0; continue; }
+      const colour = colours[Math.min(255, Math.max(0, (value - low * one) * factor)) | 0];
+      // Where there is no evidence either way the photograph shows.
+      out[i] = low < 0 ? (colour & 0xffffff | Math.sqrt(Math.min(1, Math.abs(value) / (top * one))) * 255 << 24) >>> 0 : colour;
     }
     this.canvas.getContext('2d').putImageData(this.pixels, 0, 0);
     const bar = new ImageData(256, 1);
     new Uint32Array(bar.data.buffer).set(colours);
     this.find('bar').getContext('2d').putImageData(bar, 0, 0);
     const digits = top - low < 0.2 ? 2 : undefined;
-    this.find('low').textContent = times(low, digits); this.find('middle').textContent = times((low + top) / 2, digits);
-    this.find('high').textContent = times(top, digits);
+    const { unit } = this.header;
+    this.find('low').textContent = told(low, unit, digits); this.find('middle').textContent = told((low + top) / 2, unit, digits);
+    this.find('high').textContent = told(top, unit, digits);
     this.stage.dataset.drawn = how;
   }
 
@@ -180,7 +188,7 @@ class PhotoMap {
       const lower = v[a[1] * w + b[0]] * (1 - b[2]) + v[a[1] * w + b[1]] * b[2];
       const ratio = one > 0 ? (upper * (1 - a[2]) + lower * a[2]) / one : 0;
       const share = unit === 'share' ? ` (${(ratio / v.length * 100).toPrecision(3)} % per model pixel)` : '';
-      this.find('reading').textContent = ratio === ratio ? `${where}: ${times(ratio)} ${UNITS[unit].word}${share}` : `${where}: no value here`;
+      this.find('reading').textContent = ratio === ratio ? `${where}: ${told(ratio, unit)} ${UNITS[unit].word}${share}` : `${where}: no value here`;
     }
     this.mark();
   }

@@ -1,0 +1,38 @@
+"""Pictures that stand for the absence of evidence, as inputs of a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+
+from vizlib.errors import MethodError
+
+if TYPE_CHECKING:
+    from vizlib.zoo.model import Model
+
+BASELINES = ("mean", "black", "blur", "colour")
+BLUR = 0.15  # standard deviation of the blur, as a share of the shorter side
+
+
+def baseline(model: Model, x: torch.Tensor, kind: str) -> torch.Tensor:
+    """For inputs x (B, 3, h, w) the pictures without evidence, of the same shape.
+
+    "mean": zero, the mean colour of the training data where the model takes normalised pictures; "black"; "blur": x under a Gaussian;
+    "colour": each picture's own mean colour. MethodError for black where the model does not say how it normalises.
+    """
+    if kind == "mean":
+        return torch.zeros_like(x)
+    if kind == "colour":
+        return x.mean((2, 3), keepdim=True).expand_as(x).clone()
+    if kind == "black":
+        if model.transform is None:
+            raise MethodError(f"{model.card.name} does not say how it normalises, so black is not known; take another baseline.")
+        low = -torch.tensor(model.transform.mean, dtype=x.dtype) / torch.tensor(model.transform.std, dtype=x.dtype)
+        return low.to(x.device)[None, :, None, None].expand_as(x).clone()
+    sigma = BLUR * min(x.shape[2:])
+    images = x.detach().float().cpu().permute(0, 2, 3, 1).numpy()
+    blurred = np.stack([cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT) for image in images])
+    return torch.from_numpy(blurred).permute(0, 3, 1, 2).to(x)

@@ -1,0 +1,43 @@
+"""DeepLIFT (Shrikumar et al. 2017) by captum."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vizlib.errors import MethodError
+from vizlib.explainers.baselines import baseline
+from vizlib.explainers.gradient_maps import completeness, findings, maps_by
+from vizlib.explainers.hooked_relus import hookable
+
+if TYPE_CHECKING:
+    from vizlib.explainers.result import Finding
+    from vizlib.explainers.targets import Settle, Target
+    from vizlib.zoo.model import Model
+
+TIGHT, LOOSE = 0.02, 0.2  # how far off the sum a map may be, in single and in half precision
+
+
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
+    """Each pixel's share in score(x) - score(b) by the rescale rule, b the baseline, summed over colours, for each input (B, 3, h, w).
+
+    MethodError when the map does not add up: then a part of the model is nonlinear in a way that captum has no rule for.
+    """
+    from captum.attr import DeepLift
+
+    empty = baseline(model, model.cast(x), options["baseline"])
+    try:
+        asked, maps = maps_by(model, x, settle, options, lambda one: DeepLift(hookable(one)), lambda _: {"baselines": empty})
+    except RuntimeError as error:
+        if "DeepLift" not in str(error):
+            raise
+        reason = "calls one ReLU in several places, which DeepLIFT cannot tell apart: give each place its own"
+        raise MethodError(f"{model.card.name} {reason}.") from error
+    maps = maps.sum(1)
+    facts = completeness(asked, maps, empty)
+    off = max(fact["gap"] for fact in facts)
+    if off > (TIGHT if asked.x.dtype in (torch.float32, torch.float64) else LOOSE):
+        raise MethodError(f"DeepLIFT has no rule for some part of {model.card.name}: its map is {100 * off:.3g}% off the sum it must have.")
+    return asked.targets, [replace(one, facts=fact) for one, fact in zip(findings(maps), facts, strict=True)]
