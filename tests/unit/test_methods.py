@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -142,6 +143,21 @@ def test_whatever_the_caller_has_switched_off(method: str) -> None:
     plain = vizlib.explain(zoo.model(name), zoo.inputs(name), method, 1, **few(method)).input_map
     with torch.inference_mode():
         assert np.array_equal(vizlib.explain(zoo.model(name), zoo.inputs(name), method, 1, **few(method)).input_map, plain)
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [("saliency", "token"), ("integrated_gradients", "cvt"), ("guided_backprop", "resnet"), ("guided_grad_cam", "resnet"),
+     ("gradient_shap", "token"), ("lime", "resnet"), ("leave_one_out", "pvt"), ("grad_cam", "resnet"), ("deeplift", "resnet")],
+)  # fmt: skip
+def test_many_threads_on_one_model(method: str, name: str) -> None:
+    model, targets = zoo.model(name), [0, 1, 2, 3] * 2
+    alone = [vizlib.explain(model, zoo.inputs(name), method, target, **few(method)).input_map for target in targets]
+    before = state(model)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda target: vizlib.explain(model, zoo.inputs(name), method, target, **few(method)).input_map, targets))
+    assert all(np.array_equal(one, expected) for one, expected in zip(found, alone, strict=True))
+    assert same(before, state(model))
 
 
 @pytest.mark.parametrize("method", ["integrated_gradients", "occlusion", "rise", "shapley_sampling", "leave_one_out", "lime"])
