@@ -1,0 +1,24 @@
+"""Maps that know nothing of the image: what any map has to beat."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+
+SMOOTH = 0.1  # standard deviation of the blur of random maps, as a share of each side
+WIDTH = 0.25  # standard deviation of the Gaussian around the middle, as a share of each side
+
+
+def random_smooth(count: int, size: tuple[int, int], seed: int = 0) -> torch.Tensor:
+    """White noise under a Gaussian, (count, h, w) float64, the same for the same seed."""
+    noise = np.random.default_rng(seed).standard_normal((count, *size))
+    sigma = [SMOOTH * side for side in size]
+    blurred = [cv2.GaussianBlur(one, (0, 0), sigmaX=sigma[1], sigmaY=sigma[0], borderType=cv2.BORDER_REFLECT) for one in noise]
+    return torch.from_numpy(np.stack(blurred))
+
+
+def middle(size: tuple[int, int]) -> torch.Tensor:
+    """A Gaussian around the middle, (h, w) float64, one in the middle."""
+    rows, columns = (((torch.arange(side, dtype=torch.float64) + 0.5) / side - 0.5) / WIDTH for side in size)
+    return torch.exp(-(rows[:, None] ** 2 + columns[None] ** 2) / 2)

@@ -1,0 +1,46 @@
+"""What the answer becomes as a map's pixels are taken away, or given back, in the map's order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Answer = Callable[[torch.Tensor], torch.Tensor]
+
+
+def ranks(maps: torch.Tensor, seed: int = 0) -> torch.Tensor:
+    """The place of every pixel of maps (M, h, w) when they fall, from 0: (M, h w). Equal pixels come in a random order from ``seed``."""
+    flat = maps.flatten(1)
+    shuffle = torch.randperm(flat.shape[1], generator=torch.Generator().manual_seed(seed)).to(flat.device)
+    falling = shuffle[flat[:, shuffle].argsort(dim=1, descending=True, stable=True)]
+    places = torch.empty_like(falling)
+    return places.scatter_(1, falling, torch.arange(flat.shape[1], device=flat.device).expand_as(falling))
+
+
+def curves(
+    answer: Answer, x: torch.Tensor, empty: torch.Tensor, maps: torch.Tensor, parts: int, batch: int, *, insert: bool
+) -> torch.Tensor:
+    """The answer (M, parts + 1) float64 after 0, 1, ... ``parts`` equal shares of the pixels, highest of each map first.
+
+    Deletion puts pixels of ``empty`` (1, 3, h, w) into ``x``; insertion those of ``x`` into ``empty``. ``answer`` gives one number for each
+    of at most ``batch`` images (n, 3, h, w).
+    """
+    places, pixels = ranks(maps), maps[0].numel()
+    steps = [(one, step) for one in range(len(maps)) for step in range(parts + 1)]
+    start, end = (empty, x) if insert else (x, empty)
+    found = []
+    for first in range(0, len(steps), batch):
+        some = steps[first : first + batch]
+        counts = torch.tensor([round(step * pixels / parts) for _, step in some], device=x.device)
+        taken = (places[[one for one, _ in some]] < counts[:, None]).unflatten(1, maps.shape[1:])[:, None]
+        found.append(answer(torch.where(taken, end, start)).double())
+    return torch.cat(found).unflatten(0, (len(maps), parts + 1))
+
+
+def area(curve: torch.Tensor) -> torch.Tensor:
+    """The area under curves (..., parts + 1) over 0 to 1, by trapezia."""
+    return (curve[..., 1:] + curve[..., :-1]).mean(-1) / 2

@@ -1,0 +1,24 @@
+"""One measure of one map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Score:
+    """``value`` is the mean over baselines, ``low`` and ``high`` its least and most.
+
+    ``percentile`` is the share, 0 to 100, of random smooth maps on the same image that are worse, ``gaussian`` the value of a Gaussian
+    around the middle, each None where a map alone cannot be measured. ``good`` says whether the map is better than 95 % of the random
+    ones and than the Gaussian; ``higher`` whether more is better; ``definition`` is the exact rule.
+    """
+
+    value: float
+    low: float
+    high: float
+    percentile: float | None
+    gaussian: float | None
+    good: bool | None
+    higher: bool
+    definition: str
