@@ -17,11 +17,14 @@ from vizlib.errors import (
     MethodError,
     ModelError,
     TargetError,
+    TextError,
     TrainingError,
     VizlibError,
 )
 
 if TYPE_CHECKING:
+    from vizlib.evaluation.run import evaluate
+    from vizlib.evaluation.score import Score
     from vizlib.explainers.explanation import Explanation
     from vizlib.explainers.run import Prediction, explain, predict, replay, trace
     from vizlib.geometry import Geometry, Transform
@@ -44,6 +47,8 @@ _HOMES = {
     "explain": "vizlib.explainers.run",
     "replay": "vizlib.explainers.run",
     "Prediction": "vizlib.explainers.run",
+    "evaluate": "vizlib.evaluation.run",
+    "Score": "vizlib.evaluation.score",
     "Explanation": "vizlib.explainers.explanation",
     "Geometry": "vizlib.geometry",
     "Transform": "vizlib.geometry",
@@ -55,8 +60,9 @@ _HOMES = {
 }
 __all__ = [
     "AttentionSite", "CancelledError", "CheckpointError", "DeviceError", "DownloadError", "Explanation", "Geometry", "ImageError",
-    "MethodCard", "MethodError", "Model", "ModelCard", "ModelError", "Prediction", "TargetError", "Trace", "TrainingError", "Transform",
-    "VizlibError", "explain", "load", "methods", "models", "predict", "read_image", "replay", "trace", "wrap",
+    "MethodCard", "MethodError", "Model", "ModelCard", "ModelError", "Prediction", "Score", "TargetError", "TextError", "Trace",
+    "TrainingError", "Transform", "VizlibError", "evaluate", "explain", "load", "methods", "models", "predict", "read_image", "replay",
+    "trace", "wrap",
 ]  # fmt: skip
 
 

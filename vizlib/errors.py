@@ -33,6 +33,10 @@ class TargetError(VizlibError):
     """A target class that the model does not have."""
 
 
+class TextError(VizlibError):
+    """A text that a translator cannot read: empty, too long, or with characters that it never learned."""
+
+
 class TrainingError(VizlibError):
     """A data set, recipe or run folder that training cannot use."""
 

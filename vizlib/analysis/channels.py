@@ -76,6 +76,12 @@ def mark(maps: torch.Tensor, edges: torch.Tensor) -> Marks:
     """
     wide = maps.to(torch.float64).flatten(1)
     edge, deviation, peak = edge_scores(maps, edges), wide.std(dim=1, correction=0), wide.abs().amax(1)
+    dead, exploding = verdicts(deviation, peak)
+    return Marks(edge, deviation, peak, (edge > EDGE) & ~dead & ~exploding, dead, exploding)
+
+
+def verdicts(deviation: torch.Tensor, peak: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which channels (C,) of a layer are dead and which explode, by their standard deviations and largest magnitudes; see ``mark``."""
     living = peak >= NOTHING
     dead = ~living
     exploding = torch.zeros_like(dead)
@@ -85,7 +91,7 @@ def mark(maps: torch.Tensor, edges: torch.Tensor) -> Marks:
         median = log_peak[living].median()
         spread = _MAD * (log_peak[living] - median).abs().median()
         exploding = living & (log_peak > median + DEVIATIONS * spread) & (peak > TIMES * median.exp())
-    return Marks(edge, deviation, peak, (edge > EDGE) & ~dead & ~exploding, dead, exploding)
+    return dead, exploding
 
 
 def scaled(maps: torch.Tensor, how: str) -> torch.Tensor:

@@ -1,0 +1,121 @@
+"""``vizlib compare``: two to four models over the same images, as one page and as arrays."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+import typer
+
+from vizlib.cli.shell import FAILED, OK, UsageError, complain, console, download_progress, notices, print_json
+
+if TYPE_CHECKING:
+    from vizlib.compare.result import Comparison
+
+COMPARE_EPILOG = """[bold]For example[/bold]
+
+  vizlib compare vit_tiny50 resnet_tiny50 --images photos --out report.html
+
+  vizlib compare vit_base_patch16_224 resnet50 cvt_13 --images photos --arrays numbers
+
+  vizlib compare vit_tiny50 vit_tiny50=random --images photos --target 3
+
+The report is one file that opens anywhere, without a network. DIR of --arrays gets comparison.npz, comparison.json, and the tables \
+layers, heads, cka, images and skipped as Parquet. Every file below the folders of --images is tried; what cannot be read is \
+named and left out. Exit codes: 0 done, 1 some images were left out, 2 asked for something there is not."""
+
+
+def compare(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL", show_default=False, help="Two to four names as `vizlib models` lists them, or NAME=CHECKPOINT, or NAME=random."
+        ),
+    ],
+    images: Annotated[list[Path], typer.Option(metavar="PATH", help="A folder of images, or one image; repeatable.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The page to write.")] = Path("comparison.html"),
+    arrays: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the numbers there, too.", show_default=False)] = None,
+    target: Annotated[
+        str | None, typer.Option(help="The class whose probability is explained.", show_default="what the first model answers")
+    ] = None,
+    fit: Annotated[str | None, typer.Option(help="How images become inputs: crop, pad or squash.", show_default="each model's own")] = None,
+    points: Annotated[int, typer.Option(min=1, help="Places of each image that are compared as tokens.")] = 16,
+    shown: Annotated[int, typer.Option(min=0, help="Images that are shown with their layers and explained.")] = 3,
+    seed: Annotated[int, typer.Option(help="Of the places and of all resampling.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+) -> None:
+    """Compare models over images: what their layers hold alike, how far they look, and why they answer differently."""
+    from vizlib.images import FITS
+
+    if not 2 <= len(models) <= 4:
+        raise UsageError(f"Name two to four models, not {len(models)}.")
+    if fit is not None and fit not in FITS:
+        raise UsageError(f"There is no fit {fit!r}; there are {', '.join(FITS)}.")
+    gone = [str(path) for path in images if not path.exists()]
+    if gone:
+        raise UsageError(f"There is no {gone[0]!r}: check the name and the folder.")
+    from vizlib.compare.run import compare as run
+
+    with ExitStack() as stack:
+        loaded = [_load(word, device, stack) for word in models]
+        wanted = int(target) if target is not None and target.isdecimal() else target
+        display = stack.enter_context(_Display())
+        found = run(loaded, list(images), target=wanted, fit=fit, points=points, shown=shown, seed=seed, progress=display.show)
+        page = found.html(out)
+        home = None if arrays is None else found.save_arrays(arrays)
+    for name, reason in found.skipped:
+        complain(f"{name}: {reason}")
+    _tell(found, as_json=as_json)
+    written = [str(page), *([] if home is None else [str(home)])]
+    notices().print(f"written to {' and '.join(written)} in {found.seconds:.1f} s", soft_wrap=True, markup=False)
+    raise typer.Exit(FAILED if found.skipped else OK)
+
+
+def _load(word: str, device: str, stack: ExitStack) -> Any:
+    from vizlib import load
+
+    name, _, checkpoint = word.partition("=")
+    return load(name, checkpoint=checkpoint or None, device=device, progress=stack.enter_context(download_progress(name)))
+
+
+def _tell(found: Comparison, *, as_json: bool) -> None:
+    from vizlib.compare.arrays import about
+    from vizlib.compare.findings import findings
+
+    said = findings(found)
+    if as_json:
+        told = [{"text": one.text, "claim": one.claim, "agrees": one.agrees} for one in said]
+        skipped = [{"image": name, "reason": reason} for name, reason in found.skipped]
+        print_json({**about(found), "images": len(found.images), "findings": told, "skipped": skipped})
+        return
+    screen = console()
+    for one in said:
+        screen.print(one.text, soft_wrap=True, markup=False)
+        if one.claim:
+            screen.print(f"  {one.claim}: here it {'is so' if one.agrees else 'is not so'}", style="dim", soft_wrap=True, markup=False)
+    for reason in found.missing.values():
+        notices().print(f"note: {reason}", soft_wrap=True, markup=False)
+
+
+class _Display:
+    """How far the comparison is: a bar on a terminal, silence elsewhere."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        screen = notices()
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+        self.bar = Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True)
+        self.task = self.bar.add_task("", total=None)
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def show(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        self.bar.update(self.task, completed=done, total=total, description=message or "")

@@ -1,0 +1,133 @@
+"""What a comparison found, in sentences with numbers, beside what the papers claim. Nothing is said that was not measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from vizlib.compare.result import Comparison, ModelMeasures
+
+CONVOLUTIONAL = ("resnet",)
+NEAR, FAR = 0.15, 0.3  # of the input's diagonal: a head's mean distance below which it looks nearby, and above which globally
+_STEP = 0.1  # of ln amplitude in sum, from which on a curve rises or falls
+_SAMPLES = 24  # places a side
+_ALIKE = 0.05  # of the mean cosine, from which on tokens have become more alike
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence; ``claim`` what a paper says of it, where one does, and whether this measurement agrees."""
+
+    text: str
+    claim: str = ""
+    agrees: bool | None = None
+
+
+def findings(found: Comparison) -> list[Finding]:
+    """The findings in the order of the report."""
+    said = []
+    for first, second in combinations(range(len(found.models)), 2):
+        said += _pair(found, first, second)
+    for model in found.models:
+        said += _looks(model)
+    said += [_spectrum(model) for model in found.models if np.isfinite(model.high_frequency[[0, -1]]).all()]
+    said += [_alike(model) for model in found.models if np.isfinite(model.similarity).all()]
+    for model in found.models:
+        if model.dead.sum() + model.exploding.sum():
+            said.append(
+                Finding(f"{model.name} has {model.dead.sum():.0f} dead and {model.exploding.sum():.0f} exploding channels in all layers.")
+            )
+    return said
+
+
+def _pair(found: Comparison, first: int, second: int) -> list[Finding]:
+    one, other = found.models[first], found.models[second]
+    said = []
+    same = found.same_answers(first, second)
+    if same is not None:
+        said.append(Finding(f"{one.name} and {other.name} give the same first answer to {same:.0%} of {len(found.images)} images."))
+    if found.cka:
+        reading, kernel = next(iter(found.cka))
+        value = found.between(first, second, reading, kernel).value
+        if np.isfinite(value).all():
+            i, j = np.unravel_index(value.argmax(), value.shape)
+            said.append(
+                Finding(
+                    f"Most alike are {one.layers[i].name} of {one.name} and {other.layers[j].name} of {other.name}: CKA {value[i, j]:.2f} "
+                    f"({reading}, {kernel}), at {one.layers[i].depth:.0%} and {other.layers[j].depth:.0%} of the way up; "
+                    f"the last layers have {value[-1, -1]:.2f}."
+                )
+            )
+    return said
+
+
+def _looks(model: ModelMeasures) -> list[Finding]:
+    said = []
+    heads = [site for site in model.heads if np.isfinite(site.distance).all()]
+    if heads:
+        first = heads[0].distance / model.diagonal
+        widest = bool(first.max() > FAR)
+        said.append(
+            Finding(
+                f"The heads of {model.name}'s first attention look {_percent(first.min())} to {_percent(first.max())} of the input's "
+                f"diagonal far, those of its last {_percent(heads[-1].distance.min() / model.diagonal)} to "
+                f"{_percent(heads[-1].distance.max() / model.diagonal)}; an even look over all of it would be {_percent(_even(model))}.",
+                f"Transformers have heads that look globally (over {FAR:.0%}) from the first layer on (Raghu et al. 2021)",
+                widest,
+            )
+        )
+    if model.fields and model.family in CONVOLUTIONAL:
+        reach = [one.reach / model.diagonal for one in model.fields]
+        said.append(
+            Finding(
+                f"The receptive field of {model.name} reaches {_percent(reach[0])} of the diagonal in {model.layers[0].name} and "
+                f"{_percent(reach[-1])} in {model.layers[-1].name}.",
+                f"A ResNet starts locally (below {NEAR:.0%}) and grows (Luo et al. 2016)",
+                bool(reach[0] < NEAR and reach[-1] > reach[0]),
+            )
+        )
+    return said
+
+
+def _even(model: ModelMeasures) -> float:
+    """The mean distance of two places of the input, drawn alike everywhere, over its diagonal."""
+    down, across = ((np.arange(_SAMPLES) + 0.5) * side / _SAMPLES for side in model.size)
+    gaps = [np.subtract.outer(one, one).ravel() for one in (down, across)]
+    return float(np.hypot(gaps[0][:, None], gaps[1][None]).mean()) / model.diagonal
+
+
+def _spectrum(model: ModelMeasures) -> Finding:
+    curve = model.high_frequency
+    change = _within_grids(model, curve)
+    way = "falls" if change < -_STEP else "rises" if change > _STEP else "hardly changes"
+    text = (
+        f"The fine structure of {model.name} {way} with depth: ln amplitude {curve[0]:+.2f} in the first layer, {curve[-1]:+.2f} in the "
+        f"last, and {change:+.2f} in sum from layer to layer where the grid stays."
+    )
+    if model.family in CONVOLUTIONAL:
+        return Finding(text, "Convolutions are high-pass filters (Park and Kim 2022)", way == "rises")
+    if model.heads:
+        return Finding(text, "Self-attention is a low-pass filter (Park and Kim 2022)", way == "falls")
+    return Finding(text)
+
+
+def _within_grids(model: ModelMeasures, curve: np.ndarray) -> float:
+    """The sum of a curve's steps between layers of one grid: on another grid the highest frequency is another one."""
+    same = [one.grid == other.grid for one, other in zip(model.layers, model.layers[1:], strict=False)]
+    return float(np.diff(curve)[same].sum())
+
+
+def _alike(model: ModelMeasures) -> Finding:
+    first, last = model.similarity[0], model.similarity[-1]
+    text = f"The tokens of one image have a mean cosine of {first:.2f} in the first layer of {model.name} and {last:.2f} in the last."
+    if not model.heads:
+        return Finding(text)
+    return Finding(text, "Tokens of transformers become alike with depth (Shi et al. 2022)", bool(last - first > _ALIKE))
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}"

@@ -1,0 +1,76 @@
+"""The images of a comparison, one after the other: from a folder, files or arrays, and what could not be read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vizlib.errors import ImageError
+from vizlib.images import read_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import numpy as np
+
+T = TypeVar("T")
+MOST, FEWEST, BATCHES = 16, 4, 4
+
+
+@dataclass
+class Source:
+    """Images by name, read when they come up; ``skipped`` fills with (name, reason) as the reading goes."""
+
+    items: list[tuple[str, Any]]
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, images: Any) -> Source:
+        """A folder stands for every file below it that is not hidden; a list for what is in it. ImageError for nothing at all."""
+        found: list[tuple[str, Any]] = []
+        for number, one in enumerate(images if isinstance(images, list | tuple) else [images]):
+            if not isinstance(one, str | os.PathLike):
+                found.append((f"image {number + 1}", one))
+            elif Path(one).is_dir():
+                home = Path(one)
+                files = sorted(path for path in home.rglob("*") if path.is_file() and not _hidden(path.relative_to(home)))
+                found += [(str(path.relative_to(home)), path) for path in files]
+            else:
+                found.append((str(one), one))
+        if not found:
+            raise ImageError(f"There are no images in {images!r}: name a folder with pictures in it, or files.")
+        return cls(found)
+
+    @property
+    def batch(self) -> int:
+        """Images a minibatch: 16, or fewer where they would not make four of them, but at least 4."""
+        return min(MOST, max(FEWEST, len(self.items) // BATCHES))
+
+    def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
+        for name, item in self.items:
+            try:
+                yield name, read_image(item)
+            except ImageError as error:
+                self.skipped.append((name, str(error)))
+
+
+def even_batches(items: Iterable[T], size: int, least: int = FEWEST) -> Iterator[list[T]]:
+    """Runs of ``size``; a rest of fewer than ``least`` is added to the run before it."""
+    held: list[T] | None = None
+    part: list[T] = []
+    for item in items:
+        part.append(item)
+        if len(part) == size:
+            if held is not None:
+                yield held
+            held, part = part, []
+    if held is not None and len(part) < least:
+        held += part
+        part = []
+    yield from (one for one in (held, part) if one)
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)

@@ -1,0 +1,146 @@
+"""Charts of a comparison: CKA as heat maps, measures along depth, channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
+
+from vizlib.figures.charts import GREY, Mark, framed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+DEPTH = "relative depth"
+DASHES = ("solid", "dot", "dash")
+_CELL = 26
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line along depth; ``names`` are read on hover, ``error`` is half the length of its bars, ``dash`` a number in DASHES."""
+
+    mark: Mark
+    depth: Sequence[float]
+    values: Sequence[float]
+    names: Sequence[str]
+    error: Sequence[float] | None = None
+    label: str = ""
+    dash: int = 0
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def along_depth(
+    curves: Sequence[Curve], y_title: str, *, tick_format: str = ".2f", dots: Sequence[Curve] = (), zero: bool = False
+) -> go.Figure:
+    """Lines with a marker a layer, and ``dots`` without lines, such as the heads of each layer."""
+    figure = go.Figure()
+    for curve in dots:
+        figure.add_scatter(
+            x=list(curve.depth),
+            y=list(curve.values),
+            customdata=list(curve.names),
+            name=curve.label or curve.mark.label,
+            mode="markers",
+            marker={"size": 7, "symbol": curve.mark.symbol, "color": curve.mark.colour, "opacity": 0.75},
+            hovertemplate=f"<b>{curve.mark.label}</b> %{{customdata}}<br>%{{y:{tick_format}}}<extra></extra>",
+        )
+    for curve in curves:
+        colour = curve.mark.colour
+        bars = None if curve.error is None else {"type": "data", "array": list(curve.error), "color": colour, "thickness": 1.2, "width": 3}
+        figure.add_scatter(
+            x=list(curve.depth),
+            y=list(curve.values),
+            error_y=bars,
+            customdata=[f"{name}<br>{note}" if note else name for name, note in _noted(curve)],
+            name=curve.label or curve.mark.label,
+            mode="lines+markers",
+            line={"color": colour, "width": 2, "dash": DASHES[curve.dash]},
+            marker={"size": 7, "symbol": curve.mark.symbol + ("-open" if curve.dash else ""), "color": colour},
+            hovertemplate=f"<b>{curve.mark.label}</b> %{{customdata}}<br>%{{y:{tick_format}}}<extra></extra>",
+        )
+    y: dict[str, object] = {"title": y_title, "tickformat": tick_format}
+    if zero:
+        y["rangemode"] = "tozero"
+    return framed(figure, height=360, x={"title": DEPTH, "range": [0, 1.04]}, y=y, legend=True)
+
+
+def alignment_map(
+    value: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    row_title: str,
+    column_title: str,
+    low: np.ndarray | None = None,
+    high: np.ndarray | None = None,
+) -> go.Figure:
+    """CKA of the layers of one model (rows, from the bottom up) with those of another (columns), 0 to 1, its interval on hover."""
+    words = [
+        [f"{row_title} {one}<br>{column_title} {other}<br><b>{_interval(value, low, high, i, j)}</b>" for j, other in enumerate(columns)]
+        for i, one in enumerate(rows)
+    ]
+    figure = go.Figure(
+        go.Heatmap(
+            z=value,
+            x=list(range(len(columns))),
+            y=list(range(len(rows))),
+            customdata=words,
+            zmin=0,
+            zmax=1,
+            colorscale="Viridis",
+            colorbar={"title": "CKA", "thickness": 10, "outlinewidth": 0, "nticks": 5},
+            hovertemplate="%{customdata}<extra></extra>",
+        )
+    )
+    framed(
+        figure,
+        height=max(300, 120 + _CELL * len(rows)),
+        x={
+            "title": {"text": column_title, "standoff": 14},
+            "tickmode": "array",
+            "tickvals": list(range(len(columns))),
+            "ticktext": list(columns),
+            "showgrid": False,
+        },
+        y={
+            "title": {"text": row_title, "standoff": 14},
+            "tickmode": "array",
+            "tickvals": list(range(len(rows))),
+            "ticktext": list(rows),
+            "showgrid": False,
+        },
+    )
+    return figure
+
+
+def counts(groups: Sequence[tuple[Mark, Sequence[str], Sequence[float], Sequence[float]]]) -> go.Figure:
+    """Bars a layer: dead channels, and exploding ones above them, as shares in percent."""
+    figure = go.Figure()
+    for model, names, dead, exploding in groups:
+        labels = [f"{model.label} {name}" for name in names]
+        for what, values, colour in (("dead", dead, GREY), ("exploding", exploding, model.colour)):
+            figure.add_bar(
+                x=labels, y=list(values), name=f"{model.label}: {what}", marker={"color": colour, "cornerradius": 2},
+                hovertemplate=f"%{{x}}<br>{what} %{{y:.1%}}<extra></extra>",
+            )  # fmt: skip
+    framed(
+        figure,
+        height=340,
+        x={"tickangle": -60, "tickfont": {"size": 10}},
+        y={"title": "share of channels", "tickformat": ".0%"},
+        legend=True,
+    )
+    return figure.update_layout(barmode="stack")
+
+
+def _noted(curve: Curve) -> list[tuple[str, str]]:
+    notes = curve.notes or [""] * len(curve.names)
+    return list(zip(curve.names, notes, strict=True))
+
+
+def _interval(value: np.ndarray, low: np.ndarray | None, high: np.ndarray | None, row: int, column: int) -> str:
+    found = f"{value[row, column]:.2f}"
+    return found if low is None or high is None else f"{found} ({low[row, column]:.2f} to {high[row, column]:.2f})"

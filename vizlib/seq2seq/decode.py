@@ -1,0 +1,231 @@
+"""Writing a target character by character, with every quantity of every step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vizlib.errors import MethodError
+from vizlib.seq2seq.formulas import formulas
+from vizlib.seq2seq.options import AS_TRAINED, Options
+from vizlib.seq2seq.steering import Memory, Reading, Steering
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from torch import Tensor
+
+    from vizlib.seq2seq.models import Translator
+
+END_ID = 0
+TOP = 5
+MOST_BEAMS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One step: the character written and all that led to it, as float32 arrays; those of attention are None in a model without it.
+
+    token; probabilities (V,) over the translator's ``vocabulary``; top ((character, p), ...); query (d,), keys (n, d), values (n, dv),
+    scores (n,) before temperature and mask, weights (n,), context (dv,), combined, output (h,), logits (V,), as ``formula`` says.
+    In the Transformer those of attention are the last layer's: heads side by side in query, keys, values and context, their mean in
+    scores and weights, each apart in per_head; heads (layers, heads, n) and self_weights (layers, heads, t) are all weights.
+    """
+
+    token: str
+    probabilities: np.ndarray
+    top: tuple[tuple[str, float], ...]
+    combined: np.ndarray
+    output: np.ndarray
+    logits: np.ndarray
+    query: np.ndarray | None = None
+    keys: np.ndarray | None = None
+    values: np.ndarray | None = None
+    scores: np.ndarray | None = None
+    weights: np.ndarray | None = None
+    context: np.ndarray | None = None
+    heads: np.ndarray | None = None
+    self_weights: np.ndarray | None = None
+    per_head: dict[str, np.ndarray] = field(default_factory=dict)
+    formula: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Translation:
+    """What was written: ``source`` and ``tokens`` character by character, the end mark as one of them, and the steps.
+
+    ``beams`` are the targets found, the likeliest first, with their log-probabilities; ``right`` is None where the rule cannot read the
+    source. ``encoder_weights`` (layers, heads, n, n) are the Transformer encoder's own attention.
+    """
+
+    source: tuple[str, ...]
+    output: str
+    tokens: tuple[str, ...]
+    steps: tuple[Step, ...]
+    log_probability: float
+    beams: tuple[tuple[str, float], ...]
+    right: bool | None
+    encoder_weights: np.ndarray | None = None
+
+    @property
+    def formula(self) -> dict[str, str]:
+        """The formula of each quantity as LaTeX."""
+        return self.steps[0].formula
+
+    @property
+    def alignment(self) -> np.ndarray | None:
+        """The weights of all steps, (T, n); None without attention."""
+        import numpy as np
+
+        rows = [step.weights for step in self.steps if step.weights is not None]
+        return np.stack(rows) if rows else None
+
+
+def translate(translator: Translator, text: str, *, beams: int = 1, options: Options = AS_TRAINED) -> Translation:
+    """What the model writes for a text: the likeliest character at each step, or the likeliest target of a search with ``beams``.
+
+    TextError for a text that the model cannot read, MethodError for options that do not fit it.
+    """
+    if not 1 <= beams <= MOST_BEAMS:
+        raise MethodError(f"A search keeps 1 to {MOST_BEAMS} beams, not {beams}.")
+    with torch.inference_mode():
+        source, memory = read_source(translator, text, options)
+        if beams == 1:
+            return _write(translator, source, memory, options, lambda _, logits: int(logits.argmax()))
+        found = search(translator, memory, options, beams)
+        told = tuple((translator.decode(ids), value) for ids, value in found)
+        best = found[0][0]
+        return _write(translator, source, memory, options, lambda step, _: best[step], told, len(best))
+
+
+def force(translator: Translator, text: str, target: str, options: Options = AS_TRAINED) -> Translation:
+    """Teacher forcing: ``target`` is fed whatever the model would write, and the steps tell what it thought of it.
+
+    TextError for a text or target with characters that the model does not know, or a target that is too long.
+    """
+    with torch.inference_mode():
+        source, memory = read_source(translator, text, options)
+        ids = translator.encode_target(target).tolist()
+        return _write(translator, source, memory, options, lambda step, _: ids[step], None, len(ids))
+
+
+def write_all(translator: Translator, texts: Sequence[str]) -> list[str]:
+    """What the model writes, greedily, for many checked sources at once: much faster, and no more than the texts."""
+    with torch.inference_mode():
+        memory = translator.module.encode(*translator.batch(texts))
+        state, last = memory.first, torch.full((len(texts),), translator.module.start)
+        ended = torch.zeros(len(texts), dtype=torch.bool)
+        written = []
+        for _ in range(translator.task.longest_output):
+            state, reading = translator.module.step(memory, state, last)
+            last = reading.logits.argmax(-1)
+            written.append(last)
+            ended |= last == END_ID
+            if ended.all():
+                break
+    return [translator.decode(row) for row in torch.stack(written, dim=1).tolist()]
+
+
+def read_source(translator: Translator, text: str, options: Options) -> tuple[str, Memory]:
+    """The checked source and what the encoder makes of it, mask and order of the options applied: a batch of one."""
+    source = translator.task.check(text)
+    options.check(len(source), attention=translator.card.attention)
+    memory = translator.module.encode(*translator.batch([source]))
+    if options.mask is not None:
+        memory = memory.masked(torch.tensor(options.mask))
+    if options.order is not None:
+        memory = memory.ordered(torch.tensor(options.order))
+    return source, memory
+
+
+def steering(options: Options, step: int) -> Steering:
+    """What the options change at one step, in the order that they give the keys."""
+    scores = _row(options, (options.scores or {}).get(step))
+    weights = _row(options, (options.head_weights or {}).get(step))
+    return Steering(options.temperature, options.scale, scores, weights if weights is None else weights / weights.sum())
+
+
+def search(translator: Translator, memory: Memory, options: Options, beams: int) -> list[tuple[list[int], float]]:
+    """Beam search over one sentence: at most ``beams`` targets as ids with their log-probabilities, the likeliest first.
+
+    At each step the ``beams`` likeliest continuations are kept; lengths are not rewarded. A target that is still open after the task's
+    longest output is kept as it is.
+    """
+    module = translator.module
+    live: list[tuple[list[int], float]] = [([], 0.0)]
+    state, ended = memory.first, []
+    for step in range(translator.task.longest_output):
+        last = torch.tensor([ids[-1] if ids else module.start for ids, _ in live])
+        state, reading = module.step(memory.repeated(len(live)), state, last, steering(options, step))
+        totals = torch.tensor([value for _, value in live], dtype=torch.float64)[:, None] + reading.logits.double().log_softmax(-1)
+        values, places = totals.flatten().topk(min(beams, totals.numel()))
+        kept = []
+        for value, place in zip(values.tolist(), places.tolist(), strict=True):
+            row, token = divmod(place, totals.shape[1])
+            grown = ([*live[row][0], token], value)
+            if token == END_ID:
+                ended.append(grown)
+            else:
+                kept.append((row, grown))
+        live = [grown for _, grown in kept]
+        best = sorted(ended, key=lambda found: -found[1])[:beams]
+        # A log-probability only falls, so no open target can still overtake a full list of ended ones.
+        if not live or (len(best) == beams and best[-1][1] >= live[0][1]):
+            return best
+        state = tuple(part[[row for row, _ in kept]] for part in state)
+    return sorted([*ended, *live], key=lambda found: -found[1])[:beams]
+
+
+def _write(
+    translator: Translator,
+    source: str,
+    memory: Memory,
+    options: Options,
+    choose: Callable[[int, Tensor], int],
+    beams: tuple[tuple[str, float], ...] | None = None,
+    most: int | None = None,
+) -> Translation:
+    told = formulas(translator.card.cell, translator.card.score)
+    state, last, ids, steps, total = memory.first, torch.tensor([translator.module.start]), [], [], 0.0
+    for number in range(translator.task.longest_output if most is None else most):
+        state, reading = translator.module.step(memory, state, last, steering(options, number))
+        chosen = choose(number, reading.logits[0])
+        total += float(reading.logits[0].double().log_softmax(-1)[chosen])
+        steps.append(_step(translator, reading, chosen, told))
+        ids.append(chosen)
+        if chosen == END_ID:
+            break
+        last = torch.tensor([chosen])
+    output, truth = translator.decode(ids), translator.task.truth(source)
+    return Translation(
+        source=tuple(source),
+        output=output,
+        tokens=tuple(translator.vocabulary[number] for number in ids),
+        steps=tuple(steps),
+        log_probability=total,
+        beams=beams or ((output, total),),
+        right=None if truth is None else output == truth,
+        encoder_weights=torch.stack([weights[0] for weights in memory.weights]).numpy() if memory.weights else None,
+    )
+
+
+def _step(translator: Translator, reading: Reading, chosen: int, told: dict[str, str]) -> Step:
+    probabilities = reading.logits[0].softmax(-1)
+    values, places = probabilities.topk(min(TOP, len(probabilities)))
+    top = tuple((translator.vocabulary[place], value) for place, value in zip(places.tolist(), values.tolist(), strict=True))
+    known: dict[str, Any] = {
+        name: None if (value := getattr(reading, name)) is None else value[0].numpy()
+        for name in ("combined", "output", "logits", "query", "keys", "values", "scores", "weights", "context", "heads", "self_weights")
+    }
+    per_head = {name: value[0].numpy() for name, value in reading.per_head.items()}
+    return Step(translator.vocabulary[chosen], probabilities.numpy(), top, per_head=per_head, formula=told, **known)
+
+
+def _row(options: Options, given: tuple[float, ...] | None) -> Tensor | None:
+    if given is None:
+        return None
+    row = torch.tensor(given, dtype=torch.float32)
+    return row if options.order is None else row[list(options.order)]
