@@ -31,6 +31,7 @@ def pages() -> list[StreamlitPage]:
     return [
         st.Page("pages/explore.py", title="Explore", icon=":material/visibility:", url_path="explore", default=True),
         st.Page("pages/attention.py", title="Attention", icon=":material/ads_click:", url_path="attention"),
+        st.Page("pages/seq2seq.py", title="How it began", icon=":material/history_edu:", url_path="seq2seq"),
         st.Page("pages/t2t.py", title="T2T-ViT", icon=":material/grid_view:", url_path="t2t"),
         st.Page("pages/pvt.py", title="PVT", icon=":material/change_history:", url_path="pvt"),
         st.Page("pages/cvt.py", title="CvT", icon=":material/blur_on:", url_path="cvt"),
