@@ -49,7 +49,7 @@ def test_every_view_draws(visit, server):
             page.locator(".js-plotly-plot .main-svg").first.wait_for()
             assert page.locator(".js-plotly-plot").count() == 1
         assert page.get_by_test_id("stAlertContentError").count() == 0
-    assert page.get_by_text("Built in", exact=True).is_visible()
+    page.get_by_text("Built in", exact=True).wait_for()
     assert page.locator("code", has_text="vizlib train").count() >= len(report["models"])
 
 

@@ -492,11 +492,11 @@ def test_weighted_least_squares_against_the_normal_equations() -> None:
 
 
 def test_lime_weighs_near_pictures_more() -> None:
-    narrow, wide = (of(toy(Rectified()), "lime", pieces=5, samples=400, width=width) for width in (0.05, 10.0))
+    narrow, wide = (of(toy(Rectified()), "lime", pieces=6, samples=400, width=width) for width in (0.05, 10.0))
     assert not torch.allclose(narrow, wide, rtol=0.01)
     # Far apart, all pictures weigh the same: plain ridge regression of the score on what is shown.
     model, x = toy(Rectified()), picture()
-    pieces = superpixels(model, x, 5)
+    pieces = superpixels(model, x, 6)
     shown = torch.tensor(list(itertools.product((0, 1), repeat=int(pieces.max()) + 1)), dtype=torch.float64)
     scores = model(shown[:, pieces][:, None] * x)[:, 1]
     surrogate = LeastSquares(0.0)
