@@ -63,6 +63,20 @@ def folder(tmp_path, pictures):
     return home
 
 
+def test_pictures_have_the_names_they_are_given(models, pictures):
+    found = compare(models, {"one": pictures[0], "broken": b"no picture", "two": pictures[1]}, **SMALL)
+    assert found.images == ("one", "two")
+    assert [name for name, _ in found.skipped] == ["broken"]
+    with pytest.raises(ImageError, match="no images"):
+        compare(models, {}, **SMALL)
+
+
+def test_layers_can_be_kept_without_explaining(models, pictures, found):
+    bare = compare(models, pictures, points=4, shown=1, fields=0, explain=False).shown[0]
+    assert bare.attributions == (None, None)
+    assert np.array_equal(bare.layers[1][2].profile, found.shown[0].layers[1][2].profile)
+
+
 class TestNumbers:
     @pytest.mark.parametrize("pooled", [False, True])
     def test_cka_is_that_of_all_states_at_the_same_places(self, found, models, pictures, pooled):

@@ -69,13 +69,13 @@ def correspondences(found: Comparison) -> list[dict[str, Any]]:
         for first, second in spread_pairs(found, 3):
             ends = ((0, first), (1, second))
             grids = [one.layers[model][layer].grid for model, layer in ends]
-            likeness = [[_steps(one.correspondence(mine, theirs)) for theirs in ends] for mine in ends]
+            likeness = [[steps_of(one.correspondence(mine, theirs)) for theirs in ends] for mine in ends]
             depth = found.models[0].layers[first].depth
             made.append(
                 {
                     "title": f"{one.name}, {depth:.0%} up",
                     "grids": grids,
-                    "photos": [_seen(one, model) for model in (0, 1)],
+                    "photos": [seen_by(one, model) for model in (0, 1)],
                     "layers": [found.models[model].layers[layer].name for model, layer in ends],
                     "likeness": likeness,
                 }
@@ -163,7 +163,8 @@ def _said(one: Shown, name: str, model: int) -> str:
     return f"{name} answers {label} ({share:.0%})"
 
 
-def _seen(one: Shown, model: int) -> np.ndarray:
+def seen_by(one: Shown, model: int) -> np.ndarray:
+    """The part of the picture that a model saw, uint8 (h, w, 3), at most 288 pixels long."""
     y0, x0, y1, x1 = (round(side) for side in one.boxes[model])
     return shrunk(np.ascontiguousarray(one.picture[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]), LONGEST)
 
@@ -172,5 +173,6 @@ def _bytes(colours: np.ndarray) -> np.ndarray:
     return np.rint(255 * colours).astype(np.uint8)
 
 
-def _steps(likeness: np.ndarray) -> np.ndarray:
+def steps_of(likeness: np.ndarray) -> np.ndarray:
+    """Likeness -1..1 in 256 steps, uint8."""
     return np.rint(127.5 * (likeness + 1)).astype(np.uint8)

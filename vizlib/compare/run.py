@@ -46,14 +46,15 @@ def compare(
     fit: str | None = None,
     baseline: str = "grey",
     steps: int = STEPS,
+    explain: bool = True,
     seed: int = 0,
     progress: Callable[[float, float | None, str | None], None] = _silent,
 ) -> Comparison:
-    """Two to four models, loaded or by name, over images: a folder, files, arrays. Images are read, measured and let go.
+    """Two to four models, loaded or by name, over images: a folder, files, arrays, {name: image}. Each is measured and let go.
 
     ``points`` places of each image are compared as tokens, the same in every layer; ``fields`` images measure receptive fields, ``shown``
-    ones are kept with their layers and attributions of ``target`` (None: what the first model answers). What cannot be read or
-    measured is listed in the result with the reason. ImageError when no image can be read, MethodError for models without layers.
+    ones are kept with their layers and, to ``explain``, attributions of ``target`` (None: what the first model answers). What cannot be
+    read or measured is listed in the result with the reason. ImageError when no image can be read, MethodError for models without layers.
     """
     started = time.perf_counter()
     loaded = [_loaded(model) for model in models]
@@ -104,8 +105,8 @@ def compare(
     measured = [one.result(*_fields(one, x)) for one, x in zip(gathered, samples, strict=True)]
     kept = []
     for number, (name, image) in enumerate(pictures):
-        progress(total - shown + number, total, f"explaining {name}")
-        kept.append(show(name, image, gathered, target=target, fit=fit, baseline=baseline, steps=steps))
+        progress(total - shown + number, total, f"{'explaining' if explain else 'reading'} {name}")
+        kept.append(show(name, image, gathered, target=target, fit=fit, baseline=baseline, steps=steps, explain=explain))
     cka = {} if "cka" in missing else {key: stream.result(seed=seed) for key, stream in streams.items()}
     progress(total, total, "done")
     settings = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,9 +29,13 @@ class Source:
 
     @classmethod
     def of(cls, images: Any) -> Source:
-        """A folder stands for every file below it that is not hidden; a list for what is in it. ImageError for nothing at all."""
-        found: list[tuple[str, Any]] = []
-        for number, one in enumerate(images if isinstance(images, list | tuple) else [images]):
+        """A folder stands for every file below it that is not hidden, a list for what is in it, a mapping for images by name.
+
+        ImageError for nothing at all.
+        """
+        named = isinstance(images, Mapping)
+        found: list[tuple[str, Any]] = list(images.items()) if named else []
+        for number, one in enumerate(() if named else images if isinstance(images, list | tuple) else [images]):
             if not isinstance(one, str | os.PathLike):
                 found.append((f"image {number + 1}", one))
             elif Path(one).is_dir():

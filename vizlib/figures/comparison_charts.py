@@ -116,6 +116,31 @@ def alignment_map(
     return figure
 
 
+def clickable(figure: go.Figure, chosen: tuple[int, int] | None = None) -> go.Figure:
+    """A heat map with an invisible point on each cell, which a click selects where cells cannot be; the chosen (row, column) is framed."""
+    heat = figure.data[0]
+    rows, columns = len(heat.y), len(heat.x)
+    hidden = {"marker": {"opacity": 0}}
+    figure.add_scatter(
+        x=[column for _ in range(rows) for column in range(columns)],
+        y=[row for row in range(rows) for _ in range(columns)],
+        text=[words for row in heat.customdata for words in row],
+        mode="markers",
+        marker={"size": _CELL, "symbol": "square", "opacity": 0},
+        selected=hidden,
+        unselected=hidden,
+        showlegend=False,
+        hovertemplate="%{text}<extra></extra>",
+    )
+    if chosen is not None:
+        row, column = chosen
+        for colour, width in (("#000000", 4), ("#ffffff", 2)):
+            figure.add_shape(
+                type="rect", x0=column - 0.5, x1=column + 0.5, y0=row - 0.5, y1=row + 0.5, line={"color": colour, "width": width}
+            )
+    return figure
+
+
 def counts(groups: Sequence[tuple[Mark, Sequence[str], Sequence[float], Sequence[float]]]) -> go.Figure:
     """Bars a layer: dead channels, and exploding ones above them, as shares in percent."""
     figure = go.Figure()

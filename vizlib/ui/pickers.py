@@ -30,9 +30,9 @@ _OWN_FIT = "model"
 _FIT_WORDS = {_OWN_FIT: "as trained", "crop": "crop", "pad": "pad", "squash": "squash"}
 
 
-def pick_picture(address: Address) -> Picture:
-    """Samples and an uploader; what cannot be read is said, and the picture before it stays."""
-    key = address.part("sample", next(iter(SAMPLES)), one_of(list(SAMPLES)))
+def pick_picture(address: Address, first: str = next(iter(SAMPLES))) -> Picture:
+    """Samples, opening on ``first``, and an uploader; what cannot be read is said, and the picture before it stays."""
+    key = address.part("sample", first, one_of(list(SAMPLES)))
     state = st.session_state
     state.setdefault("pictures", {"uploads": 0, "yours": None, "use": False, "error": ""})
     mine = state["pictures"]

@@ -36,6 +36,8 @@ def pages() -> list[StreamlitPage]:
         st.Page("pages/pvt.py", title="PVT", icon=":material/change_history:", url_path="pvt"),
         st.Page("pages/cvt.py", title="CvT", icon=":material/blur_on:", url_path="cvt"),
         st.Page("pages/compact.py", title="Compact", icon=":material/compress:", url_path="compact"),
+        st.Page("pages/compare.py", title="Compare", icon=":material/compare:", url_path="compare"),
+        st.Page("pages/biases.py", title="Assumptions", icon=":material/science:", url_path="biases"),
         st.Page("pages/models.py", title="Models", icon=":material/leaderboard:", url_path="models"),
     ]
 

@@ -129,7 +129,10 @@ class Engine:
 
     def model(self, name: str, progress: Progress) -> Model:
         """A model, for work that needs a second one; to be called from inside a job only."""
-        return self._model(name, progress)
+        found = self._model(name, progress)
+        if name in all_cards():
+            self._loaded.add(name)
+        return found
 
     def _answer(self, request: Request, picture: Picture, progress: Progress) -> Answer:
         return self._answers.get(request, lambda: self._explain(request, picture, progress))

@@ -1,0 +1,41 @@
+"""Inductive biases: change the picture, and see which architecture holds on to its answer and whose features move along."""
+
+import streamlit as st
+
+from vizlib.ui import biases_sections as sections
+from vizlib.ui import shell
+from vizlib.ui.address import Address
+from vizlib.ui.pickers import pick_fit, pick_picture
+from vizlib.ui.work import engine
+
+arrived = shell.open_page(
+    "biases",
+    "What does each architecture assume?",
+    "Move the slider: the picture changes, and every model answers at once. Look at whose answer holds.",
+)
+engine()
+address = Address("biases", arrived=arrived)
+picture = pick_picture(address, "coffee")  # which all models know
+left, right = st.columns([4, 1], gap="medium")
+with left:
+    models = sections.pick_models(address)
+with right:
+    fit = pick_fit(address)
+claim, question = sections.pick_question(address, picture)
+view = sections.view_keys(address)
+if models:
+    jobs = sections.ask(models, question, picture, fit)
+    claimed = st.container()
+    answers = sections.settled(models, jobs)
+    with claimed:
+        sections.draw_claim(claim, answers, models)
+    if answers:
+        at = sections.draw_lab(claim, question, answers)
+        sections.draw_curves(view, answers, at)
+        sections.draw_files(answers, picture)
+    with st.expander("Use it from Python", icon=":material/code:"):
+        st.code(sections.snippet(models, question, picture, fit), language="python", wrap_lines=True)
+else:
+    st.info("Choose a model to ask.", icon=":material/touch_app:")
+st.caption("The address in your browser restores this view; a picture of your own is not part of it.")
+address.close()

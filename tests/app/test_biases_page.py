@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from app_helpers import image_bytes, messages, said, settled
+
+import vizlib
+from vizlib.analysis.change_cards import CARDS
+from vizlib.analysis.changes import CHANGES, Aids
+from vizlib.analysis.layers import Layer
+from vizlib.analysis.response import Response, response, to_pixels
+from vizlib.engine.jobs import Progress
+from vizlib.figures import response_charts
+from vizlib.ui import biases_presets, biases_work
+from vizlib.ui.biases_presets import PRESETS, verdict
+from vizlib.ui.biases_work import Question
+from vizlib.ui.packing import unpack
+from vizlib.ui.pictures import sample
+
+
+@pytest.fixture
+def page(visit):
+    def start(**address):
+        at = visit("pages/biases.py", **address)
+        assert not at.error
+        return at
+
+    return start
+
+
+def sent(at):
+    (message,) = messages(at, "response_lab")
+    return unpack(message)
+
+
+def charts(at):
+    return [json.loads(one.proto.spec) for one in at.get("plotly_chart")]
+
+
+def test_opens_on_a_claim_with_its_curves(page):
+    at = page()
+    assert at.title[0].value == "What does each architecture assume?"
+    header, arrays = sent(at)
+    assert [model["title"] for model in header["models"]] == ["ViT", "ResNet", "CCT"]
+    assert (header["at"], header["words"][3], header["shared"]) == (0.3, "30\u00a0% of the patches", True)
+    assert arrays["0.pictures"].shape == (11, 64, 64, 3)
+    assert "1.pictures" not in arrays
+    for number, model in enumerate(header["models"]):
+        answers = arrays[f"{number}.answers"]
+        assert answers.shape == (12, 50)
+        assert answers.sum(1) == pytest.approx(1, abs=1e-5)
+        assert answers[0].argmax() == model["target"]
+    curves, depth = charts(at)
+    assert [line["name"] for line in curves["data"]] == ["ViT", "ResNet", "CCT"]
+    assert [line["name"] for line in depth["data"]] == ["ViT", "ResNet", "CCT"]
+    words = said(at)
+    assert "**The claim.**" in words
+    assert "**Measured here:** ViT gives its first answer" in words
+    assert dict(at.query_params) == {}
+
+
+def test_the_numbers_are_those_of_the_library(page):
+    _, arrays = sent(page(sample="cat"))
+    model = vizlib.load("vit_tiny50")
+    x = model.prepare(sample("cat").pixels)
+    found = response(model, x, "occlusion", aids=Aids(margin=8.0))
+    assert arrays["0.answers"][1:] == pytest.approx(found.probabilities, abs=1e-6)
+    shown = CHANGES["occlusion"](to_pixels(model, x), 0.5)[0].permute(1, 2, 0).numpy() * 255
+    assert np.abs(arrays["0.pictures"][5] - shown).max() <= 0.5
+
+
+@pytest.mark.parametrize("claim", PRESETS)
+def test_every_claim_says_what_was_measured(page, claim):
+    at = page(claim=claim, models="vit_tiny50,resnet_tiny50")
+    header, _ = sent(at)
+    preset = PRESETS[claim]
+    assert header["change"] == CARDS[preset.change].title
+    assert header["at"] == preset.at
+    numbers = {}
+    for name in ("vit_tiny50", "resnet_tiny50"):
+        model = vizlib.load(name)
+        other = to_pixels(model, model.prepare(sample("cat").pixels))[0]
+        found = response(model, sample("coffee").pixels, preset.change, aids=Aids(margin=8.0, other=other))
+        numbers[name] = preset.measure.read(found)
+        assert preset.measure.write(numbers[name]) in said(at)
+    gap = numbers[preset.more] - numbers[preset.less]
+    expected = "no clear difference" if abs(gap) < preset.measure.least else "as expected" if gap > 0 else "not as expected"
+    measured = next(one.value for one in at.markdown if one.value.startswith("**Measured here:**"))
+    assert measured.rstrip("]").endswith(f" {expected}")
+
+
+def made(curve, name="occlusion", drift=None):
+    strengths = CARDS[name].strengths[: len(curve)]
+    answers = np.stack([np.array(curve), 1 - np.array(curve)], 1)
+    layers = [Layer(f"layer{number}", (number + 1) / 2, (8, 8), 4, (64, 64)) for number in range(2)]
+    moved = np.zeros((2, len(curve))) if drift is None else np.array(drift)
+    return Response(name, strengths, np.array([0.8, 0.2]), answers, np.zeros(len(curve)), np.ones(len(curve)), layers, moved)
+
+
+def test_a_verdict_by_hand():
+    strong, weak = made([0.8, 0.6, 0.4]), made([0.8, 0.2, 0.2])
+    assert biases_presets.kept(strong) == pytest.approx(0.625)  # 0.6 and 0.4 of 0.8; the strength that changes nothing is left out
+    preset = PRESETS["occlusion"]
+    held = verdict(preset, {"vit_tiny50": strong, "resnet_tiny50": weak})
+    assert held.agrees is True
+    assert held.sentence.startswith("ViT gives its first answer, averaged over all strengths, 62\u00a0%")
+    assert verdict(preset, {"vit_tiny50": weak, "resnet_tiny50": strong}).agrees is False
+    assert verdict(preset, {"vit_tiny50": strong, "resnet_tiny50": strong}).agrees is None
+    drift = [[0.0, 0.5, 0.1], [0.0, 0.4, np.nan]]
+    moved = made([0.8, 0.8, 0.8], "shift", drift)
+    assert (biases_presets.best_first_layer(moved), biases_presets.last_layer(moved)) == (0.1, 0.4)
+
+
+def test_a_link_restores_the_view(page):
+    asked = {
+        "claim": "own", "change": "amplitude", "at": "0.4", "partner": "rocket", "sample": "cat", "models": "cvt_tiny50", "fit": "pad",
+        "measure": "kl", "drift": "all",
+    }  # fmt: skip
+    at = page(**asked)
+    header, arrays = sent(at)
+    assert (header["at"], header["models"][0]["title"]) == (0.4, "CvT")
+    assert {name: "".join(value) for name, value in dict(at.query_params).items()} == asked
+    assert charts(at)[1]["data"][0]["type"] == "heatmap"
+    model = vizlib.load("cvt_tiny50")
+    own, other = (to_pixels(model, model.prepare(sample(name).pixels, "pad")) for name in ("cat", "rocket"))
+    expected = CHANGES["amplitude"](own, 1.0, Aids(other=other[0]))[0].permute(1, 2, 0).numpy() * 255
+    assert np.abs(arrays["0.pictures"][-1] - expected).max() <= 0.5
+    assert "**The claim.**" not in said(at)
+
+
+@pytest.mark.parametrize(
+    ("address", "change", "claim"),
+    [
+        ({"claim": "local", "change": "blur"}, "Blur", "own"),
+        ({"claim": "nonsense", "at": "0.123", "models": "none"}, "Random patches hidden", "occlusion"),
+        ({"claim": "own", "change": "blur", "at": "nan"}, "Blur", "own"),
+    ],
+)
+def test_odd_links(page, address, change, claim):
+    at = page(**address)
+    assert sent(at)[0]["change"] == change
+    assert at.session_state["biases.claim"] == claim
+
+
+def test_a_claim_brings_its_change_and_another_change_leaves_it(page):
+    at = page()
+    at.get("button_group")[0].set_value("sharing").run()
+    settled(at)
+    assert sent(at)[0]["change"] == "Shift to the right"
+    assert sent(at)[0]["at"] == 8.0
+    change = next(one for one in at.selectbox if one.label == "Change")
+    change.set_value("jpeg").run()
+    settled(at)
+    assert sent(at)[0]["change"] == "JPEG"
+    assert "**The claim.**" not in said(at)
+    assert {name: "".join(value) for name, value in dict(at.query_params).items()} == {"claim": "own", "change": "jpeg"}
+
+
+def test_salient_patches_come_from_each_models_own_map(page):
+    at = page(claim="own", change="salient", models="vit_tiny50,resnet_tiny50")
+    header, arrays = sent(at)
+    assert not header["shared"]
+    assert (arrays["0.pictures"][3] != arrays["1.pictures"][3]).any()
+    at = page(claim="own", change="unsalient", salience="rollout", models="vit_tiny50,resnet_tiny50")
+    assert [model["title"] for model in sent(at)[0]["models"]] == ["ViT"]
+    assert any("ResNet" in one.value or "attention" in one.value for one in at.info)
+
+
+def test_a_claim_without_its_models_says_which_to_choose(page):
+    assert "choose ResNet above to put it to the test" in said(page(models="vit_tiny50"))
+    at = page()
+    at.multiselect[0].set_value([]).run()
+    assert "Choose a model to ask." in said(at)
+    assert not messages(at, "response_lab")
+
+
+@pytest.mark.parametrize(
+    ("size", "mode"), [((1, 1), "RGB"), ((900, 12), "RGB"), ((60, 200), "L"), ((80, 80), "RGBA")], ids=["pixel", "wide", "grey", "clear"]
+)
+@pytest.mark.parametrize("change", ["shift", "salient", "phase"])
+def test_odd_pictures(page, size, mode, change):
+    at = page(claim="own", change=change, models="vit_tiny50")
+    at.file_uploader[0].set_value(("odd.png", image_bytes(size, mode), "image/png")).run()
+    settled(at)
+    assert not at.error
+    assert sent(at)[1]["0.answers"].shape[1] == 50
+    assert np.isfinite(sent(at)[1]["0.answers"]).all()
+
+
+def test_files():
+    model, picture = vizlib.load("vit_tiny50"), sample("coffee")
+    answers = biases_work.work(Question("shift"), model, picture, None, None, Progress())
+    rows = list(csv.DictReader(io.StringIO(biases_work.to_csv([answers]))))
+    assert len(rows) == 17 * (4 + 6)
+    first = answers.response
+    drift = [float(row["value"]) for row in rows if row["measure"] == "drift" and row["layer"] == "blocks.5"]
+    assert drift == pytest.approx(first.drift[5].tolist(), rel=1e-5)
+    shares = [float(row["value"]) for row in rows if row["measure"].startswith("probability of ")]
+    assert shares == pytest.approx(first.curve.tolist(), rel=1e-5)
+    made = response_charts.strip([("ViT", answers.pictures, ["0"] * 17), ("again", answers.pictures, ["1"] * 17)])
+    assert made.dtype == np.uint8
+    assert made.shape[1] == 17 * 102 + 6
+    places = np.arange(0, 96, 3)  # every third pixel starts a pixel of the picture
+    for number in (0, 1):
+        tile = made[22:118, 6 + 102 * number : 102 + 102 * number]
+        assert (tile[places][:, places] == answers.pictures[number][::2, ::2]).all()
+
+
+def test_work_stops_when_nobody_waits():
+    progress = Progress()
+    progress._cancel.set()
+    with pytest.raises(vizlib.CancelledError):
+        biases_work.work(Question("blur"), vizlib.load("vit_tiny50"), sample("coffee"), None, None, progress)
+
+
+@pytest.mark.parametrize("address", [{"claim": "texture"}, {"claim": "own", "change": "salient", "fit": "pad"}])
+def test_the_snippet_runs(page, capsys, address):
+    code = page(models="vit_tiny50", sample="cat", **address).code[0].value
+    exec(compile(code, "snippet", "exec"), {})  # noqa: S102
+    assert "vit_tiny50" in capsys.readouterr().out
+
+
+def test_strengths_read_well():
+    known = {name: biases_work.words(CARDS[name], CARDS[name].strengths[-1]) for name in ("shift", "shuffle", "jpeg", "noise", "low_pass")}
+    assert list(known.values()) == [
+        "16\u00a0px", "16 × 16 patches", "quality 1", "40\u00a0% of the full range (σ)", "1\u00a0cycles per image at most",
+    ]  # fmt: skip
+
+
+def test_cards_and_changes_are_the_same():
+    assert list(CARDS) == list(CHANGES)
+    assert all(getattr(CHANGES[name], field) == value for name, card in CARDS.items() for field, value in vars(card).items())
