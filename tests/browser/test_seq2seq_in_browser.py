@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 
 from vizlib.seq2seq import TASKS, load, translate
-from vizlib.seq2seq.cards import cards
 from vizlib.ui import seq2seq_predict, seq2seq_step
 
 MODEL = "dates_gru_concat"
 TEXT = TASKS["dates"].examples[0]
-pytestmark = pytest.mark.skipif(cards()[MODEL].accuracy is None, reason=f"{MODEL} is not trained here: `vizlib train seq2seq` trains it.")
 
 
 @pytest.fixture(scope="module")

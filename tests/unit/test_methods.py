@@ -522,9 +522,9 @@ def test_baselines(kind: str) -> None:
 
 def test_black_is_not_known_of_a_module_that_does_not_say_how_it_normalises() -> None:
     bare = vizlib.wrap(Linear().eval())
-    if bare.transform is None:
-        with pytest.raises(vizlib.MethodError, match="another baseline"):
-            vizlib.explain(bare, picture().float(), "occlusion", 1, baseline="black")
+    assert bare.transform is None
+    with pytest.raises(vizlib.MethodError, match="another baseline"):
+        vizlib.explain(bare, picture().float(), "occlusion", 1, baseline="black")
 
 
 def test_superpixels_are_numbered_pieces_of_the_picture() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from vizlib.compare.result import SMOOTHING
 from vizlib.errors import MethodError
 from vizlib.figures.overlay import coloured, shrunk
-from vizlib.figures.signed import mosaic, set_overlay, signed_overlay
+from vizlib.figures.signed import between_overlay, mosaic, set_overlay
 
 if TYPE_CHECKING:
     from vizlib.analysis.difference import Difference
@@ -139,7 +139,7 @@ def differences(found: Comparison) -> list[Row]:
                     f"{one.name}: {one.label}, {mine} against {theirs}",
                     [
                         ("the photograph", photo),
-                        (f"blue: for {mine}, red: for {theirs}", signed_overlay(photo, values, float(np.quantile(np.abs(values), 0.995)))),
+                        (f"blue: for {mine}, red: for {theirs}", between_overlay(photo, values, float(np.quantile(np.abs(values), 0.995)))),
                         (f"yellow: both, blue: {mine} alone, red: {theirs} alone", set_overlay(photo, sets)),
                     ],
                     f"{_numbers(one, difference, (mine, theirs), shares)} {_said(one, mine, 0)}, {_said(one, theirs, other)}.",

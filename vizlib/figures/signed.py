@@ -15,7 +15,7 @@ _LIGHT = 0.35  # of the photograph's contrast that stays under a map
 _PALE = 150.0  # the grey around which it stays
 
 
-def signed_overlay(image: np.ndarray, values: np.ndarray, high: float) -> np.ndarray:
+def between_overlay(image: np.ndarray, values: np.ndarray, high: float) -> np.ndarray:
     """A signed map (H, W) over its photograph uint8 (H, W, 3): blue above zero, red below, full at ``high``; none where it is NaN."""
     known = np.where(np.isfinite(values), values, 0.0)
     strength = np.sqrt(np.clip(np.abs(known) / high, 0, 1)) if high > 0 else np.zeros_like(known)
