@@ -17,6 +17,7 @@ from timm.models.vision_transformer import ParallelScalingBlock, ResPostBlock, V
 from torch import nn
 
 import vizlib
+from vizlib.method_cards import METHODS
 from vizlib.zoo.networks.compact import CompactTransformer
 from vizlib.zoo.networks.cvt import ConvVisionTransformer
 from vizlib.zoo.networks.pvt import PyramidVisionTransformer
@@ -96,6 +97,32 @@ CONVOLUTIONS: dict[str, Callable[[], nn.Module]] = {
 ATTENTIVE = TRANSFORMERS | PYRAMIDS
 WRITTEN_OUT = ("written_out", "swin", "swin_padded", "swin_v2")  # attention without torch's fused call
 ALL = ATTENTIVE | CONVOLUTIONS
+
+
+def sized(name: str, size: tuple[int, int]) -> nn.Module:
+    """The module of a kind for inputs of (h, w); what takes any size is the same."""
+    rest = {"mean": {"global_pool": "avg"}, "pool": {"global_pool": "map", "class_token": False}}
+    if name in ("token", "mean", "pool"):
+        return VisionTransformer(**{**SMALL, "img_size": size}, **rest.get(name, {}))
+    if name == "distilled":
+        return VisionTransformerDistilled(**{**SMALL, "img_size": size})
+    if name == "eva_mean":
+        return Eva(**{**SMALL, "img_size": size}, use_rot_pos_emb=True, num_reg_tokens=4, global_pool="avg")
+    if name == "cct":
+        return CompactTransformer(**COMPACT, image_size=size, conv_layers=2, conv_width=12)
+    if name == "swin":
+        return SwinTransformer(**SWIN, img_size=size)
+    return ALL[name]()
+
+
+# What is read in ways of its own, once each, for tests of every method.
+FAMILIES = ["token", "mean", "pool", "distilled", "eva_mean", "t2t_performer", "cct", "pvt", "pvt_v2", "cvt", "swin", "resnet"]
+FEW = {"steps": 4, "samples": 12, "pieces": 5, "orders": 2, "stride": 0.25}
+
+
+def few(method: str, **options) -> dict:
+    """A method's options with as few samples as there can be."""
+    return {option.name: FEW[option.name] for option in METHODS[method].options if option.name in FEW} | options
 
 
 SIZES = {"wide": (32, 48), "padded": (36, 36), "pvt_v2": (64, 64), "pvt_v2_linear": (64, 64), "swin_padded": (40, 24)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from vizlib.explainers.targets import Settle, Target
     from vizlib.zoo.model import Model
 
-TIGHT, LOOSE = 0.02, 0.2  # how far off the sum a map may be, in single and in half precision
+MOST = 0.02  # how far off the sum a map may be
+HALF = "Worked out in float32 with the same weights: in half precision the differences that DeepLIFT divides by are lost to rounding."
 
 
 def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
@@ -27,6 +29,9 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
     """
     from captum.attr import DeepLift
 
+    half = model.dtype in (torch.float16, torch.bfloat16)
+    if half:
+        model = replace(model, module=copy.deepcopy(model.module).float())
     empty = baseline(model, model.cast(x), options["baseline"])
     try:
         asked, maps = maps_by(model, x, settle, options, lambda one: DeepLift(hookable(one)), lambda _: {"baselines": empty})
@@ -38,6 +43,7 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
     maps = maps.sum(1)
     facts = completeness(asked, maps, empty)
     off = max(fact["gap"] for fact in facts)
-    if off > (TIGHT if asked.x.dtype in (torch.float32, torch.float64) else LOOSE):
+    if off > MOST:
         raise MethodError(f"DeepLIFT has no rule for some part of {model.card.name}: its map is {100 * off:.3g}% off the sum it must have.")
-    return asked.targets, [replace(one, facts=fact) for one, fact in zip(findings(maps), facts, strict=True)]
+    notes = (HALF,) if half else ()
+    return asked.targets, [replace(one, facts=fact, notes=one.notes + notes) for one, fact in zip(findings(maps), facts, strict=True)]
