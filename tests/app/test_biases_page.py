@@ -191,6 +191,20 @@ def test_odd_pictures(page, size, mode, change):
     assert np.isfinite(sent(at)[1]["0.answers"]).all()
 
 
+def test_models_of_another_size_are_left_out_with_a_word(page):
+    at = page(models="resnet_tiny50,cvt_13")
+    assert "cvt_13 takes 224 × 224" in said(at).replace("\\", "")
+    header, _ = sent(at)
+    assert [model["title"] for model in header["models"]] == ["ResNet"]
+
+
+def test_a_published_model_is_fetched_only_when_asked(page):
+    at = page(models="pvt_v2_b0")
+    assert at.button(key="fetch.pvt_v2_b0").label.startswith("Fetch")
+    assert "fetched once from" in said(at)
+    assert not messages(at, "response_lab")
+
+
 def test_files():
     model, picture = vizlib.load("vit_tiny50"), sample("coffee")
     answers = biases_work.work(Question("shift"), model, picture, None, None, Progress())

@@ -9,13 +9,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from app_helpers import components, maps
+from app_helpers import components, maps, messages, said, settled
 from safetensors.torch import save
 from streamlit.runtime import caching
 
 import vizlib
 from vizlib.ui import own_form, own_model, words
 from vizlib.ui.own_model import only_this_machine, read_labels
+from vizlib.ui.packing import unpack as read
 from vizlib.ui.work import engine
 
 SESSION = "test session id"  # of every AppTest
@@ -104,6 +105,24 @@ def test_all_methods_and_classes_are_there(form):
     assert components(at, "answers")[1]["chosen"] == 2
     at.selectbox(key="explore.own-1.method").set_value("rollout").run()
     assert "no attention rows" in at.info[0].value
+
+
+@pytest.mark.parametrize("page", ["pages/compare.py", "pages/biases.py"])
+def test_on_the_pages_that_take_several_models(visit, page):
+    at = visit(page, models="vit_tiny50", **({"images": "cat,coffee"} if "compare" in page else {}))
+    at.button(key="own.show").click().run()
+    at = settled(fill(at, "resnet_tiny50", weights("resnet_tiny50", 3)))
+    assert at.multiselect[0].value == ["vit_tiny50", "own-1"]
+    if "compare" in page:
+        assert "know different classes, so they are compared by features only." in said(at)
+        assert len(messages(at, "layer_pair")) == 1
+    else:
+        header, arrays = read(messages(at, "response_lab")[0])
+        assert [model["title"] for model in header["models"]] == ["ViT", "mine.safetensors"]
+        assert arrays["1.answers"].shape[1] == 3
+        first, second = header["models"]
+        assert first["colour"] != second["colour"]
+    assert 'vizlib.load("resnet_tiny50", checkpoint="mine.safetensors")' in "\n".join(code.value for code in at.code)
 
 
 def test_no_link_carries_it(form):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,14 +11,14 @@ import numpy as np
 import streamlit as st
 
 from vizlib.analysis.change_cards import CARDS
-from vizlib.ui import biases_work, studies, waiting
-from vizlib.ui.address import number, one_of, some_of
+from vizlib.ui import biases_work, pickers, studies, waiting
+from vizlib.ui.address import number, one_of
 from vizlib.ui.biases_presets import ALONE, PRESETS, needed, verdict
 from vizlib.ui.biases_work import Question, words
 from vizlib.ui.components.response_lab import response_lab
 from vizlib.ui.models_report import short
 from vizlib.ui.pictures import SAMPLES, sample
-from vizlib.zoo.cards import bundled_cards
+from vizlib.ui.studies import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from vizlib.ui.address import Address
     from vizlib.ui.biases_work import Answers
     from vizlib.ui.pictures import Picture
-    from vizlib.ui.studies import Subject
 
 _FIRST_MODELS = ("vit_tiny50", "resnet_tiny50", "cct_tiny50")
 _MOST = 5
@@ -50,15 +50,19 @@ DEFINITIONS = (
 
 
 def pick_models(address: Address) -> list[Subject]:
-    """Some of the bundled models, all of one input size, so that a pixel is a pixel for all of them."""
-    known = [card.name for card in bundled_cards()]
-    first = [name for name in _FIRST_MODELS if name in known]
-    key = address.part("models", first, some_of(known, _MOST), ",".join)
-    st.multiselect(
-        "Models", known, key=_held(key), format_func=short, max_selections=_MOST, select_all=False, placeholder="Choose a model",
-        help="The bundled ones: small, trained alike on 64 px photographs, so that only the architecture differs.",
-    )  # fmt: skip
-    return [studies.subject(name) for name in st.session_state[key]]
+    """Models of one input size, so that a pixel is a pixel for all of them; those of another are left out with a word."""
+    cards = pickers.pick_models(address, _FIRST_MODELS, _MOST)
+    alike = [card for card in cards if card.input_size == cards[0].input_size]
+    others = [card for card in cards if card not in alike]
+    if others:
+        height, width = cards[0].input_size
+        sizes = ", ".join(f"{card.title} takes {card.input_size[0]} × {card.input_size[1]}" for card in others)
+        st.info(
+            f"{cards[0].title} takes {height} × {width} pixels, and {sizes}. A shift of 4 pixels would not be the same for both, so only "
+            "models of the first one's size are asked.",
+            icon=":material/straighten:",
+        )
+    return [Subject(card.name, card=card) for card in alike]
 
 
 def pick_question(address: Address, picture: Picture) -> tuple[str, Question]:
@@ -139,8 +143,9 @@ def ask(models: Sequence[Subject], question: Question, picture: Picture, fit: st
 
 def settled(models: Sequence[Subject], jobs: Sequence[Job[Answers] | None]) -> list[Answers]:
     """What has been answered; where there is nothing yet, why is drawn."""
-    found = [studies.settled(_slot(one), one, job) for one, job in zip(models, jobs, strict=True)]
-    return [one for one in found if one is not None]
+    found = [studies.settled(_slot(one), one, job, "Choose another model.") for one, job in zip(models, jobs, strict=True)]
+    drawn = zip(found, models, biases_work.marks(models), strict=True)
+    return [replace(made, name=one.name, mark=mark) for made, one, mark in drawn if made is not None]
 
 
 def _slot(one: Subject) -> str:
@@ -183,7 +188,7 @@ def draw_lab(claim: str, question: Question, answers: Sequence[Answers]) -> floa
         if strength in card.strengths:
             state["biases.at"] = told["at"] = float(strength)
 
-    token = (question.key, tuple(map(id, answers)))
+    token = (question.key, tuple((one.mark, id(one.response)) for one in answers))
     # A strength that the browser itself told is there already: the pictures are not sent again for it.
     if told["token"] != token or told["at"] != chosen:
         told |= {"token": token, "at": chosen, "message": biases_work.message(answers, at), "answers": list(answers)}
@@ -280,17 +285,16 @@ def snippet(models: Sequence[Subject], question: Question, picture: Picture, fit
         lines += f'    salience = torch.from_numpy(vizlib.explain(model, x, "{question.salience}").input_map)\n'
         options.append("salience=salience")
     pixels = ", to_pixels" if question.partner else ""
-    names = ", ".join(f'"{one.name}"' for one in models)
+    loads = ", ".join(one.code for one in models)
     return f"""{imports}{chr(10) if imports else ""}import vizlib
 from vizlib.analysis.changes import Aids
 from vizlib.analysis.response import response{pixels}
 
 image = vizlib.read_image({picture.code})
-for name in [{names}]:
-    model = vizlib.load(name)
+for model in [{loads}]:
     x = model.prepare(image{given})
 {lines}    found = response(model, x, "{question.change}", aids=Aids({", ".join(options)}))
-    print(name, model.label(found.target), found.original[found.target])
+    print(model.card.name, model.label(found.target), found.original[found.target])
     print(found.strengths, found.curve, found.divergence, found.readout)
     print([layer.name for layer in found.layers], found.drift)  # layers x strengths
 """

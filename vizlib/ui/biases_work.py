@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vizlib.analysis.change_cards import CARDS
 from vizlib.explainers.progress import told_to
-from vizlib.ui.models_report import mark_of
+from vizlib.figures.charts import COLOURS, Mark, mark
+from vizlib.ui.models_report import short
 from vizlib.ui.packing import pack
+from vizlib.zoo.bundled import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from vizlib.analysis.change_cards import ChangeCard
     from vizlib.analysis.response import Response
     from vizlib.engine.jobs import Progress
-    from vizlib.figures.charts import Mark
     from vizlib.ui.pictures import Picture
+    from vizlib.ui.studies import Subject
 
 MARGIN = 8.0
 """Pixels around a cell that must show the picture for it to be compared: a first layer then never sees an edge."""
@@ -45,22 +47,31 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """One model's response, and the pictures it was given: uint8 (S, h, w, 3)."""
+    """One model's response, and the pictures it was given: uint8 (S, h, w, 3).
 
-    name: str
+    ``name`` and ``mark`` are what the asking visitor's page calls and draws it.
+    """
+
     response: Response
     pictures: np.ndarray
     labels: tuple[str, ...]
-
-    @property
-    def mark(self) -> Mark:
-        """The model's title, colour and symbol."""
-        return mark_of(self.name)
+    name: str = ""
+    mark: Mark = field(default_factory=lambda: mark("", 0))
 
     @property
     def nbytes(self) -> int:
         """What keeping it takes."""
         return self.response.nbytes + self.pictures.nbytes + 40 * len(self.labels)
+
+
+def marks(models: Sequence[Subject]) -> list[Mark]:
+    """A mark for each: a bundled model's own everywhere, for others the next that is free."""
+    taken = {NAMES.index(one.name) for one in models if one.name in NAMES}
+    free = (number for number in range(len(COLOURS) + len(models)) if number not in taken)
+    return [
+        mark(short(one.name), NAMES.index(one.name)) if one.name in NAMES else mark(one.card.title if one.card else one.name, next(free))
+        for one in models
+    ]
 
 
 def work(question: Question, model: Model, picture: Picture, partner: Picture | None, fit: str | None, progress: Progress) -> Answers:
@@ -71,7 +82,7 @@ def work(question: Question, model: Model, picture: Picture, partner: Picture | 
     from vizlib.analysis.changes import Aids, change
     from vizlib.analysis.response import response, to_pixels
 
-    title = mark_of(model.card.name).label
+    title = short(model.card.name)
     x = model.prepare(picture.pixels, fit)
     salience = other = None
     if question.salience:
@@ -90,7 +101,7 @@ def work(question: Question, model: Model, picture: Picture, partner: Picture | 
     shown = torch.cat([how(pixels, strength, aids) for strength in found.strengths])
     pictures = (shown * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
     labels = tuple(model.label(index) if model.labels else f"class {index}" for index in range(len(found.original)))
-    return Answers(model.card.name, found, pictures, labels)
+    return Answers(found, pictures, labels)
 
 
 def words(card: ChangeCard, strength: float) -> str:

@@ -18,6 +18,8 @@ from vizlib.ui.pictures import SAMPLES, handed_in, sample
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vizlib import ModelCard
     from vizlib.ui.address import Address
     from vizlib.ui.pictures import Picture
@@ -79,16 +81,16 @@ def pick_picture(address: Address, first: str = next(iter(SAMPLES))) -> Picture:
     return choices[chosen]
 
 
-def pick_models(address: Address) -> list[ModelCard]:
-    """One or several models, a transformer and a CNN at first; or one that the visitor opens from a file, which no link carries."""
+def pick_models(address: Address, first: Sequence[str] = _FIRST_MODELS, most: int = MOST_MODELS) -> list[ModelCard]:
+    """Up to ``most`` models, ``first`` those that are bundled; or one that the visitor opens from a file, which no link carries."""
     state, known = st.session_state, all_cards()
     bundled = [name for name, card in known.items() if card.source == "bundled"]
-    first = [name for name in _FIRST_MODELS if name in bundled]
-    key = address.part("models", first, some_of(list(known), MOST_MODELS), lambda names: _shared(names, known))
+    opening = [name for name in first if name in bundled]
+    key = address.part("models", opening, some_of(list(known), most), lambda names: _shared(names, known))
     fresh, mine = own_form.take_in(), own_form.opened()
     cards: dict[str, ModelCard] = mine | known
     chosen = [name for name in state[key] if name in cards]
-    state[key] = [*chosen[: MOST_MODELS - 1], fresh] if fresh else chosen
+    state[key] = [*chosen[: most - 1], fresh] if fresh else chosen
 
     def word(name: str) -> str:
         if name in mine:
@@ -100,7 +102,7 @@ def pick_models(address: Address) -> list[ModelCard]:
         [*bundled, *mine, *(name for name in known if name not in bundled)],
         key=key,
         format_func=word,
-        max_selections=MOST_MODELS,
+        max_selections=most,
         select_all=False,
         placeholder="Choose a model",
         help="The first ones are built in, small, and work offline. The weights of the others are fetched once, when you say so.",

@@ -132,12 +132,14 @@ def study(
     return waiting.ask(slot, key, lambda: engine().run(visitor(), one.identity, slot, work))
 
 
-def settled(slot: str, one: Subject, job: Job[T] | None) -> T | None:
-    """What the job gave; where there is nothing yet, draw why: not fetched, under way, stopped or failed."""
+def settled(
+    slot: str, one: Subject, job: Job[T] | None, otherwise: str = "Choose random weights above to see its architecture at work."
+) -> T | None:
+    """What the job gave; where there is nothing yet, draw why: not fetched (and what to do ``otherwise``), under way, stopped, failed."""
     if job is not None:
         return waiting.settled(slot, job)
     if one.card is not None:
-        waiting.offer(one.card, "Choose random weights above to see its architecture at work.")
+        waiting.offer(one.card, otherwise)
     return None
 
 
