@@ -19,6 +19,7 @@ from vizlib.ui.components.response_lab import response_lab
 from vizlib.ui.models_report import short
 from vizlib.ui.pictures import SAMPLES, sample
 from vizlib.ui.studies import Subject
+from vizlib.ui.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,10 +57,10 @@ def pick_models(address: Address) -> list[Subject]:
     others = [card for card in cards if card not in alike]
     if others:
         height, width = cards[0].input_size
-        sizes = ", ".join(f"{card.title} takes {card.input_size[0]} × {card.input_size[1]}" for card in others)
+        sizes = ", ".join(f"{plain(card.title)} takes {card.input_size[0]} × {card.input_size[1]}" for card in others)
         st.info(
-            f"{cards[0].title} takes {height} × {width} pixels, and {sizes}. A shift of 4 pixels would not be the same for both, so only "
-            "models of the first one's size are asked.",
+            f"{plain(cards[0].title)} takes {height} × {width} pixels, and {sizes}. A shift of 4 pixels would not be the same for both, "
+            "so only models of the first one's size are asked.",
             icon=":material/straighten:",
         )
     return [Subject(card.name, card=card) for card in alike]
