@@ -167,6 +167,24 @@ class TestExplain:
                 assert arrays["input_map"].sum() + arrays["sink"] == pytest.approx(1, abs=1e-9)
                 assert float(arrays["sink"]) == row["sink"]
 
+    def test_the_proof_under_a_map(self, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("vizlib.evaluation.yardstick.RANDOM", 1)
+        monkeypatch.setattr("vizlib.evaluation.yardstick.BASELINES", ("mean",))
+        words = ("explain", photos / "a.jpg", "--method", "grad_cam", "--out", tmp_path, "--evaluate")
+        told = read(*words)[0]["proof"]
+        assert told["badge"]["verdict"] in ("passed", "mixed", "failed")
+        assert told["badge"]["passed"] == sum(line["passed"] for line in told["lines"]) <= told["badge"]["asked"] == len(told["lines"])
+        assert list(told["scores"]) == ["deletion", "insertion", "sensitivity_n", "infidelity", "max_sensitivity"]
+        assert list(told["checks"]) == ["head", "cascade", "class"]
+        model, picture = vizlib.load("vit_tiny50"), photos / "a.jpg"
+        expected = vizlib.evaluate(model, picture, vizlib.explain(model, picture, "grad_cam"), ["deletion"])["deletion"]
+        assert told["scores"]["deletion"]["value"] == pytest.approx(expected.value)
+        table = " ".join(run(*words).stdout.split())
+        assert f"{told['badge']['verdict']} {told['badge']['passed']}/{told['badge']['asked']}" in table
+        assert all(line["title"] in table for line in told["lines"])
+        bare = run("explain", photos / "a.jpg", "--checkpoint", "random", "--num-classes", 0, "--out", tmp_path, "--evaluate")
+        assert_one_error(bare, 2, "leave --evaluate out")
+
     def test_the_table(self, photos: Path, tmp_path: Path) -> None:
         result = run("explain", photos / "a.jpg", "--out", tmp_path / "out", "--target", "tabby", "--top", 3)
         assert result.exit_code == 0
@@ -485,13 +503,10 @@ class TestProcess:
 
 
 BUNDLED = [card.name for card in vizlib.models() if card.training]
-EARLIER = {"vit_tiny50", "resnet_tiny50"}  # shipped before there was one recipe for all
 
 
 @pytest.mark.parametrize("name", BUNDLED)
-def test_recipes_are_what_the_shipped_weights_were_trained_by(name: str, request: pytest.FixtureRequest) -> None:
-    if name in EARLIER:
-        request.applymarker(pytest.mark.xfail(reason="to be trained again by the common recipe", strict=True))
+def test_recipes_are_what_the_shipped_weights_were_trained_by(name: str) -> None:
     training = next(card.training for card in vizlib.models() if card.name == name)
     assert training is not None
     assert Recipe(**training["training"]["recipe"]) == RECIPES[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,8 @@ from vizlib.evaluation.references import middle, random_smooth
 from vizlib.evaluation.removal import area, curves, ranks
 from vizlib.evaluation.run import DEFINITIONS, evaluate
 from vizlib.evaluation.subsets import CELLS, falls, infidelity, random_subsets, sensitivity, sums
+from vizlib.evaluation.yardstick import Yardstick
+from vizlib.explainers.progress import told_to
 
 
 class Linear(nn.Module):
@@ -128,7 +131,7 @@ def test_the_true_map_is_green_and_a_shuffled_one_is_not() -> None:
 
 
 def test_the_exact_values_on_the_mean_colour_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vizlib.evaluation.run.BASELINES", ("mean",))
+    monkeypatch.setattr("vizlib.evaluation.yardstick.BASELINES", ("mean",))
     scores = evaluate(MODEL, X, vizlib.explain(MODEL, X, "input_x_gradient", 1))
     assert scores["sensitivity_n"].value == pytest.approx(1, abs=1e-5)
     assert scores["infidelity"].value == pytest.approx(0, abs=1e-5)
@@ -136,8 +139,8 @@ def test_the_exact_values_on_the_mean_colour_alone(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_picture_and_its_prepared_tensor_score_the_same_and_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vizlib.evaluation.run.RANDOM", 3)
-    monkeypatch.setattr("vizlib.evaluation.run.BASELINES", ("blur",))
+    monkeypatch.setattr("vizlib.evaluation.yardstick.RANDOM", 3)
+    monkeypatch.setattr("vizlib.evaluation.yardstick.BASELINES", ("blur",))
     model = vizlib.load("vit_tiny50")
     picture = (np.random.default_rng(0).random((64, 64, 3)) * 255).astype(np.uint8)
     found = vizlib.explain(model, picture, "rollout")
@@ -178,3 +181,105 @@ def test_references() -> None:
     assert spot.flatten().argmax() in (9 * 30 + 14, 9 * 30 + 15, 10 * 30 + 14, 10 * 30 + 15)
     assert torch.allclose(spot, spot.flip(0).flip(1))
     assert CELLS == 8
+
+
+class Counted(nn.Module):
+    """Linear, and how many images went through it."""
+
+    num_classes = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.seen = Linear(), []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.append(len(x))
+        return self.inner(x)
+
+
+def test_a_yardstick_gives_what_evaluate_gives_and_measures_the_references_once() -> None:
+    module = Counted().eval()
+    model = vizlib.wrap(module, input_size=(32, 32))
+    first, second = (vizlib.explain(model, X, method, 1) for method in ("input_x_gradient", "saliency"))
+    metrics = ["deletion", "insertion", "sensitivity_n", "infidelity"]
+    expected = evaluate(model, X, second, metrics)
+    yardstick = Yardstick(model, X, 1)
+    seen = yardstick._asked.copied.seen
+    assert sum(seen) == 1
+    yardstick.score(first, metrics)
+    # Of 22 maps and 3 baselines, both ways: 31 images each and the two ends; for each baseline 128 subsets and the whole image.
+    assert sum(seen) == 1 + 2 * 3 * (22 * 31 + 2 * 2) + 3 * 129
+    del seen[:]
+    found = yardstick.score(second, metrics)
+    assert sum(seen) == 2 * 3 * 33
+    for name in metrics:
+        assert found[name].value == pytest.approx(expected[name].value)
+        assert found[name].percentile == expected[name].percentile
+    del seen[:]
+    assert yardstick.score(second, metrics) == found
+    yardstick.curves(second)
+    assert not seen
+
+
+def test_the_areas_under_the_curves_are_the_scores() -> None:
+    found, yardstick = vizlib.explain(MODEL, X, "input_x_gradient", 1), Yardstick(MODEL, X, 1)
+    drawn, scores = yardstick.curves(found), yardstick.score(found, ["deletion", "insertion"])
+    assert drawn.share.tolist() == [step / 32 for step in range(33)]
+    for name, score in scores.items():
+        mine, low, high, gaussian = (getattr(drawn, f"{name}{end}") for end in ("", "_low", "_high", "_gaussian"))
+        assert np.trapezoid(mine, drawn.share) == pytest.approx(score.value)
+        assert np.trapezoid(gaussian, drawn.share) == pytest.approx(score.gaussian)
+        assert (low <= mine + 1e-12).all()
+        assert (mine <= high + 1e-12).all()
+        assert (getattr(drawn, f"{name}_random_low") <= getattr(drawn, f"{name}_random_high")).all()
+    assert drawn.deletion[0] == drawn.insertion[-1] == pytest.approx(float(MODEL(X).detach().softmax(1)[0, 1]))
+    assert drawn.deletion[-1] == drawn.insertion[0]
+
+
+def test_a_yardstick_refuses_what_is_of_something_else() -> None:
+    yardstick = Yardstick(MODEL, X, 1)
+    for found, words in (
+        (vizlib.explain(MODEL, X, "saliency", 0), "class 0"),
+        (vizlib.explain(MODEL, X, "saliency", (1, 0)), r"class \(1, 0\)"),
+        (vizlib.explain(MODEL, -X, "saliency", 1), "another picture"),
+        (vizlib.explain(zoo.model("resnet"), zoo.inputs("resnet"), "saliency", 1), "not of Linear"),
+    ):
+        with pytest.raises(vizlib.MethodError, match=words):
+            yardstick.score(found)
+        with pytest.raises(vizlib.MethodError, match=words):
+            yardstick.curves(found)
+    with pytest.raises(vizlib.MethodError, match="no class"):
+        Yardstick(MODEL, X, lambda logits: logits[:, 1])
+    with pytest.raises(vizlib.MethodError, match="One image"):
+        Yardstick(MODEL, torch.cat([X, X]))
+    assert Yardstick(MODEL, X).target == int(MODEL(X).argmax())
+
+
+def test_scores_tell_how_far_they_are_and_stop_when_told_to() -> None:
+    told: list[tuple[float, float | None]] = []
+    found, yardstick = vizlib.explain(MODEL, X, "occlusion", 1), Yardstick(MODEL, X, 1)
+
+    def listener(done: float, total: float | None = None, message: str | None = None) -> None:
+        told.append((done, total))
+        if len(told) == 20:
+            raise vizlib.CancelledError("enough")
+
+    with told_to(listener):
+        with pytest.raises(vizlib.CancelledError):
+            yardstick.score(found)
+        told.extend([(0, 0)])
+        scores = yardstick.score(found)  # what was cut short is measured again
+    assert scores == evaluate(MODEL, X, found)
+    rest = told[21:]
+    assert [done for done, _ in rest] == sorted(done for done, _ in rest)
+    assert len({total for _, total in rest}) == 1
+    assert 0.9 < rest[-1][0] / rest[-1][1] < 1.3
+
+
+def test_threads_share_a_yardstick() -> None:
+    methods = ("input_x_gradient", "saliency", "occlusion")
+    maps = [vizlib.explain(MODEL, X, method, 1) for method in methods]
+    yardstick = Yardstick(MODEL, X, 1)
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda one: yardstick.score(one, ["deletion", "sensitivity_n"]), maps))
+    assert found == [Yardstick(MODEL, X, 1).score(one, ["deletion", "sensitivity_n"]) for one in maps]

@@ -14,6 +14,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from vizlib.cli.proving import check_provable, print_proof, proof
 from vizlib.cli.shell import FAILED, OK, UsageError, complain, console, download_progress, notices, print_json
 from vizlib.errors import ImageError, MethodError, VizlibError
 from vizlib.method_cards import MethodCard, method_card
@@ -33,6 +34,8 @@ EXPLAIN_EPILOG = """[bold]For example[/bold]
   vizlib explain cat.jpg --model resnet_tiny50 --target tabby --target lion
 
   vizlib explain photos 'more/**/*.png' --method rollout --option head_fusion=max --json
+
+  vizlib explain cat.jpg --method relevance --evaluate
 
   vizlib explain cat.jpg --checkpoint mine.safetensors --labels names.txt
 
@@ -86,6 +89,9 @@ def explain(
     opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the map over the photograph in map.png.")] = 0.6,
     colormap: Annotated[str, typer.Option(help="viridis, cividis, magma, inferno or plasma.")] = "viridis",
     top: Annotated[int | None, typer.Option(min=1, help="Predictions to list.", show_default="1, and 5 with --json")] = None,
+    evaluate: Annotated[
+        bool, typer.Option("--evaluate", help="Measure how far each map can be trusted; takes thousands of passes for each photograph.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
 ) -> None:
     """Explain photographs: write the map of each, and print what the model saw in it."""
@@ -134,6 +140,8 @@ def explain(
     card = card or _first_fitting(loaded)
     wanted = _target(loaded, goals)
     _check(loaded, card, options)
+    if evaluate:
+        check_provable(loaded)
     places = Places(out)
     # A batch rounds its sums otherwise than one image does, and replay is to find the same bits where a device can give them.
     for batch in in_batches(paths, 1 if loaded.device.type == "cpu" else BATCH, refuse):
@@ -141,11 +149,14 @@ def explain(
             folder = places.of(photo)
             found.save(folder)
             found.png(folder / "map.png", opacity, colormap)
-            rows.append(_row(photo, found, loaded, folder, top or (5 if as_json else 1)))
+            row = _row(photo, found, loaded, folder, top or (5 if as_json else 1))
+            rows.append(row | {"proof": proof(loaded, found)} if evaluate else row)
     if as_json:
         print_json([*rows, *failures])
     elif rows:
         _print_rows(rows)
+        for row in rows if evaluate else []:
+            print_proof(row["photo"], row["proof"])
         for note in dict.fromkeys(note for row in rows for note in row["notes"]):
             notices().print(f"note: {escape(note)}", soft_wrap=True)
     raise typer.Exit(FAILED if failures else OK)

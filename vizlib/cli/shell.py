@@ -12,7 +12,17 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from vizlib.errors import CheckpointError, DeviceError, DownloadError, MethodError, ModelError, TargetError, TrainingError, VizlibError
+from vizlib.errors import (
+    CheckpointError,
+    DeviceError,
+    DownloadError,
+    ExamError,
+    MethodError,
+    ModelError,
+    TargetError,
+    TrainingError,
+    VizlibError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +35,7 @@ class UsageError(VizlibError):
     """A command line that asks for something there is not, or for two things at odds."""
 
 
-_MISUSE = (UsageError, ModelError, CheckpointError, DeviceError, MethodError, TargetError, TrainingError)
+_MISUSE = (UsageError, ModelError, CheckpointError, DeviceError, MethodError, TargetError, TrainingError, ExamError)
 
 
 class Commands(TyperGroup):

@@ -27,18 +27,20 @@ def curves(
     """The answer (M, parts + 1) float64 after 0, 1, ... ``parts`` equal shares of the pixels, highest of each map first.
 
     Deletion puts pixels of ``empty`` (1, 3, h, w) into ``x``; insertion those of ``x`` into ``empty``. ``answer`` gives one number for each
-    of at most ``batch`` images (n, 3, h, w).
+    of at most ``batch`` images (n, 3, h, w). The first image and the last are the same for all maps, and go through once.
     """
     places, pixels = ranks(maps), maps[0].numel()
-    steps = [(one, step) for one in range(len(maps)) for step in range(parts + 1)]
+    steps = [(one, step) for one in range(len(maps)) for step in range(1, parts)]
     start, end = (empty, x) if insert else (x, empty)
+    first_and_last = torch.cat([answer(one).double() for one in (start, end)]).expand(len(maps), 2)
     found = []
     for first in range(0, len(steps), batch):
         some = steps[first : first + batch]
         counts = torch.tensor([round(step * pixels / parts) for _, step in some], device=x.device)
         taken = (places[[one for one, _ in some]] < counts[:, None]).unflatten(1, maps.shape[1:])[:, None]
         found.append(answer(torch.where(taken, end, start)).double())
-    return torch.cat(found).unflatten(0, (len(maps), parts + 1))
+    between = torch.cat(found).unflatten(0, (len(maps), parts - 1))
+    return torch.cat([first_and_last[:, :1], between, first_and_last[:, 1:]], 1)
 
 
 def area(curve: torch.Tensor) -> torch.Tensor:

@@ -285,7 +285,7 @@ def fill_random(module: nn.Module, seed: int = 0) -> None:
             if name.endswith("num_batches_tracked"):
                 tensor.fill_(1)
             elif tensor.is_floating_point():
-                tensor.copy_(torch.from_numpy(_random_values(name, tuple(tensor.shape), seed)))
+                tensor.copy_(torch.from_numpy(random_values(name, tuple(tensor.shape), seed)))
 
 
 def _noise(key: int, count: int) -> np.ndarray:
@@ -298,7 +298,8 @@ def _noise(key: int, count: int) -> np.ndarray:
     return (noise * np.float32(2**-23) - np.float32(1)) * np.float32(math.sqrt(3))
 
 
-def _random_values(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+def random_values(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """What ``fill_random`` gives a tensor of this name and shape, float32."""
     noise = _noise(zlib.crc32(name.encode()) | seed << 64, math.prod(shape)).reshape(shape)
     leaf = name.rsplit(".", 1)[-1]
     if leaf == "running_var":
