@@ -13,6 +13,7 @@ from vizlib.errors import (
     CheckpointError,
     DeviceError,
     DownloadError,
+    ExamError,
     ImageError,
     MethodError,
     ModelError,
@@ -59,8 +60,8 @@ _HOMES = {
     "AttentionSite": "vizlib.tracing.site",
 }
 __all__ = [
-    "AttentionSite", "CancelledError", "CheckpointError", "DeviceError", "DownloadError", "Explanation", "Geometry", "ImageError",
-    "MethodCard", "MethodError", "Model", "ModelCard", "ModelError", "Prediction", "Score", "TargetError", "TextError", "Trace",
+    "AttentionSite", "CancelledError", "CheckpointError", "DeviceError", "DownloadError", "ExamError", "Explanation", "Geometry",
+    "ImageError", "MethodCard", "MethodError", "Model", "ModelCard", "ModelError", "Prediction", "Score", "TargetError", "TextError", "Trace",
     "TrainingError", "Transform", "VizlibError", "evaluate", "explain", "load", "methods", "models", "predict", "read_image", "replay",
     "trace", "wrap",
 ]  # fmt: skip

@@ -41,6 +41,10 @@ class TrainingError(VizlibError):
     """A data set, recipe or run folder that training cannot use."""
 
 
+class ExamError(VizlibError):
+    """An exam that is unknown, or that cannot be held with these pictures."""
+
+
 class CancelledError(VizlibError):
     """Work that was stopped because nobody waits for its result any more."""
 

@@ -11,9 +11,9 @@ from tiny_data import NAMES
 
 import vizlib
 from vizlib.errors import TrainingError
-from vizlib.train import localise
+from vizlib.evaluation.localisation import RESAMPLES, box_masks, centred_gaussian, interval, mass_in_box, pointing, resamples
 from vizlib.train.data import ImageSet
-from vizlib.train.localise import Truth, box_masks, centred_gaussian, explain_val, fit_sigma, interval, mass_in_box, pointing, resamples
+from vizlib.train.localise import Truth, explain_val, fit_sigma
 
 BOX = torch.tensor([[1, 0, 2, 1]])  # columns 1 and 2, rows 0 and 1
 
@@ -86,7 +86,7 @@ class TestReferences:
     def test_the_bootstrap_agrees_with_the_normal_law(self) -> None:
         values = torch.randn(800, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         weights = resamples(800)
-        torch.testing.assert_close(weights.sum(1), torch.ones(localise.RESAMPLES, dtype=torch.float64))
+        torch.testing.assert_close(weights.sum(1), torch.ones(RESAMPLES, dtype=torch.float64))
         low, high = interval(weights @ values)
         spread = 1.96 * float(values.std()) / math.sqrt(800)
         assert low == pytest.approx(float(values.mean()) - spread, abs=0.1 * spread)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from vizlib import __version__
-from vizlib.cli import bench, cards, compare, explaining, reporting, training, translators
+from vizlib.cli import bench, cards, compare, exam, explaining, reporting, training, translators
 from vizlib.cli.shell import MISUSED, Commands
 
 __all__ = ["app", "main"]
@@ -34,6 +34,7 @@ app.command("models", epilog=cards.MODELS_EPILOG)(cards.models)
 app.command("methods", epilog=cards.METHODS_EPILOG)(cards.methods)
 app.command("explain", epilog=explaining.EXPLAIN_EPILOG)(explaining.explain)
 app.command("compare", epilog=compare.COMPARE_EPILOG)(compare.compare)
+app.command("exam", epilog=exam.EXAM_EPILOG)(exam.exam)
 app.command("replay", epilog=explaining.REPLAY_EPILOG)(explaining.replay)
 app.command("train", epilog=training.TRAIN_EPILOG)(training.train)
 app.command("train report", epilog=reporting.REPORT_EPILOG)(reporting.report)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from vizlib.errors import TrainingError
+from vizlib.evaluation.localisation import box_masks, centred_gaussian, interval, mass_in_box, pointing, resamples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,41 +17,8 @@ if TYPE_CHECKING:
     from vizlib import Explanation, Model
     from vizlib.train.data import ImageSet
 
-TIED = 1e-9  # maxima closer than this, relatively, differ by rounding alone
 SMALL = 0.5  # boxes under this share of the image are reported on their own: in a box that fills the image every map is right
-RESAMPLES = 2000
 SIGMAS = torch.arange(1, 201, dtype=torch.float64) / 200  # standard deviations tried, as shares of the image's side
-
-
-def box_masks(boxes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Bool (N, h, w) from boxes (N, 4) as x0, y0, x1, y1, all inclusive."""
-    x0, y0, x1, y1 = boxes[:, :, None, None].unbind(1)
-    rows, columns = torch.arange(size[0])[:, None], torch.arange(size[1])[None]
-    return (rows >= y0) & (rows <= y1) & (columns >= x0) & (columns <= x1)
-
-
-def mass_in_box(maps: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """The share (N,) of each map's positive part (N, h, w) that lies in its mask; a map without any says as much as an even one."""
-    positive = maps.to(torch.float64).clamp_min(0)
-    positive = torch.where(positive.sum((1, 2), keepdim=True) > 0, positive, 1.0)
-    return (positive * masks).sum((1, 2)) / positive.sum((1, 2))
-
-
-def pointing(maps: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """1 where the map's (N, h, w) highest pixel lies in its mask, else 0; where several are highest, the share of them that do: (N,).
-
-    Zhang et al., Top-down Neural Attention by Excitation Backprop (2016), https://arxiv.org/abs/1608.00507, without its margin.
-    """
-    highest = maps.amax((1, 2), keepdim=True)
-    top = maps >= highest - TIED * highest.abs()
-    return (top & masks).sum((1, 2)).double() / top.sum((1, 2))
-
-
-def centred_gaussian(sigma: float, size: tuple[int, int]) -> torch.Tensor:
-    """A map (h, w) that sums to 1: exp(-r^2 / 2 s^2) around the image's centre, s being ``sigma`` times its side, along each axis."""
-    rows, columns = (((torch.arange(side, dtype=torch.float64) + 0.5) / side - 0.5) / sigma for side in size)
-    heights = torch.exp(-(rows[:, None] ** 2 + columns[None] ** 2) / 2)
-    return heights / heights.sum()
 
 
 def fit_sigma(masks: torch.Tensor) -> float:
@@ -61,18 +29,6 @@ def fit_sigma(masks: torch.Tensor) -> float:
         even += (chunk.double() / chunk.sum((1, 2), keepdim=True)).sum(0) / images
     likelihoods = [float((even * centred_gaussian(float(sigma), (height, width)).clamp_min(1e-300).log()).sum()) for sigma in SIGMAS]
     return float(SIGMAS[int(np.argmax(likelihoods))])
-
-
-def resamples(images: int, seed: int = 0) -> torch.Tensor:
-    """How often each of ``images`` is drawn in each bootstrap sample, as weights (RESAMPLES, images) that sum to 1."""
-    counts = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=RESAMPLES)
-    return torch.from_numpy(counts / images)
-
-
-def interval(samples: torch.Tensor) -> tuple[float, float]:
-    """The middle 95 % of bootstrap values."""
-    low, high = torch.quantile(samples, torch.tensor([0.025, 0.975], dtype=samples.dtype)).tolist()
-    return low, high
 
 
 def explain_val(

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vizlib.errors import TrainingError
+from vizlib.evaluation.localisation import box_masks, interval, resamples
 from vizlib.method_cards import METHODS
 from vizlib.train import cost
 from vizlib.train.augment import normalise
 from vizlib.train.calibration import BINS, reliability
-from vizlib.train.localise import SMALL, Truth, box_masks, explain_val, fit_sigma, interval, resamples
+from vizlib.train.localise import SMALL, Truth, explain_val, fit_sigma
 from vizlib.train.report_file import COMMAND
 from vizlib.train.score import wilson
 from vizlib.train.sweep import read_sweeps

@@ -1,0 +1,199 @@
+"""``vizlib exam``: how explanation methods answer questions whose answer is known."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path  # noqa: TC003  typer reads the annotations
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+import typer
+
+from vizlib.cli.shell import FAILED, OK, UsageError, complain, console, download_progress, notices, print_json
+
+if TYPE_CHECKING:
+    from vizlib.evaluation.exams import SchoolReport
+
+EXAM_EPILOG = """[bold]For example[/bold]
+
+  vizlib exam --exams known
+
+  vizlib exam vit_tiny50 resnet_tiny50 --images photos --out report
+
+  vizlib exam --data tiny-imagenet-200 --markdown exam.md
+
+  vizlib exam vit_tiny50 --images photos --methods relevance,grad_cam,occlusion --questions 20
+
+Without a model all bundled ones are asked. Photographs in a folder make the exams planted and grid; a boxes.csv beside them (columns \
+file, label, x0, y0, x1, y1 in pixels of the upright image, all inclusive) makes the exam boxes, and so does --data, the folder that \
+models were trained on. Exit codes: 0 done, 1 some exam could not be held on some model, 2 asked for something there is not."""
+
+
+def exam(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL]...", show_default="all bundled ones", help="Names as `vizlib models` lists them, or NAME=CHECKPOINT."
+        ),
+    ] = None,
+    images: Annotated[Path | None, typer.Option(metavar="DIR", help="Photographs to make questions of.", show_default=False)] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A training folder: its validation images and their boxes.", show_default=False)
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option(metavar="A,B", help="The methods that take part.", show_default="those of few passes")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All methods take part, however long they need.")] = False,
+    exams: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Of known, planted, grid and boxes.", show_default="all that there is material for"),
+    ] = None,
+    questions: Annotated[int, typer.Option(min=1, help="Of each exam for each model; known asks 8 of each of its own.")] = 40,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write exam.html, exam.json and exam.csv there.", show_default=False)
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the tables as Markdown there.", show_default=False)] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the marks as JSON.")] = False,
+) -> None:
+    """Let explanation methods sit exams: questions whose right answer is known, by construction or by measurement."""
+    from vizlib.evaluation.exams.cards import exam_card
+    from vizlib.method_cards import METHODS, method_card
+
+    if images is not None and data is not None:
+        raise UsageError("Give --images or --data, not both.")
+    if every and methods is not None:
+        raise UsageError("Give --methods or --all, not both.")
+    for folder in (images, data):
+        if folder is not None and not folder.is_dir():
+            raise UsageError(f"There is no folder {str(folder)!r}: check the name.")
+    asked = list(METHODS) if every else None if methods is None else [method_card(name).name for name in _names(methods)]
+    held = None if exams is None else [exam_card(name).name for name in _names(exams)]
+    import torch
+
+    from vizlib.evaluation.exams import school
+
+    torch.set_num_threads(1)  # for models this small, more threads cost more than they bring
+    pictures, boxes = _material(images, data)
+    with ExitStack() as stack:
+        loaded = [] if held == ["known"] else [_load(word, device, stack) for word in models or _bundled()]
+        display = stack.enter_context(_Display())
+        report = school(loaded, asked, held, pictures, boxes, display.show, questions=questions, seed=seed)
+    written = _write(report, out, markdown)
+    problems = list(dict.fromkeys(f"{name}, {model}: {what}: {why}" for name, model, what, why in report.skipped))
+    for line in problems:
+        notices().print(f"note: {line}", soft_wrap=True, markup=False)
+    failed = _failed(report)
+    for line in failed:
+        complain(line)
+    if as_json:
+        print_json(report.table())
+    else:
+        _print(report)
+    if written:
+        notices().print(f"written to {', '.join(map(str, written))}", soft_wrap=True, markup=False)
+    raise typer.Exit(FAILED if failed else OK)
+
+
+def _names(words: str) -> list[str]:
+    names = [name.strip() for name in words.split(",") if name.strip()]
+    if not names:
+        raise UsageError(f"{words!r} names nothing: give names with commas between them.")
+    return list(dict.fromkeys(names))
+
+
+def _bundled() -> list[str]:
+    from vizlib import models
+
+    return [card.name for card in models() if card.source == "bundled"]
+
+
+def _load(word: str, device: str, stack: ExitStack) -> Any:
+    from vizlib import load
+
+    name, _, checkpoint = word.partition("=")
+    return load(name, checkpoint=checkpoint or None, device=device, progress=stack.enter_context(download_progress(name)))
+
+
+def _material(images: Path | None, data: Path | None) -> tuple[Any, Any]:
+    """Photographs, and photographs with boxes, None where there are none."""
+    from vizlib.cli.photos import SUFFIXES
+    from vizlib.evaluation.exams.boxed_photographs import FILE, labelled
+
+    if data is not None:
+        items, _ = labelled(data)
+        return {item.name: item.image for item in items}, data
+    if images is None:
+        return None, None
+    found = {
+        str(path.relative_to(images)): path for path in sorted(images.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file()
+    }
+    if not found:
+        raise UsageError(f"There are no photographs in {str(images)!r}: name a folder that has some.")
+    return found, images if (images / FILE).is_file() else None
+
+
+def _write(report: SchoolReport, out: Path | None, markdown: Path | None) -> list[Path]:
+    written = []
+    if out is not None:
+        written += [report.to_html(out / "exam.html"), report.to_json(out / "exam.json"), report.to_csv(out / "exam.csv")]
+    if markdown is not None:
+        written.append(report.to_markdown(markdown))
+    return written
+
+
+def _failed(report: SchoolReport) -> list[str]:
+    """The exams that could not be held on a model at all, and why."""
+    by_sitting: dict[tuple[str, str], list[str]] = {}
+    for mark in report.marks:
+        by_sitting.setdefault((mark.exam, mark.model), []).append(mark.refused)
+    return [f"{exam}, {model}: {reasons[0]}" for (exam, model), reasons in by_sitting.items() if exam != "known" and all(reasons)]
+
+
+class _Display:
+    """How far the school is: a bar on a terminal, silence elsewhere."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        screen = notices()
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        self.bar = Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True)
+        self.task = self.bar.add_task("", total=None)
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def show(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        self.bar.update(self.task, completed=done, total=total, description=message or "")
+
+
+def _print(report: SchoolReport) -> None:
+    from rich.table import Table
+
+    from vizlib.evaluation.exams.cards import EXAMS
+    from vizlib.evaluation.exams.summary import summary
+    from vizlib.method_cards import METHODS
+
+    table = Table(box=None, pad_edge=False)
+    held = [name for name in EXAMS if any(mark.exam == name for mark in report.marks)]
+    table.add_column("method (mean share of the evidence, 95 % interval, passed on)")
+    for name in held:
+        table.add_column(EXAMS[name].title, justify="right")
+    for method, found in summary(report.marks).items():
+        cells = [
+            f"{one.value:.2f} ({one.low:.2f} to {one.high:.2f}) {one.passed}/{one.models}" if one else "no mark"
+            for one in (found.get(name) for name in held)
+        ]
+        table.add_row(METHODS[method].title, *cells)
+    console().print(table)

@@ -1,0 +1,82 @@
+"""What each exam asks, and how it knows the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vizlib.errors import ExamError, nearest
+
+
+@dataclass(frozen=True)
+class ExamCard:
+    """One exam: what it asks (``summary``), how the right answer is known (``how``), and the paper that it follows, if any.
+
+    ``needs`` is what it is held with besides a model: "" for nothing, "images" for photographs, "boxes" for labelled ones with boxes.
+    """
+
+    name: str
+    title: str
+    summary: str
+    how: str
+    unit: str
+    needs: str
+    paper: str = ""
+    paper_url: str = ""
+
+
+_CARDS = (
+    ExamCard(
+        "known",
+        "Known by construction",
+        "Small models whose weights were set by hand: does the map say what each tile really adds?",
+        "Networks that sum, join or attend to tiles of a picture, so that the exact Shapley value of every tile follows from all of its "
+        "coalitions. The mark is how much of the map's positive part, summed over tiles and scaled to 1, lies on the true values, scaled "
+        "alike: the sum over tiles of the smaller of the two.",
+        "share of the evidence",
+        "",
+        "Shapley, A Value for n-Person Games (1953)",
+        "https://doi.org/10.1515/9781400881970-018",
+    ),
+    ExamCard(
+        "planted",
+        "Planted evidence",
+        "A cut-out of one photograph is pasted into another and changes the answer: does the map for the new class find it?",
+        "The logit of the planted class is measured with and without the cut-out, and only those that raise it by at least 2, or make it "
+        "the top answer, are asked. A second cut-out of the same size, whose effect on that logit was measured to be about nothing (0.5 "
+        "at most), lies beside it as a control. The mark is the share of the map's positive part inside the cut-out.",
+        "share of the evidence",
+        "images",
+        "Adebayo et al., Debugging Tests for Model Explanations (2020)",
+        "https://arxiv.org/abs/2011.05429",
+    ),
+    ExamCard(
+        "grid",
+        "Grid pointing game",
+        "Four photographs of four classes in one picture: does the map for each class lie on its own quarter?",
+        "Only photographs that the model answers with confidence take part, each in a quarter where it keeps its answer at half size while "
+        "the other three are empty. The mark is the share of the map's positive part inside the right quarter; chance is 0.25.",
+        "share of the evidence",
+        "images",
+        "Rao et al., Towards Better Understanding Attribution Methods (2022)",
+        "https://arxiv.org/abs/2205.10435",
+    ),
+    ExamCard(
+        "boxes",
+        "Boxes",
+        "Photographs with a box around the object: does the map for the right class lie inside?",
+        "Only photographs that the model answers rightly, with boxes over at most half of the picture, take part. The mark is the share of "
+        "the map's positive part inside the box. What a model looks at need not be the object, so this is the weakest of the four truths.",
+        "share of the evidence",
+        "boxes",
+        "Zhang et al., Top-down Neural Attention by Excitation Backprop (2016)",
+        "https://arxiv.org/abs/1608.00507",
+    ),
+)
+EXAMS: dict[str, ExamCard] = {card.name: card for card in _CARDS}
+
+
+def exam_card(name: str) -> ExamCard:
+    """The card of an exam; ExamError with the nearest names for one that is not there."""
+    if name not in EXAMS:
+        raise ExamError(f"There is no exam {name!r}; there are {', '.join(EXAMS)}.{nearest(str(name), list(EXAMS))}")
+    return EXAMS[name]

@@ -1,0 +1,82 @@
+"""Photographs as a model sees and answers them, which is what exams are built from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from vizlib.errors import ExamError
+from vizlib.explainers.progress import tell
+
+if TYPE_CHECKING:
+    from vizlib.zoo.model import Model
+
+QUESTIONS = 40
+CONFIDENT = 0.5  # the least probability of an answer that is built on
+MOST = 300  # photographs that are looked at for one model
+BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Photographs:
+    """Inputs x (N, 3, h, w) of photographs, the model's logits (N, K) for them, and (name, reason) of what could not be read."""
+
+    x: torch.Tensor
+    logits: torch.Tensor
+    skipped: tuple[tuple[str, str], ...]
+
+    @property
+    def answers(self) -> np.ndarray:
+        """The class (N,) that each is answered with."""
+        return self.logits.argmax(1).numpy()
+
+    @property
+    def shares(self) -> torch.Tensor:
+        """The probabilities (N, K)."""
+        return self.logits.softmax(1)
+
+    @property
+    def sure(self) -> np.ndarray:
+        """Which (N,) are answered with confidence."""
+        return (self.shares.amax(1) >= CONFIDENT).numpy()
+
+
+def photographs(model: Model, images: Any, seed: int = 0) -> Photographs:
+    """Up to MOST photographs, drawn with ``seed``, from a folder, a list of images or paths, or a mapping by name.
+
+    ExamError when the model has no classes or does not say how it takes photographs, or when none can be read.
+    """
+    from vizlib.compare.source import Source
+
+    if not model.adapter.classes:
+        raise ExamError(f"{model.card.name} has no classification head, so there is no class to ask about.")
+    if model.transform is None:
+        raise ExamError(f"{model.card.name} does not say how it takes photographs; wrap it with input_size= or transform=.")
+    source = Source.of(images)
+    if len(source.items) > MOST:
+        rows = np.sort(np.random.default_rng(seed).choice(len(source.items), MOST, replace=False))
+        source = Source([source.items[row] for row in rows])
+    inputs = [model.prepare(image) for _, image in source]
+    if not inputs:
+        raise ExamError(f"None of the {len(source.items)} images can be read: {source.skipped[0][1]}")
+    x = torch.cat(inputs)
+    return Photographs(x, logits(model, x), tuple(source.skipped))
+
+
+def logits(model: Model, x: torch.Tensor) -> torch.Tensor:
+    """The logits (N, K) float64 on the CPU of inputs (N, 3, h, w), a batch at a time."""
+    found = []
+    with torch.inference_mode():
+        for some in x.split(BATCH):
+            found.append(model(some).double().cpu())
+            tell(0, None)  # so that whoever listens may stop
+    return torch.cat(found)
+
+
+def seen(model: Model, x: torch.Tensor) -> np.ndarray:
+    """An input (1, 3, h, w) as the picture that the model gets: uint8 (h, w, 3)."""
+    assert model.transform is not None  # noqa: S101  photographs() asks for it
+    return model.transform.to_rgb(x)

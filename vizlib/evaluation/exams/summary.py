@@ -1,0 +1,53 @@
+"""Many marks as one table: methods by exams, in the mean over models."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vizlib.evaluation.exams.cards import EXAMS
+from vizlib.method_cards import METHODS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vizlib.evaluation.exams.question import Mark
+
+
+@dataclass(frozen=True)
+class Average:
+    """One method in one exam: the mean of its marks, its 95 % interval, the mean reference, and on how many of ``models`` it passed.
+
+    The models' intervals are taken for independent: the half widths add up in squares. ``refused`` counts the models without a mark.
+    """
+
+    value: float
+    low: float
+    high: float
+    reference: float
+    passed: int
+    models: int
+    refused: int
+
+
+def summary(marks: Sequence[Mark]) -> dict[str, dict[str, Average]]:
+    """By method and exam, in the order of the registries; a method without any mark in an exam is left out there."""
+    found: dict[str, dict[str, Average]] = {}
+    for method in METHODS:
+        for exam in EXAMS:
+            mine = [mark for mark in marks if (mark.method, mark.exam) == (method, exam)]
+            given = [mark for mark in mine if not mark.refused]
+            if given:
+                found.setdefault(method, {})[exam] = _average(given, len(mine) - len(given))
+            elif mine:
+                found.setdefault(method, {})
+    return found
+
+
+def _average(marks: list[Mark], refused: int) -> Average:
+    count = len(marks)
+    value = sum(mark.value for mark in marks) / count
+    below, above = (math.hypot(*distances) / count for distances in zip(*((m.value - m.low, m.high - m.value) for m in marks), strict=True))
+    reference = sum(mark.reference for mark in marks) / count
+    return Average(value, value - below, value + above, reference, sum(mark.passed for mark in marks), count, refused)
