@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vizlib.errors import MethodError, nearest
@@ -51,7 +51,8 @@ class MethodCard:
     """What is known of a method before it runs.
 
     ``needs`` names what a model must have: "lineage", "feature_map", "head", "layers", "relu", "keys". ``signed``: its map tells evidence
-    for the target from evidence against it. ``passes``: about how many images go through the model for one map.
+    for the target from evidence against it. ``passes``: about how many images go through the model for one map. ``coarse``: the options
+    of a first look that costs a fraction of that.
     """
 
     name: str
@@ -66,6 +67,7 @@ class MethodCard:
     signed: bool = False
     passes: int = 1
     options: tuple[Option, ...] = ()
+    coarse: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def settle(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All options with their defaults filled in; MethodError for one that the method does not have or cannot take."""
@@ -135,17 +137,20 @@ def _gradient(
     signed: bool = True,
     passes: int = 2,
     options: tuple[Option, ...] = (),
+    **coarse: Any,
 ) -> MethodCard:
     return MethodCard(
         name, title, summary, paper, paper_url, needs, families,
-        needs_gradient=True, class_specific=True, signed=signed, passes=passes, options=options,
+        needs_gradient=True, class_specific=True, signed=signed, passes=passes, options=options, coarse=coarse,
     )  # fmt: skip
 
 
-def _perturbation(name: str, title: str, summary: str, paper: str, paper_url: str, passes: int, *options: Option) -> MethodCard:
+def _perturbation(
+    name: str, title: str, summary: str, paper: str, paper_url: str, passes: int, *options: Option, **coarse: Any
+) -> MethodCard:
     return MethodCard(
         name, title, summary, paper, paper_url, ("head",), ("resnet", "other", *_WITH_ATTENTION),
-        class_specific=True, signed=True, passes=passes, options=(_BASELINE, *options),
+        class_specific=True, signed=True, passes=passes, options=(_BASELINE, *options), coarse=coarse,
     )  # fmt: skip
 
 
@@ -315,6 +320,7 @@ _CARDS = (
         "https://arxiv.org/abs/1703.01365",
         passes=40,
         options=(_BASELINE, Option("steps", 32, "points on the way from the baseline to the picture", low=2, high=1000), *_SMOOTHING),
+        steps=4,
     ),
     _gradient(
         "gradient_shap",
@@ -324,6 +330,7 @@ _CARDS = (
         "https://arxiv.org/abs/1705.07874",
         passes=33,
         options=(Option("samples", 32, "how many random points", low=1, high=2000), _NOISE, _SEED),
+        samples=4,
     ),
     _gradient(
         "guided_backprop",
@@ -365,6 +372,7 @@ _CARDS = (
         64,
         Option("window", 0.25, "the square's side, as a share of the shorter side", low=0.01, high=1.0),
         Option("stride", 0.125, "how far it moves each time, as a share of the shorter side", low=0.01, high=1.0),
+        stride=0.25,
     ),
     _perturbation(
         "feature_ablation",
@@ -374,6 +382,7 @@ _CARDS = (
         "https://arxiv.org/abs/1311.2901",
         42,
         _PIECES,
+        pieces=10,
     ),
     _perturbation(
         "lime",
@@ -386,6 +395,7 @@ _CARDS = (
         Option("samples", 300, "how many pictures with random superpixels hidden", low=10, high=10_000),
         Option("width", 0.25, "how fast a picture counts less with the share that is hidden", low=0.01, high=10.0),
         _SEED,
+        samples=50,
     ),
     _perturbation(
         "kernel_shap",
@@ -397,6 +407,7 @@ _CARDS = (
         _PIECES,
         Option("samples", 300, "how many coalitions", low=10, high=10_000),
         _SEED,
+        samples=50,
     ),
     _perturbation(
         "shapley_sampling",
@@ -408,6 +419,7 @@ _CARDS = (
         _PIECES,
         Option("orders", 10, "how many random orders", low=1, high=1000),
         _SEED,
+        orders=1,
     ),
     _perturbation(
         "rise",
@@ -420,6 +432,7 @@ _CARDS = (
         Option("cells", 7, "cells along each side of a mask", low=2, high=64),
         Option("shown", 0.5, "the share of cells that are shown", low=0.05, high=0.95),
         _SEED,
+        samples=50,
     ),
 )
 METHODS: dict[str, MethodCard] = {card.name: card for card in _CARDS}

@@ -20,13 +20,13 @@ def between_overlay(image: np.ndarray, values: np.ndarray, high: float) -> np.nd
     known = np.where(np.isfinite(values), values, 0.0)
     strength = np.sqrt(np.clip(np.abs(known) / high, 0, 1)) if high > 0 else np.zeros_like(known)
     colour = np.where((known > 0)[..., None], POSITIVE, NEGATIVE).astype(np.float64)
-    mixed = _faded(image) * (1 - strength[..., None]) + colour * strength[..., None]
+    mixed = faded(image) * (1 - strength[..., None]) + colour * strength[..., None]
     return np.rint(mixed).astype(np.uint8)
 
 
 def set_overlay(image: np.ndarray, codes: np.ndarray, colours: Sequence[tuple[int, int, int]] = (BOTH, POSITIVE, NEGATIVE)) -> np.ndarray:
     """Sets of pixels, int8 (H, W) with code k in the k-th colour from 1 on, over a photograph uint8 (H, W, 3)."""
-    mixed = _faded(image)
+    mixed = faded(image)
     for code, colour in enumerate(colours, 1):
         mixed[codes == code] = 0.3 * mixed[codes == code] + 0.7 * np.array(colour)
     return np.rint(mixed).astype(np.uint8)
@@ -43,6 +43,7 @@ def mosaic(tiles: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
     return made
 
 
-def _faded(image: np.ndarray) -> np.ndarray:
+def faded(image: np.ndarray) -> np.ndarray:
+    """A photograph uint8 (H, W, 3) in pale grey, on which two colours can be told apart: float64."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float64)
     return np.repeat((_PALE + _LIGHT * (grey - 128))[..., None], 3, axis=2)

@@ -38,6 +38,7 @@ def pages() -> list[StreamlitPage]:
         st.Page("pages/compact.py", title="Compact", icon=":material/compress:", url_path="compact"),
         st.Page("pages/compare.py", title="Compare", icon=":material/compare:", url_path="compare"),
         st.Page("pages/biases.py", title="Assumptions", icon=":material/science:", url_path="biases"),
+        st.Page("pages/attribution.py", title="Why this answer", icon=":material/verified:", url_path="attribution"),
         st.Page("pages/models.py", title="Models", icon=":material/leaderboard:", url_path="models"),
     ]
 

@@ -1,0 +1,52 @@
+"""Attribution: every method's map of one answer, how far each can be trusted, and what the answer really rests on."""
+
+import streamlit as st
+
+from vizlib.ui import attribution_depth as depth
+from vizlib.ui import attribution_exam as exam
+from vizlib.ui import attribution_files as files
+from vizlib.ui import attribution_region as region
+from vizlib.ui import attribution_sections as sections
+from vizlib.ui import shell
+from vizlib.ui.address import Address
+from vizlib.ui.attribution_work import SLOT, Asking, ask_answer
+from vizlib.ui.pickers import pick_fit, pick_picture
+from vizlib.ui.work import engine
+
+arrived = shell.open_page(
+    "attribution",
+    "Why this answer?",
+    "A dozen methods explain one answer, and they differ: look at the badge under each map before you believe it.",
+)
+engine()
+address = Address("attribution", arrived=arrived)
+picture = pick_picture(address, "coffee")  # which all models know
+left, middle, right = st.columns([4, 6, 2], gap="medium")
+with left:
+    subject = sections.pick_model(address)
+with right:
+    fit = pick_fit(address)
+questions = sections.pick_methods(address, subject)
+view = sections.View.of_address(address, list(questions))
+job = ask_answer(subject, picture, fit)
+with middle:
+    answered = sections.wait_for_answer(subject, job)
+if answered is not None:
+    with middle:
+        asked, goal = sections.pick_goal(view, answered)
+    closer = st.session_state[view.depth]
+    asking = Asking(subject, picture, fit, goal, {name: question.options for name, question in questions.items()})
+    if questions:
+        board = sections.board_for(asking, list(questions), closer, prove=sections.pick_proof(subject))
+        sections.draw_wall(board, answered, view, closer)
+        sections.draw_scale_words(subject)
+        sections.draw_agreement(board, view)
+        depth.draw_depth(board, answered, view, questions)
+    else:
+        st.info("Choose a method above.", icon=":material/touch_app:")
+    region.draw_region(asking, answered, st.session_state.get(f"{SLOT}board"))
+    exam.draw_exam(subject, picture, list(questions))
+    if questions:
+        files.draw_files(board, answered, view, asked, questions)
+st.caption("The address in your browser restores this view; a picture, a brushed region or a model of your own is not part of it.")
+address.close()

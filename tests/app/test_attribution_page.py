@@ -1,0 +1,418 @@
+"""The page of attributions: maps of many methods, the proof under each, what a region carries; nothing that fails takes it down."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from app_helpers import ROOT, image_bytes, messages, said, settled
+from scipy.stats import rankdata
+
+import vizlib
+from vizlib.evaluation.badge import Badge
+from vizlib.figures import attribution_pictures
+from vizlib.method_cards import METHODS
+from vizlib.ui import attribution_wall, attribution_words, attribution_work, studies, waiting
+from vizlib.ui.attribution_region import unpacked
+from vizlib.ui.packing import unpack
+from vizlib.ui.pictures import sample
+
+TWO = {"vit_tiny50.methods": "rollout,saliency"}
+
+
+@pytest.fixture
+def page(visit):
+    def start(**address):
+        return visit("pages/attribution.py", **{name.replace(".", "__"): value for name, value in address.items()})
+
+    return start
+
+
+@pytest.fixture
+def unproven(monkeypatch):
+    """Proofs that cost nothing, for tests of what is around them."""
+    made = attribution_work.Proof({}, {}, Badge("mixed", "Made up.", 1, 2, ()), None, (), 0.0)
+    monkeypatch.setattr(attribution_work, "proven", lambda *_: made)
+    studies._kept().clear()
+    yield
+    studies._kept().clear()
+
+
+@pytest.fixture
+def coarsely(monkeypatch):
+    """Curves in four parts and three random maps: what is tested is that the page shows what the library measured."""
+    monkeypatch.setattr("vizlib.evaluation.yardstick.PARTS", 4)
+    monkeypatch.setattr("vizlib.evaluation.yardstick.RANDOM", 3)
+    studies._kept().clear()
+    yield
+    studies._kept().clear()
+
+
+def wall(at):
+    (message,) = messages(at, "map_wall")
+    return unpack(message)
+
+
+def done(at):
+    """The page after all its work, drawn as often as a browser would ask for it."""
+    for _ in range(60):
+        settled(at)
+        if not wall(at)[0]["busy"]:
+            return at
+        at.run()
+    raise AssertionError(wall(at)[0]["status"])
+
+
+def cards(at):
+    return {card["name"]: card for card in wall(at)[0]["cards"]}
+
+
+def drawn(values):
+    """Numbers of a chart, which travel as bytes where they came as an array."""
+    return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"]) if isinstance(values, dict) else np.array(values)
+
+
+def values(at, name):
+    """A map as the browser reads it, in the method's own unit."""
+    header, arrays = wall(at)
+    card = next(card for card in header["cards"] if card["name"] == name)
+    low, high = card["ends"]
+    return (low + arrays[f"{name}.map"] / 65535 * (high - low)) * card["one"]
+
+
+def test_opens_on_twelve_maps_and_their_badges(page, unproven):
+    at = page()
+    assert at.title[0].value == "Why this answer?"
+    shown = cards(done(at))
+    assert list(shown) == attribution_words.in_order(vizlib.load("vit_tiny50").card.methods)[:12]
+    assert {card["state"] for card in shown.values()} == {"done"}
+    assert {card["badge"]["text"] for card in shown.values()} == {"mixed 1/2"}
+    model = vizlib.load("vit_tiny50")
+    for name in ("rollout", "saliency", "leave_one_out"):
+        made = vizlib.explain(model, sample("coffee").pixels, name)
+        assert np.abs(values(at, name) - made.input_map).max() <= 1e-4 * np.abs(made.input_map).max()
+        assert shown[name]["one"] == pytest.approx(np.abs(made.input_map).mean())
+        assert shown[name]["signed"] == METHODS[name].signed
+    assert "12 of 12 maps" in wall(at)[0]["status"]
+    assert dict(at.query_params) == {}
+    assert "no attention" not in said(at)
+    assert "Guided backpropagation" in said(at)  # named, with the reason
+
+
+def test_a_badge_is_the_librarys(page, coarsely):
+    from vizlib.evaluation.badge import badge
+    from vizlib.evaluation.sanity import sanity
+    from vizlib.evaluation.yardstick import Yardstick
+
+    at = done(page(**{"vit_tiny50.methods": "relevance"}))
+    model, picture = vizlib.load("vit_tiny50"), sample("coffee").pixels
+    made = vizlib.explain(model, picture, "relevance")
+    scores, checks = Yardstick(model, picture).score(made), sanity(model, picture, made)
+    found = badge(scores, checks)
+    told = cards(at)["relevance"]["badge"]
+    assert (told["state"], told["words"]) == (found.verdict, found.words)
+    assert told["lines"] == attribution_words.lines(scores, checks)
+    assert [line["title"] for line in told["lines"]][:5] == list(attribution_words.SCORES.values())
+    charts = {one.proto.id.rsplit("attribution.", 1)[-1]: json.loads(one.proto.spec) for one in at.get("plotly_chart")}
+    line = charts["deletion"]["data"][-1]
+    assert line["name"] == "Attention relevance"
+    assert drawn(line["y"])[0] == pytest.approx(vizlib.predict(model, picture)[0].probability, abs=1e-5)
+    assert np.trapezoid(drawn(line["y"]), drawn(line["x"])) == pytest.approx(scores["deletion"].value)
+
+
+def test_a_link_restores_the_view(page, unproven):
+    asked = {
+        "sample": "rocket", "model": "resnet_tiny50", "fit": "pad", "resnet_tiny50.methods": "occlusion,grad_cam", "target": "3",
+        "minus": "5", "depth": "occlusion", "pair": "occlusion~grad_cam", "scale": "one", "opacity": "0.3", "occlusion.window": "0.5",
+    }  # fmt: skip
+    at = done(page(**asked))
+    assert {name: "".join(value) for name, value in dict(at.query_params).items()} == asked
+    header, arrays = wall(at)
+    assert header["view"] == {"scale": "one", "opacity": 0.3}
+    assert [card["name"] for card in header["cards"] if card["on"]] == ["occlusion"]
+    made = vizlib.explain(vizlib.load("resnet_tiny50"), sample("rocket").pixels, "occlusion", (3, 5), "pad", window=0.5)
+    assert np.abs(values(at, "occlusion") - made.input_map).max() <= 1e-4 * np.abs(made.input_map).max()
+    assert (arrays["content"] == made.geometry.content).all()
+    assert not arrays["content"].all()
+    assert at.selectbox(key="attribution.depth").value == "occlusion"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        {"model": "nobody", "depth": "magic", "pair": "a~b", "target": "x", "scale": "huge", "opacity": "7"},
+        {"target": "999", "minus": "-7"},
+    ],
+)
+def test_odd_links(page, unproven, address):
+    at = done(page(**TWO, **address))
+    assert list(cards(at)) == ["rollout", "saliency"]
+    assert wall(at)[0]["view"] == {"scale": "own", "opacity": 0.6}
+    assert at.selectbox(key="attribution.target").value == -1
+
+
+def test_two_classes_of_which_one_is_the_answer(page, unproven):
+    at = done(page(**TWO))
+    answer = vizlib.predict(vizlib.load("vit_tiny50"), sample("coffee").pixels, top=2)
+    at.selectbox(key="attribution.minus").set_value(answer[1].index).run()
+    done(at)
+    made = vizlib.explain(vizlib.load("vit_tiny50"), sample("coffee").pixels, "saliency", (answer[0].index, answer[1].index))
+    assert np.abs(values(at, "saliency") - made.input_map).max() <= 1e-4 * np.abs(made.input_map).max()
+    at.selectbox(key="attribution.minus").set_value(answer[0].index).run()
+    assert "That is the same class" in said(done(at))
+
+
+def test_a_method_that_fails_takes_nothing_down(page, unproven, monkeypatch):
+    explain = vizlib.explain
+
+    def broken(model, image, method, *rest, **options):
+        if method == "saliency":
+            raise RuntimeError("a bug")
+        return explain(model, image, method, *rest, **options)
+
+    monkeypatch.setattr(vizlib, "explain", broken)
+    at = done(page(**TWO))
+    shown = cards(at)
+    assert shown["rollout"]["state"] == "done"
+    assert (shown["saliency"]["state"], shown["saliency"]["refusal"]) == ("refused", attribution_work.BROKEN)
+    assert len(at.header) == 5
+
+
+def test_a_proof_that_fails_says_so(page, monkeypatch):
+    def refused(*_):
+        raise vizlib.MethodError("No proof today.")
+
+    monkeypatch.setattr(attribution_work, "proven", refused)
+    studies._kept().clear()
+    at = done(page(**TWO))
+    assert cards(at)["rollout"]["badge"] | {"lines": []} == {"state": "none", "text": "no score", "words": "No proof today.", "lines": []}
+    assert "No proof today." in said(at)
+
+
+def test_a_model_without_a_head_that_is_fetched_when_asked(page, loads):
+    name = "vit_small_patch14_dinov2.lvd142m"
+    loads(lambda name, progress: vizlib.load(name, checkpoint="random", image_size=56))
+    at = page(model=name)
+    at.button(key=f"fetch.{name}").click().run()
+    shown = cards(done(at))
+    assert list(shown) == ["rollout", "attention"]
+    assert {card["state"] for card in shown.values()} == {"done"}
+    assert {card["badge"]["text"] for card in shown.values()} == {"not measured"}
+    assert "no classes" in said(at)
+    at.button(key="attribution.prove.ask").click().run()
+    assert {card["badge"]["text"] for card in cards(done(at)).values()} == {"no score"}
+    assert "no class" in cards(at)["rollout"]["badge"]["words"]
+
+
+def test_heavy_methods_show_a_first_look_before_the_rest(page, unproven, monkeypatch):
+    asked = []
+    explain = vizlib.explain
+
+    def noted(model, image, method, *rest, **options):
+        asked.append((method, options.get("samples")))
+        return explain(model, image, method, *rest, **options)
+
+    monkeypatch.setattr(vizlib, "explain", noted)
+    at = done(page(**{"vit_tiny50.methods": "rise,lime,rollout"}, **{"rise.samples": "200"}))
+    assert asked == [("rollout", None), ("rise", 50), ("lime", 50), ("rise", 200), ("lime", 300)]
+    assert cards(at)["rise"]["state"] == "done"
+    asked.clear()
+    at.selectbox(key="attribution.depth").set_value("lime").run()
+    done(at)
+    assert asked == []  # looking closer makes no map again
+
+
+def test_what_a_first_look_leaves_out():
+    assert attribution_words.first_look("rise") == "first look: 1/8 of the samples"
+    assert attribution_words.first_look("shapley_sampling") == "first look: 1/10 of the orders"
+    assert attribution_words.first_look("occlusion") == "first look: steps 2\u00a0times as long"
+    for name, card in METHODS.items():
+        assert card.settle(card.coarse) != card.settle({}) or not card.coarse, name
+
+
+def test_stop_and_go_on(page, unproven, monkeypatch):
+    at = page(**TWO)
+    monkeypatch.setattr(attribution_work, "AT_ONCE", 0)
+    at.session_state["attribution.board"].stopped = True
+    at.run()
+    header, _ = wall(at)
+    assert header["stopped"]
+    assert not header["busy"]
+    monkeypatch.undo()
+    at.session_state["attribution.board"].stopped = False
+    assert {card["state"] for card in cards(done(at.run())).values()} == {"done"}
+
+
+def test_a_newer_question_stops_the_older_one(page, unproven):
+    at = page(**TWO)
+    board = at.session_state["attribution.board"]
+    at.selectbox(key="attribution.target").set_value(7).run()
+    assert board.stopped
+    assert at.session_state["attribution.board"] is not board
+    assert all("7/" in key[0][-1] for slot, key in at.session_state["waiting.asked"].items() if slot.startswith("attribution.map."))
+
+
+@pytest.mark.parametrize("name", ["rollout", "occlusion"])
+def test_a_scale_is_of_what_is_on_the_picture(name):
+    made = vizlib.explain(vizlib.load("vit_tiny50"), sample("coffee").pixels, name, fit="pad")
+    content = made.geometry.content
+    found = attribution_wall.shown(made, content)
+    inside = made.input_map[content]
+    assert found.one == pytest.approx(np.abs(inside).mean())
+    assert np.abs(found.values[content]).mean() == pytest.approx(1)
+    assert found.top == pytest.approx(np.quantile(np.abs(inside), 0.99) / found.one)
+    empty = attribution_wall.shown(vizlib.explain(vizlib.load("vit_tiny50"), np.zeros((8, 8, 3), np.uint8), name), np.ones((64, 64), bool))
+    assert np.isfinite(empty.values).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "mode"), [((1, 1), "RGB"), ((1200, 9), "RGB"), ((60, 200), "L"), ((80, 80), "RGBA")], ids=["pixel", "wide", "grey", "clear"]
+)
+def test_odd_pictures(page, unproven, size, mode):
+    at = page(**TWO)
+    at.file_uploader[0].set_value(("odd.png", image_bytes(size, mode), "image/png")).run()
+    done(at)
+    assert not at.error
+    assert {card["state"] for card in cards(at).values()} == {"done"}
+
+
+def test_a_text_that_calls_itself_a_picture(page, unproven):
+    at = page(**TWO)
+    at.file_uploader[0].set_value(("notes.png", b"not a picture", "image/png")).run()
+    done(at)
+    assert len(at.error) == 1
+    assert "The picture before it is still shown." in at.error[0].value
+
+
+def test_no_method_leaves_the_rest_of_the_page(page):
+    at = page(**{"vit_tiny50.methods": ""})
+    assert "Choose a method above." in said(at)
+    assert [one.value for one in at.header] == ["Ask the model itself", "The exam, where the right answer is known"]
+
+
+def mask_text(mask):
+    return base64.b64encode(np.packbits(mask).tobytes()).decode()
+
+
+def test_a_region_comes_back_from_the_browser():
+    mask = np.random.default_rng(0).random((9, 7)) > 0.5
+    assert (unpacked(mask_text(mask), (9, 7)) == mask).all()
+    for text in ("", "!", "AAAA", mask_text(np.ones((10, 10), bool))):
+        assert unpacked(text, (9, 7)) is None
+
+
+def test_a_region_says_what_it_carries(page, unproven):
+    from vizlib.evaluation.region import carried
+
+    at = done(page(**TWO))
+    (message,) = messages(at, "region_brush")
+    assert "rows" not in unpack(message)[0]
+    mask = np.zeros((64, 64), bool)
+    mask[16:48, 16:40] = True
+    at.session_state["attribution.region"]["text"] = mask_text(mask)
+    settled(at.run())
+    header, _ = unpack(messages(at, "region_brush")[0])
+    expected = carried(vizlib.load("vit_tiny50"), sample("coffee").pixels, mask)
+    assert [row["value"] for row in header["rows"]] == pytest.approx(
+        [one[0] for one in (expected.whole, expected.kept, expected.hidden, expected.empty)]
+    )
+    assert header["words"].startswith("This region is 19\u00a0% of the picture.")
+
+
+def test_ranks_and_contours_by_hand():
+    held = np.array([[3.0, 1.0, 1.0], [np.nan, 7.0, -2.0]])
+    expected = (rankdata([3.0, 1.0, 1.0, 7.0, -2.0]) - 1) / 4
+    assert attribution_pictures.ranks(held)[np.isfinite(held)] == pytest.approx(expected)
+    one, other, gap = attribution_pictures.rank_pair(held, -held, 6)
+    assert one.shape == other.shape == gap.shape == (4, 6, 3)
+    assert (gap[2:, :2] == 90).all()
+    photo = np.full((40, 40, 3), 200, np.uint8)
+    share = np.zeros((40, 40))
+    share[10:30, 10:30] = 1.0
+    drawn = attribution_pictures.contours(photo, share, ((0.5, (255, 0, 0)),))
+    assert (drawn[20, 20] == 150).all()
+    assert drawn[20, 10, 0] > 200 > 60 > drawn[20, 10, 1]
+    assert (attribution_pictures.contours(photo, np.zeros((40, 40))) == 150).all()
+
+
+def test_files(page, unproven, monkeypatch):
+    at = done(page(**TWO))
+    buttons = {one.proto.label: one for one in at.get("download_button")}
+    assert list(buttons) == ["PNG", "NPZ", "JSON"]
+    from vizlib.ui import attribution_files as files
+
+    model = vizlib.load("vit_tiny50")
+    made = {name: vizlib.explain(model, sample("coffee").pixels, name) for name in ("rollout", "saliency")}
+    proof = attribution_work.proven(None, None, None, None)
+
+    class Done:
+        asking = attribution_work.Asking(studies.Subject("vit_tiny50", card=model.card), sample("coffee"), None, 3, {})
+
+        def standings(self):
+            return [attribution_work.Standing(name, one, proof=proof) for name, one in made.items()]
+
+    with np.load(io.BytesIO(files.to_npz(Done()))) as arrays:
+        assert all(np.array_equal(arrays[name], one.input_map) for name, one in made.items())
+    told = json.loads(files.to_json(Done()))
+    assert told["methods"]["rollout"]["badge"] == {"verdict": "mixed", "words": "Made up.", "passed": 1, "asked": 2}
+    assert told["target"] == 3
+
+
+def test_the_snippet_runs(page, unproven, coarsely, tmp_path, monkeypatch, capsys):
+    at = done(page(minus="3", fit="squash", **{"vit_tiny50.methods": "attention", "attention.layer": "0"}))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(at.code[0].value, "snippet", "exec"), {})  # noqa: S102
+    assert capsys.readouterr().out.startswith("attention: ")
+    told = json.loads((tmp_path / "maps/attention/explanation.json").read_text())
+    assert (told["options"]["layer"], told["fit"], told["target"][1]) == (0, "squash", 3)
+
+
+def test_an_exam_is_sat_only_when_asked(page, unproven):
+    at = done(page(**TWO))
+    assert "attribution.exam" not in at.session_state["waiting.asked"]
+    at.session_state["attribution.exam.exams"] = ["known"]
+    at.session_state["attribution.exam.methods"] = ["saliency"]
+    at.run()
+    at.button(key="attribution.exam.start").click().run()
+    settled(at)
+    table = next(one.value for one in at.markdown if "even map or blob" in one.value)
+    report = at.session_state["waiting.asked"]["attribution.exam"][1].result()
+    from vizlib.ui.attribution_exam import written
+
+    rows = list(csv.DictReader(io.StringIO(written(report, "csv").decode())))
+    assert {row["method"] for row in rows} == {"saliency"}
+    assert all(f"**{float(row['value']):.2f}** ({float(row['low']):.2f} to {float(row['high']):.2f})" in table for row in rows)
+    assert written(report, "html").startswith(b"<!doctype html>")
+    assert json.loads(written(report, "json"))
+
+
+def test_the_cascade_and_the_stability_come_when_asked(page, coarsely):
+    at = done(page(**{"vit_tiny50.methods": "grad_cam"}))
+    assert "stay the same" in said(at)
+    at.button(key="attribution.cascade.ask").click().run()
+    settled(at)
+    assert "similarity" in said(at)
+    assert not at.error
+
+
+def test_nothing_heavy_is_imported_by_the_sections():
+    parts = ("sections", "depth", "region", "exam", "files", "wall", "work")
+    names = ", ".join(f"vizlib.ui.attribution_{part}" for part in parts)
+    code = f"import sys, {names}; print([one for one in 'torch timm captum cv2 pandas'.split() if one in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_waiting_is_left_clean(page, unproven):
+    at = done(page(**TWO))
+    at.session_state["attribution.vit_tiny50.methods"] = ["rollout"]
+    done(at.run())
+    slots = [slot for slot in at.session_state["waiting.asked"] if "saliency" in slot]
+    assert slots == []
+    assert waiting.PATIENCE == 300.0

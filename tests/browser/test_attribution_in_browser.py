@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+TWO = "vit_tiny50.methods=rollout,input_x_gradient"
+
+
+def opened(visit, url, maps=2):
+    visit.page.goto(url)
+    visit.page.wait_for_function(MAPS, arg=maps)
+    visit.page.locator(".brush .stage[data-drawn]").wait_for()
+    # Below a page's own path Streamlit's client asks for its health once where it is not, and finds it at the root.
+    visit.problems[:] = [one for one in visit.problems if "404" not in one]
+
+
+MAPS = """n => {
+  const found = [];
+  const walk = root => root.querySelectorAll('*').forEach(one => {
+    if (one.matches('.card .stage[data-drawn]')) found.push(one);
+    if (one.shadowRoot) walk(one.shadowRoot);
+  });
+  walk(document);
+  return found.length >= n;
+}"""
+
+
+def pixels(visit, name):
+    return visit.page.locator(f".wall .card[data-name={name}] canvas").evaluate("one => one.toDataURL()")
+
+
+def test_scale_and_pointer_need_no_server_and_badges_move_nothing(visit, server):
+    opened(visit, f"{server.url}/attribution?{TWO}")
+    page = visit.page
+    before = page.locator(".wall .card[data-name=input_x_gradient] .foot").bounding_box()
+    page.locator(".wall .card[data-name=rollout] .badge:not([data-state=pending])").wait_for()
+    page.locator(".wall .card[data-name=input_x_gradient] .badge:not([data-state=pending])").wait_for()
+    visit.rest()
+    after = page.locator(".wall .card[data-name=input_x_gradient] .foot").bounding_box()
+    assert after == before
+    first = pixels(visit, "rollout")
+    page.locator(".wall").get_by_role("radio", name="one for all").click()
+    assert pixels(visit, "rollout") != first  # drawn before the server hears of it
+    page.wait_for_url("**scale=one*")
+    visit.rest()
+    sent = len(visit.sent)
+    page.locator(".wall .card[data-name=rollout] .stage").hover()
+    assert "× the map's mean size" in page.locator(".wall > .reading").inner_text()
+    assert page.locator(".wall .card[data-name=input_x_gradient] .cross").evaluate("one => one.style.display") == "block"
+    assert len(visit.sent) == sent
+    assert page.locator(".wall").get_by_role("radio", name="one for all").get_attribute("aria-checked") == "true"
+
+    page.locator(".wall .card[data-name=rollout] .badge").click()
+    dialog = page.locator(".wall dialog")
+    assert dialog.is_visible()
+    assert dialog.locator(".row").count() == 8
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+
+    page.locator(".wall .card[data-name=input_x_gradient] .closer").click()
+    page.wait_for_url("**depth=input_x_gradient*")
+    page.locator(".wall .card.on[data-name=input_x_gradient]").wait_for()
+
+
+def test_a_brushed_region_is_answered(visit, server):
+    opened(visit, f"{server.url}/attribution?{TWO}")
+    page = visit.page
+    page.locator(".wall .stop.there").wait_for(state="detached")
+    visit.rest()
+    stage = page.locator(".brush .stage")
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.3)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.5, steps=4)
+    page.mouse.up()
+    drawn = int(stage.get_attribute("data-drawn"))
+    assert 200 < drawn < 1500
+    page.locator(".brush .words", has_text="Alone it brings").wait_for()
+    first = page.locator(".brush .words").inner_text()
+    assert f"{100 * drawn / 4096:.0f}" in first or f"{100 * drawn / 4096:.1f}" in first
+    # By keys: a dab where the brush stands.
+    stage.focus()
+    for _ in range(12):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    assert int(stage.get_attribute("data-drawn")) > drawn
+    expect(page.locator(".brush .words")).not_to_have_text(first)
+    # As a rectangle.
+    page.locator(".brush .box input[name=left]").fill("0")
+    page.locator(".brush .box input[name=right]").fill("50")
+    page.locator(".brush .box").get_by_role("button", name="Take it").click()
+    assert int(stage.get_attribute("data-drawn")) == 32 * 32
+    page.locator(".brush .words", has_text="This region is 25").wait_for()
+    page.locator(".brush .clear").click()
+    page.locator(".brush .words", has_text="Nothing is brushed yet").wait_for()
+
+
+@pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}, "has_touch": True}], indirect=True)
+def test_narrow(visit, server):
+    opened(visit, f"{server.url}/attribution?{TWO}")
+    assert visit.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    boxes = [one.bounding_box() for one in visit.page.locator(".wall .card").all()]
+    assert boxes[0]["y"] == boxes[1]["y"]  # two beside one another
+    assert all(box["x"] + box["width"] <= 390 for box in boxes)

@@ -1,0 +1,114 @@
+"""Charts of attributions: how alike maps are, and how the answer falls and rises as pixels go and come in a map's order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+
+from vizlib.figures.charts import COLOURS, GREY, framed
+from vizlib.figures.palette import diverging
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_CELL = 34
+
+
+def agreement_map(values: np.ndarray, titles: Sequence[str]) -> go.Figure:
+    """Rank correlations (M, M) of maps as a heat map with numbers, first map on top; blank where a map is constant."""
+    count = len(titles)
+    words = [
+        [
+            f"{one}<br>{other}<br><b>" + ("a constant map has no ranks" if np.isnan(value) else f"rank correlation {value:.2f}") + "</b>"
+            for other, value in zip(titles, row, strict=True)
+        ]
+        for one, row in zip(titles, values, strict=True)
+    ]
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=list(range(count)),
+            y=list(range(count)),
+            customdata=words,
+            text=[["" if np.isnan(value) else _short(value) for value in row] for row in values],
+            texttemplate="%{text}",
+            textfont={"size": 11},
+            zmin=-1,
+            zmax=1,
+            colorscale=_diverging(),
+            xgap=1,
+            ygap=1,
+            showscale=False,
+            hoverongaps=False,
+            hovertemplate="%{customdata}<extra></extra>",
+        )
+    )
+    ticks = {"tickmode": "array", "tickvals": list(range(count)), "ticktext": list(titles), "showgrid": False, "ticks": ""}
+    return framed(
+        figure,
+        height=130 + _CELL * max(3, count),
+        x=ticks | {"tickangle": -50, "tickfont": {"size": 11}, "range": [-0.5, count - 0.5]},
+        y=ticks | {"tickfont": {"size": 11}, "range": [count - 0.5, -0.5]},
+    )
+
+
+def removal_curve(
+    share: np.ndarray,
+    mine: tuple[np.ndarray, np.ndarray, np.ndarray],
+    others: tuple[np.ndarray, np.ndarray] | None,
+    gaussian: np.ndarray | None,
+    title: str,
+    *,
+    insert: bool,
+) -> go.Figure:
+    """The class probability over the share of pixels taken away, or given back, all (S,) over ``share`` (S,).
+
+    ``mine`` is the mean over baselines with its least and most, ``others`` the band of random maps, ``gaussian`` the curve of a Gaussian
+    in the middle.
+    """
+    figure = go.Figure()
+    x = [*share, *share[::-1]]
+    if others is not None:
+        figure.add_scatter(
+            x=x, y=[*others[1], *others[0][::-1]], fill="toself", fillcolor="rgba(123,133,140,0.22)", line={"width": 0},
+            name="random maps, 5 to 95 %", hoverinfo="skip",
+        )  # fmt: skip
+    middle, low, high = mine
+    colour = COLOURS[0]
+    figure.add_scatter(
+        x=x, y=[*high, *low[::-1]], fill="toself", fillcolor="rgba(47,126,216,0.20)", line={"width": 0}, name="over baselines",
+        hoverinfo="skip",
+    )  # fmt: skip
+    if gaussian is not None:
+        figure.add_scatter(
+            x=share, y=gaussian, mode="lines", line={"color": GREY, "width": 1.5, "dash": "dot"}, name="Gaussian in the middle",
+            hovertemplate="%{x:.0%}: %{y:.1%}<extra>Gaussian</extra>",
+        )  # fmt: skip
+    figure.add_scatter(
+        x=share, y=middle, mode="lines", line={"color": colour, "width": 2.5}, name=title,
+        hovertemplate="%{x:.0%}: <b>%{y:.1%}</b><extra></extra>",
+    )  # fmt: skip
+    what = "given back" if insert else "taken away"
+    framed(
+        figure,
+        height=330,
+        x={"title": f"share of pixels {what}, highest first", "tickformat": ".0%", "range": [0, 1]},
+        y={"title": "probability", "tickformat": ".0%", "rangemode": "tozero"},
+        legend=True,
+    )
+    return figure.update_layout(legend={"font": {"size": 11}})
+
+
+def _short(value: float) -> str:
+    """Two digits without the nought before the point, so that they fit a small cell."""
+    text = f"{value:.2f}"
+    return {"1.00": "1", "-1.00": "-1", "-0.00": "0", "0.00": "0"}.get(text, text.replace("0.", ".", 1))
+
+
+def _diverging() -> list[list[object]]:
+    table = np.frombuffer(diverging(), np.uint8).reshape(256, 3)
+    # The table's ends are dark: numbers are read on what lies between.
+    places = np.linspace(0, 1, 21)
+    return [[float(place), "rgb({},{},{})".format(*table[round(255 * (0.5 + 0.8 * (place - 0.5)))])] for place in places]

@@ -1,0 +1,86 @@
+"""Pictures of attributions: two maps and their difference by rank, what stays under noise as contours, and many maps in one file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from vizlib.figures.overlay import coloured, overlay, signed_overlay
+from vizlib.figures.palette import diverging
+from vizlib.figures.signed import faded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LEVELS = ((0.1, (86, 180, 233)), (0.5, (240, 190, 40)), (0.9, (255, 255, 255)))
+"""The shares of runs a contour encloses, and its colour."""
+_TILE, _GAP, _LINE = 240, 12, 40
+_UNKNOWN = 90  # the grey of what was not seen
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """The rank of every value from 0, the lowest, to 1, equal values sharing their mean rank; NaN stays."""
+    known = np.isfinite(values)
+    found = np.full(values.shape, np.nan)
+    _, place, count = np.unique(values[known], return_inverse=True, return_counts=True)
+    ends = np.cumsum(count)
+    found[known] = ((ends - count + ends - 1) / 2)[place] / max(1, known.sum() - 1)
+    return found
+
+
+def rank_pair(first: np.ndarray, second: np.ndarray, longest: int) -> list[np.ndarray]:
+    """Two maps (h, w) of one grid as ranks, and the first's minus the second's: three pictures uint8 (H, W, 3)."""
+    one, other = ranks(first), ranks(second)
+    gap = one - other
+    table = np.frombuffer(diverging(), np.uint8).reshape(256, 3)
+    known = np.isfinite(gap)
+    apart = table[np.clip((np.where(known, gap, 0.0) + 1) * 127.5, 0, 255).astype(np.uint8)]
+    pictures = [coloured(one, high=1.0), coloured(other, high=1.0), apart]
+    factor = max(1, longest // max(first.shape))
+    size = (first.shape[1] * factor, first.shape[0] * factor)
+    for picture in pictures:
+        picture[~known] = _UNKNOWN
+    return [cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST) for picture in pictures]
+
+
+def contours(photo: np.ndarray, held: np.ndarray, levels: Sequence[tuple[float, tuple[int, int, int]]] = LEVELS) -> np.ndarray:
+    """A photograph uint8 (H, W, 3) with a line around where ``held`` (h, w), a share of runs, reaches each level."""
+    drawn = (photo.astype(np.float32) * 0.75).astype(np.uint8)
+    spread = cv2.resize(held.astype(np.float32), photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    for level, colour in levels:
+        inside = np.pad((spread >= level).astype(np.uint8), 1)
+        lines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE, offset=(-1, -1))
+        cv2.drawContours(drawn, lines, -1, (0, 0, 0), 4, cv2.LINE_AA)
+        cv2.drawContours(drawn, lines, -1, colour, 2, cv2.LINE_AA)
+    return drawn
+
+
+def tile(photo: np.ndarray, values: np.ndarray, low: float, top: float, opacity: float, *, signed: bool) -> np.ndarray:
+    """A map (h, w) over the photograph uint8 (H, W, 3) that it lies on, coloured from ``low`` to ``top``.
+
+    A ``signed`` one is coloured to ``top`` on both sides of zero, over the photograph in grey.
+    """
+    placed = cv2.resize(values, photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    if signed:
+        return signed_overlay(np.rint(faded(photo)).astype(np.uint8), placed, opacity=opacity, reach=top)
+    return overlay(photo, placed, opacity=opacity, low=low, high=top)
+
+
+def sheet(tiles: Sequence[tuple[str, str, np.ndarray]], columns: int = 4) -> np.ndarray:
+    """Pictures uint8 (H, W, 3), all of one shape, with a title and a note above each: uint8 on white."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    height, width = tiles[0][2].shape[:2]
+    wide, tall = _TILE, max(1, round(_TILE * height / width))
+    columns = min(columns, len(tiles))
+    rows = -(-len(tiles) // columns)
+    canvas = Image.new("RGB", (columns * (wide + _GAP) + _GAP, rows * (tall + _LINE + _GAP) + _GAP), "white")
+    pen, large, small = ImageDraw.Draw(canvas), ImageFont.load_default(size=15), ImageFont.load_default(size=12)
+    for number, (title, note, picture) in enumerate(tiles):
+        left, top = _GAP + number % columns * (wide + _GAP), _GAP + number // columns * (tall + _LINE + _GAP)
+        pen.text((left, top), title, fill="black", font=large)
+        pen.text((left, top + 20), note, fill="#555555", font=small)
+        canvas.paste(Image.fromarray(picture).resize((wide, tall), Image.Resampling.BICUBIC), (left, top + _LINE))
+    return np.asarray(canvas)
