@@ -61,9 +61,9 @@ _HOMES = {
 }
 __all__ = [
     "AttentionSite", "CancelledError", "CheckpointError", "DeviceError", "DownloadError", "ExamError", "Explanation", "Geometry",
-    "ImageError", "MethodCard", "MethodError", "Model", "ModelCard", "ModelError", "Prediction", "Score", "TargetError", "TextError", "Trace",
-    "TrainingError", "Transform", "VizlibError", "evaluate", "explain", "load", "methods", "models", "predict", "read_image", "replay",
-    "trace", "wrap",
+    "ImageError", "MethodCard", "MethodError", "Model", "ModelCard", "ModelError", "Prediction", "Score", "TargetError", "TextError",
+    "Trace", "TrainingError", "Transform", "VizlibError", "evaluate", "explain", "load", "methods", "models", "predict", "read_image",
+    "replay", "trace", "wrap",
 ]  # fmt: skip
 
 
