@@ -109,9 +109,9 @@ def test_shapley_values_of_the_quarters_are_those_of_all_orders(method: str) -> 
     for order in permutations(range(4)):
         shown = empty.clone()
         for part in order:
-            before = float(MODEL(shown)[0, 1])
+            before = float(MODEL(shown)[0, 1].detach())
             row, column = divmod(part, 2)
             where = (..., slice(row * HALF, (row + 1) * HALF), slice(column * HALF, (column + 1) * HALF))
             shown[where] = x[where]
-            expected[part] += (float(MODEL(shown)[0, 1]) - before) / 24
+            expected[part] += (float(MODEL(shown)[0, 1].detach()) - before) / 24
     assert of(method) == pytest.approx(expected, abs=DRAWN[method] * np.abs(expected).max())
