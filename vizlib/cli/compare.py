@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vizlib.cli.bar import Bar
 from vizlib.cli.shell import FAILED, OK, UsageError, complain, console, download_progress, notices, print_json
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def compare(
     with ExitStack() as stack:
         loaded = [_load(word, device, stack) for word in models]
         wanted = int(target) if target is not None and target.isdecimal() else target
-        display = stack.enter_context(_Display())
+        display = stack.enter_context(Bar(left=False))
         found = run(loaded, list(images), target=wanted, fit=fit, points=points, shown=shown, seed=seed, progress=display.show)
         page = found.html(out)
         home = None if arrays is None else found.save_arrays(arrays)
@@ -97,25 +98,3 @@ def _tell(found: Comparison, *, as_json: bool) -> None:
             screen.print(f"  {one.claim}: here it {'is so' if one.agrees else 'is not so'}", style="dim", soft_wrap=True, markup=False)
     for reason in found.missing.values():
         notices().print(f"note: {reason}", soft_wrap=True, markup=False)
-
-
-class _Display:
-    """How far the comparison is: a bar on a terminal, silence elsewhere."""
-
-    def __init__(self) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-        screen = notices()
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-        self.bar = Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True)
-        self.task = self.bar.add_task("", total=None)
-
-    def __enter__(self) -> Self:
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def show(self, done: float, total: float | None = None, message: str | None = None) -> None:
-        self.bar.update(self.task, completed=done, total=total, description=message or "")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path  # noqa: TC003  typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vizlib.cli.bar import Bar
 from vizlib.cli.shell import FAILED, OK, UsageError, complain, console, download_progress, notices, print_json
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def exam(
     pictures, boxes = _material(images, data)
     with ExitStack() as stack:
         loaded = [] if held == ["known"] else [_load(word, device, stack) for word in models or _bundled()]
-        display = stack.enter_context(_Display())
+        display = stack.enter_context(Bar())
         report = school(loaded, asked, held, pictures, boxes, display.show, questions=questions, seed=seed)
     written = _write(report, out, markdown)
     problems = list(dict.fromkeys(f"{name}, {model}: {what}: {why}" for name, model, what, why in report.skipped))
@@ -148,34 +149,6 @@ def _failed(report: SchoolReport) -> list[str]:
     for mark in report.marks:
         by_sitting.setdefault((mark.exam, mark.model), []).append(mark.refused)
     return [f"{exam}, {model}: {reasons[0]}" for (exam, model), reasons in by_sitting.items() if exam != "known" and all(reasons)]
-
-
-class _Display:
-    """How far the school is: a bar on a terminal, silence elsewhere."""
-
-    def __init__(self) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-        screen = notices()
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-        )
-        self.bar = Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True)
-        self.task = self.bar.add_task("", total=None)
-
-    def __enter__(self) -> Self:
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def show(self, done: float, total: float | None = None, message: str | None = None) -> None:
-        self.bar.update(self.task, completed=done, total=total, description=message or "")
 
 
 def _print(report: SchoolReport) -> None:

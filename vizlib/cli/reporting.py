@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vizlib.cli.bar import Bar
 from vizlib.cli.shell import console, notices, print_json
 from vizlib.train.report_file import FOLDER, write_report
 
@@ -50,7 +51,7 @@ def report(
         train, val = read_split(data, "train"), read_split(data, "val")
     where = runs or (Path("runs") if Path("runs").is_dir() else None)
     with _Display() as display:
-        found = measure(train, val, where, workers=threads or os.cpu_count() or 1, tell=display.show)
+        found = measure(train, val, where, workers=threads or os.cpu_count() or 1, tell=display.hear)
     path = write_report(found, out)
     if as_json:
         print_json(found)
@@ -59,29 +60,16 @@ def report(
     screen.print(f"written to {path}", soft_wrap=True)
 
 
-class _Display:
+class _Display(Bar):
     """The explanations as they are made: a bar on a terminal, one line a measurement elsewhere."""
 
-    def __init__(self) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    last = ""
 
-        self.screen, self.last = notices(), ""
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-        self.bar = Progress(*columns, console=self.screen, disable=not self.screen.is_terminal, transient=True)
-        self.task = self.bar.add_task("", total=None)
-
-    def __enter__(self) -> Self:
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def show(self, told: Told) -> None:
+    def hear(self, told: Told) -> None:
         if told.what != self.last and not self.screen.is_terminal:
             self.screen.print(told.what, soft_wrap=True)
         self.last = told.what
-        self.bar.update(self.task, description=told.what, completed=told.done, total=told.total or None)
+        self.show(told.done, told.total or None, told.what)
 
 
 def _print_table(found: dict[str, Any]) -> None:
