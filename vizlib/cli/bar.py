@@ -14,9 +14,8 @@ class Bar:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         self.screen = notices()
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-        if left:
-            columns += (TextColumn("left"), TimeRemainingColumn())  # type: ignore[assignment]
+        guess = (TextColumn("left"), TimeRemainingColumn()) if left else ()
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn(), *guess)
         self.bar = Progress(*columns, console=self.screen, disable=not self.screen.is_terminal, transient=True)
         self.task = self.bar.add_task("", total=None)
 

@@ -77,6 +77,16 @@ class Address:
             st.query_params.from_dict(written)
 
 
+def held(key: str) -> str:
+    """The key of a widget, its value set anew.
+
+    A browser that is told of two runs before it has drawn the first takes a widget's value from the second alone, and only where that
+    run sets it; otherwise it starts empty, and says so.
+    """
+    st.session_state[key] = st.session_state[key]
+    return key
+
+
 def one_of(choices: list[str] | tuple[str, ...]) -> Callable[[str], str]:
     """A reader that takes these words only."""
 

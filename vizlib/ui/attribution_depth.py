@@ -10,7 +10,7 @@ import streamlit as st
 from vizlib.explainers.progress import told_to
 from vizlib.method_cards import METHODS
 from vizlib.ui import attribution_wall, attribution_words, studies, waiting, words
-from vizlib.ui.attribution_sections import held
+from vizlib.ui.address import held
 from vizlib.ui.attribution_work import HEAVY, SLOT
 from vizlib.ui.question import draw_options
 

@@ -15,7 +15,7 @@ import vizlib
 from vizlib.evaluation.exams.cards import EXAMS
 from vizlib.method_cards import METHODS
 from vizlib.ui import attribution_words, waiting, words
-from vizlib.ui.attribution_sections import held
+from vizlib.ui.address import held
 from vizlib.ui.attribution_work import SLOT
 from vizlib.ui.pickers import MOST_BYTES
 from vizlib.ui.pictures import SAMPLES, handed_in, sample

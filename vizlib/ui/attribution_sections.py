@@ -11,7 +11,7 @@ import streamlit as st
 
 from vizlib.method_cards import METHODS
 from vizlib.ui import attribution_wall, attribution_words, own_form, studies, waiting, words
-from vizlib.ui.address import number, one_of, some_of
+from vizlib.ui.address import held, number, one_of, some_of
 from vizlib.ui.attribution_work import SLOT, Asking, Board
 from vizlib.ui.components.map_wall import map_wall
 from vizlib.ui.kept_view import kept_view
@@ -329,9 +329,3 @@ def explained(board: Board, name: str) -> Explanation | None:
     """The full map of a method, once it is there."""
     one = board.standing(name)
     return one.explanation if one.settled else None
-
-
-def held(key: str) -> str:
-    """The key, its value set anew: a browser that is told of two runs at once takes a widget's value only where the last one sets it."""
-    st.session_state[key] = st.session_state[key]
-    return key

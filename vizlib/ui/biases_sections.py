@@ -12,7 +12,7 @@ import streamlit as st
 
 from vizlib.analysis.change_cards import CARDS
 from vizlib.ui import biases_work, pickers, studies, waiting
-from vizlib.ui.address import number, one_of
+from vizlib.ui.address import held, number, one_of
 from vizlib.ui.biases_presets import ALONE, PRESETS, needed, verdict
 from vizlib.ui.biases_work import Question, words
 from vizlib.ui.components.response_lab import response_lab
@@ -89,14 +89,14 @@ def pick_question(address: Address, picture: Picture) -> tuple[str, Question]:
     if preset is not None and state[change_key] != preset.change:  # a link that contradicts itself
         state[claim_key] = ALONE
     st.pills(
-        "Claim", [*PRESETS, ALONE], key=_held(claim_key), required=True, on_change=take_claim,
+        "Claim", [*PRESETS, ALONE], key=held(claim_key), required=True, on_change=take_claim,
         format_func=lambda name: PRESETS[name].title if name in PRESETS else "On your own",
     )  # fmt: skip
     claim, card = state[claim_key], CARDS[state[change_key]]
     if state[at_key] not in (None, *card.strengths):
         state[at_key] = None
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox("Change", list(CARDS), key=_held(change_key), format_func=lambda name: CARDS[name].title, on_change=take_change)
+        st.selectbox("Change", list(CARDS), key=held(change_key), format_func=lambda name: CARDS[name].title, on_change=take_change)
         partner = _pick_partner(address, picture) if card.needs == "other" else ""
         salience = _pick_salience(address) if card.needs == "salience" else ""
         seed = _pick_seed(address) if card.seeded else 0
@@ -108,13 +108,13 @@ def _pick_partner(address: Address, picture: Picture) -> str:
     key = address.part("partner", choices[0], one_of(tuple(SAMPLES)))
     if st.session_state[key] not in choices:
         st.session_state[key] = choices[0]
-    return st.selectbox("Other picture", choices, key=_held(key), format_func=lambda name: SAMPLES[name].title)
+    return st.selectbox("Other picture", choices, key=held(key), format_func=lambda name: SAMPLES[name].title)
 
 
 def _pick_salience(address: Address) -> str:
     key = address.part("salience", "grad_cam", one_of(tuple(_SALIENCE)))
     return st.selectbox(
-        "Salient by", list(_SALIENCE), key=_held(key), format_func=lambda name: f"each model's own {_SALIENCE[name]}",
+        "Salient by", list(_SALIENCE), key=held(key), format_func=lambda name: f"each model's own {_SALIENCE[name]}",
         help="The map is made once, of the picture as it is and for the model's own answer. A CNN has no attention to roll out.",
     )  # fmt: skip
 
@@ -301,19 +301,9 @@ for model in [{loads}]:
 """
 
 
-def _held(key: str) -> str:
-    """The key, its value set anew.
-
-    A browser that is told of two runs before it has drawn the first takes a widget's value from the second alone, and only where that
-    run sets it; otherwise it starts empty, and says so.
-    """
-    st.session_state[key] = st.session_state[key]
-    return key
-
-
 def _choose(label: str, choices: dict[str, str], key: str) -> str:
     st.segmented_control(
-        label, list(choices), key=_held(key), format_func=lambda one: choices[one], required=True, label_visibility="collapsed"
+        label, list(choices), key=held(key), format_func=lambda one: choices[one], required=True, label_visibility="collapsed"
     )
     return st.session_state[key]
 
