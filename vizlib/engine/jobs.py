@@ -92,7 +92,7 @@ class Job(Generic[T]):
     @property
     def done(self) -> bool:
         """Whether the job has ended, well or not."""
-        return self._ended.is_set()
+        return self.state not in (JobState.WAITING, JobState.RUNNING)
 
     @property
     def seconds(self) -> float:
@@ -101,9 +101,10 @@ class Job(Generic[T]):
 
     def result(self) -> T:
         """What the work returned, or its error raised; CancelledError when cancelled, InvalidStateError while it goes on."""
-        if not self.done:
-            raise InvalidStateError(f"The job {self.key!r} is {self.state}: ask for its result when it is done.")
-        if self.state is JobState.CANCELLED:
+        state = self.state
+        if state in (JobState.WAITING, JobState.RUNNING):
+            raise InvalidStateError(f"The job {self.key!r} is {state}: ask for its result when it is done.")
+        if state is JobState.CANCELLED:
             raise CancelledError(f"The job {self.key!r} was cancelled and has no result.")
         if self._error is not None:
             raise self._error.with_traceback(self._traceback)  # or it would grow with every raise
@@ -138,8 +139,8 @@ class Job(Generic[T]):
             self._end(state)
 
     def _end(self, state: JobState) -> None:
-        self.state, self._work = state, None
-        self._finished = time.perf_counter()
+        self._work, self._finished = None, time.perf_counter()
+        self.state = state  # last, for whoever sees it may ask for the result
         self._ended.set()
 
 

@@ -55,9 +55,10 @@ def wait_for(jobs: Sequence[Job[Any] | None], patience: float | None = None) -> 
 
 def settled(slot: str, job: Job[T]) -> T | None:
     """What the job gave; where there is nothing yet, or nothing at all, draw why: under way, stopped, refused or failed."""
-    if job.state is JobState.DONE:
+    state = job.state  # read once: the job goes on meanwhile
+    if state is JobState.DONE:
         return job.result()
-    if not job.done:
+    if state in (JobState.WAITING, JobState.RUNNING):
         follow(slot, job)
         return None
     error = job.exception()

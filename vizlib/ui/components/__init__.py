@@ -12,11 +12,17 @@ if TYPE_CHECKING:
     from streamlit.components.v2.types import ComponentRenderer
 
 
-def register(name: str) -> ComponentRenderer:
-    """The component in the folder ``name``; its three files carry the folder's name too."""
-    folder = files(__package__) / name
-    html, css, js = ((folder / f"{name}.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
-    return st.components.v2.component(f"vizlib_{name}", html=html, css=css, js=js)
+def register(name: str, *, kit: bool = False) -> ComponentRenderer:
+    """The component in the folder ``name``, whose three files carry the folder's name too; ``kit`` puts the kit's CSS and JS first."""
+    home = files(__package__)
+    before = ["kit/kit"] if kit else []
+
+    def joined(kind: str, *paths: str) -> str:
+        return "\n".join((home / f"{path}.{kind}").read_text("utf-8") for path in paths)
+
+    own = f"{name}/{name}"
+    css, js = joined("css", *before, own), joined("js", "keep", *before, own)
+    return st.components.v2.component(f"vizlib_{name}", html=joined("html", own), css=css, js=js)
 
 
 def as_json(data: dict[str, Any]) -> bytes:

@@ -25,10 +25,12 @@ function line(row, { chosen, pickable }, pick) {
   return item;
 }
 
-export default function ({ data: bytes, parentElement, setTriggerValue }) {
+function show(parentElement, { data: bytes, setTriggerValue }) {
   const data = JSON.parse(new TextDecoder().decode(bytes));
   const list = parentElement.querySelector('.list'), focused = list.getRootNode().activeElement?.dataset?.index;
   list.setAttribute('aria-label', data.pickable ? 'Answers of the model; choose one to explain it' : 'Answers of the model');
   list.replaceChildren(...data.rows.map(row => line(row, data, index => setTriggerValue('pick', index))));
   if (focused !== undefined) list.querySelector(`[data-index="${focused}"]`)?.focus();
 }
+
+export default keep(home => home, show);

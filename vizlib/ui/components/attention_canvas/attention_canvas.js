@@ -1,5 +1,3 @@
-// Streamlit calls the default export again on every rerun, so what lives is kept by the element it lives in.
-const live = new WeakMap();
 const page = globalThis.vizlib ??= { look: { opacity: 0.6, colormap: 'viridis', scale: 'own' }, peaks: new Map() };
 const REST = 300;                        // milliseconds without a change before the address follows
 const IDLE = 500;                        // and before a coarse layer asks for its finer rows
@@ -522,11 +520,8 @@ class Canvas {
   }
 }
 
-export default function ({ data, parentElement, setTriggerValue }) {
-  let canvas = live.get(parentElement);
-  if (!canvas) { canvas = new Canvas(parentElement); live.set(parentElement, canvas); }
+export default keep(home => new Canvas(home), (canvas, { data, setTriggerValue }) => {
   canvas.tell = setTriggerValue;
   if (data && data.length) canvas.load(data);
   canvas.ask();
-  return () => { canvas.destroy(); live.delete(parentElement); };
-}
+}, canvas => canvas.destroy());

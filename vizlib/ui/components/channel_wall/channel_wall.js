@@ -1,4 +1,3 @@
-const live = new WeakMap();
 const REST = 350;                        // milliseconds without a change before the page hears of it
 const SIDE = 6, SIZE = 540, GAP = 6;     // a wall of 6 x 6 maps, in pixels of its canvas
 const KINDS = { u1: Uint8Array, '<u2': Uint16Array, '<i4': Int32Array, '<f4': Float32Array };
@@ -130,13 +129,7 @@ class ChannelWall {
   destroy() { clearTimeout(this.timer); }
 }
 
-export default function ({ data, parentElement, setStateValue }) {
-  let wall = live.get(parentElement);
-  // The same element may come back with fresh HTML inside after it was away while an answer was made.
-  if (wall && wall.figure !== parentElement.querySelector('.figure')) { wall.destroy(); wall = null; }
-  if (!wall) { wall = new ChannelWall(parentElement); live.set(parentElement, wall); }
+export default keep(home => new ChannelWall(home), (wall, { data, setStateValue }) => {
   wall.send = setStateValue;
   if (data && data.length) wall.load(data);
-  const mine = wall;
-  return () => { mine.destroy(); if (live.get(parentElement) === mine) live.delete(parentElement); };
-}
+}, wall => wall.destroy());

@@ -1,4 +1,3 @@
-const live = new WeakMap();
 const REST = 350;                        // milliseconds without a change before the page hears of it
 const KINDS = { u1: Uint8Array, '<u2': Uint16Array, '<i4': Int32Array, '<f4': Float32Array };
 
@@ -184,13 +183,7 @@ class Columns {
   destroy() { this.stop.abort(); clearTimeout(this.timer); cancelAnimationFrame(this.frame); }
 }
 
-export default function ({ data, parentElement, setStateValue }) {
-  let columns = live.get(parentElement);
-  // The same element may come back with fresh HTML inside after it was away while an answer was made.
-  if (columns && columns.figure !== parentElement.querySelector('.figure')) { columns.destroy(); columns = null; }
-  if (!columns) { columns = new Columns(parentElement); live.set(parentElement, columns); }
+export default keep(home => new Columns(home), (columns, { data, setStateValue }) => {
   columns.send = setStateValue;
   if (data && data.length) columns.load(data);
-  const mine = columns;
-  return () => { mine.destroy(); if (live.get(parentElement) === mine) live.delete(parentElement); };
-}
+}, columns => columns.destroy());

@@ -1,4 +1,4 @@
-export default function ({ data: bytes, parentElement, setTriggerValue }) {
+function show(parentElement, { data: bytes, setTriggerValue }) {
   const data = JSON.parse(new TextDecoder().decode(bytes));
   const row = parentElement.querySelector('.row'), focused = row.getRootNode().activeElement?.dataset?.name;
   row.replaceChildren(...data.items.map(item => {
@@ -13,3 +13,5 @@ export default function ({ data: bytes, parentElement, setTriggerValue }) {
   }));
   if (focused !== undefined) [...row.children].find(one => one.dataset.name === focused)?.focus();
 }
+
+export default keep(home => home, show);

@@ -23,7 +23,9 @@ function draw({ title, note, cells, ends }, layers) {
   return box;
 }
 
-export default function ({ data: bytes, parentElement }) {
+function show(parentElement, { data: bytes }) {
   const data = JSON.parse(new TextDecoder().decode(bytes));
   parentElement.querySelector('.tables').replaceChildren(...data.tables.map(table => draw(table, data.layers)));
 }
+
+export default keep(home => home, show);

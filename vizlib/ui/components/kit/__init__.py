@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import numpy as np
-import streamlit as st
 
 from vizlib.figures.palette import tables
+from vizlib.ui import components
 
 if TYPE_CHECKING:
     from streamlit.components.v2.types import ComponentRenderer
@@ -17,11 +16,7 @@ if TYPE_CHECKING:
 
 def register(name: str) -> ComponentRenderer:
     """The component in the folder ``name`` beside this one, with the shared JavaScript and CSS before its own."""
-    home = files(__package__)
-    folder = files("vizlib.ui.components") / name
-    css, js = ((home / f"kit.{kind}").read_text("utf-8") + "\n" + (folder / f"{name}.{kind}").read_text("utf-8") for kind in ("css", "js"))
-    html = (folder / f"{name}.html").read_text("utf-8")
-    return st.components.v2.component(f"vizlib_{name}", html=html, css=css, js=js)
+    return components.register(name, kit=True)
 
 
 @cache

@@ -1,5 +1,3 @@
-// Streamlit calls the default export again on every rerun, so what lives is kept by the element it lives in.
-const live = new WeakMap();
 const REST = 350;                        // milliseconds without a change before the page hears of it
 
 function decode(bytes) {                 // mirrors pack in vizlib/ui/packing.py
@@ -118,16 +116,16 @@ function photograph(jpeg) { return URL.createObjectURL(new Blob([jpeg], { type: 
 
 const same = (a, b) => a && a.length === b.length && a.every((value, i) => value === b[i]);
 
-function mount(Kind) {
-  return ({ data, parentElement, setStateValue }) => {
-    let one = live.get(parentElement);
-    if (!one) { one = new Kind(parentElement.querySelector('.kit')); live.set(parentElement, one); }
+// also(one, args) takes what a component needs of a call beside its data.
+function mount(Kind, also) {
+  return keep(home => new Kind(home.querySelector('.kit')), (one, args) => {
+    const { data, setStateValue } = args;
     one.tell = (name, value) => { clearTimeout(one.waiting); one.waiting = setTimeout(() => setStateValue(name, value), REST); };
+    also?.(one, args);
     if (data && data.length && !same(one.bytes, data)) {
       one.bytes = data;
       const { header, arrays } = decode(data);
       one.load(header, arrays);
     }
-    return () => { clearTimeout(one.waiting); if (one.url) URL.revokeObjectURL(one.url); one.destroy?.(); live.delete(parentElement); };
-  };
+  }, one => { clearTimeout(one.waiting); if (one.url) URL.revokeObjectURL(one.url); one.destroy?.(); });
 }

@@ -1,4 +1,3 @@
-const live = new WeakMap();
 const page = globalThis.vizlib ??= { look: { opacity: 0.6, colormap: 'viridis', scale: 'own' }, peaks: new Map() };
 const REST = 350;                        // milliseconds without a change before the page hears of it
 
@@ -43,10 +42,7 @@ class Look {
   }
 }
 
-export default function ({ data, parentElement, setStateValue }) {
-  let look = live.get(parentElement);
-  if (!look) { look = new Look(parentElement); live.set(parentElement, look); }
+export default keep(home => new Look(home), (look, { data, setStateValue }) => {
   look.tell = setStateValue;
   look.load(JSON.parse(new TextDecoder().decode(data)));
-  return () => { clearTimeout(look.timer); live.delete(parentElement); };
-}
+}, look => clearTimeout(look.timer));

@@ -175,11 +175,4 @@ class Wall {
   }
 }
 
-const mounted = mount(Wall);
-
-export default function (args) {
-  const first = !live.has(args.parentElement);
-  if (first) { const one = new Wall(args.parentElement.querySelector('.kit')); live.set(args.parentElement, one); }
-  live.get(args.parentElement).act = what => args.setTriggerValue('act', what);
-  return mounted(args);
-}
+export default mount(Wall, (one, { setTriggerValue }) => { one.act = what => setTriggerValue('act', what); });

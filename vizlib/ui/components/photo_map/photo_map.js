@@ -1,5 +1,3 @@
-// Streamlit calls the default export again on every rerun, so what lives is kept by the element it lives in.
-const live = new WeakMap();
 const HINT = 'Point at the picture, or use the arrow keys on it, to read the map.';
 // All maps of a page share how they look; the component "look" sets it, and each map notes its peak for a common scale.
 const page = globalThis.vizlib ??= { look: { opacity: 0.6, colormap: 'viridis', scale: 'own' }, peaks: new Map() };
@@ -217,9 +215,4 @@ function taps1(inside, input) {
   return [first, Math.min(first + 1, input - 1), place - first];
 }
 
-export default function ({ data, parentElement }) {
-  let map = live.get(parentElement);
-  if (!map) { map = new PhotoMap(parentElement); live.set(parentElement, map); }
-  if (data && data.length) map.load(data);
-  return () => { map.destroy(); live.delete(parentElement); };
-}
+export default keep(home => new PhotoMap(home), (map, { data }) => { if (data && data.length) map.load(data); }, map => map.destroy());

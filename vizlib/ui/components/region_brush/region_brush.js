@@ -131,10 +131,5 @@ class Brush {
   }
 }
 
-const mounted = mount(Brush);
-
-export default function (args) {
-  if (!live.has(args.parentElement)) live.set(args.parentElement, new Brush(args.parentElement.querySelector('.kit')));
-  live.get(args.parentElement).now = args.setStateValue;      // a hand that let go wants its answer at once
-  return mounted(args);
-}
+// A hand that let go wants its answer at once.
+export default mount(Brush, (one, { setStateValue }) => { one.now = setStateValue; });

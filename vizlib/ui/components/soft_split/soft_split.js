@@ -1,5 +1,3 @@
-// Streamlit calls the default export again on every rerun, so what lives is kept by the element it lives in.
-const live = new WeakMap();
 const REST = 350;                        // milliseconds without a change before the page hears of it
 const KINDS = { u1: Uint8Array, '<u2': Uint16Array, '<i4': Int32Array, '<f4': Float32Array };
 // Okabe and Ito's colours; vizlib/ui/t2t_lineage.py has the same.
@@ -400,13 +398,7 @@ class SoftSplit {
   destroy() { this.stop.abort(); this.stopPlaying(); clearTimeout(this.timer); cancelAnimationFrame(this.frame); }
 }
 
-export default function ({ data, parentElement, setStateValue }) {
-  let split = live.get(parentElement);
-  // The same element may come back with fresh HTML inside after it was away while an answer was made.
-  if (split && split.figure !== parentElement.querySelector('.figure')) { split.destroy(); split = null; }
-  if (!split) { split = new SoftSplit(parentElement); live.set(parentElement, split); }
+export default keep(home => new SoftSplit(home), (split, { data, setStateValue }) => {
   split.send = setStateValue;
   if (data && data.length) split.load(data);
-  const mine = split;
-  return () => { mine.destroy(); if (live.get(parentElement) === mine) live.delete(parentElement); };
-}
+}, split => split.destroy());

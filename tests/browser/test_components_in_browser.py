@@ -1,0 +1,108 @@
+"""Components under the order of calls that Streamlit's client makes on a busy machine: each call waits for an import of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vizlib.ui.components
+from vizlib.ui import fields
+
+HOME = Path(vizlib.ui.components.__file__).parent
+KEPT = """async source => {
+  const { keep } = await import(URL.createObjectURL(new Blob([source + '\\nexport { keep };'], { type: 'text/javascript' })));
+  const add = (home, kind) => { const made = document.createElement(kind); home.append(made); return made; };
+  let count = 0;
+  window.log = [];
+  window.fresh = () => { const home = add(document.body, 'div'); add(home, 'p'); return home; };
+  const take = (one, { parentElement, data }) => { parentElement.dataset.shown = data; log.push(`${one.name} shows ${data}`); };
+  const draw = keep(() => ({ name: `one ${++count}` }), take, one => log.push(`${one.name} ends`));
+  window.call = (home, data) => draw({ parentElement: home, data });
+}"""
+
+
+@pytest.fixture
+def kept(visit):
+    visit.page.goto("about:blank")
+    visit.page.evaluate(KEPT, (HOME / "keep.js").read_text("utf-8"))
+    return visit.page
+
+
+def test_an_older_call_that_comes_late_does_not_stay(kept):
+    told = kept.evaluate("""() => {
+      const home = fresh(), [newer, older] = [call(home, 'new'), call(home, 'old')];
+      older();                           // which is how Streamlit says that it was the older one
+      return [home.dataset.shown, log];
+    }""")
+    assert told == ["new", ["one 1 shows new", "one 1 shows old", "one 1 shows new"]]
+
+
+def test_an_older_call_that_comes_in_time_is_only_taken_back(kept):
+    told = kept.evaluate("""() => {
+      const home = fresh(), older = call(home, 'old');
+      call(home, 'new');
+      older();
+      return [home.dataset.shown, log];
+    }""")
+    assert told == ["new", ["one 1 shows old", "one 1 shows new"]]
+
+
+def test_an_only_call_that_is_taken_back_leaves_what_lives_alive(kept):
+    told = kept.evaluate("""() => { const home = fresh(); call(home, 'old')(); call(home, 'new'); return log; }""")
+    assert told == ["one 1 shows old", "one 1 shows new"]
+
+
+def test_calls_of_before_are_let_go_of(kept):
+    told = kept.evaluate("""async () => {
+      const home = fresh();
+      call(home, 'first'); await new Promise(done => setTimeout(done, 20));
+      const last = call(home, 'last'); await new Promise(done => setTimeout(done, 20));
+      last();
+      return [home.dataset.shown, log];
+    }""")
+    assert told == ["last", ["one 1 shows first", "one 1 shows last"]]
+
+
+def test_what_is_gone_ends_and_fresh_html_begins_anew(kept):
+    told = kept.evaluate("""() => {
+      const home = fresh(), last = call(home, 'here');
+      home.remove(); last();
+      document.body.append(home); call(home, 'back');
+      home.replaceChildren(document.createElement('p')); call(home, 'again');
+      return log;
+    }""")
+    assert told == ["one 1 shows here", "one 1 ends", "one 2 shows back", "one 2 ends", "one 3 shows again"]
+
+
+def test_a_picture_of_before_does_not_replace_the_one_of_now(visit):
+    """The whole of one component: three models' groups arrive, and the call with the first model alone comes after."""
+    rng = np.random.default_rng(0)
+    labels, photo = rng.integers(0, 2, (len(fields.COUNTS), 4, 4)).astype(np.uint8), rng.integers(0, 255, (16, 16, 3)).astype(np.uint8)
+    made = [fields.Field(title, "", (16, 16), labels, (1.0,) * len(fields.COUNTS), photo) for title in ("A", "B", "C")]
+    source = "\n".join((HOME / f"{path}.js").read_text("utf-8") for path in ("keep", "kit/kit", "segments/segments"))
+    visit.page.goto("about:blank")
+    titles = visit.page.evaluate(
+        """async ([source, html, newer, older]) => {
+          const draw = (await import(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })))).default;
+          const home = document.createElement('div');
+          const call = data => draw({ parentElement: home, data: new Uint8Array(data), setStateValue() {} });
+          home.innerHTML = `<div>${html}</div>`; document.body.append(home);
+          call(newer); call(older)();
+          return [...home.querySelectorAll('figcaption b')].map(one => one.textContent);
+        }""",
+        [source, (HOME / "segments/segments.html").read_text("utf-8"), *(list(fields.message(some, "p", 4)) for some in (made, made[:1]))],
+    )
+    assert titles == ["A", "B", "C"]
+    visit.problems[:] = [one for one in visit.problems if "blob:" not in one]  # photographs that were replaced before they were there
+
+
+def test_every_component_is_kept():
+    """All but the one that only passes its message on, by the name of what it belongs to."""
+    loose = {path.parent.name for path in HOME.glob("*/*.js") if path.stem not in ("kit", "attention_tile")} - {
+        path.parent.name
+        for path in HOME.glob("*/*.js")
+        if any(f"export default {by}(" in path.read_text("utf-8") for by in ("keep", "mount"))
+    }
+    assert not loose
