@@ -110,6 +110,17 @@ def test_a_bad_upload_is_said_and_the_picture_stays(explore, name, content, word
     assert {header["title"] for header, *_ in maps(at)} == {"Coffee"}
 
 
+def test_an_upload_is_taken_even_where_its_callback_is_dropped(explore, monkeypatch):
+    """Which is what Streamlit does where two requests of a page meet."""
+    from streamlit.runtime.state.session_state import WStates
+
+    at = explore()
+    monkeypatch.setattr(WStates, "call_callback", lambda self, widget_id: None)
+    at.file_uploader[0].set_value(("good.png", image_bytes((70, 50)), "image/png")).run()
+    assert components(at, "gallery")[0]["chosen"] == "yours"
+    assert not at.file_uploader[0].value
+
+
 def test_a_bad_upload_after_a_good_one(explore):
     at = explore()
     at.file_uploader[0].set_value(("good.png", image_bytes((70, 50)), "image/png")).run()

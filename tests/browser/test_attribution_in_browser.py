@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
+
+expect = pytest.importorskip("playwright.sync_api").expect
 
 TWO = "vit_tiny50.methods=rollout,input_x_gradient"
 

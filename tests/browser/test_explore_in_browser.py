@@ -52,9 +52,8 @@ def test_opacity_and_colours_need_no_server(visit, server):
     visit.page.wait_for_function(f"() => ({STAGES}).every(stage => stage.dataset.drawn.startsWith('magma'))")
     assert not set(visit.drawn()) & set(before)
     # The page hears of it once the hand rests, and puts it into the address.
-    visit.page.wait_for_url("**opacity=0.25**")
+    visit.page.wait_for_url(lambda url: "opacity=0.25" in url and "colors=magma" in url)
     visit.rest()
-    assert "colors=magma" in visit.page.url
     assert visit.page.get_by_label("Map opacity").input_value() == "25"
 
 
@@ -145,7 +144,8 @@ def test_a_checkpoint_of_ones_own(visit, server):
     visit.rest()
     for label, name, body in (("Weights", "mine.safetensors", content), ("Labels", "labels.txt", b"ant\nbee\ncat\n")):
         file = {"name": name, "mimeType": "application/octet-stream", "buffer": body}
-        page.locator("[data-testid=stFileUploader]", has_text=label).locator("input[type=file]").set_input_files(file)
+        with page.expect_response(lambda answer: "/upload_file/" in answer.url and answer.request.method == "PUT"):
+            page.locator("[data-testid=stFileUploader]", has_text=label).locator("input[type=file]").set_input_files(file)
         page.get_by_text(name, exact=True).first.wait_for()
     visit.rest()
     page.get_by_role("button", name="Open it").click()

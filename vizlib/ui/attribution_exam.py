@@ -19,10 +19,12 @@ from vizlib.ui.address import held
 from vizlib.ui.attribution_work import SLOT
 from vizlib.ui.pickers import MOST_BYTES
 from vizlib.ui.pictures import SAMPLES, handed_in, sample
+from vizlib.ui.uploads import uploader
 from vizlib.ui.work import engine, visitor
 
 if TYPE_CHECKING:
     import numpy as np
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
 
     from vizlib import Model
     from vizlib.engine.jobs import Job, Progress
@@ -98,11 +100,9 @@ def draw_exam(subject: Subject, picture: Picture, names: list[str]) -> None:
 def _pictures(picture: Picture) -> tuple[Picture, ...]:
     """The photographs that questions are made of: the one above, the visitor's further ones, and the samples."""
     state = st.session_state
-    mine = state.setdefault(f"{SLOT_EXAM}.files", {"uploads": 0, "pictures": [], "errors": []})
+    mine = state.setdefault(f"{SLOT_EXAM}.files", {"pictures": [], "errors": []})
 
-    def take() -> None:
-        files = state[f"{SLOT_EXAM}.upload.{mine['uploads']}"] or []
-        mine["uploads"] += 1
+    def take(files: list[UploadedFile]) -> None:
         mine["errors"] = []
         for file in files:
             if len(mine["pictures"]) >= MOST_FILES:
@@ -117,10 +117,10 @@ def _pictures(picture: Picture) -> tuple[Picture, ...]:
 
     with st.expander(
         f"Photographs for the questions: {len(SAMPLES)} samples and {len(mine['pictures'])} more", icon=":material/photo_library:"
-    ):
-        st.file_uploader(
-            "Add photographs", type=["image/*"], accept_multiple_files=True, key=f"{SLOT_EXAM}.upload.{mine['uploads']}",
-            max_upload_size=MOST_BYTES >> 20, on_change=take,
+    ) as box:
+        uploader(
+            box, f"{SLOT_EXAM}.upload", "Add photographs", take, type=["image/*"], accept_multiple_files=True,
+            max_upload_size=MOST_BYTES >> 20,
             help="Of things that the model knows: questions are made of photographs that it answers with confidence.",
         )  # fmt: skip
         if mine["errors"]:

@@ -11,8 +11,11 @@ from vizlib.ui import words
 from vizlib.ui.address import some_of
 from vizlib.ui.pickers import MOST_BYTES
 from vizlib.ui.pictures import SAMPLES, sample
+from vizlib.ui.uploads import uploader
 
 if TYPE_CHECKING:
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
+
     from vizlib.ui.address import Address
 
 MOST_FILES = 64
@@ -42,11 +45,9 @@ def pick_set(address: Address) -> PictureSet:
     """Samples to choose among and an uploader for several files; what cannot be read is found when it is measured."""
     key = address.part("images", list(SAMPLES), some_of(list(SAMPLES), len(SAMPLES)), ",".join)
     state = st.session_state
-    mine = state.setdefault("compare.files", {"uploads": 0, "files": [], "errors": []})
+    mine = state.setdefault("compare.files", {"files": [], "errors": []})
 
-    def take() -> None:
-        files = state[f"compare.upload.{mine['uploads']}"] or []
-        mine["uploads"] += 1  # a new key empties the uploader, and the list below says what is in the set
+    def take(files: list[UploadedFile]) -> None:
         mine["errors"] = []
         for file in files:
             held = mine["files"]
@@ -63,9 +64,8 @@ def pick_set(address: Address) -> PictureSet:
         mine["files"], mine["errors"] = [], []
 
     left, right = st.columns([3, 2], gap="medium")
-    right.file_uploader(
-        "Add photographs", type=["image/*"], accept_multiple_files=True, key=f"compare.upload.{mine['uploads']}",
-        max_upload_size=MOST_BYTES >> 20, on_change=take,
+    uploader(
+        right, "compare.upload", "Add photographs", take, type=["image/*"], accept_multiple_files=True, max_upload_size=MOST_BYTES >> 20,
         help=f"Up to {MOST_FILES} files, which are compared over instead of the samples. They stay in this server's memory.",
     )  # fmt: skip
     files: list[_File] = mine["files"]

@@ -151,8 +151,10 @@ def _wish(state: Any) -> Wish:
     typed = (state.get(_key("path")) or "").strip() if _local() else ""
     if not architecture:
         raise vizlib.ModelError("Choose the architecture that the weights were trained as.")
-    if (weights is None) == (not typed):
-        raise vizlib.ModelError("Add the file with the weights." if not typed else "Add the weights as a file or as a path, not as both.")
+    if weights is None and not typed:
+        raise vizlib.ModelError("Add the file with the weights; if you did, wait until all of it is here.")
+    if weights is not None and typed:
+        raise vizlib.ModelError("Add the weights as a file or as a path, not as both.")
     names = read_labels(labels.getvalue(), labels.name) if labels is not None else None
     path = shelf().store(weights, weights.name) if weights is not None else Path(typed).expanduser()
     name = weights.name if weights is not None else typed

@@ -15,10 +15,13 @@ from vizlib.ui.address import number, one_of, some_of
 from vizlib.ui.components.gallery import gallery
 from vizlib.ui.components.look import look
 from vizlib.ui.pictures import SAMPLES, handed_in, sample
+from vizlib.ui.uploads import uploader
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
 
     from vizlib import ModelCard
     from vizlib.ui.address import Address
@@ -36,7 +39,7 @@ def pick_picture(address: Address, first: str = next(iter(SAMPLES))) -> Picture:
     """Samples, opening on ``first``, and an uploader; what cannot be read is said, and the picture before it stays."""
     key = address.part("sample", first, one_of(list(SAMPLES)))
     state = st.session_state
-    state.setdefault("pictures", {"uploads": 0, "yours": None, "use": False, "error": ""})
+    state.setdefault("pictures", {"yours": None, "use": False, "error": ""})
     mine = state["pictures"]
 
     def take_sample() -> None:
@@ -45,13 +48,9 @@ def pick_picture(address: Address, first: str = next(iter(SAMPLES))) -> Picture:
         if chosen in SAMPLES:
             state[key] = chosen
 
-    def take_upload() -> None:
-        file = state[f"pictures.upload.{mine['uploads']}"]
-        # A new key empties the uploader: what is shown, the gallery says, and replacing a file never first takes the old one away.
-        mine["uploads"] += 1
+    def take_upload(files: list[UploadedFile]) -> None:
+        file = files[0]
         mine["error"] = ""
-        if file is None:
-            return
         if file.size > MOST_BYTES:
             mine["error"] = f"{file.name} has {file.size / 1e6:.0f} MB, over the limit of {MOST_BYTES >> 20} MB: save it smaller."
             return
@@ -63,12 +62,14 @@ def pick_picture(address: Address, first: str = next(iter(SAMPLES))) -> Picture:
             mine["use"] = True
 
     left, right = st.columns([3, 2], gap="medium")
-    right.file_uploader(
+    # What is shown, the gallery says: the uploader is empty again, and replacing a file never first takes the old one away.
+    uploader(
+        right,
+        "pictures.upload",
         "Add a photograph",
+        take_upload,
         type=["image/*"],
-        key=f"pictures.upload.{mine['uploads']}",
         max_upload_size=MOST_BYTES >> 20,
-        on_change=take_upload,
         help="Choose, drop or paste a picture of up to 20 MB and 40 megapixels. It stays in this server's memory.",
     )
     yours = mine["yours"]

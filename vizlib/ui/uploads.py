@@ -1,0 +1,29 @@
+"""A file uploader that empties itself: what is handed in is taken once, whatever becomes of the run that it came with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streamlit.delta_generator import DeltaGenerator
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+
+def uploader(home: DeltaGenerator, slot: str, label: str, take: Callable[[list[UploadedFile]], None], **options: Any) -> None:
+    """Draw it in ``home``; new files go to ``take``, and the page is drawn again with an empty uploader.
+
+    Not a callback: where another request of the page meets the one that tells of the file, Streamlit may drop the callback, and the
+    file would lie in the uploader as if nothing had happened. Each ``slot`` has a key of its own; the number in it is the emptying.
+    """
+    state = st.session_state
+    taken = state.setdefault(f"{slot}.taken", 0)
+    found = home.file_uploader(label, key=f"{slot}.{taken}", **options)
+    files = found if isinstance(found, list) else [found] if found is not None else []
+    if files:
+        state[f"{slot}.taken"] = taken + 1
+        take(files)
+        st.rerun()
