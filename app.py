@@ -1,5 +1,5 @@
 """The vizlib app: ``streamlit run app.py``. It only frames the pages; what they show is computed by vizlib."""
 
-from vizlib.ui import shell
+from vizlib.ui.core import navigation
 
-shell.run()
+navigation.run()

@@ -2,15 +2,15 @@
 
 import streamlit as st
 
-from vizlib.ui import shell, waiting, words
-from vizlib.ui.address import Address
-from vizlib.ui.attention_panels import declare, draw_panel
-from vizlib.ui.attention_view import canvas_keys, draw_canvas, pick_model, snippet
-from vizlib.ui.attention_work import ask_scene, settled
-from vizlib.ui.pickers import pick_fit, pick_picture
-from vizlib.ui.work import engine
+from vizlib.ui.core import formatting, job_slots, navigation
+from vizlib.ui.core.model_service import engine
+from vizlib.ui.core.url_state import Address
+from vizlib.ui.pages.attention.canvas import canvas_keys, draw_canvas, pick_model, snippet
+from vizlib.ui.pages.attention.forward_pass import ask_scene, settled
+from vizlib.ui.pages.attention.panels import declare, draw_panel
+from vizlib.ui.widgets.pickers import pick_fit, pick_picture
 
-arrived = shell.open_page(
+arrived = navigation.open_page(
     "attention",
     "Where does every patch look?",
     "Move over the photograph: bright is where the patch under the mouse looks. Press play to see it layer by layer.",
@@ -28,8 +28,8 @@ panel_key = declare(card, address)
 
 if "lineage" in card.refusals:
     st.info(f"{card.title or card.name} cannot be shown here: {card.refusals['lineage']}.", icon=":material/block:")
-elif not waiting.may_load(card.name):
-    waiting.offer(card, "Choose another model, or take this one with random weights from Python.")
+elif not job_slots.may_load(card.name):
+    job_slots.offer(card, "Choose another model, or take this one with random weights from Python.")
 else:
     scene = settled("scene", ask_scene(card.name, picture, fit))
     if scene is not None and scene.refusal:
@@ -42,6 +42,6 @@ else:
             st.code(snippet(scene, card.name, picture.code, fit, held), language="python", wrap_lines=True)
 
 with st.expander("The model", icon=":material/menu_book:"):
-    st.markdown(words.about(card))
+    st.markdown(formatting.about(card))
 st.caption("The address in your browser restores this view; a picture of your own is not part of it.")
 address.close()

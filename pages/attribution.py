@@ -2,18 +2,16 @@
 
 import streamlit as st
 
-from vizlib.ui import attribution_depth as depth
-from vizlib.ui import attribution_exam as exam
-from vizlib.ui import attribution_files as files
-from vizlib.ui import attribution_region as region
-from vizlib.ui import attribution_sections as sections
-from vizlib.ui import shell
-from vizlib.ui.address import Address
-from vizlib.ui.attribution_work import SLOT, Asking, ask_answer
-from vizlib.ui.pickers import pick_fit, pick_picture
-from vizlib.ui.work import engine
+from vizlib.ui.core import navigation
+from vizlib.ui.core.model_service import engine
+from vizlib.ui.core.url_state import Address
+from vizlib.ui.pages.attribution import downloads as files
+from vizlib.ui.pages.attribution import exam, region, sections
+from vizlib.ui.pages.attribution import method_detail as depth
+from vizlib.ui.pages.attribution.scheduler import SLOT, Asking, ask_answer
+from vizlib.ui.widgets.pickers import pick_fit, pick_picture
 
-arrived = shell.open_page(
+arrived = navigation.open_page(
     "attribution",
     "Why this answer?",
     "A dozen methods explain one answer, and they differ: look at the badge under each map before you believe it.",

@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from vizlib.ui import biases_sections as sections
-from vizlib.ui import shell
-from vizlib.ui.address import Address
-from vizlib.ui.pickers import pick_fit, pick_picture
-from vizlib.ui.work import engine
+from vizlib.ui.core import navigation
+from vizlib.ui.core.model_service import engine
+from vizlib.ui.core.url_state import Address
+from vizlib.ui.pages.biases import sections
+from vizlib.ui.widgets.pickers import pick_fit, pick_picture
 
-arrived = shell.open_page(
+arrived = navigation.open_page(
     "biases",
     "What does each architecture assume?",
     "Move the slider: the picture changes, and every model answers at once. Look at whose answer holds.",

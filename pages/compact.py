@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from vizlib.ui import shell, words
-from vizlib.ui.address import Address
-from vizlib.ui.compact_sections import PAPER, ask, draw_columns, draw_curves, draw_ideas, members
-from vizlib.ui.pickers import pick_fit, pick_picture
-from vizlib.ui.studies import pick_subject
-from vizlib.ui.work import engine
+from vizlib.ui.core import formatting, navigation
+from vizlib.ui.core.computations import pick_subject
+from vizlib.ui.core.model_service import engine
+from vizlib.ui.core.url_state import Address
+from vizlib.ui.pages.compact.sections import PAPER, ask, draw_columns, draw_curves, draw_ideas, members
+from vizlib.ui.widgets.pickers import pick_fit, pick_picture
 
-arrived = shell.open_page(
+arrived = navigation.open_page(
     "compact",
     "Can a transformer learn from little data?",
     "Compact Transformers change two things in ViT: **convolutions** make the tokens, and **sequence pooling** reads all of them instead "
@@ -29,5 +29,5 @@ made = draw_columns(address, group, columns, picture, fit)
 if made is not None:
     draw_ideas(made, group, drifts)
 draw_curves()
-st.caption(f"{words.linked(PAPER)}. The address in your browser restores this view; a picture of your own is not part of it.")
+st.caption(f"{formatting.linked(PAPER)}. The address in your browser restores this view; a picture of your own is not part of it.")
 address.close()

@@ -2,15 +2,15 @@
 
 import streamlit as st
 
-from vizlib.ui import compare_sections as sections
-from vizlib.ui import shell, waiting
-from vizlib.ui.address import Address
-from vizlib.ui.compare_set import pick_set
-from vizlib.ui.compare_work import Wish, ask_measures, to_fetch
-from vizlib.ui.pickers import pick_fit, pick_models
-from vizlib.ui.work import engine
+from vizlib.ui.core import job_slots, navigation
+from vizlib.ui.core.model_service import engine
+from vizlib.ui.core.url_state import Address
+from vizlib.ui.pages.compare import sections
+from vizlib.ui.pages.compare.comparison_jobs import Wish, ask_measures, to_fetch
+from vizlib.ui.pages.compare.picture_set import pick_set
+from vizlib.ui.widgets.pickers import pick_fit, pick_models
 
-arrived = shell.open_page(
+arrived = navigation.open_page(
     "compare",
     "What differs between two models?",
     "The same photographs go through both: look at which layers hold the same, how far each looks, and why their answers differ.",
@@ -32,11 +32,11 @@ elif not len(pictures):
     st.info("Choose at least one photograph above, or add your own.", icon=":material/touch_app:")
 elif missing:
     for card in missing:
-        waiting.offer(card, "Choose another model.")
+        job_slots.offer(card, "Choose another model.")
 else:
     job = ask_measures(wish)
-    waiting.wait_for([job])
-    found = waiting.settled("compare.measures", job)
+    job_slots.wait_for([job])
+    found = job_slots.settled("compare.measures", job)
     if found is not None:
         sections.draw_findings(found)
         both = sections.pick_pair(found, view)

@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from vizlib.ui import shell
-from vizlib.ui.address import Address
-from vizlib.ui.column import ask, common_tops, draw_column
-from vizlib.ui.pickers import pick_fit, pick_look, pick_models, pick_picture
-from vizlib.ui.question import read_question
-from vizlib.ui.work import engine
+from vizlib.ui.core import navigation
+from vizlib.ui.core.model_service import engine
+from vizlib.ui.core.url_state import Address
+from vizlib.ui.pages.explore.model_column import ask, common_tops, draw_column
+from vizlib.ui.widgets.method_options import read_question
+from vizlib.ui.widgets.pickers import pick_fit, pick_look, pick_models, pick_picture
 
-arrived = shell.open_page(
+arrived = navigation.open_page(
     "explore",
     "What did the model look at?",
     "Bright is where an answer came from: see whether the models look at the same things, then ask for another class.",

@@ -3,13 +3,12 @@
 import streamlit as st
 
 import vizlib
-from vizlib.train.report_file import COMMAND, read_report
-from vizlib.ui import models_findings as findings
-from vizlib.ui import models_views as views
-from vizlib.ui import shell
-from vizlib.ui.address import Address, one_of
-from vizlib.ui.models_cards import draw_cards
-from vizlib.ui.models_report import Report, short
+from vizlib.model_report.report_file import COMMAND, read_report
+from vizlib.ui.core import navigation
+from vizlib.ui.core.url_state import Address, one_of
+from vizlib.ui.pages.models import findings, views
+from vizlib.ui.pages.models.model_cards import draw_cards
+from vizlib.ui.pages.models.report_tables import Report, short
 from vizlib.zoo.cards import bundled_cards
 
 VIEWS = {
@@ -21,7 +20,7 @@ VIEWS = {
     "cards": ("Cards", ":material/style:", draw_cards),
 }
 SNIPPET = """import vizlib
-from vizlib.train.report_file import read_report
+from vizlib.model_report.report_file import read_report
 
 report = read_report()
 for name, known in report["accuracy"].items():
@@ -32,7 +31,7 @@ model = vizlib.load("vit_tiny50")
 print(model.card.training["training"]["command"])
 """
 
-arrived = shell.open_page(
+arrived = navigation.open_page(
     "models",
     "Which architecture learns most?",
     "The same photographs, the same recipe, about the same size, and only the architecture differs: look at who is right most often, "

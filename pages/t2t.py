@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from vizlib.ui import shell, words
-from vizlib.ui.address import Address
-from vizlib.ui.pickers import pick_fit, pick_picture
-from vizlib.ui.studies import pick_subject
-from vizlib.ui.t2t_sections import PAPER, ask, draw_costs, draw_splits, draw_walls
-from vizlib.ui.work import engine
+from vizlib.ui.core import formatting, navigation
+from vizlib.ui.core.computations import pick_subject
+from vizlib.ui.core.model_service import engine
+from vizlib.ui.core.url_state import Address
+from vizlib.ui.pages.t2t.sections import PAPER, ask, draw_costs, draw_splits, draw_walls
+from vizlib.ui.widgets.pickers import pick_fit, pick_picture
 
-arrived = shell.open_page(
+arrived = navigation.open_page(
     "t2t",
     "How do pixels become tokens?",
     "ViT cuts a picture into patches that know nothing of each other. T2T-ViT lets windows **overlap**, three times over: point at a "
@@ -28,5 +28,5 @@ made = draw_splits(address, one, splits, picture, fit)
 if made is not None:
     draw_costs(made)
 draw_walls(address, one, walls, picture)
-st.caption(f"{words.linked(PAPER)}. The address in your browser restores this view; a picture of your own is not part of it.")
+st.caption(f"{formatting.linked(PAPER)}. The address in your browser restores this view; a picture of your own is not part of it.")
 address.close()

@@ -24,15 +24,15 @@ from vizlib.errors import (
 )
 
 if TYPE_CHECKING:
-    from vizlib.evaluation.run import evaluate
+    from vizlib.catalog.methods import MethodCard
+    from vizlib.evaluation.api import evaluate
     from vizlib.evaluation.score import Score
+    from vizlib.explainers.api import Prediction, explain, predict, replay, trace
     from vizlib.explainers.explanation import Explanation
-    from vizlib.explainers.run import Prediction, explain, predict, replay, trace
     from vizlib.geometry import Geometry, Transform
     from vizlib.images import read_image
-    from vizlib.method_cards import MethodCard
-    from vizlib.passes import Trace
-    from vizlib.tracing.site import AttentionSite
+    from vizlib.passes.forward import Trace
+    from vizlib.tracing.attention_site import AttentionSite
     from vizlib.zoo.cards import ModelCard
     from vizlib.zoo.load import load, wrap
     from vizlib.zoo.model import Model
@@ -43,21 +43,21 @@ _HOMES = {
     "load": "vizlib.zoo.load",
     "wrap": "vizlib.zoo.load",
     "read_image": "vizlib.images",
-    "predict": "vizlib.explainers.run",
-    "trace": "vizlib.explainers.run",
-    "explain": "vizlib.explainers.run",
-    "replay": "vizlib.explainers.run",
-    "Prediction": "vizlib.explainers.run",
-    "evaluate": "vizlib.evaluation.run",
+    "predict": "vizlib.explainers.api",
+    "trace": "vizlib.explainers.api",
+    "explain": "vizlib.explainers.api",
+    "replay": "vizlib.explainers.api",
+    "Prediction": "vizlib.explainers.api",
+    "evaluate": "vizlib.evaluation.api",
     "Score": "vizlib.evaluation.score",
     "Explanation": "vizlib.explainers.explanation",
     "Geometry": "vizlib.geometry",
     "Transform": "vizlib.geometry",
-    "MethodCard": "vizlib.method_cards",
+    "MethodCard": "vizlib.catalog.methods",
     "ModelCard": "vizlib.zoo.cards",
     "Model": "vizlib.zoo.model",
-    "Trace": "vizlib.passes",
-    "AttentionSite": "vizlib.tracing.site",
+    "Trace": "vizlib.passes.forward",
+    "AttentionSite": "vizlib.tracing.attention_site",
 }
 __all__ = [
     "AttentionSite", "CancelledError", "CheckpointError", "DeviceError", "DownloadError", "ExamError", "Explanation", "Geometry",
@@ -76,7 +76,7 @@ def models() -> list[ModelCard]:
 
 def methods() -> list[MethodCard]:
     """The cards of all explanation methods."""
-    from vizlib.method_cards import METHODS
+    from vizlib.catalog.methods import METHODS
 
     return list(METHODS.values())
 

@@ -6,7 +6,7 @@ import pytest
 from app_helpers import ROOT, settled
 from streamlit.testing.v1 import AppTest
 
-from vizlib.ui import waiting, work
+from vizlib.ui.core import job_slots, model_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def visit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     """The app on a page, opened with an address; a run waits for the answers it needs, and what comes after them is drawn as well."""
-    monkeypatch.setattr(waiting, "PATIENCE", 300.0)
+    monkeypatch.setattr(job_slots, "PATIENCE", 300.0)
 
     def start(page: str | None = None, **address: str) -> AppTest:
         at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300)
@@ -37,8 +37,8 @@ def explore(visit: Callable[..., AppTest]) -> Callable[..., AppTest]:
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[..., Any]], None]]:
     """Say how models are loaded; what is loaded so leaves the engine with the test."""
-    before = set(work.engine()._loaded)
-    yield lambda load: monkeypatch.setattr(work, "_load", load)
-    for name in work.engine()._loaded - before:
-        work.engine()._loaded.discard(name)
-        work.engine().unload(name)
+    before = set(model_service.engine()._loaded)
+    yield lambda load: monkeypatch.setattr(model_service, "_load", load)
+    for name in model_service.engine()._loaded - before:
+        model_service.engine()._loaded.discard(name)
+        model_service.engine().unload(name)

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from vizlib.method_cards import FAMILY_REFUSALS, METHODS, fitting
-from vizlib.train.classes import FIFTY
-from vizlib.train.report import QUICK
-from vizlib.train.report_file import SCHEMA
-from vizlib.train.score import wilson
-from vizlib.zoo.bundled import NAMES
+from vizlib.catalog.methods import FAMILY_REFUSALS, METHODS, fitting
+from vizlib.datasets.classes import FIFTY
+from vizlib.model_report.accuracy import wilson
+from vizlib.model_report.measure import QUICK
+from vizlib.model_report.report_file import SCHEMA
+from vizlib.zoo.bundled_models import NAMES
 
 FAMILIES = ("vit", "compact", "compact", "t2t", "t2t", "pvt", "cvt", "resnet")
 LEVELS = (0.60, 0.63, 0.71, 0.64, 0.655, 0.62, 0.70, 0.69)

@@ -11,9 +11,9 @@ from app_helpers import ROOT, image_bytes, maps, messages, said
 from streamlit.testing.v1 import AppTest
 
 import vizlib
-from vizlib.analysis.surgery import Surgery, compare
-from vizlib.ui import waiting, work
-from vizlib.ui.pictures import sample
+from vizlib.analysis.attention.head_ablation import Surgery, compare
+from vizlib.ui.core import job_slots, model_service
+from vizlib.ui.core.pictures import sample
 from vizlib.zoo.cards import all_cards
 
 FAMILIES = {"t2t_vit_7": 3, "pvt_tiny": 4, "cvt_13": 3, "cct_7_3x1_32": 1, "pvt_v2_b0": 4, "t2t_vit_t_14": 3}
@@ -28,7 +28,7 @@ def attention(visit):
 def random_weights(monkeypatch, loads):
     """Every model is here, with random weights where its own would have to be fetched."""
     loads(lambda name, progress: vizlib.load(name, checkpoint=None if name.endswith("tiny50") else "random"))
-    monkeypatch.setattr(work.Engine, "ready", lambda self, model: True)
+    monkeypatch.setattr(model_service.Engine, "ready", lambda self, model: True)
 
 
 def canvas(at: AppTest) -> tuple[dict, dict]:
@@ -188,10 +188,10 @@ def test_odd_tokens_are_counted(attention):
 def test_a_finer_layer_is_sent_when_it_is_wanted(attention, random_weights):
     at = attention(model="vit_small_patch16_dinov3.lvd1689m")
     header, _ = canvas(at)
-    assert messages(at, "attention_tile") == []
+    assert messages(at, "attention_patch") == []
     at.session_state["attention.want"] = (header["view"], 2)
     at.run()
-    (tile,) = messages(at, "attention_tile")
+    (tile,) = messages(at, "attention_patch")
     (length,) = struct.unpack("<I", tile[:4])
     assert json.loads(tile[4 : 4 + length]) == {"view": header["view"], "layer": 2}
 
@@ -215,7 +215,7 @@ def test_snippets_run(attention, address, tmp_path, monkeypatch):
 def test_a_link_lasts_until_the_model_is_there(attention, monkeypatch):
     address = {"panel": "surgery", "vit_tiny50.off": "1.1_2.3", "vit_tiny50.hidden": "0.21", "way": "mean", "threshold": "9", "layer": "4",
                "query": "30", "rollout.head_fusion": "max", "sample": "rocket"}  # fmt: skip
-    monkeypatch.setattr(waiting, "PATIENCE", 0.0)
+    monkeypatch.setattr(job_slots, "PATIENCE", 0.0)
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300)
     for name, value in address.items():
         at.query_params[name] = value

@@ -15,13 +15,15 @@ from app_helpers import ROOT, image_bytes, messages, said, settled
 from scipy.stats import rankdata
 
 import vizlib
+from vizlib.catalog.methods import METHODS
 from vizlib.evaluation.badge import Badge
 from vizlib.figures import attribution_pictures
-from vizlib.method_cards import METHODS
-from vizlib.ui import attribution_wall, attribution_words, attribution_work, studies, waiting
-from vizlib.ui.attribution_region import unpacked
-from vizlib.ui.packing import unpack
-from vizlib.ui.pictures import sample
+from vizlib.ui.core import computations, job_slots
+from vizlib.ui.core.message_codec import unpack
+from vizlib.ui.core.pictures import sample
+from vizlib.ui.pages.attribution import map_grid_data, scheduler
+from vizlib.ui.pages.attribution import text as attribution_words
+from vizlib.ui.pages.attribution.region import unpacked
 
 TWO = {"vit_tiny50.methods": "rollout,saliency"}
 
@@ -37,25 +39,25 @@ def page(visit):
 @pytest.fixture
 def unproven(monkeypatch):
     """Proofs that cost nothing, for tests of what is around them."""
-    made = attribution_work.Proof({}, {}, Badge("mixed", "Made up.", 1, 2, ()), None, (), 0.0)
-    monkeypatch.setattr(attribution_work, "proven", lambda *_: made)
-    studies._kept().clear()
+    made = scheduler.Proof({}, {}, Badge("mixed", "Made up.", 1, 2, ()), None, (), 0.0)
+    monkeypatch.setattr(scheduler, "proven", lambda *_: made)
+    computations._kept().clear()
     yield
-    studies._kept().clear()
+    computations._kept().clear()
 
 
 @pytest.fixture
 def coarsely(monkeypatch):
     """Curves in four parts and three random maps: what is tested is that the page shows what the library measured."""
-    monkeypatch.setattr("vizlib.evaluation.yardstick.PARTS", 4)
-    monkeypatch.setattr("vizlib.evaluation.yardstick.RANDOM", 3)
-    studies._kept().clear()
+    monkeypatch.setattr("vizlib.evaluation.faithfulness.PARTS", 4)
+    monkeypatch.setattr("vizlib.evaluation.faithfulness.RANDOM", 3)
+    computations._kept().clear()
     yield
-    studies._kept().clear()
+    computations._kept().clear()
 
 
 def wall(at):
-    (message,) = messages(at, "map_wall")
+    (message,) = messages(at, "map_grid")
     return unpack(message)
 
 
@@ -107,8 +109,8 @@ def test_opens_on_twelve_maps_and_their_badges(page, unproven):
 
 def test_a_badge_is_the_librarys(page, coarsely):
     from vizlib.evaluation.badge import badge
-    from vizlib.evaluation.sanity import sanity
-    from vizlib.evaluation.yardstick import Yardstick
+    from vizlib.evaluation.faithfulness import Yardstick
+    from vizlib.evaluation.sanity_checks import sanity
 
     at = done(page(**{"vit_tiny50.methods": "relevance"}))
     model, picture = vizlib.load("vit_tiny50"), sample("coffee").pixels
@@ -180,7 +182,7 @@ def test_a_method_that_fails_takes_nothing_down(page, unproven, monkeypatch):
     at = done(page(**TWO))
     shown = cards(at)
     assert shown["rollout"]["state"] == "done"
-    assert (shown["saliency"]["state"], shown["saliency"]["refusal"]) == ("refused", attribution_work.BROKEN)
+    assert (shown["saliency"]["state"], shown["saliency"]["refusal"]) == ("refused", scheduler.BROKEN)
     assert len(at.header) == 5
 
 
@@ -188,8 +190,8 @@ def test_a_proof_that_fails_says_so(page, monkeypatch):
     def refused(*_):
         raise vizlib.MethodError("No proof today.")
 
-    monkeypatch.setattr(attribution_work, "proven", refused)
-    studies._kept().clear()
+    monkeypatch.setattr(scheduler, "proven", refused)
+    computations._kept().clear()
     at = done(page(**TWO))
     assert cards(at)["rollout"]["badge"] | {"lines": []} == {"state": "none", "text": "no score", "words": "No proof today.", "lines": []}
     assert "No proof today." in said(at)
@@ -238,7 +240,7 @@ def test_what_a_first_look_leaves_out():
 
 def test_stop_and_go_on(page, unproven, monkeypatch):
     at = page(**TWO)
-    monkeypatch.setattr(attribution_work, "AT_ONCE", 0)
+    monkeypatch.setattr(scheduler, "AT_ONCE", 0)
     at.session_state["attribution.board"].stopped = True
     at.run()
     header, _ = wall(at)
@@ -262,12 +264,12 @@ def test_a_newer_question_stops_the_older_one(page, unproven):
 def test_a_scale_is_of_what_is_on_the_picture(name):
     made = vizlib.explain(vizlib.load("vit_tiny50"), sample("coffee").pixels, name, fit="pad")
     content = made.geometry.content
-    found = attribution_wall.shown(made, content)
+    found = map_grid_data.shown(made, content)
     inside = made.input_map[content]
     assert found.one == pytest.approx(np.abs(inside).mean())
     assert np.abs(found.values[content]).mean() == pytest.approx(1)
     assert found.top == pytest.approx(np.quantile(np.abs(inside), 0.99) / found.one)
-    empty = attribution_wall.shown(vizlib.explain(vizlib.load("vit_tiny50"), np.zeros((8, 8, 3), np.uint8), name), np.ones((64, 64), bool))
+    empty = map_grid_data.shown(vizlib.explain(vizlib.load("vit_tiny50"), np.zeros((8, 8, 3), np.uint8), name), np.ones((64, 64), bool))
     assert np.isfinite(empty.values).all()
 
 
@@ -308,7 +310,7 @@ def test_a_region_comes_back_from_the_browser():
 
 
 def test_a_region_says_what_it_carries(page, unproven):
-    from vizlib.evaluation.region import carried
+    from vizlib.evaluation.region_score import carried
 
     at = done(page(**TWO))
     (message,) = messages(at, "region_brush")
@@ -345,17 +347,17 @@ def test_files(page, unproven, monkeypatch):
     at = done(page(**TWO))
     buttons = {one.proto.label: one for one in at.get("download_button")}
     assert list(buttons) == ["PNG", "NPZ", "JSON"]
-    from vizlib.ui import attribution_files as files
+    from vizlib.ui.pages.attribution import downloads as files
 
     model = vizlib.load("vit_tiny50")
     made = {name: vizlib.explain(model, sample("coffee").pixels, name) for name in ("rollout", "saliency")}
-    proof = attribution_work.proven(None, None, None, None)
+    proof = scheduler.proven(None, None, None, None)
 
     class Done:
-        asking = attribution_work.Asking(studies.Subject("vit_tiny50", card=model.card), sample("coffee"), None, 3, {})
+        asking = scheduler.Asking(computations.Subject("vit_tiny50", card=model.card), sample("coffee"), None, 3, {})
 
         def standings(self):
-            return [attribution_work.Standing(name, one, proof=proof) for name, one in made.items()]
+            return [scheduler.Standing(name, one, proof=proof) for name, one in made.items()]
 
     with np.load(io.BytesIO(files.to_npz(Done()))) as arrays:
         assert all(np.array_equal(arrays[name], one.input_map) for name, one in made.items())
@@ -383,7 +385,7 @@ def test_an_exam_is_sat_only_when_asked(page, unproven):
     settled(at)
     table = next(one.value for one in at.markdown if "even map or blob" in one.value)
     report = at.session_state["waiting.asked"]["attribution.exam"][1].result()
-    from vizlib.ui.attribution_exam import written
+    from vizlib.ui.pages.attribution.exam import written
 
     rows = list(csv.DictReader(io.StringIO(written(report, "csv").decode())))
     assert {row["method"] for row in rows} == {"saliency"}
@@ -402,8 +404,9 @@ def test_the_cascade_and_the_stability_come_when_asked(page, coarsely):
 
 
 def test_nothing_heavy_is_imported_by_the_sections():
-    parts = ("sections", "depth", "region", "exam", "files", "wall", "work")
-    names = ", ".join(f"vizlib.ui.attribution_{part}" for part in parts)
+    parts = [path.stem for path in (ROOT / "vizlib" / "ui" / "pages" / "attribution").glob("[a-z]*.py")]
+    assert "scheduler" in parts
+    names = ", ".join(f"vizlib.ui.pages.attribution.{part}" for part in parts)
     code = f"import sys, {names}; print([one for one in 'torch timm captum cv2 pandas'.split() if one in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
@@ -415,4 +418,4 @@ def test_waiting_is_left_clean(page, unproven):
     done(at.run())
     slots = [slot for slot in at.session_state["waiting.asked"] if "saliency" in slot]
     assert slots == []
-    assert waiting.PATIENCE == 300.0
+    assert job_slots.PATIENCE == 300.0

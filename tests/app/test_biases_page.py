@@ -9,17 +9,17 @@ import pytest
 from app_helpers import image_bytes, messages, said, settled
 
 import vizlib
-from vizlib.analysis.change_cards import CARDS
-from vizlib.analysis.changes import CHANGES, Aids
-from vizlib.analysis.layers import Layer
-from vizlib.analysis.response import Response, response, to_pixels
+from vizlib.analysis.features.layers import Layer
+from vizlib.analysis.perturbation.cards import CARDS
+from vizlib.analysis.perturbation.registry import CHANGES, Aids
+from vizlib.analysis.perturbation.response_curves import Response, response, to_pixels
 from vizlib.engine.jobs import Progress
 from vizlib.figures import response_charts
-from vizlib.ui import biases_presets, biases_work
-from vizlib.ui.biases_presets import PRESETS, verdict
-from vizlib.ui.biases_work import Question
-from vizlib.ui.packing import unpack
-from vizlib.ui.pictures import sample
+from vizlib.ui.core.message_codec import unpack
+from vizlib.ui.core.pictures import sample
+from vizlib.ui.pages.biases import claims, response_data
+from vizlib.ui.pages.biases.claims import PRESETS, verdict
+from vizlib.ui.pages.biases.response_data import Question
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def made(curve, name="occlusion", drift=None):
 
 def test_a_verdict_by_hand():
     strong, weak = made([0.8, 0.6, 0.4]), made([0.8, 0.2, 0.2])
-    assert biases_presets.kept(strong) == pytest.approx(0.625)  # 0.6 and 0.4 of 0.8; the strength that changes nothing is left out
+    assert claims.kept(strong) == pytest.approx(0.625)  # 0.6 and 0.4 of 0.8; the strength that changes nothing is left out
     preset = PRESETS["occlusion"]
     held = verdict(preset, {"vit_tiny50": strong, "resnet_tiny50": weak})
     assert held.agrees is True
@@ -112,7 +112,7 @@ def test_a_verdict_by_hand():
     assert verdict(preset, {"vit_tiny50": strong, "resnet_tiny50": strong}).agrees is None
     drift = [[0.0, 0.5, 0.1], [0.0, 0.4, np.nan]]
     moved = made([0.8, 0.8, 0.8], "shift", drift)
-    assert (biases_presets.best_first_layer(moved), biases_presets.last_layer(moved)) == (0.1, 0.4)
+    assert (claims.best_first_layer(moved), claims.last_layer(moved)) == (0.1, 0.4)
 
 
 def test_a_link_restores_the_view(page):
@@ -207,8 +207,8 @@ def test_a_published_model_is_fetched_only_when_asked(page):
 
 def test_files():
     model, picture = vizlib.load("vit_tiny50"), sample("coffee")
-    answers = biases_work.work(Question("shift"), model, picture, None, None, Progress())
-    rows = list(csv.DictReader(io.StringIO(biases_work.to_csv([answers]))))
+    answers = response_data.work(Question("shift"), model, picture, None, None, Progress())
+    rows = list(csv.DictReader(io.StringIO(response_data.to_csv([answers]))))
     assert len(rows) == 17 * (4 + 6)
     first = answers.response
     drift = [float(row["value"]) for row in rows if row["measure"] == "drift" and row["layer"] == "blocks.5"]
@@ -228,7 +228,7 @@ def test_work_stops_when_nobody_waits():
     progress = Progress()
     progress._cancel.set()
     with pytest.raises(vizlib.CancelledError):
-        biases_work.work(Question("blur"), vizlib.load("vit_tiny50"), sample("coffee"), None, None, progress)
+        response_data.work(Question("blur"), vizlib.load("vit_tiny50"), sample("coffee"), None, None, progress)
 
 
 @pytest.mark.parametrize("address", [{"claim": "texture"}, {"claim": "own", "change": "salient", "fit": "pad"}])
@@ -239,7 +239,9 @@ def test_the_snippet_runs(page, capsys, address):
 
 
 def test_strengths_read_well():
-    known = {name: biases_work.words(CARDS[name], CARDS[name].strengths[-1]) for name in ("shift", "shuffle", "jpeg", "noise", "low_pass")}
+    known = {
+        name: response_data.words(CARDS[name], CARDS[name].strengths[-1]) for name in ("shift", "shuffle", "jpeg", "noise", "low_pass")
+    }
     assert list(known.values()) == [
         "16\u00a0px", "16 × 16 patches", "quality 1", "40\u00a0% of the full range (σ)", "1\u00a0cycles per image at most",
     ]  # fmt: skip

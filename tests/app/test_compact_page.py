@@ -14,9 +14,9 @@ from app_helpers import image_bytes, messages, said
 
 import vizlib
 from vizlib.engine.jobs import Progress
-from vizlib.ui import compact_work
-from vizlib.ui.packing import unpack
-from vizlib.ui.pictures import handed_in, sample
+from vizlib.ui.core.message_codec import unpack
+from vizlib.ui.core.pictures import handed_in, sample
+from vizlib.ui.pages.compact import tokenizer_data
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def compact(visit):
 
 def sent(at: AppTest) -> tuple[dict, list[tuple[dict, dict]]]:
     """The view, and the header and arrays of each column."""
-    (message,) = messages(at, "compact_columns")
+    (message,) = messages(at, "tokenizer_columns")
     parts, start = [], 0
     while start < len(message):
         (length,) = struct.unpack("<Q", message[start : start + 8])
@@ -43,7 +43,7 @@ def sent(at: AppTest) -> tuple[dict, list[tuple[dict, dict]]]:
 
 def column(name, picture):
     model = vizlib.load(name, checkpoint=None if name in all_cards() else "random")
-    return model, compact_work.column(name, name not in all_cards(), model, picture, None, Progress())
+    return model, tokenizer_data.column(name, name not in all_cards(), model, picture, None, Progress())
 
 
 def test_opens_on_three_models_side_by_side(compact):
@@ -108,7 +108,7 @@ def test_odd_pictures(content):
     for name in NAMES:
         model, made = column(name, picture)
         assert np.isfinite(made.weights).all()
-        assert np.isfinite(compact_work.drift(model, picture, None, Progress()).tokens).all()
+        assert np.isfinite(tokenizer_data.drift(model, picture, None, Progress()).tokens).all()
 
 
 def test_the_address_restores_the_view(compact):
@@ -135,12 +135,12 @@ def test_published_models_with_random_weights(compact):
 
 def test_files():
     made = [column(name, sample("cat"))[1] for name in NAMES]
-    rows = list(csv.DictReader(io.StringIO(compact_work.to_csv(made))))
+    rows = list(csv.DictReader(io.StringIO(tokenizer_data.to_csv(made))))
     assert len(rows) == 3 * 64
     assert (rows[64 + 9]["top"], rows[64 + 9]["bottom"]) == ("8", "16")
     assert rows[0]["answer"] == ""
     photos = [unpack(one.payload)[1]["photo"] for one in made]
-    assert vizlib.read_image(compact_work.to_png(made, photos)).shape == (320, 3 * 320 + 2 * 8, 3)
+    assert vizlib.read_image(tokenizer_data.to_png(made, photos)).shape == (320, 3 * 320 + 2 * 8, 3)
 
 
 def test_the_snippet_runs(compact, capsys):

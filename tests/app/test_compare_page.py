@@ -14,13 +14,14 @@ import pytest
 from app_helpers import ROOT, image_bytes, messages, said, settled
 
 import vizlib
-from vizlib.analysis.difference import explain_difference
+from vizlib.analysis.logit_difference import explain_difference
 from vizlib.compare import compare
 from vizlib.compare.charts import cka_chart
 from vizlib.figures.comparison_charts import clickable
-from vizlib.ui import compare_pair, compare_work, waiting, work
-from vizlib.ui.packing import unpack
-from vizlib.ui.pictures import SAMPLES, sample
+from vizlib.ui.core import job_slots, model_service
+from vizlib.ui.core.message_codec import unpack
+from vizlib.ui.core.pictures import SAMPLES, sample
+from vizlib.ui.pages.compare import comparison_jobs, layer_pair_data
 
 NAMES = ["vit_tiny50", "resnet_tiny50"]
 
@@ -66,7 +67,7 @@ def test_opens_on_vit_and_resnet_over_the_samples(page):
 def test_the_pairs_hold_what_the_library_says(found):
     one = found.shown[0]
     ends = ((0, 5), (1, 1))
-    header, arrays = unpack(compare_pair.message(found, one, [ends], {"show": "colours"}))
+    header, arrays = unpack(layer_pair_data.message(found, one, [ends], {"show": "colours"}))
     # Likeness by numpy: the correlation of the rows of both profiles.
     rows = [one.layers[model][layer].profile.astype(np.float64) for model, layer in ends]
     whole = np.corrcoef(np.concatenate(rows))
@@ -75,7 +76,7 @@ def test_the_pairs_hold_what_the_library_says(found):
     assert [end["grid"] for end in header["pairs"][0]] == [[8, 8], [16, 16]]
     assert np.array_equal(arrays["0.1.lengths"], one.layers[1][1].norms)
     assert arrays["0.0.colours"].shape == (8, 8, 3)
-    assert arrays["0.0.channels"].shape[0] == compare_pair.TILES
+    assert arrays["0.0.channels"].shape[0] == layer_pair_data.TILES
 
 
 def test_the_address_restores_the_view(page):
@@ -97,9 +98,9 @@ def test_the_address_restores_the_view(page):
 
 
 def test_a_link_outlives_the_wait(page, monkeypatch):
-    compare_work._kept.clear()
+    comparison_jobs._kept.clear()
     address = {"images": "rocket,camera", "show": "length", "layer": "2", "place": "1,0.2500,0.7500", "way": "stride", "look": "Camera"}
-    monkeypatch.setattr(waiting, "PATIENCE", 0.0)  # the first run ends before anything is measured
+    monkeypatch.setattr(job_slots, "PATIENCE", 0.0)  # the first run ends before anything is measured
     at = page(**address)
     view = unpack(messages(at, "layer_pair")[0])[0]["view"]
     assert {name: view[name] for name in ("show", "layer", "place")} == {"show": "length", "layer": 2, "place": "1,0.2500,0.7500"}
@@ -126,7 +127,7 @@ def test_models_that_agree_leave_no_class_to_choose(page):
 
 
 def test_stopped_work_can_be_asked_for_again(page, monkeypatch):
-    monkeypatch.setattr("vizlib.compare.run.compare", _stopped)
+    monkeypatch.setattr("vizlib.compare.api.compare", _stopped)
     at = page(images="rocket")
     assert "Stopped." in said(at)
     monkeypatch.undo()
@@ -174,7 +175,7 @@ def test_uploads_and_unreadable_files(page):
     text = said(at).replace("\\", "")
     assert "**3 files of yours**" in text
     assert "- **broken.png**: " in text
-    assert [one["name"] for one in json.loads(messages(at, "gallery")[0])["items"]] == ["a.png", "a.png (2)"]
+    assert [one["name"] for one in json.loads(messages(at, "image_gallery")[0])["items"]] == ["a.png", "a.png (2)"]
     assert "CKA needs at least 4 images, and there are 2." in text
     at.button(key="compare.remove").click().run()
     settled(at)
@@ -189,14 +190,14 @@ def test_nothing_readable(page):
 
 def test_other_classes_compare_by_features_only(page, monkeypatch):
     other = vizlib.load("vit_tiny50", checkpoint="random", num_classes=3)
-    monkeypatch.setattr("vizlib.ui.work._load", lambda name, progress: other if name == "vit_tiny50" else vizlib.load(name))
-    work.engine().unload("vit_tiny50")
-    compare_work._kept.clear()
+    monkeypatch.setattr("vizlib.ui.core.model_service._load", lambda name, progress: other if name == "vit_tiny50" else vizlib.load(name))
+    model_service.engine().unload("vit_tiny50")
+    comparison_jobs._kept.clear()
     try:
         at = page(images="cat,coffee")
     finally:
-        work.engine().unload("vit_tiny50")
-        compare_work._kept.clear()
+        model_service.engine().unload("vit_tiny50")
+        comparison_jobs._kept.clear()
     text = said(at).replace("\\", "")
     assert "know different classes, so they are compared by features only." in text
     assert "completeness gap" not in text
@@ -209,7 +210,7 @@ def test_a_click_on_a_cell_shows_its_layers(page):
     import streamlit as st
 
     at = page()
-    from vizlib.ui.compare_sections import View, _take_cell
+    from vizlib.ui.pages.compare.sections import View, _take_cell
 
     state = {"chart": SimpleNamespace(selection=SimpleNamespace(points=[{"x": 4, "y": 2}]))}
     view = View("p", "k", "cell", "w", "l", "o", {}, lambda: None)
@@ -231,8 +232,8 @@ def test_why_is_the_librarys_difference(found):
     shown, target = found.shown[0], int(found.models[0].answers[0])
     models = [vizlib.load(name) for name in NAMES]
     expected = explain_difference(*models, shown.picture, target)
-    why = compare_work.attributed(models, shown, target, None, (True, True), lambda *_: None)
-    two = compare_work.two_of(found, compare_work.explained(shown, why), 0, 1)
+    why = comparison_jobs.attributed(models, shown, target, None, (True, True), lambda *_: None)
+    two = comparison_jobs.two_of(found, comparison_jobs.explained(shown, why), 0, 1)
     assert np.array_equal(two.shown[0].difference().map, expected.map)
     assert why.nbytes == 2 * expected.map.nbytes
 
@@ -248,18 +249,18 @@ def test_an_invisible_point_lies_on_every_cell(found):
 
 
 def test_files(found):
-    rows = list(csv.DictReader(io.StringIO(compare_work.to_csv(found, "layers"))))
+    rows = list(csv.DictReader(io.StringIO(comparison_jobs.to_csv(found, "layers"))))
     assert len(rows) == sum(len(model.layers) for model in found.models)
-    cka = list(csv.DictReader(io.StringIO(compare_work.to_csv(found, "cka"))))
+    cka = list(csv.DictReader(io.StringIO(comparison_jobs.to_csv(found, "cka"))))
     line = next(
         one
         for one in cka
         if (one["reading"], one["kernel"], one["layer_a"], one["layer_b"]) == ("tokens", "linear", "blocks.0", "layer1.0")
     )
     assert float(line["cka"]) == pytest.approx(found.between(0, 1).value[0, 0])
-    with np.load(io.BytesIO(compare_work.to_npz(found))) as arrays:
+    with np.load(io.BytesIO(comparison_jobs.to_npz(found))) as arrays:
         assert np.array_equal(arrays["vit_tiny50/norm"], found.models[0].norm)
-    html = compare_work.to_html(found, found.shown[0], None).decode()
+    html = comparison_jobs.to_html(found, found.shown[0], None).decode()
     assert html.startswith("<!doctype html>")
     assert "resnet_tiny50" in html
 
@@ -275,6 +276,7 @@ def test_the_snippet_runs(page, tmp_path, monkeypatch, capsys):
 
 def test_nothing_heavy_is_imported_by_the_sections():
     heavy = "torch timm captum cv2"
-    code = f"import sys, vizlib.ui.compare_sections, vizlib.ui.compare_set; print([one for one in '{heavy}'.split() if one in sys.modules])"
+    parts = "vizlib.ui.pages.compare.sections, vizlib.ui.pages.compare.picture_set"
+    code = f"import sys, {parts}; print([one for one in '{heavy}'.split() if one in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"

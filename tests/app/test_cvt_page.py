@@ -9,11 +9,11 @@ import torch
 from app_helpers import image_bytes, messages, settled
 
 import vizlib
-from vizlib.analysis.shuffle import shuffled
+from vizlib.analysis.perturbation.patch_shuffle import shuffled
 from vizlib.engine.jobs import Progress
-from vizlib.ui import cvt_maps, cvt_moved, cvt_sections
-from vizlib.ui.packing import unpack
-from vizlib.ui.pictures import sample
+from vizlib.ui.core.message_codec import unpack
+from vizlib.ui.core.pictures import sample
+from vizlib.ui.pages.cvt import projection_data, sections, shuffle_shift_data
 
 
 def sent(at, name):
@@ -33,7 +33,7 @@ def page(visit):
 def test_opens_on_three_overlapping_stages(page):
     at = page(weights="random")
     assert at.title[0].value == "Convolution inside attention"
-    ((header, arrays),) = sent(at, "pyramid")
+    ((header, arrays),) = sent(at, "feature_pyramid")
     assert [level["grid"] for level in header["groups"][0]["levels"]] == [[16, 16], [8, 8], [4, 4]]
     assert arrays["0.0.rows"][:3].tolist() == [[0, 5], [2, 9], [6, 13]]
     said = "\n".join(one.value for one in at.markdown)
@@ -44,12 +44,12 @@ def test_opens_on_three_overlapping_stages(page):
 
 def test_projections_keys_and_moves(page):
     at = page(weights="random")
-    ((header, arrays),) = sent(at, "projection")
+    ((header, arrays),) = sent(at, "conv_projection")
     assert [(block["stage"], block["block"]) for block in header["blocks"]] == [(1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (3, 3), (3, 4)]
     assert arrays["0.q.kernel"].shape == (48, 9)
     assert arrays["0.k"].shape == (48, 8, 8)
-    assert [site["keys"] for site in sent(at, "reduced")[0][0]["sites"]] == [[8, 8], [4, 4], [2, 2]]
-    ((header, arrays),) = sent(at, "moved")
+    assert [site["keys"] for site in sent(at, "reduced_keys")[0][0]["sites"]] == [[8, 8], [4, 4], [2, 2]]
+    ((header, arrays),) = sent(at, "shuffle_shift")
     titles = [model["title"] for model in header["models"]]
     assert titles == ["CvT", "ViT with its table of positions", "ViT without the table"]
     blind = header["models"][2]["shuffled"]
@@ -62,7 +62,7 @@ def test_projections_keys_and_moves(page):
 
 def test_a_link_restores_the_view(page):
     at = page(view="rollout", sample="coffee", weights="random")
-    ((header, _),) = sent(at, "pyramid")
+    ((header, _),) = sent(at, "feature_pyramid")
     assert (header["view"], header["title"]) == ("rollout", "Coffee")
     assert {name: "".join(value) for name, value in dict(at.query_params).items()} == {
         "view": "rollout", "sample": "coffee", "weights": "random",
@@ -72,9 +72,9 @@ def test_a_link_restores_the_view(page):
 @pytest.mark.slow
 def test_an_official_architecture_runs_with_random_weights(page):
     at = page(model="cvt_13", weights="random")
-    ((header, _),) = sent(at, "pyramid")
+    ((header, _),) = sent(at, "feature_pyramid")
     assert [level["grid"] for level in header["groups"][0]["levels"]] == [[56, 56], [28, 28], [14, 14]]
-    assert len(sent(at, "projection")[0][0]["blocks"]) == 13
+    assert len(sent(at, "conv_projection")[0][0]["blocks"]) == 13
 
 
 @pytest.mark.parametrize(
@@ -84,24 +84,24 @@ def test_odd_pictures(page, size, mode):
     at = page(weights="random")
     at.file_uploader[0].set_value(("odd.png", image_bytes(size, mode), "image/png")).run()
     assert sent(settled(at), "pyramid")[0][0]["title"] == "odd.png"
-    assert len(sent(at, "moved")) == 1
+    assert len(sent(at, "shuffle_shift")) == 1
 
 
 def test_the_numbers_are_those_of_the_analysis():
     model, picture = vizlib.load("vit_tiny50"), sample("cat")
-    made = cvt_moved.work(model, picture, None, Progress())
-    found = shuffled(model, model.prepare(picture.pixels), 16, cvt_moved.SEEDS)
+    made = shuffle_shift_data.work(model, picture, None, Progress())
+    found = shuffled(model, model.prepare(picture.pixels), 16, shuffle_shift_data.SEEDS)
     assert made.rows[0]["shuffled"][1]["distance"] == pytest.approx(np.mean([one.distance for one in found]), abs=1e-6)
     assert made.rows[0]["shifted"][0] == {"distance": pytest.approx(0, abs=1e-6), "same": 1.0, "tokens": pytest.approx(1, abs=1e-6)}
-    rows = list(csv.DictReader(io.StringIO(cvt_sections._moves_csv([made]))))
+    rows = list(csv.DictReader(io.StringIO(sections._moves_csv([made]))))
     assert len(rows) == 2 * (3 + 17)
     assert rows[1]["move"] == "4 x 4 patches shuffled"
 
 
 def test_kernels_as_a_file_are_those_of_the_model():
     model = vizlib.load("cvt_tiny50", checkpoint="random")
-    made = cvt_maps.work(model, sample("cat"), None, Progress())
-    rows = list(csv.DictReader(io.StringIO(cvt_sections._kernels_csv(made))))
+    made = projection_data.work(model, sample("cat"), None, Progress())
+    rows = list(csv.DictReader(io.StringIO(sections._kernels_csv(made))))
     assert len(rows) == 3 * (48 + 2 * 96 + 4 * 192)
     attention = model.module.stage0.blocks[0].attn.conv_proj_k
     gain = attention.bn.weight / (attention.bn.running_var + attention.bn.eps).sqrt()
@@ -111,8 +111,8 @@ def test_kernels_as_a_file_are_those_of_the_model():
 
 
 def test_too_many_maps_leave_the_last_block_of_each_stage(monkeypatch):
-    monkeypatch.setattr(cvt_maps, "MOST_BYTES", 10)
-    made = cvt_maps.work(vizlib.load("cvt_tiny50", checkpoint="random"), sample("cat"), None, Progress())
+    monkeypatch.setattr(projection_data, "MOST_BYTES", 10)
+    made = projection_data.work(vizlib.load("cvt_tiny50", checkpoint="random"), sample("cat"), None, Progress())
     assert [(block["stage"], block["block"]) for block in made.facts["blocks"]] == [(1, 1), (2, 2), (3, 4)]
     assert len(made.squeezed) == 7
 

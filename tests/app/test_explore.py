@@ -10,7 +10,7 @@ from app_helpers import ROOT, components, image_bytes, maps, said
 from PIL import Image
 
 import vizlib
-from vizlib.ui.pictures import SAMPLES, sample
+from vizlib.ui.core.pictures import SAMPLES, sample
 from vizlib.zoo.cards import all_cards
 
 BUNDLED = ["vit_tiny50", "resnet_tiny50"]
@@ -276,7 +276,7 @@ def test_snippets_run_and_give_the_map_on_the_page(explore, tmp_path, monkeypatc
 def test_pages_import_nothing_heavy():
     script = """
 import ast, pathlib, sys
-import vizlib.ui.shell
+import vizlib.ui.core.navigation
 for page in pathlib.Path("pages").glob("*.py"):
     for node in ast.parse(page.read_text()).body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):

@@ -12,11 +12,11 @@ from made_report import made_report
 
 import vizlib
 from vizlib.figures.charts import COLOURS, SYMBOLS
-from vizlib.train import report_file
-from vizlib.ui import models_findings as findings
-from vizlib.ui import models_report as tables
-from vizlib.ui.models_report import Report, mark_of
-from vizlib.zoo.bundled import NAMES
+from vizlib.model_report import report_file
+from vizlib.ui.pages.models import findings
+from vizlib.ui.pages.models import report_tables as tables
+from vizlib.ui.pages.models.report_tables import Report, mark_of
+from vizlib.zoo.bundled_models import NAMES
 from vizlib.zoo.cards import bundled_cards
 
 PAGE = "pages/models.py"

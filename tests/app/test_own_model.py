@@ -14,10 +14,11 @@ from safetensors.torch import save
 from streamlit.runtime import caching
 
 import vizlib
-from vizlib.ui import own_form, own_model, words
-from vizlib.ui.own_model import only_this_machine, read_labels
-from vizlib.ui.packing import unpack as read
-from vizlib.ui.work import engine
+from vizlib.ui.core import formatting, user_model_store
+from vizlib.ui.core.message_codec import unpack as read
+from vizlib.ui.core.model_service import engine
+from vizlib.ui.core.user_model_store import only_this_machine, read_labels
+from vizlib.ui.widgets import user_model_form
 
 SESSION = "test session id"  # of every AppTest
 
@@ -60,7 +61,7 @@ def form(explore):
 def leaving(monkeypatch):
     """Every visitor leaves in the end."""
     yield
-    monkeypatch.setattr(own_model, "GRACE", 0.0)
+    monkeypatch.setattr(user_model_store, "GRACE", 0.0)
     caching.clear_session_resource_cache(SESSION)
     until(lambda: held() == [] and not any(key.startswith("own:") for key in engine()._makers))
 
@@ -85,7 +86,7 @@ def test_opens_explains_and_gives_the_code(form, tmp_path, monkeypatch):
     content, labels = weights(), b"\xef\xbb\xbfant\n bee \n\ncat\n"
     at = fill(form(), "vit_tiny50", content, labels)
     assert at.multiselect[0].value == ["vit_tiny50", "own-1"]
-    assert at.subheader[1].value == words.plain("mine.safetensors") == "mine.safetensors"
+    assert at.subheader[1].value == formatting.plain("mine.safetensors") == "mine.safetensors"
     assert sorted(row["label"] for row in components(at, "answers")[1]["rows"]) == ["ant", "bee", "cat"]
     assert not any(widget.key.startswith("own.architecture") for widget in at.selectbox)
     monkeypatch.chdir(tmp_path)
@@ -175,8 +176,8 @@ def test_what_cannot_be_opened_says_so_in_the_librarys_words(form, given, words)
     contents = {"cut": weights()[:4000], "whole": weights()}
     content = given.get("content")
     at = fill(form(), **(given | {"content": contents.get(content, content) if content is not None else None}))
-    assert words in at.error[0].value
-    assert str(own_model.tempfile.gettempdir()) not in at.error[0].value
+    assert format in at.error[0].value
+    assert str(user_model_store.tempfile.gettempdir()) not in at.error[0].value
     assert at.multiselect[0].value == ["vit_tiny50"]
     assert held() == []
 
@@ -190,7 +191,7 @@ def test_which_weights_differ_is_a_click_away(form):
 
 
 def test_a_fault_inside_is_no_exception_page(form, monkeypatch):
-    monkeypatch.setattr(own_model, "_check_memory", lambda architecture: 1 / 0)
+    monkeypatch.setattr(user_model_store, "_check_memory", lambda architecture: 1 / 0)
     at = fill(form(), "vit_tiny50", weights())
     assert "went wrong inside" in at.error[0].value
 
@@ -210,7 +211,7 @@ def test_removing_frees_memory_file_and_answers(form):
 
 
 def test_when_the_visitor_leaves_it_is_all_gone(form, monkeypatch):
-    monkeypatch.setattr(own_model, "GRACE", 0.0)
+    monkeypatch.setattr(user_model_store, "GRACE", 0.0)
     at = fill(form(), "vit_tiny50", weights())
     card = shelf_of(at).cards["own-1"]
     assert held() == [card.identity]
@@ -254,7 +255,7 @@ def test_evicted_it_is_loaded_again(form):
 def test_paths_only_on_this_machine(form, tmp_path, monkeypatch):
     at = form()
     assert not any(widget.key.startswith("own.path") for widget in at.text_input)
-    monkeypatch.setattr(own_form, "_local", lambda: True)
+    monkeypatch.setattr(user_model_form, "_local", lambda: True)
     at.run()
     module = vizlib.load("vit_tiny50", checkpoint="random", num_classes=3).module
     torch.save(module.state_dict(), tmp_path / "best.pth")
@@ -292,29 +293,29 @@ def test_when_a_page_is_for_this_machine_only(address, headers, local):
 
 def test_labels_and_names():
     assert read_labels(b"\xef\xbb\xbfa\r\n b c \n\n", "l.txt") == ("a", "b c")
-    assert words.plain("a_*b*[x](y)") == "a\\_\\*b\\*\\[x\\]\\(y\\)"
+    assert formatting.plain("a_*b*[x](y)") == "a\\_\\*b\\*\\[x\\]\\(y\\)"
 
 
 def test_an_architecture_too_large_for_the_server_is_refused_before_it_is_built(monkeypatch):
-    monkeypatch.setattr(own_model, "available_memory", lambda: 400_000_000)
-    wish = own_model.Wish("vit_large_patch16_224.augreg_in21k_ft_in1k", Path("x.safetensors"), "x.safetensors")
+    monkeypatch.setattr(user_model_store, "available_memory", lambda: 400_000_000)
+    wish = user_model_store.Wish("vit_large_patch16_224.augreg_in21k_ft_in1k", Path("x.safetensors"), "x.safetensors")
     with pytest.raises(vizlib.ModelError, match=r"1217 MB.*200 MB"):
         wish.load(lambda *_: None)
     with pytest.raises(vizlib.ModelError, match=r"resnet152.* takes 241 MB"):
-        own_model.Wish("resnet152", Path("x"), "x").load(lambda *_: None)
+        user_model_store.Wish("resnet152", Path("x"), "x").load(lambda *_: None)
 
 
 def test_a_name_that_nobody_knows_is_answered_with_the_nearest():
     with pytest.raises(vizlib.ModelError, match="'vit_tiny50'"):
-        own_model.Wish("vit_tiny5O", Path("x"), "x").load(lambda *_: None)
+        user_model_store.Wish("vit_tiny5O", Path("x"), "x").load(lambda *_: None)
 
 
 def test_a_model_removed_while_it_opens_is_not_kept():
     job = SimpleNamespace(cancel=lambda: None, done=False)
-    shelf = own_model.Shelf(engine())
+    shelf = user_model_store.Shelf(engine())
     identity = "own:gone"
     engine()._makers[identity] = lambda progress: None
-    shelf.opening = own_model.Opening(identity, own_model.Wish("vit_tiny50", Path("none"), "none"), job)
+    shelf.opening = user_model_store.Opening(identity, user_model_store.Wish("vit_tiny50", Path("none"), "none"), job)
     shelf.close()
     assert identity not in engine()._makers
     with pytest.raises(vizlib.CancelledError, match="removed"):

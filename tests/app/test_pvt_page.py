@@ -10,12 +10,13 @@ from app_helpers import image_bytes, messages, settled
 from PIL import Image
 
 import vizlib
-from vizlib.analysis.reduction import Layer
-from vizlib.analysis.reduction_measured import Measurement
+from vizlib.analysis.cost.spatial_reduction import Layer
+from vizlib.analysis.cost.spatial_reduction_timing import Measurement
 from vizlib.engine.jobs import Progress
-from vizlib.ui import fields, key_grids, pvt_cost, pvt_fields, pvt_keys, pvt_stages, stages
-from vizlib.ui.packing import unpack
-from vizlib.ui.pictures import handed_in, sample
+from vizlib.ui.core.message_codec import unpack
+from vizlib.ui.core.pictures import handed_in, sample
+from vizlib.ui.pages.pvt import attention_cost, segmentation, segmentation_data
+from vizlib.ui.sections import feature_pyramid, feature_pyramid_data, reduced_keys, reduced_keys_data
 
 
 def sent(at, name):
@@ -35,7 +36,7 @@ def page(visit):
 def test_opens_on_the_pyramid_beside_a_vit(page):
     at = page()
     assert at.title[0].value == "A pyramid without convolution"
-    ((header, arrays),) = sent(at, "pyramid")
+    ((header, arrays),) = sent(at, "feature_pyramid")
     pvt, vit = header["groups"]
     assert [level["grid"] for level in pvt["levels"]] == [[32, 32], [16, 16], [8, 8], [4, 4]]
     assert [level["grid"] for level in vit["levels"]] == [[8, 8]]
@@ -57,15 +58,15 @@ def test_an_untrained_model_says_so(page):
 
 def test_keys_costs_and_groups(page):
     at = page()
-    ((header, arrays),) = sent(at, "reduced")
+    ((header, arrays),) = sent(at, "reduced_keys")
     assert [site["keys"] for site in header["sites"]] == [[4, 4]] * 4
     assert [layer["reduction"] for layer in header["layers"]] == [8, 4, 2, 1]
     rows = arrays["0.levels"] * (arrays["0.peaks"][..., None] / 65535)
     assert rows.sum(-1) == pytest.approx(np.ones((1, 1024)), abs=1e-3)
     assert arrays["0.shares"].sum((1, 2)) == pytest.approx(np.ones(16))
-    ((header, _),) = sent(at, "costs")
+    ((header, _),) = sent(at, "attention_cost")
     assert header["layers"][0] == {"width": 32, "heads": 1, "reduction": 8, "stride": 2}
-    ((header, arrays),) = sent(at, "segments")
+    ((header, arrays),) = sent(at, "segmentation")
     assert [field["title"] for field in header["fields"]] == ["PVT", "ViT", "ResNet"]
     for index in range(3):
         labels = arrays[f"{index}.labels"]
@@ -75,9 +76,9 @@ def test_keys_costs_and_groups(page):
 
 def test_a_link_restores_the_view(page):
     at = page(view="norm", groups="6", sample="rocket", weights="random")
-    ((header, _),) = sent(at, "pyramid")
+    ((header, _),) = sent(at, "feature_pyramid")
     assert (header["view"], header["title"]) == ("norm", "Rocket")
-    assert sent(at, "segments")[0][0]["chosen"] == 6
+    assert sent(at, "segmentation")[0][0]["chosen"] == 6
     assert {name: "".join(value) for name, value in dict(at.query_params).items()} == {
         "view": "norm", "groups": "6", "sample": "rocket", "weights": "random",
     }  # fmt: skip
@@ -85,23 +86,23 @@ def test_a_link_restores_the_view(page):
 
 def test_an_address_that_means_nothing(page):
     at = page(view="upside", groups="99", model="vgg")
-    assert sent(at, "pyramid")[0][0]["view"] == "colours"
-    assert sent(at, "segments")[0][0]["chosen"] == 4
+    assert sent(at, "feature_pyramid")[0][0]["view"] == "colours"
+    assert sent(at, "segmentation")[0][0]["chosen"] == 4
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["pvt_tiny", "pvt_v2_b0", "pvt_v2_b2_li"])
 def test_official_architectures_run_with_random_weights(page, name):
     at = page(model=name, weights="random")
-    ((header, _),) = sent(at, "pyramid")
+    ((header, _),) = sent(at, "feature_pyramid")
     assert [level["grid"] for level in header["groups"][0]["levels"]] == [[56, 56], [28, 28], [14, 14], [7, 7]]
-    assert [site["keys"] for site in sent(at, "reduced")[0][0]["sites"]] == [[7, 7]] * 4
+    assert [site["keys"] for site in sent(at, "reduced_keys")[0][0]["sites"]] == [[7, 7]] * 4
 
 
 def test_weights_that_are_not_here_are_offered(page):
     at = page(model="pvt_tiny")
     assert any("Fetch" in button.label for button in at.button)
-    assert sent(at, "pyramid") == []
+    assert sent(at, "feature_pyramid") == []
 
 
 @pytest.mark.parametrize(
@@ -112,19 +113,19 @@ def test_odd_pictures(page, size, mode):
     at.file_uploader[0].set_value(("odd.png", image_bytes(size, mode), "image/png")).run()
     settled(at)
     assert not at.error
-    assert sent(at, "pyramid")[0][0]["title"] == "odd.png"
+    assert sent(at, "feature_pyramid")[0][0]["title"] == "odd.png"
 
 
 def fields_header(field):
-    message = fields.message([field], "x", 2)
+    message = segmentation_data.message([field], "x", 2)
     return message[8 : 8 + int.from_bytes(message[4:8], "little")]
 
 
 def test_a_picture_of_one_colour_has_maps_too():
     blank = handed_in("grey.png", blank_png())
     for model in (vizlib.load("pvt_tiny50", checkpoint="random"), vizlib.load("vit_tiny50")):
-        assert all(np.isfinite(array).all() for array in stages.work(model, blank, None, Progress()).arrays.values())
-        field = fields.work(model, blank, None, 32, Progress())
+        assert all(np.isfinite(array).all() for array in feature_pyramid_data.work(model, blank, None, Progress()).arrays.values())
+        field = segmentation_data.work(model, blank, None, 32, Progress())
         assert field.labels.shape == (7, 32, 32)
         assert all(np.isnan(ratio) for ratio in field.ratios)
         json.loads(fields_header(field))
@@ -141,34 +142,34 @@ def test_measured_rows_reach_the_chart(page, monkeypatch):
         Measurement("full", fused=False, side=224, seconds=1.5, peak_bytes=10**9),
         Measurement("full", fused=False, side=320, seconds=None, peak_bytes=None, why="no"),
     )
-    monkeypatch.setattr(pvt_cost, "_measure", lambda layer, progress: pvt_cost.Measured(rows))
+    monkeypatch.setattr(attention_cost, "_measure", lambda layer, progress: attention_cost.Measured(rows))
     at = page()
-    assert sent(at, "costs")[0][0]["measured"] == []
+    assert sent(at, "attention_cost")[0][0]["measured"] == []
     at.button(key="pvt.measure.start").click().run()
     for _ in range(20):
-        if sent(at, "costs")[0][0]["measured"]:
+        if sent(at, "attention_cost")[0][0]["measured"]:
             break
         at.session_state["pvt.measure"][Layer(32, 1, 8, 2)].wait(5)
         at.run()
-    assert [one["seconds"] for one in sent(at, "costs")[0][0]["measured"]] == [1.5, None]
+    assert [one["seconds"] for one in sent(at, "attention_cost")[0][0]["measured"]] == [1.5, None]
 
 
 def test_files():
     model, picture = vizlib.load("pvt_tiny50", checkpoint="random"), sample("cat")
-    made, grids = stages.work(model, picture, None, Progress()), key_grids.work(model, picture, None, Progress())
-    found = [fields.work(one, picture, None, 32, Progress()) for one in (model, vizlib.load("vit_tiny50"))]
-    cells = list(csv.DictReader(io.StringIO(pvt_stages._csv([made]))))
+    made, grids = feature_pyramid_data.work(model, picture, None, Progress()), reduced_keys_data.work(model, picture, None, Progress())
+    found = [segmentation_data.work(one, picture, None, 32, Progress()) for one in (model, vizlib.load("vit_tiny50"))]
+    cells = list(csv.DictReader(io.StringIO(feature_pyramid._csv([made]))))
     assert len(cells) == 32 * 32 + 16 * 16 + 8 * 8 + 4 * 4
     assert float(cells[0]["norm"]) == pytest.approx(float(made.arrays["0.norm"][0, 0]))
-    keys = list(csv.DictReader(io.StringIO(pvt_keys._csv(grids))))
+    keys = list(csv.DictReader(io.StringIO(reduced_keys._csv(grids))))
     assert sum(float(row["mean_weight"]) for row in keys if row["stage"] == "1") == pytest.approx(1, abs=1e-3)
     assert {row["cells_gathered"] for row in keys if row["stage"] == "1"} == {"64"}
-    groups = list(csv.DictReader(io.StringIO(pvt_fields._csv(found, 3))))
+    groups = list(csv.DictReader(io.StringIO(segmentation._csv(found, 3))))
     assert len(groups) == 2 * 32 * 32
     assert {row["group"] for row in groups} == {"0", "1", "2"}
     for view in ("colours", "norm", "channels", "similarity", "rollout"):
-        assert vizlib.read_image(pvt_stages._png([made], view)).shape == (320, 5 * 320 + 4 * 12, 3)
-    assert vizlib.read_image(pvt_fields._png(found, 5)).shape[0] == 480
+        assert vizlib.read_image(feature_pyramid._png([made], view)).shape == (320, 5 * 320 + 4 * 12, 3)
+    assert vizlib.read_image(segmentation._png(found, 5)).shape[0] == 480
 
 
 def test_the_snippet_runs(page, capsys):
@@ -181,7 +182,7 @@ def test_the_snippet_runs(page, capsys):
 def test_stages_are_what_the_trace_holds():
     model = vizlib.load("pvt_tiny50", checkpoint="random")
     picture = sample("coffee")
-    made = stages.work(model, picture, None, Progress())
+    made = feature_pyramid_data.work(model, picture, None, Progress())
     trace = vizlib.trace(model, picture.pixels)
     for index, level in enumerate(made.levels):
         low, high, values = (made.arrays[f"{index}.{name}"] for name in ("low", "high", "values"))

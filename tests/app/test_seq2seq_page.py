@@ -17,8 +17,8 @@ from scipy import stats
 from vizlib.engine.jobs import Progress
 from vizlib.seq2seq import END, TASKS, force, translate, untrained
 from vizlib.seq2seq.cards import NAMES, cards
-from vizlib.ui import seq2seq_choices, seq2seq_files, seq2seq_lessons, seq2seq_predict, seq2seq_problems, seq2seq_step, seq2seq_work
-from vizlib.ui.packing import unpack
+from vizlib.ui.core.message_codec import unpack
+from vizlib.ui.pages.seq2seq import choices, decoder_step, downloads, length_study, lessons, predict_first, translator_service
 
 FIRST = TASKS["dates"].examples[0]
 GRU, PLAIN, TRANSFORMER = "dates_gru_concat", "dates_gru_none", "dates_transformer"
@@ -33,11 +33,11 @@ def as_trained(monkeypatch):
         else dataclasses.replace(card, accuracy=None)
         for name, card in cards().items()
     }
-    monkeypatch.setattr(seq2seq_choices, "cards", lambda: known)
-    monkeypatch.setattr(seq2seq_work, "_load", untrained)
-    seq2seq_work.desk.clear()
+    monkeypatch.setattr(choices, "cards", lambda: known)
+    monkeypatch.setattr(translator_service, "_load", untrained)
+    translator_service.desk.clear()
     yield known
-    seq2seq_work.desk.clear()
+    translator_service.desk.clear()
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_opens_on_a_date_and_every_number_is_the_models_own(page):
     assert header["step"] == (len(made.steps) + 1) // 2
     assert dict(at.query_params) == {}
     assert not at.error
-    assert len(messages(at, "step_apart")) == 1
+    assert len(messages(at, "decoder_step")) == 1
 
 
 def test_a_model_that_nobody_trained_is_not_shown_as_one(page):
@@ -137,7 +137,7 @@ def test_teacher_forcing_feeds_the_right_answer_or_a_given_one(page):
     assert "no right answer" in at.error[0].value
 
 
-EDIT = seq2seq_step.Edit(0.5, "on", (1, 4), ((2, 3.25), (7, -1.5)))
+EDIT = decoder_step.Edit(0.5, "on", (1, 4), ((2, 3.25), (7, -1.5)))
 
 
 def test_edited_weights_are_the_softmax_worked_out_by_hand():
@@ -145,18 +145,18 @@ def test_edited_weights_are_the_softmax_worked_out_by_hand():
     z = [(value / math.sqrt(16)) / 0.5 for value in raw]
     z[2], z[7], z[1], z[4] = 3.25 / 0.5, -1.5 / 0.5, -math.inf, -math.inf
     total = sum(math.exp(value) for value in z)
-    np.testing.assert_allclose(seq2seq_step.weights_of(raw, EDIT, scaled=False, width=16), [math.exp(value) / total for value in z])
-    np.testing.assert_allclose(seq2seq_step.weights_of(raw, seq2seq_step.Edit(scale="off"), scaled=True, width=16), soft(raw))
-    assert seq2seq_step.Edit.read(EDIT.view, 8) == EDIT
-    assert seq2seq_step.Edit.read(EDIT.view, 3) == seq2seq_step.Edit(0.5, "on", (1,), ((2, 3.25),))
+    np.testing.assert_allclose(decoder_step.weights_of(raw, EDIT, scaled=False, width=16), [math.exp(value) / total for value in z])
+    np.testing.assert_allclose(decoder_step.weights_of(raw, decoder_step.Edit(scale="off"), scaled=True, width=16), soft(raw))
+    assert decoder_step.Edit.read(EDIT.view, 8) == EDIT
+    assert decoder_step.Edit.read(EDIT.view, 3) == decoder_step.Edit(0.5, "on", (1,), ((2, 3.25),))
 
 
 def test_what_is_changed_by_hand_is_followed_to_the_answer(page):
     at = page(step="3", **EDIT.view)
-    header, arrays = sent(at, "step_apart")
+    header, arrays = sent(at, "decoder_step")
     translator = untrained(GRU)
     module, step = translator.module, translate(translator, FIRST).steps[3]
-    weights = seq2seq_step.weights_of(step.scores, EDIT, scaled=False, width=96)
+    weights = decoder_step.weights_of(step.scores, EDIT, scaled=False, width=96)
     combined = np.concatenate([weights @ step.values, step.query])
     output = np.tanh(module.combine.weight.numpy() @ combined + module.combine.bias.numpy())
     logits = module.readout.weight.numpy() @ output + module.readout.bias.numpy()
@@ -183,7 +183,7 @@ def test_an_edit_belongs_to_its_step(page):
 
 def test_a_head_of_the_transformer_is_taken_apart(page):
     at = page(model=TRANSFORMER, head="2", tau="2")
-    header, arrays = sent(at, "step_apart")
+    header, arrays = sent(at, "decoder_step")
     translator = untrained(TRANSFORMER)
     plain = translate(translator, FIRST)
     from vizlib.seq2seq import Options
@@ -206,7 +206,7 @@ def test_without_attention_the_page_says_so_and_still_measures(page):
     assert not arrays
     assert len(header["sure"]) == len(header["tokens"])
     assert "no attention" in at.info[0].value
-    assert not messages(at, "step_apart")
+    assert not messages(at, "decoder_step")
     assert at.button(key="seq2seq.measure")
     assert at.toggle(key="seq2seq.predict").disabled
 
@@ -214,7 +214,7 @@ def test_without_attention_the_page_says_so_and_still_measures(page):
 def test_predicting_first_covers_the_attention_until_it_is_revealed(page):
     at = page(predict="1", step="2")
     assert sent(at)[0]["covered"] == 2
-    assert not messages(at, "step_apart")
+    assert not messages(at, "decoder_step")
     assert not at.get("download_button")
     header, arrays = sent(at, "predict_first")
     assert not header["revealed"]
@@ -224,7 +224,7 @@ def test_predicting_first_covers_the_attention_until_it_is_revealed(page):
     at.run()
     assert sent(settled(at))[0]["covered"] == -1
     assert sent(at, "predict_first")[0]["revealed"]
-    assert messages(at, "step_apart")
+    assert messages(at, "decoder_step")
 
 
 def test_the_divergence_is_that_of_scipy():
@@ -232,16 +232,16 @@ def test_the_divergence_is_that_of_scipy():
     truth, guess = rng.dirichlet(np.ones(9)), rng.dirichlet(np.ones(9))
     truth[3] = 0
     truth /= truth.sum()
-    assert seq2seq_predict.divergence(truth, guess) == pytest.approx(stats.entropy(truth, guess, base=2))
-    assert seq2seq_predict.divergence(truth, truth) == 0
-    assert seq2seq_predict.divergence(guess, truth) == math.inf
+    assert predict_first.divergence(truth, guess) == pytest.approx(stats.entropy(truth, guess, base=2))
+    assert predict_first.divergence(truth, truth) == 0
+    assert predict_first.divergence(guess, truth) == math.inf
 
 
 @pytest.mark.parametrize("order", ["7", "reversed", "sorted"])
 def test_permuted_keys_give_the_same(page, order):
     at = page(order=order)
     plain, moved = sent(at, which=0), sent(at, which=1)
-    places = seq2seq_lessons.order_of(order, tuple(FIRST))
+    places = lessons.order_of(order, tuple(FIRST))
     assert sorted(places) == list(range(len(FIRST)))
     assert places != sorted(places)
     assert moved[0]["source"] == [FIRST[place] for place in places]
@@ -257,8 +257,8 @@ def test_permuted_keys_give_the_same(page, order):
 def test_ranks_agree_with_scipy():
     rng = np.random.default_rng(1)
     one, other = rng.integers(0, 5, 30).astype(float), rng.normal(size=30)
-    assert seq2seq_lessons.spearman(one, other) == pytest.approx(stats.spearmanr(one, other).statistic)
-    assert math.isnan(seq2seq_lessons.spearman(one, np.ones(30)))
+    assert lessons.spearman(one, other) == pytest.approx(stats.spearmanr(one, other).statistic)
+    assert math.isnan(lessons.spearman(one, np.ones(30)))
 
 
 def test_leaving_out_stands_beside_attention(page):
@@ -270,11 +270,11 @@ def test_leaving_out_stands_beside_attention(page):
 
 
 def test_measuring_counts_and_adds_up(page, monkeypatch):
-    monkeypatch.setattr(seq2seq_problems, "ROUNDS", 2)
-    monkeypatch.setattr(seq2seq_problems, "CHUNK", 2)
-    monkeypatch.setattr(seq2seq_problems, "GRADIENTS", 2)
+    monkeypatch.setattr(length_study, "ROUNDS", 2)
+    monkeypatch.setattr(length_study, "CHUNK", 2)
+    monkeypatch.setattr(length_study, "GRADIENTS", 2)
     short = dataclasses.replace(TASKS["dates"], lengths=(10, 14))
-    monkeypatch.setitem(seq2seq_choices.TASKS, "dates", short)
+    monkeypatch.setitem(choices.TASKS, "dates", short)
     at = page(compare=f"{PLAIN},{GRU}", predict="1")
     assert not at.get("plotly_chart")
     for clicks in (1, 2):
@@ -288,7 +288,7 @@ def test_measuring_counts_and_adds_up(page, monkeypatch):
     ((length, right, samples, low, high), _) = tally.accuracy(GRU)
     assert (length, right, samples, low) == (10, 0, 8, 0.0)
     assert high == pytest.approx(stats.binomtest(0, 8).proportion_ci(method="wilson").high)
-    rows = list(csv.DictReader(io.StringIO(seq2seq_problems.as_csv(tally))))
+    rows = list(csv.DictReader(io.StringIO(length_study.as_csv(tally))))
     assert {row["measure"] for row in rows} == {"accuracy by length", "gradient by distance"}
     assert [float(row["value"]) for row in rows if row["x"] == "0"] == [1.0, 1.0]  # relative to the last character
     at.pills(key="seq2seq.compare").set_value([GRU]).run()
@@ -296,7 +296,7 @@ def test_measuring_counts_and_adds_up(page, monkeypatch):
 
 
 def test_a_measurement_stops_between_two_counts(as_trained):
-    tally, progress = seq2seq_problems.Tally("dates", (GRU,)), Progress()
+    tally, progress = length_study.Tally("dates", (GRU,)), Progress()
     heard = tally.add
 
     def add(*row):
@@ -304,30 +304,30 @@ def test_a_measurement_stops_between_two_counts(as_trained):
         progress._cancel.set()
 
     tally.add = add
-    with pytest.raises(seq2seq_work.waiting.vizlib.CancelledError):
-        seq2seq_problems.count(tally, (10, 12, 14), 0, progress)
+    with pytest.raises(translator_service.waiting.vizlib.CancelledError):
+        length_study.count(tally, (10, 12, 14), 0, progress)
     assert list(tally.right) == [(GRU, 10)]
 
 
 def test_files_hold_what_is_shown():
     translator = untrained(GRU)
     made = translate(translator, "may 1994")
-    rows = list(csv.DictReader(io.StringIO(seq2seq_files.csv(made, "".join(translator.vocabulary)))))
+    rows = list(csv.DictReader(io.StringIO(downloads.csv(made, "".join(translator.vocabulary)))))
     assert len(rows) == made.alignment.size
     np.testing.assert_allclose([float(row["weight"]) for row in rows], made.alignment.ravel())
     assert float(rows[0]["probability"]) == pytest.approx(made.steps[0].top[0][1])
-    arrays = np.load(io.BytesIO(seq2seq_files.npz(made)))
+    arrays = np.load(io.BytesIO(downloads.npz(made)))
     np.testing.assert_array_equal(arrays["weights"], made.alignment)
     assert "".join(arrays["tokens"]) == "".join(made.tokens)
-    picture = np.asarray(Image.open(io.BytesIO(seq2seq_files.png(made))))
-    cell = seq2seq_files.CELL
+    picture = np.asarray(Image.open(io.BytesIO(downloads.png(made))))
+    cell = downloads.CELL
     assert picture.shape == ((len(made.tokens) + 2) * cell, (8 + 2) * cell, 3)
     darkest = np.unravel_index(made.alignment.argmax(), made.alignment.shape)
     middles = picture[2 * cell :: cell, 2 * cell :: cell].sum(-1)[: len(made.tokens), :8]
     assert np.unravel_index(middles.argmin(), middles.shape) == darkest
     without = translate(untrained(PLAIN), "may 1994")
-    assert len(list(csv.reader(io.StringIO(seq2seq_files.csv(without, END + TASKS["dates"].target_alphabet))))) == 1 + len(without.tokens)
-    assert "weights" not in np.load(io.BytesIO(seq2seq_files.npz(without)))
+    assert len(list(csv.reader(io.StringIO(downloads.csv(without, END + TASKS["dates"].target_alphabet))))) == 1 + len(without.tokens)
+    assert "weights" not in np.load(io.BytesIO(downloads.npz(without)))
 
 
 def test_the_snippet_runs(page, monkeypatch):
@@ -340,11 +340,12 @@ def test_the_snippet_runs(page, monkeypatch):
 
 
 def test_the_page_imports_nothing_heavy():
-    modules = [path.stem for path in (ROOT / "vizlib" / "ui").glob("seq2seq_*.py")]
+    modules = [path.stem for path in (ROOT / "vizlib" / "ui" / "pages" / "seq2seq").glob("[a-z]*.py")]
+    assert "alignment" in modules
     script = f"""
 import sys
 for name in {modules!r}:
-    __import__("vizlib.ui." + name)
+    __import__("vizlib.ui.pages.seq2seq." + name)
 print(sorted({{"torch", "timm", "captum", "cv2", "skimage"}} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=300)
@@ -355,7 +356,7 @@ print(sorted({{"torch", "timm", "captum", "cv2", "skimage"}} & set(sys.modules))
 def test_shipped_models_open(visit, name):
     if name is None:
         pytest.skip("No translator is trained here: `vizlib train seq2seq` trains them.")
-    seq2seq_work.desk.clear()
+    translator_service.desk.clear()
     task = cards()[name].task
     at = visit("pages/seq2seq.py", task=task, model=name)
     header, _ = sent(at)

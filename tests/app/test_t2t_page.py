@@ -12,12 +12,13 @@ import pytest
 from app_helpers import image_bytes, messages, said
 
 import vizlib
-from vizlib.analysis.rounds import token_rounds
-from vizlib.analysis.token_maps import norm_map, pca_rgb
+from vizlib.analysis.features.token_maps import norm_map, pca_rgb
+from vizlib.analysis.receptive_field.t2t_soft_splits import token_rounds
 from vizlib.engine.jobs import Progress
-from vizlib.ui import studies, t2t_channels, t2t_lineage
-from vizlib.ui.packing import levels, pack, unpack
-from vizlib.ui.pictures import handed_in, sample
+from vizlib.ui.core import computations
+from vizlib.ui.core.message_codec import levels, pack, unpack
+from vizlib.ui.core.pictures import handed_in, sample
+from vizlib.ui.pages.t2t import channel_grid_data, soft_split_data
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def test_opens_on_the_rounds_of_the_bundled_model(t2t):
 def test_the_browser_gets_what_the_analysis_gives(name):
     model, picture = vizlib.load(name, checkpoint="random"), sample("cat")
     made = token_rounds(model, picture.pixels)
-    header, arrays = unpack(t2t_lineage.soft_splits(model, picture, None, Progress()).payload)
+    header, arrays = unpack(soft_split_data.soft_splits(model, picture, None, Progress()).payload)
     for turn, one in enumerate(made.rounds):
         assert np.allclose(arrays[f"norms{turn}"], norm_map(one.tokens, one.grid))
         assert np.abs(arrays[f"own{turn}"] / 255 - pca_rgb(one.tokens)[0].numpy()).max() <= 0.5 / 255 + 1e-9
@@ -72,7 +73,7 @@ def test_the_browser_gets_what_the_analysis_gives(name):
 
 
 def test_the_hard_patches_are_those_of_the_vit():
-    made = t2t_lineage.soft_splits(vizlib.load("t2t_tiny50", checkpoint="random"), sample("cat"), None, Progress())
+    made = soft_split_data.soft_splits(vizlib.load("t2t_tiny50", checkpoint="random"), sample("cat"), None, Progress())
     _, arrays = unpack(made.payload)
     vit = vizlib.load("vit_tiny50")
     patches = vit.module.patch_embed(vit.prepare(sample("cat").pixels))[0].detach()
@@ -87,16 +88,16 @@ def test_the_hard_patches_are_those_of_the_vit():
 )
 def test_odd_pictures(content):
     picture = handed_in("odd.png", content)
-    made = t2t_lineage.soft_splits(vizlib.load("t2t_tiny50", checkpoint="random"), picture, None, Progress())
+    made = soft_split_data.soft_splits(vizlib.load("t2t_tiny50", checkpoint="random"), picture, None, Progress())
     assert all(np.isfinite(one.norms).all() for one in made.pictures)
     model = vizlib.load("t2t_tiny50", checkpoint="random")
-    _, arrays = unpack(t2t_channels.walls([("resnet_tiny50", "ResNet")], "T2T-ViT", model, picture, None, Progress()).payload)
+    _, arrays = unpack(channel_grid_data.walls([("resnet_tiny50", "ResNet")], "T2T-ViT", model, picture, None, Progress()).payload)
     assert all(np.isfinite(array).all() for array in arrays.values())
 
 
 def test_figure_2_shows_the_true_passes(t2t):
     at = t2t()
-    _, header, arrays = sent(at, "channel_wall")
+    _, header, arrays = sent(at, "channel_grid")
     assert [one["title"].split(" ")[0] for one in header["walls"]] == ["ResNet", "ViT", "T2T-ViT"]
     block = header["walls"][1]["layers"][0]
     key = block["ways"]["true"]["key"]
@@ -113,7 +114,7 @@ def test_the_address_restores_the_view(t2t):
     at = t2t(**address)
     view, header, _ = sent(at, "soft_split")
     assert (view["draw"], view["groups"], view["token"], header["kind"]) == ("groups", 3, "2.4.7", "softmax")
-    assert sent(at, "channel_wall")[0]["order"] == "edge"
+    assert sent(at, "channel_grid")[0]["order"] == "edge"
     assert {name: "".join(value) for name, value in dict(at.query_params).items()} == address
 
 
@@ -135,19 +136,19 @@ def test_a_published_model_is_offered_and_runs_with_random_weights(t2t):
 
 
 def test_a_fault_inside_is_said(t2t, monkeypatch):
-    monkeypatch.setattr(studies, "_random", lambda name, progress: 1 / 0)
+    monkeypatch.setattr(computations, "_random", lambda name, progress: 1 / 0)
     at = t2t(model="t2t_vit_10", weights="random")
     assert "went wrong inside" in at.error[0].value
     assert "division" not in said(at)
 
 
 def test_files(t2t):
-    made = t2t_lineage.soft_splits(vizlib.load("t2t_tiny50", checkpoint="random"), sample("cat"), None, Progress())
-    rows = list(csv.DictReader(io.StringIO(t2t_lineage.to_csv(made, 4))))
+    made = soft_split_data.soft_splits(vizlib.load("t2t_tiny50", checkpoint="random"), sample("cat"), None, Progress())
+    rows = list(csv.DictReader(io.StringIO(soft_split_data.to_csv(made, 4))))
     assert len(rows) == 1024 + 256 + 64 + 64
     assert {row["group of 4"] for row in rows} <= set("0123")
     assert (rows[1024]["tokens"], rows[1024]["top"], rows[1024]["bottom"]) == ("Round 2", "0", "6")
-    assert vizlib.read_image(t2t_lineage.to_png(made, "length", shared=False, groups=4)).shape == (240, 5 * 240 + 4 * 8, 3)
+    assert vizlib.read_image(soft_split_data.to_png(made, "length", shared=False, groups=4)).shape == (240, 5 * 240 + 4 * 8, 3)
 
 
 def test_the_snippet_runs(t2t, capsys):

@@ -7,13 +7,13 @@ import pytest
 from app_helpers import image_bytes, unpack
 
 from vizlib.engine.jobs import JobState
+from vizlib.figures.colormaps import COLORMAP_NAMES, tables
 from vizlib.figures.overlay import COLORMAPS, coloured
-from vizlib.figures.palette import COLORMAP_NAMES, tables
 from vizlib.geometry import Geometry
-from vizlib.ui import words, work
-from vizlib.ui.address import number, one_of, some_of
 from vizlib.ui.components.photo_map import MapData, pack
-from vizlib.ui.pictures import LONGEST, handed_in
+from vizlib.ui.core import formatting, model_service
+from vizlib.ui.core.pictures import LONGEST, handed_in
+from vizlib.ui.core.url_state import number, one_of, some_of
 from vizlib.zoo.cards import all_cards
 
 
@@ -67,15 +67,15 @@ def test_readers(read, good, value, bad):
 
 
 def test_words():
-    assert words.percent(0.123) == "12\u00a0%"
-    assert words.percent(0.0283) == "2.8\u00a0%"
-    assert words.percent(0.0004) == "under 0.1\u00a0%"
-    assert words.seconds(0.0942) == "94\u00a0ms"
-    assert words.seconds(1.26) == "1.3\u00a0s"
-    assert words.linked("A, B (2020), https://x.org/1") == "[A, B (2020)](https://x.org/1)"
+    assert formatting.percent(0.123) == "12\u00a0%"
+    assert formatting.percent(0.0283) == "2.8\u00a0%"
+    assert formatting.percent(0.0004) == "under 0.1\u00a0%"
+    assert formatting.seconds(0.0942) == "94\u00a0ms"
+    assert formatting.seconds(1.26) == "1.3\u00a0s"
+    assert formatting.linked("A, B (2020), https://x.org/1") == "[A, B (2020)](https://x.org/1)"
     for card in all_cards().values():
-        assert words.about(card)
-        assert card.name in words.facts(card)
+        assert formatting.about(card)
+        assert card.name in formatting.facts(card)
 
 
 def test_a_newer_question_replaces_a_stale_one(monkeypatch):
@@ -86,16 +86,16 @@ def test_a_newer_question_replaces_a_stale_one(monkeypatch):
         go.wait(20)
         progress.check()
 
-    monkeypatch.setattr(work.Engine, "_explain", slow)
-    monkeypatch.setattr(work, "_answer_bytes", lambda answer: 1)
-    engine, picture = work.Engine(), handed_in("a.png", image_bytes())
-    ask = [work.Request(picture.identity, "vit_tiny50", "rollout", target, None, ()) for target in (1, 2, 3)]
+    monkeypatch.setattr(model_service.Engine, "_explain", slow)
+    monkeypatch.setattr(model_service, "_answer_bytes", lambda answer: 1)
+    engine, picture = model_service.Engine(), handed_in("a.png", image_bytes())
+    ask = [model_service.Request(picture.identity, "vit_tiny50", "rollout", target, None, ()) for target in (1, 2, 3)]
     first = engine.ask("me", ask[0], picture)
     assert started.wait(20)
     second, third = engine.ask("me", ask[1], picture), engine.ask("me", ask[2], picture)
     assert first.cancelled
     assert second.state is JobState.CANCELLED
-    monkeypatch.setattr(work.Engine, "_explain", lambda self, request, picture, progress: request.target)
+    monkeypatch.setattr(model_service.Engine, "_explain", lambda self, request, picture, progress: request.target)
     go.set()
     assert third.wait(20)
     assert third.state is JobState.DONE

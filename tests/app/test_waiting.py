@@ -6,7 +6,7 @@ from typing import Any
 
 from vizlib.engine import jobs
 from vizlib.engine.jobs import Job, JobState, Worker
-from vizlib.ui import waiting
+from vizlib.ui.core import job_slots
 
 
 def test_a_job_that_ends_between_two_looks_is_followed_and_not_called_stopped(monkeypatch):
@@ -21,12 +21,12 @@ def test_a_job_that_ends_between_two_looks_is_followed_and_not_called_stopped(mo
 
     looks = iter([JobState.WAITING, *[JobState.DONE] * 9])
     followed, said = [], []
-    monkeypatch.setattr(waiting, "follow", lambda slot, job: followed.append(slot))
-    monkeypatch.setattr(waiting.st, "info", lambda *args, **_: said.append(args))
-    monkeypatch.setattr(waiting.st, "button", lambda *args, **_: said.append(args))
+    monkeypatch.setattr(job_slots, "follow", lambda slot, job: followed.append(slot))
+    monkeypatch.setattr(job_slots.st, "info", lambda *args, **_: said.append(args))
+    monkeypatch.setattr(job_slots.st, "button", lambda *args, **_: said.append(args))
     job = Hasty("key", lambda progress: "made")
     job._ended.set()
-    assert waiting.settled("slot", job) is None
+    assert job_slots.settled("slot", job) is None
     assert followed == ["slot"]
     assert not said
 

@@ -7,7 +7,7 @@ import pytest
 from browser_helpers import STAGES, serving
 
 import vizlib
-from vizlib.ui.pictures import sample
+from vizlib.ui.core.pictures import sample
 from vizlib.zoo.cards import bundled_cards
 
 MODELS = [card.name for card in bundled_cards() if "lineage" not in card.refusals]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import vizlib.ui.components
-from vizlib.ui import fields
+from vizlib.ui.pages.pvt import segmentation_data
 
 HOME = Path(vizlib.ui.components.__file__).parent
 KEPT = """async source => {
@@ -26,7 +26,7 @@ KEPT = """async source => {
 @pytest.fixture
 def kept(visit):
     visit.page.goto("about:blank")
-    visit.page.evaluate(KEPT, (HOME / "keep.js").read_text("utf-8"))
+    visit.page.evaluate(KEPT, (HOME / "_lib" / "lifecycle.js").read_text("utf-8"))
     return visit.page
 
 
@@ -79,9 +79,14 @@ def test_what_is_gone_ends_and_fresh_html_begins_anew(kept):
 def test_a_picture_of_before_does_not_replace_the_one_of_now(visit):
     """The whole of one component: three models' groups arrive, and the call with the first model alone comes after."""
     rng = np.random.default_rng(0)
-    labels, photo = rng.integers(0, 2, (len(fields.COUNTS), 4, 4)).astype(np.uint8), rng.integers(0, 255, (16, 16, 3)).astype(np.uint8)
-    made = [fields.Field(title, "", (16, 16), labels, (1.0,) * len(fields.COUNTS), photo) for title in ("A", "B", "C")]
-    source = "\n".join((HOME / f"{path}.js").read_text("utf-8") for path in ("keep", "kit/kit", "segments/segments"))
+    labels, photo = (
+        rng.integers(0, 2, (len(segmentation_data.COUNTS), 4, 4)).astype(np.uint8),
+        rng.integers(0, 255, (16, 16, 3)).astype(np.uint8),
+    )
+    made = [
+        segmentation_data.Field(title, "", (16, 16), labels, (1.0,) * len(segmentation_data.COUNTS), photo) for title in ("A", "B", "C")
+    ]
+    source = "\n".join((HOME / f"{path}.js").read_text("utf-8") for path in ("_lib/lifecycle", "_lib/kit", "segmentation/segmentation"))
     visit.page.goto("about:blank")
     titles = visit.page.evaluate(
         """async ([source, html, newer, older]) => {
@@ -92,7 +97,11 @@ def test_a_picture_of_before_does_not_replace_the_one_of_now(visit):
           call(newer); call(older)();
           return [...home.querySelectorAll('figcaption b')].map(one => one.textContent);
         }""",
-        [source, (HOME / "segments/segments.html").read_text("utf-8"), *(list(fields.message(some, "p", 4)) for some in (made, made[:1]))],
+        [
+            source,
+            (HOME / "segments/segments.html").read_text("utf-8"),
+            *(list(segmentation_data.message(some, "p", 4)) for some in (made, made[:1])),
+        ],
     )
     assert titles == ["A", "B", "C"]
     visit.problems[:] = [one for one in visit.problems if "blob:" not in one]  # photographs that were replaced before they were there
@@ -100,7 +109,7 @@ def test_a_picture_of_before_does_not_replace_the_one_of_now(visit):
 
 def test_every_component_is_kept():
     """All but the one that only passes its message on, by the name of what it belongs to."""
-    loose = {path.parent.name for path in HOME.glob("*/*.js") if path.stem not in ("kit", "attention_tile")} - {
+    loose = {path.parent.name for path in HOME.glob("*/*.js") if path.stem not in ("kit", "lifecycle", "attention_patch")} - {
         path.parent.name
         for path in HOME.glob("*/*.js")
         if any(f"export default {by}(" in path.read_text("utf-8") for by in ("keep", "mount"))

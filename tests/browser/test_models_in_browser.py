@@ -32,7 +32,7 @@ def turn(visit, view):
 
 
 def measured():
-    from vizlib.train.report_file import read_report
+    from vizlib.model_report.report_file import read_report
 
     report = read_report()
     if not report:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from vizlib.analysis.reduction import Layer, multiply_adds, peak_bytes
+from vizlib.analysis.cost.spatial_reduction import Layer, multiply_adds, peak_bytes
 
 SIZES = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from vizlib.errors import ModelError
-from vizlib.tracing.notes import heard, listening
+from vizlib.tracing.outputs import heard, listening
 from vizlib.zoo.networks import compact, cvt, pvt, t2t
 from vizlib.zoo.networks.common import resize_positions, sinusoid
 
@@ -456,7 +456,7 @@ def test_sine_and_absent_positions():
 
 
 def test_the_cards_know_what_the_networks_are():
-    from vizlib.zoo.official import PARAMETERS, PARAMETERS_BY_NAME, RELEASES
+    from vizlib.zoo.official_releases import PARAMETERS, PARAMETERS_BY_NAME, RELEASES
 
     variants = {name: variant for family in (t2t, compact, pvt, cvt) for name, variant in family.VARIANTS.items()}
     assert {name: variant.parameters for name, variant in variants.items()} == PARAMETERS

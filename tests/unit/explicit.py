@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from vizlib.passes import run
-from vizlib.tracing.steps import Attention, Flow
+from vizlib.passes.forward import run
+from vizlib.tracing.token_flow import Attention, Flow
 
 if TYPE_CHECKING:
     import vizlib

@@ -17,7 +17,7 @@ from timm.models.vision_transformer import ParallelScalingBlock, ResPostBlock, V
 from torch import nn
 
 import vizlib
-from vizlib.method_cards import METHODS
+from vizlib.catalog.methods import METHODS
 from vizlib.zoo.networks.compact import CompactTransformer
 from vizlib.zoo.networks.cvt import ConvVisionTransformer
 from vizlib.zoo.networks.pvt import PyramidVisionTransformer

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import vizlib
+from vizlib.catalog.methods import METHODS, method_card
 from vizlib.errors import MethodError
-from vizlib.method_cards import METHODS, method_card
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

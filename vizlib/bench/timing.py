@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from vizlib.bench.cases import floor_of
-from vizlib.bench.work import load, work
+from vizlib.bench.workloads import load, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from vizlib import __version__
-from vizlib.cli import bench, cards, compare, exam, explaining, reporting, training, translators
-from vizlib.cli.shell import MISUSED, Commands
+from vizlib.cli import bench, compare, exam, explain, list_models_methods, report, train_eval, train_seq2seq
+from vizlib.cli.errors_and_output import MISUSED, Commands
 
 __all__ = ["app", "main"]
 
@@ -30,16 +30,16 @@ Results go to stdout, everything else to stderr."""
 app = typer.Typer(
     cls=Commands, help="See how a vision model sees.", epilog=_EPILOG, pretty_exceptions_enable=False, rich_markup_mode="rich"
 )
-app.command("models", epilog=cards.MODELS_EPILOG)(cards.models)
-app.command("methods", epilog=cards.METHODS_EPILOG)(cards.methods)
-app.command("explain", epilog=explaining.EXPLAIN_EPILOG)(explaining.explain)
+app.command("models", epilog=list_models_methods.MODELS_EPILOG)(list_models_methods.models)
+app.command("methods", epilog=list_models_methods.METHODS_EPILOG)(list_models_methods.methods)
+app.command("explain", epilog=explain.EXPLAIN_EPILOG)(explain.explain)
 app.command("compare", epilog=compare.COMPARE_EPILOG)(compare.compare)
 app.command("exam", epilog=exam.EXAM_EPILOG)(exam.exam)
-app.command("replay", epilog=explaining.REPLAY_EPILOG)(explaining.replay)
-app.command("train", epilog=training.TRAIN_EPILOG)(training.train)
-app.command("train report", epilog=reporting.REPORT_EPILOG)(reporting.report)
-app.command("train seq2seq", epilog=translators.SEQ2SEQ_EPILOG)(translators.seq2seq)
-app.command("eval", epilog=training.EVAL_EPILOG)(training.evaluate)
+app.command("replay", epilog=explain.REPLAY_EPILOG)(explain.replay)
+app.command("train", epilog=train_eval.TRAIN_EPILOG)(train_eval.train)
+app.command("train report", epilog=report.REPORT_EPILOG)(report.report)
+app.command("train seq2seq", epilog=train_seq2seq.SEQ2SEQ_EPILOG)(train_seq2seq.seq2seq)
+app.command("eval", epilog=train_eval.EVAL_EPILOG)(train_eval.evaluate)
 app.command("bench", epilog=bench.BENCH_EPILOG)(bench.bench)
 
 

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vizlib.bench.cases import FLOORS, Case, cases, floor_of
-from vizlib.cli.shell import FAILED, MISUSED, OK, UsageError, complain, console, exit_code, notices, print_json
+from vizlib.cli.errors_and_output import FAILED, MISUSED, OK, UsageError, complain, console, exit_code, notices, print_json
 from vizlib.errors import DownloadError, VizlibError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def bench(
     import torch
 
     from vizlib.bench.timing import threads as use_threads
-    from vizlib.train.cost import processor
+    from vizlib.model_report.cost import processor
     from vizlib.zoo.load import pick_device
 
     where = str(pick_device(device))
@@ -126,7 +126,7 @@ def bench(
 
 
 def _measured(case: Case, device: str, threads: int, rounds: int | None, clock: str, *, memory: bool) -> list[Row]:
-    from vizlib.bench.peak import peak
+    from vizlib.bench.peak_memory import peak
     from vizlib.bench.timing import times
 
     screen = notices()
@@ -211,7 +211,7 @@ def _print_rows(rows: list[Row]) -> None:
     screen.print("ms and ratio: the fastest rounds; median: of the rounds' own ratios", soft_wrap=True)
     how = dict.fromkeys(row.peak["how"] for row in rows if row.peak is not None)
     if how:
-        from vizlib.bench.peak import HOW
+        from vizlib.bench.peak_memory import HOW
 
         screen.print(f"MiB: {'; '.join(HOW[one] for one in how)}", soft_wrap=True)
 

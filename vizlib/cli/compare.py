@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vizlib.cli.bar import Bar
-from vizlib.cli.shell import FAILED, OK, UsageError, complain, console, download_progress, notices, print_json
+from vizlib.cli.errors_and_output import FAILED, OK, UsageError, complain, console, download_progress, notices, print_json
+from vizlib.cli.progress_bar import Bar
 
 if TYPE_CHECKING:
     from vizlib.compare.result import Comparison
@@ -57,7 +57,7 @@ def compare(
     gone = [str(path) for path in images if not path.exists()]
     if gone:
         raise UsageError(f"There is no {gone[0]!r}: check the name and the folder.")
-    from vizlib.compare.run import compare as run
+    from vizlib.compare.api import compare as run
 
     with ExitStack() as stack:
         loaded = [_load(word, device, stack) for word in models]
@@ -82,7 +82,7 @@ def _load(word: str, device: str, stack: ExitStack) -> Any:
 
 
 def _tell(found: Comparison, *, as_json: bool) -> None:
-    from vizlib.compare.arrays import about
+    from vizlib.compare.export import about
     from vizlib.compare.findings import findings
 
     said = findings(found)

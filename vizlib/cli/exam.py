@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vizlib.cli.bar import Bar
-from vizlib.cli.shell import FAILED, OK, UsageError, complain, console, download_progress, notices, print_json
+from vizlib.cli.errors_and_output import FAILED, OK, UsageError, complain, console, download_progress, notices, print_json
+from vizlib.cli.progress_bar import Bar
 
 if TYPE_CHECKING:
     from vizlib.evaluation.exams import SchoolReport
@@ -58,8 +58,8 @@ def exam(
     as_json: Annotated[bool, typer.Option("--json", help="Print the marks as JSON.")] = False,
 ) -> None:
     """Let explanation methods sit exams: questions whose right answer is known, by construction or by measurement."""
+    from vizlib.catalog.methods import METHODS, method_card
     from vizlib.evaluation.exams.cards import exam_card
-    from vizlib.method_cards import METHODS, method_card
 
     if images is not None and data is not None:
         raise UsageError("Give --images or --data, not both.")
@@ -118,8 +118,8 @@ def _load(word: str, device: str, stack: ExitStack) -> Any:
 
 def _material(images: Path | None, data: Path | None) -> tuple[Any, Any]:
     """Photographs, and photographs with boxes, None where there are none."""
-    from vizlib.cli.photos import SUFFIXES
-    from vizlib.evaluation.exams.boxed_photographs import FILE, labelled
+    from vizlib.cli.image_files import SUFFIXES
+    from vizlib.evaluation.exams.object_boxes import FILE, labelled
 
     if data is not None:
         items, _ = labelled(data)
@@ -154,9 +154,9 @@ def _failed(report: SchoolReport) -> list[str]:
 def _print(report: SchoolReport) -> None:
     from rich.table import Table
 
+    from vizlib.catalog.methods import METHODS
     from vizlib.evaluation.exams.cards import EXAMS
     from vizlib.evaluation.exams.summary import summary
-    from vizlib.method_cards import METHODS
 
     table = Table(box=None, pad_edge=False)
     held = [name for name in EXAMS if any(mark.exam == name for mark in report.marks)]

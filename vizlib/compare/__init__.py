@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vizlib.compare.api import compare
     from vizlib.compare.result import Comparison
-    from vizlib.compare.run import compare
 
 __all__ = ["Comparison", "compare"]
 
@@ -14,7 +14,7 @@ __all__ = ["Comparison", "compare"]
 def __getattr__(name: str) -> Any:
     # Charts and words of a comparison are read where nothing may import torch.
     if name == "compare":
-        from vizlib.compare.run import compare
+        from vizlib.compare.api import compare
 
         return compare
     if name == "Comparison":

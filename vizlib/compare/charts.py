@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vizlib.compare import words
+from vizlib.compare import text
 from vizlib.figures.charts import Mark, mark
 from vizlib.figures.comparison_charts import Curve, alignment_map, along_depth, counts
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from vizlib.compare.result import Comparison, ModelMeasures
-    from vizlib.compare.words import Words
+    from vizlib.compare.text import ChartText
 
 
 @dataclass(frozen=True, eq=False)
 class Chart:
     """A figure, its words, and why some model is not in it."""
 
-    words: Words
+    text: ChartText
     figure: go.Figure
     missing: list[str] = field(default_factory=list)
 
@@ -91,7 +91,7 @@ def _distance(found: Comparison, marks: list[Mark]) -> Chart | None:
                     _curve(model, look, [one.reach / model.diagonal for one in fields], label=f"{model.name}: {words_of}", dash=dash)
                 )
         missing += _why(model, "fields")
-    return Chart(words.DISTANCE, along_depth(curves, "share of the diagonal", tick_format=".0%", dots=dots, zero=True), missing)
+    return Chart(text.DISTANCE, along_depth(curves, "share of the diagonal", tick_format=".0%", dots=dots, zero=True), missing)
 
 
 def _entropy(found: Comparison, marks: list[Mark]) -> Chart | None:
@@ -102,12 +102,12 @@ def _entropy(found: Comparison, marks: list[Mark]) -> Chart | None:
             depth = [site.depth for site in model.heads for _ in site.entropy]
             dots.append(Curve(look, depth, [float(one) for site in model.heads for one in site.entropy], names))
         missing += _why(model, "heads")
-    return Chart(words.ENTROPY, along_depth([], "bits", dots=dots, zero=True), missing) if dots else None
+    return Chart(text.ENTROPY, along_depth([], "bits", dots=dots, zero=True), missing) if dots else None
 
 
 def _spectrum(found: Comparison, marks: list[Mark]) -> Chart:
     curves = [_curve(model, look, model.high_frequency) for model, look in zip(found.models, marks, strict=True)]
-    return Chart(words.SPECTRUM, along_depth(curves, "ln amplitude, highest over zero"))
+    return Chart(text.SPECTRUM, along_depth(curves, "ln amplitude, highest over zero"))
 
 
 def _similarity(found: Comparison, marks: list[Mark]) -> Chart:
@@ -116,7 +116,7 @@ def _similarity(found: Comparison, marks: list[Mark]) -> Chart:
         error = None if "similarity" in found.missing else [2 * float(one) for one in model.similarity_error]
         curves.append(_curve(model, look, model.similarity, error=error))
     missing = [found.missing["similarity"]] if "similarity" in found.missing else []
-    return Chart(words.SIMILARITY, along_depth(curves, "mean cosine of tokens"), missing)
+    return Chart(text.SIMILARITY, along_depth(curves, "mean cosine of tokens"), missing)
 
 
 def _rank(found: Comparison, marks: list[Mark]) -> Chart:
@@ -132,7 +132,7 @@ def _rank(found: Comparison, marks: list[Mark]) -> Chart:
         most = [min(1.0, (model.rank_rows - 1) / layer.channels) for layer in model.layers]
         if min(most) < 1:
             curves.append(_curve(model, look, most, label=f"{model.name}: at most, from {model.rank_rows} tokens", dash=1))
-    return Chart(words.RANK, along_depth(curves, "effective rank over channels", tick_format=".0%", zero=True))
+    return Chart(text.RANK, along_depth(curves, "effective rank over channels", tick_format=".0%", zero=True))
 
 
 def _branches(found: Comparison, marks: list[Mark]) -> Chart | None:
@@ -144,12 +144,12 @@ def _branches(found: Comparison, marks: list[Mark]) -> Chart | None:
                 Curve(look, [(number + 1) / count for number in range(count)], list(model.branches.values()), list(model.branches))
             )
         missing += _why(model, "branches")
-    return Chart(words.BRANCHES, along_depth(curves, "share that is passed on", tick_format=".0%"), missing) if curves else None
+    return Chart(text.BRANCHES, along_depth(curves, "share that is passed on", tick_format=".0%"), missing) if curves else None
 
 
 def _norm(found: Comparison, marks: list[Mark]) -> Chart:
     curves = [_curve(model, look, model.norm) for model, look in zip(found.models, marks, strict=True)]
-    return Chart(words.NORM, along_depth(curves, "mean length", tick_format=".1f", zero=True))
+    return Chart(text.NORM, along_depth(curves, "mean length", tick_format=".1f", zero=True))
 
 
 def _channels(found: Comparison, marks: list[Mark]) -> Chart | None:
@@ -161,7 +161,7 @@ def _channels(found: Comparison, marks: list[Mark]) -> Chart | None:
         groups.append(
             (look, [layer.name for layer in model.layers], (model.dead / channels).tolist(), (model.exploding / channels).tolist())
         )
-    return Chart(words.CHANNELS, counts(groups))
+    return Chart(text.CHANNELS, counts(groups))
 
 
 def _why(model: ModelMeasures, what: str) -> list[str]:

@@ -11,10 +11,10 @@ import numpy as np
 from vizlib.compare.result import SMOOTHING
 from vizlib.errors import MethodError
 from vizlib.figures.overlay import coloured, shrunk
-from vizlib.figures.signed import between_overlay, mosaic, set_overlay
+from vizlib.figures.signed_overlay import between_overlay, mosaic, set_overlay
 
 if TYPE_CHECKING:
-    from vizlib.analysis.difference import Difference
+    from vizlib.analysis.logit_difference import Difference
     from vizlib.compare.result import Comparison, Shown
 
 STRIP_WORDS = (

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     import os
     from pathlib import Path
 
-    from vizlib.analysis.cka import Alignment
-    from vizlib.analysis.difference import Attribution, Difference
-    from vizlib.analysis.field import Field
-    from vizlib.analysis.layers import Layer
+    from vizlib.analysis.features.cka import Alignment
+    from vizlib.analysis.features.layers import Layer
+    from vizlib.analysis.logit_difference import Attribution, Difference
+    from vizlib.analysis.receptive_field.effective_receptive_field import Field
 
 # What a measure takes at least; the reasons that ``missing`` gives begin from these.
 NEEDS = {"cka": 4, "interval": 8, "rank": 2}
@@ -111,7 +111,7 @@ class Shown:
 
     def difference(self, first: int = 0, second: int = 1) -> Difference:
         """Why the log-probabilities of two models differ; MethodError where they know different classes."""
-        from vizlib.analysis.difference import Difference
+        from vizlib.analysis.logit_difference import Difference
 
         mine, theirs = self.attributions[first], self.attributions[second]
         if mine is None or theirs is None or self.target is None:
@@ -125,7 +125,7 @@ class Shown:
         """
         import cv2
 
-        from vizlib.analysis.difference import agreement
+        from vizlib.analysis.logit_difference import agreement
 
         difference = self.difference(first, second)
         unseen = ~(self._seen(first) & self._seen(second))
@@ -145,7 +145,7 @@ class Shown:
         """How alike each place of one (model, layer) is to each of another: (cells, cells) float64 in -1..1."""
         import torch
 
-        from vizlib.analysis.correspondence import correspondence
+        from vizlib.analysis.features.correspondence import correspondence
 
         rows = [torch.from_numpy(self.layers[model][layer].profile.astype(np.float64)) for model, layer in (first, second)]
         return correspondence(*rows).numpy()
@@ -154,7 +154,7 @@ class Shown:
         """Two layers, each as (model, layer), as pictures (h, w, 3) in 0..1: three principal components that both share."""
         import torch
 
-        from vizlib.analysis.token_maps import pca_rgb
+        from vizlib.analysis.features.token_maps import pca_rgb
 
         chosen = [self.layers[model][layer] for model, layer in (first, second)]
         painted = pca_rgb([torch.from_numpy(one.profile.astype(np.float64)) for one in chosen], shared=True)
@@ -185,7 +185,7 @@ class Comparison:
 
     def between(self, first: int, second: int, reading: str = "tokens", kernel: str = "linear") -> Alignment:
         """CKA of the layers of one model (rows) with those of another (columns), or of its own; MethodError where it was not measured."""
-        from vizlib.analysis.cka import Alignment
+        from vizlib.analysis.features.cka import Alignment
 
         whole = self.cka.get((reading, kernel))
         if whole is None:
@@ -196,7 +196,7 @@ class Comparison:
 
     def aligned(self, way: str = "depth", first: int = 0, second: int = 1) -> list[tuple[int, int]]:
         """For every layer of one model its partner in another, by depth, stride or cka (of the first reading and kernel measured)."""
-        from vizlib.analysis.alignment import aligned
+        from vizlib.analysis.features.layer_alignment import aligned
 
         matrix = self.between(first, second, *next(iter(self.cka), ("tokens", "linear"))).value if way == "cka" else None
         return aligned(way, self.models[first].layers, self.models[second].layers, matrix)
@@ -211,19 +211,19 @@ class Comparison:
     @property
     def nbytes(self) -> int:
         """How many bytes the arrays take, for whoever keeps comparisons."""
-        from vizlib.compare.arrays import arrays
+        from vizlib.compare.export import arrays
 
         mosaics = sum(layer.mosaic.nbytes for shown in self.shown for layers in shown.layers for layer in layers)
         return mosaics + sum(array.nbytes for array in arrays(self).values())
 
     def save_arrays(self, folder: str | os.PathLike[str]) -> Path:
         """Write comparison.npz and the tables layers, heads, cka and images as Parquet; the folder."""
-        from vizlib.compare.arrays import save
+        from vizlib.compare.export import save
 
         return save(self, folder)
 
     def html(self, path: str | os.PathLike[str]) -> Path:
         """Write the whole comparison as one HTML file that needs nothing else; its path."""
-        from vizlib.compare.report import write
+        from vizlib.compare.report_html import write
 
         return write(self, path)

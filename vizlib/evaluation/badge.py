@@ -10,7 +10,7 @@ from vizlib.errors import MethodError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vizlib.evaluation.sanity import Check
+    from vizlib.evaluation.sanity_checks import Check
     from vizlib.evaluation.score import Score
 
 FAITHFUL = ("deletion", "insertion", "sensitivity_n")

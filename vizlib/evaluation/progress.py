@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from typing import TYPE_CHECKING
 
-from vizlib.explainers.progress import tell, told_to
+from vizlib.engine.progress import tell, told_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

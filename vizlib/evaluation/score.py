@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vizlib.evaluation.subsets import CELLS
+from vizlib.evaluation.sensitivity_n import CELLS
 
 PARTS, RANDOM, SIZES, EACH, JITTERS, RADIUS = 32, 20, (4, 8, 16, 32), 32, 6, 0.02
 BASELINES = ("mean", "blur", "colour")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vizlib.catalog.methods import METHODS
 from vizlib.errors import ModelError, VizlibError
-from vizlib.method_cards import METHODS
 
 if TYPE_CHECKING:
     import os

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from vizlib.figures.charts import COLOURS, GREY, framed
-from vizlib.figures.palette import diverging
+from vizlib.figures.colormaps import diverging
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from vizlib.figures.colormaps import diverging
 from vizlib.figures.overlay import coloured, overlay, signed_overlay
-from vizlib.figures.palette import diverging
-from vizlib.figures.signed import faded
+from vizlib.figures.signed_overlay import faded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

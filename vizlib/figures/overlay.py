@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from vizlib.errors import VizlibError
-from vizlib.figures.palette import COLORMAP_NAMES, diverging
+from vizlib.figures.colormaps import COLORMAP_NAMES, diverging
 
 # Perceptually uniform and safe for the colour-blind, each rising in lightness.
 COLORMAPS = {name: getattr(cv2, f"COLORMAP_{name.upper()}") for name in COLORMAP_NAMES}

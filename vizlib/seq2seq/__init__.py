@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from vizlib.seq2seq.cards import Seq2SeqCard, cards
 from vizlib.seq2seq.options import Options
-from vizlib.seq2seq.task import END, Task
-from vizlib.seq2seq.tasks import TASKS
+from vizlib.seq2seq.task_base import END, Task
+from vizlib.seq2seq.task_registry import TASKS
 
 if TYPE_CHECKING:
     from vizlib.seq2seq.decode import Step, Translation, force, translate
-    from vizlib.seq2seq.measure import accuracy_by_length, gradient_by_distance, leave_one_out, permuted
+    from vizlib.seq2seq.length_study import accuracy_by_length, gradient_by_distance, leave_one_out, permuted
     from vizlib.seq2seq.models import Translator, load, untrained
 
 _HOMES = {
     **dict.fromkeys(("load", "untrained", "Translator"), "models"),
     **dict.fromkeys(("translate", "force", "Translation", "Step"), "decode"),
-    **dict.fromkeys(("accuracy_by_length", "gradient_by_distance", "leave_one_out", "permuted"), "measure"),
+    **dict.fromkeys(("accuracy_by_length", "gradient_by_distance", "leave_one_out", "permuted"), "length_study"),
 }
 __all__ = [
     "END", "TASKS", "Options", "Seq2SeqCard", "Step", "Task", "Translation", "Translator", "accuracy_by_length", "cards", "force",

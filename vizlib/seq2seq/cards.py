@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from vizlib.seq2seq.tasks import TASKS
+from vizlib.seq2seq.task_registry import TASKS
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "assets" / "weights" / "seq2seq"
 WIDTH, EMBEDDING = 96, 32  # of the recurrent networks

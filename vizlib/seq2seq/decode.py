@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vizlib.errors import MethodError
+from vizlib.seq2seq.decoder_state import Memory, Reading, Steering
 from vizlib.seq2seq.formulas import formulas
 from vizlib.seq2seq.options import AS_TRAINED, Options
-from vizlib.seq2seq.steering import Memory, Reading, Steering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -12,8 +12,8 @@ from torch.overrides import TorchFunctionMode
 from vizlib.errors import CheckpointError, ModelError, TextError, nearest
 from vizlib.seq2seq.cards import EMBEDDING, FOLDER, HEADS, HIDDEN, LAYERS, MODEL_WIDTH, NAMES, WIDTH, Seq2SeqCard, card
 from vizlib.seq2seq.recurrent import RecurrentTranslator
-from vizlib.seq2seq.task import END, Task
-from vizlib.seq2seq.tasks import TASKS
+from vizlib.seq2seq.task_base import END, Task
+from vizlib.seq2seq.task_registry import TASKS
 from vizlib.seq2seq.transformer import TransformerTranslator
 from vizlib.zoo.weights import fill_random, fingerprint, load_strict, read_checkpoint
 

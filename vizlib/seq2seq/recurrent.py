@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from vizlib.errors import ModelError
 from vizlib.seq2seq.attention import attend, score_concat, score_dot, score_general, weigh
-from vizlib.seq2seq.steering import AS_TRAINED, Memory, Reading, Steering
+from vizlib.seq2seq.decoder_state import AS_TRAINED, Memory, Reading, Steering
 
 _CELLS: dict[str, type[nn.GRU | nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM}
 

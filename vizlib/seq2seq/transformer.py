@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vizlib.seq2seq.attention import attend, score_dot, weigh
-from vizlib.seq2seq.steering import AS_TRAINED, Memory, Reading, Steering
+from vizlib.seq2seq.decoder_state import AS_TRAINED, Memory, Reading, Steering
 
 
 class Heads(NamedTuple):

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
-from vizlib.tracing.notes import listening
+from vizlib.tracing.outputs import listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,12 +18,12 @@ from torch.optim.swa_utils import AveragedModel
 
 from vizlib.errors import TrainingError
 from vizlib.train.augment import Augment, normalise
-from vizlib.train.kernels import ProcessorKernels
+from vizlib.train.bf16_kernels import ProcessorKernels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vizlib.train.data import ImageSet
+    from vizlib.datasets.tiny_imagenet import ImageSet
     from vizlib.train.recipes import Recipe
 
 CHECKPOINT = "last.pt"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vizlib.errors import TrainingError, nearest
-from vizlib.zoo.bundled import NAMES
+from vizlib.zoo.bundled_models import NAMES
 
 
 @dataclass(frozen=True)

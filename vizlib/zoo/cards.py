@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vizlib.method_cards import FAMILY_REFUSALS, fitting
-from vizlib.zoo import bundled
-from vizlib.zoo.official import LICENCES, ON_TIMM, PAPERS, RELEASES, parameters
+from vizlib.catalog.methods import FAMILY_REFUSALS, fitting
+from vizlib.zoo import bundled_models
+from vizlib.zoo.official_releases import LICENCES, ON_TIMM, PAPERS, RELEASES, parameters
 
 if TYPE_CHECKING:
     from vizlib.geometry import Transform
@@ -136,7 +136,7 @@ def bundled_cards() -> list[ModelCard]:
                 training=facts,
             )
         )
-    return sorted(cards, key=lambda card: bundled.NAMES.index(card.name))
+    return sorted(cards, key=lambda card: bundled_models.NAMES.index(card.name))
 
 
 def _timm_cards() -> list[ModelCard]:

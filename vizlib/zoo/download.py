@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 from vizlib.errors import CancelledError, DownloadError
-from vizlib.zoo.hub import hub_size, hub_weights
-from vizlib.zoo.web import check_disk, check_scheme, explained, length_of, open_url, total_of
+from vizlib.zoo.hf_hub import hub_size, hub_weights
+from vizlib.zoo.offline_files import check_disk, check_scheme, explained, length_of, open_url, total_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vizlib.zoo.web import Cancelled, Progress
+    from vizlib.zoo.offline_files import Cancelled, Progress
 
 __all__ = ["cache_folder", "download", "hub_size", "hub_weights", "remote_size"]
 

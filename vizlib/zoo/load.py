@@ -13,8 +13,8 @@ from vizlib.errors import CheckpointError, DeviceError, ModelError
 from vizlib.geometry import Transform
 from vizlib.zoo.adapters import Adapter, adapter_for
 from vizlib.zoo.cards import ModelCard
+from vizlib.zoo.loading_plans import Plan, fit_state, others_that_fit, plan_for
 from vizlib.zoo.model import Model, check_labels
-from vizlib.zoo.plans import Plan, fit_state, others_that_fit, plan_for
 from vizlib.zoo.weights import fill_random, fingerprint, load_strict
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import torch
 
 from vizlib.errors import ModelError, TargetError, nearest
 from vizlib.images import read_image
-from vizlib.tracing.overrides import operating
-from vizlib.tracing.shadow import resting
+from vizlib.tracing.attention_overrides import operating
+from vizlib.tracing.shared_copy import resting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,24 +12,24 @@ from vizlib.evaluation.exams.cards import EXAMS, ExamCard
 from vizlib.evaluation.exams.question import Mark, Question, Questions
 
 if TYPE_CHECKING:
-    from vizlib.evaluation.exams.boxed_photographs import boxed
-    from vizlib.evaluation.exams.by_construction import known
-    from vizlib.evaluation.exams.collages import grid
-    from vizlib.evaluation.exams.cut_outs import planted
+    from vizlib.evaluation.exams.grading import mark, sit
+    from vizlib.evaluation.exams.grid_pointing_game import grid
+    from vizlib.evaluation.exams.known_attribution import known
+    from vizlib.evaluation.exams.object_boxes import boxed
+    from vizlib.evaluation.exams.planted_evidence import planted
     from vizlib.evaluation.exams.report import SchoolReport
-    from vizlib.evaluation.exams.schooling import school
-    from vizlib.evaluation.exams.sitting import mark, sit
+    from vizlib.evaluation.exams.runner import school
 
 # No module bears the name of a function: importing it would hide the function.
 _HOMES = {
-    "known": "by_construction",
-    "planted": "cut_outs",
-    "grid": "collages",
-    "boxed": "boxed_photographs",
-    "mark": "sitting",
-    "sit": "sitting",
+    "known": "known_attribution",
+    "planted": "planted_evidence",
+    "grid": "grid_pointing_game",
+    "boxed": "object_boxes",
+    "mark": "grading",
+    "sit": "grading",
     "SchoolReport": "report",
-    "school": "schooling",
+    "school": "runner",
 }
 __all__ = [
     "EXAMS", "ExamCard", "Mark", "Question", "Questions", "SchoolReport", "boxed", "grid", "known", "mark", "planted", "school", "sit",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from vizlib.engine.progress import tell
 from vizlib.errors import ExamError
-from vizlib.explainers.progress import tell
 
 if TYPE_CHECKING:
     from vizlib.zoo.model import Model
@@ -49,7 +49,7 @@ def photographs(model: Model, images: Any, seed: int = 0) -> Photographs:
 
     ExamError when the model has no classes or does not say how it takes photographs, or when none can be read.
     """
-    from vizlib.compare.source import Source
+    from vizlib.datasets.image_source import Source
 
     if not model.adapter.classes:
         raise ExamError(f"{model.card.name} has no classification head, so there is no class to ask about.")

@@ -70,7 +70,7 @@ class SchoolReport:
 
     def to_html(self, path: str | os.PathLike[str]) -> Path:
         """Write one page that needs nothing else; the path. VizlibError where it cannot be written."""
-        from vizlib.evaluation.exams.report_page import page
+        from vizlib.evaluation.exams.report_html import page
 
         return write(path, page(self))
 

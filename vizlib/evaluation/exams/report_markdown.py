@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vizlib.catalog.methods import METHODS
 from vizlib.evaluation.exams.cards import EXAMS
 from vizlib.evaluation.exams.summary import summary
-from vizlib.method_cards import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

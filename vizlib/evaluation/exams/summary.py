@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vizlib.catalog.methods import METHODS
 from vizlib.evaluation.exams.cards import EXAMS
-from vizlib.method_cards import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 def register(name: str, *, kit: bool = False) -> ComponentRenderer:
     """The component in the folder ``name``, whose three files carry the folder's name too; ``kit`` puts the kit's CSS and JS first."""
     home = files(__package__)
-    before = ["kit/kit"] if kit else []
+    before = ["_lib/kit"] if kit else []
 
     def joined(kind: str, *paths: str) -> str:
         return "\n".join((home / f"{path}.{kind}").read_text("utf-8") for path in paths)
 
     own = f"{name}/{name}"
-    css, js = joined("css", *before, own), joined("js", "keep", *before, own)
+    css, js = joined("css", *before, own), joined("js", "_lib/lifecycle", *before, own)
     return st.components.v2.component(f"vizlib_{name}", html=joined("html", own), css=css, js=js)
 
 

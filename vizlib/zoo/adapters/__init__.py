@@ -15,13 +15,13 @@ __all__ = ["Adapter", "Lineage", "Size", "Tap", "adapter_for", "families"]
 
 def families() -> dict[str, type[Adapter]]:
     """Every adapter by family, the ones that know most first."""
-    from vizlib.zoo.adapters.compact import CompactAdapter
-    from vizlib.zoo.adapters.conv import PlainAdapter, ResNetAdapter
-    from vizlib.zoo.adapters.cvt import CvTAdapter
-    from vizlib.zoo.adapters.pvt import PVTAdapter, PVTv2Adapter
-    from vizlib.zoo.adapters.swin import SwinAdapter
-    from vizlib.zoo.adapters.t2t import T2TAdapter
-    from vizlib.zoo.adapters.vit import ViTAdapter
+    from vizlib.zoo.adapters.official.compact import CompactAdapter
+    from vizlib.zoo.adapters.official.cvt import CvTAdapter
+    from vizlib.zoo.adapters.official.pvt import PVTAdapter, PVTv2Adapter
+    from vizlib.zoo.adapters.official.t2t import T2TAdapter
+    from vizlib.zoo.adapters.timm.convnets import PlainAdapter, ResNetAdapter
+    from vizlib.zoo.adapters.timm.swin import SwinAdapter
+    from vizlib.zoo.adapters.timm.vit import ViTAdapter
 
     kinds: tuple[type[Adapter], ...] = (
         ViTAdapter, T2TAdapter, CompactAdapter, PVTAdapter, PVTv2Adapter, CvTAdapter, SwinAdapter, ResNetAdapter, PlainAdapter,

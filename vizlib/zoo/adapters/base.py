@@ -13,11 +13,11 @@ from vizlib.errors import MethodError, ModelError
 if TYPE_CHECKING:
     from torch import nn
 
-    from vizlib.tracing.forks import Fork
-    from vizlib.tracing.grids import Grid
+    from vizlib.tracing.attention_site import AttentionSite
     from vizlib.tracing.recorder import AttentionCall, Recording
-    from vizlib.tracing.site import AttentionSite
-    from vizlib.tracing.steps import Step
+    from vizlib.tracing.residuals import Fork
+    from vizlib.tracing.token_flow import Step
+    from vizlib.tracing.token_grid import Grid
 
 Size = tuple[int, int]
 
@@ -40,7 +40,7 @@ class Lineage:
     @property
     def sites(self) -> list[AttentionSite]:
         """The attention sites in the order of execution, a read-out's own last."""
-        from vizlib.tracing.steps import Attention
+        from vizlib.tracing.token_flow import Attention
 
         return [step.site for step in reversed(self.steps) if isinstance(step, Attention)]
 

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from vizlib.errors import MethodError
-from vizlib.tracing.steps import WeightedWindows, Windows
+from vizlib.tracing.token_flow import WeightedWindows, Windows
 
 if TYPE_CHECKING:
-    from vizlib.tracing.grids import Grid
+    from vizlib.tracing.token_grid import Grid
 
 MODES = ("uniform", "weight", "contribution")
 

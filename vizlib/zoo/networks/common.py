@@ -11,7 +11,7 @@ from timm.layers import DropPath, trunc_normal_
 from torch import Tensor, nn
 
 from vizlib.errors import ModelError, nearest
-from vizlib.tracing.notes import note
+from vizlib.tracing.outputs import note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

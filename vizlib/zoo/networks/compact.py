@@ -15,7 +15,7 @@ from timm.layers import trunc_normal_
 from torch import Tensor, nn
 
 from vizlib.errors import ModelError
-from vizlib.tracing.notes import heard, note
+from vizlib.tracing.outputs import heard, note
 from vizlib.zoo.networks.common import (
     Attention,
     Grid,

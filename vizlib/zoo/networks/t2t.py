@@ -15,8 +15,8 @@ from timm.layers import Mlp, trunc_normal_
 from torch import Tensor, nn
 
 from vizlib.errors import ModelError
-from vizlib.tracing.notes import heard, note
-from vizlib.tracing.overrides import edited_features, edited_output
+from vizlib.tracing.attention_overrides import edited_features, edited_output
+from vizlib.tracing.outputs import heard, note
 from vizlib.zoo.networks.common import (
     Attention,
     Grid,

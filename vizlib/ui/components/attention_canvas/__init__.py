@@ -9,21 +9,21 @@ import json
 import struct
 from typing import TYPE_CHECKING, Any
 
-from vizlib.figures.palette import COLORMAP_NAMES, tables
+from vizlib.figures.colormaps import COLORMAP_NAMES, tables
 from vizlib.ui.components import register
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from vizlib.geometry import Geometry
-    from vizlib.ui.pictures import Picture
+    from vizlib.ui.core.pictures import Picture
 
 MAGIC = b"VZA1"
 _component = register("attention_canvas")
 
 
 def pack(picture: Picture, geometry: Geometry, attention: bytes, *, view: str, odd: Sequence[Sequence[int]] = ()) -> bytes:
-    """Everything the browser needs: a header, the colour tables, the packed attention (see ``vizlib.analysis.payload``), the photograph.
+    """Everything the browser needs: a header, the colour tables, the packed attention (see ``payload.py``), the photograph.
 
     ``view`` tells this message from others, so that a finer layer finds its canvas; ``odd`` are the cells with abnormal norm on the
     query grid of each site.

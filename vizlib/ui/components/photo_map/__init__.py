@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vizlib.figures.palette import COLORMAP_NAMES, diverging, tables
+from vizlib.figures.colormaps import COLORMAP_NAMES, diverging, tables
 from vizlib.ui.components import register
 
 if TYPE_CHECKING:
     from vizlib.geometry import Geometry
-    from vizlib.ui.pictures import Picture
+    from vizlib.ui.core.pictures import Picture
 
 MAGIC = b"VZM1"
 _component = register("photo_map")

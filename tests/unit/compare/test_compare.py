@@ -1,0 +1,331 @@
+"""The whole comparison: each number against what its parts give alone, streaming, files, pages and the command."""
+
+from __future__ import annotations
+
+import base64
+import json
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+import torch
+from PIL import Image
+from tiny_data import jpeg
+from typer.testing import CliRunner
+
+import vizlib
+from vizlib.analysis.attention import head_statistics
+from vizlib.analysis.features.cka import centred, gram
+from vizlib.analysis.features.effective_rank import effective_rank
+from vizlib.analysis.features.layers import read
+from vizlib.analysis.features.sampled_positions import sampled, scattered
+from vizlib.analysis.features.token_similarity import token_similarity
+from vizlib.analysis.logit_difference import explain_difference
+from vizlib.cli import app
+from vizlib.compare import compare
+from vizlib.compare.findings import findings
+from vizlib.compare.report_html import page
+from vizlib.datasets.image_source import even_batches
+from vizlib.engine.jobs import Progress
+from vizlib.errors import CancelledError, ImageError, MethodError, VizlibError
+from vizlib.passes.forward import run
+
+SMALL = {"shown": 0, "fields": 0, "points": 4}
+
+
+@pytest.fixture(scope="module")
+def models():
+    return [vizlib.load(name, checkpoint="random") for name in ("vit_tiny50", "resnet_tiny50")]
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    rng = np.random.default_rng(0)
+    return [np.kron(rng.integers(0, 255, (8, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8) for _ in range(10)]
+
+
+@pytest.fixture(scope="module")
+def found(models, pictures):
+    return compare(models, pictures, points=4, shown=1, fields=2, steps=4)
+
+
+@pytest.fixture
+def folder(tmp_path, pictures):
+    home = tmp_path / "photos"
+    (home / "more").mkdir(parents=True)
+    for number, picture in enumerate(pictures[:5]):
+        Image.fromarray(picture).save(home / f"{'more/' if number > 2 else ''}{number}.png")
+    (home / "cut.jpg").write_bytes(jpeg(0, 0)[:200])
+    (home / "notes.txt").write_text("not a picture")
+    (home / ".hidden").write_text("left alone")
+    return home
+
+
+def test_pictures_have_the_names_they_are_given(models, pictures):
+    found = compare(models, {"one": pictures[0], "broken": b"no picture", "two": pictures[1]}, **SMALL)
+    assert found.images == ("one", "two")
+    assert [name for name, _ in found.skipped] == ["broken"]
+    with pytest.raises(ImageError, match="no images"):
+        compare(models, {}, **SMALL)
+
+
+def test_layers_can_be_kept_without_explaining(models, pictures, found):
+    bare = compare(models, pictures, points=4, shown=1, fields=0, explain=False).shown[0]
+    assert bare.attributions == (None, None)
+    assert np.array_equal(bare.layers[1][2].profile, found.shown[0].layers[1][2].profile)
+
+
+class TestNumbers:
+    @pytest.mark.parametrize("pooled", [False, True])
+    def test_cka_is_that_of_all_states_at_the_same_places(self, found, models, pictures, pooled):
+        places = torch.from_numpy(scattered(4, 0))
+        # Ten pictures go in two minibatches: four and, since two would be too few, six.
+        sums = 0
+        for part in (pictures[:4], pictures[4:]):
+            rows = []
+            for model in models:
+                reading = read(model, torch.cat([model.prepare(one) for one in part]))
+                for index, states in enumerate(reading.states):
+                    here = sampled(reading.maps(index), places.expand(len(part), -1, -1)).flatten(0, 1)
+                    rows.append(states.mean(1) if pooled else here)
+            flat = torch.stack([centred(gram(one, "linear")).flatten() for one in rows])
+            sums = sums + flat @ flat.T / (len(rows[0]) * (len(rows[0]) - 3))
+        expected = sums / (sums.diagonal()[:, None] * sums.diagonal()[None]).sqrt()
+        assert np.allclose(found.cka["pooled" if pooled else "tokens", "linear"].value, expected, atol=1e-6)
+        assert found.cka["tokens", "linear"].batches == 2
+        assert np.array_equal(found.between(0, 1).value, found.between(1, 0).value.T)
+        assert found.between(1, 1, "pooled", "rbf").value.diagonal() == pytest.approx(1)
+
+    def test_measures_are_those_of_all_images_at_once(self, found, models, pictures):
+        for model, measured in zip(models, found.models, strict=True):
+            reading = read(model, torch.cat([model.prepare(one) for one in pictures]))
+            for index, layer in enumerate(reading.layers):
+                states = reading.states[index].double()
+                assert measured.layers[index] == layer
+                assert measured.norm[index] == pytest.approx(float(states.norm(dim=2).mean()), rel=1e-5)
+                alike = token_similarity(states)
+                assert measured.similarity[index] == pytest.approx(float(alike.mean()), abs=1e-6)
+                assert measured.similarity_error[index] == pytest.approx(float(alike.std() / 10**0.5), rel=1e-3)
+            assert np.array_equal(measured.answers, reading.done.logits.argmax(1))
+            rows = sampled(reading.maps(3), torch.from_numpy(scattered(4, 0)).expand(10, -1, -1)).flatten(0, 1).double()
+            assert measured.rank[3] == pytest.approx(effective_rank(torch.linalg.svdvals(rows - rows.mean(0))), rel=1e-3)
+            assert measured.rank_rows == 40
+
+    def test_heads_are_means_over_images(self, found, models, pictures):
+        sites = [run(models[0], models[0].prepare(one)).lineage().sites[2] for one in pictures]
+        alone = [head_statistics.statistics(site, (64, 64)) for site in sites]
+        assert np.allclose(found.models[0].heads[2].distance, np.mean([one.distance for one in alone], 0), atol=1e-3)
+        assert np.allclose(found.models[0].heads[2].entropy, np.mean([one.entropy for one in alone], 0), atol=1e-4)
+
+    def test_what_is_shown(self, found, models, pictures):
+        (shown,) = found.shown
+        expected = explain_difference(*models, pictures[0], shown.target, steps=4)
+        assert np.allclose(shown.difference().map, expected.map)
+        assert shown.target == int(models[0](models[0].prepare(pictures[0])).argmax())
+        own = shown.correspondence((1, 2), (1, 2))
+        assert own.diagonal() == pytest.approx(1, abs=1e-3)
+        assert shown.correspondence((0, 0), (1, 0)).shape == (64, 256)
+        assert [one.shape for one in shown.colours((0, 0), (1, 0))] == [(8, 8, 3), (16, 16, 3)]
+        assert set(np.unique(shown.agreement())) <= {0, 1, 2, 3}
+
+    def test_fields_and_branches_are_there(self, found):
+        vit, resnet = found.models
+        assert len(vit.fields) == len(resnet.fields) == 6
+        assert len(resnet.operator) == 6
+        assert not vit.operator
+        assert "no ResNet" in vit.missing["operator"]
+        assert "no attention" in resnet.missing["heads"]
+        assert len(vit.branches) == len(resnet.branches) == 6
+
+    def test_the_same_images_give_the_same_numbers(self, found, models, pictures):
+        again = compare(models, pictures, points=4, shown=0, fields=2)
+        assert np.array_equal(found.between(0, 1, "pooled", "rbf").low, again.between(0, 1, "pooled", "rbf").low)
+        assert np.array_equal(found.models[1].fields[2].weights, again.models[1].fields[2].weights)
+
+    def test_alignment(self, found):
+        assert found.aligned("depth") == [(index, index) for index in range(6)]
+        value = found.between(0, 1).value
+        assert found.aligned("cka") == [(row, int(value[row].argmax())) for row in range(6)]
+        assert found.aligned("stride")[0][1] in range(2, 6)
+
+
+class TestStreaming:
+    def test_even_batches(self):
+        assert list(even_batches(range(11), 4)) == [[0, 1, 2, 3], [4, 5, 6, 7, 8, 9, 10]]
+        assert list(even_batches(range(12), 4)) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+        assert list(even_batches(range(13), 5, 3)) == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11, 12]]
+        assert list(even_batches(range(3), 4)) == [[0, 1, 2]]
+        assert list(even_batches([], 4)) == []
+
+    def test_images_are_let_go(self, models, monkeypatch):
+        living, most = [], []
+
+        def make(number):
+            most.append(sum(one() is not None for one in living))
+            made = np.full((90, 90, 3), number, np.uint8)
+            living.append(weakref.ref(made))
+            return made
+
+        monkeypatch.setattr("vizlib.datasets.image_source.read_image", make)
+        compare(models, list(range(12)), kernels=("linear",), readings=("pooled",), **SMALL)
+        assert len(most) == 12
+        assert max(most) <= 1  # the one before
+
+    def test_it_can_be_stopped(self, models, pictures):
+        progress = Progress()
+        progress._cancel.set()
+        with pytest.raises(CancelledError):
+            compare(models, pictures, **SMALL, progress=progress)
+        seen = []
+        compare(models, pictures, **SMALL, progress=lambda *told: seen.append(told))
+        assert seen[-1][0] == seen[-1][1]
+        assert [one[0] for one in seen] == sorted(one[0] for one in seen)
+
+
+class TestBadInput:
+    def test_one_image(self, models, pictures):
+        found = compare(models, pictures[0], **{**SMALL, "shown": 1, "steps": 2})
+        assert found.missing["cka"] == "CKA needs at least 4 images, and there is 1."
+        assert "at least 2" in found.missing["similarity"]
+        assert not found.cka
+        assert np.isnan(found.models[0].similarity_error).all()
+        with pytest.raises(MethodError, match="at least 4 images"):
+            found.between(0, 1)
+        assert "CKA needs at least 4 images, and there is 1." in page(found)
+
+    def test_few_images_have_no_interval(self, models, pictures):
+        found = compare(models, pictures[:5], **SMALL)
+        assert found.missing["interval"] == "The interval of CKA needs at least 8 images, and there are 5."
+        assert found.between(0, 1).low is None
+        assert np.isfinite(found.between(0, 1).value).all()
+
+    def test_different_classes_are_compared_by_features(self, models, pictures):
+        other = vizlib.load("cct_tiny50", checkpoint="random", num_classes=3, labels=("a", "b", "c"))
+        found = compare([models[0], other], pictures[:4], points=4, shown=1, fields=0, steps=2)
+        assert found.missing["classes 0 1"].endswith("know different classes, so they are compared by features only.")
+        assert found.same_answers() is None
+        assert np.isfinite(found.between(0, 1).value).all()
+        with pytest.raises(MethodError, match="only their features"):
+            found.shown[0].difference()
+        assert "compared by features only" in page(found)
+
+    def test_a_folder_with_what_is_no_image(self, models, folder):
+        found = compare(models, folder, **SMALL)
+        assert found.images == ("0.png", "1.png", "2.png", "more/3.png", "more/4.png")
+        assert [name for name, _ in found.skipped] == ["cut.jpg", "notes.txt"]
+        assert all(name in page(found) for name in ("cut.jpg", "notes.txt"))
+
+    def test_nothing_to_read(self, models, tmp_path):
+        with pytest.raises(ImageError, match="There are no images"):
+            compare(models, tmp_path, **SMALL)
+        (tmp_path / "a.txt").write_text("a")
+        with pytest.raises(ImageError, match=r"None of 1 images could be read \(a.txt"):
+            compare(models, tmp_path, **SMALL)
+
+    def test_what_cannot_be_asked(self, models, pictures):
+        with pytest.raises(MethodError, match="2 to 4 models, not 1"):
+            compare(models[:1], pictures)
+        with pytest.raises(MethodError, match="no kernel 'cosine'"):
+            compare(models, pictures, kernels=("cosine",))
+
+    def test_the_same_model_twice_is_told_apart(self, models, pictures):
+        found = compare([models[0], models[0]], pictures[:4], **SMALL)
+        assert [one.name for one in found.models] == ["vit_tiny50", "vit_tiny50 (2)"]
+        assert found.between(0, 1).value.diagonal() == pytest.approx(1)
+        assert found.same_answers() == 1
+
+
+class TestFiles:
+    def test_arrays_and_tables(self, found, tmp_path):
+        home = found.save_arrays(tmp_path / "numbers")
+        with np.load(home / "comparison.npz") as arrays:
+            assert np.array_equal(arrays["cka/tokens/linear/value"], found.cka["tokens", "linear"].value)
+            assert np.array_equal(arrays["shown/0/attribution/vit_tiny50"], found.shown[0].attributions[0].map)
+            assert arrays["resnet_tiny50/operator"].shape == (6, 64, 64)
+        rows = parquet.read_table(home / "cka.parquet").to_pylist()
+        assert len(rows) == 4 * 12 * 12
+        wanted = ("pooled", "rbf", "vit_tiny50", "blocks.1", "resnet_tiny50", "layer2.0")
+        (row,) = [one for one in rows if tuple(one.values())[:6] == wanted]
+        assert row["cka"] == found.between(0, 1, "pooled", "rbf").value[1, 1]
+        assert row["low"] == found.between(0, 1, "pooled", "rbf").low[1, 1]
+        layers = parquet.read_table(home / "layers.parquet").to_pylist()
+        assert [one["operator_reach"] for one in layers][:6] == [None] * 6
+        assert layers[7]["effective_rank"] == found.models[1].rank[1]
+        assert len(parquet.read_table(home / "heads.parquet")) == sum(len(site.distance) for site in found.models[0].heads)
+        assert parquet.read_table(home / "images.parquet")["vit_tiny50_answer"].to_pylist() == found.models[0].answers.tolist()
+        assert not (home / "skipped.parquet").exists()
+        about = json.loads((home / "comparison.json").read_text())
+        assert about["settings"]["points"] == 4
+        assert about["attributions"][0]["models"]["vit_tiny50"]["gap"] == found.shown[0].attributions[0].gap
+
+    def test_the_page_needs_nothing_else(self, found, tmp_path):
+        text = found.html(tmp_path / "report.html").read_text()
+        assert not (tmp_path / "report.html.part").exists()
+        body = text.split("</head>")[1].replace('<a href="https://', "")
+        assert "http" not in body
+        assert "<script src" not in text
+        assert "<link" not in text.split("<script>")[0]
+        data = json.loads(text.split('id="data">')[1].split("</script>")[0])
+        drawn = data["cka"]["tokens/linear"]["0-1"]["data"][0]["z"]  # as Plotly packs arrays
+        value = np.frombuffer(base64.b64decode(drawn["bdata"]), drawn["dtype"]).reshape(6, 6)
+        assert np.array_equal(value, found.between(0, 1).value)
+        assert {"distance", "entropy", "spectrum", "similarity", "rank", "branches", "norm"} <= set(data["charts"])
+        assert len(data["layers"]) == 2
+        assert data["pairs"][0]["grids"] == [[8, 8], [16, 16]]
+
+    def test_names_are_escaped(self, models, pictures, tmp_path):
+        Image.fromarray(pictures[0]).save(tmp_path / "<script>alert(1)<.png")
+        found = compare(models, tmp_path, **{**SMALL, "shown": 1, "steps": 2})
+        text = page(found)
+        assert "<script>alert" not in text
+        assert "&lt;script&gt;alert(1)&lt;.png" in text
+
+    def test_where_it_cannot_be_written(self, found, tmp_path):
+        (tmp_path / "file").write_text("")
+        with pytest.raises(VizlibError, match="cannot be written"):
+            found.html(tmp_path / "file" / "report.html")
+        with pytest.raises(VizlibError, match="cannot be written"):
+            found.save_arrays(tmp_path / "file" / "numbers")
+
+    def test_findings_say_what_was_measured(self, found):
+        said = findings(found)
+        first = found.models[0]
+        distance = first.heads[0].distance / first.diagonal
+        (heads_said,) = [one for one in said if "first attention" in one.text]
+        assert f"{distance.min():.0%} to {distance.max():.0%}" in heads_said.text
+        assert heads_said.agrees == bool(distance.max() > 0.3)
+        value = found.between(0, 1).value
+        assert any(f"CKA {value.max():.2f}" in one.text for one in said)
+
+
+class TestCommand:
+    def test_page_and_arrays(self, folder, tmp_path):
+        words = ["compare", "vit_tiny50=random", "resnet_tiny50=random", "--images", folder, "--out", tmp_path / "r.html"]
+        done = CliRunner().invoke(app, [*map(str, words), "--arrays", str(tmp_path / "n"), "--shown", "0", "--points", "4", "--json"])
+        assert done.exit_code == 1, done.output  # some of it was left out
+        told = json.loads(done.stdout)
+        assert [one["image"] for one in told["skipped"]] == ["cut.jpg", "notes.txt"]
+        assert told["images"] == 5
+        assert "cut.jpg" in done.stderr
+        assert (tmp_path / "r.html").is_file()
+        assert (tmp_path / "n" / "cka.parquet").is_file()
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (["vit_tiny50"], "two to four models, not 1"),
+            (["vit_tiny50", "nothing_at_all"], "nothing_at_all"),
+            (["vit_tiny50", "resnet_tiny50", "--fit", "bend"], "no fit 'bend'"),
+        ],
+    )
+    def test_misuse(self, folder, words, said):
+        done = CliRunner().invoke(app, ["compare", *words, "--images", str(folder)])
+        assert done.exit_code == 2
+        assert said in done.stderr
+
+    def test_a_folder_that_is_not_there(self, tmp_path):
+        done = CliRunner().invoke(app, ["compare", "vit_tiny50", "resnet_tiny50", "--images", str(tmp_path / "none")])
+        assert done.exit_code == 2
+        assert not Path("comparison.html").exists()

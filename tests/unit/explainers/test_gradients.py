@@ -1,0 +1,334 @@
+"""Gradient rollout, relevance and LeGrad against whole matrices and autograd's own gradient of each attention weight."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import zoo_cases as zoo
+from explicit import chain, whole
+from timm.models.vision_transformer import VisionTransformer
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import vizlib
+from vizlib.passes.backward import gradients_on
+from vizlib.zoo.networks.t2t import TokenPerformer
+
+if TYPE_CHECKING:
+    from vizlib.tracing.token_flow import Attention
+
+CASES = [
+    "token", "mean", "registers", "distilled", "pool", "pool_past_registers", "parallel", "wide", "written_out", "eva_mean", "beit",
+    "pvt", "pvt_v2", "pvt_v2_linear", "cvt", "cct", "vit_lite", "t2t_transformer", "t2t_performer", "swin", "swin_padded", "swin_v2",
+]  # fmt: skip
+LAYERED = ["token", "mean", "registers", "distilled", "pool", "pool_past_registers", "parallel", "written_out", "eva_pool", "beit"]
+METHODS = ["gradient_rollout", "relevance", "legrad"]
+
+
+class _Explicit(TorchFunctionMode):
+    """Fused attention written out; every matrix of weights is kept with its graph, in the order of execution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights: list[torch.Tensor] = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func is F.scaled_dot_product_attention:
+            q, k, v = args[:3]
+            scores = q @ k.transpose(-2, -1) * (kwargs.get("scale") or q.shape[-1] ** -0.5)
+            mask = kwargs.get("attn_mask")
+            self.weights.append((scores if mask is None else scores + mask).softmax(-1))
+            return self.weights[-1] @ v
+        output = func(*args, **kwargs)
+        if func in (torch.softmax, torch.Tensor.softmax, F.softmax) and output.ndim == 4:
+            self.weights.append(output)
+        return output
+
+
+def _explicit_performer(explicit: _Explicit):
+    def attend(self: TokenPerformer, x: torch.Tensor) -> torch.Tensor:
+        k, q, v = self.kqv(x).chunk(3, dim=-1)
+        shares = self.exponent(q).exp() @ self.exponent(k).exp().transpose(1, 2)
+        explicit.weights.append((shares / shares.sum(-1, keepdim=True))[:, None])
+        return v + self.proj((explicit.weights[-1] @ v[:, None])[:, 0])
+
+    return attend
+
+
+def weights_and_gradients(model: vizlib.Model, x: torch.Tensor, score, monkeypatch) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Every attention matrix (B, h, N, M) in the order of execution, and the gradient of the score with respect to it."""
+    explicit = _Explicit()
+    with monkeypatch.context() as patch:
+        patch.setattr(TokenPerformer, "attend", _explicit_performer(explicit))
+        with explicit:
+            logits = model.module(x)
+    gradients = torch.autograd.grad(score(logits).sum(), explicit.weights)
+    return [(weights.detach(), gradient) for weights, gradient in zip(explicit.weights, gradients, strict=True)]
+
+
+def close(found: np.ndarray, expected: torch.Tensor, tolerance: float = 1e-6) -> bool:
+    expected = expected.numpy()
+    return bool(np.abs(found - expected).max() <= tolerance * np.abs(expected).max()) and bool(np.abs(expected).max() > 0)
+
+
+TARGETS = {
+    "class": (3, lambda logits: logits[:, 3]),
+    "difference": ((1, 5), lambda logits: logits[:, 1] - logits[:, 5]),
+    "callable": (lambda logits: logits.log_softmax(1)[:, 2], lambda logits: logits.log_softmax(1)[:, 2]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("target", TARGETS)
+def test_relevance_equals_the_product_of_whole_matrices(name: str, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = zoo.model(name, torch.float64), zoo.inputs(name, 2).double()
+    wanted, score = TARGETS[target]
+    found = weights_and_gradients(model, x, score, monkeypatch)
+
+    def attention(index: int, step: Attention, gather: torch.Tensor) -> torch.Tensor:
+        weights, gradient = found[index]
+        added = whole(step, (weights * gradient).relu().mean(1)) @ gather
+        return added + torch.eye(*added.shape[1:], dtype=torch.float64) if step.skip else added
+
+    def alone(index: int, step: Attention, gather: torch.Tensor) -> torch.Tensor:
+        tokens = step.site.query_grid.tokens
+        return torch.eye(tokens, dtype=torch.float64) if step.skip else torch.zeros(tokens, step.source.tokens, dtype=torch.float64)
+
+    pulled, _ = chain(model, x, attention)
+    start, _ = chain(model, x, alone)
+    for one, expected in zip(vizlib.explain(model, x, "relevance", wanted), pulled - start, strict=True):
+        assert close(one.input_map, expected)
+        assert one.input_map.min() >= 0
+        assert one.sink is None
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("kept", [0.5, 0.1])
+def test_a_gradient_rollout_equals_the_product_of_whole_matrices(name: str, kept: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = zoo.model(name, torch.float64), zoo.inputs(name, 2).double()
+    found = weights_and_gradients(model, x, lambda logits: logits[:, 3], monkeypatch)
+
+    def attention(index: int, step: Attention, gather: torch.Tensor) -> torch.Tensor:
+        weights, gradient = found[index]
+        rows = whole(step, (weights * gradient).mean(1).relu())
+        total = rows.sum(-1, keepdim=True)
+        if not step.skip:
+            return torch.where(total > 0, rows / total, weights.mean(1)) @ gather
+        unit = torch.eye(rows.shape[1], gather.shape[1], dtype=torch.float64)
+        return kept * unit + (1 - kept) * torch.where(total > 0, (rows / total) @ gather, unit)
+
+    maps, sinks = chain(model, x, attention)
+    explained = vizlib.explain(model, x, "gradient_rollout", 3, residual_weight=kept)
+    for one, expected, sink in zip(explained, maps, sinks, strict=True):
+        assert close(one.input_map, expected)
+        assert abs(one.sink - sink) < 1e-9
+        assert abs(one.input_map.sum() + one.sink - 1) < 1e-9
+
+
+@pytest.mark.parametrize("name", LAYERED)
+@pytest.mark.parametrize("options", [{}, {"layers": 1}, {"pooling": "readout"}])
+def test_legrad_equals_the_gradient_of_each_blocks_own_score(name: str, options: dict) -> None:
+    model, x = zoo.model(name, torch.float64), zoo.inputs(name, 2).double()
+    module, tokens, explicit = copy.deepcopy(model.module), [], _Explicit()
+    for block in module.blocks:
+        block.register_forward_hook(lambda _, __, output: tokens.append(output))
+    pooled = getattr(module, "attn_pool", None) is not None
+    with explicit:
+        module(x)
+    maps = []
+    for block in range(len(module.blocks))[-options.get("layers", 0) :]:
+        if pooled or options.get("pooling") == "readout":
+            with explicit:
+                logits = module.forward_head(module.norm(tokens[block]))
+        else:
+            mean = getattr(module, "fc_norm", torch.nn.Identity())(module.norm(tokens[block].mean(1)))
+            logits = (module.head(mean) + module.head_dist(mean)) / 2 if name == "distilled" else module.head(mean)
+        weights = explicit.weights[-1 if pooled else block]
+        maps.append(torch.autograd.grad(logits[:, 3].sum(), weights, retain_graph=True)[0].relu().mean((1, 2)))
+    keys = torch.stack(maps).mean(0)
+    height, width = model.transform.size
+    cells = keys[:, -(height // 8) * (width // 8) :].unflatten(1, (height // 8, width // 8))
+    expected = cells.repeat_interleave(8, 1).repeat_interleave(8, 2) / 64
+    for one, reference in zip(vizlib.explain(model, x, "legrad", 3, **options), expected, strict=True):
+        assert close(one.input_map, reference)
+        assert one.sink is None
+
+
+@pytest.mark.parametrize("pooling", ["mean", "readout"])
+@pytest.mark.parametrize("name", ["cct", "compact_vit", "vit_lite"])
+def test_legrad_of_a_compact_transformer_reads_each_block(name: str, pooling: str) -> None:
+    model, x = zoo.model(name, torch.float64), zoo.inputs(name).double()
+    module, tokens, explicit = copy.deepcopy(model.module), [], _Explicit()
+    for block in module.classifier.blocks:
+        block.register_forward_hook(lambda _, __, output: tokens.append(output))
+    with explicit:
+        module(x)
+    head, total = module.classifier, 0.0
+    for state, weights in zip(tokens, explicit.weights, strict=True):
+        normed = head.norm(state)
+        read = head.pool(normed) if head.seq_pool else normed[:, 0]
+        logits = head.fc(head.norm(state.mean(1)) if pooling == "mean" else read)
+        slope = torch.autograd.grad(logits[0, 3], weights, retain_graph=True)[0]
+        total += slope.relu().mean((1, 2))[0, head.num_prefix_tokens :].sum() / len(tokens)
+    explained = vizlib.explain(model, x, "legrad", 3, pooling=pooling)
+    assert abs(explained.input_map.sum() - total) < 1e-9 * total
+    assert explained.input_map.min() >= 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["token", "pool", "eva_mean", "pvt", "t2t_performer", "cct"])
+def test_the_size_of_the_blocks_does_not_matter(name: str, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = zoo.model(name, torch.float64), zoo.inputs(name, 2)
+    if method not in model.card.methods:
+        pytest.skip("refused")
+    whole = [one.input_map for one in vizlib.explain(model, x, method, 2)]
+    for budget in (1, 200):
+        monkeypatch.setattr("vizlib.tracing.attention_site._CPU_BLOCK", budget)
+        for one, other in zip(vizlib.explain(model, x, method, 2), whole, strict=True):
+            assert np.allclose(one.input_map, other, rtol=1e-9, atol=1e-12 * other.max())
+
+
+@pytest.mark.parametrize("method", ["gradient_rollout", "relevance"])
+def test_one_image_of_a_network_with_batch_norm_gives_what_it_gives_among_others(method: str) -> None:
+    # torch's own gradient of a frozen batch norm is wrong here for a batch of one.
+    model, xs = zoo.model("cvt", torch.float64), zoo.inputs("cvt", 3).double()
+    together = vizlib.explain(model, xs, method, 3)
+    for one, x in zip(together, xs, strict=True):
+        alone = vizlib.explain(model, x, method, 3)
+        assert np.allclose(one.input_map, alone.input_map, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("images", [1, 3])
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_frozen_batch_norm_has_its_own_gradient(images: int, affine: bool) -> None:
+    norm = torch.nn.BatchNorm2d(6, affine=affine).double().eval()
+    norm.running_mean.copy_(torch.arange(6))
+    norm.running_var.copy_(1 + torch.arange(6))
+    scale = (norm.running_var + norm.eps).rsqrt()
+    if affine:
+        norm.weight.data.copy_(2 - 0.5 * torch.arange(6))
+        scale = scale * norm.weight.detach()
+    tokens = torch.randn(images, 5, 6, generator=torch.Generator().manual_seed(0)).double()
+    layouts = tokens[:, 1:].transpose(1, 2).unflatten(2, (2, 2)), tokens[:, 1:].transpose(1, 2).unflatten(2, (2, 2)).contiguous()
+    for x in layouts:
+        for gradient in layouts:
+            with gradients_on():
+                leaf = x.detach().requires_grad_()
+                output = norm(leaf)
+                found = torch.autograd.grad(output, leaf, gradient)[0]
+            assert torch.equal(output.detach(), norm(x).detach())
+            assert torch.allclose(found, gradient * scale.view(1, 6, 1, 1), atol=1e-14)
+
+
+class _Largest(TorchDispatchMode):
+    """The largest number of elements that any operation of this thread gave."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        output = func(*args, **(kwargs or {}))
+        for one in output if isinstance(output, tuple | list) else [output]:
+            if isinstance(one, torch.Tensor):
+                self.largest = max(self.largest, one.untyped_storage().nbytes() // one.element_size())
+        return output
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_matrix_of_all_tokens_is_ever_made(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = VisionTransformer(img_size=256, patch_size=8, embed_dim=24, depth=2, num_heads=3, num_classes=7)
+    zoo.fill_random(module)
+    model = vizlib.wrap(module.eval(), input_size=(256, 256))
+    x = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr("vizlib.tracing.attention_site._CPU_BLOCK", 64 * 1025)
+    with _Largest() as seen:
+        vizlib.explain(model, x, method, 1)
+    assert x.numel() <= seen.largest < 1025 * 1025 / 4
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["token", "mean", "pool", "beit"])
+def test_the_target_changes_the_map(name: str, method: str) -> None:
+    model, x = zoo.model(name), zoo.inputs(name)
+    first, second = (vizlib.explain(model, x, method, target) for target in (1, 2))
+    top = vizlib.explain(model, x, method)
+    assert not np.array_equal(first.input_map, second.input_map)
+    assert top.target == int(top.logits.argmax())
+    assert np.array_equal(top.input_map, vizlib.explain(model, x, method, top.target).input_map)
+    assert np.isfinite(first.input_map).all()
+    assert (first.input_map >= 0).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_the_caller_has_switched_off_does_not_matter(method: str) -> None:
+    model, x = zoo.model("token"), zoo.inputs("token")
+    plain = vizlib.explain(model, x, method, 1).input_map
+    for off in (torch.no_grad, torch.inference_mode):
+        with off():
+            assert np.array_equal(vizlib.explain(model, x.clone(), method, 1).input_map, plain)
+    frozen = vizlib.wrap(copy.deepcopy(model.module).requires_grad_(requires_grad=False), input_size=model.transform.size)
+    assert np.array_equal(vizlib.explain(frozen, x, method, 1).input_map, plain)
+    assert not any(parameter.requires_grad for parameter in frozen.module.parameters())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_gradient_that_is_there_already_stays(method: str) -> None:
+    module = copy.deepcopy(zoo.model("token").module)
+    for parameter in module.parameters():
+        parameter.grad = torch.full_like(parameter, 2.0)
+    vizlib.explain(vizlib.wrap(module, input_size=(32, 32)), zoo.inputs("token"), method, 1)
+    assert all(parameter.requires_grad and bool((parameter.grad == 2).all()) for parameter in module.parameters())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_target_without_a_gradient_is_refused(method: str) -> None:
+    with pytest.raises(vizlib.TargetError, match="no gradient"):
+        vizlib.explain(zoo.model("token"), zoo.inputs("token"), method, lambda logits: logits.argmax(1).float())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_model_without_a_head_is_refused(method: str) -> None:
+    module = VisionTransformer(**{**zoo.SMALL, "num_classes": 0})
+    with pytest.raises(vizlib.MethodError, match="no classification head"):
+        vizlib.explain(vizlib.wrap(module.eval(), input_size=(32, 32)), zoo.inputs("token"), method)
+
+
+@pytest.mark.parametrize("name", ["pvt", "pvt_v2", "cvt", "t2t_performer"])
+def test_legrad_is_refused_where_the_head_does_not_fit_every_block(name: str) -> None:
+    assert "last stage" in zoo.model(name).card.unavailable["legrad"]
+    with pytest.raises(vizlib.MethodError, match="last stage"):
+        vizlib.explain(zoo.model(name), zoo.inputs(name), "legrad")
+
+
+def test_legrad_cannot_take_more_blocks_than_there_are() -> None:
+    with pytest.raises(vizlib.MethodError, match="3 blocks"):
+        vizlib.explain(zoo.model("token"), zoo.inputs("token"), "legrad", layers=4)
+
+
+def test_where_nothing_speaks_for_the_target_the_map_says_so() -> None:
+    model = zoo.model("token")
+
+    def flat(logits: torch.Tensor) -> torch.Tensor:
+        return (logits * 0).sum(1)
+
+    relevance = vizlib.explain(model, zoo.inputs("token"), "relevance", flat)
+    assert not relevance.input_map.any()
+    assert any("speaks for this target" in note for note in relevance.notes)
+    rollout = vizlib.explain(model, zoo.inputs("token"), "gradient_rollout", flat)
+    assert rollout.sink == 1
+    assert any("blocks.2.attn, blocks.1.attn, blocks.0.attn" in note for note in rollout.notes)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", ["token", "pool", "eva_mean", "beit"])
+def test_other_precisions_work(name: str, dtype: torch.dtype, method: str) -> None:
+    explained = vizlib.explain(zoo.model(name, dtype), zoo.inputs(name), method, 1)
+    full = vizlib.explain(zoo.model(name), zoo.inputs(name), method, 1)
+    # The model itself rounds: eight bits of bfloat16 through three blocks there and back.
+    assert np.abs(explained.input_map - full.input_map).sum() < (0.3 if dtype == torch.bfloat16 else 0.03) * full.input_map.sum()

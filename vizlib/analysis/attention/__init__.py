@@ -1,0 +1,1 @@
+"""Measures of attention: heads, artefact tokens, rollouts from a token."""

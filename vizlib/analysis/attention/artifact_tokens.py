@@ -1,0 +1,108 @@
+"""Tokens that stand out by their norm, as the artifacts that Darcet et al. (2024) found, and a rollout that leaves them out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from vizlib.errors import MethodError
+from vizlib.explainers.methods.attention.rollout import findings
+from vizlib.passes.forward import run
+from vizlib.tracing.token_flow import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vizlib.explainers.method_output import Finding
+    from vizlib.passes.forward import Trace
+    from vizlib.tracing.token_flow import Attention
+    from vizlib.zoo.model import Model
+
+THRESHOLD = 6.0
+_SCALE = 1.4826  # the median absolute deviation of a normal distribution is its standard deviation over this
+Shape = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Norms:
+    """One layer: the Euclidean norms (h, w) of its tokens, and their robust z-scores (h, w), both float64."""
+
+    name: str
+    norms: torch.Tensor
+    scores: torch.Tensor
+
+    def odd(self, threshold: float = THRESHOLD) -> torch.Tensor:
+        """The cells, row by row, whose norm lies more than ``threshold`` robust deviations above the median; a cell counts from 0."""
+        return torch.nonzero(self.scores.flatten() > threshold).flatten()
+
+
+def robust_scores(values: torch.Tensor) -> torch.Tensor:
+    """(x - median) / (1.4826 median |x - median|), float64; where the MAD is zero, a thousandth of the median stands in for it."""
+    exact = values.double()
+    middle = exact.median()
+    spread = (exact - middle).abs().median()
+    floor = torch.maximum(1e-3 * middle.abs(), torch.tensor(torch.finfo(torch.float64).tiny))
+    return (exact - middle) / (_SCALE * torch.maximum(spread, floor))
+
+
+def norms(trace: Trace) -> list[Norms]:
+    """The norms of every layer whose tokens lie where some attention asks from, in the order of execution."""
+    grids = {site.query_grid.shape for site in trace.attention}
+    found = []
+    for name, state in trace.features.items():
+        if tuple(state.shape[1:]) in grids:
+            length = state.double().norm(dim=0)
+            found.append(Norms(name, length, robust_scores(length)))
+    return found
+
+
+def odd_cells(layers: Sequence[Norms], threshold: float = THRESHOLD) -> dict[Shape, list[int]]:
+    """By grid the cells that stand out in any layer of it, in rising order; grids without any are left out."""
+    found: dict[Shape, set[int]] = {}
+    for layer in layers:
+        height, width = layer.norms.shape
+        found.setdefault((height, width), set()).update(layer.odd(threshold).tolist())
+    return {shape: sorted(cells) for shape, cells in found.items() if cells}
+
+
+def rollout_without(model: Model, x: torch.Tensor, odd: Mapping[Shape, Sequence[int]], residual_weight: float = 0.5) -> Finding:
+    """The rollout of one prepared input (1, 3, h, w) in which no walk enters the ``odd`` cells of a grid; pixels and sink sum to 1.
+
+    Keys on such a cell weigh nothing and the others share the row; a read-out that counts it loses it likewise. Keys that were gathered
+    from several tokens stay. MethodError where nothing would be left.
+    """
+    done = run(model, x)
+    lineage = done.lineage()
+    rows = lineage.readout[:, None].clone()
+    top = next(step.target for step in lineage.steps if step.target.cells)
+    if rows.shape[-1] == top.tokens:
+        rows[..., [top.prefix + cell for cell in odd.get(top.shape, ())]] = 0
+    total = rows.sum(-1, keepdim=True)
+    if not bool((total > 0).all()):
+        raise MethodError("Every token that the answer is read from stands out; raise the threshold.")
+    return findings(walk(rows / total, lineage.steps, _Without(residual_weight, odd))[-1], done.size)[0]
+
+
+@dataclass(frozen=True)
+class _Without:
+    residual_weight: float
+    odd: Mapping[Shape, Sequence[int]]
+    even: bool = False
+
+    def residual(self, step: Attention) -> float:  # noqa: ARG002  one signature for all rules
+        return self.residual_weight
+
+    def attend(self, step: Attention, rows: torch.Tensor) -> torch.Tensor:
+        grid = step.site.key_grid
+        keys = [grid.prefix + cell for cell in self.odd.get(grid.shape, ())] if step.gather is None else []
+        if not keys:
+            return step.site.pull(rows)
+        if len(keys) == grid.tokens:
+            raise MethodError(f"Every key of {step.site.name} stands out; raise the threshold.")
+
+        def fuse(weights: torch.Tensor) -> torch.Tensor:
+            return weights.mean(1).index_fill(-1, torch.tensor(keys, device=weights.device), 0)
+
+        return step.site.pull(rows, fuse)

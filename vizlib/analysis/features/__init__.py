@@ -1,0 +1,1 @@
+"""Measures of features: similarity, spectra, ranks, channels, pyramids."""

@@ -1,0 +1,114 @@
+"""The layers of any model in one list: where each lies in depth and on the image, and its cells as tokens."""
+
+from __future__ import annotations
+
+import math
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from vizlib.errors import MethodError
+from vizlib.passes.forward import Pass, check_finite
+from vizlib.tracing.recorder import record
+from vizlib.tracing.shared_copy import hooked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vizlib.tracing.shared_copy import Hook
+    from vizlib.zoo.adapters import Tap
+    from vizlib.zoo.model import Model
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer: its cells on ``grid`` (h, w) with ``channels`` numbers each, and how far up it is, ``depth`` in (0, 1].
+
+    ``size`` (h, w) is the input's, in pixels; ``depth`` is the layer's number over the number of layers.
+    """
+
+    name: str
+    depth: float
+    grid: tuple[int, int]
+    channels: int
+    size: tuple[int, int]
+
+    @property
+    def stride(self) -> float:
+        """Input pixels a cell, the geometric mean of down and across."""
+        return math.sqrt(self.size[0] * self.size[1] / (self.grid[0] * self.grid[1]))
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One pass over inputs: the layers, and the states (B, cells, C) of each, learned tokens left out."""
+
+    layers: list[Layer]
+    states: list[torch.Tensor]
+    done: Pass
+
+    def maps(self, index: int) -> torch.Tensor:
+        """The states of one layer as maps (B, C, h, w)."""
+        return self.states[index].transpose(1, 2).unflatten(2, self.layers[index].grid)
+
+
+def taps(model: Model, size: tuple[int, int]) -> list[Tap]:
+    """Every layer that is compared, for an input (h, w): what a trace keeps, with stages of residual blocks taken apart.
+
+    MethodError for a model whose layers are not known.
+    """
+    from vizlib.zoo.adapters import Tap
+
+    parts = dict(model.module.named_modules())
+    found: list[Tap] = []
+    for tap in model.adapter.taps(size):
+        part = parts[tap.path]
+        whole = isinstance(part, nn.Sequential) and len(part) > 0 and all(any(child.children()) for child in part)
+        if tap.grid is None and whole:
+            found += [Tap(f"{tap.name}.{name}", f"{tap.path}.{name}") for name, _ in part.named_children()]
+        else:
+            found.append(tap)
+    if not found:
+        raise MethodError(f"The layers of {model.card.name} are not known to vizlib, so its features cannot be compared.")
+    return found
+
+
+def read(model: Model, x: torch.Tensor, *, hooks: Sequence[tuple[str, Hook]] = (), live: bool = False) -> Reading:
+    """Run the model once on prepared inputs (B, 3, h, w) and read every layer, in the model's precision.
+
+    ``hooks`` are called as by ``tracing.shadow.hooked``. ``live`` keeps the graph back to a copy of the input, ``done.x``,
+    inside ``gradient_passes.gradients_on``. MethodError where the layers are not known.
+    """
+    x = model.cast(x)
+    if live:
+        x = x.detach().clone().requires_grad_()
+    wanted = taps(model, (int(x.shape[2]), int(x.shape[3])))
+    states: dict[str, torch.Tensor] = {}
+    keep = [(tap.path, _keeper(states, tap.path)) for tap in wanted]
+    with nullcontext() if live else torch.inference_mode(), hooked(model.resting(), [*keep, *hooks]) as copied:
+        recording = record(lambda: model.run(copied, x))
+        done = Pass(model, x, recording)
+        check_finite(model, x, done.logits)
+        return _arranged(done, wanted, states)
+
+
+def _arranged(done: Pass, wanted: Sequence[Tap], states: dict[str, torch.Tensor]) -> Reading:
+    layers, cells = [], []
+    for number, tap in enumerate(wanted):
+        state = states[tap.path]
+        if tap.grid is None:
+            grid = (int(state.shape[2]), int(state.shape[3]))
+            tokens = state.flatten(2).transpose(1, 2)
+        else:
+            grid = tap.grid.shape
+            tokens = state.flatten(1, -2)[:, tap.grid.prefix :]
+        layers.append(Layer(tap.name, (number + 1) / len(wanted), grid, int(tokens.shape[2]), done.size))
+        cells.append(tokens)
+    return Reading(layers, cells, done)
+
+
+def _keeper(into: dict[str, torch.Tensor], path: str) -> Hook:
+    return lambda inputs, output: into.update({path: output})  # noqa: ARG005  one signature for all hooks

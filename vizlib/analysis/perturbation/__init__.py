@@ -1,0 +1,1 @@
+"""Changes of a picture, and how answers and features follow them."""

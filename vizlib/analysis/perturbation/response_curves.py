@@ -1,0 +1,174 @@
+"""What a model makes of a picture that is changed more and more: its answer, its read-out, and the features of every layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from vizlib.analysis.features import layers
+from vizlib.analysis.perturbation.registry import Aids, Change, change
+from vizlib.errors import ImageError, MethodError, ModelError, TargetError
+from vizlib.images import read_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vizlib.analysis.features.layers import Layer, Reading
+    from vizlib.zoo.model import Model
+
+BATCH = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """A model's answers to one picture at S strengths of a change; all arrays float64.
+
+    ``original`` (K,) and ``probabilities`` (S, K); ``divergence`` (S,), KL(original || changed) in nats; ``readout`` (S,), the cosine
+    between what the head reads before and after; ``drift`` (L, S) of ``layers``, see ``layer_drift``, NaN where no cell can be compared.
+    """
+
+    change: str
+    strengths: tuple[float, ...]
+    original: np.ndarray
+    probabilities: np.ndarray
+    divergence: np.ndarray
+    readout: np.ndarray
+    layers: list[Layer]
+    drift: np.ndarray
+
+    @property
+    def target(self) -> int:
+        """The model's first answer to the picture as it is."""
+        return int(self.original.argmax())
+
+    @property
+    def curve(self) -> np.ndarray:
+        """The probability of that answer at every strength: (S,)."""
+        return self.probabilities[:, self.target]
+
+    @property
+    def same(self) -> np.ndarray:
+        """Whether it stays the first answer: bool (S,)."""
+        return self.probabilities.argmax(1) == self.target
+
+    @property
+    def nbytes(self) -> int:
+        """What keeping it takes."""
+        return self.probabilities.nbytes + self.drift.nbytes + 3 * self.readout.nbytes + 500 * len(self.layers)
+
+
+def response(
+    model: Model,
+    image: Any,
+    name: str,
+    strengths: Sequence[float] | None = None,
+    aids: Aids | None = None,
+    *,
+    batch: int = BATCH,
+    progress: Callable[[float, float | None], object] | None = None,
+) -> Response:
+    """Ask a model about an image, or a prepared tensor (1, 3, h, w), at every strength of a change; None takes the change's own.
+
+    ``progress`` is called with the pictures done and their number, and may raise to stop. MethodError for an unknown change, a strength
+    or an aid it cannot use, a model whose layers or read-out are not known; TargetError for one without classes.
+    """
+    how, known = change(name), Aids() if aids is None else aids
+    if not model.adapter.classes:
+        raise TargetError(f"{model.card.name} has no classification head, so no answer of it can change.")
+    steps = tuple(float(one) for one in (how.strengths if strengths is None else strengths))
+    if not steps:
+        raise MethodError(f"Give at least one strength of {how.title.lower()}, in {how.unit}.")
+    x = _prepared(model, image)
+    pixels = to_pixels(model, x)
+    still, reads = _read(model, x)
+    probabilities, readout, drift = [], [], np.full((len(still.layers), len(steps)), np.nan)
+    for start in range(0, len(steps), batch):
+        if progress is not None:
+            progress(start, len(steps))
+        some = steps[start : start + batch]
+        made = torch.cat([x if one == how.neutral else from_pixels(model, how(pixels, one, known)) for one in some])
+        reading, features = _read(model, made)
+        probabilities.append(reading.done.logits.to("cpu", torch.float64).log_softmax(1))
+        readout.append(F.cosine_similarity(features.to("cpu", torch.float64), reads.to("cpu", torch.float64)))
+        for number, one in enumerate(some):
+            drift[:, start + number] = _drifts(still, reading, number, how, one, known)
+    before = still.done.logits.to("cpu", torch.float64).log_softmax(1)
+    after = torch.cat(probabilities)
+    return Response(
+        change=name,
+        strengths=steps,
+        original=before[0].exp().numpy(),
+        probabilities=after.exp().numpy(),
+        divergence=(before.exp() * (before - after)).sum(1).clamp_min(0).numpy(),
+        readout=torch.cat(readout).numpy(),
+        layers=still.layers,
+        drift=drift,
+    )
+
+
+def layer_drift(still: torch.Tensor, back: torch.Tensor, seen: torch.Tensor) -> float:
+    """The equivariance error of maps (C, h, w): |back - still| over the cells ``seen`` (h, w) / |still - its mean over all cells| there.
+
+    ``back`` is the map of the changed picture with its cells put back, so that 0 is exact equivariance and 1 is no better than a map that
+    is constant. NaN where no cell is seen, or where the map is constant and its change is not.
+    """
+    if not bool(seen.any()):
+        return float("nan")
+    cells, wide = seen.to(still.device), still.to(torch.float64)
+    gap = float((back - wide)[:, cells].norm())
+    spread = float((wide - wide.mean((1, 2), keepdim=True))[:, cells].norm())
+    return gap / spread if spread > 0 else (0.0 if gap == 0 else float("nan"))
+
+
+def to_pixels(model: Model, x: torch.Tensor) -> torch.Tensor:
+    """Prepared inputs (B, 3, h, w) as pictures in 0..1, before the model's normalisation; ModelError where that is not known."""
+    mean, std = _normalisation(model)
+    return (x.detach().to("cpu", torch.float64) * std + mean).clamp(0, 1)
+
+
+def from_pixels(model: Model, pixels: torch.Tensor) -> torch.Tensor:
+    """Pictures (B, 3, h, w) in 0..1 as inputs of the model."""
+    mean, std = _normalisation(model)
+    return ((pixels.to(torch.float64) - mean) / std).to(torch.float32)
+
+
+def _normalisation(model: Model) -> tuple[torch.Tensor, torch.Tensor]:
+    if model.transform is None:
+        raise ModelError(f"{model.card.name} does not say how its inputs are prepared; wrap it with input_size= or transform=.")
+    mean, std = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (model.transform.mean, model.transform.std))
+    return mean, std
+
+
+def _prepared(model: Model, image: Any) -> torch.Tensor:
+    if not isinstance(image, torch.Tensor):
+        return model.prepare(read_image(image))
+    if image.ndim != 4 or len(image) != 1:
+        raise ImageError(f"A response is measured on one picture, a prepared tensor of shape (1, 3, h, w), not {tuple(image.shape)}.")
+    return image.detach().cpu()
+
+
+def _read(model: Model, x: torch.Tensor) -> tuple[Reading, torch.Tensor]:
+    """The layers of a pass, and what its head read: (B, C)."""
+    calls: list[tuple[torch.Tensor, torch.Tensor]] = []
+    heads = [
+        path for path, part in model.module.named_modules() if isinstance(part, nn.Linear) and part.out_features == model.adapter.classes
+    ]
+    hooks = [(path, lambda inputs, output: calls.append((inputs[0], output)) if output.ndim == 2 else None) for path in heads]
+    reading = layers.read(model, x, hooks=hooks)
+    # A distilled model answers with the mean of its two classifiers.
+    if not calls or not torch.allclose(torch.stack([output for _, output in calls]).mean(0), reading.done.logits, atol=1e-4):
+        raise MethodError(f"{model.card.name} does not end in a linear layer, so vizlib cannot tell what its answer is read from.")
+    return reading, torch.cat([inputs for inputs, _ in calls], 1)
+
+
+def _drifts(still: Reading, reading: Reading, number: int, how: Change, strength: float, aids: Aids) -> list[float]:
+    found = []
+    for index, layer in enumerate(still.layers):
+        before, after = still.maps(index)[0], reading.maps(index)[number]
+        found.append(layer_drift(before, *how.undone(after, strength, aids, layer.size)))
+    return found

@@ -1,0 +1,150 @@
+"""What part of the input a unit in the middle of a layer answers to: measured by gradients, and told by the architecture alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from vizlib.analysis.attention.head_statistics import centres
+from vizlib.analysis.features.layers import read, taps
+from vizlib.errors import MethodError
+from vizlib.passes.backward import gradients_on
+from vizlib.tracing.token_grid import Grid
+from vizlib.zoo.adapters.timm.convnets import ResNetAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from vizlib.zoo.model import Model
+
+_SILENT = (nn.Identity, nn.BatchNorm2d, nn.ReLU, nn.SiLU, nn.GELU, nn.Dropout)
+_NORMS = ("BatchNormAct2d", "FrozenBatchNorm2d", "DropBlock2d", "DropPath")
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """A receptive field: non-negative weights (h, w) float64 on the input, which sum to 1, of the cell whose centre is ``at`` (y, x)."""
+
+    weights: np.ndarray
+    at: tuple[float, float]
+
+    @property
+    def reach(self) -> float:
+        """sum w |pixel - centre| / sum w, in input pixels: to be read beside the attention distance of a head."""
+        gaps = np.linalg.norm(centres(Grid(*self.weights.shape), self.weights.shape) - self.at, axis=-1)
+        return float((self.weights.ravel() * gaps).sum())
+
+    def share_within(self, radius: float) -> float:
+        """The share of the weights on pixels whose centre is no further than ``radius`` pixels away."""
+        gaps = np.linalg.norm(centres(Grid(*self.weights.shape), self.weights.shape) - self.at, axis=-1)
+        return float(self.weights.ravel()[gaps <= radius].sum())
+
+
+def gradient_fields(model: Model, x: torch.Tensor, signs: int = 1, seed: int = 0) -> list[Field]:
+    """The effective receptive field of the middle cell of every layer: ||d cell / d pixel||^2 over channels, mean over inputs (B, 3, h, w).
+
+    The squared norm is that of the Jacobian, estimated by random signs s, E |s J|^2 = ||J||^2, ``signs`` draws an input from a local
+    generator, and scaled to sum to 1. Luo et al., "Understanding the Effective Receptive Field in Deep CNNs", NeurIPS 2016,
+    arXiv:1701.04128. MethodError for a layer that no pixel moves.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with gradients_on():
+        reading = read(model, x, live=True)
+        found = []
+        for index, layer in enumerate(reading.layers):
+            middle = layer.grid[0] // 2 * layer.grid[1] + layer.grid[1] // 2
+            cell = reading.states[index][:, middle]
+            energy = torch.zeros(layer.size, dtype=torch.float64)
+            for _ in range(signs):
+                sign = torch.randint(0, 2, cell.shape, generator=generator).mul(2).sub(1).to(cell)
+                (gradient,) = torch.autograd.grad((cell * sign).sum(), reading.done.x, retain_graph=True)
+                energy += gradient.double().square().sum((0, 1)).cpu()
+            found.append(_field(layer.name, energy, layer.grid))
+    return found
+
+
+def operator_fields(model: Model, size: tuple[int, int]) -> list[Field]:
+    """What the architecture of a ResNet alone gives the middle cell of every layer, for an input (h, w): no weights and no image.
+
+    Convolutions and pools take even shares of what their window covers inside the map, and a block is half its branch and half its skip:
+    the row-stochastic walk of a rollout, whose row for the middle cell this is. MethodError for other models.
+    """
+    if not isinstance(model.adapter, ResNetAdapter):
+        raise MethodError(f"{model.card.name} is no ResNet: its attention depends on the image, so walk a rollout instead.")
+    found = []
+    with gradients_on():
+        plane = torch.ones(1, 1, *size, dtype=torch.float64, requires_grad=True)
+        for name, state in _averaged(model.module, plane, [tap.path for tap in taps(model, size)]):
+            grid = (int(state.shape[2]), int(state.shape[3]))
+            (row,) = torch.autograd.grad(state[0, 0, grid[0] // 2, grid[1] // 2], plane, retain_graph=True)
+            found.append(_field(name, row[0, 0], grid))
+    return found
+
+
+def _field(name: str, energy: torch.Tensor, grid: tuple[int, int]) -> Field:
+    total = float(energy.sum())
+    if not total > 0:
+        raise MethodError(f"No pixel moves the middle of {name}, so it has no receptive field.")
+    height, width = energy.shape
+    at = ((grid[0] // 2 + 0.5) * height / grid[0], (grid[1] // 2 + 0.5) * width / grid[1])
+    return Field((energy / total).numpy(), at)
+
+
+def _averaged(module: Any, plane: torch.Tensor, paths: list[str]) -> Iterator[tuple[str, torch.Tensor]]:
+    """The averaging network that a ResNet's windows and skips make, run on one plane: the maps at ``paths``, in order."""
+    activation = getattr(module, "act1", None) or module.relu
+    x = plane
+    for part in (module.conv1, module.bn1, activation, module.maxpool):
+        x = _through(part, x)
+    for number in range(1, 5):
+        stage = f"layer{number}"
+        for name, block in getattr(module, stage).named_children():
+            x = _through(block, x)
+            if f"{stage}.{name}" in paths:
+                yield f"{stage}.{name}", x
+        if stage in paths:
+            yield stage, x
+
+
+def _through(part: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    if isinstance(part, nn.Conv2d):
+        return _windowed(part, x)
+    if isinstance(part, nn.MaxPool2d):
+        return _even(lambda plane: _average(part, plane), x)
+    if isinstance(part, nn.AvgPool2d):
+        return _even(part, x)
+    if isinstance(part, _SILENT) or type(part).__name__ in _NORMS:
+        return x
+    if isinstance(part, nn.Sequential):
+        for child in part:
+            x = _through(child, x)
+        return x
+    if hasattr(part, "downsample") and hasattr(part, "conv2"):
+        branch = x
+        for name, child in part.named_children():
+            branch = branch if name == "downsample" else _through(child, branch)
+        return (branch + (x if part.downsample is None else _through(part.downsample, x))) / 2  # type: ignore[arg-type]
+    raise MethodError(f"How a {type(part).__name__} moves places is not known, so the architecture's receptive field is not either.")
+
+
+def _windowed(part: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+    if isinstance(part.padding, str):
+        raise MethodError("A convolution padded by name is not followed, so the architecture's receptive field is not known.")
+    ones = x.new_ones(1, 1, *part.kernel_size)
+    return _even(lambda plane: F.conv2d(plane, ones, None, part.stride, part.padding, part.dilation), x)
+
+
+def _average(pool: nn.MaxPool2d, plane: torch.Tensor) -> torch.Tensor:
+    if pool.dilation not in (1, (1, 1)):
+        raise MethodError("A max-pool with gaps is not followed, so the architecture's receptive field is not known.")
+    return F.avg_pool2d(plane, pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode)
+
+
+def _even(linear: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """A linear map of planes with its rows scaled to sum to 1."""
+    return linear(x) / linear(torch.ones_like(x).detach())

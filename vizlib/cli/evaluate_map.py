@@ -1,0 +1,53 @@
+"""What ``vizlib explain --evaluate`` says of a map: scores, checks and the verdict over them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from vizlib.cli.errors_and_output import console
+from vizlib.errors import MethodError
+
+if TYPE_CHECKING:
+    from vizlib.explainers.explanation import Explanation
+    from vizlib.zoo.model import Model
+
+
+def check_provable(model: Model) -> None:
+    """MethodError where there is no probability to watch."""
+    if not model.adapter.classes:
+        raise MethodError(f"{model.card.name} has no classes, so there is no probability to watch: leave --evaluate out.")
+
+
+def proof(model: Model, found: Explanation) -> dict[str, Any]:
+    """The badge, the scores and the checks of an explanation of a picture, as they go into JSON."""
+    import vizlib
+    from vizlib.evaluation.badge import badge
+    from vizlib.evaluation.sanity_checks import sanity
+
+    scores, checks = vizlib.evaluate(model, found.image, found), sanity(model, found.image, found)
+    verdict = badge(scores, checks)
+    kept = ("value", "low", "high", "percentile", "gaussian", "good")
+    return {
+        "badge": {name: getattr(verdict, name) for name in ("verdict", "words", "passed", "asked")},
+        "scores": {name: {key: getattr(score, key) for key in kept} for name, score in scores.items()},
+        "checks": {
+            name: {"similarity": one.similarity, "passed": one.passed, "reason": one.reason} for name, one in checks.items()
+        },
+        "lines": [{"title": title, "passed": passed, "words": words} for title, passed, words in verdict.lines],
+    }  # fmt: skip
+
+
+def print_proof(photo: str, told: dict[str, Any]) -> None:
+    """A table of the measures under the verdict."""
+    verdict = told["badge"]
+    title = f"{photo}: {verdict['verdict']} {verdict['passed']}/{verdict['asked']}. {verdict['words']}"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=escape(title), title_justify="left")
+    for heading in ("", "measure", "beside it"):
+        table.add_column(heading, overflow="fold")
+    for line in told["lines"]:
+        table.add_row("yes" if line["passed"] else "no", escape(line["title"]), escape(line["words"]))
+    console().print(table)

@@ -1,0 +1,199 @@
+"""``vizlib models`` and ``vizlib methods``: what is known before anything is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+import vizlib
+from vizlib.catalog.methods import method_card
+from vizlib.cli.errors_and_output import UsageError, console, print_json
+from vizlib.errors import nearest
+
+if TYPE_CHECKING:
+    from vizlib.catalog.methods import MethodCard, Option
+    from vizlib.zoo.cards import ModelCard
+
+MODELS_EPILOG = """[bold]For example[/bold]
+
+  vizlib models --source bundled
+
+  vizlib models vit_tiny50
+
+  vizlib models --family resnet --json
+
+Any other timm name works too, wherever a model is asked for: vizlib explain cat.jpg --model resnet26d.bt_in1k"""
+METHODS_EPILOG = """[bold]For example[/bold]
+
+  vizlib methods rollout
+
+  vizlib explain cat.jpg --method rollout --option head_fusion=max --option discard_ratio=0.5"""
+
+NEEDS = {
+    "lineage": "attention that can be followed down to the pixels",
+    "feature_map": "a last convolutional feature map",
+    "head": "a classification head",
+    "layers": "a head that can read the tokens of every layer",
+    "relu": "ReLUs",
+    "keys": "tokens that can be hidden from every attention",
+}
+
+
+def models(
+    name: Annotated[
+        str | None, typer.Argument(help="One model: its whole card, and why some methods do not fit it.", show_default=False)
+    ] = None,
+    family: Annotated[str | None, typer.Option(help="Only this family, such as vit or resnet.", show_default=False)] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="Only models from there: bundled (no download), timm or official.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the models, or show one."""
+    known = vizlib.models()
+    if name is not None:
+        if family or source:
+            raise UsageError("--family and --source filter the list; leave them out beside a name.")
+        card = next((card for card in known if card.name == name), None)
+        if card is None:
+            close = nearest(name, [card.name for card in known])
+            raise UsageError(f"There is no card for {name!r}; `vizlib models` lists them, and any timm name loads without one.{close}")
+        print_json(_model_facts(card)) if as_json else _show_model(card)
+        return
+    for what, wanted in (("family", family), ("source", source)):
+        there = sorted({getattr(card, what) for card in known})
+        if wanted is not None and wanted not in there:
+            raise UsageError(f"There is no {what} {wanted!r}; there are {', '.join(there)}.")
+    chosen = [card for card in known if family in (None, card.family) and source in (None, card.source)]
+    if as_json:
+        print_json([_model_facts(card) for card in chosen])
+    else:
+        _list_models(chosen)
+
+
+def methods(
+    name: Annotated[str | None, typer.Argument(help="One method; all of them without a name.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the explanation methods with their papers, what they need, and their options."""
+    chosen = vizlib.methods() if name is None else [method_card(name)]
+    if as_json:
+        facts = [asdict(card) for card in chosen]
+        print_json(facts if name is None else facts[0])
+        return
+    for number, card in enumerate(chosen):
+        if number:
+            print()
+        _show_method(card)
+
+
+def _model_facts(card: ModelCard) -> dict[str, Any]:
+    facts = {key: value for key, value in asdict(card).items() if key != "refusals"}
+    return {**facts, "methods": list(card.methods), "unavailable": card.unavailable}
+
+
+def _list_models(cards: list[ModelCard]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("model", no_wrap=True)
+    for heading in ("family", "source"):
+        table.add_column(heading)
+    for heading in ("parameters", "input", "top-1"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("on", "licence", "methods"):
+        table.add_column(heading)
+    for card in cards:
+        top1 = f"{card.accuracy.top1:.1%}" if card.accuracy else ""
+        where = card.accuracy.data.removeprefix("val, ").removesuffix(", as published") if card.accuracy else ""
+        size = _millions(card.parameters)
+        licence = card.licence.split(";")[0]
+        table.add_row(card.name, card.family, card.source, size, _size(card.input_size), top1, where, licence, " ".join(card.methods))
+    console().print(table)
+
+
+def _show_model(card: ModelCard) -> None:
+    rows = [
+        ("title", card.title),
+        ("family", card.family),
+        ("source", card.source),
+        ("parameters", f"{card.parameters:,}"),
+        ("input", f"{_size(card.input_size)} px"),
+        ("labels", _labels(card.labels)),
+        ("accuracy", _accuracy(card)),
+        ("licence", card.licence),
+        ("paper", card.paper),
+        ("weights", f"{card.url} ({card.wrapping})" if card.url else ""),
+        ("pictures", card.preprocessing),
+        ("note", card.note),
+    ]
+    if card.training:
+        run = card.training["training"]
+        rows += [("trained by", run["command"]), ("epochs", str(run["recipe"]["epochs"]))]
+    rows += [("methods", " ".join(card.methods) or "none")]
+    _show(card.name, rows)
+    for method, reason in card.unavailable.items():
+        _line(f"  [bold]no {method}[/bold]: {escape(reason)}")
+
+
+def _show_method(card: MethodCard) -> None:
+    needs = [NEEDS.get(need, need) for need in card.needs] + (["gradients"] if card.needs_gradient else [])
+    rows = [
+        ("title", card.title),
+        ("shows", card.summary),
+        ("paper", f"{card.paper}, {card.paper_url}"),
+        ("needs", "; ".join(needs)),
+        ("families", " ".join(card.families)),
+        ("target", "the map is that of the target class" if card.class_specific else "the map is the same for every target"),
+    ]
+    _show(card.name, rows)
+    for option in card.options:
+        _line(f"  [bold]{option.name}[/bold] = {escape(str(option.default))}  {escape(_option(option))}")
+
+
+def _option(option: Option) -> str:
+    if option.choices:
+        return f"{option.help} ({', '.join(option.choices)})"
+    if option.low is None and option.high is None:
+        return option.help
+    ends = (f"from {option.low}" if option.low is not None else "", f"to {option.high}" if option.high is not None else "")
+    return f"{option.help} ({', or '.join([' '.join(end for end in ends if end), *option.words])})"
+
+
+def _show(name: str, rows: list[tuple[str, str]]) -> None:
+    _line(f"[bold]{escape(name)}[/bold]")
+    for heading, text in rows:
+        if text:
+            _line(f"  {heading:<11} {escape(text)}")
+
+
+def _line(text: str) -> None:
+    console().print(text, soft_wrap=True)
+
+
+def _labels(labels: tuple[str, ...] | str | None) -> str:
+    if isinstance(labels, tuple):
+        return f"{len(labels)}: {', '.join(labels)}"
+    return labels or "none: it gives features, not classes"
+
+
+def _accuracy(card: ModelCard) -> str:
+    found = card.accuracy
+    if found is None:
+        return ""
+    fifth = f", top-5 {found.top5:.1%}" if found.top5 is not None else ""
+    images = f", {found.images:,} images" if found.images else ""
+    source = "measured here" if found.measured else "as published"
+    return f"top-1 {found.top1:.1%}{fifth} ({found.data.removesuffix(', as published')}{images}; {source})"
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.1f} M"

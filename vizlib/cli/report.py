@@ -1,0 +1,96 @@
+"""``vizlib train report``."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vizlib.cli.errors_and_output import console, notices, print_json
+from vizlib.cli.progress_bar import Bar
+from vizlib.model_report.report_file import FOLDER, write_report
+
+if TYPE_CHECKING:
+    from vizlib.model_report.measure import Told
+
+REPORT_EPILOG = """[bold]For example[/bold]
+
+  vizlib train report --data tiny-imagenet-200
+
+  vizlib train report --data tiny-imagenet-200 --runs runs --threads 2
+
+The Models page of the app draws the file that this writes. The small-data curves come from runs on a share of the photographs: \
+vizlib train cct_tiny50 --data DIR --share 0.1, then 0.25 and 0.5."""
+
+
+def report(
+    data: Annotated[Path, typer.Option(help="The images that the models were trained and validated on.", show_default=False)],
+    runs: Annotated[
+        Path | None, typer.Option(help="The folder of runs made with `vizlib train NAME --share`.", show_default="runs, where it exists")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where report.json is written.", show_default="assets/training")] = FOLDER,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images explained side by side, each on one thread: only times depend on it.", show_default="all cores"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, too.")] = False,
+) -> None:
+    """Measure the shipped models: accuracy, cost, confusions, calibration, small data, and whether maps lie on the object."""
+    import os
+
+    import torch
+
+    from vizlib.datasets.tiny_imagenet import read_split
+    from vizlib.model_report.measure import measure
+
+    torch.set_num_threads(1)
+    screen = notices()
+    with screen.status(f"reading {data}") if screen.is_terminal else nullcontext():
+        train, val = read_split(data, "train"), read_split(data, "val")
+    where = runs or (Path("runs") if Path("runs").is_dir() else None)
+    with _Display() as display:
+        found = measure(train, val, where, workers=threads or os.cpu_count() or 1, tell=display.hear)
+    path = write_report(found, out)
+    if as_json:
+        print_json(found)
+    else:
+        _print_table(found)
+    screen.print(f"written to {path}", soft_wrap=True)
+
+
+class _Display(Bar):
+    """The explanations as they are made: a bar on a terminal, one line a measurement elsewhere."""
+
+    last = ""
+
+    def hear(self, told: Told) -> None:
+        if told.what != self.last and not self.screen.is_terminal:
+            self.screen.print(told.what, soft_wrap=True)
+        self.last = told.what
+        self.show(told.done, told.total or None, told.what)
+
+
+def _print_table(found: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    headings = ("model", "top-1 (95 %)", "top-5", "parameters", "multiply-adds", "ms", "calibration error", "best map (mass in box)")
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if number in (0, 7) else "right")
+    for name, facts in found["models"].items():
+        share, low, high = found["accuracy"][name]["top1"]
+        cost, maps = found["cost"][name], found["localisation"]["models"][name]
+        best = max(maps, key=lambda method: maps[method]["all"]["ratio"][0], default=None)
+        table.add_row(
+            name,
+            f"{share:.1%} ({low:.1%} to {high:.1%})",
+            f"{found['accuracy'][name]['top5'][0]:.1%}",
+            f"{facts['parameters'] / 1e6:.2f} M",
+            f"{cost['multiply_adds'] / 1e6:.0f} M",
+            f"{cost['milliseconds']:.1f}",
+            f"{found['calibration'][name]['error']:.1%}",
+            f"{best} {maps[best]['all']['ratio'][0]:.2f}x its area" if best else "none",
+        )
+    console().print(table)

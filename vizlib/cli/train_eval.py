@@ -1,0 +1,244 @@
+"""``vizlib train`` and ``vizlib eval``."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+import typer
+
+from vizlib.cli.errors_and_output import FAILED, OK, UsageError, complain, console, download_progress, notices, print_json
+from vizlib.train.data_fractions import check_share, folder_name, take_share
+from vizlib.train.recipes import RECIPES, recipe
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from vizlib.datasets.tiny_imagenet import ImageSet
+    from vizlib.model_report.accuracy import Score
+    from vizlib.train.loop import Progress
+
+TRAIN_EPILOG = """[bold]For example[/bold]
+
+  vizlib train vit_tiny50 --data tiny-imagenet-200
+
+  vizlib train all --data tiny-imagenet-200 --ship assets/weights
+
+  vizlib train resnet_tiny50 --data tiny-imagenet-200 --epochs 2   (a trial, not the recipe)
+
+  vizlib train cct_tiny50 --data tiny-imagenet-200 --share 0.1   (a tenth of the photographs, for the report)
+
+A run that was stopped goes on from its last whole epoch when the same command is given again. The same recipe, machine, device and thread \
+count give the same weights, stopped in between or not."""
+EVAL_EPILOG = """[bold]For example[/bold]
+
+  vizlib eval vit_tiny50 --data tiny-imagenet-200
+
+  vizlib eval deit_tiny_patch16_224.fb_in1k --data imagenet --limit 2000
+
+  vizlib eval vit_tiny50 --data my-photos --checkpoint mine.safetensors
+
+Exit codes: 0 done, 1 some photographs could not be read (the score is that of the others), 2 the model or the folder cannot be used."""
+
+
+def train(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"{', '.join(RECIPES)}, or all.", show_default=False)],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="The images: the public tiny-imagenet-200, or train-*.parquet with val.parquet and classes.json.", show_default=False
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder, with its checkpoint; for 'all' the folder of those.", show_default="runs/NAME")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Processor threads; the result depends on their number.", show_default="torch's own")
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Another length, for trying out: not the recipe, and it cannot be shipped.", show_default="the recipe's"),
+    ] = None,
+    share: Annotated[
+        float | None,
+        typer.Option(
+            help="Only this share of each class, 0.1, 0.25 or 0.5, for `vizlib train report`: it cannot be shipped.", show_default="all"
+        ),
+    ] = None,
+    ship: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write float16 weights and the card there at the end, such as assets/weights.", show_default="no"),
+    ] = None,
+) -> None:
+    """Train the bundled models again: reproducibly, and resumable after being killed."""
+    if name == "report":
+        raise UsageError("The report is a command of its own, with its options behind it: `vizlib train report --data DIR`.")
+    if share is not None:
+        check_share(share)
+    names = list(RECIPES) if name == "all" else [name]
+    plans = {one: recipe(one) for one in names}
+    trial = {one: epochs is not None and epochs != plans[one].epochs for one in names}
+    if ship is not None and any(trial.values()):
+        raise UsageError("--epochs makes a run that is not the recipe, which is not shipped; leave out --epochs or --ship.")
+    if ship is not None and share is not None:
+        raise UsageError("A run on a share of the photographs is not shipped; leave out --share or --ship.")
+    import torch
+
+    from vizlib.datasets.tiny_imagenet import read_split
+    from vizlib.zoo.load import pick_device as resolve_device
+
+    where = str(resolve_device(device))
+    if threads is not None:
+        torch.set_num_threads(threads)
+    screen = notices()
+    with screen.status(f"reading {data}") if screen.is_terminal else nullcontext():
+        images, val = read_split(data, "train"), read_split(data, "val")
+    said = f"{len(images):,} training and {len(val):,} validation images of {len(images.classes)} classes"
+    screen.print(f"{said}; {where}, {torch.get_num_threads()} threads", soft_wrap=True)
+    for one in names:
+        run = one if share is None else folder_name(one, share)
+        folder = _run_folder(run, out, epochs if trial[one] else None, several=name == "all")
+        part = images if share is None else take_share(images, one, share, epochs or plans[one].epochs, folder)
+        _train_one(one, part, val, folder, where, epochs, ship, _command(one, threads), screen)
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="NAME", help="A name that `vizlib models` lists, or any timm name.", show_default=False)],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="The photographs: val/CLASS/*.jpg, where CLASS is a WordNet id, label or number; tiny-imagenet-200; or val.parquet.",
+            show_default=False,
+        ),
+    ],
+    checkpoint: Annotated[
+        str | None, typer.Option(help="A weights file of yours, or 'random'; the model's own unless given.", show_default=False)
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or float64.", show_default="float32")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only that many photographs, spread evenly.", show_default="all")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure how often a model is right: top-1 and top-5 with their 95 % Wilson intervals."""
+    from vizlib import load
+    from vizlib.model_report.accuracy import find_photos, score
+
+    photos = find_photos(data)
+    with download_progress(model) as progress:
+        loaded = load(model, checkpoint=checkpoint, device=device, dtype=dtype, progress=progress)
+    with _bars(notices(), "photographs") as bars:
+        task = bars.add_task(model, total=len(photos.items), note="")
+        found = score(loaded, photos, limit=limit, report=lambda done, total: bars.update(task, completed=done, total=total))
+    for line in found.unreadable:
+        complain(line)
+    _print_score(loaded.card.name, data, found, as_json=as_json)
+    raise typer.Exit(FAILED if found.unreadable else OK)
+
+
+def _train_one(
+    name: str,
+    images: ImageSet,
+    val: ImageSet,
+    folder: Path,
+    device: str,
+    epochs: int | None,
+    ship_to: Path | None,
+    command: str,
+    screen: Console,
+) -> None:
+    from vizlib.model_report.accuracy import wilson
+    from vizlib.train.api import train_on
+
+    plan = recipe(name)
+    resumed = (folder / "last.pt").exists()
+    screen.print(f"{name}: {epochs or plan.epochs} epochs in {folder}{', going on from its last epoch' if resumed else ''}", soft_wrap=True)
+    try:
+        with _Display(screen, epochs or plan.epochs) as display:
+            module, history = train_on(name, images, val, folder, device=device, epochs=epochs, report=display.show)
+    except KeyboardInterrupt:
+        screen.print("stopped; the same command goes on from the last whole epoch")
+        raise
+    last = history[-1]
+    low, high = wilson(round(last["top1"] * len(val)), len(val))
+    line = f"{name}: top-1 {last['top1']:.1%} (95 % interval {low:.1%} to {high:.1%}), top-5 {last['top5']:.1%} after {len(history)} epochs"
+    print(line)
+    if ship_to is not None:
+        from vizlib.train.export import ship
+
+        facts = ship(name, module, val, history, ship_to, command, images=len(images))
+        print(f"{name}: shipped to {ship_to / name}.safetensors and .json, top-1 {facts['accuracy']['top1']:.1%} in float16")
+
+
+def _run_folder(name: str, out: Path | None, epochs: int | None, *, several: bool) -> Path:
+    folder = name if epochs is None else f"{name}-{epochs}-epochs"
+    if out is None:
+        return Path("runs") / folder
+    return out / folder if several else out
+
+
+def _command(name: str, threads: int | None) -> str:
+    return f"vizlib train {name} --data DIR" + (f" --threads {threads}" if threads is not None else "")
+
+
+def _bars(screen: Console, unit: str) -> Bars:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
+    return Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True)
+
+
+class _Display:
+    """A run as it goes: a bar on a terminal, one line an epoch everywhere."""
+
+    def __init__(self, screen: Console, epochs: int) -> None:
+        self.screen, self.epochs = screen, epochs
+        self.bars = _bars(screen, "steps")
+        self.task: TaskID | None = None
+        self.best = ""
+
+    def __enter__(self) -> Self:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    def show(self, now: Progress) -> None:
+        total, done = now.epochs * now.steps, now.epoch * now.steps + now.step
+        if self.task is None:
+            self.task = self.bars.add_task("", total=total, completed=now.epoch * now.steps, note="")
+        if now.top1 is not None:
+            self.best = f", top-1 {now.top1:.1%}"
+            line = f"epoch {now.epoch + 1:>3}/{now.epochs}  loss {now.loss:.3f}  top-1 {now.top1:.1%}  top-5 {now.top5:.1%}"
+            self.screen.print(f"{line}  {now.images_per_second:,.0f} images/s", soft_wrap=True)
+        note = f"loss {now.loss:.3f}, {now.images_per_second:,.0f} images/s{self.best}"
+        self.bars.update(self.task, completed=done, description=f"epoch {now.epoch + 1}/{now.epochs}", note=note)
+
+
+def _print_score(name: str, data: Path, found: Score, *, as_json: bool) -> None:
+    from vizlib.model_report.accuracy import wilson
+
+    shares: dict[str, Any] = {}
+    for what, right in (("top1", found.first), ("top5", found.fifth)):
+        low, high = wilson(right or 0, found.images)
+        shares[what] = None if right is None else {"share": right / found.images, "low": low, "high": high}
+    if as_json:
+        print_json({"model": name, "data": str(data), **asdict(found), **shares})
+        return
+    left_out = f", {found.left_out} others that the model does not know left out" if found.left_out else ""
+    screen = console()
+    screen.print(
+        f"{name} on {data}: {found.images:,} photographs of {found.classes} classes, matched by {found.matched}{left_out}", soft_wrap=True
+    )
+    for what, heading in (("top1", "top-1"), ("top5", "top-5")):
+        if shares[what] is not None:
+            share = shares[what]
+            screen.print(f"  {heading} {share['share']:.1%}  (95 % interval {share['low']:.1%} to {share['high']:.1%})", soft_wrap=True)

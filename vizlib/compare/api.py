@@ -1,0 +1,189 @@
+"""The whole comparison in one pass over the images."""
+
+from __future__ import annotations
+
+import time
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from vizlib.analysis.features.cka import KERNELS, LEAST, StreamedCKA
+from vizlib.analysis.features.sampled_positions import in_input, scattered, shared_box
+from vizlib.analysis.logit_difference import STEPS, same_classes
+from vizlib.analysis.receptive_field.effective_receptive_field import Field, gradient_fields, operator_fields
+from vizlib.compare.accumulators import Gatherer
+from vizlib.compare.examples import show
+from vizlib.compare.result import NEEDS, Comparison
+from vizlib.datasets.image_source import Source, even_batches
+from vizlib.errors import CancelledError, ImageError, MethodError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from vizlib.zoo.model import Model
+
+READINGS = ("tokens", "pooled")
+MOST = 4
+_Prepared = tuple[str, list[torch.Tensor], list[np.ndarray]]
+
+
+def _silent(done: float, total: float | None = None, message: str | None = None) -> None:
+    """Tell nobody."""
+
+
+def compare(
+    models: Sequence[Model | str],
+    images: Any,
+    *,
+    readings: Sequence[str] = READINGS,
+    kernels: Sequence[str] = KERNELS,
+    points: int = 16,
+    shown: int = 3,
+    fields: int = 4,
+    target: Any = None,
+    fit: str | None = None,
+    baseline: str = "grey",
+    steps: int = STEPS,
+    explain: bool = True,
+    seed: int = 0,
+    progress: Callable[[float, float | None, str | None], None] = _silent,
+) -> Comparison:
+    """Two to four models, loaded or by name, over images: a folder, files, arrays, {name: image}. Each is measured and let go.
+
+    ``points`` places of each image are compared as tokens, the same in every layer; ``fields`` images measure receptive fields, ``shown``
+    ones are kept with their layers and, to ``explain``, attributions of ``target`` (None: what the first model answers). What cannot be
+    read or measured is listed in the result with the reason. ImageError when no image can be read, MethodError for models without layers.
+    """
+    started = time.perf_counter()
+    loaded = [_loaded(model) for model in models]
+    if not 2 <= len(loaded) <= MOST:
+        raise MethodError(f"A comparison takes 2 to {MOST} models, not {len(loaded)}.")
+    for what, given, known in (("reading", readings, READINGS), ("kernel", kernels, KERNELS)):
+        strange = [one for one in given if one not in known]
+        if strange:
+            raise MethodError(f"There is no {what} {strange[0]!r}; there are {', '.join(known)}.")
+    gathered = [Gatherer(model, name) for model, name in zip(loaded, _names(loaded), strict=True)]
+    source, missing = Source.of(images), _differences(gathered)
+    scattering = scattered(points, seed)
+    streams = {(reading, kernel): StreamedCKA(kernel) for reading in readings for kernel in kernels}
+    names: list[str] = []
+    pictures: list[tuple[str, np.ndarray]] = []
+    samples: list[list[torch.Tensor]] = [[] for _ in loaded]
+    total = len(source.items) + shown + 1
+
+    def prepared() -> Iterator[_Prepared]:
+        for name, image in source:
+            geometries = [model.geometry(image.shape[:2], fit) for model in loaded]
+            try:
+                box = shared_box(geometries)
+            except MethodError as error:
+                source.skipped.append((name, str(error)))
+                continue
+            if len(pictures) < shown:
+                pictures.append((name, image))
+            inputs = [model.prepare(image, fit) for model in loaded]
+            yield name, inputs, [in_input(scattering, box, geometry) for geometry in geometries]
+
+    for batch in even_batches(prepared(), source.batch):
+        progress(len(names) + len(source.skipped), total, f"measuring {len(names) + 1} to {len(names) + len(batch)} of {len(source.items)}")
+        rows = []
+        for index, one in enumerate(gathered):
+            x = torch.cat([inputs[index] for _, inputs, _ in batch])
+            rows.append(one.add(x, np.stack([places[index] for _, _, places in batch])))
+            samples[index] += list(x[: max(0, fields - len(samples[index]))].split(1))
+        if len(batch) >= LEAST:
+            for (reading, _), stream in streams.items():
+                stream.add([layer.cpu() for found in rows for layer in found[reading]])
+        names += [name for name, _, _ in batch]
+    if not names:
+        reasons = "; ".join(f"{name}: {why}" for name, why in source.skipped[:3])
+        raise ImageError(f"None of {len(source.items)} images could be read ({reasons}).")
+    missing |= _few(len(names))
+    progress(total - shown - 1, total, "receptive fields")
+    measured = [one.result(*_fields(one, x)) for one, x in zip(gathered, samples, strict=True)]
+    kept = []
+    for number, (name, image) in enumerate(pictures):
+        progress(total - shown + number, total, f"{'explaining' if explain else 'reading'} {name}")
+        kept.append(show(name, image, gathered, target=target, fit=fit, baseline=baseline, steps=steps, explain=explain))
+    cka = {} if "cka" in missing else {key: stream.result(seed=seed) for key, stream in streams.items()}
+    progress(total, total, "done")
+    settings = {
+        "readings": list(readings),
+        "kernels": list(kernels),
+        "points": points,
+        "batch": source.batch,
+        "anchors": len(gathered[0].anchors(0)),
+        "fields": min(fields, len(names)),
+        "fit": fit,
+        "baseline": baseline,
+        "steps": steps,
+        "seed": seed,
+    }
+    return Comparison(
+        tuple(measured), tuple(names), tuple(source.skipped), cka, tuple(kept), missing, settings, time.perf_counter() - started, _facts()
+    )
+
+
+def _loaded(model: Model | str) -> Model:
+    from vizlib.zoo.load import load
+
+    found = load(model) if isinstance(model, str) else model
+    if found.transform is None:
+        raise ModelError(f"{found.card.name} does not say how its inputs are prepared; wrap it with input_size= or transform=.")
+    return found
+
+
+def _names(models: Sequence[Model]) -> list[str]:
+    """A name for each, told apart by a number where the same one comes twice."""
+    found: list[str] = []
+    for model in models:
+        same = sum(other.card.name == model.card.name for other in models[: len(found)])
+        found.append(f"{model.card.name} ({same + 1})" if same else model.card.name)
+    return found
+
+
+def _differences(gathered: Sequence[Gatherer]) -> dict[str, str]:
+    found = {}
+    for first, second in combinations(range(len(gathered)), 2):
+        one, other = gathered[first], gathered[second]
+        if not same_classes(one.model, other.model):
+            found[f"classes {first} {second}"] = (
+                f"{one.name} and {other.name} know different classes, so they are compared by features only."
+            )
+    return found
+
+
+def _few(count: int) -> dict[str, str]:
+    found = {}
+    if count < NEEDS["cka"]:
+        found["cka"] = f"CKA needs at least {NEEDS['cka']} images, and there {'is' if count == 1 else 'are'} {count}."
+    elif count < NEEDS["interval"]:
+        found["interval"] = f"The interval of CKA needs at least {NEEDS['interval']} images, and there are {count}."
+    if count == 1:
+        found["similarity"] = "The spread of token similarity over images needs at least 2 of them, and there is 1."
+    return found
+
+
+def _fields(one: Gatherer, x: list[torch.Tensor]) -> tuple[list[Field], list[Field]]:
+    fields: list[Field] = []
+    operator: list[Field] = []
+    if x:
+        try:
+            fields = gradient_fields(one.model, torch.cat(x))
+        except CancelledError:
+            raise
+        except MethodError as error:
+            one.missing["fields"] = str(error)
+    try:
+        operator = operator_fields(one.model, one.layers[0].size)
+    except MethodError as error:
+        one.missing["operator"] = str(error)
+    return fields, operator
+
+
+def _facts() -> dict[str, str]:
+    from vizlib import __version__
+
+    return {"vizlib": __version__, "torch": torch.__version__, "threads": str(torch.get_num_threads())}

@@ -1,0 +1,208 @@
+"""A comparison as one HTML file that needs nothing else: charts, pictures and the words that they need."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from itertools import combinations_with_replacement
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vizlib.compare import pictures, text
+from vizlib.compare.charts import charts, cka_charts
+from vizlib.compare.findings import findings
+from vizlib.errors import VizlibError
+
+if TYPE_CHECKING:
+    import os
+
+    from vizlib.compare.result import Comparison
+    from vizlib.compare.text import ChartText
+
+_HERE = Path(__file__).parent
+
+
+def write(found: Comparison, path: str | os.PathLike[str]) -> Path:
+    """Write the report; its path. VizlibError where it cannot be written."""
+    target = Path(path)
+    part = target.with_name(f"{target.name}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(page(found), encoding="utf-8")
+        part.replace(target)
+    except OSError as error:
+        raise VizlibError(f"The report cannot be written to {target}: {error.strerror or error}.") from error
+    return target
+
+
+def page(found: Comparison) -> str:
+    """The whole page as text."""
+    from plotly.offline import get_plotlyjs
+
+    names = " and ".join(model.name for model in found.models)
+    drawn = charts(found)
+    pairs = pictures.correspondences(found)
+    data = {
+        "charts": {name: one.figure for name, one in drawn.items()},
+        "cka": cka_charts(found),
+        "layers": pictures.thumbnails(found),
+        "pairs": pairs,
+    }
+    body = [_head(found), _findings(found), _cka(found)]
+    for name, one in drawn.items():
+        beside = _fields(found) if name == "distance" else ""
+        body.append(_section(one.text, f'<div class="chart" id="chart-{name}"></div>{beside}{_notes(one.missing)}'))
+    body += [_correspondence(found, pairs), _mosaics(found), _differences(found), _about(found)]
+    css, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{_safe(names)} compared</title>\n<style>{css}</style>\n<script>{get_plotlyjs()}</script></head>\n"
+        f"<body><main>{''.join(body)}</main>\n"
+        f'<script type="application/json" id="data">{_json(data)}</script>\n<script>{script}</script></body></html>\n'
+    )
+
+
+def _head(found: Comparison) -> str:
+    rows = "".join(
+        f"<tr><th>{_safe(model.name)}</th><td>{_safe(model.title)}</td><td>{_safe(model.family)}</td>"
+        f"<td>{model.parameters / 1e6:.2f} M</td><td>{model.size[0]} x {model.size[1]}</td><td>{len(model.layers)}</td></tr>"
+        for model in found.models
+    )
+    count = len(found.images)
+    skipped = "".join(f"<li><b>{_safe(name)}</b>: {_safe(why)}</li>" for name, why in found.skipped)
+    left_out = f'<details class="note" open><summary>{len(found.skipped)} left out</summary><ul>{skipped}</ul></details>' if skipped else ""
+    return (
+        f"<header><h1>{' against '.join(_safe(model.name) for model in found.models)}</h1>"
+        f"<p>Over {count} image{'s' if count != 1 else ''}, measured in {found.seconds:.0f} s.</p></header>"
+        f"<table><thead><tr><th>model</th><th></th><th>family</th><th>parameters</th><th>input</th><th>layers</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table>{left_out}" + _notes(list(found.missing.values()))
+    )
+
+
+def _findings(found: Comparison) -> str:
+    items = []
+    for one in findings(found):
+        verdict = ""
+        if one.claim:
+            kind = "agrees" if one.agrees else "differs"
+            verdict = f'<span class="claim {kind}">{_safe(one.claim)}: here it {"is so" if one.agrees else "is not so"}</span>'
+        items.append(f"<li>{_safe(one.text)}{verdict}</li>")
+    return f'<section><h2>What was found</h2><ul class="findings">{"".join(items)}</ul></section>'
+
+
+def _cka(found: Comparison) -> str:
+    if not found.cka:
+        return _section(text.CKA, _notes([found.missing["cka"]]))
+    choices = "".join(
+        f'<button type="button" data-cka="{reading}/{kernel}">{"places" if reading == "tokens" else "mean over places"}, {kernel}</button>'
+        for reading, kernel in found.cka
+    )
+    pairs = combinations_with_replacement(range(len(found.models)), 2)
+    plots = "".join(
+        f'<div class="cka" id="cka-{first}-{second}"></div>' for first, second in sorted(pairs, key=lambda pair: pair[0] == pair[1])
+    )
+    clicked = '<div id="clicked" class="row"><p>Click a cell to see its two layers, each in its own three principal components.</p></div>'
+    batches = next(iter(found.cka.values())).batches
+    body = f'<div class="choices">{choices}</div><div class="grid">{plots}</div>{clicked if found.shown else ""}'
+    return _section(text.CKA, f'{body}<p class="exactly">From {batches} minibatch{"es" if batches > 1 else ""}; intervals on hover.</p>')
+
+
+def _correspondence(found: Comparison, pairs: list[dict[str, Any]]) -> str:
+    if not pairs:
+        return ""
+    choices = "".join(f'<button type="button" data-pair="{number}">{_safe(one["title"])}</button>' for number, one in enumerate(pairs))
+    canvases = "".join(
+        f'<figure><canvas class="place" data-side="{side}" width="288" height="288" tabindex="0"></canvas><figcaption>{_safe(model.name)} '
+        f'<span data-layer="{side}"></span></figcaption></figure>'
+        for side, model in enumerate(found.models[:2])
+    )
+    return _section(text.CORRESPONDENCE, f'<div class="choices">{choices}</div><div class="row">{canvases}</div>')
+
+
+def _fields(found: Comparison) -> str:
+    rows = "".join(
+        f"<tr><th>{_safe(row.title)}</th>"
+        + "".join(f'<td><img class="cells" alt="" src="{_png(image)}"><br>{_safe(caption)}</td>' for caption, image in row.images)
+        + "</tr>"
+        for row in pictures.fields(found)
+    )
+    return f"<div class='wide'><table><tbody>{rows}</tbody></table></div>" if rows else ""
+
+
+def _mosaics(found: Comparison) -> str:
+    body = []
+    for strip in pictures.strips(found):
+        rows = "".join(
+            f"<tr><th>{_safe(pair.title)}</th>"
+            + "".join(
+                f'<td><img class="cells" alt="{_safe(caption)}" title="{_safe(caption)}" src="{_png(image)}"></td>'
+                for caption, image in pair.images
+            )
+            + "</tr>"
+            for pair in strip.pairs
+        )
+        heads = "".join(f"<th>{_safe(one)}</th>" for one in strip.columns)
+        body.append(
+            f'<h3><img class="photo" alt="" src="{_png(strip.picture)}"> {_safe(strip.name)}</h3>'
+            f"<div class='wide'><table><thead><tr><th>layers at one depth</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+        )
+    return f"<section><h2>Layer beside layer</h2><p>{_safe(pictures.STRIP_WORDS)}</p>{''.join(body)}</section>" if body else ""
+
+
+def _differences(found: Comparison) -> str:
+    body = []
+    for one in pictures.differences(found):
+        figures = "".join(
+            f'<figure><img alt="" src="{_png(image)}"><figcaption>{_safe(caption)}</figcaption></figure>' for caption, image in one.images
+        )
+        body.append(f"<h3>{_safe(one.title)}</h3><div class='row'>{figures}</div><p class='exactly'>{_safe(one.note)}</p>")
+    why = [reason for what, reason in found.missing.items() if what.startswith("classes")]
+    return _section(text.DIFFERENCE, "".join(body) + _notes(why)) if body or why else ""
+
+
+def _about(found: Comparison) -> str:
+    missing = [f"{model.name}, {what}: {why}" for model in found.models for what, why in model.missing.items()]
+    told = {**found.settings, **found.facts}
+    settings = ", ".join(f"{name}: {' and '.join(value) if isinstance(value, list) else value}" for name, value in told.items())
+    files = "".join(f"<li>{_safe(name)}</li>" for name in found.images)
+    return (
+        f"<section><h2>How this was made</h2><p>{_safe(settings)}</p>{_notes(missing)}"
+        f"<details><summary>The {len(found.images)} images</summary><ol>{files}</ol></details></section>"
+    )
+
+
+def _section(about: ChartText, body: str) -> str:
+    return (
+        f"<section><h2>{_safe(about.title)}</h2><p>{_safe(about.look)}</p>{body}"
+        f'<p class="exactly">{_safe(about.exactly)} <a href="{about.link}">{_safe(about.paper)}</a></p></section>'
+    )
+
+
+def _notes(reasons: list[str]) -> str:
+    return "".join(f'<p class="note">{_safe(reason)}</p>' for reason in reasons)
+
+
+def _png(image: np.ndarray) -> str:
+    from vizlib.figures.overlay import encode_png
+
+    return f"data:image/png;base64,{base64.b64encode(encode_png(image)).decode()}"
+
+
+def _json(data: dict[str, Any]) -> str:
+    """JSON that may stand inside a script element."""
+    return json.dumps(data, default=_plain, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.dtype == np.uint8:
+        return _png(value) if value.ndim == 3 else base64.b64encode(value.tobytes()).decode()
+    if hasattr(value, "to_plotly_json"):
+        return json.loads(value.to_json())
+    raise TypeError(f"a {type(value).__name__} is not written")
+
+
+def _safe(plain: str) -> str:
+    return html.escape(plain)

@@ -1,0 +1,1 @@
+"""Image sources, labelled folders, Tiny ImageNet and its classes."""

@@ -1,0 +1,30 @@
+"""The scores of one explanation: what it foretells of the model, beside random smooth maps and a Gaussian around the middle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vizlib.errors import MethodError
+from vizlib.evaluation.faithfulness import Yardstick
+from vizlib.evaluation.reexplain import of_this_image
+from vizlib.evaluation.score import DEFINITIONS, Score
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vizlib.explainers.explanation import Explanation
+    from vizlib.zoo.model import Model
+
+__all__ = ["DEFINITIONS", "evaluate"]
+
+
+def evaluate(model: Model, image: Any, explanation: Explanation, metrics: Sequence[str] | None = None) -> dict[str, Score]:
+    """How faithful an explanation of this image by this model is, a Score for each of ``metrics`` (None: all of DEFINITIONS).
+
+    The image is what was explained: a picture, or the prepared tensor. Random numbers start from fixed seeds. A Yardstick measures many
+    maps of one image for little more. MethodError for an unknown metric, for an explanation of another model, picture or size, and for
+    one whose target was a function.
+    """
+    if explanation.target is None:
+        raise MethodError("The explanation's target is no class, so there is no probability to watch: explain a class.")
+    return Yardstick(model, of_this_image(model, image, explanation), explanation.target).score(explanation, metrics)

@@ -1,0 +1,142 @@
+"""How a method answers an exam's questions, and the mark that its maps get."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+
+from vizlib.catalog.methods import method_card
+from vizlib.errors import ExamError, MethodError
+from vizlib.evaluation.control_maps import middle
+from vizlib.evaluation.exams.cards import EXAMS
+from vizlib.evaluation.exams.question import Mark
+from vizlib.evaluation.pointing_game import interval, mass_in_box, pointing, resamples
+from vizlib.evaluation.progress import Steps
+from vizlib.explainers.api import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vizlib.evaluation.exams.question import Question
+    from vizlib.explainers.explanation import Explanation
+
+FEWEST = 4  # pictures that a mark must rest on to pass
+TOGETHER = 16
+
+
+def sit(questions: Sequence[Question], method: str, **options: Any) -> Mark:
+    """The mark of one method for the questions of one exam: each is explained for its own class, and the maps are marked.
+
+    A method that does not fit one of the models gets a mark that says why. ExamError for no questions or several exams, MethodError for a
+    method or an option that there is not. Tells of every map through ``vizlib.engine.progress``.
+    """
+    exam = _exam(questions)
+    method_card(method).settle(options)
+    started = time.perf_counter()
+    try:
+        maps = explained(questions, method, **options)
+    except MethodError as error:
+        return Mark.refusal(exam, method, _models(questions), EXAMS[exam].unit, str(error))
+    return mark(questions, maps, method, (time.perf_counter() - started) / len(questions))
+
+
+def explained(questions: Sequence[Question], method: str, **options: Any) -> list[np.ndarray]:
+    """The map float64 (h, w) of each question by one method; MethodError where it does not fit a model."""
+    alike: dict[Any, list[int]] = {}
+    for number, question in enumerate(questions):
+        alike.setdefault((id(question.model), question.target, question.x.shape), []).append(number)
+    found: dict[int, np.ndarray] = {}
+    steps = Steps(len(questions))
+    for rows in alike.values():
+        for first in range(0, len(rows), TOGETHER):
+            some = rows[first : first + TOGETHER]
+            asked = questions[some[0]]
+            x = torch.cat([questions[row].x for row in some])
+            with steps.within(len(some)):
+                answer = explain(asked.model, x, method, asked.target, **options)
+            made = cast("list[Explanation]", answer if isinstance(answer, list) else [answer])
+            found.update((row, one.input_map) for row, one in zip(some, made, strict=True))
+    return [found[number] for number in range(len(questions))]
+
+
+def mark(questions: Sequence[Question], maps: Sequence[np.ndarray], method: str, seconds: float = float("nan")) -> Mark:
+    """The mark that maps (h, w), one for each question, get: their mean share of the evidence beside that of maps that know nothing.
+
+    The interval is a bootstrap over the questions' groups, widened by sqrt(n / (n - 1)) for n of them. ExamError for no questions.
+    """
+    exam = _exam(questions)
+    values, hits, areas, silent, control = [], [], [], 0, []
+    references: dict[str, list[float]] = {"even": [], "gaussian": []}
+    for question, one in zip(questions, maps, strict=True):
+        ours, truth = torch.from_numpy(np.asarray(one, np.float64)), torch.from_numpy(question.truth)
+        values.append(share(question, ours))
+        hits.append(float(pointing(ours[None], truth[None] > 0)))
+        areas.append(float((truth > 0).double().mean()))
+        silent += not bool((ours > 0).any())
+        size = (int(truth.shape[0]), int(truth.shape[1]))
+        references["even"].append(share(question, torch.ones(size)))
+        references["gaussian"].append(share(question, middle(size)))
+        if question.control is not None:
+            beside = torch.from_numpy(question.control)[None]
+            control.append(float(mass_in_box(ours[None], beside) / beside.double().mean()))
+    pictures = {(id(question.model), question.group): number for number, question in enumerate(questions)}
+    low, high, groups = bootstrap(np.array(values), [pictures[id(question.model), question.group] for question in questions])
+    reference = max(float(np.mean(one)) for one in references.values())
+    return Mark(
+        exam, method, _models(questions), float(np.mean(values)), low, high, reference,
+        passed=groups >= FEWEST and low > reference + 1e-9,
+        questions=len(questions), unit=EXAMS[exam].unit, area=float(np.mean(areas)), pointing=float(np.mean(hits)),
+        control=float(np.mean(control)) if control else None, silent=silent, seconds=seconds,
+    )  # fmt: skip
+
+
+def share(question: Question, values: torch.Tensor) -> float:
+    """How much of the positive part of a map (h, w), scaled to 1, lies where the evidence is, from 0 to 1.
+
+    On a picture of tiles: the sum over tiles of the smaller of the map's share and the true one. Else the share inside the true area. A
+    map without a positive part counts as an even one.
+    """
+    truth = torch.from_numpy(question.truth)
+    if question.cells is None:
+        return float(mass_in_box(values[None], truth[None] > 0))
+    mine, theirs = (over_tiles(one.double().clamp_min(0), question.cells) for one in (values, truth))
+    return float(torch.minimum(_scaled(mine), _scaled(theirs)).sum())
+
+
+def over_tiles(values: torch.Tensor, cells: tuple[int, int]) -> torch.Tensor:
+    """The sum of a map (h, w) over each tile of an even grid: (rows, columns) float64."""
+    return values.double().unflatten(1, (cells[1], -1)).unflatten(0, (cells[0], -1)).sum((1, 3))
+
+
+def bootstrap(values: np.ndarray, groups: Sequence[int]) -> tuple[float, float, int]:
+    """The 95 % interval of the mean of values (n,), drawn by whole groups, and how many groups there are.
+
+    Its ends are moved away from the mean by sqrt(n / (n - 1)), n the groups: a bootstrap of few is that much too narrow. One group alone
+    tells nothing of the spread: 0 to 1.
+    """
+    names, rows = np.unique(np.asarray(groups), return_inverse=True)
+    if len(names) == 1:
+        return 0.0, 1.0, 1
+    sums, counts = (torch.from_numpy(np.bincount(rows, weights)) for weights in (values, np.ones(len(values))))
+    weights = resamples(len(names))
+    low, high = interval((weights @ sums) / (weights @ counts))
+    mean, wider = float(values.mean()), (len(names) / (len(names) - 1)) ** 0.5
+    return mean + (low - mean) * wider, mean + (high - mean) * wider, len(names)
+
+
+def _scaled(values: torch.Tensor) -> torch.Tensor:
+    return values / values.sum() if bool(values.any()) else torch.full_like(values, 1 / values.numel())
+
+
+def _exam(questions: Sequence[Question]) -> str:
+    exams = {question.exam for question in questions}
+    if len(exams) != 1:
+        raise ExamError("There are no questions to answer." if not exams else f"Sit one exam at a time, not {' and '.join(sorted(exams))}.")
+    return exams.pop()
+
+
+def _models(questions: Sequence[Question]) -> str:
+    return ", ".join(dict.fromkeys(question.model.card.name for question in questions))

@@ -1,0 +1,141 @@
+"""The school report as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import html
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vizlib.catalog.methods import METHODS
+from vizlib.evaluation.exams.cards import EXAMS
+from vizlib.evaluation.exams.summary import summary
+from vizlib.figures.overlay import encode_png
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vizlib.evaluation.exams.question import Mark
+    from vizlib.evaluation.exams.report import SchoolReport
+    from vizlib.evaluation.exams.summary import Average
+
+_CSS = Path(__file__).parent / "report.css"
+_WIDE, _HIGH, _EDGE = 128, 14, 4  # of a scale from 0 to 1, in pixels
+
+
+def page(report: SchoolReport) -> str:
+    """The whole page as text."""
+    exams = [name for name in EXAMS if any(mark.exam == name for mark in report.marks)]
+    body = [_head(report, exams), *(_exam(report, name) for name in exams), _left_out(report)]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Explanation methods at school</title>\n<style>{_CSS.read_text(encoding='utf-8')}</style></head>\n"
+        f"<body><main>{''.join(body)}</main></body></html>\n"
+    )
+
+
+def _head(report: SchoolReport, exams: list[str]) -> str:
+    heads = "".join(f"<th>{_safe(EXAMS[name].title)}</th>" for name in exams)
+    rows = "".join(
+        f"<tr><th>{_safe(METHODS[method].title)}</th>{''.join(f'<td>{_average(found.get(name))}</td>' for name in exams)}</tr>"
+        for method, found in summary(report.marks).items()
+    )
+    settings = ", ".join(f"{name}: {value}" for name, value in report.about.items())
+    return (
+        "<header><h1>Explanation methods at school</h1><p>Every question has an answer that is known. The number is the mean share of the "
+        "evidence that the map finds, from 0 to 1; the bar its 95 % interval; the grey line what a map gets that knows nothing: the better "
+        "of an even one and a Gaussian around the middle. A method passes on a model where its whole interval, of four pictures at least, "
+        "lies above that. The known models are not the same for all methods: attention is asked of transformers.</p></header>"
+        f"<div class='wide'><table><thead><tr><th>mean over models</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f'<p class="exactly">{_safe(settings)}</p>'
+    )
+
+
+def _average(one: Average | None) -> str:
+    if one is None:
+        return '<span class="none">no mark</span>'
+    kind = "good" if one.passed == one.models else "bad" if one.passed == 0 else "some"
+    return (
+        f"{_scale(one.value, one.low, one.high, one.reference, kind)} <b>{one.value:.2f}</b> "
+        f'<span class="exactly">({one.low:.2f} to {one.high:.2f})</span><br>'
+        f'<span class="{kind}">passed on {one.passed} of {one.models}</span>'
+    )
+
+
+def _exam(report: SchoolReport, exam: str) -> str:
+    card, marks = EXAMS[exam], [mark for mark in report.marks if mark.exam == exam]
+    models = list(dict.fromkeys(mark.model for mark in marks))
+    by_place = {(mark.method, mark.model): mark for mark in marks}
+    heads = "".join(f"<th>{_safe(model)}<br><span class='exactly'>{_asked(marks, model)}</span></th>" for model in models)
+    rows = "".join(
+        f"<tr><th>{_safe(METHODS[method].title)}</th>{''.join(f'<td>{_mark(by_place.get((method, model)))}</td>' for model in models)}</tr>"
+        for method in dict.fromkeys(mark.method for mark in marks)
+    )
+    paper = f' <a href="{card.paper_url}">{_safe(card.paper)}</a>' if card.paper else ""
+    return (
+        f"<section><h2>{_safe(card.title)}</h2><p>{_safe(card.summary)}</p>{_example(report, exam)}"
+        f"<div class='wide'><table><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f'<p class="exactly">{_safe(card.how)}{paper}</p></section>'
+    )
+
+
+def _asked(marks: Sequence[Mark], model: str) -> str:
+    count = max((mark.questions for mark in marks if mark.model == model), default=0)
+    return f"{count} question{'' if count == 1 else 's'}"
+
+
+def _mark(mark: Mark | None) -> str:
+    if mark is None:
+        return ""
+    if mark.refused:
+        return f'<span class="none" title="{_safe(mark.refused)}">no mark</span>'
+    kind = "good" if mark.passed else "bad"
+    beside = [f"pointing {mark.pointing:.0%}"]
+    beside += [f"control {mark.control:.2f} of even"] if mark.control is not None else []
+    beside += [f"{mark.silent} silent"] if mark.silent else []
+    return (
+        f"{_scale(mark.value, mark.low, mark.high, mark.reference, kind)} <b class='{kind}'>{mark.value:.2f}</b> "
+        f'<span class="exactly">({mark.low:.2f} to {mark.high:.2f})<br>{_safe(", ".join(beside))}</span>'
+    )
+
+
+def _scale(value: float, low: float, high: float, reference: float, kind: str) -> str:
+    """A value with its interval and its reference on a line from 0 to 1."""
+    x, left, right, beside = (round(_EDGE + (_WIDE - 2 * _EDGE) * min(1.0, max(0.0, one)), 1) for one in (value, low, high, reference))
+    middle = _HIGH / 2
+    return (
+        f'<svg width="{_WIDE}" height="{_HIGH}" viewBox="0 0 {_WIDE} {_HIGH}" role="img" '
+        f'aria-label="{value:.2f}, from {low:.2f} to {high:.2f}, reference {reference:.2f}">'
+        f'<line class="axis" x1="{_EDGE}" y1="{middle}" x2="{_WIDE - _EDGE}" y2="{middle}"/>'
+        f'<line class="reference" x1="{beside}" y1="0" x2="{beside}" y2="{_HIGH}"/>'
+        f'<line class="interval {kind}" x1="{left}" y1="{middle}" x2="{right}" y2="{middle}"/>'
+        f'<circle class="{kind}" cx="{x}" cy="{middle}" r="3.5"/></svg>'
+    )
+
+
+def _example(report: SchoolReport, exam: str) -> str:
+    for one in report.examples:
+        if one.exam == exam:
+            source = base64.b64encode(encode_png(one.picture)).decode()
+            return (
+                f'<figure><img alt="{_safe(one.words)}" src="data:image/png;base64,{source}">'
+                f"<figcaption>{_safe(one.words)}</figcaption></figure>"
+            )
+    return ""
+
+
+def _left_out(report: SchoolReport) -> str:
+    refused = dict.fromkeys(_safe(mark.refused) for mark in report.marks if mark.refused)
+    skipped = dict.fromkeys(
+        f"<b>{_safe(EXAMS[exam].title)}, {_safe(model)}</b>: {_safe(what)}: {_safe(why)}" for exam, model, what, why in report.skipped
+    )
+    parts = [
+        f"<details><summary>{len(lines)} {title}</summary><ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul></details>"
+        for title, lines in (("without a mark, and why", refused), ("not asked, and why", skipped))
+        if lines
+    ]
+    return f"<section><h2>Left out</h2>{''.join(parts)}</section>" if parts else ""
+
+
+def _safe(text: str) -> str:
+    return html.escape(str(text))

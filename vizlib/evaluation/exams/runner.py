@@ -1,0 +1,138 @@
+"""The whole school: methods by exams by models."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import copy_context
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from vizlib.catalog.methods import METHODS, method_card
+from vizlib.engine.progress import tell, told_to
+from vizlib.errors import CancelledError, ExamError, VizlibError
+from vizlib.evaluation.exams.cards import EXAMS, exam_card
+from vizlib.evaluation.exams.grading import sit
+from vizlib.evaluation.exams.grid_pointing_game import grid
+from vizlib.evaluation.exams.known_attribution import COUNT, KINDS, known
+from vizlib.evaluation.exams.object_boxes import boxed
+from vizlib.evaluation.exams.photographs import QUESTIONS
+from vizlib.evaluation.exams.planted_evidence import planted
+from vizlib.evaluation.exams.question import Mark, Questions
+from vizlib.evaluation.exams.report import Example, SchoolReport
+from vizlib.figures.exam_pictures import outlined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from vizlib.engine.progress import Listener
+    from vizlib.zoo.model import Model
+
+QUICK = 4  # images through the model for one map, up to which a method takes part unasked
+
+
+def school(
+    models: Sequence[str | Model],
+    methods: Sequence[str] | None = None,
+    exams: Sequence[str] | None = None,
+    images: Any = None,
+    boxes: Any = None,
+    progress: Listener | None = None,
+    *,
+    questions: int = QUESTIONS,
+    seed: int = 0,
+) -> SchoolReport:
+    """Every mark that methods get in exams on models, by name or ready-made; about ``questions`` of each exam for each model.
+
+    ``images`` are what ``planted`` and ``grid`` take, ``boxes`` what ``boxed`` takes. None stands for the methods of few passes, and for
+    all exams that there is material for. "known" asks its own models, about all others alike. What cannot be asked, or does not fit, has
+    a mark that says why. ExamError for an exam that there is not or has nothing to be made of, MethodError for an unknown method.
+    """
+    material = {"": True, "images": images, "boxes": boxes}
+    if exams is None:
+        exams = [name for name, card in EXAMS.items() if material[card.needs] is not None]
+    for name in exams:
+        if material[exam_card(name).needs] is None:
+            raise ExamError(f"The exam {name!r} is made of photographs{' with boxes' if EXAMS[name].needs == 'boxes' else ''}: give some.")
+    methods = quick_methods() if methods is None else [method_card(name).name for name in methods]
+    makers: dict[str, Callable[[Model], Questions]] = {
+        "planted": lambda model: planted(model, images, seed, count=questions),
+        "grid": lambda model: grid(model, images, seed, count=questions),
+        "boxes": lambda model: boxed(model, boxes, count=questions, seed=seed),
+    }
+    papers = [name for name in EXAMS if name in exams and name != "known"]
+    sittings = (len(methods) + 1) * ((len(KINDS) if "known" in exams else 0) + len(models) * len(papers))
+    course = _Course(progress, sittings)
+    about = {"questions": questions, "seed": seed, "torch": version("torch"), "timm": version("timm")}
+    report = SchoolReport([], about=about)
+    if "known" in exams:
+        for kind in KINDS:
+            _held(report, course, "known", kind, methods, lambda kind=kind: known(kind, count=min(COUNT, questions), seed=seed))  # type: ignore[misc]
+    for one in models if papers else ():
+        model = _loaded(one)
+        for name in papers:
+            _held(report, course, name, model.card.name, methods, lambda make=makers[name], model=model: make(model))  # type: ignore[misc]
+    return report
+
+
+def quick_methods() -> list[str]:
+    """The methods that take part unasked."""
+    return [card.name for card in METHODS.values() if card.passes <= QUICK]
+
+
+def _loaded(model: str | Model) -> Model:
+    from vizlib.zoo.load import load
+
+    return load(model) if isinstance(model, str) else model
+
+
+def _held(report: SchoolReport, course: _Course, exam: str, model: str, methods: Sequence[str], make: Callable[[], Questions]) -> None:
+    """One exam on one model: its questions, and the mark of every method."""
+    title = f"{EXAMS[exam].title}, {model}"
+    questions, why = Questions(), ""
+    with course.next(f"{title}: making the questions"):
+        try:
+            questions = make()
+        except CancelledError:
+            raise
+        except VizlibError as error:
+            why = str(error)
+    report.skipped += [(exam, model, what, reason) for what, reason in questions.skipped]
+    if questions and not any(example.exam == exam for example in report.examples):
+        one = questions[0]
+        report.examples.append(Example(exam, one.words, outlined(one.picture, one.truth > 0, one.control)))
+    for method in methods:
+        with course.next(f"{title}: {METHODS[method].title}"):
+            report.marks.append(_marked(questions, exam, model, method, why))
+
+
+def _marked(questions: Questions, exam: str, model: str, method: str, why: str) -> Mark:
+    if why:
+        return Mark.refusal(exam, method, model, EXAMS[exam].unit, why)
+    try:
+        return sit(questions, method)
+    except CancelledError:
+        raise
+    except VizlibError as error:
+        return Mark.refusal(exam, method, model, EXAMS[exam].unit, str(error))
+
+
+class _Course:
+    """How far the school is: told to ``progress``, else to whoever listens where it is made."""
+
+    def __init__(self, progress: Listener | None, total: int) -> None:
+        outside = copy_context()
+        self._heard: Listener = progress or (lambda done, total=None, message=None: outside.run(tell, done, total))  # noqa: ARG005
+        self._done, self._total = 0, total
+
+    @contextmanager
+    def next(self, message: str) -> Iterator[None]:
+        """One of the steps; what tells of itself inside is a part of it."""
+
+        def listener(done: float, total: float | None = None, message: str | None = message) -> None:
+            self._heard(self._done + (min(1.0, done / total) if total else 0.0), self._total, message)
+
+        self._heard(self._done, self._total, message)
+        with told_to(listener):
+            yield
+        self._done += 1
+        self._heard(self._done, self._total, message)

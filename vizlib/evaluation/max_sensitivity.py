@@ -1,0 +1,82 @@
+"""What of a map stays when the input changes by less than an eye sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from vizlib.catalog.methods import METHODS
+from vizlib.errors import MethodError
+from vizlib.evaluation.progress import Steps
+from vizlib.evaluation.reexplain import of_this_image, repeated
+
+if TYPE_CHECKING:
+    from vizlib.explainers.explanation import Explanation
+    from vizlib.zoo.model import Model
+
+TOGETHER = 4  # runs made in one batch: between them a listener may stop the work
+
+
+@dataclass(frozen=True, eq=False)
+class Bands:
+    """A map under noise: ``middle``, ``low`` and ``high`` (h, w) are its mean and its 10 and 90 % quantiles over the runs.
+
+    ``held`` (h, w) is the share of the runs, 0 to 1, in which a pixel is among the highest; its contours at 0.1, 0.5 and 0.9 are the bands.
+    ``overlap`` is how much of the highest area stays, 0 to 1; ``definition`` the exact rule, ``radius`` a share of the input's range.
+    """
+
+    middle: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    held: np.ndarray
+    overlap: float
+    runs: int
+    radius: float
+    definition: str
+
+
+def stability(
+    model: Model, image: Any, explanation: Explanation, runs: int = 12, radius: float = 0.02, top: float = 0.2, seed: int = 0
+) -> Bands:
+    """The map of ``runs`` copies of the image under uniform noise of ``radius`` of the input's range, with the same target and options.
+
+    The highest pixels are the ``top`` share of the map's area. MethodError for an explanation of another model or size, for one whose
+    target was a function, and for numbers out of range.
+    """
+    if runs < 2 or not 0 < top < 1 or not radius >= 0:
+        raise MethodError(f"Stability takes two runs or more, a radius from 0 and a top between 0 and 1, not {runs}, {radius} and {top}.")
+    if explanation.target is None and explanation.label:
+        raise MethodError("The explanation's target was a function, which is not kept, so the map cannot be made again: explain a class.")
+    x = of_this_image(model, image, explanation).float().cpu()
+    generator, reach = torch.Generator().manual_seed(seed), radius * float(x.amax() - x.amin())
+    steps, maps = Steps(runs * METHODS[explanation.method].passes), list[np.ndarray]()
+    while len(maps) < runs:
+        count = min(TOGETHER, runs - len(maps))
+        noise = 2 * torch.rand((count, *x.shape[1:]), generator=generator) - 1
+        maps += repeated(model, x + reach * noise, explanation, steps)
+    found = np.nan_to_num(np.stack(maps))
+    first = highest(np.nan_to_num(explanation.input_map), top)
+    tops = np.stack([highest(one, top) for one in found])
+    low, high = np.quantile(found, (0.1, 0.9), axis=0)
+    definition = (
+        f"The map is made again for {runs} copies of the image with uniform noise of at most {radius:g} of the input's range. The "
+        f"overlap is the area that the highest {top:.0%} of the map and of a copy's map have in common, over the area of both: the mean."
+    )
+    return Bands(found.mean(0), low, high, tops.mean(0), _overlap(first, tops), runs, radius, definition)
+
+
+def highest(values: np.ndarray, share: float) -> np.ndarray:
+    """How far each pixel of values (h, w) is in the highest ``share`` of the area, 0 to 1: equal ones on the edge share what is left."""
+    wanted = share * values.size
+    edge = np.sort(values, axis=None)[::-1][min(values.size - 1, int(np.ceil(wanted)) - 1)]
+    above, on = values > edge, values == edge
+    return above + on * ((wanted - above.sum()) / on.sum())
+
+
+def _overlap(first: np.ndarray, others: np.ndarray) -> float:
+    """The mean of Jaccard's index of the areas first (h, w) and others (runs, h, w)."""
+    both, either = np.minimum(first, others).sum((1, 2)), np.maximum(first, others).sum((1, 2))
+    return float((both / either).mean())

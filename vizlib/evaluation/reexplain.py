@@ -1,0 +1,47 @@
+"""The same question again: the method, target and options of an explanation, on other inputs or another model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vizlib.catalog.methods import METHODS
+from vizlib.errors import MethodError
+from vizlib.explainers.api import explain
+from vizlib.images import read_image
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vizlib.evaluation.progress import Steps
+    from vizlib.explainers.explanation import Explanation
+    from vizlib.zoo.model import Model
+
+
+def input_of(model: Model, image: Any, fit: str | None) -> torch.Tensor:
+    """The input x (1, 3, h, w) of a picture, or of a prepared tensor of one image; MethodError for several."""
+    if not isinstance(image, torch.Tensor):
+        return model.prepare(read_image(image), fit)
+    x = image[None] if image.ndim == 3 else image
+    if x.ndim != 4 or len(x) != 1:
+        raise MethodError(f"One image is measured at a time, and this tensor has shape {tuple(image.shape)}: give (3, height, width).")
+    return x.detach()
+
+
+def repeated(model: Model, x: torch.Tensor, explanation: Explanation, steps: Steps, target: Any = None) -> list[np.ndarray]:
+    """The input maps of x (B, 3, h, w) by the method and options of ``explanation``, for its target or another."""
+    wanted = explanation.target if target is None else target
+    with steps.within(len(x) * METHODS[explanation.method].passes):
+        found = explain(model, x, explanation.method, wanted, **explanation.options)
+    return [one.input_map for one in (found if isinstance(found, list) else [found])]
+
+
+def of_this_image(model: Model, image: Any, explanation: Explanation) -> torch.Tensor:
+    """The input x (1, 3, h, w) of the image; MethodError when the explanation is of another model, of no class, or of another size."""
+    if explanation.model != model.card.name:
+        raise MethodError(f"The explanation is of {explanation.model}, not of {model.card.name}.")
+    x = input_of(model, image, explanation.fit)
+    if tuple(x.shape[2:]) != explanation.input_map.shape:
+        raise MethodError(f"The explanation lies on an input of {explanation.input_map.shape}, and this image gives {tuple(x.shape[2:])}.")
+    return x

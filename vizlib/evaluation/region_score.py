@@ -1,0 +1,113 @@
+"""How much of an answer one region of the picture carries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from vizlib.errors import MethodError
+from vizlib.evaluation.reexplain import input_of
+from vizlib.evaluation.score import BASELINES
+from vizlib.explainers.parts.baselines import baseline
+from vizlib.explainers.targets import settle
+from vizlib.images import read_image
+from vizlib.passes.forward import check_finite
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vizlib.zoo.model import Model
+
+Spread = tuple[float, float, float]
+_DEFINITION = (
+    "The class probability with the whole picture, with the region alone, without it, and with neither, the rest showing a picture without "
+    "evidence: the mean over {names}, and its least and most. Of the score (logit) between the empty picture and the whole one, the region "
+    "brings the share that it has alone, and loses the share that is missing without it."
+)
+_NAMES = {"mean": "the data's mean colour", "black": "black", "blur": "blur", "colour": "the picture's own mean colour"}
+
+
+@dataclass(frozen=True)
+class Carried:
+    """The class probability as (mean, least, most) over the baselines: ``whole`` picture, region ``kept`` alone, ``hidden``, or ``empty``.
+
+    ``area`` is the region's share of the model's input. ``brings`` is the share of the score between empty and whole that the region has
+    alone, ``loses`` the share that is missing without it: 0 to 1 mostly, and NaN where the whole picture scores no more than an empty one.
+    """
+
+    whole: Spread
+    kept: Spread
+    hidden: Spread
+    empty: Spread
+    area: float
+    brings: float
+    loses: float
+    definition: str
+
+
+def carried(
+    model: Model,
+    image: Any,
+    region: np.ndarray,
+    target: Any = None,
+    fit: str | None = None,
+    baselines: Sequence[str] = BASELINES,
+) -> Carried:
+    """What the region, bool on the input (h, w) or on the upright image (H, W), does for the target; one batch through the model.
+
+    ``target`` is a class, a label, or a pair for a difference, whose probability is that of the first as if there were no others; None is
+    the top prediction. MethodError for a region of another size or kind, without a baseline, and for a target that is no class.
+    """
+    if not baselines:
+        raise MethodError("A region is compared with pictures without evidence: name at least one baseline.")
+    picture = None if isinstance(image, torch.Tensor) else read_image(image)
+    x = input_of(model, image if picture is None else picture, fit)
+    x = model.cast(x)
+    inside = torch.from_numpy(_on_input(model, region, x, picture, fit)).to(x.device)
+    empties = [baseline(model, x, kind) for kind in baselines]
+    images = [x, *(one for empty in empties for one in (torch.where(inside, x, empty), torch.where(inside, empty, x), empty))]
+    with torch.inference_mode():
+        logits = model(torch.cat(images)).double()
+    check_finite(model, x, logits)
+    goal = settle(model, target, logits[:1])[0]
+    if goal.index is None:
+        raise MethodError("The target is no class, so there is no probability to watch: ask for a class or a difference of two.")
+    scores = goal.score(logits).cpu()
+    chances = scores.sigmoid() if isinstance(goal.index, tuple) else logits.softmax(1)[:, goal.index].cpu()
+    whole, (kept, hidden, empty) = float(scores[0]), scores[1:].unflatten(0, (-1, 3)).mean(0).tolist()
+    reach = whole - empty
+    shown = chances[1:].unflatten(0, (-1, 3))
+    return Carried(
+        whole=_spread(chances[:1]),
+        kept=_spread(shown[:, 0]),
+        hidden=_spread(shown[:, 1]),
+        empty=_spread(shown[:, 2]),
+        area=float(inside.double().mean()),
+        brings=(kept - empty) / reach if reach > 0 else float("nan"),
+        loses=(whole - hidden) / reach if reach > 0 else float("nan"),
+        definition=_DEFINITION.format(names=", ".join(_NAMES[kind] for kind in baselines)),
+    )
+
+
+def _spread(values: torch.Tensor) -> Spread:
+    return float(values.mean()), float(values.min()), float(values.max())
+
+
+def _on_input(model: Model, region: np.ndarray, x: torch.Tensor, picture: np.ndarray | None, fit: str | None) -> np.ndarray:
+    """The region on the model's input, bool (h, w)."""
+    size = tuple(x.shape[2:])
+    if region.dtype != bool:
+        raise MethodError(f"A region is an array of bool, not of {region.dtype}.")
+    if region.shape == size:
+        return np.ascontiguousarray(region)
+    if picture is None or region.shape != picture.shape[:2]:
+        known = f"the input, {size}" + ("" if picture is None else f", or on the image, {picture.shape[:2]}")
+        raise MethodError(f"A region lies on {known}; this one has shape {region.shape}.")
+    geometry = model.geometry(picture.shape[:2], fit)
+    rows, columns = np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5
+    centres = geometry.to_image(np.stack(np.meshgrid(rows, columns, indexing="ij"), -1))
+    places = np.clip(np.floor(centres).astype(int), 0, np.array(region.shape) - 1)
+    return np.asarray(region[places[..., 0], places[..., 1]] & geometry.content)

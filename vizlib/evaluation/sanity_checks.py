@@ -1,0 +1,194 @@
+"""Whether a map changes when what it should tell of changes: the classifier, all weights, the class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from vizlib.catalog.methods import METHODS
+from vizlib.errors import MethodError, ModelError
+from vizlib.evaluation.progress import Steps
+from vizlib.evaluation.rank_agreement import rank_correlation
+from vizlib.evaluation.reexplain import of_this_image, repeated
+from vizlib.evaluation.weight_randomization import blocks, from_the_top, head_of, redrawn
+
+if TYPE_CHECKING:
+    from vizlib.explainers.explanation import Explanation
+    from vizlib.zoo.model import Model
+
+DRAWS, NOISE, MOST, LEAST = 2, 0.02, 0.8, 0.2
+STEPS = 8
+TITLES = {"head": "New classifier", "cascade": "All weights new", "class": "Another class"}
+_BOUND = (
+    f"Passed below half of what is left under noise of {NOISE:g} of the input's range, or below the most that the map resembles itself "
+    f"mirrored or moved by half its sides, which a smooth map does by chance; but never above {MOST:g}. "
+    f"Not passed where noise leaves less than {LEAST:g}, or less than chance gives on the average: such a map is another one each time."
+)
+_MEAN = f"the size of Spearman's rank correlation of the two maps, the mean over {DRAWS} draws"
+DEFINITIONS = {
+    "head": f"The classifier's weights are drawn anew, and the map is made again: {_MEAN}. {_BOUND}",
+    "cascade": f"Every weight from the classifier down to the first layer is drawn anew, and the map is made again: {_MEAN}. {_BOUND}",
+    "class": "The map is made again for the most probable other class (for a difference of two with a signed method, for the reverse): "
+    f"Spearman's rank correlation of the two maps, where opposite maps are different. {_BOUND}",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """How alike a map still is, ``similarity`` from -1 to 1, after something it should tell of has changed, and whether that ``passed``.
+
+    ``reason`` is one sentence with the number, ``definition`` the exact rule, ``map`` (h, w) the input map of the (first) changed run.
+    """
+
+    name: str
+    title: str
+    similarity: float
+    passed: bool
+    reason: str
+    definition: str
+    map: np.ndarray
+
+
+def sanity(model: Model, image: Any, explanation: Explanation) -> dict[str, Check]:
+    """The checks "head", "cascade" and "class" of an explanation of this image by this model.
+
+    Without a head there is only "cascade"; without another class there is no "class". The model is copied, never changed. Adebayo et al.,
+    Sanity Checks for Saliency Maps (2018). MethodError for an explanation of another model or size, for one whose target was a function,
+    and where the model with new weights gives no finite answer.
+    """
+    x = _input(model, image, explanation)
+    mine, other = explanation.input_map, _other(explanation)
+    falling = from_the_top(model, x)
+    head = head_of(model, falling) if model.adapter.classes else []
+    runs = 1 + DRAWS * (1 + bool(head)) + (other is not None)
+    steps = Steps(runs * METHODS[explanation.method].passes)
+    bounds = _bounds(model, x, explanation, steps)
+    found = {}
+    for name, owners in (("head", head), ("cascade", falling)):
+        if owners:
+            maps = [_redrawn(model, owners, seed, x, explanation, steps) for seed in range(1, 1 + DRAWS)]
+            alike = float(np.mean([abs(_alike(mine, one)) for one in maps]))
+            found[name] = _check(name, alike, bounds, maps[0], explanation)
+    if other is not None:
+        (changed,) = repeated(model, x, explanation, steps, other)
+        found["class"] = _check("class", _alike(mine, changed), bounds, changed, explanation)
+    return found
+
+
+def cascade(model: Model, image: Any, explanation: Explanation, steps: int | None = None) -> list[tuple[str, float, np.ndarray]]:
+    """The weights drawn anew from the classifier down: after each step the lowest layer reached, how alike the map still is, and the map.
+
+    ``steps`` (None: 8) is at most how many there are; blocks that stand together share one. Alike is the size of Spearman's rank
+    correlation, 0 to 1. MethodError as ``sanity`` has it, and for fewer than two steps.
+    """
+    most = STEPS if steps is None else steps
+    if most < 2:
+        raise MethodError(f"A cascade has at least two steps, not {most}: the classifier, and all below it.")
+    x = _input(model, image, explanation)
+    falling = from_the_top(model, x)
+    head = head_of(model, falling) if model.adapter.classes else []
+    below = blocks(falling[len(head) :])
+    groups = [[("head", head)]] if head else []
+    bounds = np.linspace(0, len(below), 1 + min(most - len(groups), len(below))).round().astype(int)
+    groups += [below[first:last] for first, last in pairwise(bounds.tolist())]
+    told, found, owners = Steps(len(groups) * METHODS[explanation.method].passes), [], list[str]()
+    for group in groups:
+        owners += [path for _, paths in group for path in paths]
+        changed = _redrawn(model, owners, 1, x, explanation, told)
+        found.append((group[-1][0], abs(_alike(explanation.input_map, changed)), changed))
+    return found
+
+
+def _input(model: Model, image: Any, explanation: Explanation) -> torch.Tensor:
+    if explanation.target is None and explanation.label:
+        raise MethodError("The explanation's target was a function, which is not kept, so the map cannot be made again: explain a class.")
+    return of_this_image(model, image, explanation)
+
+
+def _redrawn(model: Model, owners: list[str], seed: int, x: torch.Tensor, explanation: Explanation, steps: Steps) -> np.ndarray:
+    try:
+        (found,) = repeated(redrawn(model, owners, seed), x, explanation, steps)
+    except ModelError as error:
+        raise MethodError(f"{model.card.name} with new weights cannot be explained, so the check says nothing: {error}") from error
+    return found
+
+
+def _other(explanation: Explanation) -> int | tuple[int, int] | None:
+    """Another question about the same image, None where there is none."""
+    target = explanation.target
+    if target is None:
+        return None
+    if isinstance(target, tuple) and _signed(explanation):
+        return (target[1], target[0])
+    taken = set(target) if isinstance(target, tuple) else {target}
+    rest = [index for index in np.argsort(-explanation.logits, kind="stable").tolist() if index not in taken]
+    if not rest:
+        return None
+    return (rest[0], target[1]) if isinstance(target, tuple) else rest[0]
+
+
+def _signed(explanation: Explanation) -> bool:
+    """Whether the map of the reverse question is the reverse map; a mean square or variance of maps has no sign."""
+    return METHODS[explanation.method].signed and explanation.options.get("smoothing", "none") in ("none", "mean")
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    """How alike the map is under noise, and to moved copies of itself on the average and at most."""
+
+    noise: float
+    usual: float
+    chance: float
+
+    @property
+    def same(self) -> float:
+        """From which similarity on a map counts as the same."""
+        return min(MOST, max(self.noise / 2, self.chance))
+
+    @property
+    def firm(self) -> bool:
+        """Whether the map is the same one when nothing that matters has changed."""
+        return self.noise >= max(LEAST, self.usual)
+
+
+def _bounds(model: Model, x: torch.Tensor, explanation: Explanation, steps: Steps) -> _Bounds:
+    mine, x = explanation.input_map, x.float().cpu()
+    shift = 2 * torch.rand(x.shape, generator=torch.Generator().manual_seed(0)) - 1
+    (noisy,) = repeated(model, x + NOISE * float(x.amax() - x.amin()) * shift, explanation, steps)
+    by_chance = [abs(_alike(mine, one)) for one in _moved(mine)]
+    return _Bounds(_alike(mine, noisy), float(np.mean(by_chance)), max(by_chance))
+
+
+def _moved(values: np.ndarray) -> list[np.ndarray]:
+    """A map (h, w) mirrored along either axis and both, and moved by half of either side and both, around the edges."""
+    half = (values.shape[0] // 2, values.shape[1] // 2)
+    mirrored = [np.flip(values, axes) for axes in (0, 1, (0, 1))]
+    return mirrored + [np.roll(values, move, (0, 1)) for move in ((half[0], 0), (0, half[1]), half)]
+
+
+def _alike(first: np.ndarray, second: np.ndarray) -> float:
+    """Their rank correlation, 0 where one is the same everywhere and has no order."""
+    return float(np.nan_to_num(rank_correlation(first, second)))
+
+
+def _check(name: str, alike: float, bounds: _Bounds, changed: np.ndarray, explanation: Explanation) -> Check:
+    flat = bool(np.nanmax(explanation.input_map) == np.nanmin(explanation.input_map))
+    passed = alike < bounds.same and bounds.firm and not flat
+    return Check(name, TITLES[name], alike, passed, _reason(name, alike, bounds, explanation, flat=flat), DEFINITIONS[name], changed)
+
+
+def _reason(name: str, alike: float, bounds: _Bounds, explanation: Explanation, *, flat: bool) -> str:
+    by = {"head": "With a new classifier", "cascade": "With all weights new", "class": "For another class"}[name]
+    if flat:
+        return "The map is the same everywhere, so nothing can change in it."
+    if not bounds.firm:
+        return f"Even a little noise makes it another map (similarity {bounds.noise:.2f}), so that it changes here says nothing."
+    if alike < bounds.same:
+        return f"{by} it is another map: similarity {alike:.2f}, below {bounds.same:.2f}."
+    if name != "cascade" and not METHODS[explanation.method].class_specific:
+        return f"{by} it stays the same by design, similarity {alike:.2f}: the method does not look at the class."
+    return f"{by} it stays much the same: similarity {alike:.2f}, and a change is below {bounds.same:.2f}."

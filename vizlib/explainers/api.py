@@ -1,0 +1,241 @@
+"""From an image, a list of images or a prepared tensor to explanations: what is common to all methods."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from vizlib.catalog.methods import MethodCard, method_card
+from vizlib.errors import CheckpointError, ImageError, MethodError, TargetError
+from vizlib.explainers.explanation import Explanation, read_manifest
+from vizlib.explainers.targets import Target, settle
+from vizlib.geometry import Geometry
+from vizlib.images import read_image
+from vizlib.passes.forward import Trace, traces
+
+if TYPE_CHECKING:
+    import os
+
+    from vizlib.explainers.method_output import Finding
+    from vizlib.zoo.model import Model
+
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class of an answer."""
+
+    index: int
+    label: str
+    probability: float
+    logit: float
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One image on its way through a model: the picture as the user sees it, the input x (1, 3, h, w), and the mapping between them."""
+
+    picture: np.ndarray
+    x: torch.Tensor
+    geometry: Geometry
+    prepared: bool
+
+
+def predict(model: Model, image: Any, top: int = 5) -> list[Prediction] | list[list[Prediction]]:
+    """The ``top`` classes of an image by falling probability; for a list of images or a batch of tensors, one list each.
+
+    TargetError for a model without classes.
+    """
+    if not model.adapter.classes:
+        raise TargetError(f"{model.card.name} has no classification head, so it predicts no classes.")
+    subjects, many = _subjects(model, image, None)
+    answers = []
+    for chunk in _chunks(subjects):
+        with torch.inference_mode():
+            logits = model(torch.cat([subject.x for subject in chunk]))
+        answers += [ranked(model, row, top) for row in logits]
+    return answers if many else answers[0]
+
+
+def ranked(model: Model, logits: torch.Tensor, top: int = 5) -> list[Prediction]:
+    """The ``top`` classes of logits (K,), most probable first."""
+    values = logits.to(torch.float64)
+    best = values.topk(min(top, len(values)))
+    shares = values.softmax(0)[best.indices]
+    rows = zip(best.indices.tolist(), shares.tolist(), best.values.tolist(), strict=True)
+    return [Prediction(index, model.label(index), share, logit) for index, share, logit in rows]
+
+
+def trace(model: Model, image: Any) -> Trace | list[Trace]:
+    """What one pass over an image did; for a list of images or a batch of tensors, one trace each, run in batches."""
+    subjects, many = _subjects(model, image, None)
+    done = [one for chunk in _chunks(subjects) for one in traces(model, torch.cat([subject.x for subject in chunk]))]
+    return done if many else done[0]
+
+
+def explain(
+    model: Model, image: Any, method: str = "rollout", target: Any = None, fit: str | None = None, **options: Any
+) -> Explanation | list[Explanation]:
+    """Why the model answered as it did, by one method; a list of images or a batch of tensors gives a list, run in batches.
+
+    ``target`` is a class number, a label, a pair for a difference, a function of logits (B, K), or None for the top prediction;
+    ``fit`` is "crop", "pad", "squash" or None for the model's own. MethodError, with the reason, where the method does not fit the
+    model; TargetError for a class it does not have; ImageError for what is no image.
+    """
+    card = method_card(method)
+    check(model, card)
+    settled = card.settle(options)
+    subjects, many = _subjects(model, image, fit)
+    done = []
+    for chunk in _chunks(subjects):
+        done += _explained(model, chunk, card, target, fit, settled)
+    return done if many else done[0]
+
+
+def replay(folder: str | os.PathLike[str], model: Model | None = None) -> Explanation:
+    """Make a saved explanation again from its folder, with the model it names or with ``model``; the same bytes on the same machine.
+
+    VizlibError when the folder holds no explanation, ModelError when it cannot be made again, CheckpointError when its weights changed.
+    """
+    from vizlib.zoo.load import load
+
+    manifest = read_manifest(folder)
+    recipe = manifest["recipe"]
+    if model is None:
+        check_fingerprint(recipe)
+        size = tuple(recipe["image_size"]) if recipe["image_size"] else None
+        model = load(
+            recipe["name"],
+            checkpoint=recipe["checkpoint"],
+            num_classes=recipe["num_classes"],
+            image_size=size,
+            labels=recipe["labels"],
+            dtype=recipe["dtype"],
+        )
+    source = Path(folder) / manifest["input"]
+    image: Any = torch.from_numpy(np.load(source)["x"]) if source.suffix == ".npz" else source
+    target = manifest["target"]
+    again = explain(
+        model, image, manifest["method"], tuple(target) if isinstance(target, list) else target, manifest["fit"], **manifest["options"]
+    )
+    return again[0] if isinstance(again, list) else again
+
+
+def check(model: Model, card: MethodCard) -> None:
+    """MethodError, with the reason, when a method does not fit a model."""
+    reason = card.refusal(model.adapter.refusals)
+    if reason:
+        raise MethodError(f"{card.title} does not fit {model.card.name}: {reason}.")
+
+
+def check_fingerprint(recipe: dict[str, Any]) -> None:
+    """CheckpointError when the weights file that a recipe names is gone or has changed since."""
+    noted, path = recipe.get("sha256"), recipe.get("checkpoint")
+    if not noted or path in (None, "random"):
+        return
+    from vizlib.zoo.weights import fingerprint
+
+    if fingerprint(path) != noted:
+        raise CheckpointError(f"{path} has changed since the explanation was made; replay(folder, model=...) takes another model.")
+
+
+def _explained(
+    model: Model, chunk: list[Subject], card: MethodCard, target: Any, fit: str | None, options: dict[str, Any]
+) -> list[Explanation]:
+    method = importlib.import_module(card.module)
+    x = torch.cat([subject.x for subject in chunk])
+    seen: list[torch.Tensor] = []
+
+    def targets(logits: torch.Tensor) -> list[Target]:
+        seen.append(logits)
+        return settle(model, target, logits)
+
+    started = time.perf_counter()
+    goals, found = method.explain(model, x, targets, options)
+    seconds = (time.perf_counter() - started) / len(chunk)
+    rows = zip(chunk, goals, found, seen[0], strict=True)
+    return [_explanation(model, subject, goal, one, logits, card, fit, options, seconds) for subject, goal, one, logits in rows]
+
+
+def _explanation(
+    model: Model,
+    subject: Subject,
+    goal: Target,
+    found: Finding,
+    logits: torch.Tensor,
+    card: MethodCard,
+    fit: str | None,
+    options: dict[str, Any],
+    seconds: float,
+) -> Explanation:
+    return Explanation(
+        input_map=found.input_map.to("cpu", torch.float64).numpy(),
+        sink=found.sink,
+        target=goal.index,
+        label=goal.label,
+        method=card.name,
+        model=model.card.name,
+        options=options,
+        seconds=seconds,
+        geometry=subject.geometry,
+        image=subject.picture,
+        logits=logits.detach().float().cpu().numpy(),
+        notes=found.notes,
+        stages=tuple(stage.cpu().numpy() for stage in found.stages),
+        facts=found.facts,
+        recipe=model.recipe,
+        fit=fit,
+        prepared=subject.x.numpy() if subject.prepared else None,
+    )
+
+
+def _subjects(model: Model, image: Any, fit: str | None) -> tuple[list[Subject], bool]:
+    """The images as subjects, and whether a list is to come back."""
+    if isinstance(image, torch.Tensor):
+        x = image.detach().cpu()
+        if x.ndim == 3:
+            return [_from_tensor(model, x[None])], False
+        if x.ndim != 4:
+            raise ImageError(f"A prepared tensor has shape (images, 3, height, width), not {tuple(x.shape)}.")
+        return [_from_tensor(model, one[None]) for one in x], len(x) != 1
+    if isinstance(image, list | tuple):
+        if not image:
+            raise ImageError("The list of images is empty.")
+        return [subject for one in image for subject in _subjects(model, one, fit)[0]], True
+    picture = read_image(image)
+    return [Subject(picture, model.prepare(picture, fit), model.geometry(picture.shape[:2], fit), prepared=False)], False
+
+
+def _from_tensor(model: Model, x: torch.Tensor) -> Subject:
+    if x.shape[1] != 3 or not x.is_floating_point():
+        raise ImageError(f"A prepared tensor holds three channels of real numbers, not {tuple(x.shape)} of {x.dtype}.")
+    if not torch.isfinite(x).all():
+        raise ImageError("The prepared tensor holds NaN or infinity.")
+    size = (int(x.shape[2]), int(x.shape[3]))
+    return Subject(_shown(model, x), x, Geometry.identity(size), prepared=True)
+
+
+def _shown(model: Model, x: torch.Tensor) -> np.ndarray:
+    if model.transform is not None:
+        return model.transform.to_rgb(x)
+    values = x[0].float()
+    low, high = values.min(), values.max()
+    return ((values - low) / (high - low).clamp_min(1e-12) * 255).round().byte().permute(1, 2, 0).numpy()
+
+
+def _chunks(subjects: list[Subject]) -> list[list[Subject]]:
+    """The subjects in their order, in runs of one input size that fit a batch."""
+    chunks: list[list[Subject]] = []
+    for subject in subjects:
+        if chunks and len(chunks[-1]) < BATCH and chunks[-1][0].x.shape == subject.x.shape:
+            chunks[-1].append(subject)
+        else:
+            chunks.append([subject])
+    return chunks

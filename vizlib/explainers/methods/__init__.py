@@ -1,0 +1,1 @@
+"""Every explanation method, one file each, in wings by what it reads."""

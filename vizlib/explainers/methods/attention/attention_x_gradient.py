@@ -1,0 +1,52 @@
+"""Attention times its gradient in one layer (Chefer et al. 2021, its single-layer part), carried to the pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vizlib.errors import MethodError
+from vizlib.explainers.method_output import Finding
+from vizlib.explainers.methods.attention.relevance import SILENT
+from vizlib.explainers.methods.attention.rollout import stages
+from vizlib.explainers.parts.attention_walk import descend, differentiated
+from vizlib.tracing.attention_gradients import pull_positive
+from vizlib.tracing.token_flow import Flow
+
+if TYPE_CHECKING:
+    import torch
+
+    from vizlib.explainers.targets import Settle, Target
+    from vizlib.tracing.token_flow import Attention
+    from vizlib.zoo.model import Model
+
+
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
+    """The read-out's row of mean_h relu(dL/dA_h * A_h) at one attention, on the pixels of each prepared input (B, 3, h, w).
+
+    Every other attention passes its row on as it is, but for a read-out's own, which the row has to go through. What falls on learned
+    tokens is not in the map, and nothing is scaled.
+    """
+    classifier = model.adapter.classifier(options["classifier"])
+    done, targets = differentiated(model, x, settle, classifier)
+    lineage = done.lineage().read_by(classifier)
+    sites, layer = lineage.sites, options["layer"]
+    if not -len(sites) <= layer < len(sites):
+        raise MethodError(
+            f"{model.card.name} has attentions 0 to {len(sites) - 1}, or -{len(sites)} to -1 from the output; there is no {layer}."
+        )
+    chosen = sites[layer]
+
+    def attend(step: Attention, rows: torch.Tensor) -> Flow:
+        if step.site is chosen:
+            return Flow.start(step.land(pull_positive(step.site, step.split(rows))).rows)
+        return Flow.start(rows) if step.skip else Flow.start(step.land(step.site.pull(step.split(rows))).rows)
+
+    flows = descend(lineage.readout[:, None], lineage.steps, attend)
+    maps = flows[-1].rows[:, 0].unflatten(1, done.size)
+    coarse = stages(flows, lineage.steps)
+    warnings = model.adapter.warnings(done.recording)
+    found = [
+        Finding(one, None, warnings if bool(one.any()) else (*warnings, SILENT), tuple(stage[index] for stage in coarse))
+        for index, one in enumerate(maps)
+    ]
+    return targets, found

@@ -1,0 +1,50 @@
+"""Relevance by attention times gradient (Chefer, Gur and Wolf 2021), pulled from the read-out to the pixels as one row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vizlib.explainers.method_output import Finding
+from vizlib.explainers.methods.attention.rollout import stages
+from vizlib.explainers.parts.attention_walk import descend, differentiated
+from vizlib.tracing.attention_gradients import pull_positive
+from vizlib.tracing.token_flow import Flow
+
+if TYPE_CHECKING:
+    from vizlib.explainers.targets import Settle, Target
+    from vizlib.tracing.token_flow import Attention
+    from vizlib.zoo.model import Model
+
+SILENT = "No attention weight speaks for this target on the way from a pixel: the map is zero."
+
+
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
+    """g R - g, R = (I + A'_L) ... (I + A'_1), A' = mean_h relu(dL/dA_h * A_h), for each prepared input (B, 3, h, w).
+
+    L is the target's score and g the read-out's row. The paper leaves out the class token's own entry; so is what the read-out starts
+    with here, which for a mean or a pooling lies on the cells and knows nothing of the target. What ends in learned tokens is not in
+    the map, keys gathered from windows give their share back to them, and nothing is scaled: the map is no distribution.
+    """
+    classifier = model.adapter.classifier(options["classifier"])
+    done, targets = differentiated(model, x, settle, classifier)
+    lineage = done.lineage().read_by(classifier)
+
+    def attend(step: Attention, rows: torch.Tensor) -> Flow:
+        added, start = rows[:, :1], rows[:, 1:]
+        moved = step.land(pull_positive(step.site, step.split(added + start))).rows
+        if not step.skip:
+            return Flow.start(torch.cat([moved, torch.zeros_like(moved)], 1))
+        return Flow.start(torch.cat([added + moved, start], 1))
+
+    readout = lineage.readout[:, None]
+    flows = descend(torch.cat([torch.zeros_like(readout), readout], 1), lineage.steps, attend)
+    maps = flows[-1].rows[:, 0].unflatten(1, done.size)
+    coarse = stages(flows, lineage.steps)
+    warnings = model.adapter.warnings(done.recording)
+    found = [
+        Finding(one, None, warnings if bool(one.any()) else (*warnings, SILENT), tuple(stage[index] for stage in coarse))
+        for index, one in enumerate(maps)
+    ]
+    return targets, found

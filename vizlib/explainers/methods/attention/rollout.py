@@ -1,0 +1,123 @@
+"""Attention rollout to the pixels (Abnar and Zuidema 2020), for any model whose steps are known, in memory linear in its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vizlib.errors import MethodError
+from vizlib.explainers.method_output import Finding
+from vizlib.explainers.parts.head_fusion import fuser
+from vizlib.passes.forward import run_measured
+from vizlib.tracing.token_flow import FromCells, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vizlib.explainers.targets import Settle, Target
+    from vizlib.tracing.token_flow import Attention, Flow, Step
+    from vizlib.zoo.adapters import Lineage
+    from vizlib.zoo.model import Model
+
+
+@dataclass(frozen=True)
+class RolloutRule:
+    """One residual weight, or measured ones (B, N) by the names of the sites, and one way to fuse heads, at every attention."""
+
+    residual_weight: float | Mapping[str, torch.Tensor]
+    fuse: Callable[[torch.Tensor], torch.Tensor] | None
+    even: bool = False
+
+    def residual(self, step: Attention) -> float | torch.Tensor:
+        return kept_by(step, self.residual_weight)
+
+    def attend(self, step: Attention, rows: torch.Tensor) -> torch.Tensor:
+        return step.site.pull(rows, self.fuse)
+
+
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
+    """The rollout of each prepared input (B, 3, h, w): r = g T_L ... T_1, T = w I + (1 - w) A at an attention, windows between grids.
+
+    g is the read-out's row, or one token's. Attention is read from q and k in row blocks; only the row vector is carried. Pixels and
+    sink sum to 1. w is a number, or each token's own share in this pass. The prior is the same walk with every attention and routing
+    even; the lift is the rollout over the prior.
+    """
+    classifier = model.adapter.classifier(options["classifier"])
+    measured = options["residual_weight"] == "norms"
+    done = run_measured(model, x, shares=measured, windows=options["windows"])
+    rows, steps = start(done.lineage(options["windows"]).read_by(classifier), options["token"])
+    weight = done.recording.kept if measured else options["residual_weight"]
+    rule, prior = RolloutRule(weight, fuser(options["head_fusion"], options["discard_ratio"])), Prior(weight)
+    flows = walk(rows, steps, prior if options["show"] == "prior" else rule)
+    found = findings(flows[-1], done.size, model.adapter.warnings(done.recording), stages(flows, steps))
+    if options["show"] == "lift":
+        found = [lifted(one, base) for one, base in zip(found, findings(walk(rows, steps, prior)[-1], done.size), strict=True)]
+    return settle(done.logits), found
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What the architecture alone would give: even attention over all keys that no mask forbids, even routing."""
+
+    residual_weight: float | Mapping[str, torch.Tensor]
+    even: bool = True
+
+    def residual(self, step: Attention) -> float | torch.Tensor:
+        return kept_by(step, self.residual_weight)
+
+    def attend(self, step: Attention, rows: torch.Tensor) -> torch.Tensor:
+        return step.site.pull_uniform(rows)
+
+
+def kept_by(step: Attention, weight: float | Mapping[str, torch.Tensor]) -> float | torch.Tensor:
+    """The residual's share at an attention: the one number, or the measured share of each token, (B, 1, N).
+
+    MethodError where the pass did not measure the residual of these very tokens.
+    """
+    if not isinstance(weight, Mapping):
+        return weight
+    kept = weight.get(step.site.name)
+    if kept is None or kept.shape[1] != step.target.tokens:
+        raise MethodError(f"The residual around {step.site.name} was not measured in this pass; give residual_weight as a number.")
+    return kept[:, None]
+
+
+def start(lineage: Lineage, token: int) -> tuple[torch.Tensor, list[Step]]:
+    """Where a walk begins: the read-out's row (B, 1, tokens) at the top, or one token of the last grid, learned tokens counted first.
+
+    MethodError for a token that the grid does not have.
+    """
+    if token < 0:
+        return lineage.readout[:, None], lineage.steps
+    below = next(index for index, step in enumerate(lineage.steps) if not isinstance(step, FromCells) and getattr(step, "skip", True))
+    grid = lineage.steps[below].target
+    if token >= grid.tokens:
+        raise MethodError(f"The last grid has tokens 0 to {grid.tokens - 1} ({grid}); there is no {token}.")
+    rows = lineage.readout.new_zeros(len(lineage.readout), 1, grid.tokens, dtype=torch.float64)
+    rows[:, :, token] = 1
+    return rows, lineage.steps[below:]
+
+
+def stages(flows: Sequence[Flow], steps: Sequence[Step]) -> list[torch.Tensor]:
+    """The same walk on each grid that it leaves, coarse to fine: (B, h, w) float64, learned tokens left out."""
+    left = [(flow, step) for flow, step in zip(flows, steps, strict=False) if step.source.shape != step.target.shape and step.target.cells]
+    return [flow.rows[:, 0, step.target.prefix :].unflatten(1, step.target.shape) for flow, step in left]
+
+
+def findings(flow: Flow, size: tuple[int, int], warnings: tuple[str, ...] = (), coarse: Sequence[torch.Tensor] = ()) -> list[Finding]:
+    """The pixel maps of a flow that has come down to the pixels of inputs (h, w), one for each image."""
+    maps = flow.rows[:, 0].unflatten(1, size)
+    sinks = flow.sink[:, 0].tolist()
+    note = "Everything ended in learned tokens: the map is zero because no share of the answer came from a pixel along these steps."
+    return [
+        Finding(maps[index], sink, (*warnings, *((note,) if sink >= 1 else ())), tuple(stage[index] for stage in coarse))
+        for index, sink in enumerate(sinks)
+    ]
+
+
+def lifted(found: Finding, prior: Finding) -> Finding:
+    """A rollout over its prior: 1 is what the architecture alone gives; NaN at pixels that it cannot reach."""
+    return replace(found, input_map=torch.where(prior.input_map > 0, found.input_map / prior.input_map, torch.nan))

@@ -1,0 +1,1 @@
+"""Methods that weigh feature maps (class activation maps)."""

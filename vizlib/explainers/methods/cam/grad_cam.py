@@ -1,0 +1,72 @@
+"""Grad-CAM (Selvaraju et al. 2017): by captum on a last feature map, and the same on a transformer's grid of tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+
+from vizlib.errors import MethodError
+from vizlib.explainers.method_output import Finding
+from vizlib.explainers.parts.attention_walk import total_score
+from vizlib.explainers.scorer import ask, checked, differentiable
+from vizlib.passes.backward import gradients, gradients_on, run_live
+
+if TYPE_CHECKING:
+    from vizlib.explainers.targets import Settle, Target
+    from vizlib.zoo.model import Model
+
+SILENT = "Nothing in the last feature map speaks for this target: the map is zero."
+
+
+def explain(
+    model: Model,
+    x: torch.Tensor,
+    settle: Settle,
+    options: dict[str, Any],  # noqa: ARG001  it has none
+) -> tuple[list[Target], list[Finding]]:
+    """relu(sum_k a_k A_k), a_k the mean over places of d score / d A_k, A the last feature map, for each prepared input (B, 3, h, w).
+
+    A transformer's A are the tokens of the last grid whose cells the answer depends on: a class token reads those that enter the last
+    block, a mean or a pooling those that leave it. The map is resized bilinearly to (h, w).
+    """
+    taps = model.adapter.taps((int(x.shape[2]), int(x.shape[3])))
+    by_tokens = bool(taps) and taps[-1].grid is not None
+    targets, maps = _on_tokens(model, x, settle) if by_tokens else _on_features(model, x, settle)
+    resized = F.interpolate(maps[:, None], size=tuple(x.shape[2:]), mode="bilinear", align_corners=False)[:, 0]
+    return targets, [Finding(one, None, () if bool(one.any()) else (SILENT,)) for one in resized]
+
+
+def _on_features(model: Model, x: torch.Tensor, settle: Settle) -> tuple[list[Target], torch.Tensor]:
+    """Targets and maps (B, rows, columns) float64, by captum."""
+    from captum.attr import LayerGradCam
+
+    path = model.adapter.feature_layer()
+    with gradients_on():
+        asked = ask(model, x, settle)
+        differentiable(asked)
+        layer = asked.copied.get_submodule(path)
+        maps = LayerGradCam(asked.scores, layer).attribute(asked.x.clone().requires_grad_(), relu_attributions=True)
+    if not isinstance(maps, torch.Tensor) or maps.ndim != 4:
+        raise MethodError(f"{path} of {model.card.name} does not give a feature map (images, channels, rows, columns).")
+    return asked.targets, checked(asked, maps)[:, 0]
+
+
+def _on_tokens(model: Model, x: torch.Tensor, settle: Settle) -> tuple[list[Target], torch.Tensor]:
+    """The same on tokens (B, prefix + cells, C) or (B, rows, columns, C)."""
+    with gradients_on():
+        live = run_live(model, x, keep_states=True)
+        targets = settle(live.logits.detach())
+        taps = [tap for tap in model.adapter.taps(live.size) if tap.grid is not None]
+        slopes = gradients(model, total_score(targets, live.logits), [live.states[tap.name] for tap in taps])
+    for tap, slope in zip(reversed(taps), reversed(slopes), strict=True):
+        assert tap.grid is not None  # noqa: S101  those without were left out
+        cells = slope.flatten(1, -2)[:, tap.grid.prefix :].to(torch.float64)
+        if bool(cells.any()):
+            values = live.states[tap.name].detach().flatten(1, -2)[:, tap.grid.prefix :].to(torch.float64)
+            maps = torch.einsum("bnc,bc->bn", values, cells.mean(1)).clamp_min(0)
+            return targets, maps.unflatten(1, tap.grid.shape)
+    grid = taps[-1].grid
+    assert grid is not None  # noqa: S101  those without were left out
+    return targets, torch.zeros(len(x), *grid.shape, dtype=torch.float64, device=live.x.device)

@@ -1,0 +1,80 @@
+"""What the answer loses without a token: exact, one token at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+
+from vizlib.analysis.attention.head_ablation import Surgery, operated
+from vizlib.errors import MethodError
+from vizlib.explainers.method_output import Finding
+from vizlib.explainers.scorer import Asked, ask, checked
+from vizlib.passes.forward import run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vizlib.explainers.targets import Settle, Target
+    from vizlib.tracing.attention_site import AttentionSite
+    from vizlib.tracing.token_grid import Grid
+    from vizlib.zoo.model import Model
+
+COUNTED = "Tokens were hidden as keys of every attention; the read-out, which is no class token, still counts what they hold."
+
+
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
+    """score(x) - score(x without token t) for each cell t of the last grid, its value on all its pixels, for each input (B, 3, h, w).
+
+    "drop" takes the token out after the position embedding, "mask" hides it as a key of every attention; "best" drops where the
+    architecture allows it. MethodError where tokens cannot be dropped and that was asked for.
+    """
+    block = None if options["way"] == "mask" else model.adapter.first_block()
+    if options["way"] == "drop" and block is None:
+        raise MethodError(f"{model.card.name} needs all cells of its grids, so a token can only be hidden: take way='mask'.")
+    with torch.inference_mode(mode=False), torch.no_grad():
+        asked = ask(model, x, settle)
+        found = []
+        for index in range(len(x)):
+            one = asked.one(index)
+            lineage = run(model, one.x).lineage()
+            sites, counts = lineage.sites, bool(lineage.readout[:, lineage.sites[-1].query_grid.prefix :].any())
+            grid = next(site.query_grid for site in reversed(sites) if site.query_grid.cells)
+            one.expect(grid.cells + 1)
+            left = _hidden(one, sites, grid) if block is None else _dropped(one, block, grid)
+            cells = checked(one, one.scores(one.x).double() - left).reshape(1, 1, *grid.shape)
+            # Nearest: every pixel carries the value of its own cell.
+            pixels = F.interpolate(cells, size=tuple(x.shape[2:]), mode="nearest-exact")[0, 0]
+            found.append(Finding(pixels, None, (COUNTED,) if block is None and counts else ()))
+    return asked.targets, found
+
+
+def _dropped(one: Asked, block: str, grid: Grid) -> torch.Tensor:
+    """The score (cells,) float64 without each cell, whose token never enters ``block``."""
+    scores = []
+    every = torch.arange(grid.tokens, device=one.x.device)
+    for cells in torch.arange(grid.cells, device=one.x.device).split(one.at_once(gradients=False)):
+        kept = torch.stack([every[every != grid.prefix + cell] for cell in cells])
+
+        def leave_out(_part: Any, inputs: tuple[torch.Tensor, ...], kept: torch.Tensor = kept) -> tuple[torch.Tensor, ...]:
+            tokens, *others = inputs
+            if tokens.shape[1] != grid.tokens:
+                raise MethodError(f"{one.model.card.name} has {tokens.shape[1]} tokens where its grid has {grid.tokens} ({grid}).")
+            return (tokens.gather(1, kept[:, :, None].expand(-1, -1, tokens.shape[2])), *others)
+
+        handle = one.copied.get_submodule(block).register_forward_pre_hook(leave_out)
+        try:
+            scores.append(one.scores(one.x.expand(len(cells), -1, -1, -1)))
+        finally:
+            handle.remove()
+    return torch.cat(scores).double()
+
+
+def _hidden(one: Asked, sites: Sequence[AttentionSite], grid: Grid) -> torch.Tensor:
+    """The score (cells,) float64 with each cell hidden as a key of every attention."""
+    scores = []
+    for cell in range(grid.cells):
+        with operated(sites, Surgery(dropped=(grid.prefix + cell,))):
+            scores.append(one.scores(one.x))
+    return torch.cat(scores).double()

@@ -1,0 +1,42 @@
+"""Occlusion (Zeiler and Fergus 2014) by captum."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vizlib.explainers.parts.perturbation import Puzzle, explained
+
+if TYPE_CHECKING:
+    import torch
+
+    from vizlib.explainers.method_output import Finding
+    from vizlib.explainers.targets import Settle, Target
+    from vizlib.zoo.model import Model
+
+
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
+    """How far the score falls when a square slides over each input (B, 3, h, w): at a pixel the mean over the squares that hid it.
+
+    ``window`` and ``stride`` are shares of the shorter side, rounded to whole pixels.
+    """
+    from captum.attr import Occlusion
+
+    side = min(int(x.shape[2]), int(x.shape[3]))
+    window, stride = (max(1, round(options[name] * side)) for name in ("window", "stride"))
+    stride = min(stride, window)  # or pixels between squares would never be hidden
+
+    def attribute(puzzle: Puzzle) -> torch.Tensor:
+        places = 1
+        for length in x.shape[2:]:
+            places *= -(-(int(length) - window) // stride) + 1
+        puzzle.asked.expect(places + 1)
+        found: torch.Tensor = Occlusion(puzzle.asked.scores).attribute(
+            puzzle.asked.x,
+            sliding_window_shapes=(3, window, window),
+            strides=(3, stride, stride),
+            baselines=puzzle.empty,
+            perturbations_per_eval=puzzle.together,
+        )
+        return found
+
+    return explained(model, x, settle, options, attribute)

@@ -1,0 +1,57 @@
+"""RISE (Petsiuk et al. 2018): what the score is on average where a pixel is shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+
+from vizlib.explainers.method_output import Finding
+from vizlib.explainers.parts.baselines import baseline
+from vizlib.explainers.scorer import Asked, ask, checked
+
+if TYPE_CHECKING:
+    from vizlib.explainers.targets import Settle, Target
+    from vizlib.zoo.model import Model
+
+
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
+    """sum_i s_i m_i / sum_i m_i - mean_i s_i at each pixel: how far the score rises when it is shown, for each input (B, 3, h, w).
+
+    The masks m_i are ``cells`` x ``cells`` random 0s and 1s made smooth and shifted at random; the score s_i is that of
+    m_i x + (1 - m_i) b, b the baseline. The paper's sum, divided by the masks that showed the pixel and without its constant.
+    """
+    with torch.inference_mode(mode=False), torch.no_grad():
+        asked = ask(model, x, settle)
+        ones = [asked.one(index) for index in range(len(x))]
+        maps = [_map(one, baseline(model, one.x, options["baseline"]), options) for one in ones]
+    return asked.targets, [Finding(one, None) for one in maps]
+
+
+def _map(one: Asked, empty: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(options["seed"])
+    size, samples = (int(one.x.shape[2]), int(one.x.shape[3])), options["samples"]
+    weighted = torch.zeros(size, dtype=torch.float64, device=one.x.device)
+    shown, total = torch.zeros_like(weighted), 0.0
+    one.expect(samples)
+    # Masks are drawn one by one: how many go through together changes none of them.
+    for first in range(0, samples, one.at_once(gradients=False)):
+        count = min(one.at_once(gradients=False), samples - first)
+        masks = torch.cat([random_mask(size, options["cells"], options["shown"], generator) for _ in range(count)]).to(one.x)
+        scores = one.scores(masks * one.x + (1 - masks) * empty).double()
+        weights = masks[:, 0].double()
+        weighted += torch.einsum("n,nhw->hw", scores, weights)
+        shown += weights.sum(0)
+        total += float(scores.sum())
+    return checked(one, weighted / shown.clamp_min(1e-12) - total / samples)
+
+
+def random_mask(size: tuple[int, int], cells: int, shown: float, generator: torch.Generator) -> torch.Tensor:
+    """A smooth mask (1, 1, h, w) in [0, 1]: cells of 0 and, with probability ``shown``, 1, enlarged bilinearly, shifted within a cell."""
+    steps = [-(-side // cells) for side in size]
+    coarse = (torch.rand(1, 1, cells, cells, generator=generator) < shown).float()
+    large = [step * (cells + 1) for step in steps]
+    smooth = F.interpolate(coarse, size=large, mode="bilinear", align_corners=False)
+    top, left = (int(torch.randint(step, (), generator=generator)) for step in steps)
+    return smooth[:, :, top : top + size[0], left : left + size[1]]

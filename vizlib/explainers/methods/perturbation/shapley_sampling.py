@@ -1,0 +1,35 @@
+"""Shapley values of superpixels from random orders (Castro et al. 2009) by captum."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vizlib.explainers.parts.perturbation import Puzzle, explained
+
+if TYPE_CHECKING:
+    import torch
+
+    from vizlib.explainers.method_output import Finding
+    from vizlib.explainers.targets import Settle, Target
+    from vizlib.zoo.model import Model
+
+
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
+    """What a superpixel adds to the score when the pieces are shown one by one, the mean over ``orders`` random orders, (B, 3, h, w).
+
+    The values add up to score(x) - score(baseline) exactly; each pixel carries its piece's.
+    """
+    from captum.attr import ShapleyValueSampling
+
+    def attribute(puzzle: Puzzle) -> torch.Tensor:
+        puzzle.asked.expect(options["orders"] * puzzle.count + 2)
+        found: torch.Tensor = ShapleyValueSampling(puzzle.asked.scores).attribute(
+            puzzle.asked.x,
+            baselines=puzzle.empty,
+            feature_mask=puzzle.mask,
+            n_samples=options["orders"],
+            perturbations_per_eval=puzzle.together,
+        )
+        return found
+
+    return explained(model, x, settle, options, attribute, adds_up=True)

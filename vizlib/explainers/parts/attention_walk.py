@@ -1,0 +1,71 @@
+"""What the gradient-weighted walks share: the pass with its targets, and the way down to the pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from vizlib.passes.backward import run_with_gradient
+from vizlib.tracing.token_flow import Attention, Flow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vizlib.explainers.targets import Settle, Target
+    from vizlib.passes.forward import Pass
+    from vizlib.tracing.token_flow import Step
+    from vizlib.zoo.adapters.base import Classifier
+    from vizlib.zoo.model import Model
+
+
+def total_score(targets: Sequence[Target], logits: torch.Tensor) -> torch.Tensor:
+    """The sum of each image's own score: images do not see each other, so its gradient is that of each."""
+    return torch.stack([target.score(row[None])[0] for target, row in zip(targets, logits, strict=True)]).sum()
+
+
+def differentiated(model: Model, x: torch.Tensor, settle: Settle, classifier: Classifier | None = None) -> tuple[Pass, list[Target]]:
+    """One pass over prepared inputs (B, 3, h, w) with the gradient of each image's target at every attention, and the targets.
+
+    The targets are settled by what the model answers, and their score is that of ``classifier`` where one of several is asked.
+    """
+    targets: list[Target] = []
+
+    def score(answer: torch.Tensor, asked: torch.Tensor | None = None) -> torch.Tensor:
+        targets.extend(settle(answer.detach()))
+        return total_score(targets, answer if asked is None else asked)
+
+    return run_with_gradient(model, x, score, None if classifier is None else classifier.path), targets
+
+
+def descend(rows: torch.Tensor, steps: Sequence[Step], attend: Callable[[Attention, torch.Tensor], Flow]) -> list[Flow]:
+    """Pull row vectors (B, R, tokens) down the steps: the flow before the first step and after each.
+
+    ``attend`` gives what becomes of the row vectors at an attention, and what of them goes into the sink there.
+    """
+    flows = [Flow.start(rows)]
+    for step in steps:
+        last = flows[-1]
+        if isinstance(step, Attention):
+            found = attend(step, last.rows)
+            flows.append(Flow(found.rows, last.sink + found.sink))
+        else:
+            flows.append(step.pull(last, _BELOW))
+    return flows
+
+
+@dataclass(frozen=True)
+class _Below:
+    """The rule for steps that are no attention: max-pools route as they ran."""
+
+    even: bool = False
+
+    def residual(self, step: Attention) -> float:
+        raise NotImplementedError(step)
+
+    def attend(self, step: Attention, rows: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError(step, rows)
+
+
+_BELOW = _Below()

@@ -1,0 +1,84 @@
+"""What the perturbation methods of captum share: one image at a time, batches that fit, pieces of the picture and what replaces them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vizlib.explainers.method_output import Finding
+from vizlib.explainers.parts.baselines import baseline
+from vizlib.explainers.parts.sampling import seeded
+from vizlib.explainers.parts.superpixels import superpixels
+from vizlib.explainers.scorer import Asked, ask, checked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vizlib.explainers.targets import Settle, Target
+    from vizlib.zoo.model import Model
+
+STILL = "Nothing that was hidden changed this target: the map is zero."
+
+
+@dataclass(frozen=True, eq=False)
+class Puzzle:
+    """One image (1, 3, h, w) that was asked about, what stands for a hidden pixel, and the pieces (h, w), None where there are none."""
+
+    asked: Asked
+    empty: torch.Tensor
+    pieces: torch.Tensor | None
+
+    @property
+    def count(self) -> int:
+        """The number of pieces."""
+        return 0 if self.pieces is None else int(self.pieces.max()) + 1
+
+    @property
+    def mask(self) -> torch.Tensor:
+        """The pieces as captum wants them, (1, 1, h, w): one piece in all colours."""
+        assert self.pieces is not None  # noqa: S101  only methods over pieces ask
+        return self.pieces[None, None]
+
+    @property
+    def together(self) -> int:
+        """How many variants go through the model at once."""
+        return self.asked.at_once(gradients=False)
+
+
+def explained(
+    model: Model,
+    x: torch.Tensor,
+    settle: Settle,
+    options: dict[str, Any],
+    attribute: Callable[[Puzzle], torch.Tensor],
+    *,
+    adds_up: bool = False,
+) -> tuple[list[Target], list[Finding]]:
+    """A finding for each image from ``attribute``, which gives captum's attributions (1, 3, h, w), the same in every colour.
+
+    Where the picture is in pieces, each pixel carries the value of its piece. Where these should add up, ``facts`` compare their sum with
+    how far the score falls when all are hidden.
+    """
+    with torch.inference_mode(mode=False), torch.no_grad():
+        asked = ask(model, x, settle)
+        found = []
+        for index in range(len(x)):
+            one = asked.one(index)
+            pieces = superpixels(model, one.x, options["pieces"]) if "pieces" in options else None
+            puzzle = Puzzle(one, baseline(model, one.x, options["baseline"]), pieces)
+            with seeded(options.get("seed", 0)):
+                values = checked(one, attribute(puzzle))[0, 0]
+            found.append(Finding(values, None, () if bool(values.any()) else (STILL,), facts=_facts(puzzle, values) if adds_up else {}))
+    return asked.targets, found
+
+
+def _facts(puzzle: Puzzle, values: torch.Tensor) -> dict[str, float]:
+    assert puzzle.pieces is not None  # noqa: S101  only values of pieces add up
+    sums = torch.zeros(puzzle.count, dtype=torch.float64, device=values.device)
+    sums[puzzle.pieces.flatten()] = values.flatten()  # every pixel of a piece has its value
+    asked = puzzle.asked
+    change = float((asked.scores(asked.x) - asked.scores(puzzle.empty)).double())
+    total = float(sums.sum())
+    return {"change": change, "sum": total, "gap": abs(total - change) / max(abs(change), 1e-12), "pieces": float(puzzle.count)}

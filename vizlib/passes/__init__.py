@@ -1,0 +1,1 @@
+"""Passes through a model that record what happened: forward, backward, with heads switched off."""

@@ -1,0 +1,153 @@
+"""One forward pass with autograd watching, and the gradient of a score at every attention's output."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
+
+from vizlib.errors import MethodError, ModelError, TargetError
+from vizlib.passes.forward import Pass, check_finite
+from vizlib.tracing.recorder import AttentionCall, Recording, record
+from vizlib.tracing.shared_copy import tapped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from vizlib.zoo.model import Model
+
+
+@contextmanager
+def gradients_on() -> Iterator[None]:
+    """Let autograd see what this thread computes, whatever the caller has switched off, and differentiate it rightly."""
+    with torch.inference_mode(mode=False), torch.enable_grad(), _FrozenNorms():
+        yield
+
+
+class _FrozenNorm(torch.autograd.Function):
+    """Batch norm by its running statistics: x -> (x - mean) scale + bias, whose gradient is the scale."""
+
+    @staticmethod
+    def forward(ctx: Any, _x: torch.Tensor, scale: torch.Tensor, call: Callable[[], torch.Tensor]) -> torch.Tensor:
+        ctx.save_for_backward(scale)
+        return call()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (scale,) = ctx.saved_tensors
+        return gradient * scale.view(-1, *(1,) * (gradient.ndim - 2)), None, None
+
+
+class _FrozenNorms(TorchFunctionMode):
+    """Gives frozen batch norms on the CPU their own gradient; what they compute stays the same to the bit.
+
+    torch 2.15 mixes up the elements of that gradient, without a word, for one image when x and the gradient differ in memory layout, as
+    they do in CvT, whose tokens are transposed maps.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is not F.batch_norm:
+            return func(*args, **kwargs)
+        return _batch_norm(*args, **kwargs)
+
+
+def _batch_norm(
+    input: torch.Tensor,  # noqa: A002  the names are those of the function that is watched
+    running_mean: torch.Tensor | None,
+    running_var: torch.Tensor | None,
+    weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> torch.Tensor:
+    def plain() -> torch.Tensor:
+        return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+    if training or running_var is None or input.device.type != "cpu" or not input.requires_grad:
+        return plain()
+    scale = (running_var + eps).rsqrt()
+    return _FrozenNorm.apply(input, (scale if weight is None else scale * weight).detach(), plain)
+
+
+def run_live(model: Model, x: torch.Tensor, *, keep_states: bool = False, part: str | None = None) -> Pass:
+    """Run the model once on prepared inputs (B, 3, h, w) under the recorder with its graph kept; to be used inside ``gradients_on``.
+
+    ``part`` keeps the output of the part at this path as the state of that name. Only a copy of the input is made to require a gradient:
+    parameters, their ``requires_grad`` and ``.grad`` stay as they are.
+    """
+    x = model.cast(x).detach().clone().requires_grad_()
+    module = model.resting()
+    paths = {} if part is None else {part: part}
+    if keep_states:
+        paths |= {tap.name: tap.path for tap in model.adapter.taps((int(x.shape[2]), int(x.shape[3])))}
+    states: dict[str, torch.Tensor] = {}
+    if paths:
+        with tapped(module, list(paths.values()), states.__setitem__) as copied:
+            recording = record(lambda: model.run(copied, x), keep_values=True)
+    else:
+        recording = record(lambda: model.run(module, x), keep_values=True)
+    done = Pass(model, x, recording, {name: states[path] for name, path in paths.items()})
+    check_finite(model, x, done.logits)
+    return done
+
+
+def run_with_gradient(model: Model, x: torch.Tensor, score: Callable[..., torch.Tensor], part: str | None = None) -> Pass:
+    """Run the model once and keep, at every attention, the gradient of ``score`` at its output.
+
+    ``score`` makes one number of the model's logits (B, K) and, where a path is named, of those that the part there gave. The graph is
+    gone afterwards: all that comes back is detached.
+    """
+    with gradients_on():
+        live = run_live(model, x, part=part)
+        performers = live.recording.of_kind("performer")
+        outputs = [call.output for call in live.recording.calls] + [note["y"] for note in performers.values()]
+        found = gradients(model, score(live.logits, *live.states.values()), outputs)
+    done = detached(live)
+    calls = done.recording.calls
+    calls[:] = [replace(call, gradient=gradient) for call, gradient in zip(calls, found, strict=False)]
+    for name, gradient in zip(performers, found[len(calls) :], strict=True):
+        done.recording.notes[name]["gradient"] = gradient
+    return done
+
+
+def detached(live: Pass) -> Pass:
+    """The same pass without its graph."""
+    calls = [detached_call(call) for call in live.recording.calls]
+    notes = {name: {key: _detached(value) for key, value in note.items()} for name, note in live.recording.notes.items()}
+    states = {name: state.detach() for name, state in live.states.items()}
+    return Pass(live.model, live.x.detach(), Recording(calls, notes, live.logits.detach()), states)
+
+
+def detached_call(call: AttentionCall) -> AttentionCall:
+    """The same call without its graph."""
+    return AttentionCall(*(_detached(getattr(call, part.name)) for part in fields(call)))
+
+
+def gradients(
+    model: Model, score: torch.Tensor, outputs: Sequence[torch.Tensor | None], *, keep_graph: bool = False
+) -> tuple[torch.Tensor, ...]:
+    """d score / d output of each attention, zeros where the score does not depend on it.
+
+    TargetError for a score without a gradient, MethodError for an attention that autograd cannot see, ModelError for one that overflows.
+    """
+    if not score.requires_grad:
+        raise TargetError("This target has no gradient with respect to the logits; compute it from them with differentiable functions.")
+    seen = [output for output in outputs if output is not None and output.requires_grad]
+    if len(seen) != len(outputs):
+        raise MethodError(f"{model.card.name} computes an attention out of autograd's sight, so its weights have no gradient.")
+    found = torch.autograd.grad(score, seen, retain_graph=keep_graph, materialize_grads=True)
+    if not all(bool(torch.isfinite(gradient).all()) for gradient in found):
+        raise ModelError(f"The gradients of {model.card.name} overflow in {model.dtype}; load it in float32.")
+    return found
+
+
+def _detached(value: Any) -> Any:
+    return value.detach() if isinstance(value, torch.Tensor) else value

@@ -1,0 +1,154 @@
+"""What one forward pass of a model did: attention sites, token states, feature maps, logits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vizlib.errors import MethodError, ModelError
+from vizlib.tracing.recorder import Recording, record
+from vizlib.tracing.residuals import Meter
+from vizlib.tracing.shared_copy import hooked, shadow, tapped
+
+if TYPE_CHECKING:
+    from vizlib.tracing.attention_site import AttentionSite
+    from vizlib.tracing.shared_copy import Hook
+    from vizlib.zoo.adapters import Lineage, Tap
+    from vizlib.zoo.model import Model
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One image's pass: logits (K,), attention sites in order, tokens {block: (prefix + h w, C)}, features {stage: (C, h, w)}.
+
+    ``readout`` (tokens,) is the row that the model's answer is read from; ``unreadable`` says why there are no sites where there are none.
+    """
+
+    logits: torch.Tensor
+    attention: list[AttentionSite]
+    tokens: dict[str, torch.Tensor]
+    features: dict[str, torch.Tensor]
+    readout: torch.Tensor | None = None
+    unreadable: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """A recorded forward pass over a batch: the input (B, 3, h, w), logits (B, K), and how to go from the read-out to the pixels."""
+
+    model: Model
+    x: torch.Tensor
+    recording: Recording
+    states: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def logits(self) -> torch.Tensor:
+        """(B, K), in the model's precision."""
+        assert self.recording.output is not None  # noqa: S101  record() always sets it
+        return self.recording.output
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The input's (h, w)."""
+        return (int(self.x.shape[2]), int(self.x.shape[3]))
+
+    def lineage(self, windows: str = "uniform") -> Lineage:
+        """The read-out and the steps down to the pixels; MethodError where they cannot be told for certain."""
+        self.recording.x = self.x
+        return self.model.adapter.lineage(self.recording, self.size, windows)
+
+
+def run(model: Model, x: torch.Tensor, *, keep_values: bool = False, keep_states: bool = False) -> Pass:
+    """Run the model once on prepared inputs (B, 3, h, w) under the recorder, without gradients.
+
+    ``keep_values`` keeps v and the outputs of the attentions, ``keep_states`` the tokens and feature maps the adapter names.
+    """
+    x = model.cast(x)
+    module = model.resting()
+    with torch.inference_mode():
+        if not keep_states:
+            return _checked(Pass(model, x, record(lambda: model.run(module, x), keep_values=keep_values)))
+        states: dict[str, torch.Tensor] = {}
+        taps = model.adapter.taps((int(x.shape[2]), int(x.shape[3])))
+        with tapped(module, [tap.path for tap in taps], states.__setitem__) as copied:
+            recording = record(lambda: model.run(copied, x), keep_values=keep_values)
+        return _checked(Pass(model, x, recording, {tap.name: states[tap.path] for tap in taps}))
+
+
+def run_measured(model: Model, x: torch.Tensor, *, shares: bool = False, windows: str = "uniform") -> Pass:
+    """``run``, with what some options of a rollout read beside the attention, on a shadow where there is anything to read.
+
+    ``shares`` measures how much of each token goes past the branches of the residuals; ``windows`` other than "uniform" keeps the inputs of
+    windows that the module itself does not report.
+    """
+    meter = Meter(model.adapter.forks() if shares else ())
+    inputs: dict[str, dict[str, Any]] = {}
+    hooks = [*meter.hooks(), *((path, _keep_input(inputs, path)) for path in model.adapter.window_inputs(windows))]
+    if not hooks:
+        return run(model, x)
+    x = model.cast(x)
+    with torch.inference_mode(), hooked(model.resting(), hooks) as copied:
+        recording = record(lambda: model.run(copied, x))
+        recording.kept.update(meter.kept())
+        for name, values in inputs.items():
+            recording.note(name, values)
+        return _checked(Pass(model, x, recording))
+
+
+def _keep_input(into: dict[str, dict[str, Any]], path: str) -> Hook:
+    return lambda inputs, output: into.update({path: {"x": inputs[0]}})  # noqa: ARG005  one signature for all hooks
+
+
+def _checked(done: Pass) -> Pass:
+    check_finite(done.model, done.x, done.logits)
+    return done
+
+
+def check_finite(model: Model, x: torch.Tensor, logits: torch.Tensor) -> None:
+    """ModelError, naming the part where NaN or infinity first appears, when the logits of the inputs hold any."""
+    if bool(torch.isfinite(logits).all()):
+        return
+    first: list[str] = []
+    copied = shadow(model.module).eval()
+    for name, part in copied.named_modules():
+        if not list(part.children()):
+            part.register_forward_hook(lambda _, __, output, name=name: None if _finite(output) else first.append(name))
+    with torch.inference_mode():
+        model.run(copied, x)
+    where = first[0] if first else "the model's own arithmetic between its parts"
+    part = dict(model.module.named_modules()).get(where)
+    cause = "its weights hold them" if part is not None and not all(map(_finite, part.parameters())) else f"in {model.dtype} it overflows"
+    raise ModelError(f"{model.card.name} gives NaN or infinity, first in {where}: {cause}; check the checkpoint, or load it in float32.")
+
+
+def _finite(value: object) -> bool:
+    return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
+
+
+def traces(model: Model, x: torch.Tensor) -> list[Trace]:
+    """The trace of each of the prepared inputs (B, 3, h, w), run as one batch."""
+    done = run(model, x, keep_values=True, keep_states=True)
+    taps = {tap.name: tap for tap in model.adapter.taps(done.size)}
+    lineage, why = None, None
+    try:
+        lineage = done.lineage()
+    except MethodError as error:
+        why = str(error)
+    return [_one(done, taps, lineage, why, index) for index in range(len(x))]
+
+
+def _one(done: Pass, taps: dict[str, Tap], lineage: Lineage | None, why: str | None, index: int) -> Trace:
+    tokens, features = {}, {}
+    for name, state in done.states.items():
+        grid = taps[name].grid
+        if grid is None:
+            features[name] = state[index]
+        else:
+            tokens[name] = state[index].flatten(0, -2)  # a map with channels last has rows and columns
+            features[name] = tokens[name][grid.prefix :].T.unflatten(1, grid.shape)
+    sites: list[AttentionSite] = []
+    if lineage is not None:
+        sites = [site.image(index) for site in lineage.sites]
+    return Trace(done.logits[index], sites, tokens, features, None if lineage is None else lineage.readout[index], why)

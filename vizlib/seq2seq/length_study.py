@@ -1,0 +1,162 @@
+"""What attention changed, measured on fresh inputs: accuracy against length, gradients against distance, and what a weight is worth."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from vizlib.errors import MethodError
+from vizlib.model_report.accuracy import wilson
+from vizlib.seq2seq.decode import Translation, force, translate, write_all
+from vizlib.seq2seq.options import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+    from vizlib.seq2seq.models import Translator
+
+    Progress = Callable[[float, float, str], object]
+
+_RESAMPLES = 400
+_BATCH = 100
+
+
+class LengthRow(NamedTuple):
+    """How many of ``samples`` sources of about ``length`` characters were translated exactly: share, and 95 % Wilson interval."""
+
+    length: int
+    right: int
+    samples: int
+    share: float
+    low: float
+    high: float
+
+
+class Gradients(NamedTuple):
+    """Per distance from the source's end (0 is the last character): the mean norm relative to distance 0, and its 95 % interval."""
+
+    distance: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+class LeftOut(NamedTuple):
+    """What each source character (n,) gives to the log-probability of one step's character, in nats: positive where it speaks for it.
+
+    ``removed``: the source read again without it. ``masked``: only its key closed to attention, None without attention.
+    """
+
+    token: str
+    removed: np.ndarray
+    masked: np.ndarray | None
+
+
+def accuracy_by_length(
+    translator: Translator, lengths: Sequence[int], samples: int = 100, seed: int = 0, progress: Progress | None = None
+) -> tuple[LengthRow, ...]:
+    """Exact match on ``samples`` fresh sources of each length, none of them ever trained on.
+
+    A length depends on ``seed`` and itself only, so it may be asked for alone. ``progress`` hears (done, in all, what) and may raise to
+    stop.
+    """
+    rows: list[LengthRow] = []
+    total = len(lengths) * samples
+    for length in lengths:
+        rng = random.Random(f"{seed} {length}")
+        right = done = 0
+        while done < samples:
+            pairs = [translator.task.draw_from("test", rng, length) for _ in range(min(_BATCH, samples - done))]
+            written = write_all(translator, [source for source, _ in pairs])
+            right += sum(text == target for text, (_, target) in zip(written, pairs, strict=True))
+            done += len(pairs)
+            if progress is not None:
+                progress(len(rows) * samples + done, total, f"{length} characters")
+        rows.append(LengthRow(length, right, samples, right / samples, *wilson(right, samples)))
+    return tuple(rows)
+
+
+def gradient_by_distance(
+    translator: Translator,
+    samples: int = 60,
+    seed: int = 0,
+    *,
+    length: int | None = None,
+    step: int | None = 0,
+    progress: Progress | None = None,
+) -> Gradients:
+    """How much of the gradient reaches a source character, against its distance from the source's end.
+
+    |d log p(y_step) / d embedding_i| on fresh sources of about ``length`` characters (the longest of the task's ``lengths`` that training
+    saw unless given), y being the model's own greedy target; ``step`` None takes the whole target's log-probability. Norms are averaged
+    over samples and divided by the average at distance 0; the interval is a bootstrap over samples. Where the encoder reads from left to
+    right, the distance is the number of recurrent steps between. ``progress`` as in ``accuracy_by_length``.
+    """
+    task = translator.task
+    wanted = length if length is not None else max(size for size in task.lengths if size <= task.trained[1])
+    rng = random.Random(f"{seed} {wanted}")
+    norms = []
+    for done in range(samples):
+        source = task.draw_from("test", rng, wanted)[0]
+        norms.append(embedding_gradients(translator, source, step).norm(dim=-1).flip(0).numpy())
+        if progress is not None:
+            progress(done + 1, samples, f"{len(source)} characters")
+    reach = min(map(len, norms))
+    table = np.stack([row[:reach] for row in norms]).astype(np.float64)
+    mean = table.mean(0)
+    drawn = np.random.default_rng(seed).multinomial(samples, np.full(samples, 1 / samples), size=_RESAMPLES) @ table / samples
+    low, high = np.quantile(drawn / drawn[:, :1], (0.025, 0.975), axis=0)
+    return Gradients(np.arange(reach), mean / mean[0], low, high)
+
+
+def embedding_gradients(translator: Translator, source: str, step: int | None = 0) -> Tensor:
+    """d log p(y_step) / d embedding of each source character (n, e), y the greedy target; ``step`` None sums over all steps."""
+    module = translator.module
+    target = translator.encode_target(write_all(translator, [source])[0])[None]
+    ids, lengths = translator.batch([source])
+    embedded = module.source_embedding(ids).detach().requires_grad_()
+    logits = module.forward_embedded(embedded, lengths, target)
+    chosen = logits.log_softmax(-1).gather(-1, target[..., None])[0, :, 0]
+    return torch.autograd.grad(chosen.sum() if step is None else chosen[step], embedded)[0][0]
+
+
+def leave_one_out(translator: Translator, text: str, step: int, *, target: str | None = None) -> LeftOut:
+    """The exact effect of each source character on one step's character, the characters before it fed as they were.
+
+    ``target`` is fed instead of the model's own greedy one. MethodError for a step that is not there, or a source of one character.
+    """
+    with torch.inference_mode():
+        base = translate(translator, text) if target is None else force(translator, text, target)
+        count = len(base.source)
+        if not 0 <= step < len(base.steps):
+            raise MethodError(f"There are steps 0 to {len(base.steps) - 1}; there is no {step}.")
+        if count == 1:
+            raise MethodError("Nothing is left of one character when it is left out: type at least two.")
+        module = translator.module
+        ids = torch.tensor([translator.vocabulary.index(token) for token in base.tokens[: step + 1]])
+        fed = ids.expand(count, -1)
+        whole, whole_length = translator.batch(["".join(base.source)])
+        before = module(whole, whole_length, ids[None]).log_softmax(-1)[0, step, ids[step]]
+        shorter = torch.stack([torch.cat([whole[0, :place], whole[0, place + 1 :]]) for place in range(count)])
+        without = module(shorter, whole_length.expand(count) - 1, fed).log_softmax(-1)[:, step, ids[step]]
+        masked = None
+        if translator.card.attention:
+            memory = module.encode(whole, whole_length).repeated(count).masked(~torch.eye(count, dtype=torch.bool))
+            masked = (before - module.decode(memory, fed).log_softmax(-1)[:, step, ids[step]]).numpy()
+    return LeftOut(base.tokens[step], (before - without).numpy(), masked)
+
+
+def permuted(translator: Translator, text: str, order: Sequence[int]) -> tuple[Translation, float]:
+    """The same target written with keys and values in another order, and the largest difference of any probability: rounding alone.
+
+    The Translation's keys, values, scores and weights are in the new order.
+    """
+    plain = translate(translator, text)
+    moved = force(translator, text, plain.output, Options(order=tuple(order)))
+    pairs = zip(plain.steps, moved.steps, strict=False)  # a target that ran to the limit has no end mark to compare
+    return moved, max(float(np.abs(one.probabilities - other.probabilities).max()) for one, other in pairs)

@@ -1,0 +1,105 @@
+"""Attention inside windows of a grid, shifted or not, in memory linear in the tokens (Liu et al., Swin Transformer, 2021)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+
+from vizlib.tracing.attention_site import AttentionSite
+from vizlib.tracing.token_grid import Grid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Which token of a grid lies at which place of which window: ``places`` (W, n) holds its number, -1 for padding.
+
+    Padding is a learned constant: keys and values there come from biases alone, so what attention gives it has no pixel source.
+    """
+
+    grid: Grid
+    places: torch.Tensor = field(repr=False)
+
+    @classmethod
+    def shifted(cls, grid: Grid, window: tuple[int, int], shift: tuple[int, int]) -> Layout:
+        """Windows side by side over a grid rolled up and left by ``shift``, then padded below and on the right to whole windows."""
+        numbers = torch.arange(grid.cells).view(grid.shape).roll((-shift[0], -shift[1]), (0, 1))
+        below, right = (-side % step for side, step in zip(grid.shape, window, strict=True))
+        padded = F.pad(numbers, (0, right, 0, below), value=-1)
+        return cls(grid, padded.unfold(0, window[0], window[0]).unfold(1, window[1], window[1]).flatten(2).flatten(0, 1))
+
+    @property
+    def windows(self) -> int:
+        """How many windows there are."""
+        return self.places.shape[0]
+
+    @property
+    def padded(self) -> bool:
+        """Whether some place holds no token."""
+        return self.places.numel() > self.grid.cells
+
+    @property
+    def keys(self) -> Grid:
+        """What a token can attend to: the cells, and before them one learned token where there is padding."""
+        return Grid(*self.grid.shape, int(self.padded))
+
+    def split(self, rows: torch.Tensor) -> torch.Tensor:
+        """Row vectors (B, R, N) by window: (B W, R, n), zero at padding."""
+        places = self.places.to(rows.device)
+        spare = F.pad(rows, (0, 1))
+        return spare[..., places].transpose(1, 2).flatten(0, 1)
+
+    def join(self, moved: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Row vectors by window (B W, R, n) on the grid again, (B, R, N), and what lay on padding, (B, R)."""
+        by_place = moved.unflatten(0, (-1, self.windows)).transpose(1, 2).flatten(2)
+        places = self.places.to(moved.device).flatten()
+        joined = moved.new_zeros(*by_place.shape[:2], self.grid.cells + 1)
+        joined.index_add_(2, places + 1, by_place)
+        return joined[..., 1:], joined[..., 0]
+
+
+@dataclass(frozen=True, eq=False)
+class WindowedSite(AttentionSite):
+    """Attention inside the windows of ``layout``: q (B W, h, n, d) and k (B W, h, n, d), one window after the other for each image.
+
+    Whatever takes or gives row vectors here takes and gives them by window, as ``layout`` splits them; ``weights`` are those of the whole
+    grid. ``allowed`` (W or 1, n, n) says which keys a query may see, None for all of its window.
+    """
+
+    layout: Layout = field(kw_only=True)
+    allowed: torch.Tensor | None = field(default=None, kw_only=True, repr=False)
+
+    def image(self, index: int) -> WindowedSite:
+        rows = slice(index * self.layout.windows, (index + 1) * self.layout.windows)
+        bias = self.bias if self.bias is None or self.bias.shape[0] == 1 else self.bias[rows]
+        v, output, gradient = (None if tensor is None else tensor[rows] for tensor in (self.v, self.output, self.gradient))
+        return replace(self, q=self.q[rows], k=self.k[rows], bias=bias, v=v, output=output, gradient=gradient)
+
+    def weights(self, rows: Sequence[int] | torch.Tensor | None = None, heads: Sequence[int] | None = None) -> torch.Tensor:
+        """Softmax rows (heads, rows, keys) of the first image over the whole grid, zero outside a row's window.
+
+        Where there is padding, its weight is that of a learned token before the cells.
+        """
+        layout, device = self.layout, self.q.device
+        inside = self.block_weights(slice(0, layout.windows), slice(None) if heads is None else list(heads), None)
+        places = layout.places.to(device)
+        slots = torch.empty(layout.grid.cells + 1, dtype=torch.long, device=device)
+        slots[places.flatten() + 1] = torch.arange(places.numel(), device=device)
+        wanted = slots[1:] if rows is None else slots[1:][torch.as_tensor(rows, device=device)]
+        window, place = wanted // places.shape[1], wanted % places.shape[1]
+        found = inside[window, :, place].transpose(0, 1)
+        whole = found.new_zeros(*found.shape[:2], layout.grid.cells + 1)
+        whole.scatter_add_(2, (places[window] + 1).expand_as(found), found)
+        return whole if layout.padded else whole[..., 1:]
+
+    def pull_uniform(self, rows: torch.Tensor) -> torch.Tensor:
+        if self.allowed is None:
+            return super().pull_uniform(rows)
+        images = self.images // self.layout.windows
+        allowed = self.allowed.to(rows.device, torch.float64).expand(self.layout.windows, -1, -1).repeat(images, 1, 1)
+        return (rows / allowed.sum(-1)[:, None]) @ allowed

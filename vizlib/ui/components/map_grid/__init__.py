@@ -1,0 +1,20 @@
+"""Many maps of one picture side by side: one pointer for all of them, one scale or each its own, and the badge under each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vizlib.ui.components._lib import register
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_component = register("map_grid")
+
+
+def map_grid(message: bytes, *, key: str, on_view: Callable[[], None], on_act: Callable[[], None]) -> Any:
+    """Draw what ``attribution_wall.message`` packed.
+
+    ``.view`` of the result is {"scale", "opacity"} as last chosen, or None; ``.act`` is "stop", "on" or the method to look at closer.
+    """
+    return _component(data=message, key=key, default={"view": None}, on_view_change=on_view, on_act_change=on_act)

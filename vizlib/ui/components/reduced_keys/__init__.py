@@ -1,0 +1,12 @@
+"""A query and the reduced grid of keys it looks at, and what one of those keys gathers."""
+
+from __future__ import annotations
+
+from vizlib.ui.components._lib import register
+
+_component = register("reduced_keys")
+
+
+def reduced_keys(message: bytes, *, key: str) -> None:
+    """Draw what ``key_grids.message`` packed."""
+    _component(data=message, key=key)

@@ -1,0 +1,12 @@
+"""A picture with its patches shuffled or shifted, and how far each model's answer and tokens moved with it."""
+
+from __future__ import annotations
+
+from vizlib.ui.components._lib import register
+
+_component = register("shuffle_shift")
+
+
+def shuffle_shift(message: bytes, *, key: str) -> None:
+    """Draw what ``cvt_moved.message`` packed."""
+    _component(data=message, key=key)

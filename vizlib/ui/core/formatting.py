@@ -1,0 +1,105 @@
+"""Numbers and references as a visitor reads them."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from vizlib.ui.core.user_model_card import OwnCard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vizlib.zoo.cards import ModelCard
+
+BYTES_PER_WEIGHT = 4  # models run in float32
+
+
+def percent(share: float) -> str:
+    """A share as per cent, with a digit behind the point only where it matters."""
+    value = 100 * share
+    if 0 < value < 0.1:
+        return "under 0.1\u00a0%"
+    return f"{value:.1f}\u00a0%" if value < 10 else f"{value:.0f}\u00a0%"
+
+
+def seconds(value: float) -> str:
+    """A time with two digits."""
+    return f"{value * 1000:.0f}\u00a0ms" if value < 0.95 else f"{value:.1f}\u00a0s"
+
+
+def megabytes(card: ModelCard) -> str:
+    """What a model's weights take."""
+    return f"{card.parameters * BYTES_PER_WEIGHT / 1e6:.0f}\u00a0MB"
+
+
+def million(count: int) -> str:
+    """A number of parameters."""
+    return f"{count / 1e6:.1f}\u00a0M"
+
+
+def linked(reference: str) -> str:
+    """A reference that ends in its address, as a Markdown link."""
+    found = re.fullmatch(r"(.*?),? (https?://\S+)", reference)
+    return f"[{found[1]}]({found[2]})" if found else reference
+
+
+def plain(text: str) -> str:
+    """A text in which Markdown finds nothing to format: names of files may hold anything."""
+    return re.sub(r"([\\`*_{}\[\]()#+!~$:<>|-])", r"\\\1", text)
+
+
+def facts(card: ModelCard) -> str:
+    """One short line about a model."""
+    side = "\u00a0×\u00a0".join(map(str, reversed(card.input_size)))
+    name = card.architecture if isinstance(card, OwnCard) else card.name
+    return f"{name} · {million(card.parameters)}\u00a0parameters · input {side}\u00a0px"
+
+
+def about(card: ModelCard) -> str:
+    """The rest that is known of a model: accuracy, paper, licence, where its weights are and what to know of them."""
+    parts = [f"**{card.title}.** {linked(card.paper)}." if card.paper else f"**{card.title}.**"]
+    if card.accuracy is not None:
+        known = card.accuracy
+        images = f" of {known.images:,} images" if known.images else ""
+        source = "" if known.measured else ", as its authors report"
+        parts.append(f"Its first answer is right for {percent(known.top1)}{images} ({known.data}){source}.")
+    weights = f"[Its weights]({card.url}) are {card.wrapping}." if card.url else ""
+    prepared = f"Pictures come to it with the {card.preprocessing}." if card.preprocessing.startswith("short") else ""
+    return " ".join([*parts, f"{card.licence.rstrip('.')}.", *(text for text in (weights, prepared, card.note) if text)])
+
+
+def snippet(
+    card: ModelCard, code: str, method: str, target: Any, fit: str | None, options: Mapping[str, Any], opacity: float, colormap: str
+) -> str:
+    """The Python that gives the map on the page; ``code`` is the expression that ``vizlib.read_image`` takes."""
+    imports = "import skimage\n\nimport vizlib" if code.startswith("skimage.") else "import vizlib"
+    given = {"method": method} | ({} if target is None else {"target": target}) | ({} if fit is None else {"fit": fit}) | dict(options)
+    arguments = "".join(f", {name}={_literal(value)}" for name, value in given.items())
+    return (
+        f"{imports}\n\n"
+        f"model = {_loaded(card)}\n"
+        f"image = vizlib.read_image({code})\n"
+        f"for one in vizlib.predict(model, image):\n"
+        f'    print(f"{{one.probability:.1%}} {{one.label}}")\n\n'
+        f"explanation = vizlib.explain(model, image{arguments})\n"
+        f"explanation.input_map  # float64, one value for each pixel of the model's input\n"
+        f'explanation.png("map.png", opacity={opacity!r}, colormap={_literal(colormap)})\n'
+    )
+
+
+def _loaded(card: ModelCard) -> str:
+    if not isinstance(card, OwnCard):
+        return f"vizlib.load({_literal(card.name)})"
+    given = [_literal(card.architecture), f"checkpoint={_literal(card.source_name)}"]
+    if card.size is not None:
+        given.append(f"image_size={card.size}")
+    if card.labels_name:
+        lines = f'open({_literal(card.labels_name)}, encoding="utf-8-sig")'
+        given.append(f"labels=[line.strip() for line in {lines} if line.strip()]")
+    return f"vizlib.load({', '.join(given)})"
+
+
+def _literal(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

@@ -1,0 +1,120 @@
+"""Work beside the page as a visitor meets it: asked for once, waited for, followed, stopped, tried again; weights fetched when allowed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+import streamlit as st
+
+import vizlib
+from vizlib.engine.jobs import JobState
+from vizlib.ui.core import formatting
+from vizlib.ui.core.model_service import engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    from vizlib import ModelCard
+    from vizlib.engine.jobs import Job
+
+PATIENCE = 0.4  # seconds a run waits for what it asked before it shows progress: most of it is there by then, and nothing flickers
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+def asked() -> dict[str, tuple[Hashable, Job[Any]]]:
+    """What this visitor's pages asked for, by slot: for what, and the job."""
+    return st.session_state.setdefault("waiting.asked", {})
+
+
+def ask(slot: str, key: Hashable, start: Callable[[], Job[T]]) -> Job[T]:
+    """The job in a slot: the one that is there where it was asked for the same ``key``, else a new one from ``start()``."""
+    known = asked().get(slot)
+    if known is None or known[0] != key:
+        known = asked()[slot] = (key, start())
+    return known[1]
+
+
+def drop(slot: str, *, cancel: bool = True) -> None:
+    """Forget what a slot asked for, and stop it."""
+    known = asked().pop(slot, None)
+    if known is not None and cancel:
+        known[1].cancel()
+
+
+def wait_for(jobs: Sequence[Job[Any] | None], patience: float | None = None) -> None:
+    """Give the jobs a moment to end."""
+    until = time.monotonic() + (PATIENCE if patience is None else patience)
+    for job in jobs:
+        if job is not None:
+            job.wait(max(0.0, until - time.monotonic()))
+
+
+def settled(slot: str, job: Job[T]) -> T | None:
+    """What the job gave; where there is nothing yet, or nothing at all, draw why: under way, stopped, refused or failed."""
+    state = job.state  # read once: the job goes on meanwhile
+    if state is JobState.DONE:
+        return job.result()
+    if state in (JobState.WAITING, JobState.RUNNING):
+        follow(slot, job)
+        return None
+    error = job.exception()
+    if isinstance(error, vizlib.MethodError):
+        st.info(str(error), icon=":material/block:")
+        return None
+    if error is None:
+        st.info("Stopped.", icon=":material/stop_circle:")
+    elif isinstance(error, vizlib.VizlibError):
+        st.error(str(error), icon=":material/error:")
+    else:
+        _log.error("%s failed", slot, exc_info=error)
+        st.error("Something went wrong inside vizlib; the server's log says what.", icon=":material/error:")
+    st.button("Try again", key=f"again.{slot}", icon=":material/refresh:", on_click=drop, args=(slot,))
+    return None
+
+
+@st.fragment(run_every=0.3)
+def follow(slot: str, job: Job[Any]) -> None:
+    """Show how far a job is until it ends; a page that is drawn again without it stops this."""
+    if job.done:
+        st.rerun()
+    message = f"{formatting.plain(job.progress.message or ('Waiting for other visitors' if engine().awake else 'Waking up'))} …"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if job.progress.fraction is None:
+            st.markdown(f":material/hourglass_top: {message}")
+        else:
+            st.progress(job.progress.fraction, text=message)
+        if st.button("Stop", key=f"stop.{slot}", icon=":material/stop_circle:", type="tertiary"):
+            job.cancel()
+            st.rerun()
+
+
+def may_load(identity: str) -> bool:
+    """Whether a model is here, or this visitor wants it fetched."""
+    return engine().ready(identity) or identity in _allowed()
+
+
+def offer(card: ModelCard, otherwise: str) -> None:
+    """Offer to fetch a model's weights, or say why that cannot be; ``otherwise`` is what to do then."""
+    if card.source == "official" and not card.url:
+        st.info(f"{card.note} {otherwise}", icon=":material/block:")
+        return
+    source = urlsplit(card.url).hostname or "the Hugging Face hub"
+    st.markdown(
+        f"This model is not here yet. Its weights are **{formatting.megabytes(card)}**, fetched once from {source}; "
+        f"their licence is **{card.licence}**. {formatting.linked(card.paper)}. {card.note}"
+    )
+    st.button(
+        f"Fetch {formatting.megabytes(card)}",
+        key=f"fetch.{card.name}",
+        icon=":material/download:",
+        on_click=_allowed().add,
+        args=(card.name,),
+    )
+
+
+def _allowed() -> set[str]:
+    return st.session_state.setdefault("waiting.allowed", set())

@@ -1,0 +1,248 @@
+"""A visitor's own weights: checked, opened beside the page, kept for that visitor only and gone when they leave."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import threading
+from dataclasses import dataclass, fields
+from ipaddress import ip_address
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+import streamlit as st
+
+import vizlib
+from vizlib.engine.memory import available_memory
+from vizlib.ui.core.model_service import Engine, engine
+from vizlib.ui.core.user_model_card import OwnCard
+from vizlib.zoo.cards import ModelCard, all_cards
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import BinaryIO
+
+    from vizlib import Model
+    from vizlib.engine.jobs import Job, Progress
+
+MOST: Final = 3  # models that one visitor keeps
+SIDES: Final = (16, 1024)  # pixels of an input side that a visitor may ask for
+GRACE: Final = 180.0  # seconds a lost browser may come back in: a little more than Streamlit keeps its session
+BYTES_PER_WEIGHT: Final = 4
+FORWARDED: Final = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a visitor wants opened: the weights at ``path``, called ``source_name`` on the page, as an ``architecture``."""
+
+    architecture: str
+    path: Path
+    source_name: str
+    labels: tuple[str, ...] | None = None
+    labels_name: str = ""
+    size: int | None = None
+
+    def load(self, progress: Progress) -> Model:
+        """The model; ModelError in words that name the visitor's file, not where it lies on this machine."""
+        progress(0, None, f"Opening {self.source_name}")
+        try:
+            _check_memory(self.architecture)
+            return vizlib.load(self.architecture, checkpoint=self.path, labels=self.labels, image_size=self.size)
+        except vizlib.VizlibError as error:
+            raise type(error)(str(error).replace(str(self.path), self.source_name)) from None
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A model on its way to the shelf."""
+
+    identity: str
+    wish: Wish
+    job: Job[ModelCard]
+
+
+class Shelf:
+    """The models that one visitor opened.
+
+    When the browser goes, their memory is freed at once; uploaded files and all else follow after ``GRACE`` seconds, unless the
+    visitor was only cut off and is back by then.
+    """
+
+    def __init__(self, home: Engine) -> None:
+        self.identity = uuid4().hex
+        self.cards: dict[str, OwnCard] = {}
+        self.opening: Opening | None = None
+        self._engine, self._numbers = home, count(1)
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._back = threading.Event()
+
+    def store(self, file: BinaryIO, name: str) -> Path:
+        """A copy of an uploaded file on the disk, where it costs no memory; ModelError when the disk is full."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="vizlib-", ignore_cleanup_errors=True)
+        path = Path(self._folder.name) / f"{uuid4().hex}{Path(_harmless(name)).suffix}"
+        try:
+            file.seek(0)
+            with path.open("wb") as copy:
+                shutil.copyfileobj(file, copy)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise vizlib.ModelError(f"{name} cannot be kept on this server ({error.strerror or error}): its disk may be full.") from error
+        return path
+
+    def open(self, wish: Wish) -> Job[ModelCard]:
+        """The job that loads a model; ``take_in`` puts it on the shelf when it is done."""
+        identity = f"own:{uuid4().hex}"
+        job = self._engine.open(identity, wish.load)
+        self.opening = Opening(identity, wish, job)
+        return job
+
+    def take_in(self) -> OwnCard | None:
+        """The card of the model that was being opened, None while that goes on; raises what it ended with, and drops it, if not well."""
+        if self.opening is None or not self.opening.job.done:
+            return None
+        opened = self.opening
+        try:
+            card = opened.job.result()
+        except BaseException:
+            self.give_up()
+            raise
+        self.opening = None
+        return self._add(opened.identity, opened.wish, card)
+
+    def give_up(self) -> None:
+        """Stop opening, and let go of what was there already."""
+        if self.opening is not None:
+            self.opening.job.cancel()
+            self._drop(self.opening.identity, self.opening.wish.path)
+            self.opening = None
+
+    def _add(self, identity: str, wish: Wish, card: ModelCard) -> OwnCard:
+        known = {one.name: getattr(card, one.name) for one in fields(ModelCard)}
+        known |= {"name": f"own-{next(self._numbers)}", "title": wish.source_name, "source": "own", "accuracy": None, "training": None}
+        known |= {"url": "", "wrapping": "", "preprocessing": "", "note": "", "licence": f"Your own weights of {wish.architecture}"}
+        mine = OwnCard(
+            **known,
+            identity=identity,
+            architecture=wish.architecture,
+            source_name=wish.source_name,
+            labels_name=wish.labels_name,
+            size=wish.size,
+            path=wish.path,
+        )
+        self.cards[mine.name] = mine
+        return mine
+
+    def _drop(self, identity: str, path: Path) -> None:
+        self._engine.forget(identity)
+        if self._folder is not None and path.is_relative_to(self._folder.name):
+            path.unlink(missing_ok=True)
+
+    def remove(self, name: str) -> None:
+        """Let go of a model: its memory, its answers and, where it was uploaded, its file."""
+        card = self.cards.pop(name, None)
+        if card is not None and card.path is not None:
+            self._drop(card.identity, card.path)
+
+    def leave(self) -> None:
+        """The browser is gone: free the memory now, and all else unless it comes ``back``."""
+        self._back = back = threading.Event()
+        threading.Thread(target=self._left, args=(back,), name="vizlib-leave", daemon=True).start()
+
+    def back(self) -> None:
+        """The browser is there, or there again."""
+        self._back.set()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.give_up()
+        for name in list(self.cards):
+            self.remove(name)
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def _left(self, back: threading.Event) -> None:
+        self.give_up()
+        for card in list(self.cards.values()):
+            self._engine.unload(card.identity)
+        if not back.wait(GRACE):
+            self.close()
+
+
+def shelf() -> Shelf:
+    """This visitor's shelf."""
+    if "own.shelf" not in st.session_state:
+        st.session_state["own.shelf"] = Shelf(engine())
+    mine: Shelf = st.session_state["own.shelf"]
+    return _held(mine.identity, mine)
+
+
+# Streamlit lets go of what a session cached when its browser disconnects, and calls on_release: that is the end of a visit.
+@st.cache_resource(scope="session", show_spinner=False, on_release=Shelf.leave)
+def _held(identity: str, _mine: Shelf) -> Shelf:  # noqa: ARG001  it is the key
+    _mine.back()
+    return _mine
+
+
+def read_labels(content: bytes, name: str) -> tuple[str, ...]:
+    """The labels in a text file, one on each line that is not blank; ModelError when it is no text."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise vizlib.ModelError(f"{name} is not a text file in UTF-8: save it as plain text, one label on each line.") from error
+    labels = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not labels:
+        raise vizlib.ModelError(f"{name} holds no labels: write one on each line, in the order of the classes.")
+    return labels
+
+
+def only_this_machine(address: str | None, headers: Mapping[str, str]) -> bool:
+    """Whether a page is served to the machine it runs on and no other: then its visitor may name files of that machine.
+
+    The server must listen on a loopback address, the browser must have asked for one, and nothing may have passed the request on.
+    """
+    asked = [headers.get("Host", ""), re.sub(r"^https?://", "", headers.get("Origin", ""))]
+    return all(map(_loopback, [address or "", *asked])) and not any(name in headers for name in FORWARDED)
+
+
+def _loopback(host: str) -> bool:
+    name = re.sub(r":\d+$", "", host) if host.count(":") == 1 or host.startswith("[") else host
+    name = name.strip("[]")
+    if name == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_memory(architecture: str) -> None:
+    """Refuse an architecture that this server could not hold, before any of it is built."""
+    card = all_cards().get(architecture)
+    parameters = card.parameters if card else _parameters(architecture)
+    needed, free = parameters * BYTES_PER_WEIGHT, available_memory()
+    if needed > free // 2:
+        raise vizlib.ModelError(
+            f"{architecture} takes {needed / 1e6:.0f} MB, and this server can spare {free / 2e6:.0f} MB: choose a smaller one, "
+            "or load it with vizlib.load on a larger machine."
+        )
+
+
+def _parameters(architecture: str) -> int:
+    import timm
+    import torch
+
+    if not timm.is_model(architecture):
+        return 0  # vizlib.load says so, and names the nearest
+    with torch.device("meta"):
+        module: Any = timm.create_model(architecture, pretrained=False)
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _harmless(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", Path(name.replace("\\", "/")).name, flags=re.ASCII)

@@ -1,0 +1,98 @@
+"""The artifact doctor: tokens whose norm stands out, and the rollout without them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from vizlib.ui.components.photo_map import MapData, pack, photo_map
+from vizlib.ui.core import formatting
+from vizlib.ui.core.url_state import number
+from vizlib.ui.pages.attention.forward_pass import ask, keep, settled
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vizlib import Model
+    from vizlib.engine.jobs import Progress
+    from vizlib.ui.core.pictures import Picture
+    from vizlib.ui.core.url_state import Address
+    from vizlib.ui.pages.attention.forward_pass import Scene
+
+THRESHOLD = 6.0
+_SIDE = 120  # pixels of a layer's picture
+
+
+def threshold_key(address: Address) -> str:
+    """Declare the score from which a token is odd."""
+    return address.part("threshold", THRESHOLD, number(2, 50), lambda value: f"{value:g}")
+
+
+def draw_odd(scene: Scene, model: str, picture: Picture, address: Address, colormap: str) -> None:
+    """The norms of every layer, the cells that stand out, and the rollout with and without them."""
+    from vizlib.analysis.attention.artifact_tokens import odd_cells
+
+    key = threshold_key(address)
+    st.markdown("Some tokens grow far longer than all others: the model uses them as a scratch pad, and maps then light up in empty sky "
+                "([Darcet et al. 2024](https://arxiv.org/abs/2309.16588)). Red dots mark them here and in the picture above.")  # fmt: skip
+    keep(key)
+    threshold = st.slider(
+        "Odd from this robust z-score on",
+        2.0,
+        50.0,
+        key=key,
+        step=0.5,
+        help="(norm − median) / (1.4826 · median absolute deviation) among the patches of one layer.",
+    )
+    odd = odd_cells(scene.norms, threshold)
+    count = sum(len(cells) for cells in odd.values())
+    highest = max(scene.norms, key=lambda layer: float(layer.scores.max()), default=None)
+    if highest is None:
+        st.info("This model's layers keep no tokens on a grid.", icon=":material/block:")
+        return
+    peak = f"the longest stands {float(highest.scores.max()):.1f} deviations above the middle, in {highest.name}"
+    st.markdown(f"**{count} odd token{'' if count == 1 else 's'}** in this picture: {peak}." if count else f"**No odd token**: {peak}.")
+    _draw_norms(scene, threshold, colormap)
+    if not odd:
+        return
+
+    def work(found: Model, progress: Progress) -> list[tuple[bytes, float]]:  # noqa: ARG001  what every work is given
+        from vizlib.analysis.attention.artifact_tokens import rollout_without
+        from vizlib.analysis.attention.token_rollout import rollout
+
+        packed = []
+        for one in (rollout(found, scene.x), rollout_without(found, scene.x, odd)):
+            values: np.ndarray = one.input_map.cpu().numpy()
+            packed.append((pack(picture, MapData(values, 1 / values.size, "share", scene.geometry)), one.sink or 0.0))
+        return packed
+
+    made = settled("odd", ask("odd", (scene.identity, repr(odd)), model, work))
+    if made is None:
+        return
+    for place, title, (payload, sink) in zip(st.columns(2, gap="large"), ("Rollout", "Rollout without them"), made, strict=True):
+        with place:
+            st.markdown(f"**{title}**")
+            photo_map(payload, key=f"attention.odd.{title}")
+            if sink:
+                st.caption(f"{formatting.percent(sink)} ends in learned tokens.")
+
+
+def _draw_norms(scene: Scene, threshold: float, colormap: str) -> None:
+    import cv2
+    import numpy as np
+
+    from vizlib.figures.overlay import coloured, encode_png
+
+    per_row = 8
+    for first in range(0, len(scene.norms), per_row):
+        for place, layer in zip(st.columns(per_row), scene.norms[first : first + per_row], strict=False):
+            tile = coloured(layer.norms.cpu().numpy(), colormap, float(layer.norms.min()))
+            tile = np.ascontiguousarray(cv2.resize(tile, (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST))
+            height, width = layer.norms.shape
+            for cell in layer.odd(threshold).tolist():
+                y, x = ((place_ + 0.5) * _SIDE / side for place_, side in zip(divmod(cell, width), (height, width), strict=True))
+                cv2.circle(tile, (round(x), round(y)), 4, (255, 75, 110), -1, cv2.LINE_AA)
+                cv2.circle(tile, (round(x), round(y)), 5, (255, 255, 255), 1, cv2.LINE_AA)
+            place.image(encode_png(tile), output_format="PNG", width="stretch")
+            place.caption(f"{layer.name}: {float(layer.scores.max()):.1f}")

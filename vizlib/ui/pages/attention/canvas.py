@@ -1,0 +1,188 @@
+"""What the attention page shows of a scene: the canvas with the query it holds, kept in the address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from vizlib.figures.colormaps import COLORMAP_NAMES
+from vizlib.ui.components.attention_canvas import attention_canvas
+from vizlib.ui.components.attention_patch import attention_patch
+from vizlib.ui.core import formatting
+from vizlib.ui.core.url_state import number, one_of
+from vizlib.ui.pages.attention.forward_pass import keep
+from vizlib.zoo.cards import all_cards
+
+if TYPE_CHECKING:
+    from vizlib import ModelCard
+    from vizlib.ui.core.url_state import Address
+    from vizlib.ui.pages.attention.forward_pass import Scene
+
+MEAN = -1
+NONE = -1
+
+
+@dataclass(frozen=True)
+class Held:
+    """The query that was clicked last: an attention, a head (None: the mean), a token, and whether it is looked at or looks."""
+
+    layer: int
+    head: int | None
+    query: int
+    reverse: bool
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of the canvas's parts of the page's state."""
+
+    layer: str
+    head: str
+    query: str
+    reverse: str
+    opacity: str
+    colors: str
+    scale: str
+    maps: str
+
+
+def pick_model(address: Address) -> ModelCard:
+    """One model; those without attention can be chosen too, to read why there is nothing to see."""
+    cards = all_cards()
+    attentive = [name for name, card in cards.items() if "lineage" not in card.refusals]
+    names = attentive + [name for name in cards if name not in attentive]
+    key = address.part("model", names[0], one_of(names))
+
+    def title(name: str) -> str:
+        card = cards[name]
+        size = "" if card.source == "bundled" else f" · {formatting.megabytes(card)}"
+        return f"{card.title or name}{size}" + ("" if name in attentive else " (no attention)")
+
+    keep(key)
+    chosen = st.selectbox(
+        "Model",
+        names,
+        key=key,
+        format_func=title,
+        help="The first ones are built in, small, and work offline. The weights of the others are fetched once, when you say so.",
+    )
+    return cards[chosen]
+
+
+def canvas_keys(address: Address) -> Keys:
+    """Declare what the canvas writes into the address; it changes most of it without telling the server."""
+    return Keys(
+        layer=address.part("layer", NONE, _whole),
+        head=address.part("head", MEAN, _whole),
+        query=address.part("query", NONE, _whole),
+        reverse=address.part("reverse", False, lambda text: text == "1", lambda value: "1" if value else "0"),  # noqa: FBT003
+        opacity=address.part("opacity", 0.6, number(0, 1), lambda value: f"{value:g}"),
+        colors=address.part("colors", COLORMAP_NAMES[0], one_of(COLORMAP_NAMES)),
+        scale=address.part("scale", "own", one_of(("own", "one"))),
+        maps=address.part("maps", "one", one_of(("own", "one"))),
+    )
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < -1:
+        raise ValueError(text)
+    return value
+
+
+def draw_canvas(scene: Scene, keys: Keys) -> Held | None:
+    """Draw the canvas; the query that it holds, None before the first click."""
+    state = st.session_state
+
+    def take_pin() -> None:
+        told = state["attention.canvas"].pin or {}
+        for name, value in told.items():
+            if hasattr(keys, name):
+                state[getattr(keys, name)] = value
+
+    def take_want() -> None:
+        wanted = state["attention.canvas"].want
+        if wanted:
+            state["attention.want"] = (scene.identity, int(wanted["layer"]))
+
+    attention_canvas(scene.payload, key="attention.canvas", on_pin=take_pin, on_want=take_want)
+    _send_finer(scene)
+    return _held(scene, keys)
+
+
+def _send_finer(scene: Scene) -> None:
+    identity, layer = st.session_state.get("attention.want", ("", 0))
+    if identity != scene.identity or not 0 <= layer < len(scene.view.sites):
+        return
+    from vizlib.ui.components.attention_canvas.payload import pack_site
+
+    attention_patch(pack_site(scene.view, layer), view=identity, layer=layer, key="attention.tile")
+
+
+def _held(scene: Scene, keys: Keys) -> Held | None:
+    """What the state says, where this model has it: another model may have fewer layers, heads or tokens."""
+    state, sites = st.session_state, scene.view.sites
+    layer, head, query, reverse = (state[key] for key in (keys.layer, keys.head, keys.query, keys.reverse))
+    layer = start(scene) if layer == NONE else layer
+    if query == NONE or not 0 <= layer < len(sites):
+        return None
+    site = sites[layer]
+    grid = site.key_grid if reverse else site.query_grid
+    if not 0 <= query < grid.tokens:
+        return None
+    return Held(layer, head if 0 <= head < site.heads else None, query, reverse)
+
+
+def start(scene: Scene) -> int:
+    """The layer that the canvas opens on: the middle of the last stage."""
+    sites = scene.view.sites
+    last = [index for index, site in enumerate(sites) if site.stage == sites[-1].stage and site.query_grid.cells]
+    return last[(len(last) - 1) // 2] if last else 0
+
+
+def snippet(scene: Scene, model: str, code: str, fit: str | None, held: Held | None) -> str:
+    """The Python that gives the numbers of the held query; ``code`` is the expression that ``vizlib.read_image`` takes."""
+    if held is None or scene.view.sites[held.layer].name == "readout":
+        held = Held(0, None, 0, reverse=False)
+    fitted = "image" if fit is None else f'image, fit="{fit}"'
+    prepared = "image" if fit is None else f"model.prepare({fitted})[0]"
+    surgery = f'Surgery(heads={{({held.layer}, 0): "zero"}})'
+    heads = "" if held.head is None else f", heads=[{held.head}]"
+    rows = "" if held.reverse else f"rows=[{held.query}]"
+    pick = f"site.weights({(rows + heads).removeprefix(', ')})" + (f"[:, :, {held.query}]" if held.reverse else "")
+    return (
+        ("import skimage\n\n" if code.startswith("skimage.") else "")
+        + "import vizlib\nfrom vizlib.analysis.attention.head_ablation import Surgery, compare\n\n"
+        + f'model = vizlib.load("{model}")\n'
+        + f"image = vizlib.read_image({code})\n"
+        + f"site = vizlib.trace(model, {prepared}).attention[{held.layer}]\n"
+        + f"{pick}  # {'(heads, queries): what each gives to it' if held.reverse else '(heads, 1, keys): each row sums to 1'}\n\n"
+        + f"outcome = compare(model, model.prepare({fitted}), {surgery})\n"
+        + "outcome.after - outcome.before  # how the logits change without that layer's first head\n"
+    )
+
+
+def layer_name(scene: Scene, layer: int) -> str:
+    """A layer as the canvas counts it."""
+    sites = scene.view.sites
+    site = sites[layer]
+    if site.name == "readout":
+        return "read-out"
+    stages = list(dict.fromkeys(one.stage for one in sites))
+    within = [index for index, one in enumerate(sites) if one.stage == site.stage]
+    stage = f"stage {stages.index(site.stage) + 1}, " if len(stages) > 1 else ""
+    return f"{stage}layer {within.index(layer) + 1}"
+
+
+def token_name(scene: Scene, layer: int, token: int, *, key: bool = False) -> str:
+    """A token of a layer in words, rows and columns counted from 1."""
+    site = scene.view.sites[layer]
+    grid = site.key_grid if key else site.query_grid
+    if not grid.cells:
+        return "the answer"
+    if token < grid.prefix:
+        return scene.view.prefix(grid)[token]
+    row, column = divmod(token - grid.prefix, grid.width)
+    return f"row {row + 1}, column {column + 1}"

@@ -1,0 +1,247 @@
+"""Live surgery: heads and patches switched off for this visitor alone, and what the answer and the map lose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from vizlib.ui.components.photo_map import MapData, pack, photo_map
+from vizlib.ui.core import formatting
+from vizlib.ui.core.url_state import one_of
+from vizlib.ui.pages.attention.canvas import layer_name, token_name
+from vizlib.ui.pages.attention.forward_pass import ask, keep, settled
+
+if TYPE_CHECKING:
+    from vizlib import Model, Prediction
+    from vizlib.analysis.attention.head_ablation import Surgery
+    from vizlib.engine.jobs import Progress
+    from vizlib.tracing.attention_site import AttentionSite
+    from vizlib.tracing.token_grid import Grid
+    from vizlib.ui.core.pictures import Picture
+    from vizlib.ui.core.url_state import Address
+    from vizlib.ui.pages.attention.canvas import Held
+    from vizlib.ui.pages.attention.forward_pass import Scene
+
+_WAYS = {"zero": "to zero", "mean": "to its mean", "uniform": "to an even look"}
+_MOST = 8
+Pairs = list[tuple[int, int]]
+
+
+def surgery_keys(model: str, address: Address) -> tuple[str, str, str]:
+    """Declare which heads are off, in which way, and which patches are hidden."""
+    return (
+        address.part(f"{model}.off", [], _pairs, _joined),
+        address.part("way", "zero", one_of(tuple(_WAYS))),
+        address.part(f"{model}.hidden", [], _pairs, _joined),
+    )
+
+
+def draw_surgery(scene: Scene, held: Held | None, model: str, picture: Picture, address: Address) -> None:
+    """What to switch off, and the answer before and after."""
+    surgery = _choose(scene, held, model, address)
+    if not surgery:
+        st.info("Nothing is switched off. Choose a head or a whole layer, or hide a patch that you hold: only your own view changes.",
+                icon=":material/content_cut:")  # fmt: skip
+        return
+
+    def work(found: Model, progress: Progress) -> _Found:  # noqa: ARG001  what every work is given
+        return _operate(scene, found, surgery, picture)
+
+    key = (scene.identity, tuple(sorted(surgery.heads.items())), tuple(sorted(surgery.cut.items())), surgery.dropped)
+    found = settled("surgery", ask("surgery", key, model, work))
+    if found is not None:
+        _draw_outcome(found)
+
+
+def _choose(scene: Scene, held: Held | None, model: str, address: Address) -> Surgery:
+    from vizlib.analysis.attention.head_ablation import Surgery
+
+    state = st.session_state
+    sites = [site for site in scene.view.sites if site.name != "readout"]
+    every: Pairs = [(layer, head) for layer, site in enumerate(sites) for head in range(site.heads)]
+    off, way, hidden = surgery_keys(model, address)
+    state[off] = [pair for pair in state[off] if pair in every]
+    left, right = st.columns([3, 2], gap="large")
+    keep(off)
+    keep(way)
+    with left:
+        st.multiselect(
+            "Heads to switch off",
+            every,
+            key=off,
+            format_func=lambda pair: f"{layer_name(scene, pair[0])}, head {pair[1] + 1}",
+            placeholder="None",
+            help="Type a layer to find its heads. Everybody else keeps the model as it is.",
+        )
+        with st.container(horizontal=True):
+            _layer_buttons(scene, held, every, off)
+        st.segmented_control(
+            "Switch them",
+            list(_WAYS),
+            key=way,
+            format_func=_WAYS.__getitem__,
+            required=True,
+            help="**To zero** removes what the head adds. **To its mean** gives every token the head's average. **To an even look** keeps "
+            "the head and takes away its choice.",
+        )
+    with right:
+        chosen = _hide(scene, held, sites, hidden)
+    cut: dict[int, tuple[int, ...]] = {}
+    for layer, token in chosen:
+        if layer >= 0:
+            cut[layer] = (*cut.get(layer, ()), token)
+    heads = dict.fromkeys(map(tuple, state[off]), state[way])
+    return Surgery(heads, cut, tuple(token for layer, token in chosen if layer < 0))
+
+
+def _layer_buttons(scene: Scene, held: Held | None, every: Pairs, off: str) -> None:
+    state = st.session_state
+    if held is not None:
+        here = [pair for pair in every if pair[0] == held.layer]
+        one = [pair for pair in here if held.head is None or pair[1] == held.head]
+
+        def add(pairs: Pairs) -> None:
+            state[off] = [*state[off], *(pair for pair in pairs if pair not in state[off])]
+
+        if held.head is not None and one:
+            st.button("The held head", key="attention.off.head", icon=":material/add:", on_click=add, args=(one,))
+        if here:
+            st.button(
+                f"All of {layer_name(scene, held.layer)}", key="attention.off.layer", icon=":material/add:", on_click=add, args=(here,)
+            )
+    st.button("Everything back on", key="attention.on", icon=":material/restart_alt:", on_click=state.update, args=({off: []},),
+              disabled=not state[off])  # fmt: skip
+
+
+def _hide(scene: Scene, held: Held | None, sites: list[AttentionSite], hidden: str) -> Pairs:
+    """Patches that nobody may look at: pairs (layer, key), layer -1 for every layer and a token of the last grid."""
+    state = st.session_state
+    top = next(index for index in reversed(range(len(sites))) if sites[index].query_grid.cells)
+
+    def fits(pair: tuple[int, int]) -> bool:
+        layer, token = pair
+        grid = sites[top].query_grid if layer < 0 else sites[layer].key_grid if layer < len(sites) else None
+        return grid is not None and 0 <= token < grid.tokens
+
+    state[hidden] = [pair for pair in state[hidden] if fits(pair)]
+    st.markdown("**Patches that nobody may look at**")
+    names = [
+        f"{token_name(scene, top, token)} (all layers)"
+        if layer < 0
+        else f"{token_name(scene, layer, token, key=True)} ({layer_name(scene, layer)})"
+        for layer, token in state[hidden]
+    ]
+    if names:
+        st.markdown("\n".join(f"- {name}" for name in names))
+    if held is None or held.layer >= len(sites):
+        st.caption("Hold a patch in the picture first: then it can be hidden here.")
+    else:
+        key, whole = _as_key(sites, held), _as_top(sites, held, top)
+
+        def add(pair: tuple[int, int]) -> None:
+            state[hidden] = [*state[hidden], *([pair] if pair not in state[hidden] else [])]
+
+        with st.container(horizontal=True):
+            st.button("Hide the held patch", key="attention.hide", icon=":material/visibility_off:", on_click=add, args=((-1, whole),),
+                      help="From every query of every layer.")  # fmt: skip
+            st.button("In its layer only", key="attention.cut", icon=":material/visibility_off:", on_click=add, args=((held.layer, key),))
+    st.button("Show all again", key="attention.show", icon=":material/restart_alt:", on_click=state.update, args=({hidden: []},),
+              disabled=not state[hidden])  # fmt: skip
+    return [(int(layer), int(token)) for layer, token in state[hidden]]
+
+
+def _as_key(sites: list[AttentionSite], held: Held) -> int:
+    """The held token as a key of its own layer."""
+    site = sites[held.layer]
+    return held.query if held.reverse else _moved(held.query, site.query_grid, site.key_grid)
+
+
+def _as_top(sites: list[AttentionSite], held: Held, top: int) -> int:
+    site = sites[held.layer]
+    return _moved(held.query, site.key_grid if held.reverse else site.query_grid, sites[top].query_grid)
+
+
+def _moved(token: int, source: Grid, target: Grid) -> int:
+    """The token of another grid that lies where this one does."""
+    if token < source.prefix:
+        return min(token, max(0, target.prefix - 1))
+    row, column = divmod(token - source.prefix, source.width)
+    y = min(target.height - 1, int((row + 0.5) * target.height / source.height))
+    x = min(target.width - 1, int((column + 0.5) * target.width / source.width))
+    return target.prefix + y * target.width + x
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What a surgery did, ready to be drawn; pairs are before and after."""
+
+    before: list[Prediction]
+    after: list[Prediction]
+    maps: tuple[bytes, bytes]
+    sinks: tuple[float, float]
+    moved: float
+
+
+def _operate(scene: Scene, model: Model, surgery: Surgery, picture: Picture) -> _Found:
+    from vizlib.analysis.attention.head_ablation import compare
+    from vizlib.explainers.api import ranked
+
+    outcome = compare(model, scene.x, surgery)
+    before, after = (
+        ranked(model, logits.float().cpu(), model.adapter.classes) if model.adapter.classes else []
+        for logits in (outcome.before, outcome.after)
+    )
+    packed = []
+    for found in (outcome.map_before, outcome.map_after):
+        values = found.input_map.cpu().numpy()
+        packed.append(pack(picture, MapData(values, 1 / values.size, "share", scene.geometry)))
+    sinks = (outcome.map_before.sink or 0.0, outcome.map_after.sink or 0.0)
+    return _Found(before, after, (packed[0], packed[1]), sinks, outcome.moved)
+
+
+def _draw_outcome(found: _Found) -> None:
+    if found.before:
+        first, now = found.before[0], found.after[0]
+        same = "still answers" if first.index == now.index else "changes its answer: from"
+        to = "" if first.index == now.index else f" to **{now.label}** ({formatting.percent(now.probability)})"
+        st.markdown(f"#### The model {same} **{first.label}**{to}")
+    _draw_table(found)
+    for index, place in enumerate(st.columns(2, gap="large")):
+        with place:
+            st.markdown(f"**{('Rollout before', 'Rollout after')[index]}**")
+            photo_map(found.maps[index], key=f"attention.surgery.{index}")
+            if any(found.sinks):
+                st.caption(f"{formatting.percent(found.sinks[index])} ends in learned tokens.")
+    st.markdown(f"**{formatting.percent(found.moved)}** of the map moved elsewhere.")
+
+
+def _draw_table(found: _Found) -> None:
+    if not found.before:
+        st.caption("This model has no classes; its map shows the change.")
+        return
+    was = {row.index: row for row in found.before}
+    ahead = {row.index: None for row in [*found.before[:4], *found.after[:4]]}
+    rows = sorted(ahead, key=lambda index: -was[index].probability)[:_MOST]
+    now = {row.index: row for row in found.after}
+    lines = "\n".join(
+        f"| {was[index].label.split(',')[0]} | {formatting.percent(was[index].probability)} | {formatting.percent(now[index].probability)} "
+        f"| {was[index].logit:.2f} | {now[index].logit:.2f} | {now[index].logit - was[index].logit:+.2f} |"
+        for index in rows
+    )
+    st.markdown(f"| Class | before | after | logit | after | change |\n|:--|--:|--:|--:|--:|--:|\n{lines}")
+
+
+def _pairs(text: str) -> Pairs:
+    found = []
+    for part in text.split("_"):
+        layer, token = part.split(".")
+        found.append((int(layer) - 1, int(token) - 1))
+    if any(layer < -1 or token < 0 for layer, token in found):
+        raise ValueError(text)
+    return found
+
+
+def _joined(pairs: Pairs) -> str:
+    return "_".join(f"{layer + 1}.{token + 1}" for layer, token in pairs)

@@ -1,0 +1,50 @@
+"""All heads at a glance: layers x heads in four numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from vizlib.ui.components.head_matrix import head_matrix, table
+from vizlib.ui.core import formatting
+from vizlib.ui.pages.attention.canvas import layer_name
+from vizlib.ui.pages.attention.forward_pass import ask, settled
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vizlib import Model
+    from vizlib.engine.jobs import Progress
+    from vizlib.ui.pages.attention.forward_pass import Scene
+
+_TITLES = {"entropy": "Entropy", "distance": "Mean distance", "learned": "To learned tokens", "diagonal": "To itself"}
+
+
+def draw_heads(scene: Scene, model: str, colormap: str) -> None:
+    """Four tables; a click opens the head in the canvas."""
+
+    def work(found: Model, progress: Progress) -> dict[str, tuple[str, np.ndarray]]:  # noqa: ARG001  what every work is given
+        from vizlib.analysis.attention.head_statistics import MEASURES, matrix, statistics
+
+        rows = []
+        for index, site in enumerate(scene.view.sites):
+            progress(index, len(scene.view.sites), "Measuring the heads")
+            rows.append(statistics(site, scene.geometry.input_size))
+        return {measure: (note, matrix(rows, measure)) for measure, note in MEASURES.items()}
+
+    found = settled("heads", ask("heads", scene.identity, model, work))
+    if found is None:
+        return
+    st.markdown(
+        "Each square is one head. Click one to open it in the picture above: the far-sighted, the local and the idle ones look different."
+    )
+    names = [layer_name(scene, layer).capitalize() for layer in range(len(scene.view.sites))]
+    write = {"entropy": lambda x: f"{x:.2f} bits", "distance": lambda x: f"{x:.1f} px"}
+    tables = [
+        table(_TITLES[name], note, values, [[write.get(name, formatting.percent)(value) for value in row] for row in values], colormap)
+        for name, (note, values) in found.items()
+    ]
+    head_matrix(tables, names, key="attention.heads")
+    st.caption("Averages over all patches of this photograph as queries; distances in pixels of the model's input (Raghu et al. 2021, "
+               "[Do Vision Transformers See Like Convolutional Neural Networks?](https://arxiv.org/abs/2108.08810)).")  # fmt: skip

@@ -1,0 +1,59 @@
+"""What stands below the canvas: one panel at a time, so that only what is looked at is computed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from vizlib.ui.core.url_state import one_of
+from vizlib.ui.pages.attention.artifact_tokens import draw_odd, threshold_key
+from vizlib.ui.pages.attention.forward_pass import keep
+from vizlib.ui.pages.attention.head_ablation import draw_surgery, surgery_keys
+from vizlib.ui.pages.attention.head_matrix import draw_heads
+from vizlib.ui.pages.attention.method_comparison import draw_methods, methods_key
+from vizlib.ui.pages.attention.selected_token import draw_held
+
+if TYPE_CHECKING:
+    from vizlib import ModelCard
+    from vizlib.ui.core.pictures import Picture
+    from vizlib.ui.core.url_state import Address
+    from vizlib.ui.pages.attention.canvas import Held, Keys
+    from vizlib.ui.pages.attention.forward_pass import Scene
+
+PANELS = {
+    "held": ":material/push_pin: The held patch",
+    "heads": ":material/grid_view: All heads",
+    "surgery": ":material/content_cut: Switch heads off",
+    "methods": ":material/compare: Methods",
+    "tokens": ":material/stethoscope: Odd tokens",
+}
+
+
+def declare(card: ModelCard, address: Address) -> str:
+    """Declare all that the panels keep in the address, so that a link lasts until the model is there; the key of the chosen panel."""
+    surgery_keys(card.name, address)
+    methods_key(card, address)
+    threshold_key(address)
+    return address.part("panel", next(iter(PANELS)), one_of(tuple(PANELS)))
+
+
+def draw_panel(
+    key: str, scene: Scene, held: Held | None, keys: Keys, card: ModelCard, picture: Picture, fit: str | None, address: Address
+) -> None:
+    """The chooser and the panel that it names."""
+    opacity, colormap = st.session_state[keys.opacity], st.session_state[keys.colors]
+    keep(key)
+    chosen = st.segmented_control(
+        "Below the canvas", list(PANELS), key=key, format_func=PANELS.__getitem__, required=True, label_visibility="collapsed"
+    )
+    if chosen == "held":
+        draw_held(scene, held, card.name, picture)
+    elif chosen == "heads":
+        draw_heads(scene, card.name, colormap)
+    elif chosen == "surgery":
+        draw_surgery(scene, held, card.name, picture, address)
+    elif chosen == "methods":
+        draw_methods(card, picture, fit, address, opacity, colormap)
+    elif chosen == "tokens":
+        draw_odd(scene, card.name, picture, address, colormap)

@@ -1,0 +1,140 @@
+"""The held patch in exact numbers, and its rollout down to the pixels."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from vizlib.ui.components.photo_map import MapData, pack, photo_map
+from vizlib.ui.core import formatting
+from vizlib.ui.pages.attention.canvas import layer_name, token_name
+from vizlib.ui.pages.attention.forward_pass import ask, settled
+
+if TYPE_CHECKING:
+    from vizlib import Model
+    from vizlib.analysis.attention.head_statistics import Row
+    from vizlib.engine.jobs import Progress
+    from vizlib.ui.core.pictures import Picture
+    from vizlib.ui.pages.attention.canvas import Held
+    from vizlib.ui.pages.attention.forward_pass import Scene
+
+_TOP = 6
+
+
+def draw_held(scene: Scene, held: Held | None, model: str, picture: Picture) -> None:
+    """The numbers of the held query and its rollout; before the first click, what a click does."""
+    if held is None:
+        st.info("Click a patch on the photograph, or a learned token beside it, to hold it: its exact numbers and its way down to the "
+                "pixels appear here.", icon=":material/ads_click:")  # fmt: skip
+        return
+    left, right = st.columns(2, gap="large")
+    with left:
+        _draw_numbers(scene, held, model)
+    with right:
+        _draw_walk(scene, held, model, picture)
+
+
+def _draw_numbers(scene: Scene, held: Held, model: str) -> None:
+    def work(found: Model, progress: Progress) -> Row:  # noqa: ARG001  what every work is given
+        from vizlib.analysis.attention.head_statistics import one_row
+
+        return one_row(scene.view.sites[held.layer], held.query, scene.geometry.input_size, held.head, reverse=held.reverse)
+
+    site = scene.view.sites[held.layer]
+    fused = "the mean of the heads" if site.heads > 1 else "its one head"
+    which = fused if held.head is None else f"head {held.head + 1}"
+    subject = token_name(scene, held.layer, held.query, key=held.reverse)
+    verb = "is looked at" if held.reverse else "looks"
+    st.markdown(f"**{subject[0].upper()}{subject[1:]}** {verb} in {layer_name(scene, held.layer)}, {which}:")
+    row = settled("row", ask("row", (scene.identity, held), model, work))
+    if row is None:
+        return
+    _draw_metrics(scene, held, row)
+    _draw_top(row, reverse=held.reverse)
+    names = scene.view.prefix(row.grid)
+    if names:
+        word = "gives" if held.reverse else "gets"
+        st.caption(" · ".join(f"{name} {word} {formatting.percent(float(share))}" for name, share in zip(names, row.learned, strict=True)))
+
+
+def _draw_metrics(scene: Scene, held: Held, row: Row) -> None:
+    site = scene.view.sites[held.layer]
+    patch = math.sqrt(math.prod(scene.geometry.input_size) / site.query_grid.cells) if site.query_grid.cells else math.nan
+    with st.container(horizontal=True):
+        if row.entropy is not None:
+            as_many = f"As spread out as an even look at {2**row.entropy:.1f} tokens; "
+            most = f"all {row.grid.tokens} alike would be {math.log2(row.grid.tokens):.2f} bits."
+            st.metric("Entropy", f"{row.entropy:.2f} bits", help=as_many + most, border=True)
+        else:
+            even = row.grid.tokens / max(1, site.key_grid.tokens)
+            what = f"The sum of what all queries give to it. Each has 1 to give, so an even share would be {even:.2f}."
+            st.metric("Received", f"{row.weights.sum():.2f}", help=what, border=True)
+        if math.isfinite(row.distance):
+            st.metric("Mean distance", f"{row.distance:.1f} px", help=f"Weighted by attention, between centres, on the model's input: "
+                      f"{row.distance / patch:.1f} patches. Learned tokens have no place and do not count.", border=True)  # fmt: skip
+        if len(row.learned):
+            st.metric("Learned tokens", formatting.percent(float(row.learned.sum() / (row.weights.sum() or 1))), border=True)
+
+
+def _draw_top(row: Row, *, reverse: bool) -> None:
+    best = row.top(_TOP)
+    if not best:
+        return
+    what = "What each of them gives" if reverse else "Share"
+    lines = "\n".join(f"| row {y + 1}, column {x + 1} | {formatting.percent(share)} |" for y, x, share in best)
+    st.markdown(f"| {'Most from' if reverse else 'Most to'} | {what} |\n|:--|--:|\n{lines}")
+
+
+def _draw_walk(scene: Scene, held: Held, model: str, picture: Picture) -> None:
+    site = scene.view.sites[held.layer]
+    if held.reverse and site.key_grid != site.query_grid:
+        st.caption("Its keys are gathered from several tokens, so a walk down to the pixels starts at none of them: look at "
+                   "“Where it looks” instead.")  # fmt: skip
+        return
+    read_out = site.name == "readout"
+
+    def work(found: Model, progress: Progress) -> tuple[bytes, np.ndarray, float]:  # noqa: ARG001
+        from vizlib.analysis.attention.token_rollout import rollout, rollout_from
+
+        walked = rollout(found, scene.x) if read_out else rollout_from(found, scene.x, held.layer, held.query)
+        values = walked.input_map.cpu().numpy()
+        return pack(picture, MapData(values, 1 / values.size, "share", scene.geometry)), values, walked.sink or 0.0
+
+    st.markdown("**Where it comes from**: the rollout from this token, through all layers below, down to the pixels")
+    done = settled("walk", ask("walk", (scene.identity, held.layer, held.query), model, work))
+    if done is None:
+        return
+    payload, values, sink = done
+    photo_map(payload, key="attention.walk")
+    if sink:
+        st.caption(f"{formatting.percent(sink)} of the walk ends in learned tokens, not in the image.")
+
+    def png() -> bytes:
+        from vizlib.figures.overlay import encode_png, overlay
+
+        return encode_png(overlay(picture.pixels, scene.geometry.map_to_image(values)))
+
+    def npz() -> bytes:
+        buffer = io.BytesIO()
+        rows = np.zeros((0, 0)) if held.reverse else site.weights([held.query])[:, 0].cpu().numpy()
+        np.savez_compressed(buffer, input_map=values, sink=sink, attention=rows)
+        return buffer.getvalue()
+
+    stem = f"{Path(picture.title).stem}-{model}-layer{held.layer}-token{held.query}".lower().replace(" ", "_")
+    with st.container(horizontal=True):
+        st.download_button("PNG", png, f"{stem}.png", "image/png", key="attention.png", icon=":material/image:", on_click="ignore")
+        st.download_button(
+            "NPZ",
+            npz,
+            f"{stem}.npz",
+            "application/octet-stream",
+            key="attention.npz",
+            icon=":material/data_array:",
+            on_click="ignore",
+            help="Arrays for NumPy: this map, its sink, and what the token looks at in every head of its layer.",
+        )

@@ -1,0 +1,223 @@
+"""The exam on the page: which exams and methods, sat live on a few photographs, and the school report."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+import vizlib
+from vizlib.catalog.methods import METHODS
+from vizlib.evaluation.exams.cards import EXAMS
+from vizlib.ui.core import formatting, job_slots
+from vizlib.ui.core.model_service import engine, visitor
+from vizlib.ui.core.pictures import SAMPLES, handed_in, sample
+from vizlib.ui.core.url_state import held
+from vizlib.ui.pages.attribution import text
+from vizlib.ui.pages.attribution.scheduler import SLOT
+from vizlib.ui.widgets.pickers import MOST_BYTES
+from vizlib.ui.widgets.uploader import uploader
+
+if TYPE_CHECKING:
+    import numpy as np
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+    from vizlib import Model
+    from vizlib.engine.jobs import Job, Progress
+    from vizlib.evaluation.exams import Mark, SchoolReport
+    from vizlib.ui.core.computations import Subject
+    from vizlib.ui.core.pictures import Picture
+
+SLOT_EXAM = f"{SLOT}exam"
+QUICK = 4  # images through the model for one map, up to which a method takes the exam unasked
+QUESTIONS = 12  # of each exam for each model: a minute or two, and the intervals say how sure that is
+MOST_FILES = 24
+_FILES = (
+    ("Report", "html", "text/html", "description"),
+    ("CSV", "csv", "text/csv", "table"),
+    ("JSON", "json", "application/json", "data_object"),
+)
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """What was asked for: a model, methods, exams, and the pictures by what tells them from others."""
+
+    subject: Subject
+    methods: tuple[str, ...]
+    exams: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells it from others."""
+        return (self.subject.identity, self.methods, self.exams, tuple(one.identity for one in self.pictures))
+
+
+def draw_exam(subject: Subject, picture: Picture, names: list[str]) -> None:
+    """Choose, start, follow, and read the report; nothing runs before it is asked for."""
+    st.header("The exam, where the right answer is known", anchor=False)
+    st.markdown(
+        "On a photograph nobody knows what the model really used. In an exam it is known, by construction or by measurement: look at which "
+        "methods find it more often than an even map or a blob in the middle."
+    )
+    state = st.session_state
+    offered = [name for name, card in EXAMS.items() if card.needs != "boxes"]
+    exams_key, methods_key = f"{SLOT_EXAM}.exams", f"{SLOT_EXAM}.methods"
+    state.setdefault(exams_key, offered)
+    fitting = text.in_order(subject.card.methods if subject.card else ())
+    chosen = [name for name in state.get(methods_key, [name for name in names if METHODS[name].passes <= QUICK]) if name in fitting]
+    state[methods_key] = chosen
+    exams = st.pills("Exams", offered, key=held(exams_key), selection_mode="multi", format_func=lambda name: EXAMS[name].title)
+    methods = st.pills(
+        "Who sits it", fitting, key=held(methods_key), selection_mode="multi", format_func=lambda name: METHODS[name].title,
+        help="Each question costs a map. Methods that ask the model hundreds of times are left out unless you take them in.",
+    )  # fmt: skip
+    pictures = _pictures(picture) if any(EXAMS[name].needs for name in exams) else ()
+    sitting = Sitting(
+        subject, tuple(name for name in fitting if name in methods), tuple(name for name in offered if name in exams), pictures
+    )
+    st.button(
+        "Sit the exam", icon=":material/school:", type="primary", key=f"{SLOT_EXAM}.start", disabled=not (exams and methods),
+        on_click=partial(state.__setitem__, f"{SLOT_EXAM}.asked", sitting),
+    )  # fmt: skip
+    asked: Sitting | None = state.get(f"{SLOT_EXAM}.asked")
+    if asked is None or asked.subject.identity != subject.identity:
+        with st.expander("What is asked, and how the answer is known", icon=":material/quiz:"):
+            st.markdown("\n".join(f"- **{card.title}.** {card.summary} {card.how} {_paper(card)}" for card in EXAMS.values()))
+        return
+    job = _ask(asked)
+    job_slots.wait_for([job])
+    report = job_slots.settled(SLOT_EXAM, job)
+    if report is not None:
+        _draw_report(report, asked)
+
+
+def _pictures(picture: Picture) -> tuple[Picture, ...]:
+    """The photographs that questions are made of: the one above, the visitor's further ones, and the samples."""
+    state = st.session_state
+    mine = state.setdefault(f"{SLOT_EXAM}.files", {"pictures": [], "errors": []})
+
+    def take(files: list[UploadedFile]) -> None:
+        mine["errors"] = []
+        for file in files:
+            if len(mine["pictures"]) >= MOST_FILES:
+                mine["errors"].append(f"{file.name}: {MOST_FILES} photographs are the most here; `vizlib exam` takes any number.")
+            elif file.size > MOST_BYTES:
+                mine["errors"].append(f"{file.name} has {file.size / 1e6:.0f} MB, over the limit of {MOST_BYTES >> 20} MB.")
+            else:
+                try:
+                    mine["pictures"].append(handed_in(file.name, file.getvalue()))
+                except vizlib.ImageError as error:
+                    mine["errors"].append(str(error))
+
+    with st.expander(
+        f"Photographs for the questions: {len(SAMPLES)} samples and {len(mine['pictures'])} more", icon=":material/photo_library:"
+    ) as box:
+        uploader(
+            box, f"{SLOT_EXAM}.upload", "Add photographs", take, type=["image/*"], accept_multiple_files=True,
+            max_upload_size=MOST_BYTES >> 20,
+            help="Of things that the model knows: questions are made of photographs that it answers with confidence.",
+        )  # fmt: skip
+        if mine["errors"]:
+            st.error("Left out. " + " ".join(formatting.plain(one) for one in mine["errors"]), icon=":material/broken_image:")
+    found = {one.identity: one for one in (*mine["pictures"], picture, *(sample(name) for name in SAMPLES))}
+    return tuple(found.values())
+
+
+def _ask(asked: Sitting) -> Job[SchoolReport]:
+    images: dict[str, np.ndarray] = {}
+    for one in asked.pictures:
+        name, number = one.title, 2
+        while name in images:
+            name, number = f"{one.title} ({number})", number + 1
+        images[name] = one.pixels
+
+    def work(model: Model, progress: Progress) -> SchoolReport:
+        from vizlib.evaluation.exams import school
+
+        progress(0, None, "Making the questions")
+        return school([model], list(asked.methods), list(asked.exams), images, progress=progress, questions=QUESTIONS)
+
+    key = hashlib.blake2b(repr(asked.key).encode(), digest_size=12).hexdigest()
+    return job_slots.ask(SLOT_EXAM, key, lambda: engine().run(visitor(), asked.subject.identity, SLOT_EXAM, work))
+
+
+def _draw_report(report: SchoolReport, asked: Sitting) -> None:
+    from vizlib.figures.overlay import encode_png
+
+    marks = {(one.exam, one.model, one.method): one for one in report.marks}
+    for exam in asked.exams:
+        models = list(dict.fromkeys(one.model for one in report.marks if one.exam == exam))
+        st.subheader(EXAMS[exam].title, anchor=False)
+        examples = [one for one in report.examples if one.exam == exam]
+        left, right = st.columns([1, 4], gap="medium") if examples else (None, st.container())
+        if left is not None:
+            left.image(encode_png(examples[0].picture), width="stretch", output_format="PNG")
+            left.caption(formatting.plain(examples[0].words))
+        with right:
+            st.markdown(f"{EXAMS[exam].summary} *{EXAMS[exam].unit.capitalize()}*, with its 95 % interval:")
+            st.markdown(_table(marks, exam, models, asked.methods))
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for one in report.marks:
+        if one.refused:
+            alike.setdefault((one.exam, one.model, one.refused), []).append(METHODS[one.method].title)
+    reasons = [
+        f"- {EXAMS[exam].title}, {formatting.plain(model)}, {', '.join(names) if len(names) < len(asked.methods) else 'all methods'}: "
+        f"{formatting.plain(why)}"
+        for (exam, model, why), names in alike.items()
+    ]
+    reasons += [
+        f"- {formatting.plain(what)}, {EXAMS[exam].title}, {formatting.plain(model)}: {formatting.plain(why)}"
+        for exam, model, what, why in report.skipped
+    ]
+    if reasons:
+        with st.expander(f"{len(reasons)} left out, and why", icon=":material/block:"):
+            st.markdown("\n".join(reasons))
+    st.caption(
+        "A check: the whole interval lies above what an even map and a Gaussian in the middle reach on the same questions. With so few "
+        "questions intervals are wide: `vizlib exam` on the command line takes as many as you like, and boxes too."
+    )
+    with st.container(horizontal=True):
+        for label, end, kind, icon in _FILES:
+            st.download_button(
+                label, partial(written, report, end), f"exam-{asked.subject.name}.{end}", kind, key=f"{SLOT_EXAM}.{end}",
+                icon=f":material/{icon}:", on_click="ignore",
+            )  # fmt: skip
+
+
+def _table(marks: dict[tuple[str, str, str], Mark], exam: str, models: list[str], methods: tuple[str, ...]) -> str:
+    """A row a method and a column a model, and below them what maps that know nothing get."""
+    rows = [f"| **{METHODS[name].title}** | {' | '.join(_cell(marks.get((exam, model, name))) for model in models)} |" for name in methods]
+    blind = []
+    for model in models:
+        known = [one for name in methods if (one := marks.get((exam, model, name))) is not None and not one.refused]
+        blind.append(f"{known[0].reference:.2f}, {known[0].questions} questions" if known else "")
+    head = f"| | {' | '.join(map(formatting.plain, models))} |\n|---|{'---|' * len(models)}\n"
+    return head + "\n".join(rows) + f"\n| *even map or blob* | {' | '.join(blind)} |"
+
+
+def _cell(mark: Mark | None) -> str:
+    if mark is None:
+        return ""
+    if mark.refused:
+        return ":gray[no mark]"
+    sign = ":green[:material/check:]" if mark.passed else ":red[:material/close:]"
+    return f"{sign} **{mark.value:.2f}** ({mark.low:.2f} to {mark.high:.2f})"
+
+
+def written(report: SchoolReport, end: str) -> bytes:
+    """The report as the bytes of a file of this kind: "html", "csv" or "json"."""
+    with tempfile.TemporaryDirectory(prefix="vizlib-") as folder:
+        path = Path(folder) / f"exam.{end}"
+        getattr(report, f"to_{end}")(path)
+        return path.read_bytes()
+
+
+def _paper(card: Any) -> str:
+    return f"[{card.paper}]({card.paper_url})." if card.paper else ""

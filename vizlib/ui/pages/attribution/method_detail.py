@@ -1,0 +1,236 @@
+"""One method closely: what its map foretells, whether it changes when the model does, and what of it stays under noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from vizlib.catalog.methods import METHODS
+from vizlib.engine.progress import told_to
+from vizlib.ui.core import computations, formatting, job_slots
+from vizlib.ui.core.url_state import held
+from vizlib.ui.pages.attribution import map_grid_data
+from vizlib.ui.pages.attribution import text as attribution_words
+from vizlib.ui.pages.attribution.scheduler import HEAVY, SLOT
+from vizlib.ui.widgets.method_options import draw_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+    from vizlib import Explanation, Model
+    from vizlib.engine.jobs import Progress
+    from vizlib.evaluation.faithfulness import Curves
+    from vizlib.evaluation.max_sensitivity import Bands
+    from vizlib.evaluation.sanity_checks import Check
+    from vizlib.ui.pages.attribution.scheduler import Answered, Board, Proof
+    from vizlib.ui.pages.attribution.sections import View
+    from vizlib.ui.widgets.method_options import Question
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """A cascade: for each layer, the last one first, its name, how alike the map still is, and the map."""
+
+    rows: list[tuple[str, float, np.ndarray]]
+
+    @property
+    def nbytes(self) -> int:
+        """What keeping it takes."""
+        return sum(values.nbytes for _, _, values in self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What of a map stays under noise."""
+
+    bands: Bands
+
+    @property
+    def nbytes(self) -> int:
+        """What keeping it takes."""
+        return 4 * self.bands.held.nbytes
+
+
+def draw_depth(board: Board, answered: Answered, view: View, questions: dict[str, Question]) -> None:
+    """Everything that is known of one method's map."""
+    st.header("One method, closely", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox("Method", list(questions), key=held(view.depth), format_func=lambda one: METHODS[one].title)
+        refusals = questions[name].card.refusals
+        if any(option.needs not in refusals for option in questions[name].method.options):
+            draw_options(questions[name])
+    method, one = METHODS[name], board.standing(name)
+    st.markdown(f"{method.summary} {formatting.linked(f'{method.paper}, {method.paper_url}')}.")
+    if one.refusal:
+        st.info(one.refusal, icon=":material/block:")
+        return
+    if one.explanation is None:
+        st.markdown(":material/hourglass_top: Its map is not there yet.")
+        return
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        _draw_map(one.explanation, answered, view)
+        st.markdown(attribution_words.facts(one.explanation))
+        for note in one.explanation.notes:
+            st.info(note, icon=":material/info:")
+    with right:
+        _draw_badge(one.proof, one.proof_refusal, prove=board.prove, stopped=board.stopped)
+    if one.coarse or not all(each.settled for each in board.standings()):
+        st.caption("What follows comes after the last map.")
+        return
+    if one.proof is not None and one.proof.curves is not None:
+        _draw_curves(one.proof.curves, method.title)
+    if one.proof is not None and one.proof.checks:
+        _draw_sanity(board, one.explanation, one.proof.checks, answered, view)
+    _draw_stability(board, one.explanation, answered)
+
+
+def _draw_map(explanation: Explanation, answered: Answered, view: View) -> None:
+    st.image(_png(picture_of(explanation.method, explanation.input_map, answered, view.wall)), width="stretch", output_format="PNG")
+
+
+def picture_of(name: str, values: np.ndarray, answered: Answered, look: dict[str, Any]) -> np.ndarray:
+    """A map of a method over the photograph, on a scale of its own: uint8 (H, W, 3)."""
+    import numpy as np
+
+    from vizlib.figures.attribution_pictures import tile
+
+    inside = values[answered.geometry.content & np.isfinite(values)]
+    signed = METHODS[name].signed
+    top = float(np.quantile(np.abs(inside), map_grid_data.CLIPPED)) if inside.size else 0.0
+    low = float(np.quantile(inside, 1 - map_grid_data.CLIPPED)) if look["scale"] == "stretch" and inside.size else 0.0
+    return tile(answered.photo, np.nan_to_num(values, nan=0.0), low, top, look["opacity"], signed=signed)
+
+
+def _draw_badge(proof: Proof | None, refusal: str, *, prove: bool, stopped: bool) -> None:
+    if refusal:
+        st.info(refusal, icon=":material/block:")
+        return
+    if proof is None:
+        text = "Stopped." if stopped else "Its badge is not there yet." if prove else "How far it can be trusted was not measured yet."
+        st.markdown(f":material/hourglass_top: {text}")
+        return
+    if proof.badge is not None:
+        colour = {"passed": "green", "mixed": "orange", "failed": "red"}[proof.badge.verdict]
+        verdict = attribution_words.VERDICTS[proof.badge.verdict]
+        st.markdown(f":{colour}-badge[{verdict} {proof.badge.passed}/{proof.badge.asked}] {formatting.plain(proof.badge.words)}")
+    for text in proof.refused:
+        st.caption(formatting.plain(text))
+    rows = attribution_words.lines(proof.scores, proof.checks)
+    sign = {True: ":green[:material/check:]", False: ":red[:material/close:]", None: ":gray[:material/remove:]"}
+    table = "\n".join(
+        f"| {sign[row['passed']]} | **{row['title']}** | {formatting.plain(row['value'])} | {formatting.plain(row['beside'])} |"
+        for row in rows
+    )
+    st.markdown(f"| | measure | value | beside it |\n|---|---|---|---|\n{table}")
+    with st.expander("Exactly", icon=":material/functions:"):
+        st.markdown("\n".join(f"- **{row['title']}**: {formatting.plain(row['rule'])}" for row in rows))
+
+
+def _draw_curves(curves: Curves, title: str) -> None:
+    from vizlib.figures.attribution_charts import removal_curve
+    from vizlib.figures.charts import CONFIG
+
+    st.subheader("What the map foretells", anchor=False)
+    st.markdown(
+        "Pixels are taken away, or given back to an empty picture, in the map's order. A map that knows what matters makes the answer "
+        "fall at once on the left, and come back at once on the right."
+    )
+    for place, kind in zip(st.columns(2, gap="medium"), ("deletion", "insertion"), strict=True):
+        mine = tuple(getattr(curves, f"{kind}{end}") for end in ("", "_low", "_high"))
+        others = tuple(getattr(curves, f"{kind}_random_{end}") for end in ("low", "high"))
+        figure = removal_curve(curves.share, mine, others, getattr(curves, f"{kind}_gaussian"), title, insert=kind == "insertion")
+        place.plotly_chart(figure, key=f"{SLOT}{kind}", config=CONFIG, alt=f"{kind}: probability over the share of pixels")
+
+
+def _draw_sanity(board: Board, explanation: Explanation, checks: dict[str, Check], answered: Answered, view: View) -> None:
+    st.subheader("Does it change when the model does?", anchor=False)
+    st.markdown(
+        "A map that looks the same after the model's weights were drawn anew, or for another class, does not tell of what was learned "
+        "([Adebayo et al. 2018](https://arxiv.org/abs/1810.03292))."
+    )
+    tiles: list[tuple[str, str, np.ndarray, bool | None]] = [("The map", "", explanation.input_map, None)]
+    tiles += [(check.title, f"similarity {check.similarity:.2f}", check.map, check.passed) for check in checks.values()]
+    _draw_tiles(explanation.method, tiles, answered, view)
+    key = f"{SLOT}cascade.asked"
+    about = f"{board.asking.key}/{board.asking.about(explanation.method)}"
+    state = st.session_state
+    if state.get(key) != about:
+        st.button(
+            "The cascade step by step", icon=":material/layers:", key=f"{SLOT}cascade.ask", on_click=state.__setitem__, args=(key, about),
+            help="Weights are drawn anew from the classifier down, layer after layer, and the map is made again after each.",
+        )  # fmt: skip
+        return
+    picture = board.asking.picture
+
+    def make(model: Model, progress: Progress) -> Steps:
+        from vizlib.evaluation.sanity_checks import cascade
+
+        progress(0, None, f"{METHODS[explanation.method].title}: drawing the model anew, layer by layer")
+        with told_to(progress):
+            return Steps(cascade(model, picture.pixels, explanation))
+
+    job = computations.study(
+        f"{SLOT}cascade", board.asking.subject, picture, board.asking.fit, make, board.asking.about(explanation.method)
+    )
+    job_slots.wait_for([job])
+    found = computations.settled(f"{SLOT}cascade", board.asking.subject, job)
+    if found is not None:
+        _draw_tiles(
+            explanation.method, [(name, f"similarity {value:.2f}", values, None) for name, value, values in found.rows], answered, view
+        )
+
+
+def _draw_tiles(
+    method: str, tiles: Sequence[tuple[str, str, np.ndarray, bool | None]], answered: Answered, view: View, per_row: int = 4
+) -> None:
+    sign = {True: ":green[:material/check:] ", False: ":red[:material/close:] ", None: ""}
+    for first in range(0, len(tiles), per_row):
+        for place, (title, note, values, passed) in zip(st.columns(per_row, gap="small"), tiles[first : first + per_row], strict=False):
+            place.image(_png(picture_of(method, values, answered, view.wall)), width="stretch", output_format="PNG")
+            place.caption(f"{sign[passed]}**{formatting.plain(title)}**" + (f"  \n{note}" if note else ""))
+
+
+def _draw_stability(board: Board, explanation: Explanation, answered: Answered) -> None:
+    st.subheader("What of it stays under noise", anchor=False)
+    method, asking, state = METHODS[explanation.method], board.asking, st.session_state
+    key, about = f"{SLOT}stability.asked", f"{asking.key}/{asking.about(method.name)}"
+    if (method.passes >= HEAVY or not board.prove) and state.get(key) != about:
+        st.button(
+            "Measure it", icon=":material/grain:", key=f"{SLOT}stability.ask", on_click=state.__setitem__, args=(key, about),
+            help=f"Makes the map again a dozen times: about {12 * method.passes:,} pictures go through the model.",
+        )  # fmt: skip
+        return
+
+    def make(model: Model, progress: Progress) -> Held:
+        from vizlib.evaluation.max_sensitivity import stability
+
+        progress(0, None, f"{method.title}: making the map again under noise")
+        with told_to(progress):
+            return Held(stability(model, asking.picture.pixels, explanation))
+
+    job = computations.study(f"{SLOT}stability", asking.subject, asking.picture, asking.fit, make, asking.about(method.name))
+    job_slots.wait_for([job])
+    found = computations.settled(f"{SLOT}stability", asking.subject, job)
+    if found is None:
+        return
+    from vizlib.figures.attribution_pictures import contours
+
+    bands = found.bands
+    left, right = st.columns([2, 3], gap="large", vertical_alignment="center")
+    left.image(_png(contours(answered.photo, bands.held)), width="stretch", output_format="PNG")
+    right.markdown(
+        f"**{bands.overlap:.0%}** of the strongest places stay the same. Lines enclose what is among the strongest places in at least 90 % "
+        "(white), 50 % (yellow) and 10 % (blue) of the runs: where the three lie close together, the map is firm."
+    )
+    right.caption(f"**Exactly:** {formatting.plain(bands.definition)}")
+
+
+def _png(picture: np.ndarray) -> bytes:
+    from vizlib.figures.overlay import encode_png
+
+    return encode_png(picture)

@@ -1,0 +1,132 @@
+"""A region brushed on the photograph: what the model answers with it alone, without it, and how much of the score it carries."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from vizlib.ui.components.region_brush import region_brush
+from vizlib.ui.core import computations, formatting, job_slots
+from vizlib.ui.core.message_codec import pack
+from vizlib.ui.pages.attribution.scheduler import SLOT
+
+if TYPE_CHECKING:
+    from vizlib import Model
+    from vizlib.engine.jobs import Progress
+    from vizlib.evaluation.region_score import Carried
+    from vizlib.ui.pages.attribution.scheduler import Answered, Asking, Board
+
+SLOT_REGION = f"{SLOT}region"
+PATIENCE = 1.0  # seconds: an answer about a region takes a fraction of that
+SHORT = 0.15  # seconds after which proofs that are under way make room
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What one region carries."""
+
+    carried: Carried
+
+    @property
+    def nbytes(self) -> int:
+        """What keeping it takes."""
+        return 1024
+
+
+def draw_region(asking: Asking, answered: Answered, board: Board | None) -> None:
+    """The photograph to brush on, and what the region under the brush carries."""
+    st.header("Ask the model itself", anchor=False)
+    st.markdown("Brush what you think the answer rests on, let go, and the model is asked with that alone, and without it.")
+    if not answered.ranking:
+        st.info("A model without classes has no score that a region could carry.", icon=":material/info:")
+        return
+
+    @st.fragment
+    def region() -> None:
+        _region(asking, answered, board)
+
+    region()
+
+
+def _region(asking: Asking, answered: Answered, board: Board | None) -> None:
+    state = st.session_state
+    size = answered.geometry.input_size
+    kept = state.setdefault(SLOT_REGION, {"size": size, "text": "", "told": "", "given": 0})
+    if kept["size"] != size:
+        kept |= {"size": size, "text": "", "told": "", "given": kept["given"] + 1}
+
+    def take() -> None:
+        text = state[f"{SLOT}brush"].region
+        if isinstance(text, str) and text != kept["text"]:
+            kept["text"] = text
+
+    mask = unpacked(kept["text"], size)
+    found = _ask(asking, mask, board) if mask is not None and mask.any() else None
+    header: dict[str, Any] = {
+        "title": asking.picture.title, "size": list(answered.photo.shape[:2]), "grid": list(size), "given": kept["given"],
+        "label": _label(asking, answered),
+    }  # fmt: skip
+    if found is not None:
+        header |= told(found.carried)
+    region_brush(pack(header, {"photo": answered.jpeg}), key=f"{SLOT}brush", on_region=take)
+    if found is not None:
+        st.caption(f"**Exactly:** {formatting.plain(found.carried.definition)}")
+
+
+def _ask(asking: Asking, mask: np.ndarray, board: Board | None) -> Part | None:
+    def make(model: Model, progress: Progress) -> Part:
+        from vizlib.evaluation.region_score import carried
+
+        progress(0, None, "Asking about the region")
+        return Part(carried(model, asking.picture.pixels, mask, asking.goal, asking.fit))
+
+    about = f"{asking.goal}/{hashlib.blake2b(np.packbits(mask).tobytes(), digest_size=12).hexdigest()}"
+    job = computations.study(SLOT_REGION, asking.subject, asking.picture, asking.fit, make, about)
+    if job is not None and not job.wait(SHORT) and board is not None:
+        board.make_way()
+    job_slots.wait_for([job], PATIENCE)
+    return computations.settled(SLOT_REGION, asking.subject, job)
+
+
+def told(carried: Carried) -> dict[str, Any]:
+    """What the component says of a region: four probabilities with their least and most over baselines, and two sentences."""
+    rows = [
+        {"title": title, "value": value, "low": low, "high": high}
+        for title, (value, low, high) in (
+            ("the whole picture", carried.whole), ("the region alone", carried.kept), ("without the region", carried.hidden),
+            ("an empty picture", carried.empty),
+        )
+    ]  # fmt: skip
+    size = f"This region is {formatting.percent(carried.area)} of the picture."
+    if np.isnan(carried.brings):
+        return {"rows": rows, "words": f"{size} The whole picture scores no higher than an empty one, so there is nothing to carry."}
+    said = f"Alone it brings {_share(carried.brings)} of the score; without it {_share(carried.loses)} of the score is lost."
+    return {"rows": rows, "words": f"{size} {said}"}
+
+
+def unpacked(text: str, size: tuple[int, int]) -> np.ndarray | None:
+    """The region that the browser tells, bits in base64, as bool (h, w); None for what is no region of this size."""
+    count = size[0] * size[1]
+    try:
+        bits = np.unpackbits(np.frombuffer(base64.b64decode(text, validate=True), np.uint8))
+    except (binascii.Error, ValueError):
+        return None
+    return bits[:count].astype(bool).reshape(size) if len(bits) == -(-count // 8) * 8 and count <= len(bits) else None
+
+
+def _share(share: float) -> str:
+    return f"{100 * share:.0f}\u00a0%"
+
+
+def _label(asking: Asking, answered: Answered) -> str:
+    labels = {row.index: row.label for row in answered.ranking}
+    goal = asking.goal
+    if isinstance(goal, tuple):
+        return f"{labels[goal[0]]} rather than {labels[goal[1]]}"
+    return labels.get(goal, "") if goal is not None else ""

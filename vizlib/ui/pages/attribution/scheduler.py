@@ -1,0 +1,349 @@
+"""What the page of attributions asks for beside the page: maps first, the quick ones before the heavy, then the proof under each."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+import vizlib
+from vizlib.catalog.methods import METHODS
+from vizlib.engine.jobs import JobState
+from vizlib.engine.progress import told_to
+from vizlib.ui.core import computations, job_slots
+from vizlib.ui.core.model_input import as_jpeg, seen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+
+    from vizlib import Explanation, Geometry, Model, Prediction, Score
+    from vizlib.engine.jobs import Job, Progress
+    from vizlib.evaluation.badge import Badge
+    from vizlib.evaluation.faithfulness import Curves, Yardstick
+    from vizlib.evaluation.sanity_checks import Check
+    from vizlib.ui.core.computations import Subject
+    from vizlib.ui.core.pictures import Picture
+
+    Goal = int | tuple[int, int] | None
+
+SLOT = "attribution."
+HEAVY = 30  # images through the model for one map, from which on a map waits for the quick ones
+AT_ONCE = 2  # maps or proofs under way for one visitor: the next begins without a pause, and other visitors come between
+GLANCE = 0.02  # seconds a job that is in the cache needs
+BROKEN = "Something went wrong inside vizlib; the server's log says what."
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """What the model answers to the picture: classes by falling probability (none without a head), and where its input lies."""
+
+    ranking: list[Prediction]
+    geometry: Geometry
+    photo: np.ndarray
+
+    @cached_property
+    def jpeg(self) -> np.ndarray:
+        """The photograph as the bytes of a JPEG, uint8 (length,)."""
+        return as_jpeg(self.photo)
+
+    @property
+    def nbytes(self) -> int:
+        """What keeping it takes."""
+        return self.photo.nbytes + 300 * len(self.ranking)
+
+
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """An explanation, which shares its picture with the page."""
+
+    explanation: Explanation
+
+    @property
+    def nbytes(self) -> int:
+        """What keeping it takes."""
+        return self.explanation.input_map.nbytes + sum(stage.nbytes for stage in self.explanation.stages) + 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Proof:
+    """How far one map can be trusted; ``refused`` says what could not be measured, and why."""
+
+    scores: dict[str, Score]
+    checks: dict[str, Check]
+    badge: Badge | None
+    curves: Curves | None
+    refused: tuple[str, ...]
+    seconds: float
+
+    @property
+    def nbytes(self) -> int:
+        """What keeping it takes."""
+        return 8192 + sum(check.map.nbytes for check in self.checks.values())
+
+
+@dataclass(frozen=True)
+class Asking:
+    """One question: a model, a picture and its fit, the class or pair that is explained, and the options of every method."""
+
+    subject: Subject
+    picture: Picture
+    fit: str | None
+    goal: Goal
+    options: dict[str, dict[str, Any]]
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells it from others, the methods left aside."""
+        return (self.subject.identity, self.picture.identity, self.fit, self.goal)
+
+    def about(self, name: str, *, coarse: bool = False) -> str:
+        """What a map of this question is kept by."""
+        return f"{self.goal}/{name}/{sorted(self.given(name, coarse=coarse).items())}"
+
+    def given(self, name: str, *, coarse: bool) -> dict[str, Any]:
+        """The options of a method, or of its first look; options that already cost less than that stay."""
+        chosen = self.options.get(name, {})
+        if not coarse:
+            return chosen
+        cheaper = {}
+        for option, value in METHODS[name].coarse.items():
+            mine = chosen.get(option, value)
+            cheaper[option] = max(mine, value) if option == "stride" else min(mine, value)
+        return chosen | cheaper
+
+
+@dataclass
+class Standing:
+    """Where one method stands: its map, ``coarse`` while a finer one is under way, and the proof under it, or why there is none."""
+
+    name: str
+    explanation: Explanation | None = None
+    coarse: bool = False
+    refusal: str = ""
+    proof: Proof | None = None
+    proof_refusal: str = ""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the last word on the map is said."""
+        return bool(self.refusal) or (self.explanation is not None and not self.coarse)
+
+    @property
+    def proven(self) -> bool:
+        """Whether the last word on the proof is said."""
+        return bool(self.refusal or self.proof_refusal) or self.proof is not None
+
+
+def ask_answer(one: Subject, picture: Picture, fit: str | None) -> Job[Answered] | None:
+    """The job that asks the model what it sees; None where its weights would have to be fetched first."""
+
+    def make(model: Model, progress: Progress) -> Answered:
+        import torch
+
+        from vizlib.explainers.api import ranked
+
+        progress(0, None, "Asking the model")
+        geometry = model.geometry(picture.pixels.shape[:2], fit)
+        ranking: list[Prediction] = []
+        if model.adapter.classes:
+            with torch.inference_mode():
+                logits = model(model.prepare(picture.pixels, fit))[0].float().cpu()
+            ranking = ranked(model, logits, model.adapter.classes)
+        return Answered(ranking, geometry, seen(picture, geometry))
+
+    return computations.study(f"{SLOT}answer", one, picture, fit, make)
+
+
+class Shared:
+    """What all maps of one question are measured against, made once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: Yardstick | None = None
+
+    def yardstick(self, asking: Asking, model: Model) -> Yardstick:
+        """The yardstick of the question."""
+        from vizlib.evaluation.faithfulness import Yardstick
+
+        with self._lock:
+            if self._made is None:
+                self._made = Yardstick(model, asking.picture.pixels, asking.goal, asking.fit)
+            return self._made
+
+
+class Board:
+    """The work for one question: what was asked for, what came of it, and what comes next.
+
+    It lives in the visitor's session, and moves only when that visitor's page asks: a page that is closed leaves no queue behind.
+    """
+
+    def __init__(self, asking: Asking, names: list[str], first: str, *, prove: bool) -> None:
+        self.asking, self.names, self.prove, self.first = asking, names, prove, first
+        self.stopped = False
+        self.shared = Shared()
+        self.began = time.monotonic()
+        self.maps_after = self.proofs_after = 0.0
+
+    def take(self, asking: Asking, names: list[str], first: str, *, prove: bool) -> None:
+        """The same question with other methods or options: what is done stays, what nobody asks for any more is stopped."""
+        if (names, asking.options, prove) != (self.names, self.asking.options, self.prove):
+            self.stopped, self.began, self.maps_after, self.proofs_after = False, time.monotonic(), 0.0, 0.0
+        self.asking, self.names, self.first, self.prove = asking, names, first, prove
+        wanted = {self._key(kind, name) for name in names for kind in ("first", "map", "proof")}
+        for slot, (key, _) in list(job_slots.asked().items()):
+            if slot.startswith(tuple(f"{SLOT}{kind}." for kind in ("first", "map", "proof"))) and key not in wanted:
+                job_slots.drop(slot)
+
+    def advance(self) -> None:
+        """Ask for what comes next, as far as there is room for it."""
+        if self.stopped:
+            return
+        under_way = 0
+        for stage, name, kind in self._tasks():
+            if under_way and stage > 0 and under_way >= AT_ONCE:
+                break
+            job = self._start(kind, name)
+            if job is None:
+                continue
+            if not job.done:
+                job.wait(GLANCE)
+            under_way += not job.done
+        standings = self.standings()
+        if not self.maps_after and all(one.settled for one in standings):
+            self.maps_after = time.monotonic() - self.began
+        if not self.proofs_after and self.prove and all(one.proven for one in standings):
+            self.proofs_after = time.monotonic() - self.began
+
+    def stop(self) -> None:
+        """Ask for nothing more, and stop what is under way."""
+        self.stopped = True
+        for name in self.names:
+            for kind in ("first", "map", "proof"):
+                known = job_slots.asked().get(f"{SLOT}{kind}.{name}")
+                if known is not None and not known[1].done:
+                    job_slots.drop(f"{SLOT}{kind}.{name}")
+
+    def go_on(self) -> None:
+        """Take the work up again."""
+        self.stopped = False
+
+    def make_way(self) -> None:
+        """Put proofs that are under way back in the queue, for something that a hand is waiting for."""
+        for name in self.names:
+            known = job_slots.asked().get(f"{SLOT}proof.{name}")
+            if known is not None and not known[1].done:
+                job_slots.drop(f"{SLOT}proof.{name}")
+
+    def standings(self) -> list[Standing]:
+        """Where every method stands."""
+        return [self.standing(name) for name in self.names]
+
+    def standing(self, name: str) -> Standing:
+        """Where one method stands."""
+        one = Standing(name)
+        made, one.refusal = self._found("map", name)
+        if made is None and not one.refusal:
+            made, _ = self._found("first", name)
+            one.coarse = made is not None
+        one.explanation = made.explanation if made is not None else None
+        if one.settled and one.explanation is not None:
+            one.proof, one.proof_refusal = self._found("proof", name)
+        return one
+
+    @property
+    def busy(self) -> bool:
+        """Whether more is to come."""
+        return not self.stopped and any(not one.settled or (self.prove and not one.proven) for one in self.standings())
+
+    def _tasks(self) -> Iterator[tuple[int, str, str]]:
+        """(stage, method, kind) in their order; a stage that has not ended holds the next one back."""
+        heavy = [name for name in self.names if METHODS[name].passes >= HEAVY]
+        quick = [name for name in self.names if name not in heavy]
+        yield from ((0, name, "map") for name in quick)
+        yield from ((0, name, "first") for name in heavy if METHODS[name].coarse)
+        if not all(self._ended("map", name) for name in quick):
+            return
+        yield from ((1, name, "map") for name in heavy)
+        if not self.prove or not all(self._ended("map", name) for name in heavy):
+            return
+        order = sorted(self.names, key=lambda name: name != self.first)
+        yield from ((2, name, "proof") for name in order)
+
+    def _key(self, kind: str, name: str) -> tuple[Any, ...]:
+        asking, slot = self.asking, f"{SLOT}{kind}.{name}"
+        about = asking.about(name, coarse=kind == "first")
+        return (slot, asking.subject.identity, asking.picture.identity, asking.fit, about)
+
+    def _ended(self, kind: str, name: str) -> bool:
+        known = job_slots.asked().get(f"{SLOT}{kind}.{name}")
+        return known is not None and known[0] == self._key(kind, name) and known[1].done
+
+    def _found(self, kind: str, name: str) -> tuple[Any, str]:
+        """What a job gave, or why it gave nothing."""
+        known = job_slots.asked().get(f"{SLOT}{kind}.{name}")
+        if known is None or known[0] != self._key(kind, name) or not known[1].done:
+            return None, ""
+        job = known[1]
+        if job.state is JobState.DONE:
+            return job.result(), ""
+        error = job.exception()
+        if error is None:
+            return None, "Stopped."
+        if isinstance(error, vizlib.VizlibError):
+            return None, str(error)
+        if getattr(error, "__notes__", None) is None:
+            error.add_note("logged")
+            _log.error("%s of %s failed", kind, name, exc_info=error)
+        return None, BROKEN
+
+    def _start(self, kind: str, name: str) -> Job[Any] | None:
+        if kind == "proof":
+            one = self.standing(name)
+            return None if one.explanation is None or one.coarse else self._prove(one.explanation)
+        return self._map(name, coarse=kind == "first")
+
+    def _map(self, name: str, *, coarse: bool) -> Job[Mapped] | None:
+        asking = self.asking
+        options, goal, picture, fit = asking.given(name, coarse=coarse), asking.goal, asking.picture, asking.fit
+
+        def make(model: Model, progress: Progress) -> Mapped:
+            progress(0, None, f"{METHODS[name].title}: {'a first look' if coarse else 'the map'}")
+            with told_to(progress):
+                made = cast("Explanation", vizlib.explain(model, picture.pixels, name, goal, fit, **options))
+            return Mapped(replace(made, image=picture.pixels))
+
+        kind = "first" if coarse else "map"
+        return computations.study(f"{SLOT}{kind}.{name}", asking.subject, picture, fit, make, asking.about(name, coarse=coarse))
+
+    def _prove(self, explanation: Explanation) -> Job[Proof] | None:
+        asking, shared, name = self.asking, self.shared, explanation.method
+
+        def make(model: Model, progress: Progress) -> Proof:
+            progress(0, None, f"{METHODS[name].title}: measuring how far the map can be trusted")
+            with told_to(progress):
+                return proven(model, asking.picture, explanation, shared.yardstick(asking, model))
+
+        return computations.study(f"{SLOT}proof.{name}", asking.subject, asking.picture, asking.fit, make, asking.about(name))
+
+
+def proven(model: Model, picture: Picture, explanation: Explanation, yardstick: Yardstick) -> Proof:
+    """The scores, the checks and the badge of one map."""
+    from vizlib.evaluation.badge import badge
+    from vizlib.evaluation.sanity_checks import sanity
+
+    began = time.perf_counter()
+    scores = yardstick.score(explanation)
+    curves = yardstick.curves(explanation)
+    refused: tuple[str, ...] = ()
+    try:
+        checks = sanity(model, picture.pixels, explanation)
+    except vizlib.MethodError as error:
+        checks, refused = {}, (str(error),)
+    found = badge(scores, checks) if checks else None
+    return Proof(scores, checks, found, curves, refused, time.perf_counter() - began)

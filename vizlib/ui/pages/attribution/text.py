@@ -1,0 +1,97 @@
+"""What the page of attributions says of methods, scores and checks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vizlib.catalog.methods import METHODS
+from vizlib.ui.core.formatting import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vizlib import Explanation, Score
+    from vizlib.evaluation.sanity_checks import Check
+
+SCORES = {
+    "deletion": "Deletion",
+    "insertion": "Insertion",
+    "sensitivity_n": "Sensitivity-n",
+    "infidelity": "Infidelity",
+    "max_sensitivity": "Max-sensitivity",
+}
+VERDICTS = {"passed": "passed", "mixed": "mixed", "failed": "failed"}
+# The first twelve that fit a model are shown; those that follow attention and gradients come before those that hide parts.
+ORDER = (
+    "rollout", "relevance", "legrad", "attention_x_gradient", "gradient_rollout", "grad_cam", "saliency", "input_x_gradient",
+    "integrated_gradients", "occlusion", "leave_one_out", "gradient_shap", "feature_ablation", "rise", "kernel_shap", "guided_backprop",
+    "deeplift", "guided_grad_cam", "lime", "shapley_sampling", "attention",
+)  # fmt: skip
+FIRST = 12
+
+
+def in_order(names: Any) -> list[str]:
+    """Methods in the order of the page; ones that the order does not know come last."""
+    known = set(names)
+    return [*(name for name in ORDER if name in known), *(name for name in METHODS if name in known and name not in ORDER)]
+
+
+def first_look(name: str) -> str:
+    """What a first look leaves out."""
+    card = METHODS[name]
+    defaults = {option.name: option.default for option in card.options}
+    parts = []
+    for option, value in card.coarse.items():
+        if option == "stride":
+            parts.append(f"steps {value / defaults[option]:.0f}\u00a0times as long")
+        elif option == "pieces":
+            parts.append(f"about {value} pieces instead of {defaults[option]}")
+        else:
+            parts.append(f"1/{round(defaults[option] / value)} of the {option}")
+    return f"first look: {', '.join(parts)}"
+
+
+def score_line(name: str, score: Score) -> dict[str, Any]:
+    """A score as a row: title, value, what it is beside maps that know nothing, and the exact rule."""
+    beside = [f"{score.low:.3f} to {score.high:.3f} over baselines"] if score.high > score.low else []
+    if score.percentile is not None:
+        beside.append(f"better than {score.percentile:.0f}\u00a0% of random smooth maps")
+    if score.gaussian is not None:
+        beside.append(f"Gaussian in the middle {score.gaussian:.3f}")
+    return {
+        "title": SCORES.get(name, name),
+        "passed": score.good,
+        "value": f"{score.value:.3f}",
+        "beside": "; ".join(beside) or "has nothing to be compared with",
+        "rule": score.definition,
+    }
+
+
+def check_line(check: Check) -> dict[str, Any]:
+    """A check as a row."""
+    return {
+        "title": check.title,
+        "passed": check.passed,
+        "value": f"similarity {check.similarity:.2f}",
+        "beside": check.reason,
+        "rule": check.definition,
+    }
+
+
+def lines(scores: Mapping[str, Score], checks: Mapping[str, Check]) -> list[dict[str, Any]]:
+    """Every row of a badge: scores, then checks."""
+    return [score_line(name, score) for name, score in scores.items()] + [check_line(check) for check in checks.values()]
+
+
+def facts(explanation: Explanation) -> str:
+    """What is to be known of one map: time, sums, sinks."""
+    told = [f"Made in {seconds(explanation.seconds)}."]
+    if explanation.sink:
+        told.append(f"**{explanation.sink:.1%}** of the walk ends in learned tokens, not in the picture.")
+    if "gap" in explanation.facts:
+        known = explanation.facts
+        told.append(
+            f"**Completeness:** the map adds up to {known['sum']:.3g}, and the score changes by {known['change']:.3g} from the baseline: "
+            f"a gap of {known['gap']:.1%}."
+        )
+    return " ".join(told)

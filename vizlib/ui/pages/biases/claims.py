@@ -1,0 +1,147 @@
+"""Claims of papers about what architectures assume, each with what to expect and what was measured, in words made from the numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vizlib.analysis.perturbation.cards import CARDS
+from vizlib.ui.core.formatting import percent
+from vizlib.ui.pages.models.report_tables import short
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from vizlib.analysis.perturbation.response_curves import Response
+
+ALONE = "own"
+_VIT, _RESNET = "vit_tiny50", "resnet_tiny50"
+_DOSOVITSKIY = "[Dosovitskiy et al., An Image is Worth 16x16 Words (2021)](https://arxiv.org/abs/2010.11929)"
+_NASEER = "[Naseer et al., Intriguing Properties of Vision Transformers (2021)](https://arxiv.org/abs/2105.10497)"
+_ZHANG = "[Zhang, Making Convolutional Networks Shift-Invariant Again (2019)](https://arxiv.org/abs/1904.11486)"
+_GEIRHOS = "[Geirhos et al., ImageNet-trained CNNs are biased towards texture (2019)](https://arxiv.org/abs/1811.12231)"
+_PARK = "[Park and Kim, How Do Vision Transformers Work? (2022)](https://arxiv.org/abs/2202.06709)"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number read off a response, how it reads in a sentence, and the smallest difference that counts."""
+
+    read: Callable[[Response], float]
+    said: str
+    write: Callable[[float], str]
+    least: float
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A claim: ``more`` is expected to have the larger number of the two models by its measure. ``at`` is where the slider starts."""
+
+    title: str
+    claim: str
+    expect: str
+    paper: str
+    change: str
+    at: float
+    more: str
+    less: str
+    measure: Measure
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was measured, in a sentence; ``agrees`` is None where the difference is too small to count."""
+
+    sentence: str
+    agrees: bool | None
+
+
+def kept(found: Response) -> float:
+    """The mean probability of the model's own first answer over all strengths that change something, relative to the picture as it is."""
+    return float(found.curve[_changing(found)].mean() / found.original[found.target])
+
+
+def best_first_layer(found: Response) -> float:
+    """The smallest drift of the first layer over all strengths that change something."""
+    return float(np.nanmin(found.drift[0, _changing(found)]))
+
+
+def last_layer(found: Response) -> float:
+    """The mean drift of the last layer over all strengths that change something and can be measured."""
+    return float(np.nanmean(found.drift[-1, _changing(found)]))
+
+
+def _changing(found: Response) -> np.ndarray:
+    return np.array([strength != CARDS[found.change].neutral for strength in found.strengths])
+
+
+def _two_digits(value: float) -> str:
+    return f"{value:.2f}"
+
+
+_KEPT = Measure(kept, "gives its first answer, averaged over all strengths, {} of the probability that it had", percent, 0.03)
+_BEST = Measure(best_first_layer, "has at its best shift a drift of {} in its first layer", _two_digits, 0.03)
+_LAST = Measure(last_layer, "has a mean drift of {} in its last layer", _two_digits, 0.03)
+
+PRESETS = {
+    "occlusion": Preset(
+        "Occlusion",
+        "Vision transformers hold on to their answer when many patches are hidden, more than CNNs do: attention can turn to what is left.",
+        "ViT keeps more of its answer than ResNet when random patches are covered with the mean colour.",
+        _NASEER, "occlusion", 0.3, _VIT, _RESNET, _KEPT,
+    ),
+    "local": Preset(
+        "Local structure",
+        "Convolution assumes that neighbouring pixels belong together. A ViT knows what lies beside what by its table of positions alone.",
+        "ViT keeps more of its answer than ResNet when patches are shuffled, because fewer of its parts rely on neighbours.",
+        f"{_DOSOVITSKIY}; {_NASEER}", "shuffle", 4.0, _VIT, _RESNET, _KEPT,
+    ),
+    "sharing": Preset(
+        "Weight sharing",
+        "A convolution uses the same weights at every place, so its features move along with the picture by whole strides. A ViT shares "
+        "the weights of its patches too, but its table of positions tells places apart.",
+        "at its best shift the first layer of ResNet follows exactly (drift 0); that of ViT does not.",
+        _DOSOVITSKIY, "shift", 8.0, _VIT, _RESNET, _BEST,
+    ),
+    "shift": Preset(
+        "Shift equivariance",
+        "CNNs are built to move along with their picture; each stride and each border takes some of that away, and a ViT has to learn it.",
+        "averaged over shifts of 1 to 16 px, the last layer of ViT drifts more than that of ResNet.",
+        f"{_ZHANG}; {_DOSOVITSKIY}", "shift", 3.0, _VIT, _RESNET, _LAST,
+    ),
+    "texture": Preset(
+        "Texture or shape",
+        "CNNs go by texture more than by shape; transformers lean less to texture. Amplitudes of the Fourier transform carry much of the "
+        "texture, phases carry where edges are.",
+        "ViT keeps more of its answer than ResNet while another picture's amplitudes come in and the own phases stay.",
+        f"{_GEIRHOS}; {_NASEER}", "amplitude", 0.5, _VIT, _RESNET, _KEPT,
+    ),
+    "low": Preset(
+        "ViT is low-pass",
+        "Self-attention averages tokens and so passes low frequencies on: transformers live on coarse structure.",
+        "ViT keeps more of its answer than ResNet when fine detail is taken out.",
+        _PARK, "low_pass", 9.0, _VIT, _RESNET, _KEPT,
+    ),
+    "high": Preset(
+        "ResNet is high-pass",
+        "Convolutions amplify high frequencies: CNNs live on edges and texture.",
+        "ResNet keeps more of its answer than ViT when coarse structure is taken out.",
+        _PARK, "high_pass", 3.0, _RESNET, _VIT, _KEPT,
+    ),
+}  # fmt: skip
+
+
+def needed(preset: Preset) -> tuple[str, str]:
+    """The models that a preset compares."""
+    return preset.more, preset.less
+
+
+def verdict(preset: Preset, found: Mapping[str, Response]) -> Verdict:
+    """What the two models of a claim did with this picture, and whether that is as expected."""
+    more, less = (preset.measure.read(found[name]) for name in needed(preset))
+    said, write = preset.measure.said, preset.measure.write
+    sentence = f"{short(preset.more)} {said.format(write(more))}; {short(preset.less)} {said.format(write(less))}."
+    gap = more - less
+    return Verdict(sentence, None if not abs(gap) >= preset.measure.least else gap > 0)

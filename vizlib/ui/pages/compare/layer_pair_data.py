@@ -1,0 +1,66 @@
+"""Layers of two models on one photograph, packed for the browser: colours, lengths, channels, and which places are alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vizlib.ui.components._lib import viridis
+from vizlib.ui.core.message_codec import pack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vizlib.compare.result import Comparison, Shown, ShownLayer
+
+TILES = 6
+_QUALITY = 88
+End = tuple[int, int]
+
+
+def message(found: Comparison, one: Shown, pairs: Sequence[tuple[End, End]], view: Mapping[str, Any], single: bool = False) -> bytes:
+    """Pairs of layers, each end as (model, layer), all pairs of the same two models; the browser opens on ``view``.
+
+    By pair k and side s: ``k.s.colours`` uint8 (h, w, 3) in a basis that both sides share, ``k.s.lengths`` float32 (h, w),
+    ``k.s.channels`` uint8 (6, h, w), and likeness of cells uint8 (cells, cells) of sides s and t as ``k.like.st``, 255 (value + 1) / 2.
+    """
+    from vizlib.compare.pictures import seen_by, steps_of
+    from vizlib.figures.overlay import encode_jpeg
+
+    models = [end[0] for end in pairs[0]]
+    photos = [seen_by(one, model) for model in models]
+    arrays: dict[str, np.ndarray] = {"table": viridis()}
+    for side, photo in enumerate(photos):
+        arrays[f"photo.{side}"] = np.frombuffer(encode_jpeg(photo, _QUALITY), np.uint8)
+    rows = []
+    for number, ends in enumerate(pairs):
+        for side, (end, colours) in enumerate(zip(ends, one.colours(*ends), strict=True)):
+            layer: ShownLayer = one.layers[end[0]][end[1]]
+            arrays[f"{number}.{side}.colours"] = np.rint(255 * colours).astype(np.uint8)
+            arrays[f"{number}.{side}.lengths"] = layer.norms.astype(np.float32)
+            arrays[f"{number}.{side}.channels"] = np.rint(255 * layer.mosaic[:TILES]).astype(np.uint8)
+        for name, (mine, theirs) in {"00": (0, 0), "01": (0, 1), "11": (1, 1)}.items():
+            arrays[f"{number}.like.{name}"] = steps_of(one.correspondence(ends[mine], ends[theirs]))
+        rows.append([_facts(found, one, end) for end in ends])
+    header = {
+        "title": one.name,
+        "models": [found.models[model].name for model in models],
+        "sizes": [list(photo.shape[:2]) for photo in photos],
+        "pairs": rows,
+        "single": single,
+        "view": dict(view),
+    }
+    return pack(header, arrays)
+
+
+def _facts(found: Comparison, one: Shown, end: End) -> dict[str, Any]:
+    layer, drawn = found.models[end[0]].layers[end[1]], one.layers[end[0]][end[1]]
+    return {
+        "layer": layer.name,
+        "depth": layer.depth,
+        "cells": list(layer.grid),
+        "grid": list(drawn.grid),
+        "channels": layer.channels,
+        "numbers": [int(channel) for channel in drawn.channels[:TILES]],
+    }

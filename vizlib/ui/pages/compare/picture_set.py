@@ -1,0 +1,99 @@
+"""The photographs that are compared over: some of the samples, or files of the visitor's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from vizlib.ui.core import formatting
+from vizlib.ui.core.pictures import SAMPLES, sample
+from vizlib.ui.core.url_state import some_of
+from vizlib.ui.widgets.pickers import MOST_BYTES
+from vizlib.ui.widgets.uploader import uploader
+
+if TYPE_CHECKING:
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+    from vizlib.ui.core.url_state import Address
+
+MOST_FILES = 64
+MOST_TOGETHER = 200 << 20  # bytes of one visitor's files
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """Pictures by name: arrays or the contents of files; ``identity`` tells the set from all others, ``samples`` are those in it."""
+
+    identity: tuple[str, ...]
+    pictures: dict[str, Any]
+    samples: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+@dataclass(frozen=True)
+class _File:
+    identity: str
+    name: str
+    content: bytes
+
+
+def pick_set(address: Address) -> PictureSet:
+    """Samples to choose among and an uploader for several files; what cannot be read is found when it is measured."""
+    key = address.part("images", list(SAMPLES), some_of(list(SAMPLES), len(SAMPLES)), ",".join)
+    state = st.session_state
+    mine = state.setdefault("compare.files", {"files": [], "errors": []})
+
+    def take(files: list[UploadedFile]) -> None:
+        mine["errors"] = []
+        for file in files:
+            held = mine["files"]
+            if len(held) >= MOST_FILES:
+                mine["errors"].append(f"{file.name}: {MOST_FILES} files are the most here; `vizlib compare` takes any number.")
+            elif file.size > MOST_BYTES:
+                mine["errors"].append(f"{file.name} has {file.size / 1e6:.0f} MB, over the limit of {MOST_BYTES >> 20} MB.")
+            elif file.size + sum(len(one.content) for one in held) > MOST_TOGETHER:
+                mine["errors"].append(f"{file.name}: with it, the files would take over {MOST_TOGETHER >> 20} MB.")
+            else:
+                held.append(_File(file.file_id, file.name, file.getvalue()))
+
+    def remove() -> None:
+        mine["files"], mine["errors"] = [], []
+
+    left, right = st.columns([3, 2], gap="medium")
+    uploader(
+        right, "compare.upload", "Add photographs", take, type=["image/*"], accept_multiple_files=True, max_upload_size=MOST_BYTES >> 20,
+        help=f"Up to {MOST_FILES} files, which are compared over instead of the samples. They stay in this server's memory.",
+    )  # fmt: skip
+    files: list[_File] = mine["files"]
+    with left:
+        st.pills(
+            "Photographs", list(SAMPLES), key=key, format_func=lambda name: SAMPLES[name].title, selection_mode="multi",
+            disabled=bool(files), help="One picture shows its layers and the difference. CKA takes four, its intervals eight.",
+        )  # fmt: skip
+        if files:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"**{len(files)} file{'s' if len(files) > 1 else ''} of yours** instead of the samples.")
+                st.button("Back to the samples", key="compare.remove", icon=":material/undo:", type="tertiary", on_click=remove)
+    if mine["errors"]:
+        st.error("Left out. " + " ".join(formatting.plain(one) for one in mine["errors"]), icon=":material/broken_image:")
+    if files:
+        return PictureSet(tuple(one.identity for one in files), _named(files))
+    chosen = [name for name in SAMPLES if name in state[key]]
+    return PictureSet(
+        tuple(f"sample:{name}" for name in chosen), {SAMPLES[name].title: sample(name).pixels for name in chosen}, tuple(chosen)
+    )
+
+
+def _named(files: list[_File]) -> dict[str, Any]:
+    """The files by name, told apart by a number where two have the same."""
+    found: dict[str, Any] = {}
+    for one in files:
+        name, number = one.name, 2
+        while name in found:
+            name, number = f"{one.name} ({number})", number + 1
+        found[name] = one.content
+    return found

@@ -1,0 +1,83 @@
+"""What shuffled patches and shifts do to one model: for the component, and as a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vizlib.ui.core.message_codec import pack
+from vizlib.ui.core.model_input import as_jpeg, seen
+from vizlib.ui.sections.feature_pyramid_data import FAMILIES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vizlib import Model
+    from vizlib.analysis.perturbation.patch_shuffle import Change
+    from vizlib.engine.jobs import Progress
+    from vizlib.ui.core.pictures import Picture
+
+TILES = (2, 4, 8)
+SEEDS = (0, 1, 2)
+STEPS = 17
+"""Shifts from none to a quarter of the width, in 64ths."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moves:
+    """One model: ``rows`` for each reading of it (with its table of positions, and without where it has one)."""
+
+    rows: list[dict[str, Any]]
+    size: tuple[int, int]
+    photo: np.ndarray
+
+    @property
+    def nbytes(self) -> int:
+        """What keeping it takes."""
+        return self.photo.nbytes + 2000 * len(self.rows)
+
+
+def message(moves: Sequence[Moves]) -> bytes:
+    """The models side by side over the first one's photograph."""
+    from vizlib.analysis.perturbation.patch_shuffle import random_order
+
+    orders = {f"order.{tiles}": random_order(tiles * tiles, SEEDS[0]).numpy().astype("<u2") for tiles in TILES}
+    header = {
+        "size": list(moves[0].size), "tiles": TILES, "seeds": len(SEEDS), "shifts": [step / 64 for step in range(STEPS)],
+        "models": [row for one in moves for row in one.rows],
+    }  # fmt: skip
+    return pack(header, {"photo": as_jpeg(moves[0].photo), **orders})
+
+
+def work(model: Model, picture: Picture, fit: str | None, progress: Progress) -> Moves:
+    """Shuffle and shift one picture, for a model as it is and, where it has a table of positions, without it."""
+    from vizlib.analysis.perturbation.patch_shuffle import has_positions, shifted, shuffled, without_positions
+
+    x = model.prepare(picture.pixels, fit)
+    title = FAMILIES.get(model.card.family, model.card.name)
+    readings = [(title if not has_positions(model) else f"{title} with its table of positions", model)]
+    if has_positions(model):
+        readings.append((f"{title} without the table", without_positions(model)))
+    rows = []
+    for index, (name, one) in enumerate(readings):
+        found = []
+        for step, tiles in enumerate(TILES):
+            progress(index * 5 + step, 5 * len(readings), f"Shuffling patches for {name}")
+            found.append(_mean(shuffled(one, x, x.shape[-1] // tiles, SEEDS)))
+        moved: list[Change] = []
+        for half in (range(9), range(9, STEPS)):
+            progress(index * 5 + 3 + half.start // 9, 5 * len(readings), f"Shifting the picture for {name}")
+            moved += shifted(one, x, [(0, round(step * x.shape[-1] / 64)) for step in half])
+        rows.append({"title": name, "shuffled": found, "shifted": [_mean([change]) for change in moved]})
+    return Moves(rows, (int(x.shape[-2]), int(x.shape[-1])), seen(picture, model.geometry(picture.pixels.shape[:2], fit)))
+
+
+def _mean(changes: Sequence[Change]) -> dict[str, Any]:
+    tokens = [change.tokens for change in changes if change.tokens is not None]
+    return {
+        "distance": float(np.mean([change.distance for change in changes])),
+        "same": float(np.mean([change.same_answer for change in changes])),
+        "tokens": float(np.mean(tokens)) if tokens else None,
+    }

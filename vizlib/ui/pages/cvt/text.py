@@ -1,0 +1,63 @@
+"""The words of the CvT page, and the Python that gives its figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vizlib.ui.core.formatting import linked
+from vizlib.zoo.official_releases import PAPERS as _PAPERS
+
+if TYPE_CHECKING:
+    from vizlib.ui.core.computations import Subject
+    from vizlib.ui.core.pictures import Picture
+
+PROJECTION = (
+    "Where ViT makes q, k and v with a linear map alone, CvT first runs a 3 × 3 depth-wise convolution: one small kernel for each channel. "
+    "Blue takes away, red adds. Move over the kernels to see what each makes of its channel."
+)
+KEYS = (
+    "The convolutions of k and v step by two, so a quarter of the keys is left. Each key still gathers an overlapping window of 3 × 3 "
+    "tokens. Point at the first picture to choose who asks, at the second to choose a key."
+)
+MOVED = (
+    "CvT adds no table of positions: overlapping windows and convolutions tell it what lies beside what. A ViT without its table sees a "
+    "bag of patches, and answers a shuffled picture as it answers the whole one. See how much each of them notices."
+)
+PAPER = f"{linked(_PAPERS['cvt'])}."
+
+
+def snippet(one: Subject, picture: Picture, fit: str | None) -> str:
+    """The Python behind the page's figures."""
+    imports = "import skimage\n\n" if picture.code.startswith("skimage.") else ""
+    given = "" if fit is None else f', "{fit}"'
+    return f"""{imports}import vizlib
+from vizlib.analysis import projection, pyramid, reduction, shuffle
+from vizlib.analysis.features.token_maps import pca_rgb
+from vizlib.passes.forward import run
+
+model = {one.code}
+image = vizlib.read_image({picture.code})
+x = model.prepare(image{given})
+done = run(model, x, keep_states=True)
+
+scales = pyramid.scales(done.lineage(), done.size)
+print(pyramid.covered(scales, 1, (1, 1, 2, 2), 0))  # the pixels under a cell of the first stage: windows overlap
+for name, features in pyramid.stage_maps(done).items():
+    colours = pca_rgb(features.flatten(1).T)[0]
+    print(name, tuple(features.shape), pyramid.octaves(features))
+walk = vizlib.explain(model, image, "rollout"{', fit="' + fit + '"' if fit else ""}).stages  # coarse to fine
+
+for stage, block in projection.blocks(done):
+    found = projection.projection(done, stage, block)
+    print(stage, block, projection.centre_share(found.kernels["q"]).mean(), projection.squeeze(done, stage, block))
+
+step = reduction.sites(done.lineage("contribution"))[0]
+print(reduction.gathered(step, 0))  # the share of each token in the first key
+
+plain = vizlib.load("vit_tiny50")
+blind = shuffle.without_positions(plain)
+print(shuffle.shuffled(model, x, 16))
+for one in (plain, blind):
+    y = one.prepare(image{given})
+    print(shuffle.shuffled(one, y, 8), shuffle.shifted(one, y, [(0, 4), (0, 8)]))
+"""

@@ -1,0 +1,106 @@
+"""The cards of all models: those that come with vizlib in full, the others as a table to search."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from vizlib.catalog.methods import METHODS
+from vizlib.ui.core import formatting
+from vizlib.ui.pages.models.findings import listed
+from vizlib.ui.pages.models.report_tables import as_csv, share_words
+from vizlib.zoo.cards import all_cards
+
+if TYPE_CHECKING:
+    from vizlib import ModelCard
+    from vizlib.ui.core.url_state import Address
+    from vizlib.ui.pages.models.report_tables import Report
+
+
+def draw_cards(report: Report, address: Address) -> None:
+    """Every model that vizlib knows by name."""
+    cards = list(all_cards().values())
+    bundled = [card for card in cards if card.source == "bundled"]
+    st.subheader("Built in", anchor=False)
+    for first in range(0, len(bundled), 2):
+        for place, card in zip(st.columns(2, gap="medium"), bundled[first : first + 2], strict=False):
+            with place, st.container(border=True, height="stretch"):
+                _draw_card(card, report)
+    st.subheader("To be fetched", anchor=False)
+    _draw_others([card for card in cards if card.source != "bundled"], address)
+
+
+def _draw_card(card: ModelCard, report: Report) -> None:
+    training = (card.training or {}).get("training", {})
+    recipe = training.get("recipe", {})
+    st.markdown(f"**{card.title}**")
+    st.caption(formatting.facts(card))
+    if card.name in report.names:
+        st.markdown(f"Right for **{share_words(report.top(card.name))}** of {report.images:,} photographs that training never saw.")
+    elif card.accuracy is not None:
+        st.markdown(
+            f"Right for **{100 * card.accuracy.top1:.1f}\u00a0%** of {card.accuracy.images or 0:,} photographs; not in the report yet."
+        )
+    if training:
+        optimiser = "AdamW with Muon" if recipe.get("muon") else "AdamW"
+        st.markdown(
+            f"Trained on {training['images']:,} photographs ({training['data']}) for {recipe['epochs']} epochs: {optimiser}, batches of "
+            f"{recipe['batch']}, seed {recipe['seed']}." + (f" {training['note']}" if training.get("note") else "")
+        )
+        st.code(training["command"], language="bash", wrap_lines=True)
+    st.markdown(f"{formatting.linked(card.paper)}. {card.licence}")
+    st.caption(f"Methods: {', '.join(METHODS[name].title for name in card.methods)}.")
+    reasons: dict[str, list[str]] = {}
+    for name, why in card.unavailable.items():
+        reasons.setdefault(why, []).append(METHODS[name].title)
+    for why, titles in reasons.items():
+        st.caption(f"Not {listed(titles)}: {why}.")
+
+
+def _draw_others(cards: list[ModelCard], address: Address) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        key = address.part("find", "")
+        find = st.text_input("Search", key=key, placeholder="a name, family, licence or paper", icon=":material/search:", width=380)
+        found = [card for card in cards if all(word in _text(card) for word in find.lower().split())]
+        st.markdown(f"{len(found)} of {len(cards)} models" if find else f"{len(cards)} models")
+    if not found:
+        st.info(
+            f"No card says {find!r}. Any other name of timm loads too, in Python and on the command line.", icon=":material/search_off:"
+        )
+        return
+    rows = [_row(card) for card in found]
+    st.dataframe(
+        rows,
+        hide_index=True,
+        height=min(36 * len(rows) + 40, 460),
+        column_config={
+            "paper": st.column_config.LinkColumn("paper", display_text=r"https?://(?:www\.)?([^/]+)"),
+            "parameters, M": st.column_config.NumberColumn(format="%.1f"),
+            "top-1 %": st.column_config.NumberColumn(format="%.1f", help="As its authors report."),
+        },
+        alt=f"{len(rows)} models with their family, size, licence and paper",
+    )
+    st.download_button(
+        "CSV", as_csv(rows), "vizlib-models.csv", "text/csv", key="models.csv.cards", icon=":material/download:", on_click="ignore"
+    )
+    st.caption("Their weights come from their authors or the Hugging Face hub, once, when you say so on the Explore page.")
+
+
+def _row(card: ModelCard) -> dict[str, Any]:
+    known = card.accuracy
+    return {
+        "model": card.name,
+        "family": card.family,
+        "from": card.source,
+        "parameters, M": round(card.parameters / 1e6, 2),
+        "input, px": "\u00a0×\u00a0".join(map(str, reversed(card.input_size))),
+        "top-1 %": None if known is None else round(100 * known.top1, 2),
+        "on": "" if known is None else known.data,
+        "licence": card.licence,
+        "paper": card.paper[card.paper.find("https://") :] if "https://" in card.paper else "",
+    }
+
+
+def _text(card: ModelCard) -> str:
+    return f"{card.name} {card.title} {card.family} {card.source} {card.licence} {card.paper}".lower()

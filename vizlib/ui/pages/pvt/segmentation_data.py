@@ -1,0 +1,77 @@
+"""What the component of segmentations draws: the features of one model brought to one grid, and their groups."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vizlib.ui.core.message_codec import pack
+from vizlib.ui.core.model_input import as_jpeg, seen
+from vizlib.ui.sections.feature_pyramid_data import FAMILIES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vizlib import Model
+    from vizlib.engine.jobs import Progress
+    from vizlib.ui.core.pictures import Picture
+
+COUNTS = tuple(range(2, 9))
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """One model's groups: ``labels`` uint8 (counts, h, w), and for each count how steep the picture is along their boundaries."""
+
+    title: str
+    facts: str
+    size: tuple[int, int]
+    labels: np.ndarray
+    ratios: tuple[float, ...]
+    photo: np.ndarray
+
+    @property
+    def nbytes(self) -> int:
+        """What keeping it takes."""
+        return self.labels.nbytes + self.photo.nbytes
+
+
+def message(fields: Sequence[Field], title: str, chosen: int) -> bytes:
+    """The fields side by side over the first one's photograph."""
+    rows = [
+        {
+            "title": one.title,
+            "facts": one.facts,
+            "grid": list(one.labels.shape[1:]),
+            "ratios": [None if math.isnan(ratio) else ratio for ratio in one.ratios],
+        }
+        for one in fields
+    ]
+    header: dict[str, Any] = {"title": title, "size": fields[0].size, "counts": COUNTS, "chosen": chosen, "fields": rows}
+    return pack(header, {"photo": as_jpeg(fields[0].photo)} | {f"{index}.labels": one.labels for index, one in enumerate(fields)})
+
+
+def work(model: Model, picture: Picture, fit: str | None, side: int, progress: Progress) -> Field:
+    """Run a model, bring all its stages to one grid whose longer side has ``side`` cells, and group the cells by k-means."""
+    from vizlib.analysis.features.feature_pyramid import edge_ratio, fused, principal, stage_maps
+    from vizlib.analysis.features.token_maps import kmeans_map
+    from vizlib.passes.forward import run
+
+    progress(0, len(COUNTS) + 1, "Fusing the stages")
+    done = run(model, model.prepare(picture.pixels, fit), keep_states=True)
+    maps = list(stage_maps(done).values())
+    factor = side / max(done.size)
+    grid = (max(1, round(done.size[0] * factor)), max(1, round(done.size[1] * factor)))
+    cells = principal(fused([one.cpu() for one in maps], grid).flatten(1).T)
+    photo = seen(picture, model.geometry(picture.pixels.shape[:2], fit))
+    found = []
+    for index, count in enumerate(COUNTS):
+        progress(index + 1, len(COUNTS) + 1, f"Grouping into {count}")
+        found.append(kmeans_map(cells, count).reshape(grid).numpy().astype(np.uint8))
+    sides = " + ".join(str(one.shape[1]) for one in maps)
+    facts = f"grids of {sides} cells, fused" if len(maps) > 1 else f"one grid of {sides} × {maps[0].shape[2]} cells"
+    ratios = tuple(edge_ratio(one, photo) for one in found)
+    return Field(FAMILIES.get(model.card.family, model.card.name), facts, done.size, np.stack(found), ratios, photo)

@@ -1,0 +1,66 @@
+"""The words of the PVT page, and the Python that gives its figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vizlib.ui.core.formatting import linked
+from vizlib.zoo.official_releases import PAPERS as _PAPERS
+
+if TYPE_CHECKING:
+    from vizlib.ui.core.computations import Subject
+    from vizlib.ui.core.pictures import Picture
+
+KEYS = (
+    "A fine grid has too many tokens for every one to look at every other. Spatial-reduction attention lets every token ask, and answers "
+    "from a grid that a convolution made R times smaller along each side. Point at the first picture to choose who asks, at the second "
+    "to choose a key."
+)
+COST = (
+    "Full attention grows with the fourth power of the picture's side. SRA divides that by R², linear SRA pools to 7 × 7 keys whatever "
+    "the size, and grows with the second power only."
+)
+DENSE = (
+    "A detector or a segmenter needs a label for every place. Here nothing is trained for that: all stages are brought to one grid, "
+    "each with the same total variance, and k-means groups the cells. ViT has a single coarse grid to offer; ResNet is the pyramid of "
+    "convolutions."
+)
+PAPERS = "; ".join(linked(_PAPERS[family]) for family in ("pvt", "pvt_v2")) + "."
+
+
+def snippet(one: Subject, picture: Picture, fit: str | None) -> str:
+    """The Python behind the page's figures."""
+    imports = "import skimage\n\n" if picture.code.startswith("skimage.") else ""
+    given = "" if fit is None else f', "{fit}"'
+    return f"""{imports}import vizlib
+from vizlib.analysis import pyramid, reduction
+from vizlib.analysis.cost.spatial_reduction_timing import measure
+from vizlib.analysis.features.token_maps import kmeans_map, norm_map, pca_rgb
+from vizlib.passes.forward import run
+
+model = {one.code}
+image = vizlib.read_image({picture.code})
+done = run(model, model.prepare(image{given}), keep_states=True)
+
+maps = pyramid.stage_maps(done)  # {{block: (channels, height, width)}}, fine to coarse
+scales = pyramid.scales(done.lineage(), done.size)
+for name, features in maps.items():
+    tokens = features.flatten(1).T
+    colours = pca_rgb(tokens)[0]
+    norms = norm_map(tokens, tuple(features.shape[1:]))
+    print(name, tuple(features.shape), pyramid.energy(features).mean(), pyramid.octaves(features))
+print(pyramid.covered(scales, 1, (0, 0, 1, 1), 0))  # the pixels under the first cell of the first stage
+
+step = reduction.sites(done.lineage())[0]
+print(step.site.weights(rows=[0]).shape)  # heads, queries, reduced keys
+print(reduction.gathered(step, 0))  # the share of each token in the first key
+
+grid = tuple(next(iter(maps.values())).shape[1:])
+fused = pyramid.fused(list(maps.values()), grid)
+groups = kmeans_map(pyramid.principal(fused.flatten(1).T), 4).reshape(grid)
+
+layer = reduction.Layer(width=64, heads=1, reduction=8, stride=4)
+print(reduction.multiply_adds("full", layer, layer.grid(224)), reduction.multiply_adds("sra", layer, layer.grid(224)))
+for one in measure(layer, sides=(224, 320)):
+    print(one)
+"""

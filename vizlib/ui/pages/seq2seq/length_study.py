@@ -1,0 +1,240 @@
+"""The two problems that attention solved, measured while the visitor watches: accuracy by length, gradient by distance."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from vizlib.seq2seq.cards import NAMES
+from vizlib.ui.core import job_slots
+from vizlib.ui.core.url_state import some_of
+from vizlib.ui.pages.seq2seq import text as words
+from vizlib.ui.pages.seq2seq import translator_service as work
+from vizlib.ui.pages.seq2seq.choices import of_task
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from vizlib.engine.jobs import Job, Progress
+    from vizlib.seq2seq.task_base import Task
+    from vizlib.ui.core.url_state import Address
+    from vizlib.ui.pages.seq2seq.choices import Asked
+
+SLOT = work.SLOT + "measure"
+ROUNDS, CHUNK = 5, 10  # a round adds this many texts of every length, for every model
+GRADIENTS = 20  # texts for the gradients of a model
+MOST_MODELS = 4
+_TALLY = "seq2seq.tally"
+_BEAT = 0.7  # seconds between two drawings while it runs
+_HEIGHT = 360
+
+
+@dataclass
+class Tally:
+    """What was counted so far for some models of a task; a job adds to it while a page reads it."""
+
+    task: str
+    names: tuple[str, ...]
+    seeds: list[int] = field(default_factory=list)
+    right: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    gradients: dict[str, list[tuple[float, float, float, float]]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add(self, name: str, length: int, right: int, samples: int) -> None:
+        """Count so many right answers of so many texts."""
+        with self.lock:
+            before = self.right.get((name, length), (0, 0))
+            self.right[name, length] = before[0] + right, before[1] + samples
+
+    def accuracy(self, name: str) -> list[tuple[int, int, int, float, float]]:
+        """Of a model, by length: (length, right, texts, low, high), the 95 % interval of Wilson as shares."""
+        from vizlib.model_report.accuracy import wilson
+
+        with self.lock:
+            known = sorted((length, *count) for (one, length), count in self.right.items() if one == name)
+        return [(length, right, samples, *wilson(right, samples)) for length, right, samples in known]
+
+
+def count(tally: Tally, lengths: tuple[int, ...], seed: int, progress: Progress) -> Tally:
+    """Add one measurement to a tally: rounds over all models and lengths, so that every interval shrinks at once; then the gradients."""
+    from vizlib.seq2seq.length_study import accuracy_by_length, gradient_by_distance
+
+    weight = 1
+    steps, done = (ROUNDS + 1) * len(tally.names) * len(lengths), 0
+
+    def told(part: float, whole: float, what: str) -> None:  # noqa: ARG001  the words of the whole say enough
+        progress(done + weight * part / whole, steps)
+
+    models = {name: work.desk().translator(name) for name in tally.names}
+    for step in range(ROUNDS):
+        for name, translator in models.items():
+            progress(done, steps, "Counting right answers")
+            for length in lengths:  # one at a time, for each is drawn as soon as it is there
+                (row,) = accuracy_by_length(translator, (length,), CHUNK, seed + step, told)
+                tally.add(name, row.length, row.right, row.samples)
+                done += 1
+    for name, translator in models.items():
+        weight = len(lengths)
+        progress(done, steps, "Following gradients back")
+        found = gradient_by_distance(translator, GRADIENTS, seed, progress=told)
+        with tally.lock:
+            tally.gradients[name] = [(float(a), float(b), float(c), float(d)) for a, b, c, d in zip(*found, strict=True)]
+        done += weight
+    return tally
+
+
+def compare_key(address: Address) -> str:
+    """Declare which models are measured; none named means the usual ones."""
+
+    def written(names: list[str]) -> str | None:
+        return None if names == _usual(st.session_state["seq2seq.task"], st.session_state["seq2seq.model"]) else ",".join(names)
+
+    return address.part("compare", [], some_of(NAMES, MOST_MODELS), written)
+
+
+def draw(asked: Asked, key: str) -> None:
+    """The choice of models, the button, and both charts, which grow while the work goes on."""
+    st.header("The two problems that attention solved", anchor=False)
+    st.markdown(words.PROBLEMS)
+    names = _pick(asked, key)
+    if not names:
+        st.info("Choose at least one model to measure.", icon=":material/checklist:")
+        return
+    tally = st.session_state.get(_TALLY)
+    if tally is None or (tally.task, tally.names) != (asked.task.name, names):
+        job_slots.drop(SLOT)
+        tally = st.session_state[_TALLY] = Tally(asked.task.name, names)
+    job = job_slots.asked().get(SLOT, (None, None))[1]
+
+    def start() -> None:
+        seed = random.randrange(1 << 30)
+        tally.seeds.append(seed)
+        job_slots.drop(SLOT)
+        job_slots.ask(SLOT, seed, lambda: work.desk().measure("measure", lambda progress: count(tally, asked.task.lengths, seed, progress)))
+
+    running = job is not None and not job.done
+    label = "Measure on new inputs" if not tally.seeds else f"Add {ROUNDS * CHUNK} more of each length"
+    st.button(label, key="seq2seq.measure", icon=":material/play_arrow:", on_click=start, disabled=running, type="primary")
+    st.fragment(_live, run_every=_BEAT if running else None)(tally, asked.task, job, running)
+
+
+def _pick(asked: Asked, key: str) -> tuple[str, ...]:
+    trained = {card.name: card.title for card in of_task(asked.task.name) if card.accuracy is not None}
+    state = st.session_state
+    state[key] = [name for name in state[key] if name in trained] or _usual(asked.task.name, asked.card.name)
+    st.pills("Models to measure", list(trained), key=key, selection_mode="multi", format_func=trained.__getitem__)
+    return tuple(state[key][:MOST_MODELS])
+
+
+def _usual(task: str, model: str) -> list[str]:
+    """Without attention, the chosen model, and a Transformer, as far as they are trained."""
+    trained = [card.name for card in of_task(task) if card.accuracy is not None]
+    return [name for name in dict.fromkeys((f"{task}_gru_none", model, f"{task}_transformer")) if name in trained]
+
+
+def _live(tally: Tally, task: Task, job: Job[Tally] | None, running: bool) -> None:
+    if job is not None and not job.done:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.progress(job.progress.fraction or 0.0, text=f"{job.progress.message} …")
+            st.button("Stop", key="seq2seq.stop", icon=":material/stop_circle:", type="tertiary", on_click=job.cancel)
+    elif job is not None and job.exception() is not None:
+        job_slots.settled(SLOT, job)
+    if tally.right:
+        left, right = st.columns(2, gap="medium")
+        titles = {card.name: card.title for card in of_task(task.name)}
+        with left:
+            _chart(accuracy_chart(tally, task, titles), "accuracy")
+        with right:
+            _chart(gradient_chart(tally, titles), "gradient")
+        st.caption(
+            "Texts drawn by the task's rule, none of them seen in training; bars and bands are 95 % intervals. "
+            f"Seeds: {', '.join(map(str, tally.seeds))}."
+        )
+        st.download_button(
+            "CSV", lambda: as_csv(tally), f"measured-{task.name}.csv", "text/csv", key="seq2seq.measured.csv", icon=":material/table:",
+            on_click="ignore",
+        )  # fmt: skip
+    if running and job is not None and job.done:
+        st.rerun()
+
+
+def accuracy_chart(tally: Tally, task: Task, titles: dict[str, str]) -> go.Figure:
+    """Right answers in per cent by the text's length, with what lengths were trained on."""
+    import plotly.graph_objects as go
+
+    from vizlib.figures.charts import FAINT, framed, mark
+
+    figure = go.Figure()
+    for index, name in enumerate(tally.names):
+        rows, look = tally.accuracy(name), mark(titles[name], index)
+        shares = [100 * right / samples for _, right, samples, *_ in rows]
+        figure.add_scatter(
+            x=[row[0] for row in rows], y=shares, name=look.label, mode="lines+markers",
+            line={"color": look.colour, "width": 2.5}, marker={"symbol": look.symbol, "size": 9},
+            error_y={
+                "type": "data", "color": look.colour, "thickness": 1.6, "width": 4,
+                "array": [100 * row[4] - share for row, share in zip(rows, shares, strict=True)],
+                "arrayminus": [share - 100 * row[3] for row, share in zip(rows, shares, strict=True)],
+            },
+            customdata=[[row[1], row[2]] for row in rows],
+            hovertemplate=f"{look.label}<br>%{{x}} characters: %{{y:.1f}} % (%{{customdata[0]}} of %{{customdata[1]}})<extra></extra>",
+        )  # fmt: skip
+    low, high = task.trained
+    if max(task.lengths) > high:
+        figure.add_vrect(x0=high + 0.5, x1=max(task.lengths) + 0.5, fillcolor=FAINT, line_width=0, annotation_text="longer than trained on")
+    return framed(
+        figure, height=_HEIGHT, legend=True, x={"title": f"characters read (trained on {low} to {high})"},
+        y={"title": "right answers, %", "range": [-3, 103]},
+    )  # fmt: skip
+
+
+def gradient_chart(tally: Tally, titles: dict[str, str]) -> go.Figure:
+    """The gradient of the first output at each input, relative to the last one, against how far it lies from the end."""
+    import plotly.graph_objects as go
+
+    from vizlib.figures.charts import framed, mark
+
+    figure = go.Figure()
+    for index, name in enumerate(tally.names):
+        rows, look = tally.gradients.get(name, []), mark(titles[name], index)
+        if not rows:
+            continue
+        x, y = [row[0] for row in rows], [row[1] for row in rows]
+        band = f"rgba({','.join(str(int(look.colour[at : at + 2], 16)) for at in (1, 3, 5))},0.18)"
+        figure.add_scatter(
+            x=[*x, *reversed(x)], y=[*(row[3] for row in rows), *(max(row[2], 1e-9) for row in reversed(rows))],
+            fill="toself", fillcolor=band, line={"width": 0}, hoverinfo="skip", showlegend=False,
+        )  # fmt: skip
+        figure.add_scatter(
+            x=x, y=y, name=look.label, mode="lines", line={"color": look.colour, "width": 2.5},
+            hovertemplate=f"{look.label}<br>%{{x}} characters back: %{{y:.2g}}<extra></extra>",
+        )  # fmt: skip
+    return framed(
+        figure, height=_HEIGHT, legend=True, x={"title": "distance from the end of the text, characters"},
+        y={"title": "gradient of the first output, relative", "type": "log", "exponentformat": "power", "dtick": 1},
+    )  # fmt: skip
+
+
+def as_csv(tally: Tally) -> str:
+    """Both measurements as one table."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(["model", "measure", "x", "value", "low", "high", "right", "texts"])
+    for name in tally.names:
+        for length, right, samples, low, high in tally.accuracy(name):
+            writer.writerow([name, "accuracy by length", length, repr(right / samples), repr(low), repr(high), right, samples])
+        for distance, mean, low, high in tally.gradients.get(name, []):
+            writer.writerow([name, "gradient by distance", int(distance), repr(mean), repr(low), repr(high), "", ""])
+    return buffer.getvalue()
+
+
+def _chart(figure: go.Figure, key: str) -> None:
+    from vizlib.figures.charts import CONFIG
+
+    st.plotly_chart(figure, key=f"seq2seq.{key}", config=CONFIG)

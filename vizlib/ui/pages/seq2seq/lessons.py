@@ -1,0 +1,195 @@
+"""Two lessons: attention does not know the order of its keys, and a weight is not an explanation."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+import vizlib
+from vizlib.seq2seq.options import Options
+from vizlib.ui.components.alignment import alignment
+from vizlib.ui.core.url_state import one_of
+from vizlib.ui.pages.seq2seq import text as words
+from vizlib.ui.pages.seq2seq import translator_service as work
+from vizlib.ui.pages.seq2seq.alignment import message
+from vizlib.ui.pages.seq2seq.decoder_step import again, given
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from vizlib.engine.jobs import Job
+    from vizlib.seq2seq.decode import Translation
+    from vizlib.seq2seq.length_study import LeftOut
+    from vizlib.seq2seq.models import Translator
+    from vizlib.ui.core.url_state import Address
+    from vizlib.ui.pages.seq2seq.choices import Asked
+
+REVERSED, SORTED = "reversed", "sorted"
+_SEEDS = 1000
+_HEIGHT = 380
+_NOTHING = 0.01  # nats: one per cent of the probability
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """An answer with its keys in another order, the largest difference of any probability, and what the characters in that order give.
+
+    ``read`` is the text in the new order and ``written`` its answer; None where that text cannot be read.
+    """
+
+    made: Translation
+    difference: float
+    read: str
+    written: str | None
+
+
+def order_key(address: Address) -> str:
+    """Declare the order of the keys: the seed of a shuffle, "reversed" or "sorted"."""
+    return address.part("order", "1", one_of((REVERSED, SORTED, *map(str, range(_SEEDS)))))
+
+
+def order_of(name: str, source: tuple[str, ...]) -> list[int]:
+    """The places of a text's characters in the order of this name."""
+    places = list(range(len(source)))
+    if name == REVERSED:
+        return places[::-1]
+    if name == SORTED:
+        return sorted(places, key=lambda place: source[place])
+    random.Random(int(name)).shuffle(places)
+    return places
+
+
+def draw_order(made: Translation, asked: Asked, identity: str, step: int, key: str) -> None:
+    """The same matrix with its columns in another order, and how little that changed."""
+    state = st.session_state
+    st.header("Attention does not know the order", anchor=False)
+    st.markdown(words.PERMUTED)
+
+    def shuffle() -> None:
+        state[key] = str((int(state[key]) + 1) % _SEEDS if state[key].isdigit() else 1)
+
+    with st.container(horizontal=True):
+        st.button("Shuffle the keys", key="seq2seq.shuffle", icon=":material/shuffle:", on_click=shuffle)
+        st.button("Turn them around", key="seq2seq.reverse", icon=":material/swap_horiz:", on_click=state.update, args=({key: REVERSED},))
+        st.button("Sort them", key="seq2seq.sort", icon=":material/sort_by_alpha:", on_click=state.update, args=({key: SORTED},))
+    order = order_of(state[key], made.source)
+    found = work.settled("order", _ask_order(asked, made, order))
+    if found is None:
+        return
+    output = found.made.output if asked.target is None else words.own(found.made)
+    st.markdown(
+        f"With its keys in this order the model writes `{output or '(nothing)'}`, and no probability of any step differs by "
+        f"more than **{found.difference:.0e}**: rounding. "
+        + (
+            f"Reading the characters themselves in this order, `{words.code(found.read)}`, it writes `{found.written or '(nothing)'}`."
+            if found.written is not None
+            else "The characters in this order make a text that the model cannot read."
+        )
+    )
+    title = f"{asked.card.title}, keys in another order"
+    columns = tuple(made.source[place] for place in order)
+    name, forced = f"{identity}.{state[key]}", asked.target is not None
+    sent = message(found.made, asked.vocabulary, name, title, step, source=columns, forced=forced, still=True)
+    alignment(sent, key="seq2seq.ordered")
+    st.page_link("pages/attention.py", label="The same formula on image patches", icon=":material/ads_click:")
+
+
+def draw_left_out(made: Translation, asked: Asked, step: int) -> None:
+    """The attention of a step beside what each character is worth to it."""
+    st.header("Attention is not explanation", anchor=False)
+    st.markdown(f"{words.NOT_EXPLANATION} {words.DEBATE}")
+    if len(made.source) < 2:
+        st.info("Nothing is left of one character when it is left out: type at least two.", icon=":material/block:")
+        return
+
+    def leave(translator: Translator) -> LeftOut:
+        from vizlib.seq2seq.length_study import leave_one_out
+
+        return leave_one_out(translator, asked.text, step, target=given(made))
+
+    found = work.settled("left_out", work.ask("left_out", (asked.key, step), asked.card.name, leave))
+    weights = made.steps[step].weights
+    if found is None or weights is None:
+        return
+    from vizlib.figures.charts import CONFIG
+
+    looked, worth = int(np.argmax(weights)), int(np.argmax(found.removed))
+    agree = f"They agree in rank by **{spearman(weights, found.removed):.2f}** (Spearman; 1 would be the same order, 0 none in common)."
+    needs = f"What it needs most is {_at(made, worth)}: without it the log-probability falls by {found.removed[worth]:.2f}."
+    if found.removed[worth] < _NOTHING:
+        needs = f"But it can do without any one of them: the log-probability never falls by more than {max(0.0, found.removed[worth]):.1g}."
+    elif looked == worth:
+        needs += " The two are the same character here."
+    st.markdown(
+        f"Writing {words.quoted(made.tokens[step])}, it looks most at {_at(made, looked)} ({100 * weights[looked]:.1f} %). {needs} {agree}"
+    )
+    st.plotly_chart(left_out_chart(made, step, found), key="seq2seq.left_out", config=CONFIG)
+
+
+def spearman(one: np.ndarray, other: np.ndarray) -> float:
+    """The correlation of ranks of two rows (n,), equal values sharing their mean rank; NaN where all of one are equal."""
+    first, second = (_ranks(row) for row in (one, other))
+    spread = first.std() * second.std()
+    return float(((first - first.mean()) * (second - second.mean())).mean() / spread) if spread > 0 else float("nan")
+
+
+def left_out_chart(made: Translation, step: int, found: LeftOut) -> go.Figure:
+    """Above, the weights of a step; below, what its log-probability loses without each character, and without its key only."""
+    from plotly.subplots import make_subplots
+
+    from vizlib.figures.charts import COLOURS, framed
+
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06)
+    places, weights = list(range(len(made.source))), made.steps[step].weights
+    said = [f"{words.quoted(char)}, character {place + 1}" for place, char in enumerate(made.source)]
+    figure.add_bar(
+        x=places, y=weights, name="attention", marker={"color": COLOURS[0]}, row=1, col=1, customdata=said,
+        hovertemplate="%{customdata}: weight %{y:.3f}<extra></extra>",
+    )  # fmt: skip
+    figure.add_bar(
+        x=places, y=found.removed, name="lost without the character", marker={"color": COLOURS[3]}, row=2, col=1, customdata=said,
+        hovertemplate="%{customdata}: log-probability %{y:.3f} lower without it<extra></extra>",
+    )  # fmt: skip
+    if found.masked is not None:
+        figure.add_scatter(
+            x=places, y=found.masked, name="lost without its key only", mode="markers", row=2, col=1, customdata=said,
+            marker={"color": COLOURS[4], "symbol": "diamond", "size": 8},
+            hovertemplate="%{customdata}: log-probability %{y:.3f} lower with its key hidden<extra></extra>",
+        )  # fmt: skip
+    framed(figure, height=_HEIGHT, x={}, y={}, legend=True)
+    labels = ["␣" if char == " " else char for char in made.source]
+    figure.update_xaxes(tickvals=places, ticktext=labels, tickangle=0, tickfont={"family": "monospace", "size": 15})
+    figure.update_yaxes(title="weight", row=1, col=1)
+    figure.update_yaxes(title="log-probability lost", tickformat=".3~g", row=2, col=1)
+    return figure
+
+
+def _ask_order(asked: Asked, made: Translation, order: list[int]) -> Job[Shuffled]:
+    def shuffled(translator: Translator) -> Shuffled:
+        from vizlib.seq2seq.decode import translate
+
+        moved = again(translator, made, Options(order=tuple(order)))
+        pairs = zip(made.steps, moved.steps, strict=True)
+        difference = max(float(np.abs(one.probabilities - other.probabilities).max()) for one, other in pairs)
+        read = "".join(made.source[place] for place in order)
+        try:
+            written = translate(translator, read).output
+        except vizlib.TextError:
+            written = None
+        return Shuffled(moved, difference, read, written)
+
+    return work.ask("order", (asked.key, tuple(order)), asked.card.name, shuffled)
+
+
+def _at(made: Translation, place: int) -> str:
+    return f"{words.quoted(made.source[place])} (character {place + 1})"
+
+
+def _ranks(row: np.ndarray) -> np.ndarray:
+    _, places, counts = np.unique(row, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return (ends - (counts - 1) / 2)[places]

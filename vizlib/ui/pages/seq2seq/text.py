@@ -1,0 +1,136 @@
+"""What the seq2seq page says: the formulas of each score, the papers, and the Python that gives the same numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vizlib.seq2seq.task_base import END
+from vizlib.ui.core.formatting import linked
+
+if TYPE_CHECKING:
+    from vizlib.seq2seq.cards import Seq2SeqCard
+    from vizlib.seq2seq.decode import Translation
+    from vizlib.ui.pages.seq2seq.choices import Asked
+
+NO_ATTENTION = (
+    "This model has **no attention**: the encoder squeezes all it read into one vector of fixed size before the first character is "
+    "written, and the decoder never looks back. There is no matrix to draw, and no step of attention to take apart. Choose a model "
+    "with attention to see the difference, or measure it below."
+)
+APART = (
+    "Seven small computations make one written character. Point at any number for its formula. Drag a score up or down, click a character "
+    "to hide its key, or turn the temperature: softmax and weighted sum follow at once, and the rest is computed by the model itself."
+)
+APART_TRANSFORMER = (
+    "One head of the last layer, number by number: point at any of them for its formula. Temperature, scale and hidden keys change every "
+    "head of every layer at every step, as one setting of the whole model."
+)
+PROBLEMS = (
+    "Two things went wrong in encoder-decoders before attention. **The bottleneck:** a vector of fixed size has to hold a text of any "
+    "length, so long ones should fail first. **The vanishing gradient:** what the first output learns from an input far away has to travel "
+    "back through every step between. Attention connects every output to every input directly. Both are measured here, on inputs that "
+    "nobody saw before."
+)
+PERMUTED = (
+    "Attention is a sum over keys, and a sum has no order: shuffle the keys together with their values and exactly the same comes out. "
+    "What knows about order is what made the keys. Shuffle the **characters** instead, so that they are read in another order, and the "
+    "answer changes: an RNN feels the order because it reads step by step, and a Transformer, which has nothing but sums, needs "
+    "**position embeddings** for it."
+)
+NOT_EXPLANATION = (
+    "A weight says how much of a value goes into the sum, not what the answer would be without it. So leave every character out, one at "
+    "a time, and see what the log-probability of this step's character loses: exactly, by running the model again."
+)
+DEBATE = (
+    "[Jain and Wallace, Attention is not Explanation (2019)](https://arxiv.org/abs/1902.10186) and "
+    "[Wiegreffe and Pinter, Attention is not not Explanation (2019)](https://arxiv.org/abs/1908.04626)."
+)
+PAPERS = (
+    "[Sutskever et al. (2014)](https://arxiv.org/abs/1409.3215), [Bahdanau et al. (2015)](https://arxiv.org/abs/1409.0473), "
+    "[Luong et al. (2015)](https://arxiv.org/abs/1508.04025), [Vaswani et al. (2017)](https://arxiv.org/abs/1706.03762)."
+)
+_SCORE = {
+    "dot": ("e_{j} = q · k_{j}", "e_{j} = Σ_{i} q_{i} k_{j,i}"),
+    "scaled_dot": ("e_{j} = q · k_{j} / √d", "e_{j} = Σ_{i} q_{i} k_{j,i} / √d"),
+    "general": ("e_{j} = q W k_{j}", "e_{j} = Σ_{i,l} q_{i} W_{i,l} k_{j,l}"),
+    "concat": ("e_{j} = v · tanh(W q + U k_{j})", "e_{j} = Σ_{a} v_{a} tanh(Σ_{i} W_{a,i} q_{i} + Σ_{i} U_{a,i} k_{j,i})"),
+}
+
+
+def step_words(card: Seq2SeqCard) -> dict[str, object]:
+    """How the parts of a step are called and computed in a model, for the component that takes it apart."""
+    short, full = _SCORE[card.score or "dot"]
+    if card.cell == "transformer":
+        formulas = {
+            "query": "q = W_{Q} LN(x_{t})", "keys": "k_{j} = W_{K} h_{j}", "values": "v_{j} = W_{V} h_{j}",
+            "combined_short": "x′ = x + W_{O} [c^{(1)}; …; c^{(H)}]",
+            "combined": "x′ = x + W_{O} [c^{(1)}; …; c^{(H)}]: what all heads read is added to the state",
+            "output_short": "o = LN(x′ + FFN(LN(x′)))", "output": "o = LN(x′ + W_{2} relu(W_{1} LN(x′)))",
+        }  # fmt: skip
+        query, key = "what this head makes of the decoder's state", "is what this head makes of the encoder's state at one character"
+    else:
+        formulas = {
+            "query": f"q = {card.cell.upper()}(last character written, state before)", "keys": "k_{j} = [forward h_{j}; backward h_{j}]",
+            "values": "v_{j} = k_{j}: in this model the values are the keys", "combined_short": "[c; q], what was read and who asked",
+            "combined": "[c; q]: two vectors in a row", "output_short": "o = tanh(W_{c} [c; q] + b)",
+            "output": "o_{i} = tanh(Σ_{l} W_{i,l} [c; q]_{l} + b_{i})",
+        }  # fmt: skip
+        query, key = "the decoder's state", "is the encoder's state at one character, read from both sides"
+    formulas |= {"all": f"c = Σ_{{j}} softmax(e)_{{j}} v_{{j}},   {short}", "score_short": short, "score": full}
+    return {"formulas": formulas, "query_words": query, "key_words": key, "squashed": card.cell != "transformer"}
+
+
+def quoted(char: str) -> str:
+    """A character as a sentence names it."""
+    return {" ": "the blank", END: "the end mark"}.get(char, f"“{char}”")
+
+
+def code(text: str) -> str:
+    """A text for a piece of Markdown code, its blanks seen."""
+    return text.replace(" ", "␣").replace("`", "'")
+
+
+def own(made: Translation) -> str:
+    """What the model would have written at every step, where the characters were given to it."""
+    written = []
+    for step in made.steps:
+        best = step.top[0][0]
+        if best == END:
+            break
+        written.append(best)
+    return "".join(written)
+
+
+def about(card: Seq2SeqCard) -> str:
+    """What is known of a model: size, accuracy with its interval, how it was trained, the paper."""
+    low, high = card.interval or (0.0, 0.0)
+    parts = [
+        f"**{card.title}.** {linked(card.paper)}. {card.parameters:,} numbers, {card.bytes / 1e3:.0f} kB.",
+        f"It writes {card.accuracy:.1f} % of {card.tested:,} texts exactly that it never saw (95 % interval {low:.1f} to {high:.1f} %).",
+    ]
+    command = card.training.get("command")
+    return " ".join([*parts, f"Trained by `{command}`."] if command else parts)
+
+
+def snippet(asked: Asked, step: int) -> str:
+    """The Python that gives what the page shows."""
+    if asked.target is not None:
+        line = f"made = force(translator, {asked.text!r}, {asked.target!r})"
+    else:
+        beams = "" if asked.beams == 1 else f", beams={asked.beams}"
+        line = f"made = translate(translator, {asked.text!r}{beams})"
+    return (
+        "from vizlib.seq2seq import Options, force, leave_one_out, load, translate\n\n"
+        f'translator = load("{asked.card.name}")\n'
+        f"{line}\n"
+        "print(made.output, made.log_probability)\n"
+        + (
+            f"step = made.steps[{step}]\n"
+            "step.scores, step.weights, step.context  # (characters,), (characters,) sums to 1, (values,)\n\n"
+            f"sharper = translate(translator, {asked.text!r}, options=Options(temperature=0.5))\n"
+            f"lost = leave_one_out(translator, {asked.text!r}, {step})\n"
+            "lost.removed, lost.masked  # what the character's log-probability loses without each character, and without its key\n"
+            if asked.card.attention
+            else ""
+        )
+    )

@@ -1,0 +1,1 @@
+"""Parts of the page T2T-ViT."""

@@ -1,0 +1,161 @@
+"""The pyramid on a page: every stage at its true scale, what it holds in numbers, and what to take away."""
+
+from __future__ import annotations
+
+import csv
+import io
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from vizlib.ui.components.feature_pyramid import VIEWS, feature_pyramid
+from vizlib.ui.core import computations, formatting
+from vizlib.ui.core.url_state import one_of
+from vizlib.ui.sections import feature_pyramid_data
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vizlib.engine.jobs import Job
+    from vizlib.ui.core.computations import Subject
+    from vizlib.ui.core.pictures import Picture
+    from vizlib.ui.core.url_state import Address
+    from vizlib.ui.sections.feature_pyramid_data import Stages
+
+
+def ask(slot: str, one: Subject, picture: Picture, fit: str | None) -> Job[Stages] | None:
+    """The job that looks at every stage of a model."""
+    return computations.study(slot, one, picture, fit, lambda model, progress: feature_pyramid_data.work(model, picture, fit, progress))
+
+
+def view_key(address: Address) -> str:
+    """The part of the address that says what is drawn of each stage; declared before anything is waited for, or a link would lose it."""
+    return address.part("view", VIEWS[0], one_of(VIEWS))
+
+
+def draw(page: str, made: Stages, beside: Stages | None, one: Subject, picture: Picture, key: str) -> None:
+    """The component over all stages, the table of numbers, and the files; ``key`` is that of the view."""
+    state = st.session_state
+    # The view goes to the browser only when a link set it: what the browser itself told must not come back as a new message.
+    told, sent = f"{page}.told", f"{page}.sent"
+    if state.get(told) != state[key]:
+        state[sent] = state[key]
+    groups = [made] if beside is None else [made, beside]
+
+    def take_view() -> None:
+        chosen = state[f"{page}.pyramid"].view
+        if chosen in VIEWS:
+            state[key] = state[told] = chosen
+
+    feature_pyramid(_message(page, groups, picture.title, state.get(sent, state[key])), key=f"{page}.pyramid", on_view=take_view)
+    with st.expander("Energy, scale by scale", icon=":material/equalizer:"):
+        st.markdown(_energy_words(made))
+        st.markdown(_table(groups))
+    stem = f"{Path(picture.title).stem}-{one.name}".lower().replace(" ", "_")
+    with st.container(horizontal=True):
+        st.download_button(
+            "PNG", partial(_png, groups, state[key]), f"{stem}-stages.png", "image/png",
+            key=f"{page}.stages.png", icon=":material/image:", on_click="ignore",
+        )  # fmt: skip
+        st.download_button(
+            "CSV", partial(_csv, groups), f"{stem}-stages.csv", "text/csv",
+            key=f"{page}.stages.csv", icon=":material/table:", on_click="ignore",
+            help="Every cell of every stage: its norm and its share of the rollout.",
+        )  # fmt: skip
+
+
+def _message(page: str, groups: Sequence[Stages], title: str, view: str) -> bytes:
+    # Packing a megabyte anew on every rerun would cost more than the rerun.
+    held: tuple[Any, bytes] | None = st.session_state.get(f"{page}.packed")
+    key = (tuple(id(group) for group in groups), title, view)
+    if held is None or held[0] != key:
+        held = st.session_state[f"{page}.packed"] = (key, feature_pyramid_data.message(groups, title, view))
+    return held[1]
+
+
+def _energy_words(made: Stages) -> str:
+    first, last = made.levels[0], made.levels[-1]
+    return (
+        "The energy of a stage is the mean square of its features. It splits exactly by the size of what carries it: what is constant "
+        "over the picture, then what blocks of cells add as they halve down to single cells. In the first stage "
+        f"**{formatting.percent(first['octaves'][-1])}** sits in single cells of {first['cell']} px, in the last one "
+        f"**{formatting.percent(last['octaves'][-1])}** in cells of {last['cell']} px, "
+        f"and **{formatting.percent(last['octaves'][0])}** of the last is the same everywhere."
+    )
+
+
+def _table(groups: Sequence[Stages]) -> str:
+    rows = [
+        "| | grid | channels | energy | channels for 90 % of it | constant | blocks in between | single cells |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for group in groups:
+        for index, level in enumerate(group.levels):
+            name = f"{group.facts['title']}{f', stage {index + 1}' if len(group.levels) > 1 else ''}".replace(" ", "\u00a0")
+            shares = level["octaves"]
+            between = sum(shares[1:-1])
+            height, width = level["grid"]
+            cells = [
+                name, f"{height}\u00a0×\u00a0{width}", str(level["channels"]), f"{level['energy']:.3g}", str(level["channels_for"]),
+                formatting.percent(shares[0]), formatting.percent(between), formatting.percent(shares[-1]) if len(shares) > 1 else "",
+            ]  # fmt: skip
+            rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _csv(groups: Sequence[Stages]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(["model", "stage", "block", "row", "column", "norm", "rollout_share"])
+    for group in groups:
+        for index, level in enumerate(group.levels):
+            norm = group.arrays[f"{index}.norm"]
+            walked = group.arrays.get(f"{index}.rollout")
+            for row, column in np.ndindex(norm.shape):
+                share = "" if walked is None else repr(float(walked[row, column]))
+                writer.writerow([group.facts["title"], index + 1, level["block"], row, column, repr(float(norm[row, column])), share])
+    return buffer.getvalue()
+
+
+def _png(groups: Sequence[Stages], view: str, side: int = 320) -> bytes:
+    """The panels in one row, 320 px high: the picture, then every stage drawn as ``view``; one that needs a hand is drawn in colours."""
+    import cv2
+    from PIL import Image
+
+    from vizlib.figures.overlay import encode_png
+
+    height, width = groups[0].facts["size"]
+    shape = (side * width // height, side)
+    photo = np.asarray(Image.open(io.BytesIO(groups[0].arrays["photo"].tobytes())))
+    panels = [cv2.resize(photo, shape, interpolation=cv2.INTER_AREA)]
+    for group in groups:
+        panels += [_level_picture(group, index, view, shape) for index in range(len(group.levels))]
+    gap = np.full((side, 12, 3), 255, np.uint8)
+    return encode_png(np.hstack([part for panel in panels for part in (panel, gap)][:-1]))
+
+
+def _level_picture(group: Stages, index: int, view: str, shape: tuple[int, int]) -> np.ndarray:
+    import cv2
+
+    from vizlib.figures.overlay import coloured
+
+    def get(name: str) -> np.ndarray | None:
+        return group.arrays.get(f"{index}.{name}")
+
+    picture = get("pca")
+    if view == "norm" and (norm := get("norm")) is not None:
+        picture = coloured(norm, low=float(norm.min()))
+    elif view == "rollout" and (walked := get("rollout")) is not None:
+        picture = coloured(walked)
+    elif view == "channels" and (values := get("values")) is not None and (order := get("order")) is not None:
+        tall, wide = group.levels[index]["grid"]
+        count = int(np.ceil(np.sqrt(len(order))))
+        mosaic = np.zeros((count * tall, count * wide))
+        for tile, channel in enumerate(order):
+            top, left = tile // count * tall, tile % count * wide
+            mosaic[top : top + tall, left : left + wide] = values[channel].reshape(tall, wide)
+        picture = coloured(mosaic)
+    return cv2.resize(np.ascontiguousarray(picture), shape, interpolation=cv2.INTER_NEAREST)

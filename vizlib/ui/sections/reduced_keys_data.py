@@ -1,0 +1,122 @@
+"""What the component of reduced keys draws: one attention of every stage, and what each of its keys gathers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vizlib.ui.components._lib import viridis
+from vizlib.ui.core.message_codec import levels, pack
+from vizlib.ui.core.model_input import as_jpeg, seen
+
+if TYPE_CHECKING:
+    from vizlib import Model
+    from vizlib.engine.jobs import Progress
+    from vizlib.tracing.token_flow import Attention
+    from vizlib.ui.core.pictures import Picture
+
+MOST_WEIGHTS = 6_000_000
+"""Of one site: more would take too long to send."""
+
+
+@dataclass(frozen=True, eq=False)
+class KeyGrids:
+    """The last attention of every stage; ``left_out`` names stages whose weights are too many to send."""
+
+    facts: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+    left_out: tuple[str, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """What keeping it takes."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+
+def message(grids: KeyGrids, title: str) -> bytes:
+    """Everything for the component."""
+    return pack({**grids.facts, "title": title}, {**grids.arrays, "table": viridis()})
+
+
+def work(model: Model, picture: Picture, fit: str | None, progress: Progress) -> KeyGrids:
+    """Run a model on a picture and keep the weights of the last attention of every stage."""
+    from vizlib.analysis.cost.spatial_reduction import sites
+    from vizlib.passes.forward import run
+
+    progress(0, None, "Reading the attention of every stage")
+    done = run(model, model.prepare(picture.pixels, fit))
+    last = {step.site.stage: step for step in sites(done.lineage("contribution" if _weighs(model) else "uniform"))}
+    arrays: dict[str, np.ndarray] = {"photo": as_jpeg(seen(picture, model.geometry(picture.pixels.shape[:2], fit)))}
+    found: list[dict[str, Any]] = []
+    layers, left_out = [], []
+    for stage, step in last.items():
+        site = step.site
+        layers.append(_layer(step, done.size))
+        if site.heads * site.query_grid.tokens * site.key_grid.tokens > MOST_WEIGHTS:
+            left_out.append(f"stage {stage + 1} ({site.query_grid.tokens:,} × {site.key_grid.tokens:,} weights a head)")
+            continue
+        weights, peaks = levels(site.weights().float().cpu().numpy())
+        boxes, shares = _gathered(step)
+        made = {"levels": weights, "peaks": peaks, "boxes": boxes, "shares": shares}
+        arrays |= {f"{len(found)}.{name}": array for name, array in made.items()}
+        found.append(_facts(step, "conv" if model.card.family == "cvt" else "SR", weights, peaks, shares))
+    return KeyGrids({"size": list(done.size), "sites": found, "layers": layers}, arrays, tuple(left_out))
+
+
+def _weighs(model: Model) -> bool:
+    """Whether what a key gathers can be weighed by what passes; PVT v2's own windows are not all reported."""
+    return model.card.family in ("pvt", "cvt")
+
+
+def _facts(step: Attention, reduced: str, weights: np.ndarray, peaks: np.ndarray, shares: np.ndarray) -> dict[str, Any]:
+    site, prefix = step.site, step.site.prefix
+    window = shares.shape[1:]
+    ask = np.argmax((weights[:, prefix:, prefix:].max(-1) * peaks[:, prefix:]).mean(0))
+    one = "Each key is one token: nothing is reduced here."
+    return {
+        "name": site.name,
+        "stage": site.stage + 1,
+        "heads": site.heads,
+        "prefix": prefix,
+        "grid": list(site.query_grid.shape),
+        "keys": list(site.key_grid.shape),
+        "reduced": "" if window == (1, 1) else reduced,
+        "gathers": one if window == (1, 1) else f"a window of {window[0]} × {window[1]} tokens, brighter where more passes",
+        "strongest": [int(ask) // site.query_grid.width, int(ask) % site.query_grid.width],
+    }
+
+
+def _layer(step: Attention, size: tuple[int, int]) -> dict[str, int]:
+    """Width, heads, reduction and stride of a stage's attention: what it costs follows from them."""
+    site = step.site
+    tall = max(1, site.query_grid.height)
+    reduction = max(1, tall // max(1, site.key_grid.height))
+    return {"width": site.heads * site.q.shape[-1], "heads": site.heads, "reduction": reduction, "stride": max(1, size[0] // tall)}
+
+
+def _gathered(step: Attention) -> tuple[np.ndarray, np.ndarray]:
+    """For each key the box of cells it gathers (keys, 4), and their shares (keys, tallest, widest)."""
+    import torch
+
+    keys, prefix = step.site.key_grid, step.site.key_grid.prefix
+    if step.gather is None:
+        rows, columns = np.divmod(np.arange(keys.cells), keys.width)
+        return np.stack([rows, columns, rows + 1, columns + 1], 1).astype("<i4"), np.ones((keys.cells, 1, 1), np.float32)
+    grid = step.gather.source
+    boxes, shares = [], []
+    for chunk in torch.arange(keys.cells).split(256):
+        one_hot = torch.zeros(1, len(chunk), keys.tokens, dtype=torch.float64, device=step.site.q.device)
+        one_hot[0, torch.arange(len(chunk)), prefix + chunk] = 1
+        spread = step.gather.spread(one_hot)[0, :, grid.prefix :].unflatten(1, grid.shape).cpu().numpy()
+        for one in spread:
+            down, across = (np.flatnonzero(one.any(axis)) for axis in (1, 0))
+            box = (down[0], across[0], down[-1] + 1, across[-1] + 1)
+            boxes.append(box)
+            shares.append(one[box[0] : box[2], box[1] : box[3]])
+    tall, wide = max(one.shape[0] for one in shares), max(one.shape[1] for one in shares)
+    padded = np.zeros((len(shares), tall, wide), np.float32)
+    for index, one in enumerate(shares):
+        padded[index, : one.shape[0], : one.shape[1]] = one
+    return np.array(boxes, "<i4"), padded

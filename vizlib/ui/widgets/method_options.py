@@ -1,0 +1,152 @@
+"""What one column asks: a model, a method with its options, a class; read from the page's state before anything is drawn."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from vizlib.catalog.methods import METHODS, MethodCard, Option
+from vizlib.ui.core.model_service import Request
+from vizlib.ui.core.url_state import number, one_of
+from vizlib.ui.core.user_model_card import OwnCard, identity_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vizlib import ModelCard
+    from vizlib.ui.core.pictures import Picture
+    from vizlib.ui.core.url_state import Address
+
+
+OWN = -1  # the class that the model itself answers
+
+
+@dataclass(frozen=True)
+class Question:
+    """A column's choices and the keys of their widgets."""
+
+    card: ModelCard
+    method: MethodCard
+    target: int | None
+    options: dict[str, Any]
+    method_key: str
+    target_key: str
+    option_keys: dict[str, str]
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """The options that differ from their defaults: what a snippet has to name."""
+        return {option.name: self.options[option.name] for option in self.method.options if self.options[option.name] != option.default}
+
+    def request(self, picture: Picture, fit: str | None) -> Request:
+        """The question as the engine takes it."""
+        target = self.target if self.method.class_specific else None
+        return Request(picture.identity, identity_of(self.card), self.method.name, target, fit, tuple(self.options.items()))
+
+
+def read_question(card: ModelCard, address: Address) -> Question:
+    """The question in the page's state; a model starts with the first method that fits it."""
+    name, state = card.name, st.session_state
+    best = next(iter(card.methods), next(iter(METHODS)))
+    linked = not isinstance(card, OwnCard)
+    method_key = address.part(f"{name}.method", best, one_of(tuple(METHODS)), linked=linked)
+    target_key = address.part(f"{name}.target", OWN, int, linked=linked)
+    method = METHODS[state[method_key]]
+    keys = {
+        option.name: address.part(f"{name}.{option.name}", option.default, _reader(option), _written, linked=linked)
+        for option in method.options
+    }
+    options = {option: state[key] for option, key in keys.items()}
+    return Question(card, method, None if state[target_key] == OWN else state[target_key], options, method_key, target_key, keys)
+
+
+def read_options(card: ModelCard, method: MethodCard, address: Address) -> Question:
+    """The question of one method on a page that shows several: the model's own answer, and the method's options."""
+    linked = not isinstance(card, OwnCard)
+    keys = {
+        option.name: address.part(f"{method.name}.{option.name}", option.default, _reader(option), _written, linked=linked)
+        for option in method.options
+    }
+    return Question(card, method, None, {option: st.session_state[key] for option, key in keys.items()}, "", "", keys)
+
+
+def _reader(option: Option) -> Callable[[str], Any]:
+    if option.choices:
+        return one_of(option.choices)
+    within = number(-math.inf if option.low is None else option.low, math.inf if option.high is None else option.high)
+    kind = type(option.default)
+
+    def read(text: str) -> Any:
+        if text in option.words:
+            return text
+        value = within(text)
+        if kind(value) != value:
+            raise ValueError(text)
+        return kind(value)
+
+    return read
+
+
+def _written(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def draw_method(question: Question, *, narrow: bool = False) -> None:
+    """The widgets of the method and its options; methods that do not fit the model can be chosen, to read why."""
+    fitting = set(question.card.methods)
+    names = sorted(METHODS, key=lambda name: name not in fitting)
+    with st.container(horizontal=not narrow, vertical_alignment="bottom"):
+        st.selectbox(
+            "Method",
+            names,
+            key=question.method_key,
+            label_visibility="collapsed",
+            format_func=lambda name: METHODS[name].title + ("" if name in fitting else " (does not fit)"),
+        )
+        if question.method.options and question.method.name in fitting:
+            draw_options(question)
+
+
+def draw_options(question: Question) -> None:
+    """The options of the question's method, behind a button."""
+    with st.popover("Options", icon=":material/tune:"):
+        for option in question.method.options:
+            if option.needs not in question.card.refusals:
+                _draw_option(option, question.option_keys[option.name])
+
+
+def _draw_option(option: Option, key: str) -> None:
+    label = option.name.replace("_", " ").capitalize()
+    # A popover mounts its widgets when it opens; they then show what the last run set, and only that.
+    st.session_state[key] = st.session_state[key]
+    if option.words:
+        _draw_number_or_word(option, key, label)
+    elif option.choices:
+        st.segmented_control(label, option.choices, key=key, help=option.help, required=True)
+    elif isinstance(option.default, int):
+        low, high = (None if end is None else int(end) for end in (option.low, option.high))
+        st.number_input(label, low, high, key=key, step=1, help=option.help)
+    else:
+        st.slider(label, float(option.low or 0), float(1 if option.high is None else option.high), key=key, step=0.01, help=option.help)
+
+
+def _draw_number_or_word(option: Option, key: str, label: str) -> None:
+    """A slider, and a switch for each word that may stand in the place of its number."""
+    chosen, slider = st.session_state[key], f"{key}.number"
+    st.session_state.setdefault(slider, option.default)
+    if chosen not in option.words:
+        st.session_state[slider] = chosen
+    word_key = f"{key}.word"
+    st.session_state[word_key] = chosen if chosen in option.words else "number"
+
+    def settle() -> None:
+        word = st.session_state[word_key]
+        st.session_state[key] = st.session_state[slider] if word == "number" else word
+
+    st.segmented_control(label, ("number", *option.words), key=word_key, help=option.help, required=True, on_change=settle)
+    if chosen not in option.words:
+        low, high = float(option.low or 0), float(1 if option.high is None else option.high)
+        st.slider(label, low, high, key=slider, step=0.01, label_visibility="collapsed", on_change=settle)

@@ -1,0 +1,190 @@
+"""The form that opens a visitor's own checkpoint, and the list of those that are open."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import streamlit as st
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+import vizlib
+from vizlib.ui.core import formatting, job_slots
+from vizlib.ui.core.user_model_store import MOST, SIDES, Wish, only_this_machine, read_labels, shelf
+from vizlib.zoo.cards import all_cards
+
+if TYPE_CHECKING:
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+    from vizlib.ui.core.user_model_card import OwnCard
+
+_log = logging.getLogger(__name__)
+
+
+def opened() -> dict[str, OwnCard]:
+    """The cards of this visitor's own models by name."""
+    return shelf().cards
+
+
+def take_in() -> str | None:
+    """The name of a model that has just been opened, and the form closed; what went wrong is kept for the form to say."""
+    form = _form()
+    try:
+        card = shelf().take_in()
+    except vizlib.CancelledError:
+        form["error"] = "Stopped."
+    except vizlib.VizlibError as error:
+        form["error"] = str(error)
+    except Exception as error:  # noqa: BLE001  the page says so, and the log what
+        _log.error("A checkpoint could not be opened", exc_info=error)
+        form["error"] = "Something went wrong inside vizlib; the server's log says what."
+    else:
+        if card is not None:
+            _let_go(st.session_state.get(_key("weights")))
+            form.update(open=False, error="", run=uuid4().hex)
+            return card.name
+    return None
+
+
+def draw() -> None:
+    """The open models, each with a way to remove it, and the form or the way to it."""
+    mine = shelf()
+    with st.container(gap="xsmall"):
+        for card in mine.cards.values():
+            _draw_row(card)
+        if _form()["open"]:
+            with st.container(border=True):
+                _draw_form()
+        elif len(mine.cards) < MOST:
+            st.button("Your own checkpoint", key="own.show", icon=":material/upload_file:", type="tertiary", on_click=_show)
+
+
+def _draw_row(card: OwnCard) -> None:
+    classes = f"{len(card.labels)} labels" if card.labels else "no labels"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f":material/lock: **{formatting.plain(card.title)}** · {card.architecture} · {classes} · yours alone, until you leave")
+        key = f"own.remove.{card.name}"
+        st.button("Remove", key=key, icon=":material/delete:", type="tertiary", on_click=shelf().remove, args=(card.name,))
+
+
+def _draw_form() -> None:
+    form, local = _form(), _local()
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.markdown("**Your own checkpoint**")
+        st.button("Close", key="own.close", icon=":material/close:", type="tertiary", on_click=_close)
+    where = " or give its path on this machine" if local else ""
+    st.markdown(
+        f"Say what the weights were trained as, then add the file{where}. Nothing in it is run. "
+        "It is kept for you alone, and let go when you leave or remove it."
+    )
+    left, right = st.columns(2, gap="medium")
+    left.selectbox(
+        "Architecture",
+        list(all_cards()),
+        index=None,
+        key=_key("architecture"),
+        accept_new_options=True,
+        placeholder="Choose one, or type any timm name",
+        help="The model whose code made the weights. Weights of another one are refused, with the name that fits if vizlib knows it.",
+    )
+    left.file_uploader(
+        "Weights, a .safetensors file",
+        type=["safetensors"],
+        key=_key("weights"),
+        help=f"Up to {st.get_option('server.maxUploadSize')} MB.",
+    )
+    if local:
+        left.text_input(
+            "Or its path on this machine",
+            key=_key("path"),
+            placeholder="~/runs/best.pth",
+            help="A .safetensors, .pth or .pt file, or a .zip that holds one; read without running anything in it. Only where the app is "
+            "served to its own machine.",
+        )
+    right.number_input(
+        "Input side in pixels (optional)",
+        *SIDES,
+        value=None,
+        step=1,
+        key=_key("size"),
+        placeholder="as the architecture has it",
+        help="Only where the weights were trained for another size.",
+    )
+    right.file_uploader(
+        "Labels, a text file (optional)",
+        type=["txt"],
+        max_upload_size=1,
+        key=_key("labels"),
+        help="One class on each line, in the order of the classes; as many as the model has.",
+    )
+    if form["error"]:
+        sentence, *rest = form["error"].split("\n")
+        st.error(sentence, icon=":material/error:")
+        if rest:
+            with st.expander("Which weights differ", icon=":material/difference:"):
+                st.code("\n".join(line.strip() for line in rest), language=None)
+    busy = shelf().opening
+    if busy is not None:
+        job_slots.follow("own", busy.job)
+    st.button("Open it", key="own.open", icon=":material/folder_open:", type="primary", disabled=busy is not None, on_click=_open)
+
+
+def _open() -> None:
+    form, state = _form(), st.session_state
+    form["error"] = ""
+    if shelf().opening is not None:
+        return
+    try:
+        job = shelf().open(_wish(state))
+    except vizlib.VizlibError as error:
+        form["error"] = str(error)
+    else:
+        job_slots.wait_for([job])
+
+
+def _wish(state: Any) -> Wish:
+    architecture, size = state[_key("architecture")], state[_key("size")]
+    weights, labels = state[_key("weights")], state[_key("labels")]
+    typed = (state.get(_key("path")) or "").strip() if _local() else ""
+    if not architecture:
+        raise vizlib.ModelError("Choose the architecture that the weights were trained as.")
+    if weights is None and not typed:
+        raise vizlib.ModelError("Add the file with the weights; if you did, wait until all of it is here.")
+    if weights is not None and typed:
+        raise vizlib.ModelError("Add the weights as a file or as a path, not as both.")
+    names = read_labels(labels.getvalue(), labels.name) if labels is not None else None
+    path = shelf().store(weights, weights.name) if weights is not None else Path(typed).expanduser()
+    name = weights.name if weights is not None else typed
+    return Wish(architecture.strip(), path, name, names, labels.name if labels is not None else "", size)
+
+
+def _show() -> None:
+    _form().update(open=True, error="")
+
+
+def _close() -> None:
+    shelf().give_up()
+    _form().update(open=False, error="", run=uuid4().hex)
+
+
+def _form() -> dict[str, Any]:
+    """The state of the form; ``run`` is new for each, so that one that was used opens empty."""
+    return st.session_state.setdefault("own.form", {"open": False, "error": "", "run": uuid4().hex})
+
+
+def _key(field: str) -> str:
+    return f"own.{field}.{_form()['run']}"
+
+
+def _local() -> bool:
+    return only_this_machine(st.get_option("server.address"), st.context.headers)
+
+
+def _let_go(file: UploadedFile | None) -> None:
+    # An upload stays in Streamlit's memory until the session ends; by now it is a model, and a copy on the disk.
+    context = get_script_run_ctx()
+    if file is not None and context is not None and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
+        context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)

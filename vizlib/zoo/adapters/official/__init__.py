@@ -1,0 +1,1 @@
+"""How the networks of ``vizlib.zoo.networks``, written after official releases, are read."""

@@ -1,0 +1,202 @@
+"""timm's plain vision transformers: ViT, DeiT (distilled or not), registers, DINOv2 and v3, SigLIP, EVA, BEiT."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vizlib.catalog.methods import FAMILY_REFUSALS
+from vizlib.errors import MethodError
+from vizlib.tracing.attention_site import AttentionSite
+from vizlib.tracing.residuals import Fork, Port
+from vizlib.tracing.token_flow import Attention, FromCells, Step, ToSink
+from vizlib.tracing.token_grid import Grid
+from vizlib.zoo.adapters.base import Adapter, Classifier, Lineage, Size, Tap, check_patches, counted
+from vizlib.zoo.adapters.windows import Window, spread
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vizlib.tracing.recorder import AttentionCall, Recording
+
+_DISTILLED = {"class": Classifier("head", 0), "distillation": Classifier("head_dist", 1)}
+
+
+class ViTAdapter(Adapter):
+    """One grid of patches, one attention a block; read out by the class token, a distilled DeiT's two, a mean, or an attention pool."""
+
+    family = "vit"
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__(module)
+        self.prefix = int(module.num_prefix_tokens)  # type: ignore[arg-type]
+        self.depth = len(module.blocks)  # type: ignore[arg-type]
+        self.refusals |= FAMILY_REFUSALS[self.family]
+        if self.distilled:
+            del self.refusals["two_classifiers"]
+        reason = self._unreadable()
+        if reason:
+            self.refusals["lineage"] = reason
+
+    @classmethod
+    def fits(cls, module: nn.Module) -> bool:
+        from timm.models.beit import Beit
+        from timm.models.eva import Eva
+        from timm.models.vision_transformer import VisionTransformer
+
+        return isinstance(module, VisionTransformer | Eva | Beit)
+
+    @property
+    def distilled(self) -> bool:
+        """Whether two tokens are read out, each by its own head."""
+        return hasattr(self.module, "head_dist")
+
+    def grid(self, size: Size) -> Grid:
+        """The tokens of an input (h, w)."""
+        embed: Any = self.module.patch_embed
+        height, width = embed.dynamic_feat_size(size) if hasattr(embed, "dynamic_feat_size") else embed.grid_size
+        return Grid(height, width, self.prefix)
+
+    def check_size(self, size: Size) -> None:
+        check_patches(self.module.patch_embed, size)
+
+    def taps(self, size: Size) -> list[Tap]:
+        grid = self.grid(size)
+        return [Tap(f"blocks.{index}", f"blocks.{index}", grid) for index in range(self.depth)]
+
+    def lineage(self, recording: Recording, size: Size, windows: str = "uniform") -> Lineage:
+        if "lineage" in self.refusals:
+            raise MethodError(self.refusals["lineage"])
+        grid = self.grid(size)
+        pooled = getattr(self.module, "attn_pool", None) is not None
+        calls = counted(recording, self.depth + pooled)
+        steps: list[Step] = []
+        images = calls[0].q.shape[0]
+        if pooled:
+            readout = self._latents(calls[-1], images)
+            steps += self._pool(calls[-1], grid)
+        else:
+            readout = self._readout(grid, images, calls[0].q.device)
+        for index in range(self.depth - 1, -1, -1):
+            _match(calls[index], grid, index)
+            steps.append(Attention(AttentionSite.of(calls[index], f"blocks.{index}.attn", 0, index, grid, grid)))
+        return Lineage(readout, [*steps, ToSink(grid), self._pixels(recording, grid, size, windows)])
+
+    def classifier(self, name: str) -> Classifier | None:
+        if self.distilled and name in _DISTILLED:
+            return _DISTILLED[name]
+        return super().classifier(name)
+
+    def first_block(self) -> str | None:
+        from timm.models.vision_transformer import VisionTransformer
+
+        # Rotary embeddings and tables of relative positions are made for the whole grid.
+        return "blocks.0" if isinstance(self.module, VisionTransformer) else None
+
+    def forks(self) -> list[Fork]:
+        return [self._fork(f"blocks.{index}", block) for index, block in enumerate(self.module.blocks)]  # type: ignore[arg-type]
+
+    def _fork(self, path: str, block: Any) -> Fork:
+        skip = Port(path, "input")
+        if hasattr(block, "drop_path1"):
+            return Fork(f"{path}.attn", skip, Port(f"{path}.drop_path1"))
+        if getattr(block, "out_proj", None) is not None:
+            raise MethodError(
+                f"{path} projects attention and MLP together, so what attention alone adds is not known; give residual_weight as a number."
+            )
+        return Fork(f"{path}.attn", skip, Port(f"{path}.attn_out_proj"), getattr(block.ls, "gamma", None))
+
+    def layer_logits(self, module: nn.Module, tokens: torch.Tensor, pooling: str, classifier: Classifier | None = None) -> torch.Tensor:
+        if pooling == "mean" and getattr(module, "attn_pool", None) is None:
+            # Every token that the head may look at is the mean.
+            tokens = tokens.mean(1, keepdim=True).expand(-1, self.prefix + 1, -1)
+        head: Any = module
+        if classifier is not None:
+            return head.get_submodule(classifier.path)(head.norm(tokens)[:, classifier.token])
+        return head.forward_head(head.norm(tokens))
+
+    def _readout(self, grid: Grid, images: int, device: torch.device) -> torch.Tensor:
+        row = torch.zeros(images, grid.tokens, dtype=torch.float64, device=device)
+        if self.distilled:
+            row[:, :2] = 0.5
+        elif self.module.global_pool == "token":
+            row[:, 0] = 1
+        else:
+            first = 0 if getattr(self.module, "pool_include_prefix", False) else self.prefix
+            row[:, first:] = 1 / (grid.tokens - first)
+        return row
+
+    def _latents(self, call: AttentionCall, images: int) -> torch.Tensor:
+        latents = call.q.shape[2]
+        row = torch.zeros(images, latents, dtype=torch.float64, device=call.q.device)
+        if self.module.attn_pool.pool == "token":  # type: ignore[union-attr]
+            row[:, 0] = 1
+        else:
+            row[:] = 1 / latents
+        return row
+
+    def _pool(self, call: AttentionCall, grid: Grid) -> list[Step]:
+        # EVA pools over all tokens, ViT over the patches unless it is told to take the learned ones too.
+        whole = getattr(self.module, "pool_include_prefix", True)
+        keys = grid if whole else grid.without_prefix()
+        _match(call, keys, self.depth, keys_only=True)
+        site = AttentionSite.of(call, "attn_pool", 0, self.depth, Grid(0, 0, call.q.shape[2]), keys)
+        return [Attention(site, skip=False), *([] if whole else [FromCells(grid)])]
+
+    def _pixels(self, recording: Recording, grid: Grid, size: Size, windows: str) -> Step:
+        projection: Any = self.module.patch_embed.proj  # type: ignore[union-attr]
+        window = Window(projection.kernel_size, projection.stride, projection.padding)
+        return spread(windows, Grid(*size), grid.without_prefix(), window, projection.weight.flatten(2), recording.x)
+
+    def _unreadable(self) -> str | None:
+        module: Any = self.module
+        projection = getattr(module.patch_embed, "proj", None)
+        if not isinstance(projection, torch.nn.Conv2d):
+            return f"its patches come from a {type(module.patch_embed).__name__}, whose windows this adapter does not know"
+        strange = {type(block).__name__ for block in module.blocks if not isinstance(block, _plain_blocks())}
+        if strange:
+            return f"its blocks ({', '.join(sorted(strange))}) do not run one attention each around one residual"
+        inner = [block.attn for block in module.blocks if hasattr(block, "attn")]
+        attentions = {type(attention).__name__ for attention in inner if not isinstance(attention, _plain_attentions())}
+        if attentions:
+            return f"its attention ({', '.join(sorted(attentions))}) is not a softmax whose rows can be read"
+        pool = getattr(module, "attn_pool", None)
+        if pool is not None:
+            known = type(pool).__name__ == "AttentionPoolLatent" and pool.pool in ("token", "avg")
+            return None if known else f"its read-out ({type(pool).__name__}) is not one that this adapter knows"
+        if not self.distilled and module.global_pool not in ("token", "avg"):
+            what = "no read-out" if not module.global_pool else f"a {module.global_pool!r} read-out, which is not a weighted mean of tokens"
+            return f"it has {what}, so there is no row to start the rollout from"
+        return None
+
+
+def _match(call: AttentionCall, grid: Grid, index: int, *, keys_only: bool = False) -> None:
+    queries, keys = (call.q.shape[-2], call.k.shape[-2]) if call.q.ndim == 4 else (0, 0)
+    if keys != grid.tokens or not (keys_only or queries == grid.tokens):
+        raise MethodError(
+            f"Attention {index} has {queries} queries and {keys} keys where the architecture has {grid.tokens} tokens, "
+            "so the map would not be certain."
+        )
+
+
+def _plain_blocks() -> tuple[type, ...]:
+    from timm.models import beit, eva, vision_transformer
+
+    return (
+        vision_transformer.Block,
+        vision_transformer.ResPostBlock,
+        vision_transformer.ParallelScalingBlock,
+        eva.EvaBlock,
+        eva.EvaBlockPostNorm,
+        beit.Block,
+    )
+
+
+def _plain_attentions() -> tuple[type, ...]:
+    from timm.layers.attention import Attention as Plain
+    from timm.layers.attention import AttentionRope
+    from timm.models.beit import Attention as BeitAttention
+    from timm.models.eva import EvaAttention
+
+    return (Plain, AttentionRope, BeitAttention, EvaAttention)
