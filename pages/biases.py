@@ -3,8 +3,8 @@
 import streamlit as st
 
 from vizlib.ui.core import navigation
-from vizlib.ui.core.model_service import engine
-from vizlib.ui.core.url_state import Address
+from vizlib.ui.core.model_service import service
+from vizlib.ui.core.url_state import UrlState
 from vizlib.ui.pages.biases import sections
 from vizlib.ui.widgets.pickers import pick_fit, pick_picture
 
@@ -13,20 +13,20 @@ arrived = navigation.open_page(
     "What does each architecture assume?",
     "Move the slider: the picture changes, and every model answers at once. Look at whose answer holds.",
 )
-engine()
-address = Address("biases", arrived=arrived)
-picture = pick_picture(address, "coffee")  # which all models know
+service()
+url_state = UrlState("biases", arrived=arrived)
+picture = pick_picture(url_state, "coffee")  # which all models know
 left, right = st.columns([4, 1], gap="medium")
 with left:
-    models = sections.pick_models(address)
+    models = sections.pick_models(url_state)
 with right:
-    fit = pick_fit(address)
-claim, question = sections.pick_question(address, picture)
-view = sections.view_keys(address)
+    fit = pick_fit(url_state)
+claim, question = sections.pick_experiment(url_state, picture)
+view = sections.view_keys(url_state)
 if models:
-    jobs = sections.ask(models, question, picture, fit)
+    jobs = sections.submit_responses(models, question, picture, fit)
     claimed = st.container()
-    answers = sections.settled(models, jobs)
+    answers = sections.results_or_status(models, jobs)
     with claimed:
         sections.draw_claim(claim, answers, models)
     if answers:
@@ -38,4 +38,4 @@ if models:
 else:
     st.info("Choose a model to ask.", icon=":material/touch_app:")
 st.caption("The address in your browser restores this view; a picture of your own is not part of it.")
-address.close()
+url_state.write()

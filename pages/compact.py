@@ -3,10 +3,10 @@
 import streamlit as st
 
 from vizlib.ui.core import formatting, navigation
-from vizlib.ui.core.computations import pick_subject
-from vizlib.ui.core.model_service import engine
-from vizlib.ui.core.url_state import Address
-from vizlib.ui.pages.compact.sections import PAPER, ask, draw_columns, draw_curves, draw_ideas, members
+from vizlib.ui.core.computations import pick_model
+from vizlib.ui.core.model_service import service
+from vizlib.ui.core.url_state import UrlState
+from vizlib.ui.pages.compact.sections import PAPER, draw_columns, draw_curves, draw_ideas, members, submit_columns
 from vizlib.ui.widgets.pickers import pick_fit, pick_picture
 
 arrived = navigation.open_page(
@@ -15,19 +15,19 @@ arrived = navigation.open_page(
     "Compact Transformers change two things in ViT: **convolutions** make the tokens, and **sequence pooling** reads all of them instead "
     "of a class token. Point at a token: above, the pixels it takes in; below, how much each model reads it.",
 )
-engine()
-address = Address("compact", arrived=arrived)
-picture = pick_picture(address)
+service()
+url_state = UrlState("compact", arrived=arrived)
+picture = pick_picture(url_state)
 left, right = st.columns([4, 1], gap="medium")
 with left:
-    one = pick_subject(address, ("compact",), ("cct_tiny50", "compact_vit_tiny50"), "Beside ViT")
+    one = pick_model(url_state, ("compact",), ("cct_tiny50", "compact_vit_tiny50"), "Beside ViT")
 with right:
-    fit = pick_fit(address)
+    fit = pick_fit(url_state)
 group = members(one)
-columns, drifts = ask(group, picture, fit)
-made = draw_columns(address, group, columns, picture, fit)
+columns, drifts = submit_columns(group, picture, fit)
+made = draw_columns(url_state, group, columns, picture, fit)
 if made is not None:
     draw_ideas(made, group, drifts)
 draw_curves()
 st.caption(f"{formatting.linked(PAPER)}. The address in your browser restores this view; a picture of your own is not part of it.")
-address.close()
+url_state.write()

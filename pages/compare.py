@@ -3,10 +3,10 @@
 import streamlit as st
 
 from vizlib.ui.core import job_slots, navigation
-from vizlib.ui.core.model_service import engine
-from vizlib.ui.core.url_state import Address
+from vizlib.ui.core.model_service import service
+from vizlib.ui.core.url_state import UrlState
 from vizlib.ui.pages.compare import sections
-from vizlib.ui.pages.compare.comparison_jobs import Wish, ask_measures, to_fetch
+from vizlib.ui.pages.compare.comparison_jobs import ComparisonRequest, submit_comparison, to_fetch
 from vizlib.ui.pages.compare.picture_set import pick_set
 from vizlib.ui.widgets.pickers import pick_fit, pick_models
 
@@ -15,16 +15,16 @@ arrived = navigation.open_page(
     "What differs between two models?",
     "The same photographs go through both: look at which layers hold the same, how far each looks, and why their answers differ.",
 )
-engine()
-address = Address("compare", arrived=arrived)
-pictures = pick_set(address)
+service()
+url_state = UrlState("compare", arrived=arrived)
+pictures = pick_set(url_state)
 left, right = st.columns([4, 1], gap="medium")
 with left:
-    cards = pick_models(address)
+    cards = pick_models(url_state)
 with right:
-    fit = pick_fit(address)
-wish = Wish(tuple(cards), pictures, fit)
-view = sections.View.of_address(address, wish)
+    fit = pick_fit(url_state)
+wish = ComparisonRequest(tuple(cards), pictures, fit)
+view = sections.View.of_address(url_state, wish)
 missing = to_fetch(wish)
 if len(cards) < 2:
     st.info("Choose two models or more: a comparison takes two to four.", icon=":material/touch_app:")
@@ -32,15 +32,15 @@ elif not len(pictures):
     st.info("Choose at least one photograph above, or add your own.", icon=":material/touch_app:")
 elif missing:
     for card in missing:
-        job_slots.offer(card, "Choose another model.")
+        job_slots.offer_download(card, "Choose another model.")
 else:
-    job = ask_measures(wish)
+    job = submit_comparison(wish)
     job_slots.wait_for([job])
-    found = job_slots.settled("compare.measures", job)
+    found = job_slots.result_or_status("compare.measures", job)
     if found is not None:
         sections.draw_findings(found)
         both = sections.pick_pair(found, view)
-        shown = sections.pick_look(found, view)
+        shown = sections.pick_map_style(found, view)
         if shown is not None:
             sections.draw_layers(found, shown, both, view)
         sections.draw_cka(found, shown, both, view)
@@ -48,4 +48,4 @@ else:
         why = sections.draw_why(found, wish, shown, both, view) if shown is not None else None
         sections.draw_files(found, wish, shown, why)
 st.caption("The address in your browser restores this view; photographs and models of your own are not part of it.")
-address.close()
+url_state.write()

@@ -5,9 +5,9 @@ import streamlit as st
 import vizlib
 from vizlib.model_report.report_file import COMMAND, read_report
 from vizlib.ui.core import navigation
-from vizlib.ui.core.url_state import Address, one_of
+from vizlib.ui.core.url_state import UrlState, one_of
 from vizlib.ui.pages.models import findings, views
-from vizlib.ui.pages.models.model_cards import draw_cards
+from vizlib.ui.pages.models.model_cards import draw_model_cards
 from vizlib.ui.pages.models.report_tables import Report, short
 from vizlib.zoo.cards import bundled_cards
 
@@ -17,7 +17,7 @@ VIEWS = {
     "confusions": ("Confusions", ":material/grid_on:", views.draw_confusions),
     "calibration": ("Calibration", ":material/balance:", views.draw_calibration),
     "maps": ("Do maps find it?", ":material/my_location:", views.draw_maps),
-    "cards": ("Cards", ":material/style:", draw_cards),
+    "cards": ("Cards", ":material/style:", draw_model_cards),
 }
 SNIPPET = """import vizlib
 from vizlib.model_report.report_file import read_report
@@ -37,7 +37,7 @@ arrived = navigation.open_page(
     "The same photographs, the same recipe, about the same size, and only the architecture differs: look at who is right most often, "
     "and whether chance could have made the difference.",
 )
-address = Address("models", arrived=arrived)
+url_state = UrlState("models", arrived=arrived)
 shipped = {card.name: (card.training or {}).get("sha256") for card in bundled_cards()}
 try:
     report = Report(read_report())
@@ -45,7 +45,7 @@ except vizlib.TrainingError as error:
     st.error(str(error), icon=":material/error:")
     report = Report()
 
-key = address.part("view", "accuracy", one_of(tuple(VIEWS)))
+key = url_state.declare("view", "accuracy", one_of(tuple(VIEWS)))
 if report.names:
     st.markdown(findings.who_wins(report))
 else:
@@ -70,11 +70,11 @@ view = st.segmented_control(
     label_visibility="collapsed",
 )
 if report.names or view == "cards":
-    VIEWS[view][2](report, address)
+    VIEWS[view][2](report, url_state)
 else:
-    draw_cards(report, address)
+    draw_model_cards(report, url_state)
 with st.expander("Use it from Python", icon=":material/code:"):
     st.code(SNIPPET, language="python", wrap_lines=True)
 if report.names:
     st.caption(f"Measured by `{COMMAND}` on {report.section('about').get('data', '')}. The address in your browser restores this view.")
-address.close()
+url_state.write()

@@ -37,8 +37,8 @@ def explore(visit: Callable[..., AppTest]) -> Callable[..., AppTest]:
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[..., Any]], None]]:
     """Say how models are loaded; what is loaded so leaves the engine with the test."""
-    before = set(model_service.engine()._loaded)
+    before = set(model_service.service()._loaded)
     yield lambda load: monkeypatch.setattr(model_service, "_load", load)
-    for name in model_service.engine()._loaded - before:
-        model_service.engine()._loaded.discard(name)
-        model_service.engine().unload(name)
+    for name in model_service.service()._loaded - before:
+        model_service.service()._loaded.discard(name)
+        model_service.service().unload(name)

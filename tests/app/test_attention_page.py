@@ -11,7 +11,7 @@ from app_helpers import ROOT, image_bytes, maps, messages, said
 from streamlit.testing.v1 import AppTest
 
 import vizlib
-from vizlib.analysis.attention.head_ablation import Surgery, compare
+from vizlib.analysis.attention.head_ablation import HeadAblation, compare_ablation
 from vizlib.ui.core import job_slots, model_service
 from vizlib.ui.core.pictures import sample
 from vizlib.zoo.cards import all_cards
@@ -28,7 +28,7 @@ def attention(visit):
 def random_weights(monkeypatch, loads):
     """Every model is here, with random weights where its own would have to be fetched."""
     loads(lambda name, progress: vizlib.load(name, checkpoint=None if name.endswith("tiny50") else "random"))
-    monkeypatch.setattr(model_service.Engine, "ready", lambda self, model: True)
+    monkeypatch.setattr(model_service.ModelService, "ready", lambda self, model: True)
 
 
 def canvas(at: AppTest) -> tuple[dict, dict]:
@@ -124,7 +124,7 @@ def test_all_heads_in_four_tables(attention):
 def test_surgery_shows_the_answer_before_and_after(attention):
     at = attention(panel="surgery", vit_tiny50__off="1.1_1.2_1.3")
     model = vizlib.load("vit_tiny50")
-    outcome = compare(model, model.prepare(sample("cat").pixels), Surgery(heads={(0, head): "zero" for head in range(3)}))
+    outcome = compare_ablation(model, model.prepare(sample("cat").pixels), HeadAblation(heads={(0, head): "zero" for head in range(3)}))
     best = int(outcome.before.argmax())
     text = said(at)
     assert f"| {outcome.before[best]:.2f} | {outcome.after[best]:.2f} |" in text
@@ -139,11 +139,11 @@ def test_a_held_patch_can_be_hidden(attention):
     at = attention(panel="surgery", query="20", layer="2")
     at.button(key="attention.hide").click().run()
     model = vizlib.load("vit_tiny50")
-    outcome = compare(model, model.prepare(sample("cat").pixels), Surgery(dropped=(20,)))
+    outcome = compare_ablation(model, model.prepare(sample("cat").pixels), HeadAblation(dropped=(20,)))
     assert np.allclose(maps(at)[1][1], outcome.map_after.input_map.numpy(), atol=1e-7)
     assert "row 3, column 4 (all layers)" in said(at)
     at.button(key="attention.cut").click().run()
-    outcome = compare(model, model.prepare(sample("cat").pixels), Surgery(dropped=(20,), cut={2: (20,)}))
+    outcome = compare_ablation(model, model.prepare(sample("cat").pixels), HeadAblation(dropped=(20,), cut={2: (20,)}))
     assert np.allclose(maps(at)[1][1], outcome.map_after.input_map.numpy(), atol=1e-7)
     at.button(key="attention.show").click().run()
     assert "Nothing is switched off" in said(at)

@@ -23,7 +23,7 @@ from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.pictures import sample
 from vizlib.ui.pages.attribution import map_grid_data, scheduler
 from vizlib.ui.pages.attribution import text as attribution_words
-from vizlib.ui.pages.attribution.region import unpacked
+from vizlib.ui.pages.attribution.region import unpack_region
 
 TWO = {"vit_tiny50.methods": "rollout,saliency"}
 
@@ -109,13 +109,13 @@ def test_opens_on_twelve_maps_and_their_badges(page, unproven):
 
 def test_a_badge_is_the_librarys(page, coarsely):
     from vizlib.evaluation.badge import badge
-    from vizlib.evaluation.faithfulness import Yardstick
-    from vizlib.evaluation.sanity_checks import sanity
+    from vizlib.evaluation.faithfulness import FaithfulnessScorer
+    from vizlib.evaluation.sanity_checks import sanity_checks
 
     at = done(page(**{"vit_tiny50.methods": "relevance"}))
     model, picture = vizlib.load("vit_tiny50"), sample("coffee").pixels
     made = vizlib.explain(model, picture, "relevance")
-    scores, checks = Yardstick(model, picture).score(made), sanity(model, picture, made)
+    scores, checks = FaithfulnessScorer(model, picture).score(made), sanity_checks(model, picture, made)
     found = badge(scores, checks)
     told = cards(at)["relevance"]["badge"]
     assert (told["state"], told["words"]) == (found.verdict, found.words)
@@ -264,12 +264,14 @@ def test_a_newer_question_stops_the_older_one(page, unproven):
 def test_a_scale_is_of_what_is_on_the_picture(name):
     made = vizlib.explain(vizlib.load("vit_tiny50"), sample("coffee").pixels, name, fit="pad")
     content = made.geometry.content
-    found = map_grid_data.shown(made, content)
+    found = map_grid_data.scaled_map(made, content)
     inside = made.input_map[content]
     assert found.one == pytest.approx(np.abs(inside).mean())
     assert np.abs(found.values[content]).mean() == pytest.approx(1)
     assert found.top == pytest.approx(np.quantile(np.abs(inside), 0.99) / found.one)
-    empty = map_grid_data.shown(vizlib.explain(vizlib.load("vit_tiny50"), np.zeros((8, 8, 3), np.uint8), name), np.ones((64, 64), bool))
+    empty = map_grid_data.scaled_map(
+        vizlib.explain(vizlib.load("vit_tiny50"), np.zeros((8, 8, 3), np.uint8), name), np.ones((64, 64), bool)
+    )
     assert np.isfinite(empty.values).all()
 
 
@@ -304,13 +306,13 @@ def mask_text(mask):
 
 def test_a_region_comes_back_from_the_browser():
     mask = np.random.default_rng(0).random((9, 7)) > 0.5
-    assert (unpacked(mask_text(mask), (9, 7)) == mask).all()
+    assert (unpack_region(mask_text(mask), (9, 7)) == mask).all()
     for text in ("", "!", "AAAA", mask_text(np.ones((10, 10), bool))):
-        assert unpacked(text, (9, 7)) is None
+        assert unpack_region(text, (9, 7)) is None
 
 
 def test_a_region_says_what_it_carries(page, unproven):
-    from vizlib.evaluation.region_score import carried
+    from vizlib.evaluation.region_score import region_score
 
     at = done(page(**TWO))
     (message,) = messages(at, "region_brush")
@@ -320,7 +322,7 @@ def test_a_region_says_what_it_carries(page, unproven):
     at.session_state["attribution.region"]["text"] = mask_text(mask)
     settled(at.run())
     header, _ = unpack(messages(at, "region_brush")[0])
-    expected = carried(vizlib.load("vit_tiny50"), sample("coffee").pixels, mask)
+    expected = region_score(vizlib.load("vit_tiny50"), sample("coffee").pixels, mask)
     assert [row["value"] for row in header["rows"]] == pytest.approx(
         [one[0] for one in (expected.whole, expected.kept, expected.hidden, expected.empty)]
     )
@@ -351,13 +353,13 @@ def test_files(page, unproven, monkeypatch):
 
     model = vizlib.load("vit_tiny50")
     made = {name: vizlib.explain(model, sample("coffee").pixels, name) for name in ("rollout", "saliency")}
-    proof = scheduler.proven(None, None, None, None)
+    proof = scheduler.measure_proof(None, None, None, None)
 
     class Done:
-        asking = scheduler.Asking(computations.Subject("vit_tiny50", card=model.card), sample("coffee"), None, 3, {})
+        asking = scheduler.ExplainRequest(computations.ModelChoice("vit_tiny50", card=model.card), sample("coffee"), None, 3, {})
 
         def standings(self):
-            return [scheduler.Standing(name, one, proof=proof) for name, one in made.items()]
+            return [scheduler.MethodState(name, one, proof=proof) for name, one in made.items()]
 
     with np.load(io.BytesIO(files.to_npz(Done()))) as arrays:
         assert all(np.array_equal(arrays[name], one.input_map) for name, one in made.items())
@@ -385,13 +387,13 @@ def test_an_exam_is_sat_only_when_asked(page, unproven):
     settled(at)
     table = next(one.value for one in at.markdown if "even map or blob" in one.value)
     report = at.session_state["waiting.asked"]["attribution.exam"][1].result()
-    from vizlib.ui.pages.attribution.exam import written
+    from vizlib.ui.pages.attribution.exam import report_bytes
 
-    rows = list(csv.DictReader(io.StringIO(written(report, "csv").decode())))
+    rows = list(csv.DictReader(io.StringIO(report_bytes(report, "csv").decode())))
     assert {row["method"] for row in rows} == {"saliency"}
     assert all(f"**{float(row['value']):.2f}** ({float(row['low']):.2f} to {float(row['high']):.2f})" in table for row in rows)
-    assert written(report, "html").startswith(b"<!doctype html>")
-    assert json.loads(written(report, "json"))
+    assert report_bytes(report, "html").startswith(b"<!doctype html>")
+    assert json.loads(report_bytes(report, "json"))
 
 
 def test_the_cascade_and_the_stability_come_when_asked(page, coarsely):

@@ -11,15 +11,15 @@ from app_helpers import image_bytes, messages, said, settled
 import vizlib
 from vizlib.analysis.features.layers import Layer
 from vizlib.analysis.perturbation.cards import CARDS
-from vizlib.analysis.perturbation.registry import CHANGES, Aids
+from vizlib.analysis.perturbation.registry import PERTURBATIONS, Aids
 from vizlib.analysis.perturbation.response_curves import Response, response, to_pixels
 from vizlib.engine.jobs import Progress
 from vizlib.figures import response_charts
 from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.pictures import sample
 from vizlib.ui.pages.biases import claims, response_data
-from vizlib.ui.pages.biases.claims import PRESETS, verdict
-from vizlib.ui.pages.biases.response_data import Question
+from vizlib.ui.pages.biases.claims import CLAIMS, verdict
+from vizlib.ui.pages.biases.response_data import Experiment
 
 
 @pytest.fixture
@@ -69,22 +69,22 @@ def test_the_numbers_are_those_of_the_library(page):
     x = model.prepare(sample("cat").pixels)
     found = response(model, x, "occlusion", aids=Aids(margin=8.0))
     assert arrays["0.answers"][1:] == pytest.approx(found.probabilities, abs=1e-6)
-    shown = CHANGES["occlusion"](to_pixels(model, x), 0.5)[0].permute(1, 2, 0).numpy() * 255
+    shown = PERTURBATIONS["occlusion"](to_pixels(model, x), 0.5)[0].permute(1, 2, 0).numpy() * 255
     assert np.abs(arrays["0.pictures"][5] - shown).max() <= 0.5
 
 
-@pytest.mark.parametrize("claim", PRESETS)
+@pytest.mark.parametrize("claim", CLAIMS)
 def test_every_claim_says_what_was_measured(page, claim):
     at = page(claim=claim, models="vit_tiny50,resnet_tiny50")
     header, _ = sent(at)
-    preset = PRESETS[claim]
-    assert header["change"] == CARDS[preset.change].title
+    preset = CLAIMS[claim]
+    assert header["change"] == CARDS[preset.perturbation].title
     assert header["at"] == preset.at
     numbers = {}
     for name in ("vit_tiny50", "resnet_tiny50"):
         model = vizlib.load(name)
         other = to_pixels(model, model.prepare(sample("cat").pixels))[0]
-        found = response(model, sample("coffee").pixels, preset.change, aids=Aids(margin=8.0, other=other))
+        found = response(model, sample("coffee").pixels, preset.perturbation, aids=Aids(margin=8.0, other=other))
         numbers[name] = preset.measure.read(found)
         assert preset.measure.write(numbers[name]) in said(at)
     gap = numbers[preset.more] - numbers[preset.less]
@@ -104,7 +104,7 @@ def made(curve, name="occlusion", drift=None):
 def test_a_verdict_by_hand():
     strong, weak = made([0.8, 0.6, 0.4]), made([0.8, 0.2, 0.2])
     assert claims.kept(strong) == pytest.approx(0.625)  # 0.6 and 0.4 of 0.8; the strength that changes nothing is left out
-    preset = PRESETS["occlusion"]
+    preset = CLAIMS["occlusion"]
     held = verdict(preset, {"vit_tiny50": strong, "resnet_tiny50": weak})
     assert held.agrees is True
     assert held.sentence.startswith("ViT gives its first answer, averaged over all strengths, 62\u00a0%")
@@ -127,7 +127,7 @@ def test_a_link_restores_the_view(page):
     assert charts(at)[1]["data"][0]["type"] == "heatmap"
     model = vizlib.load("cvt_tiny50")
     own, other = (to_pixels(model, model.prepare(sample(name).pixels, "pad")) for name in ("cat", "rocket"))
-    expected = CHANGES["amplitude"](own, 1.0, Aids(other=other[0]))[0].permute(1, 2, 0).numpy() * 255
+    expected = PERTURBATIONS["amplitude"](own, 1.0, Aids(other=other[0]))[0].permute(1, 2, 0).numpy() * 255
     assert np.abs(arrays["0.pictures"][-1] - expected).max() <= 0.5
     assert "**The claim.**" not in said(at)
 
@@ -207,7 +207,7 @@ def test_a_published_model_is_fetched_only_when_asked(page):
 
 def test_files():
     model, picture = vizlib.load("vit_tiny50"), sample("coffee")
-    answers = response_data.work(Question("shift"), model, picture, None, None, Progress())
+    answers = response_data.compute_response(Experiment("shift"), model, picture, None, None, Progress())
     rows = list(csv.DictReader(io.StringIO(response_data.to_csv([answers]))))
     assert len(rows) == 17 * (4 + 6)
     first = answers.response
@@ -228,7 +228,7 @@ def test_work_stops_when_nobody_waits():
     progress = Progress()
     progress._cancel.set()
     with pytest.raises(vizlib.CancelledError):
-        response_data.work(Question("blur"), vizlib.load("vit_tiny50"), sample("coffee"), None, None, progress)
+        response_data.compute_response(Experiment("blur"), vizlib.load("vit_tiny50"), sample("coffee"), None, None, progress)
 
 
 @pytest.mark.parametrize("address", [{"claim": "texture"}, {"claim": "own", "change": "salient", "fit": "pad"}])
@@ -240,7 +240,8 @@ def test_the_snippet_runs(page, capsys, address):
 
 def test_strengths_read_well():
     known = {
-        name: response_data.words(CARDS[name], CARDS[name].strengths[-1]) for name in ("shift", "shuffle", "jpeg", "noise", "low_pass")
+        name: response_data.strength_text(CARDS[name], CARDS[name].strengths[-1])
+        for name in ("shift", "shuffle", "jpeg", "noise", "low_pass")
     }
     assert list(known.values()) == [
         "16\u00a0px", "16 × 16 patches", "quality 1", "40\u00a0% of the full range (σ)", "1\u00a0cycles per image at most",
@@ -248,5 +249,5 @@ def test_strengths_read_well():
 
 
 def test_cards_and_changes_are_the_same():
-    assert list(CARDS) == list(CHANGES)
-    assert all(getattr(CHANGES[name], field) == value for name, card in CARDS.items() for field, value in vars(card).items())
+    assert list(CARDS) == list(PERTURBATIONS)
+    assert all(getattr(PERTURBATIONS[name], field) == value for name, card in CARDS.items() for field, value in vars(card).items())

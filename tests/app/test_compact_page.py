@@ -43,7 +43,7 @@ def sent(at: AppTest) -> tuple[dict, list[tuple[dict, dict]]]:
 
 def column(name, picture):
     model = vizlib.load(name, checkpoint=None if name in all_cards() else "random")
-    return model, tokenizer_data.column(name, name not in all_cards(), model, picture, None, Progress())
+    return model, tokenizer_data.compute_column(name, name not in all_cards(), model, picture, None, Progress())
 
 
 def test_opens_on_three_models_side_by_side(compact):
@@ -108,7 +108,7 @@ def test_odd_pictures(content):
     for name in NAMES:
         model, made = column(name, picture)
         assert np.isfinite(made.weights).all()
-        assert np.isfinite(tokenizer_data.drift(model, picture, None, Progress()).tokens).all()
+        assert np.isfinite(tokenizer_data.compute_drift(model, picture, None, Progress()).tokens).all()
 
 
 def test_the_address_restores_the_view(compact):

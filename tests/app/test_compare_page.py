@@ -67,7 +67,7 @@ def test_opens_on_vit_and_resnet_over_the_samples(page):
 def test_the_pairs_hold_what_the_library_says(found):
     one = found.shown[0]
     ends = ((0, 5), (1, 1))
-    header, arrays = unpack(layer_pair_data.message(found, one, [ends], {"show": "colours"}))
+    header, arrays = unpack(layer_pair_data.pack_layer_pair(found, one, [ends], {"show": "colours"}))
     # Likeness by numpy: the correlation of the rows of both profiles.
     rows = [one.layers[model][layer].profile.astype(np.float64) for model, layer in ends]
     whole = np.corrcoef(np.concatenate(rows))
@@ -191,12 +191,12 @@ def test_nothing_readable(page):
 def test_other_classes_compare_by_features_only(page, monkeypatch):
     other = vizlib.load("vit_tiny50", checkpoint="random", num_classes=3)
     monkeypatch.setattr("vizlib.ui.core.model_service._load", lambda name, progress: other if name == "vit_tiny50" else vizlib.load(name))
-    model_service.engine().unload("vit_tiny50")
+    model_service.service().unload("vit_tiny50")
     comparison_jobs._kept.clear()
     try:
         at = page(images="cat,coffee")
     finally:
-        model_service.engine().unload("vit_tiny50")
+        model_service.service().unload("vit_tiny50")
         comparison_jobs._kept.clear()
     text = said(at).replace("\\", "")
     assert "know different classes, so they are compared by features only." in text

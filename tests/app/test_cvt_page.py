@@ -89,7 +89,7 @@ def test_odd_pictures(page, size, mode):
 
 def test_the_numbers_are_those_of_the_analysis():
     model, picture = vizlib.load("vit_tiny50"), sample("cat")
-    made = shuffle_shift_data.work(model, picture, None, Progress())
+    made = shuffle_shift_data.compute_shuffle_shift(model, picture, None, Progress())
     found = shuffled(model, model.prepare(picture.pixels), 16, shuffle_shift_data.SEEDS)
     assert made.rows[0]["shuffled"][1]["distance"] == pytest.approx(np.mean([one.distance for one in found]), abs=1e-6)
     assert made.rows[0]["shifted"][0] == {"distance": pytest.approx(0, abs=1e-6), "same": 1.0, "tokens": pytest.approx(1, abs=1e-6)}
@@ -100,7 +100,7 @@ def test_the_numbers_are_those_of_the_analysis():
 
 def test_kernels_as_a_file_are_those_of_the_model():
     model = vizlib.load("cvt_tiny50", checkpoint="random")
-    made = projection_data.work(model, sample("cat"), None, Progress())
+    made = projection_data.compute_projections(model, sample("cat"), None, Progress())
     rows = list(csv.DictReader(io.StringIO(sections._kernels_csv(made))))
     assert len(rows) == 3 * (48 + 2 * 96 + 4 * 192)
     attention = model.module.stage0.blocks[0].attn.conv_proj_k
@@ -112,7 +112,7 @@ def test_kernels_as_a_file_are_those_of_the_model():
 
 def test_too_many_maps_leave_the_last_block_of_each_stage(monkeypatch):
     monkeypatch.setattr(projection_data, "MOST_BYTES", 10)
-    made = projection_data.work(vizlib.load("cvt_tiny50", checkpoint="random"), sample("cat"), None, Progress())
+    made = projection_data.compute_projections(vizlib.load("cvt_tiny50", checkpoint="random"), sample("cat"), None, Progress())
     assert [(block["stage"], block["block"]) for block in made.facts["blocks"]] == [(1, 1), (2, 2), (3, 4)]
     assert len(made.squeezed) == 7
 

@@ -16,7 +16,7 @@ from streamlit.runtime import caching
 import vizlib
 from vizlib.ui.core import formatting, user_model_store
 from vizlib.ui.core.message_codec import unpack as read
-from vizlib.ui.core.model_service import engine
+from vizlib.ui.core.model_service import service
 from vizlib.ui.core.user_model_store import only_this_machine, read_labels
 from vizlib.ui.widgets import user_model_form
 
@@ -63,7 +63,7 @@ def leaving(monkeypatch):
     yield
     monkeypatch.setattr(user_model_store, "GRACE", 0.0)
     caching.clear_session_resource_cache(SESSION)
-    until(lambda: held() == [] and not any(key.startswith("own:") for key in engine()._makers))
+    until(lambda: held() == [] and not any(key.startswith("own:") for key in service()._makers))
 
 
 def until(condition):
@@ -79,7 +79,7 @@ def shelf_of(at):
 
 def held():
     """The keys of the models in the engine's memory that visitors opened."""
-    return [key for key in engine()._models._held if key.startswith("own:")]
+    return [key for key in service()._models._held if key.startswith("own:")]
 
 
 def test_opens_explains_and_gives_the_code(form, tmp_path, monkeypatch):
@@ -200,13 +200,13 @@ def test_removing_frees_memory_file_and_answers(form):
     at = fill(form(), "vit_tiny50", weights())
     card = shelf_of(at).cards["own-1"]
     assert held() == [card.identity]
-    assert any(request.model == card.identity for request in engine()._answers._held)
+    assert any(request.model == card.identity for request in service()._answers._held)
     assert card.path.is_file()
     at.button(key="own.remove.own-1").click().run()
     assert not at.exception
     assert at.multiselect[0].value == ["vit_tiny50"]
     assert held() == []
-    assert not any(request.model == card.identity for request in engine()._answers._held)
+    assert not any(request.model == card.identity for request in service()._answers._held)
     assert not card.path.exists()
 
 
@@ -217,7 +217,7 @@ def test_when_the_visitor_leaves_it_is_all_gone(form, monkeypatch):
     assert held() == [card.identity]
     caching.clear_session_resource_cache(SESSION)  # what Streamlit does when the browser disconnects
     until(lambda: held() == [] and not card.path.parent.exists())
-    assert card.identity not in engine()._makers
+    assert card.identity not in service()._makers
     assert shelf_of(at).cards == {}
 
 
@@ -244,7 +244,7 @@ def test_another_visitor_neither_sees_nor_names_it(form, explore):
 
 def test_evicted_it_is_loaded_again(form):
     at = fill(form(), "vit_tiny50", weights())
-    engine().unload(shelf_of(at).cards["own-1"].identity)
+    service().unload(shelf_of(at).cards["own-1"].identity)
     at.session_state["explore.sample"] = "coffee"
     at.run()
     assert not at.error
@@ -298,25 +298,25 @@ def test_labels_and_names():
 
 def test_an_architecture_too_large_for_the_server_is_refused_before_it_is_built(monkeypatch):
     monkeypatch.setattr(user_model_store, "available_memory", lambda: 400_000_000)
-    wish = user_model_store.Wish("vit_large_patch16_224.augreg_in21k_ft_in1k", Path("x.safetensors"), "x.safetensors")
+    wish = user_model_store.LoadRequest("vit_large_patch16_224.augreg_in21k_ft_in1k", Path("x.safetensors"), "x.safetensors")
     with pytest.raises(vizlib.ModelError, match=r"1217 MB.*200 MB"):
         wish.load(lambda *_: None)
     with pytest.raises(vizlib.ModelError, match=r"resnet152.* takes 241 MB"):
-        user_model_store.Wish("resnet152", Path("x"), "x").load(lambda *_: None)
+        user_model_store.LoadRequest("resnet152", Path("x"), "x").load(lambda *_: None)
 
 
 def test_a_name_that_nobody_knows_is_answered_with_the_nearest():
     with pytest.raises(vizlib.ModelError, match="'vit_tiny50'"):
-        user_model_store.Wish("vit_tiny5O", Path("x"), "x").load(lambda *_: None)
+        user_model_store.LoadRequest("vit_tiny5O", Path("x"), "x").load(lambda *_: None)
 
 
 def test_a_model_removed_while_it_opens_is_not_kept():
     job = SimpleNamespace(cancel=lambda: None, done=False)
-    shelf = user_model_store.Shelf(engine())
+    shelf = user_model_store.UserModelStore(service())
     identity = "own:gone"
-    engine()._makers[identity] = lambda progress: None
-    shelf.opening = user_model_store.Opening(identity, user_model_store.Wish("vit_tiny50", Path("none"), "none"), job)
+    service()._makers[identity] = lambda progress: None
+    shelf.opening = user_model_store.PendingLoad(identity, user_model_store.LoadRequest("vit_tiny50", Path("none"), "none"), job)
     shelf.close()
-    assert identity not in engine()._makers
+    assert identity not in service()._makers
     with pytest.raises(vizlib.CancelledError, match="removed"):
-        engine()._model(identity, None)
+        service()._model(identity, None)

@@ -117,15 +117,18 @@ def test_odd_pictures(page, size, mode):
 
 
 def fields_header(field):
-    message = segmentation_data.message([field], "x", 2)
+    message = segmentation_data.pack_segmentation([field], "x", 2)
     return message[8 : 8 + int.from_bytes(message[4:8], "little")]
 
 
 def test_a_picture_of_one_colour_has_maps_too():
     blank = handed_in("grey.png", blank_png())
     for model in (vizlib.load("pvt_tiny50", checkpoint="random"), vizlib.load("vit_tiny50")):
-        assert all(np.isfinite(array).all() for array in feature_pyramid_data.work(model, blank, None, Progress()).arrays.values())
-        field = segmentation_data.work(model, blank, None, 32, Progress())
+        assert all(
+            np.isfinite(array).all()
+            for array in feature_pyramid_data.compute_feature_pyramid(model, blank, None, Progress()).arrays.values()
+        )
+        field = segmentation_data.compute_segmentation(model, blank, None, 32, Progress())
         assert field.labels.shape == (7, 32, 32)
         assert all(np.isnan(ratio) for ratio in field.ratios)
         json.loads(fields_header(field))
@@ -156,8 +159,11 @@ def test_measured_rows_reach_the_chart(page, monkeypatch):
 
 def test_files():
     model, picture = vizlib.load("pvt_tiny50", checkpoint="random"), sample("cat")
-    made, grids = feature_pyramid_data.work(model, picture, None, Progress()), reduced_keys_data.work(model, picture, None, Progress())
-    found = [segmentation_data.work(one, picture, None, 32, Progress()) for one in (model, vizlib.load("vit_tiny50"))]
+    made, grids = (
+        feature_pyramid_data.compute_feature_pyramid(model, picture, None, Progress()),
+        reduced_keys_data.compute_reduced_keys(model, picture, None, Progress()),
+    )
+    found = [segmentation_data.compute_segmentation(one, picture, None, 32, Progress()) for one in (model, vizlib.load("vit_tiny50"))]
     cells = list(csv.DictReader(io.StringIO(feature_pyramid._csv([made]))))
     assert len(cells) == 32 * 32 + 16 * 16 + 8 * 8 + 4 * 4
     assert float(cells[0]["norm"]) == pytest.approx(float(made.arrays["0.norm"][0, 0]))
@@ -182,7 +188,7 @@ def test_the_snippet_runs(page, capsys):
 def test_stages_are_what_the_trace_holds():
     model = vizlib.load("pvt_tiny50", checkpoint="random")
     picture = sample("coffee")
-    made = feature_pyramid_data.work(model, picture, None, Progress())
+    made = feature_pyramid_data.compute_feature_pyramid(model, picture, None, Progress())
     trace = vizlib.trace(model, picture.pixels)
     for index, level in enumerate(made.levels):
         low, high, values = (made.arrays[f"{index}.{name}"] for name in ("low", "high", "values"))

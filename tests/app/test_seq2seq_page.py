@@ -35,9 +35,9 @@ def as_trained(monkeypatch):
     }
     monkeypatch.setattr(choices, "cards", lambda: known)
     monkeypatch.setattr(translator_service, "_load", untrained)
-    translator_service.desk.clear()
+    translator_service.translator_service.clear()
     yield known
-    translator_service.desk.clear()
+    translator_service.translator_service.clear()
 
 
 @pytest.fixture
@@ -356,7 +356,7 @@ print(sorted({{"torch", "timm", "captum", "cv2", "skimage"}} & set(sys.modules))
 def test_shipped_models_open(visit, name):
     if name is None:
         pytest.skip("No translator is trained here: `vizlib train seq2seq` trains them.")
-    translator_service.desk.clear()
+    translator_service.translator_service.clear()
     task = cards()[name].task
     at = visit("pages/seq2seq.py", task=task, model=name)
     header, _ = sent(at)

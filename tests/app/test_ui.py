@@ -86,16 +86,16 @@ def test_a_newer_question_replaces_a_stale_one(monkeypatch):
         go.wait(20)
         progress.check()
 
-    monkeypatch.setattr(model_service.Engine, "_explain", slow)
+    monkeypatch.setattr(model_service.ModelService, "_explain", slow)
     monkeypatch.setattr(model_service, "_answer_bytes", lambda answer: 1)
-    engine, picture = model_service.Engine(), handed_in("a.png", image_bytes())
-    ask = [model_service.Request(picture.identity, "vit_tiny50", "rollout", target, None, ()) for target in (1, 2, 3)]
+    engine, picture = model_service.ModelService(), handed_in("a.png", image_bytes())
+    ask = [model_service.ExplanationRequest(picture.identity, "vit_tiny50", "rollout", target, None, ()) for target in (1, 2, 3)]
     first = engine.ask("me", ask[0], picture)
     assert started.wait(20)
     second, third = engine.ask("me", ask[1], picture), engine.ask("me", ask[2], picture)
     assert first.cancelled
     assert second.state is JobState.CANCELLED
-    monkeypatch.setattr(model_service.Engine, "_explain", lambda self, request, picture, progress: request.target)
+    monkeypatch.setattr(model_service.ModelService, "_explain", lambda self, request, picture, progress: request.target)
     go.set()
     assert third.wait(20)
     assert third.state is JobState.DONE

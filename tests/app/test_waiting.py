@@ -26,7 +26,7 @@ def test_a_job_that_ends_between_two_looks_is_followed_and_not_called_stopped(mo
     monkeypatch.setattr(job_slots.st, "button", lambda *args, **_: said.append(args))
     job = Hasty("key", lambda progress: "made")
     job._ended.set()
-    assert job_slots.settled("slot", job) is None
+    assert job_slots.result_or_status("slot", job) is None
     assert followed == ["slot"]
     assert not said
 

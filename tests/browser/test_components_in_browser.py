@@ -84,7 +84,8 @@ def test_a_picture_of_before_does_not_replace_the_one_of_now(visit):
         rng.integers(0, 255, (16, 16, 3)).astype(np.uint8),
     )
     made = [
-        segmentation_data.Field(title, "", (16, 16), labels, (1.0,) * len(segmentation_data.COUNTS), photo) for title in ("A", "B", "C")
+        segmentation_data.Segmentation(title, "", (16, 16), labels, (1.0,) * len(segmentation_data.COUNTS), photo)
+        for title in ("A", "B", "C")
     ]
     source = "\n".join((HOME / f"{path}.js").read_text("utf-8") for path in ("_lib/lifecycle", "_lib/kit", "segmentation/segmentation"))
     visit.page.goto("about:blank")
@@ -100,7 +101,7 @@ def test_a_picture_of_before_does_not_replace_the_one_of_now(visit):
         [
             source,
             (HOME / "segments/segments.html").read_text("utf-8"),
-            *(list(segmentation_data.message(some, "p", 4)) for some in (made, made[:1])),
+            *(list(segmentation_data.pack_segmentation(some, "p", 4)) for some in (made, made[:1])),
         ],
     )
     assert titles == ["A", "B", "C"]

@@ -43,7 +43,7 @@ def peak(case: Case, name: str, device: str, threads: int) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def weigh(job: Callable[[], object], device: str = "cpu") -> dict[str, Any]:
+def measure_peak(job: Callable[[], object], device: str = "cpu") -> dict[str, Any]:
     """What ``peak`` gives, of a job in this process, which is done twice and weighed the second time."""
     import torch
 
@@ -99,11 +99,11 @@ def main(order: dict[str, Any]) -> None:
     import torch
 
     from vizlib.bench.cases import Case
-    from vizlib.bench.workloads import load, work
+    from vizlib.bench.workloads import load, run_workload
 
     torch.set_num_threads(order["threads"])
     model, x = load(Case(order["model"], order["side"], ()), order["device"])
-    sys.stdout.write(json.dumps(weigh(work(model, x, order["name"]), order["device"])) + "\n")
+    sys.stdout.write(json.dumps(measure_peak(run_workload(model, x, order["name"]), order["device"])) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from vizlib.bench.cases import floor_of
-from vizlib.bench.workloads import load, work
+from vizlib.bench.workloads import load, run_workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -44,7 +44,7 @@ def times(case: Case, device: str, rounds: int | None = None, clock: str = "wall
     """The input's (h, w), and the times of a case's floors and methods by name; without ``rounds`` as many as fit a few seconds."""
     model, x = load(case, device)
     names = [*dict.fromkeys(map(floor_of, case.methods)), *case.methods]
-    return (int(x.shape[2]), int(x.shape[3])), interleaved({name: work(model, x, name) for name in names}, rounds, clock)
+    return (int(x.shape[2]), int(x.shape[3])), interleaved({name: run_workload(model, x, name) for name in names}, rounds, clock)
 
 
 def interleaved(jobs: Mapping[str, Callable[[], object]], rounds: int | None = None, clock: str = "wall") -> dict[str, Times]:

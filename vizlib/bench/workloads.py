@@ -23,7 +23,7 @@ def load(case: Case, device: str) -> tuple[Model, torch.Tensor]:
     return model, torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
-def work(model: Model, x: torch.Tensor, name: str) -> Callable[[], None]:
+def run_workload(model: Model, x: torch.Tensor, name: str) -> Callable[[], None]:
     """A floor or a method by its name, done when the function returns, on a GPU too."""
     steps = {"forward": lambda: _forward(model, x), "backward": lambda: run_with_gradient(model, x, _top)}
     step = steps.get(name, lambda: vizlib.explain(model, x, name))

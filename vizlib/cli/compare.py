@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vizlib.cli.errors_and_output import FAILED, OK, UsageError, complain, console, download_progress, notices, print_json
-from vizlib.cli.progress_bar import Bar
+from vizlib.cli.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from vizlib.compare.result import Comparison
@@ -62,7 +62,7 @@ def compare(
     with ExitStack() as stack:
         loaded = [_load(word, device, stack) for word in models]
         wanted = int(target) if target is not None and target.isdecimal() else target
-        display = stack.enter_context(Bar(left=False))
+        display = stack.enter_context(ProgressBar(left=False))
         found = run(loaded, list(images), target=wanted, fit=fit, points=points, shown=shown, seed=seed, progress=display.show)
         page = found.html(out)
         home = None if arrays is None else found.save_arrays(arrays)

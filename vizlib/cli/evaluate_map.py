@@ -26,9 +26,9 @@ def proof(model: Model, found: Explanation) -> dict[str, Any]:
     """The badge, the scores and the checks of an explanation of a picture, as they go into JSON."""
     import vizlib
     from vizlib.evaluation.badge import badge
-    from vizlib.evaluation.sanity_checks import sanity
+    from vizlib.evaluation.sanity_checks import sanity_checks
 
-    scores, checks = vizlib.evaluate(model, found.image, found), sanity(model, found.image, found)
+    scores, checks = vizlib.evaluate(model, found.image, found), sanity_checks(model, found.image, found)
     verdict = badge(scores, checks)
     kept = ("value", "low", "high", "percentile", "gaussian", "good")
     return {

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vizlib.cli.errors_and_output import FAILED, OK, UsageError, complain, console, download_progress, notices, print_json
-from vizlib.cli.progress_bar import Bar
+from vizlib.cli.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
-    from vizlib.evaluation.exams import SchoolReport
+    from vizlib.evaluation.exams import ExamReport
 
 EXAM_EPILOG = """[bold]For example[/bold]
 
@@ -72,14 +72,14 @@ def exam(
     held = None if exams is None else [exam_card(name).name for name in _names(exams)]
     import torch
 
-    from vizlib.evaluation.exams import school
+    from vizlib.evaluation.exams import run_exams
 
     torch.set_num_threads(1)  # for models this small, more threads cost more than they bring
     pictures, boxes = _material(images, data)
     with ExitStack() as stack:
         loaded = [] if held == ["known"] else [_load(word, device, stack) for word in models or _bundled()]
-        display = stack.enter_context(Bar())
-        report = school(loaded, asked, held, pictures, boxes, display.show, questions=questions, seed=seed)
+        display = stack.enter_context(ProgressBar())
+        report = run_exams(loaded, asked, held, pictures, boxes, display.show, questions=questions, seed=seed)
     written = _write(report, out, markdown)
     problems = list(dict.fromkeys(f"{name}, {model}: {what}: {why}" for name, model, what, why in report.skipped))
     for line in problems:
@@ -134,7 +134,7 @@ def _material(images: Path | None, data: Path | None) -> tuple[Any, Any]:
     return found, images if (images / FILE).is_file() else None
 
 
-def _write(report: SchoolReport, out: Path | None, markdown: Path | None) -> list[Path]:
+def _write(report: ExamReport, out: Path | None, markdown: Path | None) -> list[Path]:
     written = []
     if out is not None:
         written += [report.to_html(out / "exam.html"), report.to_json(out / "exam.json"), report.to_csv(out / "exam.csv")]
@@ -143,7 +143,7 @@ def _write(report: SchoolReport, out: Path | None, markdown: Path | None) -> lis
     return written
 
 
-def _failed(report: SchoolReport) -> list[str]:
+def _failed(report: ExamReport) -> list[str]:
     """The exams that could not be held on a model at all, and why."""
     by_sitting: dict[tuple[str, str], list[str]] = {}
     for mark in report.marks:
@@ -151,7 +151,7 @@ def _failed(report: SchoolReport) -> list[str]:
     return [f"{exam}, {model}: {reasons[0]}" for (exam, model), reasons in by_sitting.items() if exam != "known" and all(reasons)]
 
 
-def _print(report: SchoolReport) -> None:
+def _print(report: ExamReport) -> None:
     from rich.table import Table
 
     from vizlib.catalog.methods import METHODS

@@ -7,7 +7,7 @@ from typing import Self
 from vizlib.cli.errors_and_output import notices
 
 
-class Bar:
+class ProgressBar:
     """A bar on a terminal, silence elsewhere; ``left`` also guesses how long it still takes."""
 
     def __init__(self, *, left: bool = True) -> None:

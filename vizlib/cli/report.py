@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vizlib.cli.errors_and_output import console, notices, print_json
-from vizlib.cli.progress_bar import Bar
+from vizlib.cli.progress_bar import ProgressBar
 from vizlib.model_report.report_file import FOLDER, write_report
 
 if TYPE_CHECKING:
-    from vizlib.model_report.measure import Told
+    from vizlib.model_report.measure import ReportProgress
 
 REPORT_EPILOG = """[bold]For example[/bold]
 
@@ -60,12 +60,12 @@ def report(
     screen.print(f"written to {path}", soft_wrap=True)
 
 
-class _Display(Bar):
+class _Display(ProgressBar):
     """The explanations as they are made: a bar on a terminal, one line a measurement elsewhere."""
 
     last = ""
 
-    def hear(self, told: Told) -> None:
+    def hear(self, told: ReportProgress) -> None:
         if told.what != self.last and not self.screen.is_terminal:
             self.screen.print(told.what, soft_wrap=True)
         self.last = told.what

@@ -168,9 +168,9 @@ def _train_one(
     line = f"{name}: top-1 {last['top1']:.1%} (95 % interval {low:.1%} to {high:.1%}), top-5 {last['top5']:.1%} after {len(history)} epochs"
     print(line)
     if ship_to is not None:
-        from vizlib.train.export import ship
+        from vizlib.train.export import export
 
-        facts = ship(name, module, val, history, ship_to, command, images=len(images))
+        facts = export(name, module, val, history, ship_to, command, images=len(images))
         print(f"{name}: shipped to {ship_to / name}.safetensors and .json, top-1 {facts['accuracy']['top1']:.1%} in float16")
 
 

@@ -39,7 +39,7 @@ def seq2seq(
             raise UsageError(f"There is no translator {name!r}.{nearest(name, list(NAMES))}")
     import torch
 
-    from vizlib.seq2seq.train import ship, train
+    from vizlib.seq2seq.train import export, train
 
     torch.set_num_threads(threads)
     screen = notices()
@@ -55,7 +55,7 @@ def seq2seq(
         except KeyboardInterrupt:
             screen.print("stopped; the same command goes on from the last check")
             raise
-        facts = ship(translator, told, out, f"vizlib train seq2seq {name} --threads {threads}")["accuracy"]
+        facts = export(translator, told, out, f"vizlib train seq2seq {name} --threads {threads}")["accuracy"]
         low, high = facts["interval"]
         line = f"exact match {facts['exact']:.1f} % of {facts['samples']:,} fresh samples (95 % interval {low:.1f} to {high:.1f} %)"
         print(f"{name}: {line} after {told['steps']} steps and {told['seconds']} processor seconds")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from vizlib.analysis.attention.head_spread import spread
+from vizlib.analysis.attention.head_spread import head_spread
 from vizlib.analysis.features.dead_channels import ChannelSums
 from vizlib.analysis.features.effective_rank import Moments, effective_rank, stable_rank
 from vizlib.analysis.features.layers import Layer, Reading, read
-from vizlib.analysis.features.residual_ratio import Branches
+from vizlib.analysis.features.residual_ratio import ResidualRatios
 from vizlib.analysis.features.sampled_positions import sampled
 from vizlib.analysis.features.spectrum import amplitudes, relative_log
 from vizlib.analysis.features.token_similarity import token_similarity
@@ -20,7 +20,7 @@ from vizlib.compare.result import NEEDS, HeadMeasures, ModelMeasures
 from vizlib.errors import MethodError
 
 if TYPE_CHECKING:
-    from vizlib.analysis.receptive_field.effective_receptive_field import Field
+    from vizlib.analysis.receptive_field.effective_receptive_field import ReceptiveField
     from vizlib.zoo.model import Model
 
 ANCHORS = 256
@@ -45,7 +45,7 @@ class _HeadSums:
     distance: torch.Tensor
 
 
-class Gatherer:
+class ModelAccumulator:
     """The running sums of one model. ``anchors`` are the first sampled states of each layer, (at most 256, C)."""
 
     def __init__(self, model: Model, name: str) -> None:
@@ -58,9 +58,9 @@ class Gatherer:
         self._shares: dict[str, float] = {}
         self._answers: list[torch.Tensor] = []
         self._confidence: list[torch.Tensor] = []
-        self._branches: Branches | None = None
+        self._branches: ResidualRatios | None = None
         try:
-            self._branches = Branches.of(model)
+            self._branches = ResidualRatios.of(model)
         except MethodError as error:
             self.missing["branches"] = str(error)
 
@@ -113,7 +113,7 @@ class Gatherer:
             return
         try:
             sites = reading.done.lineage().sites
-            spreads = [(site.name, spread(site, reading.done.size)) for site in sites]
+            spreads = [(site.name, head_spread(site, reading.done.size)) for site in sites]
         except MethodError as error:
             self.missing["heads"] = str(error)
             self._heads = {}
@@ -133,7 +133,7 @@ class Gatherer:
         """The mean (C,) float64 of the sampled states of one layer."""
         return self._sums[layer].moments.mean
 
-    def result(self, fields: list[Field], operator: list[Field]) -> ModelMeasures:
+    def result(self, fields: list[ReceptiveField], operator: list[ReceptiveField]) -> ModelMeasures:
         """All that was measured."""
         count, card = self.images, self.model.card
         spectra = [sums.moments.spectrum() for sums in self._sums]

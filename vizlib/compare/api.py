@@ -12,9 +12,13 @@ import torch
 from vizlib.analysis.features.cka import KERNELS, LEAST, StreamedCKA
 from vizlib.analysis.features.sampled_positions import in_input, scattered, shared_box
 from vizlib.analysis.logit_difference import STEPS, same_classes
-from vizlib.analysis.receptive_field.effective_receptive_field import Field, gradient_fields, operator_fields
-from vizlib.compare.accumulators import Gatherer
-from vizlib.compare.examples import show
+from vizlib.analysis.receptive_field.effective_receptive_field import (
+    ReceptiveField,
+    architectural_receptive_fields,
+    effective_receptive_fields,
+)
+from vizlib.compare.accumulators import ModelAccumulator
+from vizlib.compare.examples import make_example
 from vizlib.compare.result import NEEDS, Comparison
 from vizlib.datasets.image_source import Source, even_batches
 from vizlib.errors import CancelledError, ImageError, MethodError, ModelError
@@ -64,7 +68,7 @@ def compare(
         strange = [one for one in given if one not in known]
         if strange:
             raise MethodError(f"There is no {what} {strange[0]!r}; there are {', '.join(known)}.")
-    gathered = [Gatherer(model, name) for model, name in zip(loaded, _names(loaded), strict=True)]
+    gathered = [ModelAccumulator(model, name) for model, name in zip(loaded, _names(loaded), strict=True)]
     source, missing = Source.of(images), _differences(gathered)
     scattering = scattered(points, seed)
     streams = {(reading, kernel): StreamedCKA(kernel) for reading in readings for kernel in kernels}
@@ -106,7 +110,7 @@ def compare(
     kept = []
     for number, (name, image) in enumerate(pictures):
         progress(total - shown + number, total, f"{'explaining' if explain else 'reading'} {name}")
-        kept.append(show(name, image, gathered, target=target, fit=fit, baseline=baseline, steps=steps, explain=explain))
+        kept.append(make_example(name, image, gathered, target=target, fit=fit, baseline=baseline, steps=steps, explain=explain))
     cka = {} if "cka" in missing else {key: stream.result(seed=seed) for key, stream in streams.items()}
     progress(total, total, "done")
     settings = {
@@ -144,7 +148,7 @@ def _names(models: Sequence[Model]) -> list[str]:
     return found
 
 
-def _differences(gathered: Sequence[Gatherer]) -> dict[str, str]:
+def _differences(gathered: Sequence[ModelAccumulator]) -> dict[str, str]:
     found = {}
     for first, second in combinations(range(len(gathered)), 2):
         one, other = gathered[first], gathered[second]
@@ -166,18 +170,18 @@ def _few(count: int) -> dict[str, str]:
     return found
 
 
-def _fields(one: Gatherer, x: list[torch.Tensor]) -> tuple[list[Field], list[Field]]:
-    fields: list[Field] = []
-    operator: list[Field] = []
+def _fields(one: ModelAccumulator, x: list[torch.Tensor]) -> tuple[list[ReceptiveField], list[ReceptiveField]]:
+    fields: list[ReceptiveField] = []
+    operator: list[ReceptiveField] = []
     if x:
         try:
-            fields = gradient_fields(one.model, torch.cat(x))
+            fields = effective_receptive_fields(one.model, torch.cat(x))
         except CancelledError:
             raise
         except MethodError as error:
             one.missing["fields"] = str(error)
     try:
-        operator = operator_fields(one.model, one.layers[0].size)
+        operator = architectural_receptive_fields(one.model, one.layers[0].size)
     except MethodError as error:
         one.missing["operator"] = str(error)
     return fields, operator

@@ -11,14 +11,14 @@ from vizlib.analysis.features.channels import scaled
 from vizlib.analysis.features.correspondence import profiles
 from vizlib.analysis.features.layers import read
 from vizlib.analysis.logit_difference import integrated, same_classes
-from vizlib.compare.result import Shown, ShownLayer
+from vizlib.compare.result import Example, ExampleLayer
 from vizlib.explainers.api import ranked
 from vizlib.explainers.targets import class_index
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from vizlib.compare.accumulators import Gatherer
+    from vizlib.compare.accumulators import ModelAccumulator
 
 COARSE = 16  # cells a side that are compared with one another; more than that is averaged
 FINE = 32  # cells a side of a mosaic
@@ -26,9 +26,17 @@ CHANNELS = 12
 LONGEST = 1024  # pixels of a picture that is attributed: more would only be looked at smaller
 
 
-def show(
-    name: str, image: np.ndarray, gathered: list[Gatherer], *, target: Any, fit: str | None, baseline: str, steps: int, explain: bool = True
-) -> Shown:
+def make_example(
+    name: str,
+    image: np.ndarray,
+    gathered: list[ModelAccumulator],
+    *,
+    target: Any,
+    fit: str | None,
+    baseline: str,
+    steps: int,
+    explain: bool = True,
+) -> Example:
     """One image uint8 (H, W, 3) as all models saw it; ``target`` None is what the first model answers.
 
     Without ``explain`` no attributions are made. TargetError for a class that the first model does not have.
@@ -62,17 +70,17 @@ def show(
         y0, x0, y1, x1 = geometry.box_to_image([0, 0, *geometry.input_size])
         boxes.append((max(y0, 0.0), max(x0, 0.0), min(y1, float(height)), min(x1, float(width))))
     label = models[0].label(goal) if goal is not None else ""
-    return Shown(name, picture, tuple(boxes), layers, tuple(answers), goal, label, tuple(attributions))
+    return Example(name, picture, tuple(boxes), layers, tuple(answers), goal, label, tuple(attributions))
 
 
-def _layer(maps: torch.Tensor, gathered: Gatherer, index: int) -> ShownLayer:
+def _layer(maps: torch.Tensor, gathered: ModelAccumulator, index: int) -> ExampleLayer:
     wide = maps.to(torch.promote_types(maps.dtype, torch.float32))
     coarse, fine = _at_most(wide, COARSE)[0], _at_most(wide, FINE)[0]
     grid = (int(coarse.shape[1]), int(coarse.shape[2]))
     deviation = fine.flatten(1).std(dim=1, correction=0)
     varied = deviation.argsort(descending=True, stable=True)[:CHANNELS]
     profile = profiles(coarse.flatten(1).T, gathered.anchors(index), gathered.mean(index))
-    return ShownLayer(
+    return ExampleLayer(
         grid,
         wide[0].norm(dim=0).cpu().numpy(),
         varied.cpu().numpy(),

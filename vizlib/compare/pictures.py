@@ -15,7 +15,7 @@ from vizlib.figures.signed_overlay import between_overlay, mosaic, set_overlay
 
 if TYPE_CHECKING:
     from vizlib.analysis.logit_difference import Difference
-    from vizlib.compare.result import Comparison, Shown
+    from vizlib.compare.result import Comparison, Example
 
 STRIP_WORDS = (
     "For layers at the same relative depth: three principal components that both layers share, as red, green and blue (alike colours hold "
@@ -148,7 +148,7 @@ def differences(found: Comparison) -> list[Row]:
     return made
 
 
-def _numbers(one: Shown, difference: Difference, names: tuple[str, str], shares: list[float]) -> str:
+def _numbers(one: Example, difference: Difference, names: tuple[str, str], shares: list[float]) -> str:
     mine, theirs = names
     return (
         f"log p({one.label}) is {difference.first.score:.2f} in {mine} and {difference.second.score:.2f} in {theirs}: a difference of "
@@ -158,12 +158,12 @@ def _numbers(one: Shown, difference: Difference, names: tuple[str, str], shares:
     )
 
 
-def _said(one: Shown, name: str, model: int) -> str:
+def _said(one: Example, name: str, model: int) -> str:
     label, share = one.answers[model][0]
     return f"{name} answers {label} ({share:.0%})"
 
 
-def seen_by(one: Shown, model: int) -> np.ndarray:
+def seen_by(one: Example, model: int) -> np.ndarray:
     """The part of the picture that a model saw, uint8 (h, w, 3), at most 288 pixels long."""
     y0, x0, y1, x1 = (round(side) for side in one.boxes[model])
     return shrunk(np.ascontiguousarray(one.picture[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]), LONGEST)

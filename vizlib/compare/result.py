@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vizlib.analysis.features.cka import Alignment
     from vizlib.analysis.features.layers import Layer
     from vizlib.analysis.logit_difference import Attribution, Difference
-    from vizlib.analysis.receptive_field.effective_receptive_field import Field
+    from vizlib.analysis.receptive_field.effective_receptive_field import ReceptiveField
 
 # What a measure takes at least; the reasons that ``missing`` gives begin from these.
 NEEDS = {"cka": 4, "interval": 8, "rank": 2}
@@ -60,8 +60,8 @@ class ModelMeasures:
     exploding: np.ndarray
     branches: dict[str, float]
     heads: tuple[HeadMeasures, ...]
-    fields: tuple[Field, ...]
-    operator: tuple[Field, ...]
+    fields: tuple[ReceptiveField, ...]
+    operator: tuple[ReceptiveField, ...]
     answers: np.ndarray | None
     confidence: np.ndarray | None
     missing: dict[str, str]
@@ -78,7 +78,7 @@ class ModelMeasures:
 
 
 @dataclass(frozen=True, eq=False)
-class ShownLayer:
+class ExampleLayer:
     """One layer of one image: ``norms`` (h, w); the channels that vary most, ``channels`` (M,) and their ``mosaic`` (M, h, w) in 0..1;
     and, of each cell of ``grid``, the ``profile`` (cells, anchors) float16 by which it is compared with places of other layers.
 
@@ -93,7 +93,7 @@ class ShownLayer:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class Example:
     """One image as all models saw it: the picture uint8 (H, W, 3), the layers by model, and why each answered as it did.
 
     ``boxes`` are the parts of the picture that each model saw, (y0, x0, y1, x1) in its pixels. ``attributions`` are those of log p(target)
@@ -103,7 +103,7 @@ class Shown:
     name: str
     picture: np.ndarray
     boxes: tuple[tuple[float, float, float, float], ...]
-    layers: tuple[tuple[ShownLayer, ...], ...]
+    layers: tuple[tuple[ExampleLayer, ...], ...]
     answers: tuple[tuple[tuple[str, float], ...], ...]
     target: int | None
     label: str
@@ -172,7 +172,7 @@ class Comparison:
     images: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...]
     cka: dict[tuple[str, str], Alignment]
-    shown: tuple[Shown, ...]
+    shown: tuple[Example, ...]
     missing: dict[str, str]
     settings: dict[str, Any]
     seconds: float

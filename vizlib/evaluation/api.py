@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vizlib.errors import MethodError
-from vizlib.evaluation.faithfulness import Yardstick
+from vizlib.evaluation.faithfulness import FaithfulnessScorer
 from vizlib.evaluation.reexplain import of_this_image
 from vizlib.evaluation.score import DEFINITIONS, Score
 
@@ -27,4 +27,4 @@ def evaluate(model: Model, image: Any, explanation: Explanation, metrics: Sequen
     """
     if explanation.target is None:
         raise MethodError("The explanation's target is no class, so there is no probability to watch: explain a class.")
-    return Yardstick(model, of_this_image(model, image, explanation), explanation.target).score(explanation, metrics)
+    return FaithfulnessScorer(model, of_this_image(model, image, explanation), explanation.target).score(explanation, metrics)

@@ -18,7 +18,7 @@ def random_smooth(count: int, size: tuple[int, int], seed: int = 0) -> torch.Ten
     return torch.from_numpy(np.stack(blurred))
 
 
-def middle(size: tuple[int, int]) -> torch.Tensor:
+def centred_gaussian_map(size: tuple[int, int]) -> torch.Tensor:
     """A Gaussian around the middle, (h, w) float64, one in the middle."""
     rows, columns = (((torch.arange(side, dtype=torch.float64) + 0.5) / side - 0.5) / WIDTH for side in size)
     return torch.exp(-(rows[:, None] ** 2 + columns[None] ** 2) / 2)

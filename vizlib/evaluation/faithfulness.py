@@ -12,15 +12,15 @@ import torch
 
 from vizlib.catalog.methods import METHODS
 from vizlib.errors import MethodError, nearest
-from vizlib.evaluation.control_maps import middle, random_smooth
+from vizlib.evaluation.control_maps import centred_gaussian_map, random_smooth
 from vizlib.evaluation.deletion_insertion import area, curves
 from vizlib.evaluation.progress import Steps
-from vizlib.evaluation.reexplain import input_of, repeated
+from vizlib.evaluation.reexplain import input_of, reexplain
 from vizlib.evaluation.score import BASELINES, DEFINITIONS, EACH, HIGHER, JITTERS, PARTS, RADIUS, RANDOM, SIZES, Score
 from vizlib.evaluation.sensitivity_n import falls, infidelity, random_subsets, sensitivity, sums
 from vizlib.explainers.parts.baselines import baseline
-from vizlib.explainers.scorer import ask
-from vizlib.explainers.targets import settle
+from vizlib.explainers.scorer import make_scorer
+from vizlib.explainers.targets import resolve_targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vizlib.zoo.model import Model
 
 REMOVAL = ("deletion", "insertion")
-FORETELLING = ("sensitivity_n", "infidelity")
+PREDICTING = ("sensitivity_n", "infidelity")
 KEPT = 64  # maps whose curves are remembered
 ROUNDING = 0.03  # of the range of the logits, which half precision may cost
 SURE = 95  # per cent of the random maps that a good one beats
@@ -57,7 +57,7 @@ class Curves:
     insertion_random_high: np.ndarray
 
 
-class Yardstick:
+class FaithfulnessScorer:
     """The scores of any number of maps of one image and target by one model.
 
     The maps that know nothing, a Gaussian and random smooth ones, go through the model when a metric first needs them, and once; so do the
@@ -66,7 +66,7 @@ class Yardstick:
 
     def __init__(self, model: Model, image: Any, target: Any = None, fit: str | None = None) -> None:
         self._model, self._x = model, input_of(model, image, fit)
-        self._asked = ask(model, self._x, lambda logits: settle(model, target, logits))
+        self._asked = make_scorer(model, self._x, lambda logits: resolve_targets(model, target, logits))
         self.target = self._asked.targets[0].index
         if self.target is None:
             raise MethodError("The target is no class, so there is no probability to watch: measure a class or a difference of two.")
@@ -138,7 +138,7 @@ class Yardstick:
         for name in names:
             if name in REMOVAL:
                 cost += once * (1 + (0 if name in self._references else 1 + RANDOM))
-        if self._falls is None and set(FORETELLING) & set(names):
+        if self._falls is None and set(PREDICTING) & set(names):
             cost += len(BASELINES) * len(SIZES) * EACH
         return cost + ((1 + JITTERS) * METHODS[explanation.method].passes if "max_sensitivity" in names else 0)
 
@@ -158,7 +158,7 @@ class Yardstick:
         """The maps that know nothing of the image, the Gaussian first: (1 + RANDOM, h, w)."""
         if self._blind is None:
             size = (int(self._x.shape[2]), int(self._x.shape[3]))
-            self._blind = torch.stack([middle(size), *random_smooth(RANDOM, size)]).to(self._asked.x.device)
+            self._blind = torch.stack([centred_gaussian_map(size), *random_smooth(RANDOM, size)]).to(self._asked.x.device)
         return self._blind
 
     def _removed(self, name: str, maps: torch.Tensor, steps: Steps) -> torch.Tensor:
@@ -223,7 +223,7 @@ class Yardstick:
         generator, x = torch.Generator().manual_seed(0), self._x.float().cpu()
         reach = RADIUS * float(x.amax() - x.amin())
         moved = [x + reach * (2 * torch.rand(x.shape, generator=generator) - 1) for _ in range(JITTERS)]
-        before, *after = repeated(self._model, torch.cat([x, *moved]), explanation, steps)
+        before, *after = reexplain(self._model, torch.cat([x, *moved]), explanation, steps)
         length = max(float(np.linalg.norm(before)), 1e-300)
         return max(float(np.linalg.norm(one - before)) / length for one in after)
 

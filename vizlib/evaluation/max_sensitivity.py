@@ -11,7 +11,7 @@ import torch
 from vizlib.catalog.methods import METHODS
 from vizlib.errors import MethodError
 from vizlib.evaluation.progress import Steps
-from vizlib.evaluation.reexplain import of_this_image, repeated
+from vizlib.evaluation.reexplain import of_this_image, reexplain
 
 if TYPE_CHECKING:
     from vizlib.explainers.explanation import Explanation
@@ -21,7 +21,7 @@ TOGETHER = 4  # runs made in one batch: between them a listener may stop the wor
 
 
 @dataclass(frozen=True, eq=False)
-class Bands:
+class StabilityBands:
     """A map under noise: ``middle``, ``low`` and ``high`` (h, w) are its mean and its 10 and 90 % quantiles over the runs.
 
     ``held`` (h, w) is the share of the runs, 0 to 1, in which a pixel is among the highest; its contours at 0.1, 0.5 and 0.9 are the bands.
@@ -40,7 +40,7 @@ class Bands:
 
 def stability(
     model: Model, image: Any, explanation: Explanation, runs: int = 12, radius: float = 0.02, top: float = 0.2, seed: int = 0
-) -> Bands:
+) -> StabilityBands:
     """The map of ``runs`` copies of the image under uniform noise of ``radius`` of the input's range, with the same target and options.
 
     The highest pixels are the ``top`` share of the map's area. MethodError for an explanation of another model or size, for one whose
@@ -56,7 +56,7 @@ def stability(
     while len(maps) < runs:
         count = min(TOGETHER, runs - len(maps))
         noise = 2 * torch.rand((count, *x.shape[1:]), generator=generator) - 1
-        maps += repeated(model, x + reach * noise, explanation, steps)
+        maps += reexplain(model, x + reach * noise, explanation, steps)
     found = np.nan_to_num(np.stack(maps))
     first = highest(np.nan_to_num(explanation.input_map), top)
     tops = np.stack([highest(one, top) for one in found])
@@ -65,7 +65,7 @@ def stability(
         f"The map is made again for {runs} copies of the image with uniform noise of at most {radius:g} of the input's range. The "
         f"overlap is the area that the highest {top:.0%} of the map and of a copy's map have in common, over the area of both: the mean."
     )
-    return Bands(found.mean(0), low, high, tops.mean(0), _overlap(first, tops), runs, radius, definition)
+    return StabilityBands(found.mean(0), low, high, tops.mean(0), _overlap(first, tops), runs, radius, definition)
 
 
 def highest(values: np.ndarray, share: float) -> np.ndarray:

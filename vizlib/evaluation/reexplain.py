@@ -29,7 +29,7 @@ def input_of(model: Model, image: Any, fit: str | None) -> torch.Tensor:
     return x.detach()
 
 
-def repeated(model: Model, x: torch.Tensor, explanation: Explanation, steps: Steps, target: Any = None) -> list[np.ndarray]:
+def reexplain(model: Model, x: torch.Tensor, explanation: Explanation, steps: Steps, target: Any = None) -> list[np.ndarray]:
     """The input maps of x (B, 3, h, w) by the method and options of ``explanation``, for its target or another."""
     wanted = explanation.target if target is None else target
     with steps.within(len(x) * METHODS[explanation.method].passes):

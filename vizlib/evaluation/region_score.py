@@ -12,7 +12,7 @@ from vizlib.errors import MethodError
 from vizlib.evaluation.reexplain import input_of
 from vizlib.evaluation.score import BASELINES
 from vizlib.explainers.parts.baselines import baseline
-from vizlib.explainers.targets import settle
+from vizlib.explainers.targets import resolve_targets
 from vizlib.images import read_image
 from vizlib.passes.forward import check_finite
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from vizlib.zoo.model import Model
 
-Spread = tuple[float, float, float]
+BaselineSpread = tuple[float, float, float]
 _DEFINITION = (
     "The class probability with the whole picture, with the region alone, without it, and with neither, the rest showing a picture without "
     "evidence: the mean over {names}, and its least and most. Of the score (logit) between the empty picture and the whole one, the region "
@@ -31,31 +31,31 @@ _NAMES = {"mean": "the data's mean colour", "black": "black", "blur": "blur", "c
 
 
 @dataclass(frozen=True)
-class Carried:
+class RegionScore:
     """The class probability as (mean, least, most) over the baselines: ``whole`` picture, region ``kept`` alone, ``hidden``, or ``empty``.
 
     ``area`` is the region's share of the model's input. ``brings`` is the share of the score between empty and whole that the region has
     alone, ``loses`` the share that is missing without it: 0 to 1 mostly, and NaN where the whole picture scores no more than an empty one.
     """
 
-    whole: Spread
-    kept: Spread
-    hidden: Spread
-    empty: Spread
+    whole: BaselineSpread
+    kept: BaselineSpread
+    hidden: BaselineSpread
+    empty: BaselineSpread
     area: float
     brings: float
     loses: float
     definition: str
 
 
-def carried(
+def region_score(
     model: Model,
     image: Any,
     region: np.ndarray,
     target: Any = None,
     fit: str | None = None,
     baselines: Sequence[str] = BASELINES,
-) -> Carried:
+) -> RegionScore:
     """What the region, bool on the input (h, w) or on the upright image (H, W), does for the target; one batch through the model.
 
     ``target`` is a class, a label, or a pair for a difference, whose probability is that of the first as if there were no others; None is
@@ -72,7 +72,7 @@ def carried(
     with torch.inference_mode():
         logits = model(torch.cat(images)).double()
     check_finite(model, x, logits)
-    goal = settle(model, target, logits[:1])[0]
+    goal = resolve_targets(model, target, logits[:1])[0]
     if goal.index is None:
         raise MethodError("The target is no class, so there is no probability to watch: ask for a class or a difference of two.")
     scores = goal.score(logits).cpu()
@@ -80,7 +80,7 @@ def carried(
     whole, (kept, hidden, empty) = float(scores[0]), scores[1:].unflatten(0, (-1, 3)).mean(0).tolist()
     reach = whole - empty
     shown = chances[1:].unflatten(0, (-1, 3))
-    return Carried(
+    return RegionScore(
         whole=_spread(chances[:1]),
         kept=_spread(shown[:, 0]),
         hidden=_spread(shown[:, 1]),
@@ -92,7 +92,7 @@ def carried(
     )
 
 
-def _spread(values: torch.Tensor) -> Spread:
+def _spread(values: torch.Tensor) -> BaselineSpread:
     return float(values.mean()), float(values.min()), float(values.max())
 
 

@@ -13,8 +13,8 @@ from vizlib.catalog.methods import METHODS
 from vizlib.errors import MethodError, ModelError
 from vizlib.evaluation.progress import Steps
 from vizlib.evaluation.rank_agreement import rank_correlation
-from vizlib.evaluation.reexplain import of_this_image, repeated
-from vizlib.evaluation.weight_randomization import blocks, from_the_top, head_of, redrawn
+from vizlib.evaluation.reexplain import of_this_image, reexplain
+from vizlib.evaluation.weight_randomization import blocks, head_of, randomized, weighted_modules_top_down
 
 if TYPE_CHECKING:
     from vizlib.explainers.explanation import Explanation
@@ -53,7 +53,7 @@ class Check:
     map: np.ndarray
 
 
-def sanity(model: Model, image: Any, explanation: Explanation) -> dict[str, Check]:
+def sanity_checks(model: Model, image: Any, explanation: Explanation) -> dict[str, Check]:
     """The checks "head", "cascade" and "class" of an explanation of this image by this model.
 
     Without a head there is only "cascade"; without another class there is no "class". The model is copied, never changed. Adebayo et al.,
@@ -62,7 +62,7 @@ def sanity(model: Model, image: Any, explanation: Explanation) -> dict[str, Chec
     """
     x = _input(model, image, explanation)
     mine, other = explanation.input_map, _other(explanation)
-    falling = from_the_top(model, x)
+    falling = weighted_modules_top_down(model, x)
     head = head_of(model, falling) if model.adapter.classes else []
     runs = 1 + DRAWS * (1 + bool(head)) + (other is not None)
     steps = Steps(runs * METHODS[explanation.method].passes)
@@ -74,7 +74,7 @@ def sanity(model: Model, image: Any, explanation: Explanation) -> dict[str, Chec
             alike = float(np.mean([abs(_alike(mine, one)) for one in maps]))
             found[name] = _check(name, alike, bounds, maps[0], explanation)
     if other is not None:
-        (changed,) = repeated(model, x, explanation, steps, other)
+        (changed,) = reexplain(model, x, explanation, steps, other)
         found["class"] = _check("class", _alike(mine, changed), bounds, changed, explanation)
     return found
 
@@ -83,13 +83,13 @@ def cascade(model: Model, image: Any, explanation: Explanation, steps: int | Non
     """The weights drawn anew from the classifier down: after each step the lowest layer reached, how alike the map still is, and the map.
 
     ``steps`` (None: 8) is at most how many there are; blocks that stand together share one. Alike is the size of Spearman's rank
-    correlation, 0 to 1. MethodError as ``sanity`` has it, and for fewer than two steps.
+    correlation, 0 to 1. MethodError as ``sanity_checks`` has it, and for fewer than two steps.
     """
     most = STEPS if steps is None else steps
     if most < 2:
         raise MethodError(f"A cascade has at least two steps, not {most}: the classifier, and all below it.")
     x = _input(model, image, explanation)
-    falling = from_the_top(model, x)
+    falling = weighted_modules_top_down(model, x)
     head = head_of(model, falling) if model.adapter.classes else []
     below = blocks(falling[len(head) :])
     groups = [[("head", head)]] if head else []
@@ -111,7 +111,7 @@ def _input(model: Model, image: Any, explanation: Explanation) -> torch.Tensor:
 
 def _redrawn(model: Model, owners: list[str], seed: int, x: torch.Tensor, explanation: Explanation, steps: Steps) -> np.ndarray:
     try:
-        (found,) = repeated(redrawn(model, owners, seed), x, explanation, steps)
+        (found,) = reexplain(randomized(model, owners, seed), x, explanation, steps)
     except ModelError as error:
         raise MethodError(f"{model.card.name} with new weights cannot be explained, so the check says nothing: {error}") from error
     return found
@@ -158,7 +158,7 @@ class _Bounds:
 def _bounds(model: Model, x: torch.Tensor, explanation: Explanation, steps: Steps) -> _Bounds:
     mine, x = explanation.input_map, x.float().cpu()
     shift = 2 * torch.rand(x.shape, generator=torch.Generator().manual_seed(0)) - 1
-    (noisy,) = repeated(model, x + NOISE * float(x.amax() - x.amin()) * shift, explanation, steps)
+    (noisy,) = reexplain(model, x + NOISE * float(x.amax() - x.amin()) * shift, explanation, steps)
     by_chance = [abs(_alike(mine, one)) for one in _moved(mine)]
     return _Bounds(_alike(mine, noisy), float(np.mean(by_chance)), max(by_chance))
 

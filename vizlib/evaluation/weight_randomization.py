@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from vizlib.errors import ModelError
-from vizlib.tracing.shared_copy import hooked
+from vizlib.tracing.shared_copy import hooked_copy
 from vizlib.zoo.weights import random_values
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ SEED = 1  # not that of models loaded with random weights, which would get their
 _BLOCK = re.compile(r"(.*?\d+(?:\.(?:blocks\.|layers\.)?\d+)?)(?:\.|$)")
 
 
-def redrawn(model: Model, owners: Iterable[str], seed: int = SEED) -> Model:
+def randomized(model: Model, owners: Iterable[str], seed: int = SEED) -> Model:
     """A model whose modules of these paths have new weights, each from its name and ``seed``; all others share the model's own.
 
     What a norm measured in training is drawn with its weights: as in a new network it is near mean 0 and variance 1, since statistics
@@ -45,12 +45,12 @@ def redrawn(model: Model, owners: Iterable[str], seed: int = SEED) -> Model:
                 if tensor is None or full not in saved or not tensor.is_floating_point():
                     continue
                 if id(tensor) not in new:
-                    new[id(tensor)] = _drawn(full, tensor, seed)
+                    new[id(tensor)] = _random_tensor(full, tensor, seed)
                 kind[name] = new[id(tensor)]
     return replace(model, module=module.eval(), adapter=adapter, recipe=None)
 
 
-def from_the_top(model: Model, x: torch.Tensor) -> list[str]:
+def weighted_modules_top_down(model: Model, x: torch.Tensor) -> list[str]:
     """The paths of all modules that hold weights of their own, in the falling order in which a pass over x (1, 3, h, w) meets them.
 
     One that the pass does not call, since its parent reads its weights, stands with the nearest parent that it does call; what the whole
@@ -62,11 +62,11 @@ def from_the_top(model: Model, x: torch.Tensor) -> list[str]:
     def met(path: str) -> None:
         order.setdefault(path, len(order))
 
-    with hooked(model.module, []) as copied, torch.no_grad():
+    with hooked_copy(model.module, []) as copied, torch.no_grad():
         for path, part in copied.named_modules():
             part.register_forward_pre_hook(lambda part, inputs, path=path: met(path))  # noqa: ARG005  torch's signature
         model.run(copied.eval(), x)
-    return sorted(holders, key=lambda path: _met(path, order), reverse=True)
+    return sorted(holders, key=lambda path: _order_met(path, order), reverse=True)
 
 
 def head_of(model: Model, falling: list[str]) -> list[str]:
@@ -95,12 +95,12 @@ def blocks(falling: list[str]) -> list[tuple[str, list[str]]]:
     return found
 
 
-def _met(path: str, order: dict[str, int]) -> int:
+def _order_met(path: str, order: dict[str, int]) -> int:
     while path not in order:
         path = path.rpartition(".")[0]
     return order[path]
 
 
-def _drawn(name: str, tensor: torch.Tensor, seed: int) -> torch.Tensor:
+def _random_tensor(name: str, tensor: torch.Tensor, seed: int) -> torch.Tensor:
     values = torch.from_numpy(random_values(name, tuple(tensor.shape), seed)).to(tensor.device, tensor.dtype)
     return nn.Parameter(values, requires_grad=tensor.requires_grad) if isinstance(tensor, nn.Parameter) else values

@@ -14,7 +14,7 @@ import torch
 from vizlib.catalog.methods import MethodCard, method_card
 from vizlib.errors import CheckpointError, ImageError, MethodError, TargetError
 from vizlib.explainers.explanation import Explanation, read_manifest
-from vizlib.explainers.targets import Target, settle
+from vizlib.explainers.targets import Target, resolve_targets
 from vizlib.geometry import Geometry
 from vizlib.images import read_image
 from vizlib.passes.forward import Trace, traces
@@ -22,7 +22,7 @@ from vizlib.passes.forward import Trace, traces
 if TYPE_CHECKING:
     import os
 
-    from vizlib.explainers.method_output import Finding
+    from vizlib.explainers.method_output import MethodOutput
     from vizlib.zoo.model import Model
 
 BATCH = 16
@@ -39,7 +39,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Subject:
+class PreparedImage:
     """One image on its way through a model: the picture as the user sees it, the input x (1, 3, h, w), and the mapping between them."""
 
     picture: np.ndarray
@@ -55,7 +55,7 @@ def predict(model: Model, image: Any, top: int = 5) -> list[Prediction] | list[l
     """
     if not model.adapter.classes:
         raise TargetError(f"{model.card.name} has no classification head, so it predicts no classes.")
-    subjects, many = _subjects(model, image, None)
+    subjects, many = _prepared_images(model, image, None)
     answers = []
     for chunk in _chunks(subjects):
         with torch.inference_mode():
@@ -75,7 +75,7 @@ def ranked(model: Model, logits: torch.Tensor, top: int = 5) -> list[Prediction]
 
 def trace(model: Model, image: Any) -> Trace | list[Trace]:
     """What one pass over an image did; for a list of images or a batch of tensors, one trace each, run in batches."""
-    subjects, many = _subjects(model, image, None)
+    subjects, many = _prepared_images(model, image, None)
     done = [one for chunk in _chunks(subjects) for one in traces(model, torch.cat([subject.x for subject in chunk]))]
     return done if many else done[0]
 
@@ -92,10 +92,10 @@ def explain(
     card = method_card(method)
     check(model, card)
     settled = card.settle(options)
-    subjects, many = _subjects(model, image, fit)
+    subjects, many = _prepared_images(model, image, fit)
     done = []
     for chunk in _chunks(subjects):
-        done += _explained(model, chunk, card, target, fit, settled)
+        done += _explain_chunk(model, chunk, card, target, fit, settled)
     return done if many else done[0]
 
 
@@ -146,8 +146,8 @@ def check_fingerprint(recipe: dict[str, Any]) -> None:
         raise CheckpointError(f"{path} has changed since the explanation was made; replay(folder, model=...) takes another model.")
 
 
-def _explained(
-    model: Model, chunk: list[Subject], card: MethodCard, target: Any, fit: str | None, options: dict[str, Any]
+def _explain_chunk(
+    model: Model, chunk: list[PreparedImage], card: MethodCard, target: Any, fit: str | None, options: dict[str, Any]
 ) -> list[Explanation]:
     method = importlib.import_module(card.module)
     x = torch.cat([subject.x for subject in chunk])
@@ -155,7 +155,7 @@ def _explained(
 
     def targets(logits: torch.Tensor) -> list[Target]:
         seen.append(logits)
-        return settle(model, target, logits)
+        return resolve_targets(model, target, logits)
 
     started = time.perf_counter()
     goals, found = method.explain(model, x, targets, options)
@@ -166,9 +166,9 @@ def _explained(
 
 def _explanation(
     model: Model,
-    subject: Subject,
+    subject: PreparedImage,
     goal: Target,
-    found: Finding,
+    found: MethodOutput,
     logits: torch.Tensor,
     card: MethodCard,
     fit: str | None,
@@ -196,7 +196,7 @@ def _explanation(
     )
 
 
-def _subjects(model: Model, image: Any, fit: str | None) -> tuple[list[Subject], bool]:
+def _prepared_images(model: Model, image: Any, fit: str | None) -> tuple[list[PreparedImage], bool]:
     """The images as subjects, and whether a list is to come back."""
     if isinstance(image, torch.Tensor):
         x = image.detach().cpu()
@@ -208,18 +208,18 @@ def _subjects(model: Model, image: Any, fit: str | None) -> tuple[list[Subject],
     if isinstance(image, list | tuple):
         if not image:
             raise ImageError("The list of images is empty.")
-        return [subject for one in image for subject in _subjects(model, one, fit)[0]], True
+        return [subject for one in image for subject in _prepared_images(model, one, fit)[0]], True
     picture = read_image(image)
-    return [Subject(picture, model.prepare(picture, fit), model.geometry(picture.shape[:2], fit), prepared=False)], False
+    return [PreparedImage(picture, model.prepare(picture, fit), model.geometry(picture.shape[:2], fit), prepared=False)], False
 
 
-def _from_tensor(model: Model, x: torch.Tensor) -> Subject:
+def _from_tensor(model: Model, x: torch.Tensor) -> PreparedImage:
     if x.shape[1] != 3 or not x.is_floating_point():
         raise ImageError(f"A prepared tensor holds three channels of real numbers, not {tuple(x.shape)} of {x.dtype}.")
     if not torch.isfinite(x).all():
         raise ImageError("The prepared tensor holds NaN or infinity.")
     size = (int(x.shape[2]), int(x.shape[3]))
-    return Subject(_shown(model, x), x, Geometry.identity(size), prepared=True)
+    return PreparedImage(_shown(model, x), x, Geometry.identity(size), prepared=True)
 
 
 def _shown(model: Model, x: torch.Tensor) -> np.ndarray:
@@ -230,9 +230,9 @@ def _shown(model: Model, x: torch.Tensor) -> np.ndarray:
     return ((values - low) / (high - low).clamp_min(1e-12) * 255).round().byte().permute(1, 2, 0).numpy()
 
 
-def _chunks(subjects: list[Subject]) -> list[list[Subject]]:
+def _chunks(subjects: list[PreparedImage]) -> list[list[PreparedImage]]:
     """The subjects in their order, in runs of one input size that fit a batch."""
-    chunks: list[list[Subject]] = []
+    chunks: list[list[PreparedImage]] = []
     for subject in subjects:
         if chunks and len(chunks[-1]) < BATCH and chunks[-1][0].x.shape == subject.x.shape:
             chunks[-1].append(subject)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Finding:
+class MethodOutput:
     """A map (h, w) float64 on the model's input, and the share of it that ended in learned tokens (None where that has no meaning).
 
     ``stages`` are the maps of the same walk on the grids above the pixels, coarse to fine; ``facts`` numbers that say how far it adds up.

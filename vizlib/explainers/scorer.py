@@ -13,7 +13,7 @@ from vizlib.engine.memory import available_memory
 from vizlib.engine.progress import tell
 from vizlib.errors import ModelError, TargetError
 from vizlib.passes.forward import check_finite
-from vizlib.tracing.shared_copy import shadow
+from vizlib.tracing.shared_copy import shared_copy
 
 if TYPE_CHECKING:
     from vizlib.explainers.targets import Settle, Target
@@ -30,7 +30,7 @@ class _Count:
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class TargetScorer:
     """Prepared images x (B, 3, h, w), their targets and logits (B, K), and a shadow of the module that answers for any others.
 
     ``weight`` is about how many bytes one image takes on its way through.
@@ -58,7 +58,7 @@ class Asked:
         """The same function as a module, for methods that hook its parts."""
         return _Scorer(self)
 
-    def one(self, index: int) -> Asked:
+    def one(self, index: int) -> TargetScorer:
         """Only one of the images."""
         rows = slice(index, index + 1)
         return replace(self, x=self.x[rows], targets=self.targets[rows], logits=self.logits[rows])
@@ -74,7 +74,7 @@ class Asked:
 
 
 class _Scorer(nn.Module):
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: TargetScorer) -> None:
         super().__init__()
         self.copied, self._scores = asked.copied, asked.scores
 
@@ -96,18 +96,18 @@ class _Tally(TorchDispatchMode):
         return output
 
 
-def ask(model: Model, x: torch.Tensor, settle: Settle) -> Asked:
+def make_scorer(model: Model, x: torch.Tensor, settle: Settle) -> TargetScorer:
     """Run the model once on x (B, 3, h, w) and settle what is asked; ModelError where it gives NaN, TargetError where nothing is."""
-    copied = shadow(model.module).eval()
+    copied = shared_copy(model.module).eval()
     x = model.cast(x).detach().clone()
     tally = _Tally()
     with torch.no_grad(), tally:
         logits = model.run(copied, x)
     check_finite(model, x, logits)
-    return Asked(model, copied, x, settle(logits), logits, tally.bytes // len(x))
+    return TargetScorer(model, copied, x, settle(logits), logits, tally.bytes // len(x))
 
 
-def checked(asked: Asked, maps: torch.Tensor) -> torch.Tensor:
+def checked_maps(asked: TargetScorer, maps: torch.Tensor) -> torch.Tensor:
     """The maps as float64 without a graph; ModelError when they hold NaN or infinity."""
     maps = maps.detach().to(torch.float64)
     if not bool(torch.isfinite(maps).all()):
@@ -115,7 +115,7 @@ def checked(asked: Asked, maps: torch.Tensor) -> torch.Tensor:
     return maps
 
 
-def differentiable(asked: Asked) -> None:
+def check_differentiable(asked: TargetScorer) -> None:
     """TargetError when the score has no gradient with respect to the image."""
     x = asked.x[:1].clone().requires_grad_()
     if not asked.one(0).scores(x).requires_grad:

@@ -40,7 +40,7 @@ class Target:
         return logits[:, self.index]
 
 
-def settle(model: Model, target: Any, logits: torch.Tensor) -> list[Target]:
+def resolve_targets(model: Model, target: Any, logits: torch.Tensor) -> list[Target]:
     """The target of each image of a batch with logits (B, K), None being its own top prediction; TargetError for what is not there."""
     if callable(target):
         return [Target(None, getattr(target, "__name__", "a function of the logits"), target)] * len(logits)

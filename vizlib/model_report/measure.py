@@ -34,7 +34,7 @@ QUICK = 4  # passes: methods that need more for one map would take hours over th
 
 
 @dataclass(frozen=True)
-class Told:
+class ReportProgress:
     """How far the report is: which model and measurement, and how many of all explanations are done."""
 
     what: str
@@ -49,7 +49,7 @@ def measure(
     *,
     workers: int = 1,
     models: list[Model] | None = None,
-    tell: Callable[[Told], None] = lambda _: None,
+    tell: Callable[[ReportProgress], None] = lambda _: None,
 ) -> dict[str, Any]:
     """The whole report on ``models`` (all that are shipped) over ``val``, one section a figure, with the sweep runs below ``runs``.
 
@@ -71,7 +71,7 @@ def measure(
     right = {}
     for model in models:
         name = model.card.name
-        tell(Told(f"{name}: accuracy and cost", 0, 0))
+        tell(ReportProgress(f"{name}: accuracy and cost", 0, 0))
         logits = _logits(model, val)
         right[name] = logits.argmax(1) == labels
         sections["models"][name] = _facts(model.card)
@@ -182,7 +182,7 @@ def _small_data(runs: str | Path, images: int) -> dict[str, list[dict[str, Any]]
 
 
 def _localisation(
-    models: list[Model], train: ImageSet, val: ImageSet, workers: int, tell: Callable[[Told], None]
+    models: list[Model], train: ImageSet, val: ImageSet, workers: int, tell: Callable[[ReportProgress], None]
 ) -> dict[str, dict[str, Any]]:
     sigma = fit_sigma(box_masks(torch.from_numpy(train.boxes), (int(val.images.shape[2]), int(val.images.shape[3]))))
     truth = Truth(val, sigma)
@@ -195,7 +195,7 @@ def _localisation(
         def heard(images: int, what: str = what) -> None:
             nonlocal done
             done += images
-            tell(Told(what, done, total))
+            tell(ReportProgress(what, done, total))
 
         maps = explain_val(model, card.name, val, workers=workers, report=heard)
         found[model.card.name][card.name] = {"class_specific": card.class_specific, **truth.score(maps)}

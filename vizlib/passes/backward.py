@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from vizlib.errors import MethodError, ModelError, TargetError
 from vizlib.passes.forward import Pass, check_finite
 from vizlib.tracing.recorder import AttentionCall, Recording, record
-from vizlib.tracing.shared_copy import tapped
+from vizlib.tracing.shared_copy import capture_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -90,7 +90,7 @@ def run_live(model: Model, x: torch.Tensor, *, keep_states: bool = False, part: 
         paths |= {tap.name: tap.path for tap in model.adapter.taps((int(x.shape[2]), int(x.shape[3])))}
     states: dict[str, torch.Tensor] = {}
     if paths:
-        with tapped(module, list(paths.values()), states.__setitem__) as copied:
+        with capture_outputs(module, list(paths.values()), states.__setitem__) as copied:
             recording = record(lambda: model.run(copied, x), keep_values=True)
     else:
         recording = record(lambda: model.run(module, x), keep_values=True)

@@ -9,8 +9,8 @@ import torch
 
 from vizlib.errors import MethodError, ModelError
 from vizlib.tracing.recorder import Recording, record
-from vizlib.tracing.residuals import Meter
-from vizlib.tracing.shared_copy import hooked, shadow, tapped
+from vizlib.tracing.residuals import ResidualMeter
+from vizlib.tracing.shared_copy import capture_outputs, hooked_copy, shared_copy
 
 if TYPE_CHECKING:
     from vizlib.tracing.attention_site import AttentionSite
@@ -72,7 +72,7 @@ def run(model: Model, x: torch.Tensor, *, keep_values: bool = False, keep_states
             return _checked(Pass(model, x, record(lambda: model.run(module, x), keep_values=keep_values)))
         states: dict[str, torch.Tensor] = {}
         taps = model.adapter.taps((int(x.shape[2]), int(x.shape[3])))
-        with tapped(module, [tap.path for tap in taps], states.__setitem__) as copied:
+        with capture_outputs(module, [tap.path for tap in taps], states.__setitem__) as copied:
             recording = record(lambda: model.run(copied, x), keep_values=keep_values)
         return _checked(Pass(model, x, recording, {tap.name: states[tap.path] for tap in taps}))
 
@@ -83,13 +83,13 @@ def run_measured(model: Model, x: torch.Tensor, *, shares: bool = False, windows
     ``shares`` measures how much of each token goes past the branches of the residuals; ``windows`` other than "uniform" keeps the inputs of
     windows that the module itself does not report.
     """
-    meter = Meter(model.adapter.forks() if shares else ())
+    meter = ResidualMeter(model.adapter.forks() if shares else ())
     inputs: dict[str, dict[str, Any]] = {}
     hooks = [*meter.hooks(), *((path, _keep_input(inputs, path)) for path in model.adapter.window_inputs(windows))]
     if not hooks:
         return run(model, x)
     x = model.cast(x)
-    with torch.inference_mode(), hooked(model.resting(), hooks) as copied:
+    with torch.inference_mode(), hooked_copy(model.resting(), hooks) as copied:
         recording = record(lambda: model.run(copied, x))
         recording.kept.update(meter.kept())
         for name, values in inputs.items():
@@ -111,7 +111,7 @@ def check_finite(model: Model, x: torch.Tensor, logits: torch.Tensor) -> None:
     if bool(torch.isfinite(logits).all()):
         return
     first: list[str] = []
-    copied = shadow(model.module).eval()
+    copied = shared_copy(model.module).eval()
     for name, part in copied.named_modules():
         if not list(part.children()):
             part.register_forward_hook(lambda _, __, output, name=name: None if _finite(output) else first.append(name))

@@ -184,7 +184,7 @@ def exact(translator: Translator, part: str, samples: int, seed: int) -> tuple[i
     return right, samples
 
 
-def ship(translator: Translator, told: dict[str, Any], folder: Path, command: str) -> dict[str, Any]:
+def export(translator: Translator, told: dict[str, Any], folder: Path, command: str) -> dict[str, Any]:
     """Write NAME.safetensors in float16 and NAME.json into ``folder``: the card's facts, measured from the weights as they are written.
 
     TrainingError when the folder cannot be written.

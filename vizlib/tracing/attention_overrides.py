@@ -23,7 +23,7 @@ WAYS = ("zero", "mean", "uniform")
 
 
 @dataclass(frozen=True)
-class Edit:
+class AttentionOverride:
     """What changes at one attention.
 
     ``heads`` maps a head to "zero" (its output is zero), "mean" (every query gets the mean of its outputs) or "uniform" (every key gets
@@ -39,19 +39,19 @@ class Edit:
 
 
 @dataclass(frozen=True)
-class Plan:
+class OverridePlan:
     """Edits by the number of a fused attention call and by the name of one that reports itself; how many fused calls a pass must make."""
 
-    calls: Mapping[int, Edit]
-    named: Mapping[str, Edit]
+    calls: Mapping[int, AttentionOverride]
+    named: Mapping[str, AttentionOverride]
     expected: int
 
 
-_plan: ContextVar[Plan | None] = ContextVar("vizlib_plan", default=None)
+_plan: ContextVar[OverridePlan | None] = ContextVar("vizlib_plan", default=None)
 
 
 @contextmanager
-def overriding(plan: Plan) -> Iterator[None]:
+def overriding(plan: OverridePlan) -> Iterator[None]:
     """Change the attentions of every forward pass that a ``Model`` makes in this context, for the length of the block."""
     token = _plan.set(plan)
     try:
@@ -61,7 +61,7 @@ def overriding(plan: Plan) -> Iterator[None]:
 
 
 @contextmanager
-def operating() -> Iterator[None]:
+def applying_overrides() -> Iterator[None]:
     """To be put around one forward pass: carries out the plan of this context; without one it does nothing at all.
 
     MethodError when the pass made other attention calls than the plan was made for.
@@ -70,7 +70,7 @@ def operating() -> Iterator[None]:
     if plan is None:
         yield
         return
-    with _Surgeon(plan) as surgeon:
+    with _Overrider(plan) as surgeon:
         yield
     if surgeon.calls != plan.expected:
         raise MethodError(
@@ -79,10 +79,10 @@ def operating() -> Iterator[None]:
         )
 
 
-class _Surgeon(TorchFunctionMode):
+class _Overrider(TorchFunctionMode):
     """Changes the arguments and outputs of this thread's fused attention calls, counted from 0."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: OverridePlan) -> None:
         super().__init__()
         self.plan, self.calls = plan, 0
 
@@ -98,7 +98,7 @@ class _Surgeon(TorchFunctionMode):
 
 
 def _edited(
-    edit: Edit,
+    edit: AttentionOverride,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -118,7 +118,7 @@ def _edited(
     return _outputs(edit, y)
 
 
-def _mask(edit: Edit, query: torch.Tensor, key: torch.Tensor, given: torch.Tensor | None, *, is_causal: bool) -> torch.Tensor:
+def _mask(edit: AttentionOverride, query: torch.Tensor, key: torch.Tensor, given: torch.Tensor | None, *, is_causal: bool) -> torch.Tensor:
     """The given mask as numbers to add, even for uniform heads, minus infinity at keys that are cut."""
     queries, keys = query.shape[-2], key.shape[-2]
     mask = query.new_zeros(1, 1, 1, keys)
@@ -137,7 +137,7 @@ def _mask(edit: Edit, query: torch.Tensor, key: torch.Tensor, given: torch.Tenso
     return mask
 
 
-def _outputs(edit: Edit, y: torch.Tensor) -> torch.Tensor:
+def _outputs(edit: AttentionOverride, y: torch.Tensor) -> torch.Tensor:
     """The outputs (B, h, N, d) with those of changed heads replaced."""
     zero, mean = edit.which("zero"), edit.which("mean")
     if not zero and not mean:

@@ -26,7 +26,7 @@ class Port:
 
 
 @dataclass(frozen=True)
-class Fork:
+class Residual:
     """The residual ``name`` (an attention site's name): ``skip`` + ``gain`` * ``branch``, the branch as it is just before that."""
 
     name: str
@@ -35,10 +35,10 @@ class Fork:
     gain: torch.Tensor | None = None
 
 
-class Meter:
+class ResidualMeter:
     """Measures forks while a module runs, two norms of each token and no state kept."""
 
-    def __init__(self, forks: Sequence[Fork]) -> None:
+    def __init__(self, forks: Sequence[Residual]) -> None:
         self._forks = forks
         self._skips: dict[str, torch.Tensor] = {}
         self._branches: dict[str, torch.Tensor] = {}
@@ -54,10 +54,10 @@ class Meter:
         Near the mixing ratio of Kobayashi et al., "Incorporating Residual and Normalization Layers into Analysis of Masked Language
         Models" (2021): there a token's attention to itself counts as kept, here it is the diagonal of the attention's own step.
         """
-        return {name: share(skip, self._branches[name]) for name, skip in self._skips.items() if name in self._branches}
+        return {name: skip_share(skip, self._branches[name]) for name, skip in self._skips.items() if name in self._branches}
 
 
-def share(skip: torch.Tensor, branch: torch.Tensor) -> torch.Tensor:
+def skip_share(skip: torch.Tensor, branch: torch.Tensor) -> torch.Tensor:
     """The first of two norms over their sum, in float64; 1 where nothing comes from either."""
     kept, moved = skip.to(torch.float64), branch.to(torch.float64)
     return torch.where(kept + moved > 0, kept / (kept + moved).clamp_min(torch.finfo(torch.float64).tiny), 1.0)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Hook = Callable[[tuple[Any, ...], Any], None]
 
 
-def shadow(module: nn.Module) -> nn.Module:
+def shared_copy(module: nn.Module) -> nn.Module:
     """A copy that shares every parameter and buffer with ``module`` but has its own hooks, mode and attributes.
 
     ModelError when some attribute of the module cannot be copied.
@@ -29,28 +29,28 @@ def shadow(module: nn.Module) -> nn.Module:
         raise ModelError(f"{type(module).__name__} cannot be copied for reading ({error}); remove the attribute that refuses.") from error
 
 
-def resting(module: nn.Module) -> nn.Module:
+def in_evaluation_mode(module: nn.Module) -> nn.Module:
     """The module itself when all of it is in evaluation mode, else a shadow that is: the module's own mode stays."""
     if any(part.training for part in module.modules()):
-        return shadow(module).eval()
+        return shared_copy(module).eval()
     return module
 
 
 @contextmanager
-def tapped(module: nn.Module, names: list[str], keep: Callable[[str, Any], None]) -> Iterator[nn.Module]:
+def capture_outputs(module: nn.Module, names: list[str], keep: Callable[[str, Any], None]) -> Iterator[nn.Module]:
     """A shadow of ``module`` whose named parts hand each output to ``keep(name, output)``."""
 
     def hand_on(name: str) -> Hook:
         return lambda inputs, output: keep(name, output)  # noqa: ARG005  one signature for all hooks
 
-    with hooked(module, [(name, hand_on(name)) for name in names]) as copied:
+    with hooked_copy(module, [(name, hand_on(name)) for name in names]) as copied:
         yield copied
 
 
 @contextmanager
-def hooked(module: nn.Module, hooks: Sequence[tuple[str, Hook]]) -> Iterator[nn.Module]:
+def hooked_copy(module: nn.Module, hooks: Sequence[tuple[str, Hook]]) -> Iterator[nn.Module]:
     """A shadow of ``module`` that calls each hook with the inputs and the output of the part it is named for."""
-    copied = shadow(module)
+    copied = shared_copy(module)
     parts = dict(copied.named_modules())
     for name, hook in hooks:
         parts[name].register_forward_hook(lambda part, inputs, output, hook=hook: hook(inputs, output))  # noqa: ARG005  torch's signature

@@ -45,7 +45,7 @@ FAMILIES = {
 }
 
 
-def ship(
+def export(
     name: str,
     module: nn.Module,
     val: ImageSet,

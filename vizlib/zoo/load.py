@@ -13,7 +13,7 @@ from vizlib.errors import CheckpointError, DeviceError, ModelError
 from vizlib.geometry import Transform
 from vizlib.zoo.adapters import Adapter, adapter_for
 from vizlib.zoo.cards import ModelCard
-from vizlib.zoo.loading_plans import Plan, fit_state, others_that_fit, plan_for
+from vizlib.zoo.loading_plans import LoadingPlan, fit_state, others_that_fit, plan_for
 from vizlib.zoo.model import Model, check_labels
 from vizlib.zoo.weights import fill_random, fingerprint, load_strict
 
@@ -75,7 +75,7 @@ def load(
     return model
 
 
-def _filled(plan: Plan, state: dict[str, torch.Tensor] | None, classes: int | None, size: tuple[int, int] | None) -> nn.Module:
+def _filled(plan: LoadingPlan, state: dict[str, torch.Tensor] | None, classes: int | None, size: tuple[int, int] | None) -> nn.Module:
     if classes is None and state is not None:
         classes = plan.classes_of(state)
     with _building, torch.random.fork_rng(devices=[]):
@@ -142,7 +142,7 @@ def _declared_size(module: nn.Module) -> tuple[int, int] | None:
 
 
 def _card(
-    plan: Plan,
+    plan: LoadingPlan,
     module: nn.Module,
     adapter: Adapter,
     labels: tuple[str, ...] | None,

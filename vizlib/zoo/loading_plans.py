@@ -26,7 +26,7 @@ _HEADS = tuple(f"{head}.{part}" for head in ("head", "head_dist", "fc", "classif
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
-class Plan:
+class LoadingPlan:
     """How a name becomes a module; one subclass for each place that names come from."""
 
     def __init__(self, name: str) -> None:
@@ -62,7 +62,7 @@ class Plan:
         return state
 
 
-class _Bundled(Plan):
+class _Bundled(LoadingPlan):
     def fetch(self, progress: Callable[..., None] | None) -> Path:  # noqa: ARG002
         return ASSETS / "weights" / f"{self.name}.safetensors"
 
@@ -83,7 +83,7 @@ class _Bundled(Plan):
         return known if known and len(known) == classes and not custom else None
 
 
-class _Timm(Plan):
+class _Timm(LoadingPlan):
     def __init__(self, name: str, timm_name: str | None = None) -> None:
         super().__init__(name)
         import timm
@@ -160,7 +160,7 @@ class _OnTimm(_Timm):
         return self.release.transform
 
 
-class _Official(Plan):
+class _Official(LoadingPlan):
     def __init__(self, name: str, release: Release) -> None:
         super().__init__(name)
         self.release = release
@@ -200,7 +200,7 @@ class _Official(Plan):
         return importlib.import_module(f"vizlib.zoo.networks.{self.release.family}")
 
 
-def plan_for(name: str) -> Plan:
+def plan_for(name: str) -> LoadingPlan:
     """The plan of a name; ModelError with the nearest names for one that nobody knows."""
     if name in bundled_models.NAMES:
         return _Bundled(name)
@@ -216,7 +216,7 @@ def plan_for(name: str) -> Plan:
     return _Timm(name)
 
 
-def others_that_fit(plan: Plan, checkpoint: str | os.PathLike[str], most: int = 3) -> list[str]:
+def others_that_fit(plan: LoadingPlan, checkpoint: str | os.PathLike[str], most: int = 3) -> list[str]:
     """The cards whose weights have the names and shapes of those in a file, ``most`` of them; none where ``plan`` fits itself.
 
     The number of classes is left open, and cards of one architecture count once.
@@ -253,12 +253,12 @@ def _classes(card: ModelCard) -> int:
     return len(card.labels) if isinstance(card.labels, tuple) else 1000 if card.labels == "imagenet-1k" else 0
 
 
-def _architecture(plan: Plan) -> str:
+def _architecture(plan: LoadingPlan) -> str:
     release = getattr(plan, "release", None)
     return release.architecture if release else plan.name.split(".")[0]
 
 
-def _fits(plan: Plan, state: State) -> bool:
+def _fits(plan: LoadingPlan, state: State) -> bool:
     state = plan.arranged(state)
     try:
         classes = plan.classes_of(state)
@@ -320,7 +320,7 @@ def named_labels(subset: str | None, classes: int) -> tuple[str, ...] | None:
     return tuple(info.index_to_description(index) for index in range(classes)) if info.num_classes() == classes else None
 
 
-def fit_state(plan: Plan, module: nn.Module, state: State) -> State:
+def fit_state(plan: LoadingPlan, module: nn.Module, state: State) -> State:
     """The state in the layout of ``module``: as it is where names and shapes agree, else converted if the plan knows how."""
     return state if _shapes(module.state_dict()) == _shapes(state) else plan.converted(module, state)
 

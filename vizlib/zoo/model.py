@@ -9,8 +9,8 @@ import torch
 
 from vizlib.errors import ModelError, TargetError, nearest
 from vizlib.images import read_image
-from vizlib.tracing.attention_overrides import operating
-from vizlib.tracing.shared_copy import resting
+from vizlib.tracing.attention_overrides import applying_overrides
+from vizlib.tracing.shared_copy import in_evaluation_mode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,11 +46,11 @@ class Model:
 
     def resting(self) -> nn.Module:
         """The module, or a shadow of it in evaluation mode where some part is training."""
-        return resting(self.module)
+        return in_evaluation_mode(self.module)
 
     def run(self, module: nn.Module, x: torch.Tensor) -> torch.Tensor:
         """The output of ``module``, this model's own or a shadow of it, for prepared inputs."""
-        with operating():
+        with applying_overrides():
             output = module(self.cast(x))
         if not isinstance(output, torch.Tensor) or output.ndim != 2:
             found = f"a tensor of shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"

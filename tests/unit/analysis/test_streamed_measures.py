@@ -13,15 +13,19 @@ from torch import nn
 
 import vizlib
 from vizlib.analysis.attention import head_statistics
-from vizlib.analysis.attention.head_spread import spread
+from vizlib.analysis.attention.head_spread import head_spread
 from vizlib.analysis.features.channels import mark
 from vizlib.analysis.features.dead_channels import ChannelSums
 from vizlib.analysis.features.effective_rank import Moments, effective_rank, stable_rank
 from vizlib.analysis.features.layers import read
-from vizlib.analysis.features.residual_ratio import Branches
+from vizlib.analysis.features.residual_ratio import ResidualRatios
 from vizlib.analysis.features.spectrum import amplitudes, relative_log, rings
 from vizlib.analysis.features.token_similarity import token_similarity
-from vizlib.analysis.receptive_field.effective_receptive_field import Field, gradient_fields, operator_fields
+from vizlib.analysis.receptive_field.effective_receptive_field import (
+    ReceptiveField,
+    architectural_receptive_fields,
+    effective_receptive_fields,
+)
 from vizlib.errors import MethodError
 from vizlib.passes.backward import gradients_on
 from vizlib.passes.forward import run
@@ -102,9 +106,9 @@ class TestHeads:
     def test_a_batch_is_its_images_one_by_one(self, name):
         done = run(zoo_cases.model(name), zoo_cases.inputs(name, 3))
         for site in done.lineage().sites:
-            found = spread(site, done.size)
+            found = head_spread(site, done.size)
             for image in range(3):
-                one = head_statistics.statistics(site.image(image), done.size)
+                one = head_statistics.head_statistics(site.image(image), done.size)
                 assert np.allclose(found.entropy[image], one.entropy, atol=1e-5)
                 assert np.allclose(found.distance[image], one.distance, atol=1e-4, equal_nan=True)
 
@@ -112,7 +116,7 @@ class TestHeads:
     def test_windows_are_read_as_the_whole_matrix(self, name):
         done = run(zoo_cases.model(name), zoo_cases.inputs(name, 2))
         for site in done.lineage().sites:
-            found = spread(site, done.size)
+            found = head_spread(site, done.size)
             points = head_statistics.centres(site.layout.grid, done.size)
             gaps = np.linalg.norm(points[:, None] - points[None], axis=-1)
             for image in range(2):
@@ -150,7 +154,7 @@ class TestFields:
         for layer in module.layers:
             nn.init.ones_(layer.weight)
         model = vizlib.wrap(module.eval(), input_size=(9, 9))
-        first, second = gradient_fields(model, torch.randn(2, 3, 9, 9))
+        first, second = effective_receptive_fields(model, torch.randn(2, 3, 9, 9))
         expected = np.zeros((9, 9))
         expected[3:6, 3:6] = 1 / 9
         assert np.allclose(first.weights, expected)
@@ -162,7 +166,7 @@ class TestFields:
 
     def test_signs_average_to_the_jacobian(self):
         model, x = zoo_cases.model("resnet"), zoo_cases.inputs("resnet", 2)
-        found = gradient_fields(model, x, signs=200)[1]
+        found = effective_receptive_fields(model, x, signs=200)[1]
 
         energy = torch.zeros(32, 32)
         with gradients_on():
@@ -175,11 +179,11 @@ class TestFields:
                     energy += gradient[0].square().sum(0)
         exact = (energy / energy.sum()).numpy()
         assert np.abs(found.weights - exact).sum() < 0.25
-        assert found.reach == pytest.approx(Field(exact.astype(float), found.at).reach, rel=0.05)
+        assert found.reach == pytest.approx(ReceptiveField(exact.astype(float), found.at).reach, rel=0.05)
 
     def test_the_operator_is_the_product_of_explicit_matrices(self):
         model = zoo_cases.model("resnet")
-        fields = operator_fields(model, (32, 32))
+        fields = architectural_receptive_fields(model, (32, 32))
         assert [one.weights.sum() for one in fields] == pytest.approx([1] * len(fields))
 
         def matrix(side, kernel, stride, padding):
@@ -208,12 +212,12 @@ class TestFields:
 
     def test_only_a_resnet_has_one(self):
         with pytest.raises(MethodError, match="is no ResNet"):
-            operator_fields(zoo_cases.model("token"), (32, 32))
+            architectural_receptive_fields(zoo_cases.model("token"), (32, 32))
 
     @pytest.mark.parametrize("name", ["resnet_tiny50", "resnet50"])
     def test_real_resnets(self, name):
         model = vizlib.load(name, checkpoint="random")
-        fields = operator_fields(model, (64, 64))
+        fields = architectural_receptive_fields(model, (64, 64))
         assert all(one.weights.sum() == pytest.approx(1) for one in fields)
         assert all(below.reach < above.reach for below, above in zip(fields, fields[2:], strict=False))
 
@@ -221,7 +225,7 @@ class TestFields:
 class TestBranches:
     def test_a_resnets_are_those_of_its_blocks(self):
         model, x = zoo_cases.model("resnet"), zoo_cases.inputs("resnet", 2)
-        branches = Branches.of(model)
+        branches = ResidualRatios.of(model)
         read(model, x, hooks=branches.hooks)
         found = branches.shares()
         assert list(found) == ["layer1.0", "layer2.0", "layer3.0", "layer4.0"]
@@ -240,7 +244,7 @@ class TestBranches:
         from vizlib.passes.forward import run_measured
 
         model, x = zoo_cases.model("token"), zoo_cases.inputs("token", 2)
-        branches = Branches.of(model)
+        branches = ResidualRatios.of(model)
         read(model, x, hooks=branches.hooks)
         expected = run_measured(model, x, shares=True).recording.kept
         assert {name: share.tolist() for name, share in branches.shares().items()} == {name: one.tolist() for name, one in expected.items()}

@@ -15,9 +15,9 @@ from typer.testing import CliRunner, Result
 import vizlib
 from vizlib.bench import peak_memory as peaks
 from vizlib.bench.cases import Case, cases, floor_of
-from vizlib.bench.peak_memory import peak, weigh
+from vizlib.bench.peak_memory import measure_peak, peak
 from vizlib.bench.timing import Times, interleaved, threads
-from vizlib.bench.workloads import load, work
+from vizlib.bench.workloads import load, run_workload
 from vizlib.cli import app
 from vizlib.cli.bench import Row
 from vizlib.errors import MethodError, VizlibError
@@ -73,7 +73,7 @@ class TestWork:
         seen: list[str] = []
         monkeypatch.setattr("vizlib.bench.workloads.vizlib.explain", lambda _model, _x, name: seen.append(name))
         for name in ("forward", "backward", "relevance"):
-            work(model, x, name)()
+            run_workload(model, x, name)()
         assert seen == ["relevance"]
 
     def test_the_backward_floor_reaches_every_attention(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +82,7 @@ class TestWork:
         found = []
         monkeypatch.setattr("vizlib.bench.workloads.run_with_gradient", lambda *given: found.append(run_with_gradient(*given)))
         model, x = load(Case("vit_tiny50", None, ()), "cpu")
-        work(model, x, "backward")()
+        run_workload(model, x, "backward")()
         calls = found[0].recording.calls
         assert len(calls) == len(vizlib.trace(model, x).attention)
         assert all(bool(call.gradient.any()) for call in calls)
@@ -138,9 +138,9 @@ class TestPeak:
             del first, second
             bytearray(20 * MIB)
 
-        if weigh(job)["how"] != "resettable":
+        if measure_peak(job)["how"] != "resettable":
             pytest.skip("this system does not let a process reset its highest resident memory")
-        found = weigh(job)
+        found = measure_peak(job)
         assert 115 * MIB < found["above"] < 150 * MIB
         assert found["whole"] > found["above"]
 
@@ -151,14 +151,14 @@ class TestPeak:
             if not kept:
                 kept.append(bytearray(200 * MIB))
 
-        found = weigh(job)
+        found = measure_peak(job)
         if found["how"] != "resettable":
             pytest.skip("this system does not let a process reset its highest resident memory")
         assert found["above"] < 50 * MIB
 
     def test_what_a_first_run_took_for_itself_is_not_counted(self) -> None:
         sizes = iter([200, 10])
-        found = weigh(lambda: bytearray(next(sizes) * MIB))
+        found = measure_peak(lambda: bytearray(next(sizes) * MIB))
         if found["how"] != "resettable":
             pytest.skip("this system does not let a process reset its highest resident memory")
         assert 9 * MIB < found["above"] < 50 * MIB
@@ -167,7 +167,7 @@ class TestPeak:
         levels = iter([300, 500, 500])
         monkeypatch.setattr(peaks, "_can_reset", lambda: False)
         monkeypatch.setattr(peaks, "_highest", lambda: next(levels))
-        assert weigh(lambda: None) == {"above": 200, "whole": 500, "how": "process"}
+        assert measure_peak(lambda: None) == {"above": 200, "whole": 500, "how": "process"}
 
     def test_a_process_that_fails_says_why(self) -> None:
         with pytest.raises(VizlibError, match=r"memory of forward on no_such_model .*no_such_model"):

@@ -76,11 +76,11 @@ def test_every_method_is_a_switch_away(monkeypatch: pytest.MonkeyPatch) -> None:
     class Stop(Exception):  # noqa: N818  it is none
         pass
 
-    def school(models, methods, *rest, **options):
+    def run_exams(models, methods, *rest, **options):
         asked.append(methods)
         raise Stop
 
-    monkeypatch.setattr("vizlib.evaluation.exams.school", school)
+    monkeypatch.setattr("vizlib.evaluation.exams.run_exams", run_exams)
     for words in (["--all"], []):
         run(app, ["exam", "--exams", "known", *words])
     assert asked == [list(METHODS), None]

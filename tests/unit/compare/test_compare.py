@@ -115,7 +115,7 @@ class TestNumbers:
 
     def test_heads_are_means_over_images(self, found, models, pictures):
         sites = [run(models[0], models[0].prepare(one)).lineage().sites[2] for one in pictures]
-        alone = [head_statistics.statistics(site, (64, 64)) for site in sites]
+        alone = [head_statistics.head_statistics(site, (64, 64)) for site in sites]
         assert np.allclose(found.models[0].heads[2].distance, np.mean([one.distance for one in alone], 0), atol=1e-3)
         assert np.allclose(found.models[0].heads[2].entropy, np.mean([one.entropy for one in alone], 0), atol=1e-4)
 

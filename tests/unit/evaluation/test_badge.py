@@ -13,8 +13,8 @@ from test_evaluate import MODEL, X
 import vizlib
 from vizlib.catalog.methods import method_card
 from vizlib.evaluation.badge import Badge, badge
-from vizlib.evaluation.faithfulness import Yardstick
-from vizlib.evaluation.sanity_checks import Check, sanity
+from vizlib.evaluation.faithfulness import FaithfulnessScorer
+from vizlib.evaluation.sanity_checks import Check, sanity_checks
 from vizlib.evaluation.score import Score
 
 
@@ -77,15 +77,15 @@ def test_a_broken_method_fails_where_the_sound_one_passes(monkeypatch: pytest.Mo
         method, model, image, target = "relevance", vizlib.load(name), data.chelsea(), None
         monkeypatch.setattr("vizlib.evaluation.faithfulness.RANDOM", 4)
     sound = vizlib.explain(model, image, method, target)
-    yardstick, metrics = Yardstick(model, image, target), ["deletion", "insertion", "sensitivity_n", "infidelity"]
-    whole = badge(yardstick.score(sound, metrics), sanity(model, image, sound))
+    yardstick, metrics = FaithfulnessScorer(model, image, target), ["deletion", "insertion", "sensitivity_n", "infidelity"]
+    whole = badge(yardstick.score(sound, metrics), sanity_checks(model, image, sound))
     shuffling(monkeypatch, method)
     broken = vizlib.explain(model, image, method, target)
-    verdict = badge(yardstick.score(broken, metrics), sanity(model, image, broken))
+    verdict = badge(yardstick.score(broken, metrics), sanity_checks(model, image, broken))
     assert whole.verdict == "passed"
     assert verdict.verdict == "failed"
     assert whole.passed > verdict.passed
     # The map of the sound method, shuffled afterwards, fails as well.
     torn = replace(sound, input_map=broken.input_map)
     monkeypatch.undo()
-    assert badge(yardstick.score(torn, metrics), sanity(model, image, torn)).verdict == "failed"
+    assert badge(yardstick.score(torn, metrics), sanity_checks(model, image, torn)).verdict == "failed"

@@ -14,9 +14,9 @@ from torch import nn
 import vizlib
 from vizlib.engine.progress import told_to
 from vizlib.evaluation.api import DEFINITIONS, evaluate
-from vizlib.evaluation.control_maps import middle, random_smooth
+from vizlib.evaluation.control_maps import centred_gaussian_map, random_smooth
 from vizlib.evaluation.deletion_insertion import area, curves, ranks
-from vizlib.evaluation.faithfulness import Yardstick
+from vizlib.evaluation.faithfulness import FaithfulnessScorer
 from vizlib.evaluation.sensitivity_n import CELLS, falls, infidelity, random_subsets, sensitivity, sums
 
 
@@ -177,7 +177,7 @@ def test_references() -> None:
     assert not torch.equal(maps[0], maps[1])
     steps = (maps[:, 1:] - maps[:, :-1]).abs().mean() / maps.std()
     assert steps < 0.5  # white noise has 1.13
-    spot = middle((20, 30))
+    spot = centred_gaussian_map((20, 30))
     assert spot.flatten().argmax() in (9 * 30 + 14, 9 * 30 + 15, 10 * 30 + 14, 10 * 30 + 15)
     assert torch.allclose(spot, spot.flip(0).flip(1))
     assert CELLS == 8
@@ -203,7 +203,7 @@ def test_a_yardstick_gives_what_evaluate_gives_and_measures_the_references_once(
     first, second = (vizlib.explain(model, X, method, 1) for method in ("input_x_gradient", "saliency"))
     metrics = ["deletion", "insertion", "sensitivity_n", "infidelity"]
     expected = evaluate(model, X, second, metrics)
-    yardstick = Yardstick(model, X, 1)
+    yardstick = FaithfulnessScorer(model, X, 1)
     seen = yardstick._asked.copied.seen
     assert sum(seen) == 1
     yardstick.score(first, metrics)
@@ -222,7 +222,7 @@ def test_a_yardstick_gives_what_evaluate_gives_and_measures_the_references_once(
 
 
 def test_the_areas_under_the_curves_are_the_scores() -> None:
-    found, yardstick = vizlib.explain(MODEL, X, "input_x_gradient", 1), Yardstick(MODEL, X, 1)
+    found, yardstick = vizlib.explain(MODEL, X, "input_x_gradient", 1), FaithfulnessScorer(MODEL, X, 1)
     drawn, scores = yardstick.curves(found), yardstick.score(found, ["deletion", "insertion"])
     assert drawn.share.tolist() == [step / 32 for step in range(33)]
     for name, score in scores.items():
@@ -237,7 +237,7 @@ def test_the_areas_under_the_curves_are_the_scores() -> None:
 
 
 def test_a_yardstick_refuses_what_is_of_something_else() -> None:
-    yardstick = Yardstick(MODEL, X, 1)
+    yardstick = FaithfulnessScorer(MODEL, X, 1)
     for found, words in (
         (vizlib.explain(MODEL, X, "saliency", 0), "class 0"),
         (vizlib.explain(MODEL, X, "saliency", (1, 0)), r"class \(1, 0\)"),
@@ -249,15 +249,15 @@ def test_a_yardstick_refuses_what_is_of_something_else() -> None:
         with pytest.raises(vizlib.MethodError, match=words):
             yardstick.curves(found)
     with pytest.raises(vizlib.MethodError, match="no class"):
-        Yardstick(MODEL, X, lambda logits: logits[:, 1])
+        FaithfulnessScorer(MODEL, X, lambda logits: logits[:, 1])
     with pytest.raises(vizlib.MethodError, match="One image"):
-        Yardstick(MODEL, torch.cat([X, X]))
-    assert Yardstick(MODEL, X).target == int(MODEL(X).argmax())
+        FaithfulnessScorer(MODEL, torch.cat([X, X]))
+    assert FaithfulnessScorer(MODEL, X).target == int(MODEL(X).argmax())
 
 
 def test_scores_tell_how_far_they_are_and_stop_when_told_to() -> None:
     told: list[tuple[float, float | None]] = []
-    found, yardstick = vizlib.explain(MODEL, X, "occlusion", 1), Yardstick(MODEL, X, 1)
+    found, yardstick = vizlib.explain(MODEL, X, "occlusion", 1), FaithfulnessScorer(MODEL, X, 1)
 
     def listener(done: float, total: float | None = None, message: str | None = None) -> None:
         told.append((done, total))
@@ -279,7 +279,7 @@ def test_scores_tell_how_far_they_are_and_stop_when_told_to() -> None:
 def test_threads_share_a_yardstick() -> None:
     methods = ("input_x_gradient", "saliency", "occlusion")
     maps = [vizlib.explain(MODEL, X, method, 1) for method in methods]
-    yardstick = Yardstick(MODEL, X, 1)
+    yardstick = FaithfulnessScorer(MODEL, X, 1)
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(lambda one: yardstick.score(one, ["deletion", "sensitivity_n"]), maps))
-    assert found == [Yardstick(MODEL, X, 1).score(one, ["deletion", "sensitivity_n"]) for one in maps]
+    assert found == [FaithfulnessScorer(MODEL, X, 1).score(one, ["deletion", "sensitivity_n"]) for one in maps]

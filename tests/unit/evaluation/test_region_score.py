@@ -11,7 +11,7 @@ import zoo_cases as zoo
 from torch import nn
 
 import vizlib
-from vizlib.evaluation.region_score import carried
+from vizlib.evaluation.region_score import region_score
 from vizlib.explainers.parts.baselines import baseline
 
 
@@ -39,7 +39,7 @@ REGION[2:9, 5:20] = True
 def test_against_one_picture_at_a_time(target: int | tuple[int, int]) -> None:
     model, x = zoo.model("resnet"), zoo.inputs("resnet")
     region = np.random.default_rng(0).random((32, 32)) < 0.3
-    found = carried(model, x, region, target)
+    found = region_score(model, x, region, target)
     inside, rows = torch.from_numpy(region), []
     for kind in ("mean", "blur", "colour"):
         empty = baseline(model, x, kind)
@@ -67,7 +67,7 @@ def test_against_one_picture_at_a_time(target: int | tuple[int, int]) -> None:
 
 
 def test_in_a_sum_a_region_brings_what_it_loses() -> None:
-    found = carried(MODEL, X, REGION, 1, baselines=("mean",))  # which is zero
+    found = region_score(MODEL, X, REGION, 1, baselines=("mean",))  # which is zero
     evidence = (MODEL.module.weight.detach() * X[0]).sum(0).numpy()
     share = evidence[REGION].sum() / evidence.sum()
     assert (found.brings, found.loses) == pytest.approx((share, share), abs=1e-5)
@@ -77,12 +77,12 @@ def test_in_a_sum_a_region_brings_what_it_loses() -> None:
 
 @pytest.mark.parametrize(("everything", "share"), [(True, 1), (False, 0)])
 def test_all_of_the_picture_carries_all_and_nothing_carries_nothing(everything: bool, share: float) -> None:
-    found = carried(MODEL, X, np.full((16, 24), everything), 1)
+    found = region_score(MODEL, X, np.full((16, 24), everything), 1)
     assert (found.brings, found.loses, found.area) == pytest.approx((share, share, share), abs=1e-5)
 
 
 def test_no_share_of_a_score_that_does_not_rise() -> None:
-    found = carried(MODEL, -X, REGION, 1, baselines=("mean",))
+    found = region_score(MODEL, -X, REGION, 1, baselines=("mean",))
     assert math.isnan(found.brings)
     assert math.isnan(found.loses)
     assert found.whole[0] < found.empty[0]
@@ -95,9 +95,9 @@ def test_a_region_on_the_image_is_the_one_on_the_input_that_it_covers() -> None:
     on_input[4:20, 8:30] = True
     fit = "squash"
     wide = np.kron(on_input, np.ones((4, 4), bool))
-    assert carried(model, picture, wide, 2, fit) == carried(model, picture, on_input, 2, fit)
+    assert region_score(model, picture, wide, 2, fit) == region_score(model, picture, on_input, 2, fit)
     # Padding belongs to no region: of a picture twice as wide as high the input shows half.
-    assert carried(model, picture[:64], np.ones((64, 128), bool), 2, "pad").area == pytest.approx(0.5)
+    assert region_score(model, picture[:64], np.ones((64, 128), bool), 2, "pad").area == pytest.approx(0.5)
 
 
 def test_the_model_stays_as_it_was_and_the_top_class_is_asked_for_by_default() -> None:
@@ -105,18 +105,18 @@ def test_the_model_stays_as_it_was_and_the_top_class_is_asked_for_by_default() -
     before = {name: tensor.clone() for name, tensor in model.module.state_dict().items()}
     region = np.zeros((32, 32), bool)
     region[:16] = True
-    assert carried(model, x, region) == carried(model, x, region, int(model(x).argmax()))
+    assert region_score(model, x, region) == region_score(model, x, region, int(model(x).argmax()))
     assert all(torch.equal(before[name], tensor) for name, tensor in model.module.state_dict().items())
 
 
 def test_what_is_refused() -> None:
     with pytest.raises(vizlib.MethodError, match="array of bool"):
-        carried(MODEL, X, REGION.astype(float), 1)
+        region_score(MODEL, X, REGION.astype(float), 1)
     with pytest.raises(vizlib.MethodError, match="on the input"):
-        carried(MODEL, X, REGION[:5], 1)
+        region_score(MODEL, X, REGION[:5], 1)
     with pytest.raises(vizlib.MethodError, match="at least one baseline"):
-        carried(MODEL, X, REGION, 1, baselines=())
+        region_score(MODEL, X, REGION, 1, baselines=())
     with pytest.raises(vizlib.MethodError, match="no class"):
-        carried(MODEL, X, REGION, lambda logits: logits[:, 1])
+        region_score(MODEL, X, REGION, lambda logits: logits[:, 1])
     with pytest.raises(vizlib.TargetError):
-        carried(MODEL, X, REGION, 5)
+        region_score(MODEL, X, REGION, 5)

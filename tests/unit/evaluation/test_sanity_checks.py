@@ -13,9 +13,9 @@ from scipy.stats import spearmanr
 from torch import nn
 
 import vizlib
-from vizlib.evaluation.control_maps import middle
-from vizlib.evaluation.sanity_checks import DEFINITIONS, cascade, sanity
-from vizlib.evaluation.weight_randomization import blocks, from_the_top, head_of, redrawn
+from vizlib.evaluation.control_maps import centred_gaussian_map
+from vizlib.evaluation.sanity_checks import DEFINITIONS, cascade, sanity_checks
+from vizlib.evaluation.weight_randomization import blocks, head_of, randomized, weighted_modules_top_down
 from vizlib.zoo.weights import fill_random
 
 HEADS = {"cct": ["classifier.fc"], "compact_vit": ["classifier.fc"], "vit_lite": ["classifier.fc"], "distilled": ["head_dist", "head"]}
@@ -34,7 +34,7 @@ def changed_by_hand(name: str, owners: list[str] | None, seed: int) -> vizlib.Mo
 @pytest.mark.parametrize("name", zoo.ALL)
 def test_the_head_is_found_and_everything_is_drawn_anew(name: str) -> None:
     model, x = zoo.model(name), zoo.inputs(name)
-    falling = from_the_top(model, x)
+    falling = weighted_modules_top_down(model, x)
     head = head_of(model, falling)
     assert head == HEADS.get(name, ["head"])
     owned = [key.rpartition(".")[0] for key, _ in model.module.named_parameters()]
@@ -42,17 +42,17 @@ def test_the_head_is_found_and_everything_is_drawn_anew(name: str) -> None:
     before = {key: tensor.clone() for key, tensor in model.module.state_dict().items()}
     with torch.no_grad():
         for owners in (head, falling):
-            new = redrawn(model, owners, 1)
+            new = randomized(model, owners, 1)
             assert torch.equal(new(x), changed_by_hand(name, owners if owners == head else None, 1)(x))
             assert not torch.equal(new(x), model(x))
     assert all(torch.equal(before[key], tensor) for key, tensor in model.module.state_dict().items())
-    shared = {id(tensor) for tensor in model.module.parameters()} & {id(tensor) for tensor in redrawn(model, head).module.parameters()}
+    shared = {id(tensor) for tensor in model.module.parameters()} & {id(tensor) for tensor in randomized(model, head).module.parameters()}
     assert len(shared) == sum(path not in head for path in owned)
     assert new.adapter.module is new.module
 
 
 def test_a_cascade_goes_down_block_by_block() -> None:
-    falling = from_the_top(zoo.model("token"), zoo.inputs("token"))
+    falling = weighted_modules_top_down(zoo.model("token"), zoo.inputs("token"))
     assert [name for name, _ in blocks(falling)] == ["head", "norm", "blocks.2", "blocks.1", "blocks.0", "patch_embed", "embedding"]
     assert [path for _, paths in blocks(falling) for path in paths] == falling
 
@@ -70,7 +70,7 @@ def test_weights_that_are_shared_stay_shared() -> None:
             return self.head(self.second(self.first(x).relu()).mean((2, 3)))
 
     model = vizlib.wrap(Tied().eval(), input_size=(8, 8))
-    new = redrawn(model, from_the_top(model, torch.rand(1, 3, 8, 8))).module
+    new = randomized(model, weighted_modules_top_down(model, torch.rand(1, 3, 8, 8))).module
     assert new.first.weight is new.second.weight
     assert new.first.weight is not model.module.first.weight
 
@@ -81,13 +81,13 @@ def test_weights_that_are_shared_stay_shared() -> None:
 def test_the_similarities_are_those_of_maps_made_by_hand(name: str, method: str) -> None:
     model, x = zoo.model(name), zoo.inputs(name)
     found = vizlib.explain(model, x, method)
-    checks = sanity(model, x, found)
+    checks = sanity_checks(model, x, found)
     assert list(checks) == ["head", "cascade", "class"]
 
     def alike(other: vizlib.Explanation) -> float:
         return float(np.nan_to_num(spearmanr(found.input_map.ravel(), other.input_map.ravel()).statistic))
 
-    for check, owners in (("head", head_of(model, from_the_top(model, x))), ("cascade", None)):
+    for check, owners in (("head", head_of(model, weighted_modules_top_down(model, x))), ("cascade", None)):
         maps = [vizlib.explain(changed_by_hand(name, owners, seed), x, method, found.target) for seed in (1, 2)]
         assert checks[check].similarity == pytest.approx(np.mean([abs(alike(one)) for one in maps]), abs=1e-3)
         np.testing.assert_allclose(checks[check].map, maps[0].input_map, atol=1e-5 * np.abs(maps[0].input_map).max())
@@ -99,7 +99,7 @@ def test_the_similarities_are_those_of_maps_made_by_hand(name: str, method: str)
 
 
 def test_a_map_that_does_not_look_at_the_class_says_so() -> None:
-    checks = sanity(zoo.model("token"), zoo.inputs("token"), vizlib.explain(zoo.model("token"), zoo.inputs("token"), "rollout"))
+    checks = sanity_checks(zoo.model("token"), zoo.inputs("token"), vizlib.explain(zoo.model("token"), zoo.inputs("token"), "rollout"))
     for name in ("head", "class"):
         assert checks[name].similarity == 1
         assert not checks[name].passed
@@ -111,7 +111,7 @@ def test_guided_backprop_fails_where_gradients_do_not() -> None:
     from skimage import data
 
     model, cat = vizlib.load("resnet_tiny50"), data.chelsea()
-    guided, plain = (sanity(model, cat, vizlib.explain(model, cat, method)) for method in ("guided_backprop", "input_x_gradient"))
+    guided, plain = (sanity_checks(model, cat, vizlib.explain(model, cat, method)) for method in ("guided_backprop", "input_x_gradient"))
     assert guided["head"].similarity > 0.9
     assert not guided["head"].passed
     assert not guided["class"].passed
@@ -122,21 +122,21 @@ def test_a_map_that_never_changes_fails(monkeypatch: pytest.MonkeyPatch) -> None
     model, x = zoo.model("resnet"), zoo.inputs("resnet")
     found = vizlib.explain(model, x, "saliency")
     # Its mirror images are the same map, so that chance alone would excuse everything short of an exact copy.
-    fixed = replace(found, input_map=middle(found.input_map.shape).numpy())
+    fixed = replace(found, input_map=centred_gaussian_map(found.input_map.shape).numpy())
     nearly = fixed.input_map + 1e-3 * np.random.default_rng(0).random((32, 32))
     monkeypatch.setattr("vizlib.evaluation.sanity_checks.repeated", lambda model, x, *rest: [nearly] * len(x))
-    checks = sanity(model, x, fixed)
+    checks = sanity_checks(model, x, fixed)
     assert [check.passed for check in checks.values()] == [False, False, False]
     assert [check.similarity for check in checks.values()] == pytest.approx([1, 1, 1], abs=0.01)
     flat = replace(found, input_map=np.ones_like(found.input_map))
-    assert all(not check.passed and "same everywhere" in check.reason for check in sanity(model, x, flat).values())
+    assert all(not check.passed and "same everywhere" in check.reason for check in sanity_checks(model, x, flat).values())
 
 
 def test_a_map_that_noise_turns_into_another_proves_nothing_by_changing() -> None:
     model, x = zoo.model("resnet"), zoo.inputs("resnet")
     found = vizlib.explain(model, x, "integrated_gradients")
     shuffled = replace(found, input_map=np.random.default_rng(0).permutation(found.input_map.ravel()).reshape(32, 32))
-    for check in sanity(model, x, shuffled).values():
+    for check in sanity_checks(model, x, shuffled).values():
         assert abs(check.similarity) < 0.1
         assert not check.passed
         assert "noise" in check.reason
@@ -144,7 +144,7 @@ def test_a_map_that_noise_turns_into_another_proves_nothing_by_changing() -> Non
 
 def test_a_difference_is_asked_the_other_way_round() -> None:
     model, x = zoo.model("resnet"), zoo.inputs("resnet")
-    signed = sanity(model, x, vizlib.explain(model, x, "input_x_gradient", (1, 4)))["class"]
+    signed = sanity_checks(model, x, vizlib.explain(model, x, "input_x_gradient", (1, 4)))["class"]
     assert signed.similarity == pytest.approx(-1)
     assert signed.passed
     # A size of gradients is the same both ways, so that the most probable third class is asked for.
@@ -152,14 +152,14 @@ def test_a_difference_is_asked_the_other_way_round() -> None:
     third = next(index for index in np.argsort(-found.logits).tolist() if index not in (1, 4))
     other = vizlib.explain(model, x, "saliency", (third, 4))
     expected = spearmanr(found.input_map.ravel(), other.input_map.ravel()).statistic
-    assert sanity(model, x, found)["class"].similarity == pytest.approx(expected, abs=1e-3)
+    assert sanity_checks(model, x, found)["class"].similarity == pytest.approx(expected, abs=1e-3)
 
 
 def test_the_cascade_ends_where_nothing_is_left() -> None:
     model, x = zoo.model("resnet"), zoo.inputs("resnet")
     found = vizlib.explain(model, x, "input_x_gradient")
     rows = cascade(model, x, found)
-    checks = sanity(model, x, found)
+    checks = sanity_checks(model, x, found)
     assert [name for name, _, _ in rows] == ["head", "layer4.0", "layer3.0", "layer2.0", "layer1.0", "bn1", "conv1"]
     assert np.array_equal(rows[0][2], checks["head"].map)
     assert np.array_equal(rows[-1][2], checks["cascade"].map)
@@ -179,7 +179,7 @@ def test_nothing_of_the_model_or_the_process_changes() -> None:
     found = vizlib.explain(model, x, "guided_backprop")
     before = {key: tensor.clone() for key, tensor in model.module.state_dict().items()}
     state = torch.random.get_rng_state()
-    first, again = (sanity(model, x, found) for _ in range(2))
+    first, again = (sanity_checks(model, x, found) for _ in range(2))
     assert all(torch.equal(before[key], tensor) for key, tensor in model.module.state_dict().items())
     assert torch.equal(state, torch.random.get_rng_state())
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in model.module.modules())
@@ -190,24 +190,24 @@ def test_nothing_of_the_model_or_the_process_changes() -> None:
 def test_half_precision_and_a_picture_of_another_shape() -> None:
     model = zoo.model("resnet", torch.bfloat16)
     picture = (np.random.default_rng(0).random((40, 60, 3)) * 255).astype(np.uint8)
-    checks = sanity(model, picture, vizlib.explain(model, picture, "saliency"))
+    checks = sanity_checks(model, picture, vizlib.explain(model, picture, "saliency"))
     assert all(np.isfinite(check.similarity) for check in checks.values())
-    assert redrawn(model, ["fc"]).dtype == torch.bfloat16
+    assert randomized(model, ["fc"]).dtype == torch.bfloat16
 
 
 def test_what_is_refused_and_what_a_model_without_a_head_has() -> None:
     model, x = zoo.model("resnet"), zoo.inputs("resnet")
     with pytest.raises(vizlib.MethodError, match="a function"):
-        sanity(model, x, vizlib.explain(model, x, "saliency", lambda logits: logits[:, 1]))
+        sanity_checks(model, x, vizlib.explain(model, x, "saliency", lambda logits: logits[:, 1]))
     with pytest.raises(vizlib.MethodError, match="not of VisionTransformer"):
-        sanity(zoo.model("token"), x, vizlib.explain(model, x, "saliency"))
+        sanity_checks(zoo.model("token"), x, vizlib.explain(model, x, "saliency"))
     with pytest.raises(vizlib.MethodError, match="this image gives"):
-        sanity(model, x[:, :, :16], vizlib.explain(model, x, "saliency"))
+        sanity_checks(model, x[:, :, :16], vizlib.explain(model, x, "saliency"))
     from timm.models.vision_transformer import VisionTransformer
 
     headless = VisionTransformer(**zoo.SMALL | {"num_classes": 0})
     fill_random(headless)
     bare = vizlib.wrap(headless.eval(), input_size=(32, 32))
     found = vizlib.explain(bare, x, "rollout")
-    assert list(sanity(bare, x, found)) == ["cascade"]
+    assert list(sanity_checks(bare, x, found)) == ["cascade"]
     assert cascade(bare, x, found)[0][0] != "head"

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 import zoo_cases
 
 import vizlib
-from vizlib.analysis.attention.head_ablation import Surgery, compare, edits, operated
+from vizlib.analysis.attention.head_ablation import HeadAblation, ablated, compare_ablation, overrides
 from vizlib.explainers.methods.attention.rollout import explain
 from vizlib.passes.backward import run_live
 from vizlib.passes.forward import run, traces
-from vizlib.tracing.attention_overrides import operating
+from vizlib.tracing.attention_overrides import applying_overrides
 from vizlib.tracing.token_flow import walk
 from vizlib.zoo.weights import fill_random
 
@@ -25,9 +25,9 @@ def sites_of(name: str):
     return model, traces(model, zoo_cases.inputs(name))[0].attention
 
 
-def after(name: str, surgery: Surgery) -> torch.Tensor:
+def after(name: str, surgery: HeadAblation) -> torch.Tensor:
     model, sites = sites_of(name)
-    with operated(sites, surgery), torch.inference_mode():
+    with ablated(sites, surgery), torch.inference_mode():
         return model(zoo_cases.inputs(name))[0]
 
 
@@ -56,9 +56,9 @@ def test_nothing_switched_off_changes_no_bit(name):
     x = zoo_cases.inputs(name)
     with torch.inference_mode():
         plain = model(x)
-        with operated(sites, Surgery()):
+        with ablated(sites, HeadAblation()):
             assert torch.equal(model(x), plain)
-        with operated(sites, Surgery(heads={(0, 0): "zero"})):
+        with ablated(sites, HeadAblation(heads={(0, 0): "zero"})):
             model(x)
         assert torch.equal(model(x), plain)
     assert not [part for part in model.module.modules() if part._forward_hooks or part._forward_pre_hooks]
@@ -76,7 +76,7 @@ def test_a_zeroed_head_is_a_zeroed_slice_of_the_output_projection(name):
         with torch.inference_mode():
             expected = model.run(module, zoo_cases.inputs(name))[0]
             untouched = model(zoo_cases.inputs(name))[0]
-        found = after(name, Surgery(heads={(number, head): "zero"}))
+        found = after(name, HeadAblation(heads={(number, head): "zero"}))
         assert torch.allclose(found, expected, atol=1e-5)
         assert not torch.allclose(found, untouched, atol=1e-5)
 
@@ -87,7 +87,7 @@ def test_a_performer_without_its_one_head_is_the_skip_alone():
         module.tokens_to_token.attention1.proj.weight.zero_()
     with torch.inference_mode():
         expected = module(zoo_cases.inputs("t2t_performer"))[0]
-    assert torch.allclose(after("t2t_performer", Surgery(heads={(0, 0): "zero"})), expected, atol=1e-6)
+    assert torch.allclose(after("t2t_performer", HeadAblation(heads={(0, 0): "zero"})), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -97,7 +97,7 @@ def test_uniform_and_mean_heads_and_cut_keys_are_what_the_recorded_attention_say
     number %= len(sites)
     site, x = sites[number], zoo_cases.inputs(name)
     cut = (0, site.k.shape[2] - 1)[: site.k.shape[2] - 1]
-    with operated(sites, Surgery(heads={(number, 0): "uniform"}, cut={number: cut})):
+    with ablated(sites, HeadAblation(heads={(number, 0): "uniform"}, cut={number: cut})):
         changed = run(model, x, keep_values=True).lineage().sites
     weights = changed[number].weights()
     assert torch.equal(weights[..., list(cut)], torch.zeros_like(weights[..., list(cut)]))
@@ -128,7 +128,7 @@ def test_cutting_keys_is_a_mask_of_minus_infinity(name, monkeypatch):
             mask[:, list(cut)] = float("-inf")
         return real(q, k, v, mask, dropout_p, is_causal, **options)
 
-    found = after(name, Surgery(cut={number: cut}))
+    found = after(name, HeadAblation(cut={number: cut}))
     monkeypatch.setattr(F, "scaled_dot_product_attention", masked)
     with torch.inference_mode():
         expected = model(zoo_cases.inputs(name))[0]
@@ -141,7 +141,7 @@ def test_a_mean_head_gives_every_query_the_same():
     module = copy_of("token")
     seen = []
     module.blocks[1].attn.proj.register_forward_pre_hook(lambda part, inputs: seen.append(inputs[0]))
-    with operated(sites, Surgery(heads={(1, 2): "mean"})), operating(), torch.inference_mode():
+    with ablated(sites, HeadAblation(heads={(1, 2): "mean"})), applying_overrides(), torch.inference_mode():
         module(zoo_cases.inputs("token"))
     with torch.inference_mode():
         module(zoo_cases.inputs("token"))
@@ -158,7 +158,7 @@ def test_a_dropped_token_is_as_if_it_had_never_been_there():
         tokens = module._pos_embed(module.patch_embed(x))
         left = [index for index in range(tokens.shape[1]) if index not in (5, 6)]
         expected = module.forward_head(module.norm(module.blocks(tokens[:, left])))[0]
-    assert torch.allclose(after("token", Surgery(dropped=(5, 6))), expected, atol=1e-5)
+    assert torch.allclose(after("token", HeadAblation(dropped=(5, 6))), expected, atol=1e-5)
     assert sites[0].query_grid.tokens == tokens.shape[1]
 
 
@@ -166,7 +166,7 @@ def test_dropped_cells_take_the_keys_that_lie_in_them():
     _, sites = sites_of("pvt")
     top = sites[-1].query_grid
     assert top.prefix == 1
-    found = edits(sites, Surgery(dropped=(0, 1)))
+    found = overrides(sites, HeadAblation(dropped=(0, 1)))
     for number, site in enumerate(sites):
         rows, columns = (side / above for side, above in zip(site.key_grid.shape, top.shape, strict=True))
         cells = {site.key_grid.prefix + y * site.key_grid.width + x for y in range(round(rows)) for x in range(round(columns))}
@@ -178,14 +178,19 @@ def test_dropped_cells_take_the_keys_that_lie_in_them():
 def test_threads_do_not_see_each_others_surgery(name):
     model, sites = sites_of(name)
     x = zoo_cases.inputs(name)
-    surgeries = [Surgery(), Surgery(heads={(0, 0): "zero"}), Surgery(cut={len(sites) - 1: (1,)}), Surgery(heads={(1, 0): "uniform"})]
+    surgeries = [
+        HeadAblation(),
+        HeadAblation(heads={(0, 0): "zero"}),
+        HeadAblation(cut={len(sites) - 1: (1,)}),
+        HeadAblation(heads={(1, 0): "uniform"}),
+    ]
     alone = [after(name, surgery) for surgery in surgeries]
     assert len({tuple(logits.tolist()) for logits in alone}) == len(surgeries)
     wrong, barrier = [], threading.Barrier(len(surgeries))
 
     def visit(index: int) -> None:
         for _ in range(5):
-            with operated(sites, surgeries[index]), torch.inference_mode():
+            with ablated(sites, surgeries[index]), torch.inference_mode():
                 barrier.wait(60)  # all of them are inside their own block
                 if not torch.equal(model(x)[0], alone[index]):
                     wrong.append(index)
@@ -203,7 +208,7 @@ def test_the_block_ends_after_an_error():
     model, sites = sites_of("token")
     x = zoo_cases.inputs("token")
     plain = model(x)
-    with pytest.raises(ZeroDivisionError), operated(sites, Surgery(heads={(0, 0): "zero"})):
+    with pytest.raises(ZeroDivisionError), ablated(sites, HeadAblation(heads={(0, 0): "zero"})):
         raise ZeroDivisionError
     assert torch.equal(model(x), plain)
 
@@ -212,7 +217,7 @@ def test_the_block_ends_after_an_error():
 def test_before_is_the_plain_answer_and_its_rollout(name):
     model, _ = sites_of(name)
     x = zoo_cases.inputs(name)
-    outcome = compare(model, x, Surgery(heads={(0, 0): "zero"}))
+    outcome = compare_ablation(model, x, HeadAblation(heads={(0, 0): "zero"}))
     with torch.inference_mode():
         assert torch.equal(outcome.before, model(x)[0])
     (found,) = explain(model, x, lambda logits: [], vizlib.methods()[0].settle({}))[1]
@@ -221,17 +226,17 @@ def test_before_is_the_plain_answer_and_its_rollout(name):
         assert float(one.input_map.sum()) + one.sink == pytest.approx(1, abs=1e-9)
     assert 0 < outcome.moved < 1
     assert not torch.equal(outcome.before, outcome.after)
-    assert compare(model, x, Surgery()).moved == 0
+    assert compare_ablation(model, x, HeadAblation()).moved == 0
 
 
 def test_without_any_head_a_layer_passes_everything_on():
     model, sites = sites_of("token")
-    whole = Surgery(heads={(number, head): "zero" for number in range(len(sites)) for head in range(3)})
-    outcome = compare(model, zoo_cases.inputs("token"), whole)
+    whole = HeadAblation(heads={(number, head): "zero" for number in range(len(sites)) for head in range(3)})
+    outcome = compare_ablation(model, zoo_cases.inputs("token"), whole)
     assert outcome.map_after.sink == pytest.approx(1)  # the class token never looked at a patch
-    half = compare(model, zoo_cases.inputs("token"), Surgery(heads={(2, 0): "zero"}))
+    half = compare_ablation(model, zoo_cases.inputs("token"), HeadAblation(heads={(2, 0): "zero"}))
     done = run(model, zoo_cases.inputs("token"))
-    with operated(sites, Surgery(heads={(2, 0): "zero"})):
+    with ablated(sites, HeadAblation(heads={(2, 0): "zero"})):
         done = run(model, zoo_cases.inputs("token"))
     lineage = done.lineage()
     matrices = [site.weights().double().mean(0) for site in lineage.sites]
@@ -247,28 +252,28 @@ def test_without_any_head_a_layer_passes_everything_on():
 def test_gradient_passes_run_under_surgery_too():
     model, sites = sites_of("token")
     x = zoo_cases.inputs("token")
-    with operated(sites, Surgery(heads={(0, 1): "zero"})), torch.enable_grad():
+    with ablated(sites, HeadAblation(heads={(0, 1): "zero"})), torch.enable_grad():
         live = run_live(model, x)
-    assert torch.allclose(live.logits[0], after("token", Surgery(heads={(0, 1): "zero"})), atol=1e-6)
+    assert torch.allclose(live.logits[0], after("token", HeadAblation(heads={(0, 1): "zero"})), atol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("surgery", "words"),
     [
-        (Surgery(heads={(9, 0): "zero"}), "attentions 0 to 2"),
-        (Surgery(heads={(0, 7): "zero"}), "heads 0 to 2"),
-        (Surgery(heads={(0, 0): "off"}), "zero, mean, uniform"),
-        (Surgery(cut={0: (99,)}), "keys 0 to 16"),
-        (Surgery(cut={1: tuple(range(17))}), "Nothing would be left"),
-        (Surgery(dropped=(17,)), "tokens 0 to 16"),
+        (HeadAblation(heads={(9, 0): "zero"}), "attentions 0 to 2"),
+        (HeadAblation(heads={(0, 7): "zero"}), "heads 0 to 2"),
+        (HeadAblation(heads={(0, 0): "off"}), "zero, mean, uniform"),
+        (HeadAblation(cut={0: (99,)}), "keys 0 to 16"),
+        (HeadAblation(cut={1: tuple(range(17))}), "Nothing would be left"),
+        (HeadAblation(dropped=(17,)), "tokens 0 to 16"),
     ],
 )
 def test_what_cannot_be_done_is_refused(surgery, words):
     _, sites = sites_of("token")
     with pytest.raises(vizlib.MethodError, match=words):
-        edits(sites, surgery)
+        overrides(sites, surgery)
 
 
 def test_attention_that_is_written_out_is_refused():
     with pytest.raises(vizlib.MethodError, match="writes its attention out"):
-        after("written_out", Surgery(heads={(0, 0): "zero"}))
+        after("written_out", HeadAblation(heads={(0, 0): "zero"}))

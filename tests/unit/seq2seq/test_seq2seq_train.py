@@ -107,7 +107,7 @@ class TestShipping:
     @pytest.fixture
     def shipped(self, tmp_path: Path) -> Path:
         translator, told = train.train(NAME, tmp_path / "run", PLAN)
-        train.ship(translator, told, tmp_path / "out", "vizlib train seq2seq NAME")
+        train.export(translator, told, tmp_path / "out", "vizlib train seq2seq NAME")
         return tmp_path / "out"
 
     def test_the_card_tells_what_was_measured(self, shipped: Path) -> None:

@@ -14,7 +14,7 @@ from timm.models.vision_transformer import ParallelScalingBlock, VisionTransform
 
 import vizlib
 from vizlib.passes.forward import run_measured
-from vizlib.tracing.residuals import share
+from vizlib.tracing.residuals import skip_share
 from vizlib.tracing.token_flow import Attention, Mix
 
 
@@ -147,7 +147,7 @@ def test_an_adapter_that_knows_no_residuals_is_refused() -> None:
 
 def test_the_share_holds_where_a_branch_or_both_are_silent() -> None:
     skip, branch = torch.tensor([0.0, 2.0, 0.0, 3.0]), torch.tensor([1.0, 0.0, 0.0, 1.0])
-    assert share(skip, branch).tolist() == [0.0, 1.0, 1.0, 0.75]
+    assert skip_share(skip, branch).tolist() == [0.0, 1.0, 1.0, 0.75]
 
 
 def test_the_option_is_a_number_or_the_word() -> None:

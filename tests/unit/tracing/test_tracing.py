@@ -14,7 +14,7 @@ from vizlib.explainers.methods.attention.rollout import RolloutRule
 from vizlib.tracing.attention_site import AttentionSite, PerformerSite
 from vizlib.tracing.outputs import listening, note
 from vizlib.tracing.recorder import Recording, record
-from vizlib.tracing.shared_copy import resting, shadow
+from vizlib.tracing.shared_copy import in_evaluation_mode, shared_copy
 from vizlib.tracing.token_flow import Attention, Flow, FromCells, Mix, Routing, ToSink, WeightedWindows, Windows, walk
 from vizlib.tracing.token_grid import Grid
 
@@ -218,14 +218,14 @@ def test_a_causal_and_a_masked_attention_are_recorded_as_they_ran() -> None:
 
 def test_a_shadow_shares_every_weight_and_no_hook_or_mode() -> None:
     module = zoo.ALL["resnet"]()
-    copied = shadow(module.train())
+    copied = shared_copy(module.train())
     copied.eval().layer1.register_forward_hook(lambda *_: None)
     assert all(first is second for first, second in zip(module.parameters(), copied.parameters(), strict=True))
     assert all(first is second for first, second in zip(module.buffers(), copied.buffers(), strict=True))
     assert module.training
     assert not module.layer1._forward_hooks
-    assert resting(module) is not module
-    assert resting(module.eval()) is module
+    assert in_evaluation_mode(module) is not module
+    assert in_evaluation_mode(module.eval()) is module
 
 
 def test_contributions_are_the_shares_of_a_positive_linear_map() -> None:

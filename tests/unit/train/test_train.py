@@ -23,7 +23,7 @@ from vizlib.train import recipes
 from vizlib.train.api import train_bundled
 from vizlib.train.augment import MEAN, STD, Augment, crop_and_flip, normalise
 from vizlib.train.bf16_kernels import ProcessorKernels
-from vizlib.train.export import ship
+from vizlib.train.export import export
 from vizlib.train.loop import MatrixMuon, Progress, accuracy, fingerprint, moving_average, optimisers, schedule, train
 from vizlib.train.recipes import RECIPES, Recipe
 from vizlib.zoo import bundled_models
@@ -315,7 +315,7 @@ class TestBundled:
         home = parquet_layout(tmp_path / "data")
         val = read_split(home, "val")
         module, history = train_bundled(name, home, tmp_path / "run")
-        facts = ship(name, module, val, history, tmp_path / "weights", f"vizlib train {name} --data DIR", images=12)
+        facts = export(name, module, val, history, tmp_path / "weights", f"vizlib train {name} --data DIR", images=12)
         path = tmp_path / "weights" / f"{name}.safetensors"
         assert {tensor.dtype for tensor in load_file(path).values()} <= {torch.float16, torch.int64}
         assert not list((tmp_path / "weights").glob("*.part"))
@@ -333,7 +333,7 @@ class TestBundled:
         home = parquet_layout(tmp_path / "data")
         module, history = train_bundled("resnet_tiny50", home, tmp_path / "run", epochs=2)
         with pytest.raises(TrainingError, match="2 of 1 epochs"):
-            ship("resnet_tiny50", module, read_split(home, "val"), history, tmp_path / "weights", "")
+            export("resnet_tiny50", module, read_split(home, "val"), history, tmp_path / "weights", "")
         assert not (tmp_path / "weights").exists()
         with pytest.raises(TrainingError, match="another recipe"):
             train_bundled("resnet_tiny50", home, tmp_path / "run")

@@ -15,7 +15,7 @@ from vizlib.tracing.token_flow import walk
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from vizlib.explainers.method_output import Finding
+    from vizlib.explainers.method_output import MethodOutput
     from vizlib.passes.forward import Trace
     from vizlib.tracing.token_flow import Attention
     from vizlib.zoo.model import Model
@@ -58,7 +58,7 @@ def norms(trace: Trace) -> list[Norms]:
     return found
 
 
-def odd_cells(layers: Sequence[Norms], threshold: float = THRESHOLD) -> dict[Shape, list[int]]:
+def artifact_cells(layers: Sequence[Norms], threshold: float = THRESHOLD) -> dict[Shape, list[int]]:
     """By grid the cells that stand out in any layer of it, in rising order; grids without any are left out."""
     found: dict[Shape, set[int]] = {}
     for layer in layers:
@@ -67,7 +67,7 @@ def odd_cells(layers: Sequence[Norms], threshold: float = THRESHOLD) -> dict[Sha
     return {shape: sorted(cells) for shape, cells in found.items() if cells}
 
 
-def rollout_without(model: Model, x: torch.Tensor, odd: Mapping[Shape, Sequence[int]], residual_weight: float = 0.5) -> Finding:
+def rollout_without(model: Model, x: torch.Tensor, odd: Mapping[Shape, Sequence[int]], residual_weight: float = 0.5) -> MethodOutput:
     """The rollout of one prepared input (1, 3, h, w) in which no walk enters the ``odd`` cells of a grid; pixels and sink sum to 1.
 
     Keys on such a cell weigh nothing and the others share the row; a read-out that counts it loses it likewise. Keys that were gathered

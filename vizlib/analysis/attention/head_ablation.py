@@ -10,7 +10,7 @@ import numpy as np
 from vizlib.errors import MethodError
 from vizlib.explainers.methods.attention.rollout import findings
 from vizlib.passes.forward import run
-from vizlib.tracing.attention_overrides import WAYS, Edit, Plan, overriding
+from vizlib.tracing.attention_overrides import WAYS, AttentionOverride, OverridePlan, overriding
 from vizlib.tracing.attention_site import PerformerSite
 from vizlib.tracing.token_flow import walk
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from vizlib.explainers.method_output import Finding
+    from vizlib.explainers.method_output import MethodOutput
     from vizlib.passes.forward import Pass
     from vizlib.tracing.attention_site import AttentionSite
     from vizlib.tracing.token_flow import Attention
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Surgery:
+class HeadAblation:
     """What is switched off; attentions are numbered in the order of execution, as in ``Trace.attention``.
 
     ``heads`` maps (attention, head) to "zero", "mean" or "uniform"; ``cut`` maps an attention to keys that none of its queries may look
@@ -46,17 +46,17 @@ class Surgery:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class AblationOutcome:
     """Logits (K,) and rollout before and after; ``moved`` is the share of the map, learned tokens included, that went elsewhere."""
 
     before: torch.Tensor
     after: torch.Tensor
-    map_before: Finding
-    map_after: Finding
+    map_before: MethodOutput
+    map_after: MethodOutput
     moved: float
 
 
-def edits(sites: Sequence[AttentionSite], surgery: Surgery) -> dict[int, Edit]:
+def overrides(sites: Sequence[AttentionSite], surgery: HeadAblation) -> dict[int, AttentionOverride]:
     """What changes at each attention; MethodError for a head or key that is not there, or where no key would be left."""
     for number in {*(site for site, _ in surgery.heads), *surgery.cut}:
         if not 0 <= number < len(sites):
@@ -67,7 +67,7 @@ def edits(sites: Sequence[AttentionSite], surgery: Surgery) -> dict[int, Edit]:
     return {number: edit for number, site in enumerate(sites) if (edit := _edit(number, site, top, surgery)) is not None}
 
 
-def _edit(number: int, site: AttentionSite, top: Grid, surgery: Surgery) -> Edit | None:
+def _edit(number: int, site: AttentionSite, top: Grid, surgery: HeadAblation) -> AttentionOverride | None:
     heads = {head: way for (at, head), way in surgery.heads.items() if at == number}
     for head, way in heads.items():
         if not 0 <= head < site.heads:
@@ -80,7 +80,7 @@ def _edit(number: int, site: AttentionSite, top: Grid, surgery: Surgery) -> Edit
         raise MethodError(f"{site.name} has keys 0 to {keys - 1}; {sorted(cut)} are not all among them.")
     if len(cut) == keys:
         raise MethodError(f"Nothing would be left to look at for {site.name}: leave at least one of its {keys} keys.")
-    return Edit(heads, tuple(sorted(cut))) if heads or cut else None
+    return AttentionOverride(heads, tuple(sorted(cut))) if heads or cut else None
 
 
 def _covered(top: Grid, dropped: Sequence[int], keys: Grid) -> Iterator[int]:
@@ -100,16 +100,16 @@ def _overlap(keys: int, cells: int) -> np.ndarray:
     return np.clip(np.minimum(high, last) - np.maximum(low, first), 0, None)
 
 
-def operated(sites: Sequence[AttentionSite], surgery: Surgery) -> AbstractContextManager[None]:
+def ablated(sites: Sequence[AttentionSite], surgery: HeadAblation) -> AbstractContextManager[None]:
     """Inside it every pass of the model whose ``sites`` these are runs with the surgery, in this context and no other."""
-    changed = edits(sites, surgery)
+    changed = overrides(sites, surgery)
     fused = [number for number, site in enumerate(sites) if not isinstance(site, PerformerSite)]
     calls = {fused.index(number): edit for number, edit in changed.items() if number in fused}
     named = {sites[number].name: edit for number, edit in changed.items() if number not in fused}
-    return overriding(Plan(calls, named, len(fused)))
+    return overriding(OverridePlan(calls, named, len(fused)))
 
 
-def compare(model: Model, x: torch.Tensor, surgery: Surgery, residual_weight: float = 0.5) -> Outcome:
+def compare_ablation(model: Model, x: torch.Tensor, surgery: HeadAblation, residual_weight: float = 0.5) -> AblationOutcome:
     """One prepared input (1, 3, h, w) through the model as it is and after the surgery, with the rollout of both.
 
     Heads that are switched off carry nothing in the second rollout; the others share what is left evenly, and an attention without any
@@ -117,12 +117,12 @@ def compare(model: Model, x: torch.Tensor, surgery: Surgery, residual_weight: fl
     """
     before = run(model, x)
     sites = before.lineage().sites
-    with operated(sites, surgery):
+    with ablated(sites, surgery):
         after = run(model, x)
-    changed = {sites[number].name: edit for number, edit in edits(sites, surgery).items()}
+    changed = {sites[number].name: edit for number, edit in overrides(sites, surgery).items()}
     whole, rest = _rollout(before, {}, residual_weight), _rollout(after, changed, residual_weight)
     moved = float((whole.input_map - rest.input_map).abs().sum()) + abs((whole.sink or 0.0) - (rest.sink or 0.0))
-    return Outcome(before.logits[0], after.logits[0], whole, rest, moved / 2)
+    return AblationOutcome(before.logits[0], after.logits[0], whole, rest, moved / 2)
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,11 @@ class _Remaining:
     """A rollout in which heads that are switched off carry nothing."""
 
     residual_weight: float
-    edits: Mapping[str, Edit]
+    overrides: Mapping[str, AttentionOverride]
     even: bool = False
 
     def _alive(self, site: AttentionSite) -> list[int]:
-        edit = self.edits.get(site.name, Edit())
+        edit = self.overrides.get(site.name, AttentionOverride())
         return [head for head in range(site.heads) if edit.heads.get(head, "uniform") == "uniform"]
 
     def residual(self, step: Attention) -> float:
@@ -147,7 +147,7 @@ class _Remaining:
         return step.site.pull(rows, lambda weights: weights[:, alive].mean(1))
 
 
-def _rollout(done: Pass, changed: Mapping[str, Edit], residual_weight: float) -> Finding:
+def _rollout(done: Pass, changed: Mapping[str, AttentionOverride], residual_weight: float) -> MethodOutput:
     lineage = done.lineage()
     flow = walk(lineage.readout[:, None], lineage.steps, _Remaining(residual_weight, changed))[-1]
     return replace(findings(flow, done.size)[0], notes=())

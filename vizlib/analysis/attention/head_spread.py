@@ -17,7 +17,7 @@ _BLOCK = 1 << 22  # weights in memory at once
 
 
 @dataclass(frozen=True, eq=False)
-class Spread:
+class HeadSpread:
     """One attention of a batch: ``entropy`` in bits and ``distance`` in input pixels, (B, heads) float64 each.
 
     Defined as in ``analysis.heads``; the distance is NaN where queries or keys lie on no grid.
@@ -27,7 +27,7 @@ class Spread:
     distance: torch.Tensor
 
 
-def spread(site: AttentionSite, size: tuple[int, int]) -> Spread:
+def head_spread(site: AttentionSite, size: tuple[int, int]) -> HeadSpread:
     """The mean over patches as queries of -sum p log2 p and of sum p |query - key| / sum p over patches as keys, on an input (h, w).
 
     Dosovitskiy et al., ICLR 2021, Figure 7, and Raghu et al., "Do Vision Transformers See Like Convolutional Neural Networks?", 2021,
@@ -56,7 +56,7 @@ def spread(site: AttentionSite, size: tuple[int, int]) -> Spread:
             distance[image] += (torch.where(mass > 0, far / mass.clamp_min(torch.finfo(mass.dtype).tiny), 0.0) * asking).sum((0, 2))
             seen[image] += counted.sum((0, 2))
     # 0 / 0, a mean over no query, is NaN as it should be.
-    return Spread(entropy / queries, distance / seen)
+    return HeadSpread(entropy / queries, distance / seen)
 
 
 def _gaps(site: AttentionSite, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:

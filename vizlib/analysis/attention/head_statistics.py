@@ -49,7 +49,7 @@ def check_whole(site: AttentionSite) -> None:
         raise MethodError(f"{site.name} attends inside windows, or to several images at once, and is read here only over a whole grid.")
 
 
-def statistics(site: AttentionSite, size: tuple[int, int]) -> SiteStatistics:
+def head_statistics(site: AttentionSite, size: tuple[int, int]) -> SiteStatistics:
     """The numbers of one image's site on an input (h, w), in row blocks: memory linear in its tokens."""
     check_whole(site)
     queries, keys = site.query_grid, site.key_grid
@@ -110,7 +110,7 @@ class Row:
         return [(*divmod(int(cell), self.grid.width), float(cells[cell])) for cell in order]
 
 
-def one_row(site: AttentionSite, token: int, size: tuple[int, int], head: int | None = None, *, reverse: bool = False) -> Row:
+def attention_row(site: AttentionSite, token: int, size: tuple[int, int], head: int | None = None, *, reverse: bool = False) -> Row:
     """The attention of one token of one image's site, learned tokens counted first; ``head`` None is the mean over heads.
 
     Reverse takes a key and gives what each query gives to it, formed in row blocks. MethodError for a token or head that is not there.

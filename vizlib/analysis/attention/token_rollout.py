@@ -12,18 +12,18 @@ from vizlib.tracing.token_flow import Attention, walk
 if TYPE_CHECKING:
     import torch
 
-    from vizlib.explainers.method_output import Finding
+    from vizlib.explainers.method_output import MethodOutput
     from vizlib.zoo.model import Model
 
 
-def rollout(model: Model, x: torch.Tensor, residual_weight: float = 0.5) -> Finding:
+def rollout(model: Model, x: torch.Tensor, residual_weight: float = 0.5) -> MethodOutput:
     """The rollout of the answer for one prepared input (1, 3, h, w); pixels and sink sum to 1."""
     done = run(model, x)
     lineage = done.lineage()
     return findings(walk(lineage.readout[:, None], lineage.steps, RolloutRule(residual_weight, None))[-1], done.size)[0]
 
 
-def rollout_from(model: Model, x: torch.Tensor, site: int, token: int, residual_weight: float = 0.5) -> Finding:
+def rollout_from(model: Model, x: torch.Tensor, site: int, token: int, residual_weight: float = 0.5) -> MethodOutput:
     """The rollout of one prepared input (1, 3, h, w) that starts at a query of an attention, numbered in the order of execution.
 
     From the last attention it is ``explain(..., "rollout", token=token)`` wherever that begins at the same layer. Pixels and sink sum to

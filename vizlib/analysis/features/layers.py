@@ -13,7 +13,7 @@ from torch import nn
 from vizlib.errors import MethodError
 from vizlib.passes.forward import Pass, check_finite
 from vizlib.tracing.recorder import record
-from vizlib.tracing.shared_copy import hooked
+from vizlib.tracing.shared_copy import hooked_copy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +88,7 @@ def read(model: Model, x: torch.Tensor, *, hooks: Sequence[tuple[str, Hook]] = (
     wanted = taps(model, (int(x.shape[2]), int(x.shape[3])))
     states: dict[str, torch.Tensor] = {}
     keep = [(tap.path, _keeper(states, tap.path)) for tap in wanted]
-    with nullcontext() if live else torch.inference_mode(), hooked(model.resting(), [*keep, *hooks]) as copied:
+    with nullcontext() if live else torch.inference_mode(), hooked_copy(model.resting(), [*keep, *hooks]) as copied:
         recording = record(lambda: model.run(copied, x))
         done = Pass(model, x, recording)
         check_finite(model, x, done.logits)

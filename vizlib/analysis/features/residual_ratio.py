@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vizlib.errors import MethodError
-from vizlib.tracing.residuals import Meter, share
+from vizlib.tracing.residuals import ResidualMeter, skip_share
 from vizlib.zoo.adapters.timm.convnets import ResNetAdapter
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Branches:
+class ResidualRatios:
     """Measures |skip| / (|skip| + |branch|) at every residual while a module runs; 1/2 is a branch as long as what goes past it.
 
     In a transformer it is the residual around each attention, token by token; in a ResNet that of each block, place by place, before
@@ -27,20 +27,20 @@ class Branches:
     """
 
     hooks: list[tuple[str, Hook]]
-    _meter: Meter | None = None
+    _meter: ResidualMeter | None = None
     _blocks: list[str] = field(default_factory=list)
     _norms: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, model: Model) -> Branches:
+    def of(cls, model: Model) -> ResidualRatios:
         """The residuals of a model; MethodError, with the reason, where they are not known."""
         if isinstance(model.adapter, ResNetAdapter):
             return cls._of_resnet(model.module)
-        meter = Meter(model.adapter.forks())
+        meter = ResidualMeter(model.adapter.forks())
         return cls(list(meter.hooks()), meter)
 
     @classmethod
-    def _of_resnet(cls, module: nn.Module) -> Branches:
+    def _of_resnet(cls, module: nn.Module) -> ResidualRatios:
         made = cls([])
         for name, block in module.named_modules():
             last = next((part for part in ("bn3", "bn2") if hasattr(block, part)), None)
@@ -68,4 +68,4 @@ class Branches:
         """The shares (B, places) float64 of the last pass, by residual."""
         if self._meter is not None:
             return self._meter.kept()
-        return {name: share(self._norms[f"{name}/skip"], self._norms[f"{name}/branch"]) for name in self._blocks}
+        return {name: skip_share(self._norms[f"{name}/skip"], self._norms[f"{name}/branch"]) for name in self._blocks}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class ChangeCard:
+class PerturbationCard:
     """One change: ``strengths`` in its ``unit``, of which ``neutral`` changes nothing (None where every one changes something).
 
     ``needs`` names what it cannot do without beside a strength: "salience", "other" or nothing. ``seeded``: whether a seed is drawn from.
@@ -35,21 +35,21 @@ _MIXED = {"amplitude": "amplitudes", "phase": "phases"}
 CARDS = {
     card.name: card
     for card in (
-        ChangeCard("shift", "Shift to the right", "px", 0.0, tuple(map(float, range(17)))),
-        ChangeCard("rotation", "Rotation", "degrees", 0.0, _DEGREES),
-        ChangeCard("scale", "Scale", "×", 1.0, _FACTORS),
-        ChangeCard("blur", "Blur", "px (σ)", 0.0, _BLURS),
-        ChangeCard("noise", "Noise", "of the full range (σ)", 0.0, _NOISES, seeded=True),
-        ChangeCard("jpeg", "JPEG", "quality", None, _QUALITIES),
-        ChangeCard("occlusion", "Random patches hidden", "of the patches", 0.0, _TENTHS, seeded=True),
-        ChangeCard("salient", "Most salient patches hidden", "of the patches", 0.0, _TENTHS, needs="salience"),
-        ChangeCard("unsalient", "Least salient patches hidden", "of the patches", 0.0, _TENTHS, needs="salience"),
-        ChangeCard("shuffle", "Patches shuffled", "patches a side", 1.0, (1.0, 2.0, 4.0, 8.0, 16.0), seeded=True),
-        ChangeCard("grey", "Colour taken out", "of the colour", 0.0, _SHARES),
-        ChangeCard("low_pass", "Fine detail taken out (low-pass)", "cycles per image at most", None, _LOW),
-        ChangeCard("high_pass", "Coarse structure taken out (high-pass)", "cycles per image at least", 0.0, _HIGH),
+        PerturbationCard("shift", "Shift to the right", "px", 0.0, tuple(map(float, range(17)))),
+        PerturbationCard("rotation", "Rotation", "degrees", 0.0, _DEGREES),
+        PerturbationCard("scale", "Scale", "×", 1.0, _FACTORS),
+        PerturbationCard("blur", "Blur", "px (σ)", 0.0, _BLURS),
+        PerturbationCard("noise", "Noise", "of the full range (σ)", 0.0, _NOISES, seeded=True),
+        PerturbationCard("jpeg", "JPEG", "quality", None, _QUALITIES),
+        PerturbationCard("occlusion", "Random patches hidden", "of the patches", 0.0, _TENTHS, seeded=True),
+        PerturbationCard("salient", "Most salient patches hidden", "of the patches", 0.0, _TENTHS, needs="salience"),
+        PerturbationCard("unsalient", "Least salient patches hidden", "of the patches", 0.0, _TENTHS, needs="salience"),
+        PerturbationCard("shuffle", "Patches shuffled", "patches a side", 1.0, (1.0, 2.0, 4.0, 8.0, 16.0), seeded=True),
+        PerturbationCard("grey", "Colour taken out", "of the colour", 0.0, _SHARES),
+        PerturbationCard("low_pass", "Fine detail taken out (low-pass)", "cycles per image at most", None, _LOW),
+        PerturbationCard("high_pass", "Coarse structure taken out (high-pass)", "cycles per image at least", 0.0, _HIGH),
         *(
-            ChangeCard(name, f"{what.capitalize()} of another picture", f"of the other's {what}", 0.0, _TENTHS, needs="other")
+            PerturbationCard(name, f"{what.capitalize()} of another picture", f"of the other's {what}", 0.0, _TENTHS, needs="other")
             for name, what in _MIXED.items()
         ),
     )

@@ -16,7 +16,7 @@ from torch import nn
 from vizlib.analysis.features.feature_pyramid import stage_maps
 from vizlib.errors import MethodError
 from vizlib.passes.forward import run
-from vizlib.tracing.shared_copy import shadow
+from vizlib.tracing.shared_copy import shared_copy
 from vizlib.zoo.adapters import adapter_for
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _TABLE = re.compile(r"(^|\.)pos(itional)?_emb(ed)?\d*$")
 
 
 @dataclass(frozen=True)
-class Change:
+class ShuffleEffect:
     """What moving the pixels did. ``distance``: half the sum of |p' - p| over all classes, 0 the same answer, 1 no class in common.
 
     ``logit``: the largest change of a logit. ``same_answer``: whether the first class stayed. ``tokens``: the mean cosine between a token
@@ -81,7 +81,7 @@ def without_positions(model: Model) -> Model:
     """
     if not has_positions(model):
         raise MethodError(f"{model.card.name} has no table of positions to leave out.")
-    copied = shadow(model.module)
+    copied = shared_copy(model.module)
     for name, table in list(copied.named_parameters()):
         if _TABLE.search(name):
             home, _, leaf = name.rpartition(".")
@@ -89,7 +89,7 @@ def without_positions(model: Model) -> Model:
     return replace(model, module=copied, adapter=adapter_for(copied, model.adapter.family))
 
 
-def shuffled(model: Model, x: torch.Tensor, patch: int, seeds: Sequence[int] = (0,)) -> list[Change]:
+def shuffled(model: Model, x: torch.Tensor, patch: int, seeds: Sequence[int] = (0,)) -> list[ShuffleEffect]:
     """What shuffling the patches of a prepared input (1, 3, h, w) does to a model, once for each seed."""
     cells = (x.shape[-2] // patch) * (x.shape[-1] // patch)
     orders = [random_order(cells, seed) for seed in seeds]
@@ -102,7 +102,7 @@ def shuffled(model: Model, x: torch.Tensor, patch: int, seeds: Sequence[int] = (
     return _changes(model, x, moved, back)
 
 
-def shifted(model: Model, x: torch.Tensor, shifts: Sequence[tuple[int, int]]) -> list[Change]:
+def shifted(model: Model, x: torch.Tensor, shifts: Sequence[tuple[int, int]]) -> list[ShuffleEffect]:
     """What moving a prepared input (1, 3, h, w) by (down, right) pixels does to a model, once for each shift."""
     moved = torch.cat([shift(x, *by) for by in shifts])
 
@@ -113,7 +113,7 @@ def shifted(model: Model, x: torch.Tensor, shifts: Sequence[tuple[int, int]]) ->
     return _changes(model, x, moved, back)
 
 
-def _changes(model: Model, x: torch.Tensor, moved: torch.Tensor, back) -> list[Change]:
+def _changes(model: Model, x: torch.Tensor, moved: torch.Tensor, back) -> list[ShuffleEffect]:
     done = run(model, torch.cat([x, moved]), keep_states=True)
     logits = done.logits.to(torch.float64)
     shares = logits.softmax(1)
@@ -124,7 +124,7 @@ def _changes(model: Model, x: torch.Tensor, moved: torch.Tensor, back) -> list[C
         cosine = None if after is None else float(F.cosine_similarity(before, after, dim=0).mean())
         distance = float((shares[index] - shares[0]).abs().sum()) / 2
         same = bool(logits[index].argmax() == logits[0].argmax())
-        changes.append(Change(distance, float((logits[index] - logits[0]).abs().max()), same, cosine))
+        changes.append(ShuffleEffect(distance, float((logits[index] - logits[0]).abs().max()), same, cosine))
     return changes
 
 

@@ -14,7 +14,7 @@ import torch
 from vizlib.analysis.perturbation import filtering as filtered
 from vizlib.analysis.perturbation import geometric as moves
 from vizlib.analysis.perturbation import phase_amplitude
-from vizlib.analysis.perturbation.cards import CARDS, ChangeCard
+from vizlib.analysis.perturbation.cards import CARDS, PerturbationCard
 from vizlib.analysis.perturbation.occlusion import occluded, order
 from vizlib.analysis.perturbation.patch_shuffle import random_order, shuffle_patches
 from vizlib.errors import MethodError, nearest
@@ -49,7 +49,7 @@ class Aids:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change(ChangeCard):
+class Perturbation(PerturbationCard):
     """A change that can be made, and undone on a feature map where it moves something."""
 
     apply: Apply
@@ -75,11 +75,11 @@ class Change(ChangeCard):
         return self.undo(maps, strength, aids, size)
 
 
-def change(name: str) -> Change:
+def perturbation(name: str) -> Perturbation:
     """The change of a name; MethodError, with the nearest ones, for a name that there is not."""
-    if name not in CHANGES:
-        raise MethodError(f"There is no change {name!r}; there are {', '.join(CHANGES)}.{nearest(name, list(CHANGES))}")
-    return CHANGES[name]
+    if name not in PERTURBATIONS:
+        raise MethodError(f"There is no change {name!r}; there are {', '.join(PERTURBATIONS)}.{nearest(name, list(PERTURBATIONS))}")
+    return PERTURBATIONS[name]
 
 
 _NEEDS = {"salience": "a map of what is salient", "other": "a second picture"}
@@ -154,4 +154,4 @@ _RULES: dict[str, tuple[Apply, Undo | None]] = {
     "amplitude": (partial(_mixed, mix=phase_amplitude.swap_amplitude), None),
     "phase": (partial(_mixed, mix=phase_amplitude.swap_phase), None),
 }
-CHANGES = {name: Change(**vars(card), apply=_RULES[name][0], undo=_RULES[name][1]) for name, card in CARDS.items()}
+PERTURBATIONS = {name: Perturbation(**vars(card), apply=_RULES[name][0], undo=_RULES[name][1]) for name, card in CARDS.items()}

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from vizlib.analysis.features import layers
-from vizlib.analysis.perturbation.registry import Aids, Change, change
+from vizlib.analysis.perturbation.registry import Aids, Perturbation, perturbation
 from vizlib.errors import ImageError, MethodError, ModelError, TargetError
 from vizlib.images import read_image
 
@@ -32,7 +32,7 @@ class Response:
     between what the head reads before and after; ``drift`` (L, S) of ``layers``, see ``layer_drift``, NaN where no cell can be compared.
     """
 
-    change: str
+    perturbation: str
     strengths: tuple[float, ...]
     original: np.ndarray
     probabilities: np.ndarray
@@ -77,7 +77,7 @@ def response(
     ``progress`` is called with the pictures done and their number, and may raise to stop. MethodError for an unknown change, a strength
     or an aid it cannot use, a model whose layers or read-out are not known; TargetError for one without classes.
     """
-    how, known = change(name), Aids() if aids is None else aids
+    how, known = perturbation(name), Aids() if aids is None else aids
     if not model.adapter.classes:
         raise TargetError(f"{model.card.name} has no classification head, so no answer of it can change.")
     steps = tuple(float(one) for one in (how.strengths if strengths is None else strengths))
@@ -100,7 +100,7 @@ def response(
     before = still.done.logits.to("cpu", torch.float64).log_softmax(1)
     after = torch.cat(probabilities)
     return Response(
-        change=name,
+        perturbation=name,
         strengths=steps,
         original=before[0].exp().numpy(),
         probabilities=after.exp().numpy(),
@@ -166,7 +166,7 @@ def _read(model: Model, x: torch.Tensor) -> tuple[Reading, torch.Tensor]:
     return reading, torch.cat([inputs for inputs, _ in calls], 1)
 
 
-def _drifts(still: Reading, reading: Reading, number: int, how: Change, strength: float, aids: Aids) -> list[float]:
+def _drifts(still: Reading, reading: Reading, number: int, how: Perturbation, strength: float, aids: Aids) -> list[float]:
     found = []
     for index, layer in enumerate(still.layers):
         before, after = still.maps(index)[0], reading.maps(index)[number]

@@ -27,7 +27,7 @@ _NORMS = ("BatchNormAct2d", "FrozenBatchNorm2d", "DropBlock2d", "DropPath")
 
 
 @dataclass(frozen=True, eq=False)
-class Field:
+class ReceptiveField:
     """A receptive field: non-negative weights (h, w) float64 on the input, which sum to 1, of the cell whose centre is ``at`` (y, x)."""
 
     weights: np.ndarray
@@ -45,7 +45,7 @@ class Field:
         return float(self.weights.ravel()[gaps <= radius].sum())
 
 
-def gradient_fields(model: Model, x: torch.Tensor, signs: int = 1, seed: int = 0) -> list[Field]:
+def effective_receptive_fields(model: Model, x: torch.Tensor, signs: int = 1, seed: int = 0) -> list[ReceptiveField]:
     """The effective receptive field of the middle cell of every layer: ||d cell / d pixel||^2 over channels, mean over inputs (B, 3, h, w).
 
     The squared norm is that of the Jacobian, estimated by random signs s, E |s J|^2 = ||J||^2, ``signs`` draws an input from a local
@@ -68,7 +68,7 @@ def gradient_fields(model: Model, x: torch.Tensor, signs: int = 1, seed: int = 0
     return found
 
 
-def operator_fields(model: Model, size: tuple[int, int]) -> list[Field]:
+def architectural_receptive_fields(model: Model, size: tuple[int, int]) -> list[ReceptiveField]:
     """What the architecture of a ResNet alone gives the middle cell of every layer, for an input (h, w): no weights and no image.
 
     Convolutions and pools take even shares of what their window covers inside the map, and a block is half its branch and half its skip:
@@ -86,13 +86,13 @@ def operator_fields(model: Model, size: tuple[int, int]) -> list[Field]:
     return found
 
 
-def _field(name: str, energy: torch.Tensor, grid: tuple[int, int]) -> Field:
+def _field(name: str, energy: torch.Tensor, grid: tuple[int, int]) -> ReceptiveField:
     total = float(energy.sum())
     if not total > 0:
         raise MethodError(f"No pixel moves the middle of {name}, so it has no receptive field.")
     height, width = energy.shape
     at = ((grid[0] // 2 + 0.5) * height / grid[0], (grid[1] // 2 + 0.5) * width / grid[1])
-    return Field((energy / total).numpy(), at)
+    return ReceptiveField((energy / total).numpy(), at)
 
 
 def _averaged(module: Any, plane: torch.Tensor, paths: list[str]) -> Iterator[tuple[str, torch.Tensor]]:

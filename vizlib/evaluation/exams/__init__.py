@@ -12,13 +12,13 @@ from vizlib.evaluation.exams.cards import EXAMS, ExamCard
 from vizlib.evaluation.exams.question import Mark, Question, Questions
 
 if TYPE_CHECKING:
-    from vizlib.evaluation.exams.grading import mark, sit
+    from vizlib.evaluation.exams.grading import answer_exam, mark
     from vizlib.evaluation.exams.grid_pointing_game import grid
     from vizlib.evaluation.exams.known_attribution import known
     from vizlib.evaluation.exams.object_boxes import boxed
     from vizlib.evaluation.exams.planted_evidence import planted
-    from vizlib.evaluation.exams.report import SchoolReport
-    from vizlib.evaluation.exams.runner import school
+    from vizlib.evaluation.exams.report import ExamReport
+    from vizlib.evaluation.exams.runner import run_exams
 
 # No module bears the name of a function: importing it would hide the function.
 _HOMES = {
@@ -27,12 +27,13 @@ _HOMES = {
     "grid": "grid_pointing_game",
     "boxed": "object_boxes",
     "mark": "grading",
-    "sit": "grading",
-    "SchoolReport": "report",
-    "school": "runner",
+    "answer_exam": "grading",
+    "ExamReport": "report",
+    "run_exams": "runner",
 }
 __all__ = [
-    "EXAMS", "ExamCard", "Mark", "Question", "Questions", "SchoolReport", "boxed", "grid", "known", "mark", "planted", "school", "sit",
+    "EXAMS", "ExamCard", "ExamReport", "Mark", "Question", "Questions", "answer_exam", "boxed", "grid", "known", "mark", "planted",
+    "run_exams",
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import torch
 
 from vizlib.catalog.methods import method_card
 from vizlib.errors import ExamError, MethodError
-from vizlib.evaluation.control_maps import middle
+from vizlib.evaluation.control_maps import centred_gaussian_map
 from vizlib.evaluation.exams.cards import EXAMS
 from vizlib.evaluation.exams.question import Mark
 from vizlib.evaluation.pointing_game import interval, mass_in_box, pointing, resamples
@@ -27,7 +27,7 @@ FEWEST = 4  # pictures that a mark must rest on to pass
 TOGETHER = 16
 
 
-def sit(questions: Sequence[Question], method: str, **options: Any) -> Mark:
+def answer_exam(questions: Sequence[Question], method: str, **options: Any) -> Mark:
     """The mark of one method for the questions of one exam: each is explained for its own class, and the maps are marked.
 
     A method that does not fit one of the models gets a mark that says why. ExamError for no questions or several exams, MethodError for a
@@ -78,7 +78,7 @@ def mark(questions: Sequence[Question], maps: Sequence[np.ndarray], method: str,
         silent += not bool((ours > 0).any())
         size = (int(truth.shape[0]), int(truth.shape[1]))
         references["even"].append(share(question, torch.ones(size)))
-        references["gaussian"].append(share(question, middle(size)))
+        references["gaussian"].append(share(question, centred_gaussian_map(size)))
         if question.control is not None:
             beside = torch.from_numpy(question.control)[None]
             control.append(float(mass_in_box(ours[None], beside) / beside.double().mean()))

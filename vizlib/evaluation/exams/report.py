@@ -37,7 +37,7 @@ class Example:
 
 
 @dataclass
-class SchoolReport:
+class ExamReport:
     """The ``marks`` of methods in exams on models, in the order in which they were given.
 
     ``skipped`` holds (exam, model, what, why) of what no question was made of; ``about`` the settings that the marks depend on.

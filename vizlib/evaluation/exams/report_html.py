@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vizlib.evaluation.exams.question import Mark
-    from vizlib.evaluation.exams.report import SchoolReport
+    from vizlib.evaluation.exams.report import ExamReport
     from vizlib.evaluation.exams.summary import Average
 
 _CSS = Path(__file__).parent / "report.css"
 _WIDE, _HIGH, _EDGE = 128, 14, 4  # of a scale from 0 to 1, in pixels
 
 
-def page(report: SchoolReport) -> str:
+def page(report: ExamReport) -> str:
     """The whole page as text."""
     exams = [name for name in EXAMS if any(mark.exam == name for mark in report.marks)]
     body = [_head(report, exams), *(_exam(report, name) for name in exams), _left_out(report)]
@@ -34,7 +34,7 @@ def page(report: SchoolReport) -> str:
     )
 
 
-def _head(report: SchoolReport, exams: list[str]) -> str:
+def _head(report: ExamReport, exams: list[str]) -> str:
     heads = "".join(f"<th>{_safe(EXAMS[name].title)}</th>" for name in exams)
     rows = "".join(
         f"<tr><th>{_safe(METHODS[method].title)}</th>{''.join(f'<td>{_average(found.get(name))}</td>' for name in exams)}</tr>"
@@ -62,7 +62,7 @@ def _average(one: Average | None) -> str:
     )
 
 
-def _exam(report: SchoolReport, exam: str) -> str:
+def _exam(report: ExamReport, exam: str) -> str:
     card, marks = EXAMS[exam], [mark for mark in report.marks if mark.exam == exam]
     models = list(dict.fromkeys(mark.model for mark in marks))
     by_place = {(mark.method, mark.model): mark for mark in marks}
@@ -113,7 +113,7 @@ def _scale(value: float, low: float, high: float, reference: float, kind: str) -
     )
 
 
-def _example(report: SchoolReport, exam: str) -> str:
+def _example(report: ExamReport, exam: str) -> str:
     for one in report.examples:
         if one.exam == exam:
             source = base64.b64encode(encode_png(one.picture)).decode()
@@ -124,7 +124,7 @@ def _example(report: SchoolReport, exam: str) -> str:
     return ""
 
 
-def _left_out(report: SchoolReport) -> str:
+def _left_out(report: ExamReport) -> str:
     refused = dict.fromkeys(_safe(mark.refused) for mark in report.marks if mark.refused)
     skipped = dict.fromkeys(
         f"<b>{_safe(EXAMS[exam].title)}, {_safe(model)}</b>: {_safe(what)}: {_safe(why)}" for exam, model, what, why in report.skipped

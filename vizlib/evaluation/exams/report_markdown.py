@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vizlib.evaluation.exams.question import Mark
-    from vizlib.evaluation.exams.report import SchoolReport
+    from vizlib.evaluation.exams.report import ExamReport
 
 PASSED = "✓"
 WORDS = (
@@ -23,7 +23,7 @@ WORDS = (
 )
 
 
-def markdown(report: SchoolReport) -> str:
+def markdown(report: ExamReport) -> str:
     """The mean over models, then each exam by model, then what was left out."""
     exams = [name for name in EXAMS if any(mark.exam == name for mark in report.marks)]
     averages = summary(report.marks)
@@ -70,7 +70,7 @@ def _cell(mark: Mark) -> str:
     return f"{mark.value:.2f} ({mark.low:.2f} to {mark.high:.2f}){control}{' ' + PASSED if mark.passed else ''}"
 
 
-def _left_out(report: SchoolReport) -> list[str]:
+def _left_out(report: ExamReport) -> list[str]:
     reasons = dict.fromkeys(f"- {mark.refused}" for mark in report.marks if mark.refused)
     skipped = dict.fromkeys(f"- {EXAMS[exam].title}, {model}: {what}: {why}" for exam, model, what, why in report.skipped)
     lines = []

@@ -11,14 +11,14 @@ from vizlib.catalog.methods import METHODS, method_card
 from vizlib.engine.progress import tell, told_to
 from vizlib.errors import CancelledError, ExamError, VizlibError
 from vizlib.evaluation.exams.cards import EXAMS, exam_card
-from vizlib.evaluation.exams.grading import sit
+from vizlib.evaluation.exams.grading import answer_exam
 from vizlib.evaluation.exams.grid_pointing_game import grid
 from vizlib.evaluation.exams.known_attribution import COUNT, KINDS, known
 from vizlib.evaluation.exams.object_boxes import boxed
 from vizlib.evaluation.exams.photographs import QUESTIONS
 from vizlib.evaluation.exams.planted_evidence import planted
 from vizlib.evaluation.exams.question import Mark, Questions
-from vizlib.evaluation.exams.report import Example, SchoolReport
+from vizlib.evaluation.exams.report import Example, ExamReport
 from vizlib.figures.exam_pictures import outlined
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 QUICK = 4  # images through the model for one map, up to which a method takes part unasked
 
 
-def school(
+def run_exams(
     models: Sequence[str | Model],
     methods: Sequence[str] | None = None,
     exams: Sequence[str] | None = None,
@@ -40,7 +40,7 @@ def school(
     *,
     questions: int = QUESTIONS,
     seed: int = 0,
-) -> SchoolReport:
+) -> ExamReport:
     """Every mark that methods get in exams on models, by name or ready-made; about ``questions`` of each exam for each model.
 
     ``images`` are what ``planted`` and ``grid`` take, ``boxes`` what ``boxed`` takes. None stands for the methods of few passes, and for
@@ -63,7 +63,7 @@ def school(
     sittings = (len(methods) + 1) * ((len(KINDS) if "known" in exams else 0) + len(models) * len(papers))
     course = _Course(progress, sittings)
     about = {"questions": questions, "seed": seed, "torch": version("torch"), "timm": version("timm")}
-    report = SchoolReport([], about=about)
+    report = ExamReport([], about=about)
     if "known" in exams:
         for kind in KINDS:
             _held(report, course, "known", kind, methods, lambda kind=kind: known(kind, count=min(COUNT, questions), seed=seed))  # type: ignore[misc]
@@ -85,7 +85,7 @@ def _loaded(model: str | Model) -> Model:
     return load(model) if isinstance(model, str) else model
 
 
-def _held(report: SchoolReport, course: _Course, exam: str, model: str, methods: Sequence[str], make: Callable[[], Questions]) -> None:
+def _held(report: ExamReport, course: _Course, exam: str, model: str, methods: Sequence[str], make: Callable[[], Questions]) -> None:
     """One exam on one model: its questions, and the mark of every method."""
     title = f"{EXAMS[exam].title}, {model}"
     questions, why = Questions(), ""
@@ -109,7 +109,7 @@ def _marked(questions: Questions, exam: str, model: str, method: str, why: str) 
     if why:
         return Mark.refusal(exam, method, model, EXAMS[exam].unit, why)
     try:
-        return sit(questions, method)
+        return answer_exam(questions, method)
     except CancelledError:
         raise
     except VizlibError as error:

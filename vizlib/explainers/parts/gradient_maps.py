@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vizlib.explainers.method_output import Finding
+from vizlib.explainers.method_output import MethodOutput
 from vizlib.explainers.parts.sampling import seeded
-from vizlib.explainers.scorer import Asked, ask, checked, differentiable
+from vizlib.explainers.scorer import TargetScorer, check_differentiable, checked_maps, make_scorer
 from vizlib.passes.backward import gradients_on
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ def maps_by(
     x: torch.Tensor,
     settle: Settle,
     options: dict[str, Any],
-    method: Callable[[Asked], GradientAttribution],
-    arguments: Callable[[Asked], dict[str, Any]] = lambda asked: {},  # noqa: ARG005  the method's own
-) -> tuple[Asked, torch.Tensor]:
+    method: Callable[[TargetScorer], GradientAttribution],
+    arguments: Callable[[TargetScorer], dict[str, Any]] = lambda asked: {},  # noqa: ARG005  the method's own
+) -> tuple[TargetScorer, torch.Tensor]:
     """What was asked, and captum's attributions (B, 3, h, w) float64, under noise where the options ask for it.
 
     Smoothing takes the mean, the mean square or the variance of the maps of ``noise_samples`` noisy copies of each image, whose noise has
@@ -39,11 +39,11 @@ def maps_by(
     from captum.attr import NoiseTunnel
 
     with gradients_on():
-        asked = ask(model, x, settle)
-        differentiable(asked)
+        asked = make_scorer(model, x, settle)
+        check_differentiable(asked)
         if options.get("smoothing", "none") == "none":
             found = method(asked).attribute(asked.x.clone().requires_grad_(), **arguments(asked))
-            return asked, checked(asked, found)
+            return asked, checked_maps(asked, found)
         maps = []
         for index in range(len(x)):
             one = asked.one(index)
@@ -58,16 +58,16 @@ def maps_by(
                     stdevs=options["noise"] * spread,
                     **arguments(one),
                 )
-            maps.append(checked(one, found))
+            maps.append(checked_maps(one, found))
         return asked, torch.cat(maps)
 
 
-def findings(maps: torch.Tensor) -> list[Finding]:
+def method_outputs(maps: torch.Tensor) -> list[MethodOutput]:
     """One finding for each map (B, h, w); a map of zeros says that it is one."""
-    return [Finding(one, None, () if bool(one.any()) else (ZERO,)) for one in maps]
+    return [MethodOutput(one, None, () if bool(one.any()) else (ZERO,)) for one in maps]
 
 
-def completeness(asked: Asked, maps: torch.Tensor, empty: torch.Tensor) -> list[dict[str, float]]:
+def completeness(asked: TargetScorer, maps: torch.Tensor, empty: torch.Tensor) -> list[dict[str, float]]:
     """How the sums of maps (B, h, w) compare with how far the scores fall from x to the baseline ``empty`` (B, 3, h, w)."""
     with torch.no_grad():
         change = (asked.scores(asked.x) - asked.scores(empty)).double()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 if TYPE_CHECKING:
-    from vizlib.explainers.scorer import Asked
+    from vizlib.explainers.scorer import TargetScorer
 
 
-def hookable(asked: Asked) -> nn.Module:
+def hookable(asked: TargetScorer) -> nn.Module:
     """The scores as a module; the shadow's own ReLUs give new tensors, and the model's stay as they are."""
     # Captum tells of the hooks that it sets; they are on a shadow, and nobody has to know.
     warnings.filterwarnings("ignore", message=r"\s*Setting (forward, )?backward hooks", category=UserWarning, module="captum")

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vizlib.explainers.method_output import Finding
+from vizlib.explainers.method_output import MethodOutput
 from vizlib.explainers.parts.baselines import baseline
 from vizlib.explainers.parts.sampling import seeded
 from vizlib.explainers.parts.superpixels import superpixels
-from vizlib.explainers.scorer import Asked, ask, checked
+from vizlib.explainers.scorer import TargetScorer, checked_maps, make_scorer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,10 +23,10 @@ STILL = "Nothing that was hidden changed this target: the map is zero."
 
 
 @dataclass(frozen=True, eq=False)
-class Puzzle:
+class PerturbedImage:
     """One image (1, 3, h, w) that was asked about, what stands for a hidden pixel, and the pieces (h, w), None where there are none."""
 
-    asked: Asked
+    asked: TargetScorer
     empty: torch.Tensor
     pieces: torch.Tensor | None
 
@@ -47,34 +47,36 @@ class Puzzle:
         return self.asked.at_once(gradients=False)
 
 
-def explained(
+def explain_by_perturbation(
     model: Model,
     x: torch.Tensor,
     settle: Settle,
     options: dict[str, Any],
-    attribute: Callable[[Puzzle], torch.Tensor],
+    attribute: Callable[[PerturbedImage], torch.Tensor],
     *,
     adds_up: bool = False,
-) -> tuple[list[Target], list[Finding]]:
+) -> tuple[list[Target], list[MethodOutput]]:
     """A finding for each image from ``attribute``, which gives captum's attributions (1, 3, h, w), the same in every colour.
 
     Where the picture is in pieces, each pixel carries the value of its piece. Where these should add up, ``facts`` compare their sum with
     how far the score falls when all are hidden.
     """
     with torch.inference_mode(mode=False), torch.no_grad():
-        asked = ask(model, x, settle)
+        asked = make_scorer(model, x, settle)
         found = []
         for index in range(len(x)):
             one = asked.one(index)
             pieces = superpixels(model, one.x, options["pieces"]) if "pieces" in options else None
-            puzzle = Puzzle(one, baseline(model, one.x, options["baseline"]), pieces)
+            puzzle = PerturbedImage(one, baseline(model, one.x, options["baseline"]), pieces)
             with seeded(options.get("seed", 0)):
-                values = checked(one, attribute(puzzle))[0, 0]
-            found.append(Finding(values, None, () if bool(values.any()) else (STILL,), facts=_facts(puzzle, values) if adds_up else {}))
+                values = checked_maps(one, attribute(puzzle))[0, 0]
+            found.append(
+                MethodOutput(values, None, () if bool(values.any()) else (STILL,), facts=_facts(puzzle, values) if adds_up else {})
+            )
     return asked.targets, found
 
 
-def _facts(puzzle: Puzzle, values: torch.Tensor) -> dict[str, float]:
+def _facts(puzzle: PerturbedImage, values: torch.Tensor) -> dict[str, float]:
     assert puzzle.pieces is not None  # noqa: S101  only values of pieces add up
     sums = torch.zeros(puzzle.count, dtype=torch.float64, device=values.device)
     sums[puzzle.pieces.flatten()] = values.flatten()  # every pixel of a piece has its value

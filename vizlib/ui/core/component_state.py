@@ -11,11 +11,11 @@ from vizlib.ui.core.url_state import one_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from vizlib.ui.core.url_state import Address
+    from vizlib.ui.core.url_state import UrlState
 
 
-def kept_view(
-    address: Address, component: str, choices: Mapping[str, Sequence[str]], more: Mapping[str, tuple[Any, Callable[[str], Any]]]
+def component_state(
+    url_state: UrlState, component: str, choices: Mapping[str, Sequence[str]], more: Mapping[str, tuple[Any, Callable[[str], Any]]]
 ) -> tuple[dict[str, Any], Callable[[], None]]:
     """The view of the component with this key, and what to call when its ``.view`` changed in the browser.
 
@@ -23,9 +23,9 @@ def kept_view(
     browser tells.
     """
     readers: dict[str, Callable[[str], Any]] = {name: one_of(tuple(known)) for name, known in choices.items()}
-    keys = {name: address.part(name, known[0], readers[name]) for name, known in choices.items()}
+    keys = {name: url_state.declare(name, known[0], readers[name]) for name, known in choices.items()}
     for name, (default, read) in more.items():
-        readers[name], keys[name] = read, address.part(name, default, read)
+        readers[name], keys[name] = read, url_state.declare(name, default, read)
     state = st.session_state
 
     def take() -> None:

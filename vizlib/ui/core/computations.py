@@ -10,9 +10,9 @@ import streamlit as st
 import vizlib
 from vizlib.engine.cache import BoundedCache
 from vizlib.ui.core import formatting, job_slots
-from vizlib.ui.core.model_service import engine, visitor
+from vizlib.ui.core.model_service import service, visitor
 from vizlib.ui.core.url_state import one_of
-from vizlib.ui.core.user_model_card import OwnCard, identity_of
+from vizlib.ui.core.user_model_card import UserModelCard, identity_of
 from vizlib.ui.widgets import user_model_form
 from vizlib.zoo import bundled_models
 from vizlib.zoo.cards import all_cards
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vizlib import Model, ModelCard
     from vizlib.engine.jobs import Job, Progress
     from vizlib.ui.core.pictures import Picture
-    from vizlib.ui.core.url_state import Address
+    from vizlib.ui.core.url_state import UrlState
 
 KEPT_BYTES = 256 << 20
 
@@ -39,7 +39,7 @@ T = TypeVar("T", bound=Sized)
 
 
 @dataclass(frozen=True)
-class Subject:
+class ModelChoice:
     """A model that is looked at: an architecture by its name, with trained or ``random`` weights, or a visitor's own (``card``)."""
 
     name: str
@@ -62,7 +62,7 @@ class Subject:
     @property
     def code(self) -> str:
         """The Python that loads it."""
-        if isinstance(self.card, OwnCard):
+        if isinstance(self.card, UserModelCard):
             return f"vizlib.load({self.card.architecture!r}, checkpoint={self.card.source_name!r})".replace("'", '"')
         return f'vizlib.load("{self.name}"' + (', checkpoint="random")' if self.random else ")")
 
@@ -72,21 +72,21 @@ def names_of(families: Sequence[str], own: Sequence[str]) -> list[str]:
     return [*own, *(name for name, card in all_cards().items() if card.family in families and card.source == "official")]
 
 
-def subject(name: str, *, random: bool = False) -> Subject:
+def model_choice(name: str, *, random: bool = False) -> ModelChoice:
     """The model of a name; a bundled architecture whose training is not shipped has random weights."""
-    card = all_cards().get(name) or user_model_form.opened().get(name)
-    found = Subject(name, random or (card is None and name in bundled_models.NAMES), card)
-    if found.random and not engine().ready(found.identity):
-        engine().open(found.identity, lambda progress: _random(name, progress))
+    card = all_cards().get(name) or user_model_form.opened_models().get(name)
+    found = ModelChoice(name, random or (card is None and name in bundled_models.NAMES), card)
+    if found.random and not service().ready(found.identity):
+        service().open(found.identity, lambda progress: _random(name, progress))
     return found
 
 
-def pick_subject(address: Address, families: Sequence[str], own: Sequence[str], label: str = "Model") -> Subject:
+def pick_model(url_state: UrlState, families: Sequence[str], own: Sequence[str], label: str = "Model") -> ModelChoice:
     """Let the visitor choose one model of the families: bundled, published, or opened from a file on Explore; and its weights."""
-    mine = {name: card for name, card in user_model_form.opened().items() if card.family in families}
+    mine = {name: card for name, card in user_model_form.opened_models().items() if card.family in families}
     names = [*names_of(families, own), *mine]
-    model_key = address.part("model", names[0], one_of(names))
-    weights_key = address.part("weights", "trained", one_of(("trained", "random")))
+    model_key = url_state.declare("model", names[0], one_of(names))
+    weights_key = url_state.declare("weights", "trained", one_of(("trained", "random")))
     if st.session_state[model_key] not in names:
         st.session_state[model_key] = names[0]
 
@@ -100,7 +100,7 @@ def pick_subject(address: Address, families: Sequence[str], own: Sequence[str], 
         label, names, key=model_key, format_func=word,
         help="The first ones are built in and work offline. A checkpoint of your own, opened on Explore, is offered here too.",
     )  # fmt: skip
-    chosen = subject(name, random=st.session_state[weights_key] == "random")
+    chosen = model_choice(name, random=st.session_state[weights_key] == "random")
     untrained = chosen.card is None
     with right:
         st.segmented_control(
@@ -112,8 +112,8 @@ def pick_subject(address: Address, families: Sequence[str], own: Sequence[str], 
     return chosen
 
 
-def study(
-    slot: str, one: Subject, picture: Picture, fit: str | None, make: Callable[[Model, Progress], T], about: str = ""
+def compute(
+    slot: str, one: ModelChoice, picture: Picture, fit: str | None, make: Callable[[Model, Progress], T], about: str = ""
 ) -> Job[T] | None:
     """The job of ``make`` with the subject's model, or None where weights would have to be fetched first.
 
@@ -121,7 +121,7 @@ def study(
     request in the same ``slot`` is replaced.
     """
     key = (slot, one.identity, picture.identity, fit, about)
-    known = job_slots.asked().get(slot)
+    known = job_slots.slots().get(slot)
     if (known is None or known[0] != key) and not job_slots.may_load(one.identity):
         job_slots.drop(slot)
         return None
@@ -130,17 +130,17 @@ def study(
     def work(model: Model, progress: Progress) -> T:
         return cast("T", kept.get(key, lambda: make(model, progress)))
 
-    return job_slots.ask(slot, key, lambda: engine().run(visitor(), one.identity, slot, work))
+    return job_slots.submit(slot, key, lambda: service().run(visitor(), one.identity, slot, work))
 
 
-def settled(
-    slot: str, one: Subject, job: Job[T] | None, otherwise: str = "Choose random weights above to see its architecture at work."
+def result_or_status(
+    slot: str, one: ModelChoice, job: Job[T] | None, otherwise: str = "Choose random weights above to see its architecture at work."
 ) -> T | None:
     """What the job gave; where there is nothing yet, draw why: not fetched (and what to do ``otherwise``), under way, stopped, failed."""
     if job is not None:
-        return job_slots.settled(slot, job)
+        return job_slots.result_or_status(slot, job)
     if one.card is not None:
-        job_slots.offer(one.card, otherwise)
+        job_slots.offer_download(one.card, otherwise)
     return None
 
 

@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from vizlib.ui.core.user_model_card import OwnCard
+from vizlib.ui.core.user_model_card import UserModelCard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +53,7 @@ def plain(text: str) -> str:
 def facts(card: ModelCard) -> str:
     """One short line about a model."""
     side = "\u00a0×\u00a0".join(map(str, reversed(card.input_size)))
-    name = card.architecture if isinstance(card, OwnCard) else card.name
+    name = card.architecture if isinstance(card, UserModelCard) else card.name
     return f"{name} · {million(card.parameters)}\u00a0parameters · input {side}\u00a0px"
 
 
@@ -90,7 +90,7 @@ def snippet(
 
 
 def _loaded(card: ModelCard) -> str:
-    if not isinstance(card, OwnCard):
+    if not isinstance(card, UserModelCard):
         return f"vizlib.load({_literal(card.name)})"
     given = [_literal(card.architecture), f"checkpoint={_literal(card.source_name)}"]
     if card.size is not None:

@@ -12,7 +12,7 @@ import streamlit as st
 import vizlib
 from vizlib.engine.jobs import JobState
 from vizlib.ui.core import formatting
-from vizlib.ui.core.model_service import engine
+from vizlib.ui.core.model_service import service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -25,22 +25,22 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def asked() -> dict[str, tuple[Hashable, Job[Any]]]:
+def slots() -> dict[str, tuple[Hashable, Job[Any]]]:
     """What this visitor's pages asked for, by slot: for what, and the job."""
     return st.session_state.setdefault("waiting.asked", {})
 
 
-def ask(slot: str, key: Hashable, start: Callable[[], Job[T]]) -> Job[T]:
+def submit(slot: str, key: Hashable, start: Callable[[], Job[T]]) -> Job[T]:
     """The job in a slot: the one that is there where it was asked for the same ``key``, else a new one from ``start()``."""
-    known = asked().get(slot)
+    known = slots().get(slot)
     if known is None or known[0] != key:
-        known = asked()[slot] = (key, start())
+        known = slots()[slot] = (key, start())
     return known[1]
 
 
 def drop(slot: str, *, cancel: bool = True) -> None:
     """Forget what a slot asked for, and stop it."""
-    known = asked().pop(slot, None)
+    known = slots().pop(slot, None)
     if known is not None and cancel:
         known[1].cancel()
 
@@ -53,7 +53,7 @@ def wait_for(jobs: Sequence[Job[Any] | None], patience: float | None = None) -> 
             job.wait(max(0.0, until - time.monotonic()))
 
 
-def settled(slot: str, job: Job[T]) -> T | None:
+def result_or_status(slot: str, job: Job[T]) -> T | None:
     """What the job gave; where there is nothing yet, or nothing at all, draw why: under way, stopped, refused or failed."""
     state = job.state  # read once: the job goes on meanwhile
     if state is JobState.DONE:
@@ -81,7 +81,7 @@ def follow(slot: str, job: Job[Any]) -> None:
     """Show how far a job is until it ends; a page that is drawn again without it stops this."""
     if job.done:
         st.rerun()
-    message = f"{formatting.plain(job.progress.message or ('Waiting for other visitors' if engine().awake else 'Waking up'))} …"
+    message = f"{formatting.plain(job.progress.message or ('Waiting for other visitors' if service().awake else 'Waking up'))} …"
     with st.container(horizontal=True, vertical_alignment="center"):
         if job.progress.fraction is None:
             st.markdown(f":material/hourglass_top: {message}")
@@ -94,10 +94,10 @@ def follow(slot: str, job: Job[Any]) -> None:
 
 def may_load(identity: str) -> bool:
     """Whether a model is here, or this visitor wants it fetched."""
-    return engine().ready(identity) or identity in _allowed()
+    return service().ready(identity) or identity in _allowed()
 
 
-def offer(card: ModelCard, otherwise: str) -> None:
+def offer_download(card: ModelCard, otherwise: str) -> None:
     """Offer to fetch a model's weights, or say why that cannot be; ``otherwise`` is what to do then."""
     if card.source == "official" and not card.url:
         st.info(f"{card.note} {otherwise}", icon=":material/block:")

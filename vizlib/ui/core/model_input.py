@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LONGEST = 480
 
 
-def seen(picture: Picture, geometry: Geometry, longest: int = LONGEST) -> np.ndarray:
+def model_input(picture: Picture, geometry: Geometry, longest: int = LONGEST) -> np.ndarray:
     """The part of a picture that a model's input shows, uint8 (h, w, 3), finer than the input itself; padding is black."""
     from PIL import Image
 

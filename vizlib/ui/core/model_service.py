@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Request:
+class ExplanationRequest:
     """One question: this picture, this model, this method, this class (None: the model's own answer)."""
 
     picture: str
@@ -53,7 +53,7 @@ class Answer:
     payload: bytes
 
 
-class Engine:
+class ModelService:
     """The models in memory, the answers they gave, and the threads that make them.
 
     Bundled models have a thread of their own, so that nobody waits behind somebody else's download. What it does first is to import
@@ -65,7 +65,7 @@ class Engine:
         self._models: BoundedCache[str, Model] = BoundedCache(
             max_bytes=free // 2, size=lambda model: model_bytes(model.module), on_evict=_collect
         )
-        self._answers: BoundedCache[Request, Answer] = BoundedCache(
+        self._answers: BoundedCache[ExplanationRequest, Answer] = BoundedCache(
             max_bytes=min(free // 8, ANSWER_BYTES), size=_answer_bytes, max_count=512
         )
         self._bundled, self._others = Worker(name="explain"), Worker(threads=2, name="explain-others")
@@ -82,7 +82,7 @@ class Engine:
         """Whether asking for a model fetches nothing from the internet."""
         return model in self._makers or model in self._loaded or _bundled(model)
 
-    def ask(self, visitor: str, request: Request, picture: Picture) -> Job[Answer]:
+    def ask(self, visitor: str, request: ExplanationRequest, picture: Picture) -> Job[Answer]:
         """The job that answers; it replaces what the same visitor last asked the same model."""
         worker = self._bundled if _bundled(request.model) else self._others
         return worker.submit((visitor, request.model), self._answer, request, picture)
@@ -134,10 +134,10 @@ class Engine:
             self._loaded.add(name)
         return found
 
-    def _answer(self, request: Request, picture: Picture, progress: Progress) -> Answer:
+    def _answer(self, request: ExplanationRequest, picture: Picture, progress: Progress) -> Answer:
         return self._answers.get(request, lambda: self._explain(request, picture, progress))
 
-    def _explain(self, request: Request, picture: Picture, progress: Progress) -> Answer:
+    def _explain(self, request: ExplanationRequest, picture: Picture, progress: Progress) -> Answer:
         model = self._model(request.model, progress)
         if request.model in all_cards():
             self._loaded.add(request.model)
@@ -157,9 +157,9 @@ class Engine:
 
 
 @st.cache_resource(show_spinner=False)
-def engine() -> Engine:
+def service() -> ModelService:
     """The one engine of this server."""
-    return Engine()
+    return ModelService()
 
 
 def visitor() -> str:

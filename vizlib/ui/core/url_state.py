@@ -19,8 +19,8 @@ class _Part:
     linked: bool
 
 
-class Address:
-    """The parts of one page's state: declare each before its widget, give the widget the key, and ``close`` at the end of the run.
+class UrlState:
+    """The parts of one page's state: declare each before its widget, give the widget the key, and ``write`` at the end of the run.
 
     ``arrived`` says that the visitor came from another page. The address is read when it is not the one this page wrote: a link, a
     typed address, or the browser's way back. A request that a widget changed may still carry the address before the last one, so then
@@ -36,7 +36,7 @@ class Address:
         foreign = given != self._store["written"] and not touched
         self._given = given if foreign and (given or not arrived) else None
 
-    def part(
+    def declare(
         self,
         name: str,
         default: Any,
@@ -65,7 +65,7 @@ class Address:
         except ValueError:
             return default
 
-    def close(self) -> None:
+    def write(self) -> None:
         """Write every part that differs from its default into the address bar."""
         values = {name: st.session_state[part.key] for name, part in self._parts.items()}
         self._store["values"].update({self._parts[name].key: value for name, value in values.items()})
@@ -77,7 +77,7 @@ class Address:
             st.query_params.from_dict(written)
 
 
-def held(key: str) -> str:
+def resend(key: str) -> str:
     """The key of a widget, its value set anew.
 
     A browser that is told of two runs before it has drawn the first takes a widget's value from the second alone, and only where that

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class OwnCard(ModelCard):
+class UserModelCard(ModelCard):
     """A visitor's own model: ``name`` is what this visitor's page calls it, ``identity`` what only this visitor's requests can name.
 
     ``source_name`` and ``labels_name`` are the files as the visitor knows them, ``path`` is where the weights lie on this machine, and
@@ -29,4 +29,4 @@ class OwnCard(ModelCard):
 
 def identity_of(card: ModelCard) -> str:
     """What the engine knows a model by."""
-    return card.identity if isinstance(card, OwnCard) else card.name
+    return card.identity if isinstance(card, UserModelCard) else card.name

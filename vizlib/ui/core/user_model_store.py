@@ -17,8 +17,8 @@ import streamlit as st
 
 import vizlib
 from vizlib.engine.memory import available_memory
-from vizlib.ui.core.model_service import Engine, engine
-from vizlib.ui.core.user_model_card import OwnCard
+from vizlib.ui.core.model_service import ModelService, service
+from vizlib.ui.core.user_model_card import UserModelCard
 from vizlib.zoo.cards import ModelCard, all_cards
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ FORWARDED: Final = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "
 
 
 @dataclass(frozen=True)
-class Wish:
+class LoadRequest:
     """What a visitor wants opened: the weights at ``path``, called ``source_name`` on the page, as an ``architecture``."""
 
     architecture: str
@@ -57,25 +57,25 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Opening:
+class PendingLoad:
     """A model on its way to the shelf."""
 
     identity: str
-    wish: Wish
+    wish: LoadRequest
     job: Job[ModelCard]
 
 
-class Shelf:
+class UserModelStore:
     """The models that one visitor opened.
 
     When the browser goes, their memory is freed at once; uploaded files and all else follow after ``GRACE`` seconds, unless the
     visitor was only cut off and is back by then.
     """
 
-    def __init__(self, home: Engine) -> None:
+    def __init__(self, home: ModelService) -> None:
         self.identity = uuid4().hex
-        self.cards: dict[str, OwnCard] = {}
-        self.opening: Opening | None = None
+        self.cards: dict[str, UserModelCard] = {}
+        self.opening: PendingLoad | None = None
         self._engine, self._numbers = home, count(1)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._back = threading.Event()
@@ -94,14 +94,14 @@ class Shelf:
             raise vizlib.ModelError(f"{name} cannot be kept on this server ({error.strerror or error}): its disk may be full.") from error
         return path
 
-    def open(self, wish: Wish) -> Job[ModelCard]:
+    def open(self, wish: LoadRequest) -> Job[ModelCard]:
         """The job that loads a model; ``take_in`` puts it on the shelf when it is done."""
         identity = f"own:{uuid4().hex}"
         job = self._engine.open(identity, wish.load)
-        self.opening = Opening(identity, wish, job)
+        self.opening = PendingLoad(identity, wish, job)
         return job
 
-    def take_in(self) -> OwnCard | None:
+    def take_in(self) -> UserModelCard | None:
         """The card of the model that was being opened, None while that goes on; raises what it ended with, and drops it, if not well."""
         if self.opening is None or not self.opening.job.done:
             return None
@@ -121,11 +121,11 @@ class Shelf:
             self._drop(self.opening.identity, self.opening.wish.path)
             self.opening = None
 
-    def _add(self, identity: str, wish: Wish, card: ModelCard) -> OwnCard:
+    def _add(self, identity: str, wish: LoadRequest, card: ModelCard) -> UserModelCard:
         known = {one.name: getattr(card, one.name) for one in fields(ModelCard)}
         known |= {"name": f"own-{next(self._numbers)}", "title": wish.source_name, "source": "own", "accuracy": None, "training": None}
         known |= {"url": "", "wrapping": "", "preprocessing": "", "note": "", "licence": f"Your own weights of {wish.architecture}"}
-        mine = OwnCard(
+        mine = UserModelCard(
             **known,
             identity=identity,
             architecture=wish.architecture,
@@ -174,17 +174,17 @@ class Shelf:
             self.close()
 
 
-def shelf() -> Shelf:
+def user_model_store() -> UserModelStore:
     """This visitor's shelf."""
     if "own.shelf" not in st.session_state:
-        st.session_state["own.shelf"] = Shelf(engine())
-    mine: Shelf = st.session_state["own.shelf"]
+        st.session_state["own.shelf"] = UserModelStore(service())
+    mine: UserModelStore = st.session_state["own.shelf"]
     return _held(mine.identity, mine)
 
 
 # Streamlit lets go of what a session cached when its browser disconnects, and calls on_release: that is the end of a visit.
-@st.cache_resource(scope="session", show_spinner=False, on_release=Shelf.leave)
-def _held(identity: str, _mine: Shelf) -> Shelf:  # noqa: ARG001  it is the key
+@st.cache_resource(scope="session", show_spinner=False, on_release=UserModelStore.leave)
+def _held(identity: str, _mine: UserModelStore) -> UserModelStore:  # noqa: ARG001  it is the key
     _mine.back()
     return _mine
 

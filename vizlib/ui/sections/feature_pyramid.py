@@ -20,23 +20,27 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vizlib.engine.jobs import Job
-    from vizlib.ui.core.computations import Subject
+    from vizlib.ui.core.computations import ModelChoice
     from vizlib.ui.core.pictures import Picture
-    from vizlib.ui.core.url_state import Address
-    from vizlib.ui.sections.feature_pyramid_data import Stages
+    from vizlib.ui.core.url_state import UrlState
+    from vizlib.ui.sections.feature_pyramid_data import FeaturePyramid
 
 
-def ask(slot: str, one: Subject, picture: Picture, fit: str | None) -> Job[Stages] | None:
+def submit_feature_pyramid(slot: str, one: ModelChoice, picture: Picture, fit: str | None) -> Job[FeaturePyramid] | None:
     """The job that looks at every stage of a model."""
-    return computations.study(slot, one, picture, fit, lambda model, progress: feature_pyramid_data.work(model, picture, fit, progress))
+    return computations.compute(
+        slot, one, picture, fit, lambda model, progress: feature_pyramid_data.compute_feature_pyramid(model, picture, fit, progress)
+    )
 
 
-def view_key(address: Address) -> str:
+def view_key(url_state: UrlState) -> str:
     """The part of the address that says what is drawn of each stage; declared before anything is waited for, or a link would lose it."""
-    return address.part("view", VIEWS[0], one_of(VIEWS))
+    return url_state.declare("view", VIEWS[0], one_of(VIEWS))
 
 
-def draw(page: str, made: Stages, beside: Stages | None, one: Subject, picture: Picture, key: str) -> None:
+def draw_feature_pyramid(
+    page: str, made: FeaturePyramid, beside: FeaturePyramid | None, one: ModelChoice, picture: Picture, key: str
+) -> None:
     """The component over all stages, the table of numbers, and the files; ``key`` is that of the view."""
     state = st.session_state
     # The view goes to the browser only when a link set it: what the browser itself told must not come back as a new message.
@@ -50,7 +54,7 @@ def draw(page: str, made: Stages, beside: Stages | None, one: Subject, picture: 
         if chosen in VIEWS:
             state[key] = state[told] = chosen
 
-    feature_pyramid(_message(page, groups, picture.title, state.get(sent, state[key])), key=f"{page}.pyramid", on_view=take_view)
+    feature_pyramid(_pack(page, groups, picture.title, state.get(sent, state[key])), key=f"{page}.pyramid", on_view=take_view)
     with st.expander("Energy, scale by scale", icon=":material/equalizer:"):
         st.markdown(_energy_words(made))
         st.markdown(_table(groups))
@@ -67,16 +71,16 @@ def draw(page: str, made: Stages, beside: Stages | None, one: Subject, picture: 
         )  # fmt: skip
 
 
-def _message(page: str, groups: Sequence[Stages], title: str, view: str) -> bytes:
+def _pack(page: str, groups: Sequence[FeaturePyramid], title: str, view: str) -> bytes:
     # Packing a megabyte anew on every rerun would cost more than the rerun.
     held: tuple[Any, bytes] | None = st.session_state.get(f"{page}.packed")
     key = (tuple(id(group) for group in groups), title, view)
     if held is None or held[0] != key:
-        held = st.session_state[f"{page}.packed"] = (key, feature_pyramid_data.message(groups, title, view))
+        held = st.session_state[f"{page}.packed"] = (key, feature_pyramid_data.pack_feature_pyramid(groups, title, view))
     return held[1]
 
 
-def _energy_words(made: Stages) -> str:
+def _energy_words(made: FeaturePyramid) -> str:
     first, last = made.levels[0], made.levels[-1]
     return (
         "The energy of a stage is the mean square of its features. It splits exactly by the size of what carries it: what is constant "
@@ -87,7 +91,7 @@ def _energy_words(made: Stages) -> str:
     )
 
 
-def _table(groups: Sequence[Stages]) -> str:
+def _table(groups: Sequence[FeaturePyramid]) -> str:
     rows = [
         "| | grid | channels | energy | channels for 90 % of it | constant | blocks in between | single cells |",
         "|---|---|---|---|---|---|---|---|",
@@ -106,7 +110,7 @@ def _table(groups: Sequence[Stages]) -> str:
     return "\n".join(rows)
 
 
-def _csv(groups: Sequence[Stages]) -> str:
+def _csv(groups: Sequence[FeaturePyramid]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(["model", "stage", "block", "row", "column", "norm", "rollout_share"])
@@ -120,7 +124,7 @@ def _csv(groups: Sequence[Stages]) -> str:
     return buffer.getvalue()
 
 
-def _png(groups: Sequence[Stages], view: str, side: int = 320) -> bytes:
+def _png(groups: Sequence[FeaturePyramid], view: str, side: int = 320) -> bytes:
     """The panels in one row, 320 px high: the picture, then every stage drawn as ``view``; one that needs a hand is drawn in colours."""
     import cv2
     from PIL import Image
@@ -137,7 +141,7 @@ def _png(groups: Sequence[Stages], view: str, side: int = 320) -> bytes:
     return encode_png(np.hstack([part for panel in panels for part in (panel, gap)][:-1]))
 
 
-def _level_picture(group: Stages, index: int, view: str, shape: tuple[int, int]) -> np.ndarray:
+def _level_picture(group: FeaturePyramid, index: int, view: str, shape: tuple[int, int]) -> np.ndarray:
     import cv2
 
     from vizlib.figures.overlay import coloured

@@ -9,7 +9,7 @@ import numpy as np
 
 from vizlib.ui.components._lib import viridis
 from vizlib.ui.core.message_codec import pack
-from vizlib.ui.core.model_input import as_jpeg, seen
+from vizlib.ui.core.model_input import as_jpeg, model_input
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ FAMILIES = {"pvt": "PVT", "pvt_v2": "PVT v2", "cvt": "CvT", "vit": "ViT", "resne
 
 
 @dataclass(frozen=True, eq=False)
-class Stages:
+class FeaturePyramid:
     """One model's stages on one picture: ``facts`` for the component's header and the page's table, ``arrays`` for the browser."""
 
     facts: dict[str, Any]
@@ -40,7 +40,7 @@ class Stages:
         return self.facts["levels"]
 
 
-def message(groups: Sequence[Stages], title: str, view: str) -> bytes:
+def pack_feature_pyramid(groups: Sequence[FeaturePyramid], title: str, view: str) -> bytes:
     """One or more models for the component, the first one's picture before them."""
     arrays: dict[str, np.ndarray] = {"photo": groups[0].arrays["photo"], "table": viridis()}
     for index, group in enumerate(groups):
@@ -48,7 +48,7 @@ def message(groups: Sequence[Stages], title: str, view: str) -> bytes:
     return pack({"title": title, "view": view, "groups": [group.facts for group in groups]}, arrays)
 
 
-def work(model: Model, picture: Picture, fit: str | None, progress: Progress) -> Stages:
+def compute_feature_pyramid(model: Model, picture: Picture, fit: str | None, progress: Progress) -> FeaturePyramid:
     """Run a model on a picture and keep the last map of every stage, with its colours, norms and share of the rollout."""
     from vizlib.analysis.features.feature_pyramid import channels_for, energy, octaves, scales, stage_maps
     from vizlib.analysis.features.token_maps import norm_map, pca_rgb
@@ -59,7 +59,7 @@ def work(model: Model, picture: Picture, fit: str | None, progress: Progress) ->
     found = scales(done.lineage(), done.size)
     maps = {name: one.float().cpu() for name, one in stage_maps(done).items()}
     geometry = model.geometry(picture.pixels.shape[:2], fit)
-    arrays: dict[str, np.ndarray] = {"photo": as_jpeg(seen(picture, geometry))}
+    arrays: dict[str, np.ndarray] = {"photo": as_jpeg(model_input(picture, geometry))}
     levels = []
     for index, ((block, features), scale, below) in enumerate(zip(maps.items(), found[1:], found[:-1], strict=True)):
         tokens, grid = features.flatten(1).T, (features.shape[1], features.shape[2])
@@ -91,7 +91,7 @@ def work(model: Model, picture: Picture, fit: str | None, progress: Progress) ->
             }
         )
     arrays |= _walked(model, picture, fit, len(levels))
-    return Stages({"title": FAMILIES.get(model.card.family, model.card.name), "size": list(done.size), "levels": levels}, arrays)
+    return FeaturePyramid({"title": FAMILIES.get(model.card.family, model.card.name), "size": list(done.size), "levels": levels}, arrays)
 
 
 def _walked(model: Model, picture: Picture, fit: str | None, count: int) -> dict[str, np.ndarray]:

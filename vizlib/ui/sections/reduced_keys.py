@@ -17,20 +17,22 @@ from vizlib.ui.sections import reduced_keys_data
 
 if TYPE_CHECKING:
     from vizlib.engine.jobs import Job
-    from vizlib.ui.core.computations import Subject
+    from vizlib.ui.core.computations import ModelChoice
     from vizlib.ui.core.pictures import Picture
-    from vizlib.ui.sections.reduced_keys_data import KeyGrids
+    from vizlib.ui.sections.reduced_keys_data import ReducedKeys
 
 
-def ask(slot: str, one: Subject, picture: Picture, fit: str | None) -> Job[KeyGrids] | None:
+def submit_reduced_keys(slot: str, one: ModelChoice, picture: Picture, fit: str | None) -> Job[ReducedKeys] | None:
     """The job that reads the last attention of every stage."""
-    return computations.study(slot, one, picture, fit, lambda model, progress: reduced_keys_data.work(model, picture, fit, progress))
+    return computations.compute(
+        slot, one, picture, fit, lambda model, progress: reduced_keys_data.compute_reduced_keys(model, picture, fit, progress)
+    )
 
 
-def draw(page: str, made: KeyGrids, one: Subject, picture: Picture) -> None:
+def draw_reduced_keys(page: str, made: ReducedKeys, one: ModelChoice, picture: Picture) -> None:
     """The component and its file; stages with too many weights to send are named."""
     if made.facts["sites"]:
-        reduced_keys(reduced_keys_data.message(made, picture.title), key=f"{page}.reduced")
+        reduced_keys(reduced_keys_data.pack_reduced_keys(made, picture.title), key=f"{page}.reduced")
         stem = f"{Path(picture.title).stem}-{one.name}".lower().replace(" ", "_")
         st.download_button(
             "CSV", partial(_csv, made), f"{stem}-keys.csv", "text/csv", key=f"{page}.keys.csv", icon=":material/table:", on_click="ignore",
@@ -40,7 +42,7 @@ def draw(page: str, made: KeyGrids, one: Subject, picture: Picture) -> None:
         st.info(f"Too many weights to send to a browser: {', '.join(made.left_out)}.", icon=":material/info:")
 
 
-def _csv(made: KeyGrids) -> str:
+def _csv(made: ReducedKeys) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(["stage", "attention", "key_row", "key_column", "mean_weight", "cells_gathered"])

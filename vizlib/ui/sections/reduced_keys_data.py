@@ -9,7 +9,7 @@ import numpy as np
 
 from vizlib.ui.components._lib import viridis
 from vizlib.ui.core.message_codec import levels, pack
-from vizlib.ui.core.model_input import as_jpeg, seen
+from vizlib.ui.core.model_input import as_jpeg, model_input
 
 if TYPE_CHECKING:
     from vizlib import Model
@@ -22,7 +22,7 @@ MOST_WEIGHTS = 6_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class KeyGrids:
+class ReducedKeys:
     """The last attention of every stage; ``left_out`` names stages whose weights are too many to send."""
 
     facts: dict[str, Any]
@@ -35,12 +35,12 @@ class KeyGrids:
         return sum(array.nbytes for array in self.arrays.values())
 
 
-def message(grids: KeyGrids, title: str) -> bytes:
+def pack_reduced_keys(grids: ReducedKeys, title: str) -> bytes:
     """Everything for the component."""
     return pack({**grids.facts, "title": title}, {**grids.arrays, "table": viridis()})
 
 
-def work(model: Model, picture: Picture, fit: str | None, progress: Progress) -> KeyGrids:
+def compute_reduced_keys(model: Model, picture: Picture, fit: str | None, progress: Progress) -> ReducedKeys:
     """Run a model on a picture and keep the weights of the last attention of every stage."""
     from vizlib.analysis.cost.spatial_reduction import sites
     from vizlib.passes.forward import run
@@ -48,7 +48,7 @@ def work(model: Model, picture: Picture, fit: str | None, progress: Progress) ->
     progress(0, None, "Reading the attention of every stage")
     done = run(model, model.prepare(picture.pixels, fit))
     last = {step.site.stage: step for step in sites(done.lineage("contribution" if _weighs(model) else "uniform"))}
-    arrays: dict[str, np.ndarray] = {"photo": as_jpeg(seen(picture, model.geometry(picture.pixels.shape[:2], fit)))}
+    arrays: dict[str, np.ndarray] = {"photo": as_jpeg(model_input(picture, model.geometry(picture.pixels.shape[:2], fit)))}
     found: list[dict[str, Any]] = []
     layers, left_out = [], []
     for stage, step in last.items():
@@ -62,7 +62,7 @@ def work(model: Model, picture: Picture, fit: str | None, progress: Progress) ->
         made = {"levels": weights, "peaks": peaks, "boxes": boxes, "shares": shares}
         arrays |= {f"{len(found)}.{name}": array for name, array in made.items()}
         found.append(_facts(step, "conv" if model.card.family == "cvt" else "SR", weights, peaks, shares))
-    return KeyGrids({"size": list(done.size), "sites": found, "layers": layers}, arrays, tuple(left_out))
+    return ReducedKeys({"size": list(done.size), "sites": found, "layers": layers}, arrays, tuple(left_out))
 
 
 def _weighs(model: Model) -> bool:

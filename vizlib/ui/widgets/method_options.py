@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from vizlib.catalog.methods import METHODS, MethodCard, Option
-from vizlib.ui.core.model_service import Request
+from vizlib.ui.core.model_service import ExplanationRequest
 from vizlib.ui.core.url_state import number, one_of
-from vizlib.ui.core.user_model_card import OwnCard, identity_of
+from vizlib.ui.core.user_model_card import UserModelCard, identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vizlib import ModelCard
     from vizlib.ui.core.pictures import Picture
-    from vizlib.ui.core.url_state import Address
+    from vizlib.ui.core.url_state import UrlState
 
 
 OWN = -1  # the class that the model itself answers
 
 
 @dataclass(frozen=True)
-class Question:
+class MethodChoice:
     """A column's choices and the keys of their widgets."""
 
     card: ModelCard
@@ -41,36 +41,36 @@ class Question:
         """The options that differ from their defaults: what a snippet has to name."""
         return {option.name: self.options[option.name] for option in self.method.options if self.options[option.name] != option.default}
 
-    def request(self, picture: Picture, fit: str | None) -> Request:
+    def request(self, picture: Picture, fit: str | None) -> ExplanationRequest:
         """The question as the engine takes it."""
         target = self.target if self.method.class_specific else None
-        return Request(picture.identity, identity_of(self.card), self.method.name, target, fit, tuple(self.options.items()))
+        return ExplanationRequest(picture.identity, identity_of(self.card), self.method.name, target, fit, tuple(self.options.items()))
 
 
-def read_question(card: ModelCard, address: Address) -> Question:
+def read_method_choice(card: ModelCard, url_state: UrlState) -> MethodChoice:
     """The question in the page's state; a model starts with the first method that fits it."""
     name, state = card.name, st.session_state
     best = next(iter(card.methods), next(iter(METHODS)))
-    linked = not isinstance(card, OwnCard)
-    method_key = address.part(f"{name}.method", best, one_of(tuple(METHODS)), linked=linked)
-    target_key = address.part(f"{name}.target", OWN, int, linked=linked)
+    linked = not isinstance(card, UserModelCard)
+    method_key = url_state.declare(f"{name}.method", best, one_of(tuple(METHODS)), linked=linked)
+    target_key = url_state.declare(f"{name}.target", OWN, int, linked=linked)
     method = METHODS[state[method_key]]
     keys = {
-        option.name: address.part(f"{name}.{option.name}", option.default, _reader(option), _written, linked=linked)
+        option.name: url_state.declare(f"{name}.{option.name}", option.default, _reader(option), _written, linked=linked)
         for option in method.options
     }
     options = {option: state[key] for option, key in keys.items()}
-    return Question(card, method, None if state[target_key] == OWN else state[target_key], options, method_key, target_key, keys)
+    return MethodChoice(card, method, None if state[target_key] == OWN else state[target_key], options, method_key, target_key, keys)
 
 
-def read_options(card: ModelCard, method: MethodCard, address: Address) -> Question:
+def read_options(card: ModelCard, method: MethodCard, url_state: UrlState) -> MethodChoice:
     """The question of one method on a page that shows several: the model's own answer, and the method's options."""
-    linked = not isinstance(card, OwnCard)
+    linked = not isinstance(card, UserModelCard)
     keys = {
-        option.name: address.part(f"{method.name}.{option.name}", option.default, _reader(option), _written, linked=linked)
+        option.name: url_state.declare(f"{method.name}.{option.name}", option.default, _reader(option), _written, linked=linked)
         for option in method.options
     }
-    return Question(card, method, None, {option: st.session_state[key] for option, key in keys.items()}, "", "", keys)
+    return MethodChoice(card, method, None, {option: st.session_state[key] for option, key in keys.items()}, "", "", keys)
 
 
 def _reader(option: Option) -> Callable[[str], Any]:
@@ -94,7 +94,7 @@ def _written(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def draw_method(question: Question, *, narrow: bool = False) -> None:
+def draw_method(question: MethodChoice, *, narrow: bool = False) -> None:
     """The widgets of the method and its options; methods that do not fit the model can be chosen, to read why."""
     fitting = set(question.card.methods)
     names = sorted(METHODS, key=lambda name: name not in fitting)
@@ -110,7 +110,7 @@ def draw_method(question: Question, *, narrow: bool = False) -> None:
             draw_options(question)
 
 
-def draw_options(question: Question) -> None:
+def draw_options(question: MethodChoice) -> None:
     """The options of the question's method, behind a button."""
     with st.popover("Options", icon=":material/tune:"):
         for option in question.method.options:

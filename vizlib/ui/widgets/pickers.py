@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from vizlib import ModelCard
     from vizlib.ui.core.pictures import Picture
-    from vizlib.ui.core.url_state import Address
+    from vizlib.ui.core.url_state import UrlState
 
 YOURS = "yours"
 MOST_MODELS = 4
@@ -36,9 +36,9 @@ _OWN_FIT = "model"
 _FIT_WORDS = {_OWN_FIT: "as trained", "crop": "crop", "pad": "pad", "squash": "squash"}
 
 
-def pick_picture(address: Address, first: str = next(iter(SAMPLES))) -> Picture:
+def pick_picture(url_state: UrlState, first: str = next(iter(SAMPLES))) -> Picture:
     """Samples, opening on ``first``, and an uploader; what cannot be read is said, and the picture before it stays."""
-    key = address.part("sample", first, one_of(list(SAMPLES)))
+    key = url_state.declare("sample", first, one_of(list(SAMPLES)))
     state = st.session_state
     state.setdefault("pictures", {"yours": None, "use": False, "error": ""})
     mine = state["pictures"]
@@ -83,13 +83,13 @@ def pick_picture(address: Address, first: str = next(iter(SAMPLES))) -> Picture:
     return choices[chosen]
 
 
-def pick_models(address: Address, first: Sequence[str] = _FIRST_MODELS, most: int = MOST_MODELS) -> list[ModelCard]:
+def pick_models(url_state: UrlState, first: Sequence[str] = _FIRST_MODELS, most: int = MOST_MODELS) -> list[ModelCard]:
     """Up to ``most`` models, ``first`` those that are bundled; or one that the visitor opens from a file, which no link carries."""
     state, known = st.session_state, all_cards()
     bundled = [name for name, card in known.items() if card.source == "bundled"]
     opening = [name for name in first if name in bundled]
-    key = address.part("models", opening, some_of(list(known), most), lambda names: _shared(names, known))
-    fresh, mine = user_model_form.take_in(), user_model_form.opened()
+    key = url_state.declare("models", opening, some_of(list(known), most), lambda names: _shared(names, known))
+    fresh, mine = user_model_form.finish_opening(), user_model_form.opened_models()
     cards: dict[str, ModelCard] = mine | known
     chosen = [name for name in state[key] if name in cards]
     state[key] = [*chosen[: most - 1], fresh] if fresh else chosen
@@ -109,7 +109,7 @@ def pick_models(address: Address, first: Sequence[str] = _FIRST_MODELS, most: in
         placeholder="Choose a model",
         help="The first ones are built in, small, and work offline. The weights of the others are fetched once, when you say so.",
     )
-    user_model_form.draw()
+    user_model_form.draw_user_models()
     return [cards[name] for name in picked]
 
 
@@ -119,9 +119,9 @@ def _shared(names: list[str], known: dict[str, ModelCard]) -> str | None:
     return ",".join(linked) if linked or not names else None
 
 
-def pick_fit(address: Address) -> str | None:
+def pick_fit(url_state: UrlState) -> str | None:
     """How a picture that is not square is fitted into a model's square input; None is the model's own way."""
-    key = address.part("fit", _OWN_FIT, one_of(FITS))
+    key = url_state.declare("fit", _OWN_FIT, one_of(FITS))
     chosen = st.selectbox(
         "Fit",
         list(_FIT_WORDS),
@@ -134,7 +134,7 @@ def pick_fit(address: Address) -> str | None:
 
 
 @dataclass(frozen=True)
-class Look:
+class MapStyle:
     """How maps are drawn: opacity 0 to 1, a colour map, and a ``scale``.
 
     "own" goes from zero to the map's own peak, "stretch" from its lowest value, "one" from zero to the highest peak of all maps.
@@ -145,13 +145,13 @@ class Look:
     scale: str
 
 
-def pick_look(address: Address, *, several: bool) -> Look:
+def pick_map_style(url_state: UrlState, *, several: bool) -> MapStyle:
     """Opacity, colours and scale of all maps on the page, drawn in the browser and kept in the address."""
     state = st.session_state
     keys = {
-        "opacity": address.part("opacity", 0.6, number(0, 1), lambda value: f"{value:g}"),
-        "colormap": address.part("colors", COLORMAP_NAMES[0], one_of(COLORMAP_NAMES)),
-        "scale": address.part("scale", "own", one_of(("own", "stretch", "one"))),
+        "opacity": url_state.declare("opacity", 0.6, number(0, 1), lambda value: f"{value:g}"),
+        "colormap": url_state.declare("colors", COLORMAP_NAMES[0], one_of(COLORMAP_NAMES)),
+        "scale": url_state.declare("scale", "own", one_of(("own", "stretch", "one"))),
     }
 
     def take_look() -> None:
@@ -159,6 +159,6 @@ def pick_look(address: Address, *, several: bool) -> Look:
         for name, key in keys.items():
             state[key] = told.get(name, state[key])
 
-    chosen = Look(*(state[key] for key in keys.values()))
+    chosen = MapStyle(*(state[key] for key in keys.values()))
     map_controls(chosen.opacity, chosen.colormap, chosen.scale, several=several, key="look", on_change=take_look)
     return chosen

@@ -13,27 +13,27 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import vizlib
 from vizlib.ui.core import formatting, job_slots
-from vizlib.ui.core.user_model_store import MOST, SIDES, Wish, only_this_machine, read_labels, shelf
+from vizlib.ui.core.user_model_store import MOST, SIDES, LoadRequest, only_this_machine, read_labels, user_model_store
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-    from vizlib.ui.core.user_model_card import OwnCard
+    from vizlib.ui.core.user_model_card import UserModelCard
 
 _log = logging.getLogger(__name__)
 
 
-def opened() -> dict[str, OwnCard]:
+def opened_models() -> dict[str, UserModelCard]:
     """The cards of this visitor's own models by name."""
-    return shelf().cards
+    return user_model_store().cards
 
 
-def take_in() -> str | None:
+def finish_opening() -> str | None:
     """The name of a model that has just been opened, and the form closed; what went wrong is kept for the form to say."""
     form = _form()
     try:
-        card = shelf().take_in()
+        card = user_model_store().take_in()
     except vizlib.CancelledError:
         form["error"] = "Stopped."
     except vizlib.VizlibError as error:
@@ -49,9 +49,9 @@ def take_in() -> str | None:
     return None
 
 
-def draw() -> None:
+def draw_user_models() -> None:
     """The open models, each with a way to remove it, and the form or the way to it."""
-    mine = shelf()
+    mine = user_model_store()
     with st.container(gap="xsmall"):
         for card in mine.cards.values():
             _draw_row(card)
@@ -62,12 +62,12 @@ def draw() -> None:
             st.button("Your own checkpoint", key="own.show", icon=":material/upload_file:", type="tertiary", on_click=_show)
 
 
-def _draw_row(card: OwnCard) -> None:
+def _draw_row(card: UserModelCard) -> None:
     classes = f"{len(card.labels)} labels" if card.labels else "no labels"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f":material/lock: **{formatting.plain(card.title)}** · {card.architecture} · {classes} · yours alone, until you leave")
         key = f"own.remove.{card.name}"
-        st.button("Remove", key=key, icon=":material/delete:", type="tertiary", on_click=shelf().remove, args=(card.name,))
+        st.button("Remove", key=key, icon=":material/delete:", type="tertiary", on_click=user_model_store().remove, args=(card.name,))
 
 
 def _draw_form() -> None:
@@ -126,7 +126,7 @@ def _draw_form() -> None:
         if rest:
             with st.expander("Which weights differ", icon=":material/difference:"):
                 st.code("\n".join(line.strip() for line in rest), language=None)
-    busy = shelf().opening
+    busy = user_model_store().opening
     if busy is not None:
         job_slots.follow("own", busy.job)
     st.button("Open it", key="own.open", icon=":material/folder_open:", type="primary", disabled=busy is not None, on_click=_open)
@@ -135,17 +135,17 @@ def _draw_form() -> None:
 def _open() -> None:
     form, state = _form(), st.session_state
     form["error"] = ""
-    if shelf().opening is not None:
+    if user_model_store().opening is not None:
         return
     try:
-        job = shelf().open(_wish(state))
+        job = user_model_store().open(_wish(state))
     except vizlib.VizlibError as error:
         form["error"] = str(error)
     else:
         job_slots.wait_for([job])
 
 
-def _wish(state: Any) -> Wish:
+def _wish(state: Any) -> LoadRequest:
     architecture, size = state[_key("architecture")], state[_key("size")]
     weights, labels = state[_key("weights")], state[_key("labels")]
     typed = (state.get(_key("path")) or "").strip() if _local() else ""
@@ -156,9 +156,9 @@ def _wish(state: Any) -> Wish:
     if weights is not None and typed:
         raise vizlib.ModelError("Add the weights as a file or as a path, not as both.")
     names = read_labels(labels.getvalue(), labels.name) if labels is not None else None
-    path = shelf().store(weights, weights.name) if weights is not None else Path(typed).expanduser()
+    path = user_model_store().store(weights, weights.name) if weights is not None else Path(typed).expanduser()
     name = weights.name if weights is not None else typed
-    return Wish(architecture.strip(), path, name, names, labels.name if labels is not None else "", size)
+    return LoadRequest(architecture.strip(), path, name, names, labels.name if labels is not None else "", size)
 
 
 def _show() -> None:
@@ -166,7 +166,7 @@ def _show() -> None:
 
 
 def _close() -> None:
-    shelf().give_up()
+    user_model_store().give_up()
     _form().update(open=False, error="", run=uuid4().hex)
 
 

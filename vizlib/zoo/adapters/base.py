@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from vizlib.tracing.attention_site import AttentionSite
     from vizlib.tracing.recorder import AttentionCall, Recording
-    from vizlib.tracing.residuals import Fork
+    from vizlib.tracing.residuals import Residual
     from vizlib.tracing.token_flow import Step
     from vizlib.tracing.token_grid import Grid
 
@@ -145,7 +145,7 @@ class Adapter(ABC):
             return None
         raise MethodError(f"{type(self.module).__name__} has one classifier, so classifier={name!r} names nothing; take 'model'.")
 
-    def forks(self) -> list[Fork]:
+    def forks(self) -> list[Residual]:
         """The residual around each attention, named as its site, and around all else that mixes tokens; MethodError where not known."""
         raise MethodError(f"How the residuals of {type(self.module).__name__} add up is not known; give residual_weight as a number.")
 

@@ -32,8 +32,8 @@ def test_a_planted_token_is_found_where_it_is(monkeypatch):
     layers = artifact_tokens.norms(trace)
     assert layers[1].norms[2, 1] == pytest.approx(float(trace.features["blocks.1"][:, 2, 1].norm()), rel=1e-6)
     assert layers[1].odd().tolist() == [2 * 4 + 1]
-    assert artifact_tokens.odd_cells(layers) == {(4, 4): [9]}
-    assert artifact_tokens.odd_cells(layers, threshold=1e9) == {}
+    assert artifact_tokens.artifact_cells(layers) == {(4, 4): [9]}
+    assert artifact_tokens.artifact_cells(layers, threshold=1e9) == {}
 
 
 @pytest.mark.parametrize("name", ["t2t_performer", "pvt", "cvt", "cct", "pvt_v2"])

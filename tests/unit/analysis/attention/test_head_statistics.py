@@ -47,7 +47,7 @@ def test_statistics_are_what_two_loops_give(name):
     trace = traces(model, zoo_cases.inputs(name))[0]
     size = model.transform.size
     for site in trace.attention[-2:]:
-        found, true = head_statistics.statistics(site, size), explicit(site, size)
+        found, true = head_statistics.head_statistics(site, size), explicit(site, size)
         for measure, values in true.items():
             assert np.allclose(getattr(found, measure), values, atol=1e-5), measure
 
@@ -68,7 +68,7 @@ def test_hand_worked_heads():
     classy[:, 0] = 1
     right = np.zeros((5, 5))
     right[:, [2, 4]] = 0.5  # the two cells of the right column
-    found = head_statistics.statistics(site_of(np.stack([uniform, itself, classy, right]), grid, grid), (20, 40))
+    found = head_statistics.head_statistics(site_of(np.stack([uniform, itself, classy, right]), grid, grid), (20, 40))
     assert np.allclose(found.entropy, [math.log2(5), 0, 0, 1], atol=1e-9)
     assert np.allclose(found.learned[:, 0], [0.2, 0, 1, 0], atol=1e-9)
     assert np.allclose(found.diagonal, [0.2, 1, 0, 0.25], atol=1e-9)
@@ -80,7 +80,7 @@ def test_hand_worked_heads():
 
 def test_a_read_out_has_entropy_and_nothing_that_needs_a_place():
     site = site_of(np.full((1, 1, 4), 0.25), Grid(0, 0, 1), Grid(2, 2))
-    found = head_statistics.statistics(site, (8, 8))
+    found = head_statistics.head_statistics(site, (8, 8))
     assert found.entropy[0] == pytest.approx(2)
     assert np.isnan(found.distance[0])
     assert np.isnan(found.diagonal[0])
@@ -89,9 +89,9 @@ def test_a_read_out_has_entropy_and_nothing_that_needs_a_place():
 def test_blocks_do_not_change_the_numbers(monkeypatch):
     model = zoo_cases.model("registers")
     site = traces(model, zoo_cases.inputs("registers"))[0].attention[1]
-    whole = head_statistics.statistics(site, (32, 32))
+    whole = head_statistics.head_statistics(site, (32, 32))
     monkeypatch.setattr(head_statistics, "_BLOCK", 1)
-    parts = head_statistics.statistics(site, (32, 32))
+    parts = head_statistics.head_statistics(site, (32, 32))
     for measure in ("entropy", "distance", "learned", "diagonal"):
         assert np.allclose(getattr(whole, measure), getattr(parts, measure), atol=1e-12)
 
@@ -101,7 +101,7 @@ def test_memory_is_linear_in_the_tokens():
     generator = torch.Generator().manual_seed(0)
     q, k = (torch.randn(1, 2, grid.tokens, 8, generator=generator) for _ in range(2))
     tracemalloc.start()
-    head_statistics.statistics(AttentionSite("large", 0, 0, grid, grid, q, k, 0.3), (512, 512))
+    head_statistics.head_statistics(AttentionSite("large", 0, 0, grid, grid, q, k, 0.3), (512, 512))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 0.5 * 2 * grid.tokens**2 * 8
@@ -110,7 +110,7 @@ def test_memory_is_linear_in_the_tokens():
 def test_matrices_hold_nothing_where_there_is_nothing():
     model = zoo_cases.model("pvt")
     trace = traces(model, zoo_cases.inputs("pvt"))[0]
-    found = [head_statistics.statistics(site, model.transform.size) for site in trace.attention]
+    found = [head_statistics.head_statistics(site, model.transform.size) for site in trace.attention]
     table = head_statistics.matrix(found, "entropy")
     assert table.shape == (5, 3)
     assert np.isfinite(table).tolist() == [[True, False, False], [True, True, False], [True, True, False], [True] * 3, [True] * 3]
@@ -128,10 +128,10 @@ def test_one_row_is_a_row_or_a_column_of_the_matrix(name, head):
     site = traces(model, zoo_cases.inputs(name))[0].attention[0]
     weights = site.weights().double().numpy()
     fused = weights.mean(0) if head is None else weights[head]
-    forward = head_statistics.one_row(site, 3, (32, 32), head)
+    forward = head_statistics.attention_row(site, 3, (32, 32), head)
     assert np.allclose(forward.weights, fused[3], atol=1e-7)
     assert forward.entropy == pytest.approx(float(-(fused[3] * np.log2(fused[3])).sum()), abs=1e-5)
-    backward = head_statistics.one_row(site, 2, (32, 32), head, reverse=True)
+    backward = head_statistics.attention_row(site, 2, (32, 32), head, reverse=True)
     assert np.allclose(backward.weights, fused[:, 2], atol=1e-7)
     assert backward.entropy is None
     assert backward.grid == site.query_grid
@@ -143,9 +143,9 @@ def test_one_row_is_a_row_or_a_column_of_the_matrix(name, head):
 
 def test_one_row_measures_its_distance():
     grid = Grid(2, 2, 1)
-    row = head_statistics.one_row(site_of(np.full((1, 5, 5), 0.2), grid, grid), 1, (20, 40))
+    row = head_statistics.attention_row(site_of(np.full((1, 5, 5), 0.2), grid, grid), 1, (20, 40))
     assert row.distance == pytest.approx((0 + 10 + 20 + math.hypot(10, 20)) / 4)
-    assert np.isnan(head_statistics.one_row(site_of(np.full((1, 5, 5), 0.2), grid, grid), 0, (20, 40)).distance)
+    assert np.isnan(head_statistics.attention_row(site_of(np.full((1, 5, 5), 0.2), grid, grid), 0, (20, 40)).distance)
     assert row.learned == pytest.approx([0.2])
 
 
@@ -153,6 +153,6 @@ def test_a_token_or_head_that_is_not_there():
     model = zoo_cases.model("token")
     site = traces(model, zoo_cases.inputs("token"))[0].attention[0]
     with pytest.raises(vizlib.MethodError, match="tokens 0 to 16"):
-        head_statistics.one_row(site, 17, (32, 32))
+        head_statistics.attention_row(site, 17, (32, 32))
     with pytest.raises(vizlib.MethodError, match="heads 0 to 2"):
-        head_statistics.one_row(site, 0, (32, 32), 3)
+        head_statistics.attention_row(site, 0, (32, 32), 3)

@@ -14,7 +14,7 @@ from vizlib.analysis.perturbation import filtering as filtered
 from vizlib.analysis.perturbation import geometric as moves
 from vizlib.analysis.perturbation.occlusion import occluded, order
 from vizlib.analysis.perturbation.phase_amplitude import swap_amplitude, swap_phase
-from vizlib.analysis.perturbation.registry import CHANGES, Aids, change
+from vizlib.analysis.perturbation.registry import PERTURBATIONS, Aids, perturbation
 from vizlib.errors import MethodError
 
 
@@ -33,26 +33,26 @@ def aids(side=16, **given):
     return Aids(**({"salience": salience, "other": picture(side, 9)[0]} | given))
 
 
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("name", PERTURBATIONS)
 def test_every_change_keeps_shape_range_and_its_input(name):
     x = picture().float()
     before = x.clone()
     torch.manual_seed(3)
     state = torch.get_rng_state()
-    for strength in CHANGES[name].strengths:
-        made = CHANGES[name](x, strength, aids())
+    for strength in PERTURBATIONS[name].strengths:
+        made = PERTURBATIONS[name](x, strength, aids())
         assert made.shape == x.shape
         assert made.dtype == x.dtype
         assert made.min() >= 0
         assert made.max() <= 1
-        assert torch.equal(made, CHANGES[name](x, strength, aids()))
+        assert torch.equal(made, PERTURBATIONS[name](x, strength, aids()))
     assert torch.equal(x, before)
     assert torch.equal(state, torch.get_rng_state())
 
 
-@pytest.mark.parametrize("name", [name for name, one in CHANGES.items() if one.neutral is not None])
+@pytest.mark.parametrize("name", [name for name, one in PERTURBATIONS.items() if one.neutral is not None])
 def test_the_neutral_strength_changes_nothing_and_its_rule_agrees(name):
-    one, x = CHANGES[name], picture()
+    one, x = PERTURBATIONS[name], picture()
     assert one(x, one.neutral, aids()) is x
     # The very function, asked beside its shortcut.
     assert torch.allclose(one.apply(x, one.neutral, aids()), x, atol=1e-9)
@@ -102,14 +102,14 @@ def test_turned_and_scaled_as_by_scikit_image():
     centre = transform.SimilarityTransform(translation=(-15.5, -15.5))
     grow = centre + transform.SimilarityTransform(scale=1.6) + transform.SimilarityTransform(translation=(15.5, 15.5))
     scaled = transform.warp(image, grow.inverse, order=3, mode="symmetric")
-    made = CHANGES["scale"](x, 1.6)[0].permute(1, 2, 0).numpy()
+    made = PERTURBATIONS["scale"](x, 1.6)[0].permute(1, 2, 0).numpy()
     assert np.abs(made - scaled)[inside, inside].max() < 3e-3
 
 
 def test_what_is_too_fine_to_shrink_is_blurred_first():
     grating = 0.5 + 0.4 * torch.cos(math.pi * torch.arange(64)).expand(1, 3, 64, 64).double()
     plain = moves.moved(grating, moves.scale_by(0.55))[..., 20:44, 20:44]
-    blurred = CHANGES["scale"](grating, 0.55)[..., 20:44, 20:44]
+    blurred = PERTURBATIONS["scale"](grating, 0.55)[..., 20:44, 20:44]
     sigma = (1 / 0.55 - 1) / 2  # at half a cycle a pixel
     assert float((blurred - 0.5).norm() / (plain - 0.5).norm()) == pytest.approx(math.exp(-2 * (math.pi * sigma * 0.5) ** 2), rel=0.02)
 
@@ -267,7 +267,7 @@ def test_swapped_spectra_are_those_that_were_given():
 
 def test_shuffled_patches_are_put_back():
     x = picture()
-    one, known = CHANGES["shuffle"], Aids(seed=3)
+    one, known = PERTURBATIONS["shuffle"], Aids(seed=3)
     back, seen = one.undone(one(x, 4.0, known)[0], 4.0, known, (16, 16))
     assert torch.equal(back, x[0])
     assert seen.all()
@@ -298,9 +298,9 @@ def test_shuffled_patches_are_put_back():
 )
 def test_what_cannot_be_done_is_refused_with_the_reason(name, strength, given, words):
     with pytest.raises(MethodError, match=words):
-        CHANGES[name](picture(), strength, aids(**given))
+        PERTURBATIONS[name](picture(), strength, aids(**given))
 
 
 def test_an_unknown_change_names_the_nearest():
     with pytest.raises(MethodError, match="Did you mean 'rotation'"):
-        change("rotate")
+        perturbation("rotate")

@@ -11,7 +11,7 @@ from torch import nn
 
 import vizlib
 from vizlib.analysis.perturbation.patch_shuffle import without_positions
-from vizlib.analysis.perturbation.registry import CHANGES, Aids
+from vizlib.analysis.perturbation.registry import PERTURBATIONS, Aids
 from vizlib.analysis.perturbation.response_curves import from_pixels, layer_drift, response, to_pixels
 from vizlib.errors import CancelledError, ImageError, MethodError, ModelError, TargetError
 from vizlib.geometry import Transform
@@ -97,7 +97,7 @@ def test_a_pooled_linear_model_in_closed_form():
     means = x.double().mean((2, 3))[0]
     bright = means @ torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)
     weight, bias = model.module.fc.weight.detach(), model.module.fc.bias.detach()
-    for index, share in enumerate(CHANGES["grey"].strengths):
+    for index, share in enumerate(PERTURBATIONS["grey"].strengths):
         mixed = (1 - share) * means + share * bright
         logits = weight @ mixed + bias
         odds = math.exp(float(logits[0] - logits[1]))
@@ -133,7 +133,7 @@ def test_bundled_models_answer_as_they_do_alone(name):
     made = response(model, x, "blur", [0.0, 1.0, 2.0], batch=2)
     with torch.inference_mode():
         before = model(x)[0].double().softmax(0)
-        after = model(from_pixels(model, CHANGES["blur"](to_pixels(model, x), 2.0)))[0].double().softmax(0)
+        after = model(from_pixels(model, PERTURBATIONS["blur"](to_pixels(model, x), 2.0)))[0].double().softmax(0)
     assert made.original == pytest.approx(before.numpy(), abs=1e-6)
     assert made.probabilities[2] == pytest.approx(after.numpy(), abs=1e-6)
     assert made.curve[0] == pytest.approx(before.max().item(), abs=1e-6)
@@ -147,7 +147,7 @@ def test_bundled_models_answer_as_they_do_alone(name):
 def test_the_read_out_is_what_the_head_reads():
     model, x = vizlib.load("resnet_tiny50"), torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(2)).clamp(-1.5, 1.5)
     made = response(model, x, "noise", [0.2])
-    y = from_pixels(model, CHANGES["noise"](to_pixels(model, x), 0.2))
+    y = from_pixels(model, PERTURBATIONS["noise"](to_pixels(model, x), 0.2))
     with torch.inference_mode():
         first, second = (model.module.forward_head(model.module.forward_features(one), pre_logits=True)[0].double() for one in (x, y))
     assert made.readout[0] == pytest.approx(float(first @ second / first.norm() / second.norm()), abs=1e-6)

@@ -19,7 +19,7 @@ from tiny_data import folder_layout
 import vizlib
 from vizlib.engine.progress import told_to
 from vizlib.errors import CancelledError, ExamError, MethodError
-from vizlib.evaluation.exams import EXAMS, Question, boxed, grid, known, mark, planted, school, sit
+from vizlib.evaluation.exams import EXAMS, Question, answer_exam, boxed, grid, known, mark, planted, run_exams
 from vizlib.evaluation.exams.exact_shapley import shapley
 from vizlib.evaluation.exams.grading import bootstrap, explained, over_tiles, share
 from vizlib.evaluation.exams.handmade_convnets import CELL, CELLS, pattern, picture
@@ -114,7 +114,7 @@ class TestKnown:
         assert float(toy("vit_relay")(x)[0, 0]) > 0.9
 
     def test_methods_do_as_theory_says(self) -> None:
-        marks = {(method, kind): sit(known(kind, count=4), method) for method in ("input_x_gradient", "guided_backprop", "grad_cam")
+        marks = {(method, kind): answer_exam(known(kind, count=4), method) for method in ("input_x_gradient", "guided_backprop", "grad_cam")
                  for kind in ("tiles_sum", "tiles_distractor")}  # fmt: skip
         assert marks["input_x_gradient", "tiles_sum"].value == pytest.approx(1, abs=1e-6)
         assert marks["input_x_gradient", "tiles_distractor"].value == pytest.approx(1, abs=1e-6)
@@ -123,8 +123,8 @@ class TestKnown:
         assert marks["guided_backprop", "tiles_sum"].value > 0.85
         relay = known("vit_relay", count=4)
         # The last layer shows the messenger alone, which is half of it.
-        assert sit(relay, "attention").value == pytest.approx(0.49, abs=0.02)
-        assert sit(relay, "leave_one_out").value > 0.95
+        assert answer_exam(relay, "attention").value == pytest.approx(0.49, abs=0.02)
+        assert answer_exam(relay, "leave_one_out").value > 0.95
 
     def test_unknown_kinds_and_the_same_questions_again(self) -> None:
         with pytest.raises(ExamError, match="Did you mean 'tiles_sum'"):
@@ -156,7 +156,7 @@ class TestPlanted:
 
     def test_the_control_is_a_number_of_its_own(self, papers: dict[str, list[Question]]) -> None:
         questions = papers["planted"]
-        found = sit(questions, "input_x_gradient")
+        found = answer_exam(questions, "input_x_gradient")
         assert found.passed
         assert found.value > 0.99
         assert found.control == pytest.approx(0, abs=1e-6)
@@ -383,23 +383,23 @@ class TestMarks:
             np.testing.assert_allclose(found, alone, rtol=1e-5, atol=1e-6)
 
     def test_what_does_not_fit_has_its_reason(self, papers: dict[str, list[Question]]) -> None:
-        found = sit(papers["grid"], "rollout")
+        found = answer_exam(papers["grid"], "rollout")
         assert "does not fit Colours" in found.refused
         assert not found.passed
         assert math.isnan(found.value)
         with pytest.raises(MethodError, match="Did you mean"):
-            sit(papers["grid"], "rolout")
+            answer_exam(papers["grid"], "rolout")
         with pytest.raises(MethodError, match="no option"):
-            sit(papers["grid"], "saliency", colour=1)
+            answer_exam(papers["grid"], "saliency", colour=1)
         with pytest.raises(ExamError, match="one exam at a time"):
-            sit([*papers["grid"], *papers["boxes"]], "saliency")
+            answer_exam([*papers["grid"], *papers["boxes"]], "saliency")
         with pytest.raises(ExamError, match="no questions"):
-            sit([], "saliency")
+            answer_exam([], "saliency")
 
     def test_a_listener_hears_of_every_question_and_may_stop_the_work(self, papers: dict[str, list[Question]]) -> None:
         heard: list[tuple[float, float | None]] = []
         with told_to(lambda done, total=None, message=None: heard.append((done, total))):
-            sit(papers["boxes"], "occlusion")
+            answer_exam(papers["boxes"], "occlusion")
         done = [one for one, _ in heard]
         assert done == sorted(done)
         assert heard[-1] == (8, 8)
@@ -410,7 +410,7 @@ class TestMarks:
                 raise CancelledError("stop")
 
         with told_to(stop), pytest.raises(CancelledError):
-            sit(papers["boxes"], "occlusion")
+            answer_exam(papers["boxes"], "occlusion")
 
 
 @pytest.fixture(scope="module")
@@ -423,7 +423,7 @@ def report(heard):
     blank = vizlib.wrap(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64 * 64, 5)).eval(), input_size=64, labels=cases.LABELS)
     torch.nn.init.zeros_(blank.module[1].weight)
     torch.nn.init.zeros_(blank.module[1].bias)
-    return school(
+    return run_exams(
         [cases.model(), blank], ["input_x_gradient", "saliency", "rollout"], None, cases.photographs(), boxed_set(),
         lambda done, total=None, message=None: heard.append((done, total, message)), questions=6,
     )  # fmt: skip
@@ -480,13 +480,13 @@ class TestSchool:
 
     def test_what_is_not_there_is_refused_before_anything_runs(self) -> None:
         with pytest.raises(ExamError, match="Did you mean 'grid'"):
-            school([], None, ["gird"])
+            run_exams([], None, ["gird"])
         with pytest.raises(ExamError, match="made of photographs: give some"):
-            school(["vit_tiny50"], None, ["planted"])
+            run_exams(["vit_tiny50"], None, ["planted"])
         with pytest.raises(ExamError, match="with boxes"):
-            school(["vit_tiny50"], None, ["boxes"], cases.photographs())
+            run_exams(["vit_tiny50"], None, ["boxes"], cases.photographs())
         with pytest.raises(MethodError, match="There is no method"):
-            school([], ["salience"], ["known"])
+            run_exams([], ["salience"], ["known"])
 
 
 def test_models_without_classes_or_a_transform_are_refused() -> None:

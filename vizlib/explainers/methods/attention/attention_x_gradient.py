@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vizlib.errors import MethodError
-from vizlib.explainers.method_output import Finding
+from vizlib.explainers.method_output import MethodOutput
 from vizlib.explainers.methods.attention.relevance import SILENT
 from vizlib.explainers.methods.attention.rollout import stages
 from vizlib.explainers.parts.attention_walk import descend, differentiated
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vizlib.zoo.model import Model
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """The read-out's row of mean_h relu(dL/dA_h * A_h) at one attention, on the pixels of each prepared input (B, 3, h, w).
 
     Every other attention passes its row on as it is, but for a read-out's own, which the row has to go through. What falls on learned
@@ -46,7 +46,7 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
     coarse = stages(flows, lineage.steps)
     warnings = model.adapter.warnings(done.recording)
     found = [
-        Finding(one, None, warnings if bool(one.any()) else (*warnings, SILENT), tuple(stage[index] for stage in coarse))
+        MethodOutput(one, None, warnings if bool(one.any()) else (*warnings, SILENT), tuple(stage[index] for stage in coarse))
         for index, one in enumerate(maps)
     ]
     return targets, found

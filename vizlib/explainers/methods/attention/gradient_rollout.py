@@ -13,13 +13,13 @@ from vizlib.tracing.token_flow import Flow
 if TYPE_CHECKING:
     import torch
 
-    from vizlib.explainers.method_output import Finding
+    from vizlib.explainers.method_output import MethodOutput
     from vizlib.explainers.targets import Settle, Target
     from vizlib.tracing.token_flow import Attention
     from vizlib.zoo.model import Model
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """A rollout with T = w I + (1 - w) A', A' the rows of relu(mean_h dL/dA_h * A_h) scaled to sum to 1, for each input (B, 3, h, w).
 
     L is the target's score and w the residual's share. Where no weight of a row speaks for the target, the row of A' is the identity's;

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vizlib.errors import MethodError
-from vizlib.explainers.method_output import Finding
+from vizlib.explainers.method_output import MethodOutput
 from vizlib.explainers.methods.attention.relevance import SILENT
 from vizlib.explainers.methods.attention.rollout import stages
 from vizlib.explainers.parts.attention_walk import descend, total_score
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vizlib.zoo.model import Model
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """The mean over blocks l, heads h and query rows i of relu(d s_l / d A_l[h, i, j]) for key j, on the pixels of each input (B, 3, h, w).
 
     s_l is the target's score when the final norm and the head read block l's tokens: their mean as in the paper, or the model's own
@@ -58,6 +58,7 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
     maps = flows[-1].rows[:, 0].unflatten(1, done.size)
     coarse = stages(flows, below)
     found = [
-        Finding(one, None, () if bool(one.any()) else (SILENT,), tuple(stage[index] for stage in coarse)) for index, one in enumerate(maps)
+        MethodOutput(one, None, () if bool(one.any()) else (SILENT,), tuple(stage[index] for stage in coarse))
+        for index, one in enumerate(maps)
     ]
     return targets, found

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vizlib.explainers.method_output import Finding
+from vizlib.explainers.method_output import MethodOutput
 from vizlib.explainers.methods.attention.rollout import stages
 from vizlib.explainers.parts.attention_walk import descend, differentiated
 from vizlib.tracing.attention_gradients import pull_positive
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SILENT = "No attention weight speaks for this target on the way from a pixel: the map is zero."
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """g R - g, R = (I + A'_L) ... (I + A'_1), A' = mean_h relu(dL/dA_h * A_h), for each prepared input (B, 3, h, w).
 
     L is the target's score and g the read-out's row. The paper leaves out the class token's own entry; so is what the read-out starts
@@ -44,7 +44,7 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
     coarse = stages(flows, lineage.steps)
     warnings = model.adapter.warnings(done.recording)
     found = [
-        Finding(one, None, warnings if bool(one.any()) else (*warnings, SILENT), tuple(stage[index] for stage in coarse))
+        MethodOutput(one, None, warnings if bool(one.any()) else (*warnings, SILENT), tuple(stage[index] for stage in coarse))
         for index, one in enumerate(maps)
     ]
     return targets, found

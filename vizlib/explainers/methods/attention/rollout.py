@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vizlib.errors import MethodError
-from vizlib.explainers.method_output import Finding
+from vizlib.explainers.method_output import MethodOutput
 from vizlib.explainers.parts.head_fusion import fuser
 from vizlib.passes.forward import run_measured
 from vizlib.tracing.token_flow import FromCells, walk
@@ -38,7 +38,7 @@ class RolloutRule:
         return step.site.pull(rows, self.fuse)
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """The rollout of each prepared input (B, 3, h, w): r = g T_L ... T_1, T = w I + (1 - w) A at an attention, windows between grids.
 
     g is the read-out's row, or one token's. Attention is read from q and k in row blocks; only the row vector is carried. Pixels and
@@ -107,17 +107,17 @@ def stages(flows: Sequence[Flow], steps: Sequence[Step]) -> list[torch.Tensor]:
     return [flow.rows[:, 0, step.target.prefix :].unflatten(1, step.target.shape) for flow, step in left]
 
 
-def findings(flow: Flow, size: tuple[int, int], warnings: tuple[str, ...] = (), coarse: Sequence[torch.Tensor] = ()) -> list[Finding]:
+def findings(flow: Flow, size: tuple[int, int], warnings: tuple[str, ...] = (), coarse: Sequence[torch.Tensor] = ()) -> list[MethodOutput]:
     """The pixel maps of a flow that has come down to the pixels of inputs (h, w), one for each image."""
     maps = flow.rows[:, 0].unflatten(1, size)
     sinks = flow.sink[:, 0].tolist()
     note = "Everything ended in learned tokens: the map is zero because no share of the answer came from a pixel along these steps."
     return [
-        Finding(maps[index], sink, (*warnings, *((note,) if sink >= 1 else ())), tuple(stage[index] for stage in coarse))
+        MethodOutput(maps[index], sink, (*warnings, *((note,) if sink >= 1 else ())), tuple(stage[index] for stage in coarse))
         for index, sink in enumerate(sinks)
     ]
 
 
-def lifted(found: Finding, prior: Finding) -> Finding:
+def lifted(found: MethodOutput, prior: MethodOutput) -> MethodOutput:
     """A rollout over its prior: 1 is what the architecture alone gives; NaN at pixels that it cannot reach."""
     return replace(found, input_map=torch.where(prior.input_map > 0, found.input_map / prior.input_map, torch.nan))

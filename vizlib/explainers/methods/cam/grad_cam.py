@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from vizlib.errors import MethodError
-from vizlib.explainers.method_output import Finding
+from vizlib.explainers.method_output import MethodOutput
 from vizlib.explainers.parts.attention_walk import total_score
-from vizlib.explainers.scorer import ask, checked, differentiable
+from vizlib.explainers.scorer import check_differentiable, checked_maps, make_scorer
 from vizlib.passes.backward import gradients, gradients_on, run_live
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def explain(
     x: torch.Tensor,
     settle: Settle,
     options: dict[str, Any],  # noqa: ARG001  it has none
-) -> tuple[list[Target], list[Finding]]:
+) -> tuple[list[Target], list[MethodOutput]]:
     """relu(sum_k a_k A_k), a_k the mean over places of d score / d A_k, A the last feature map, for each prepared input (B, 3, h, w).
 
     A transformer's A are the tokens of the last grid whose cells the answer depends on: a class token reads those that enter the last
@@ -35,7 +35,7 @@ def explain(
     by_tokens = bool(taps) and taps[-1].grid is not None
     targets, maps = _on_tokens(model, x, settle) if by_tokens else _on_features(model, x, settle)
     resized = F.interpolate(maps[:, None], size=tuple(x.shape[2:]), mode="bilinear", align_corners=False)[:, 0]
-    return targets, [Finding(one, None, () if bool(one.any()) else (SILENT,)) for one in resized]
+    return targets, [MethodOutput(one, None, () if bool(one.any()) else (SILENT,)) for one in resized]
 
 
 def _on_features(model: Model, x: torch.Tensor, settle: Settle) -> tuple[list[Target], torch.Tensor]:
@@ -44,13 +44,13 @@ def _on_features(model: Model, x: torch.Tensor, settle: Settle) -> tuple[list[Ta
 
     path = model.adapter.feature_layer()
     with gradients_on():
-        asked = ask(model, x, settle)
-        differentiable(asked)
+        asked = make_scorer(model, x, settle)
+        check_differentiable(asked)
         layer = asked.copied.get_submodule(path)
         maps = LayerGradCam(asked.scores, layer).attribute(asked.x.clone().requires_grad_(), relu_attributions=True)
     if not isinstance(maps, torch.Tensor) or maps.ndim != 4:
         raise MethodError(f"{path} of {model.card.name} does not give a feature map (images, channels, rows, columns).")
-    return asked.targets, checked(asked, maps)[:, 0]
+    return asked.targets, checked_maps(asked, maps)[:, 0]
 
 
 def _on_tokens(model: Model, x: torch.Tensor, settle: Settle) -> tuple[list[Target], torch.Tensor]:

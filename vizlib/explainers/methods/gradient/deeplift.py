@@ -10,11 +10,11 @@ import torch
 
 from vizlib.errors import MethodError
 from vizlib.explainers.parts.baselines import baseline
-from vizlib.explainers.parts.gradient_maps import completeness, findings, maps_by
+from vizlib.explainers.parts.gradient_maps import completeness, maps_by, method_outputs
 from vizlib.explainers.parts.guided_relu import hookable
 
 if TYPE_CHECKING:
-    from vizlib.explainers.method_output import Finding
+    from vizlib.explainers.method_output import MethodOutput
     from vizlib.explainers.targets import Settle, Target
     from vizlib.zoo.model import Model
 
@@ -22,7 +22,7 @@ MOST = 0.02  # how far off the sum a map may be
 HALF = "Worked out in float32 with the same weights: in half precision the differences that DeepLIFT divides by are lost to rounding."
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """Each pixel's share in score(x) - score(b) by the rescale rule, b the baseline, summed over colours, for each input (B, 3, h, w).
 
     MethodError when the map does not add up: then a part of the model is nonlinear in a way that captum has no rule for.
@@ -46,4 +46,4 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
     if off > MOST:
         raise MethodError(f"DeepLIFT has no rule for some part of {model.card.name}: its map is {100 * off:.3g}% off the sum it must have.")
     notes = (HALF,) if half else ()
-    return asked.targets, [replace(one, facts=fact, notes=one.notes + notes) for one, fact in zip(findings(maps), facts, strict=True)]
+    return asked.targets, [replace(one, facts=fact, notes=one.notes + notes) for one, fact in zip(method_outputs(maps), facts, strict=True)]

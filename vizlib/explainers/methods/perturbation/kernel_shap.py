@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vizlib.explainers.parts.perturbation import Puzzle, explained
+from vizlib.explainers.parts.perturbation import PerturbedImage, explain_by_perturbation
 
 if TYPE_CHECKING:
     import torch
 
-    from vizlib.explainers.method_output import Finding
+    from vizlib.explainers.method_output import MethodOutput
     from vizlib.explainers.targets import Settle, Target
     from vizlib.zoo.model import Model
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """Shapley values of superpixels as the weights of a linear model of ``samples`` random coalitions, for each input (B, 3, h, w).
 
     The empty and the full picture weigh a million times as much as any other, so the values nearly add up; each pixel carries its piece's.
@@ -23,7 +23,7 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
 
     from vizlib.explainers.parts.linear_surrogate import LeastSquares
 
-    def attribute(puzzle: Puzzle) -> torch.Tensor:
+    def attribute(puzzle: PerturbedImage) -> torch.Tensor:
         puzzle.asked.expect(options["samples"] + 1)
         method = KernelShap(puzzle.asked.scores)
         method.interpretable_model = LeastSquares(0.0)
@@ -36,4 +36,4 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
         )
         return found
 
-    return explained(model, x, settle, options, attribute, adds_up=True)
+    return explain_by_perturbation(model, x, settle, options, attribute, adds_up=True)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
-from vizlib.analysis.attention.head_ablation import Surgery, operated
+from vizlib.analysis.attention.head_ablation import HeadAblation, ablated
 from vizlib.errors import MethodError
-from vizlib.explainers.method_output import Finding
-from vizlib.explainers.scorer import Asked, ask, checked
+from vizlib.explainers.method_output import MethodOutput
+from vizlib.explainers.scorer import TargetScorer, checked_maps, make_scorer
 from vizlib.passes.forward import run
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 COUNTED = "Tokens were hidden as keys of every attention; the read-out, which is no class token, still counts what they hold."
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """score(x) - score(x without token t) for each cell t of the last grid, its value on all its pixels, for each input (B, 3, h, w).
 
     "drop" takes the token out after the position embedding, "mask" hides it as a key of every attention; "best" drops where the
@@ -34,7 +34,7 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
     if options["way"] == "drop" and block is None:
         raise MethodError(f"{model.card.name} needs all cells of its grids, so a token can only be hidden: take way='mask'.")
     with torch.inference_mode(mode=False), torch.no_grad():
-        asked = ask(model, x, settle)
+        asked = make_scorer(model, x, settle)
         found = []
         for index in range(len(x)):
             one = asked.one(index)
@@ -43,14 +43,14 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
             grid = next(site.query_grid for site in reversed(sites) if site.query_grid.cells)
             one.expect(grid.cells + 1)
             left = _hidden(one, sites, grid) if block is None else _dropped(one, block, grid)
-            cells = checked(one, one.scores(one.x).double() - left).reshape(1, 1, *grid.shape)
+            cells = checked_maps(one, one.scores(one.x).double() - left).reshape(1, 1, *grid.shape)
             # Nearest: every pixel carries the value of its own cell.
             pixels = F.interpolate(cells, size=tuple(x.shape[2:]), mode="nearest-exact")[0, 0]
-            found.append(Finding(pixels, None, (COUNTED,) if block is None and counts else ()))
+            found.append(MethodOutput(pixels, None, (COUNTED,) if block is None and counts else ()))
     return asked.targets, found
 
 
-def _dropped(one: Asked, block: str, grid: Grid) -> torch.Tensor:
+def _dropped(one: TargetScorer, block: str, grid: Grid) -> torch.Tensor:
     """The score (cells,) float64 without each cell, whose token never enters ``block``."""
     scores = []
     every = torch.arange(grid.tokens, device=one.x.device)
@@ -71,10 +71,10 @@ def _dropped(one: Asked, block: str, grid: Grid) -> torch.Tensor:
     return torch.cat(scores).double()
 
 
-def _hidden(one: Asked, sites: Sequence[AttentionSite], grid: Grid) -> torch.Tensor:
+def _hidden(one: TargetScorer, sites: Sequence[AttentionSite], grid: Grid) -> torch.Tensor:
     """The score (cells,) float64 with each cell hidden as a key of every attention."""
     scores = []
     for cell in range(grid.cells):
-        with operated(sites, Surgery(dropped=(grid.prefix + cell,))):
+        with ablated(sites, HeadAblation(dropped=(grid.prefix + cell,))):
             scores.append(one.scores(one.x))
     return torch.cat(scores).double()

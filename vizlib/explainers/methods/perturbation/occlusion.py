@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vizlib.explainers.parts.perturbation import Puzzle, explained
+from vizlib.explainers.parts.perturbation import PerturbedImage, explain_by_perturbation
 
 if TYPE_CHECKING:
     import torch
 
-    from vizlib.explainers.method_output import Finding
+    from vizlib.explainers.method_output import MethodOutput
     from vizlib.explainers.targets import Settle, Target
     from vizlib.zoo.model import Model
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """How far the score falls when a square slides over each input (B, 3, h, w): at a pixel the mean over the squares that hid it.
 
     ``window`` and ``stride`` are shares of the shorter side, rounded to whole pixels.
@@ -25,7 +25,7 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
     window, stride = (max(1, round(options[name] * side)) for name in ("window", "stride"))
     stride = min(stride, window)  # or pixels between squares would never be hidden
 
-    def attribute(puzzle: Puzzle) -> torch.Tensor:
+    def attribute(puzzle: PerturbedImage) -> torch.Tensor:
         places = 1
         for length in x.shape[2:]:
             places *= -(-(int(length) - window) // stride) + 1
@@ -39,4 +39,4 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
         )
         return found
 
-    return explained(model, x, settle, options, attribute)
+    return explain_by_perturbation(model, x, settle, options, attribute)

@@ -7,29 +7,29 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
-from vizlib.explainers.method_output import Finding
+from vizlib.explainers.method_output import MethodOutput
 from vizlib.explainers.parts.baselines import baseline
-from vizlib.explainers.scorer import Asked, ask, checked
+from vizlib.explainers.scorer import TargetScorer, checked_maps, make_scorer
 
 if TYPE_CHECKING:
     from vizlib.explainers.targets import Settle, Target
     from vizlib.zoo.model import Model
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """sum_i s_i m_i / sum_i m_i - mean_i s_i at each pixel: how far the score rises when it is shown, for each input (B, 3, h, w).
 
     The masks m_i are ``cells`` x ``cells`` random 0s and 1s made smooth and shifted at random; the score s_i is that of
     m_i x + (1 - m_i) b, b the baseline. The paper's sum, divided by the masks that showed the pixel and without its constant.
     """
     with torch.inference_mode(mode=False), torch.no_grad():
-        asked = ask(model, x, settle)
+        asked = make_scorer(model, x, settle)
         ones = [asked.one(index) for index in range(len(x))]
         maps = [_map(one, baseline(model, one.x, options["baseline"]), options) for one in ones]
-    return asked.targets, [Finding(one, None) for one in maps]
+    return asked.targets, [MethodOutput(one, None) for one in maps]
 
 
-def _map(one: Asked, empty: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
+def _map(one: TargetScorer, empty: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
     generator = torch.Generator().manual_seed(options["seed"])
     size, samples = (int(one.x.shape[2]), int(one.x.shape[3])), options["samples"]
     weighted = torch.zeros(size, dtype=torch.float64, device=one.x.device)
@@ -44,7 +44,7 @@ def _map(one: Asked, empty: torch.Tensor, options: dict[str, Any]) -> torch.Tens
         weighted += torch.einsum("n,nhw->hw", scores, weights)
         shown += weights.sum(0)
         total += float(scores.sum())
-    return checked(one, weighted / shown.clamp_min(1e-12) - total / samples)
+    return checked_maps(one, weighted / shown.clamp_min(1e-12) - total / samples)
 
 
 def random_mask(size: tuple[int, int], cells: int, shown: float, generator: torch.Generator) -> torch.Tensor:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vizlib.explainers.parts.perturbation import Puzzle, explained
+from vizlib.explainers.parts.perturbation import PerturbedImage, explain_by_perturbation
 
 if TYPE_CHECKING:
     import torch
 
-    from vizlib.explainers.method_output import Finding
+    from vizlib.explainers.method_output import MethodOutput
     from vizlib.explainers.targets import Settle, Target
     from vizlib.zoo.model import Model
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Finding]]:
+def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """What a superpixel adds to the score when the pieces are shown one by one, the mean over ``orders`` random orders, (B, 3, h, w).
 
     The values add up to score(x) - score(baseline) exactly; each pixel carries its piece's.
     """
     from captum.attr import ShapleyValueSampling
 
-    def attribute(puzzle: Puzzle) -> torch.Tensor:
+    def attribute(puzzle: PerturbedImage) -> torch.Tensor:
         puzzle.asked.expect(options["orders"] * puzzle.count + 2)
         found: torch.Tensor = ShapleyValueSampling(puzzle.asked.scores).attribute(
             puzzle.asked.x,
@@ -32,4 +32,4 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
         )
         return found
 
-    return explained(model, x, settle, options, attribute, adds_up=True)
+    return explain_by_perturbation(model, x, settle, options, attribute, adds_up=True)

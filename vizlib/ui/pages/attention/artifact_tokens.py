@@ -9,7 +9,7 @@ import streamlit as st
 from vizlib.ui.components.photo_map import MapData, pack, photo_map
 from vizlib.ui.core import formatting
 from vizlib.ui.core.url_state import number
-from vizlib.ui.pages.attention.forward_pass import ask, keep, settled
+from vizlib.ui.pages.attention.forward_pass import resend, result_or_status, submit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     from vizlib import Model
     from vizlib.engine.jobs import Progress
     from vizlib.ui.core.pictures import Picture
-    from vizlib.ui.core.url_state import Address
-    from vizlib.ui.pages.attention.forward_pass import Scene
+    from vizlib.ui.core.url_state import UrlState
+    from vizlib.ui.pages.attention.forward_pass import AttentionPass
 
 THRESHOLD = 6.0
 _SIDE = 120  # pixels of a layer's picture
 
 
-def threshold_key(address: Address) -> str:
+def threshold_key(url_state: UrlState) -> str:
     """Declare the score from which a token is odd."""
-    return address.part("threshold", THRESHOLD, number(2, 50), lambda value: f"{value:g}")
+    return url_state.declare("threshold", THRESHOLD, number(2, 50), lambda value: f"{value:g}")
 
 
-def draw_odd(scene: Scene, model: str, picture: Picture, address: Address, colormap: str) -> None:
+def draw_artifact_tokens(scene: AttentionPass, model: str, picture: Picture, url_state: UrlState, colormap: str) -> None:
     """The norms of every layer, the cells that stand out, and the rollout with and without them."""
-    from vizlib.analysis.attention.artifact_tokens import odd_cells
+    from vizlib.analysis.attention.artifact_tokens import artifact_cells
 
-    key = threshold_key(address)
+    key = threshold_key(url_state)
     st.markdown("Some tokens grow far longer than all others: the model uses them as a scratch pad, and maps then light up in empty sky "
                 "([Darcet et al. 2024](https://arxiv.org/abs/2309.16588)). Red dots mark them here and in the picture above.")  # fmt: skip
-    keep(key)
+    resend(key)
     threshold = st.slider(
         "Odd from this robust z-score on",
         2.0,
@@ -45,7 +45,7 @@ def draw_odd(scene: Scene, model: str, picture: Picture, address: Address, color
         step=0.5,
         help="(norm − median) / (1.4826 · median absolute deviation) among the patches of one layer.",
     )
-    odd = odd_cells(scene.norms, threshold)
+    odd = artifact_cells(scene.norms, threshold)
     count = sum(len(cells) for cells in odd.values())
     highest = max(scene.norms, key=lambda layer: float(layer.scores.max()), default=None)
     if highest is None:
@@ -67,7 +67,7 @@ def draw_odd(scene: Scene, model: str, picture: Picture, address: Address, color
             packed.append((pack(picture, MapData(values, 1 / values.size, "share", scene.geometry)), one.sink or 0.0))
         return packed
 
-    made = settled("odd", ask("odd", (scene.identity, repr(odd)), model, work))
+    made = result_or_status("odd", submit("odd", (scene.identity, repr(odd)), model, work))
     if made is None:
         return
     for place, title, (payload, sink) in zip(st.columns(2, gap="large"), ("Rollout", "Rollout without them"), made, strict=True):
@@ -78,7 +78,7 @@ def draw_odd(scene: Scene, model: str, picture: Picture, address: Address, color
                 st.caption(f"{formatting.percent(sink)} ends in learned tokens.")
 
 
-def _draw_norms(scene: Scene, threshold: float, colormap: str) -> None:
+def _draw_norms(scene: AttentionPass, threshold: float, colormap: str) -> None:
     import cv2
     import numpy as np
 

@@ -12,20 +12,20 @@ from vizlib.ui.components.attention_canvas import attention_canvas
 from vizlib.ui.components.attention_patch import attention_patch
 from vizlib.ui.core import formatting
 from vizlib.ui.core.url_state import number, one_of
-from vizlib.ui.pages.attention.forward_pass import keep
+from vizlib.ui.pages.attention.forward_pass import resend
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
     from vizlib import ModelCard
-    from vizlib.ui.core.url_state import Address
-    from vizlib.ui.pages.attention.forward_pass import Scene
+    from vizlib.ui.core.url_state import UrlState
+    from vizlib.ui.pages.attention.forward_pass import AttentionPass
 
 MEAN = -1
 NONE = -1
 
 
 @dataclass(frozen=True)
-class Held:
+class SelectedToken:
     """The query that was clicked last: an attention, a head (None: the mean), a token, and whether it is looked at or looks."""
 
     layer: int
@@ -48,19 +48,19 @@ class Keys:
     maps: str
 
 
-def pick_model(address: Address) -> ModelCard:
+def pick_model(url_state: UrlState) -> ModelCard:
     """One model; those without attention can be chosen too, to read why there is nothing to see."""
     cards = all_cards()
     attentive = [name for name, card in cards.items() if "lineage" not in card.refusals]
     names = attentive + [name for name in cards if name not in attentive]
-    key = address.part("model", names[0], one_of(names))
+    key = url_state.declare("model", names[0], one_of(names))
 
     def title(name: str) -> str:
         card = cards[name]
         size = "" if card.source == "bundled" else f" · {formatting.megabytes(card)}"
         return f"{card.title or name}{size}" + ("" if name in attentive else " (no attention)")
 
-    keep(key)
+    resend(key)
     chosen = st.selectbox(
         "Model",
         names,
@@ -71,17 +71,17 @@ def pick_model(address: Address) -> ModelCard:
     return cards[chosen]
 
 
-def canvas_keys(address: Address) -> Keys:
+def canvas_keys(url_state: UrlState) -> Keys:
     """Declare what the canvas writes into the address; it changes most of it without telling the server."""
     return Keys(
-        layer=address.part("layer", NONE, _whole),
-        head=address.part("head", MEAN, _whole),
-        query=address.part("query", NONE, _whole),
-        reverse=address.part("reverse", False, lambda text: text == "1", lambda value: "1" if value else "0"),  # noqa: FBT003
-        opacity=address.part("opacity", 0.6, number(0, 1), lambda value: f"{value:g}"),
-        colors=address.part("colors", COLORMAP_NAMES[0], one_of(COLORMAP_NAMES)),
-        scale=address.part("scale", "own", one_of(("own", "one"))),
-        maps=address.part("maps", "one", one_of(("own", "one"))),
+        layer=url_state.declare("layer", NONE, _whole),
+        head=url_state.declare("head", MEAN, _whole),
+        query=url_state.declare("query", NONE, _whole),
+        reverse=url_state.declare("reverse", False, lambda text: text == "1", lambda value: "1" if value else "0"),  # noqa: FBT003
+        opacity=url_state.declare("opacity", 0.6, number(0, 1), lambda value: f"{value:g}"),
+        colors=url_state.declare("colors", COLORMAP_NAMES[0], one_of(COLORMAP_NAMES)),
+        scale=url_state.declare("scale", "own", one_of(("own", "one"))),
+        maps=url_state.declare("maps", "one", one_of(("own", "one"))),
     )
 
 
@@ -92,7 +92,7 @@ def _whole(text: str) -> int:
     return value
 
 
-def draw_canvas(scene: Scene, keys: Keys) -> Held | None:
+def draw_canvas(scene: AttentionPass, keys: Keys) -> SelectedToken | None:
     """Draw the canvas; the query that it holds, None before the first click."""
     state = st.session_state
 
@@ -109,10 +109,10 @@ def draw_canvas(scene: Scene, keys: Keys) -> Held | None:
 
     attention_canvas(scene.payload, key="attention.canvas", on_pin=take_pin, on_want=take_want)
     _send_finer(scene)
-    return _held(scene, keys)
+    return _selected_token(scene, keys)
 
 
-def _send_finer(scene: Scene) -> None:
+def _send_finer(scene: AttentionPass) -> None:
     identity, layer = st.session_state.get("attention.want", ("", 0))
     if identity != scene.identity or not 0 <= layer < len(scene.view.sites):
         return
@@ -121,31 +121,31 @@ def _send_finer(scene: Scene) -> None:
     attention_patch(pack_site(scene.view, layer), view=identity, layer=layer, key="attention.tile")
 
 
-def _held(scene: Scene, keys: Keys) -> Held | None:
+def _selected_token(scene: AttentionPass, keys: Keys) -> SelectedToken | None:
     """What the state says, where this model has it: another model may have fewer layers, heads or tokens."""
     state, sites = st.session_state, scene.view.sites
     layer, head, query, reverse = (state[key] for key in (keys.layer, keys.head, keys.query, keys.reverse))
-    layer = start(scene) if layer == NONE else layer
+    layer = opening_layer(scene) if layer == NONE else layer
     if query == NONE or not 0 <= layer < len(sites):
         return None
     site = sites[layer]
     grid = site.key_grid if reverse else site.query_grid
     if not 0 <= query < grid.tokens:
         return None
-    return Held(layer, head if 0 <= head < site.heads else None, query, reverse)
+    return SelectedToken(layer, head if 0 <= head < site.heads else None, query, reverse)
 
 
-def start(scene: Scene) -> int:
+def opening_layer(scene: AttentionPass) -> int:
     """The layer that the canvas opens on: the middle of the last stage."""
     sites = scene.view.sites
     last = [index for index, site in enumerate(sites) if site.stage == sites[-1].stage and site.query_grid.cells]
     return last[(len(last) - 1) // 2] if last else 0
 
 
-def snippet(scene: Scene, model: str, code: str, fit: str | None, held: Held | None) -> str:
+def snippet(scene: AttentionPass, model: str, code: str, fit: str | None, held: SelectedToken | None) -> str:
     """The Python that gives the numbers of the held query; ``code`` is the expression that ``vizlib.read_image`` takes."""
     if held is None or scene.view.sites[held.layer].name == "readout":
-        held = Held(0, None, 0, reverse=False)
+        held = SelectedToken(0, None, 0, reverse=False)
     fitted = "image" if fit is None else f'image, fit="{fit}"'
     prepared = "image" if fit is None else f"model.prepare({fitted})[0]"
     surgery = f'Surgery(heads={{({held.layer}, 0): "zero"}})'
@@ -164,7 +164,7 @@ def snippet(scene: Scene, model: str, code: str, fit: str | None, held: Held | N
     )
 
 
-def layer_name(scene: Scene, layer: int) -> str:
+def layer_name(scene: AttentionPass, layer: int) -> str:
     """A layer as the canvas counts it."""
     sites = scene.view.sites
     site = sites[layer]
@@ -176,7 +176,7 @@ def layer_name(scene: Scene, layer: int) -> str:
     return f"{stage}layer {within.index(layer) + 1}"
 
 
-def token_name(scene: Scene, layer: int, token: int, *, key: bool = False) -> str:
+def token_name(scene: AttentionPass, layer: int, token: int, *, key: bool = False) -> str:
     """A token of a layer in words, rows and columns counted from 1."""
     site = scene.view.sites[layer]
     grid = site.key_grid if key else site.query_grid

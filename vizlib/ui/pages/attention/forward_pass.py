@@ -12,7 +12,7 @@ from vizlib.engine.cache import BoundedCache
 from vizlib.engine.memory import available_memory
 from vizlib.ui.components.attention_canvas import pack
 from vizlib.ui.core import job_slots
-from vizlib.ui.core.model_service import engine, visitor
+from vizlib.ui.core.model_service import service, visitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class AttentionPass:
     """One model's pass over one picture: what was computed, and the bytes that the canvas draws it from.
 
     ``refusal`` says why there is nothing to draw where there is nothing; the rest is then empty.
@@ -54,41 +54,41 @@ class Scene:
         return len(self.payload) + sum(tensor.numel() * tensor.element_size() for tensor in kept)
 
 
-def keep(key: str) -> None:
+def resend(key: str) -> None:
     """Send a widget's value to the browser again: a run that is cut short may have sent it where nobody saw it."""
     st.session_state[key] = st.session_state[key]
 
 
 @st.cache_resource(show_spinner=False)
-def _scenes() -> BoundedCache[Hashable, Scene]:
+def _kept_passes() -> BoundedCache[Hashable, AttentionPass]:
     return BoundedCache(max_bytes=min(available_memory() // 8, 1 << 30), size=lambda scene: scene.bytes, max_count=64)
 
 
-def ask_scene(model: str, picture: Picture, fit: str | None) -> Job[Scene]:
+def submit_pass(model: str, picture: Picture, fit: str | None) -> Job[AttentionPass]:
     """The job that runs a model over a picture and packs all of its attention."""
     key = (picture.identity, model, fit)
 
-    def work(found: Model, progress: Progress) -> Scene:
+    def work(found: Model, progress: Progress) -> AttentionPass:
         progress(0, None, "Reading the attention")
-        return _scenes().get(key, lambda: _scene(found, picture, fit, key))
+        return _kept_passes().get(key, lambda: _attention_pass(found, picture, fit, key))
 
-    return ask("scene", key, model, work)
+    return submit("scene", key, model, work)
 
 
-def ask(what: str, key: Hashable, model: str, work: Callable[[Model, Progress], T]) -> Job[T]:
+def submit(what: str, key: Hashable, model: str, work: Callable[[Model, Progress], T]) -> Job[T]:
     """The job of this visitor that does ``work`` for ``key``; one for another key under the name ``what`` is replaced."""
     slot = SLOT + what
-    job = job_slots.ask(slot, (model, key), lambda: engine().run(visitor(), model, slot, work))
+    job = job_slots.submit(slot, (model, key), lambda: service().run(visitor(), model, slot, work))
     job_slots.wait_for([job])
     return job
 
 
-def settled(what: str, job: Job[T]) -> T | None:
+def result_or_status(what: str, job: Job[T]) -> T | None:
     """The answer; where there is none yet, or none at all, say so on the page and give None."""
-    return job_slots.settled(SLOT + what, job)
+    return job_slots.result_or_status(SLOT + what, job)
 
 
-def _scene(model: Model, picture: Picture, fit: str | None, key: Hashable) -> Scene:
+def _attention_pass(model: Model, picture: Picture, fit: str | None, key: Hashable) -> AttentionPass:
     from vizlib.analysis.attention import artifact_tokens
     from vizlib.explainers.api import ranked
     from vizlib.passes.forward import traces
@@ -101,9 +101,9 @@ def _scene(model: Model, picture: Picture, fit: str | None, key: Hashable) -> Sc
     ranking = ranked(model, trace.logits.float().cpu(), model.adapter.classes) if model.adapter.classes else []
     shown = payload.view(model, trace)
     if not shown.sites:
-        return Scene(identity, x, geometry, trace, shown, [], ranking, b"", trace.unreadable or "it has no attention")
+        return AttentionPass(identity, x, geometry, trace, shown, [], ranking, b"", trace.unreadable or "it has no attention")
     norms = artifact_tokens.norms(trace)
-    odd = artifact_tokens.odd_cells(norms)
+    odd = artifact_tokens.artifact_cells(norms)
     cells = [odd.get(site.query_grid.shape, []) for site in shown.sites]
     packed = pack(picture, geometry, payload.pack(shown), view=identity, odd=cells)
-    return Scene(identity, x, geometry, trace, shown, norms, ranking, packed)
+    return AttentionPass(identity, x, geometry, trace, shown, norms, ranking, packed)

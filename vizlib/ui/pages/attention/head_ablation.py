@@ -11,61 +11,61 @@ from vizlib.ui.components.photo_map import MapData, pack, photo_map
 from vizlib.ui.core import formatting
 from vizlib.ui.core.url_state import one_of
 from vizlib.ui.pages.attention.canvas import layer_name, token_name
-from vizlib.ui.pages.attention.forward_pass import ask, keep, settled
+from vizlib.ui.pages.attention.forward_pass import resend, result_or_status, submit
 
 if TYPE_CHECKING:
     from vizlib import Model, Prediction
-    from vizlib.analysis.attention.head_ablation import Surgery
+    from vizlib.analysis.attention.head_ablation import HeadAblation
     from vizlib.engine.jobs import Progress
     from vizlib.tracing.attention_site import AttentionSite
     from vizlib.tracing.token_grid import Grid
     from vizlib.ui.core.pictures import Picture
-    from vizlib.ui.core.url_state import Address
-    from vizlib.ui.pages.attention.canvas import Held
-    from vizlib.ui.pages.attention.forward_pass import Scene
+    from vizlib.ui.core.url_state import UrlState
+    from vizlib.ui.pages.attention.canvas import SelectedToken
+    from vizlib.ui.pages.attention.forward_pass import AttentionPass
 
 _WAYS = {"zero": "to zero", "mean": "to its mean", "uniform": "to an even look"}
 _MOST = 8
 Pairs = list[tuple[int, int]]
 
 
-def surgery_keys(model: str, address: Address) -> tuple[str, str, str]:
+def head_ablation_keys(model: str, url_state: UrlState) -> tuple[str, str, str]:
     """Declare which heads are off, in which way, and which patches are hidden."""
     return (
-        address.part(f"{model}.off", [], _pairs, _joined),
-        address.part("way", "zero", one_of(tuple(_WAYS))),
-        address.part(f"{model}.hidden", [], _pairs, _joined),
+        url_state.declare(f"{model}.off", [], _pairs, _joined),
+        url_state.declare("way", "zero", one_of(tuple(_WAYS))),
+        url_state.declare(f"{model}.hidden", [], _pairs, _joined),
     )
 
 
-def draw_surgery(scene: Scene, held: Held | None, model: str, picture: Picture, address: Address) -> None:
+def draw_head_ablation(scene: AttentionPass, held: SelectedToken | None, model: str, picture: Picture, url_state: UrlState) -> None:
     """What to switch off, and the answer before and after."""
-    surgery = _choose(scene, held, model, address)
+    surgery = _choose(scene, held, model, url_state)
     if not surgery:
         st.info("Nothing is switched off. Choose a head or a whole layer, or hide a patch that you hold: only your own view changes.",
                 icon=":material/content_cut:")  # fmt: skip
         return
 
-    def work(found: Model, progress: Progress) -> _Found:  # noqa: ARG001  what every work is given
-        return _operate(scene, found, surgery, picture)
+    def work(found: Model, progress: Progress) -> _AblationResult:  # noqa: ARG001  what every work is given
+        return _ablate(scene, found, surgery, picture)
 
     key = (scene.identity, tuple(sorted(surgery.heads.items())), tuple(sorted(surgery.cut.items())), surgery.dropped)
-    found = settled("surgery", ask("surgery", key, model, work))
+    found = result_or_status("surgery", submit("surgery", key, model, work))
     if found is not None:
         _draw_outcome(found)
 
 
-def _choose(scene: Scene, held: Held | None, model: str, address: Address) -> Surgery:
-    from vizlib.analysis.attention.head_ablation import Surgery
+def _choose(scene: AttentionPass, held: SelectedToken | None, model: str, url_state: UrlState) -> HeadAblation:
+    from vizlib.analysis.attention.head_ablation import HeadAblation
 
     state = st.session_state
     sites = [site for site in scene.view.sites if site.name != "readout"]
     every: Pairs = [(layer, head) for layer, site in enumerate(sites) for head in range(site.heads)]
-    off, way, hidden = surgery_keys(model, address)
+    off, way, hidden = head_ablation_keys(model, url_state)
     state[off] = [pair for pair in state[off] if pair in every]
     left, right = st.columns([3, 2], gap="large")
-    keep(off)
-    keep(way)
+    resend(off)
+    resend(way)
     with left:
         st.multiselect(
             "Heads to switch off",
@@ -93,10 +93,10 @@ def _choose(scene: Scene, held: Held | None, model: str, address: Address) -> Su
         if layer >= 0:
             cut[layer] = (*cut.get(layer, ()), token)
     heads = dict.fromkeys(map(tuple, state[off]), state[way])
-    return Surgery(heads, cut, tuple(token for layer, token in chosen if layer < 0))
+    return HeadAblation(heads, cut, tuple(token for layer, token in chosen if layer < 0))
 
 
-def _layer_buttons(scene: Scene, held: Held | None, every: Pairs, off: str) -> None:
+def _layer_buttons(scene: AttentionPass, held: SelectedToken | None, every: Pairs, off: str) -> None:
     state = st.session_state
     if held is not None:
         here = [pair for pair in every if pair[0] == held.layer]
@@ -115,7 +115,7 @@ def _layer_buttons(scene: Scene, held: Held | None, every: Pairs, off: str) -> N
               disabled=not state[off])  # fmt: skip
 
 
-def _hide(scene: Scene, held: Held | None, sites: list[AttentionSite], hidden: str) -> Pairs:
+def _hide(scene: AttentionPass, held: SelectedToken | None, sites: list[AttentionSite], hidden: str) -> Pairs:
     """Patches that nobody may look at: pairs (layer, key), layer -1 for every layer and a token of the last grid."""
     state = st.session_state
     top = next(index for index in reversed(range(len(sites))) if sites[index].query_grid.cells)
@@ -152,13 +152,13 @@ def _hide(scene: Scene, held: Held | None, sites: list[AttentionSite], hidden: s
     return [(int(layer), int(token)) for layer, token in state[hidden]]
 
 
-def _as_key(sites: list[AttentionSite], held: Held) -> int:
+def _as_key(sites: list[AttentionSite], held: SelectedToken) -> int:
     """The held token as a key of its own layer."""
     site = sites[held.layer]
     return held.query if held.reverse else _moved(held.query, site.query_grid, site.key_grid)
 
 
-def _as_top(sites: list[AttentionSite], held: Held, top: int) -> int:
+def _as_top(sites: list[AttentionSite], held: SelectedToken, top: int) -> int:
     site = sites[held.layer]
     return _moved(held.query, site.key_grid if held.reverse else site.query_grid, sites[top].query_grid)
 
@@ -174,7 +174,7 @@ def _moved(token: int, source: Grid, target: Grid) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
+class _AblationResult:
     """What a surgery did, ready to be drawn; pairs are before and after."""
 
     before: list[Prediction]
@@ -184,11 +184,11 @@ class _Found:
     moved: float
 
 
-def _operate(scene: Scene, model: Model, surgery: Surgery, picture: Picture) -> _Found:
-    from vizlib.analysis.attention.head_ablation import compare
+def _ablate(scene: AttentionPass, model: Model, surgery: HeadAblation, picture: Picture) -> _AblationResult:
+    from vizlib.analysis.attention.head_ablation import compare_ablation
     from vizlib.explainers.api import ranked
 
-    outcome = compare(model, scene.x, surgery)
+    outcome = compare_ablation(model, scene.x, surgery)
     before, after = (
         ranked(model, logits.float().cpu(), model.adapter.classes) if model.adapter.classes else []
         for logits in (outcome.before, outcome.after)
@@ -198,10 +198,10 @@ def _operate(scene: Scene, model: Model, surgery: Surgery, picture: Picture) -> 
         values = found.input_map.cpu().numpy()
         packed.append(pack(picture, MapData(values, 1 / values.size, "share", scene.geometry)))
     sinks = (outcome.map_before.sink or 0.0, outcome.map_after.sink or 0.0)
-    return _Found(before, after, (packed[0], packed[1]), sinks, outcome.moved)
+    return _AblationResult(before, after, (packed[0], packed[1]), sinks, outcome.moved)
 
 
-def _draw_outcome(found: _Found) -> None:
+def _draw_outcome(found: _AblationResult) -> None:
     if found.before:
         first, now = found.before[0], found.after[0]
         same = "still answers" if first.index == now.index else "changes its answer: from"
@@ -217,7 +217,7 @@ def _draw_outcome(found: _Found) -> None:
     st.markdown(f"**{formatting.percent(found.moved)}** of the map moved elsewhere.")
 
 
-def _draw_table(found: _Found) -> None:
+def _draw_table(found: _AblationResult) -> None:
     if not found.before:
         st.caption("This model has no classes; its map shows the change.")
         return

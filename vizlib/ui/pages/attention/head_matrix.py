@@ -9,31 +9,31 @@ import streamlit as st
 from vizlib.ui.components.head_matrix import head_matrix, table
 from vizlib.ui.core import formatting
 from vizlib.ui.pages.attention.canvas import layer_name
-from vizlib.ui.pages.attention.forward_pass import ask, settled
+from vizlib.ui.pages.attention.forward_pass import result_or_status, submit
 
 if TYPE_CHECKING:
     import numpy as np
 
     from vizlib import Model
     from vizlib.engine.jobs import Progress
-    from vizlib.ui.pages.attention.forward_pass import Scene
+    from vizlib.ui.pages.attention.forward_pass import AttentionPass
 
 _TITLES = {"entropy": "Entropy", "distance": "Mean distance", "learned": "To learned tokens", "diagonal": "To itself"}
 
 
-def draw_heads(scene: Scene, model: str, colormap: str) -> None:
+def draw_heads(scene: AttentionPass, model: str, colormap: str) -> None:
     """Four tables; a click opens the head in the canvas."""
 
     def work(found: Model, progress: Progress) -> dict[str, tuple[str, np.ndarray]]:  # noqa: ARG001  what every work is given
-        from vizlib.analysis.attention.head_statistics import MEASURES, matrix, statistics
+        from vizlib.analysis.attention.head_statistics import MEASURES, head_statistics, matrix
 
         rows = []
         for index, site in enumerate(scene.view.sites):
             progress(index, len(scene.view.sites), "Measuring the heads")
-            rows.append(statistics(site, scene.geometry.input_size))
+            rows.append(head_statistics(site, scene.geometry.input_size))
         return {measure: (note, matrix(rows, measure)) for measure, note in MEASURES.items()}
 
-    found = settled("heads", ask("heads", scene.identity, model, work))
+    found = result_or_status("heads", submit("heads", scene.identity, model, work))
     if found is None:
         return
     st.markdown(

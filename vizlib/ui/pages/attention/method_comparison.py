@@ -11,40 +11,40 @@ import streamlit as st
 from vizlib.catalog.methods import METHODS
 from vizlib.ui.components.photo_map import photo_map
 from vizlib.ui.core import formatting, job_slots
-from vizlib.ui.core.model_service import engine, visitor
+from vizlib.ui.core.model_service import service, visitor
 from vizlib.ui.core.url_state import some_of
-from vizlib.ui.pages.attention.forward_pass import SLOT, keep, settled
-from vizlib.ui.widgets.method_options import Question, draw_options, read_options
+from vizlib.ui.pages.attention.forward_pass import SLOT, resend, result_or_status
+from vizlib.ui.widgets.method_options import MethodChoice, draw_options, read_options
 
 if TYPE_CHECKING:
     from vizlib import Explanation, ModelCard
     from vizlib.engine.jobs import Job
     from vizlib.ui.core.model_service import Answer
     from vizlib.ui.core.pictures import Picture
-    from vizlib.ui.core.url_state import Address
+    from vizlib.ui.core.url_state import UrlState
 
 _READ_ATTENTION = ("attention", "rollout", "gradient_rollout", "relevance", "legrad")
 _PER_ROW = 3
 
 
-def methods_key(card: ModelCard, address: Address) -> str:
+def methods_key(card: ModelCard, url_state: UrlState) -> str:
     """Declare the chosen methods, at first all that fit, and the options of every one."""
     for name in _READ_ATTENTION:
-        read_options(card, METHODS[name], address)
+        read_options(card, METHODS[name], url_state)
     fitting = [name for name in _READ_ATTENTION if name in card.methods]
-    return address.part("methods", fitting, some_of(_READ_ATTENTION, len(_READ_ATTENTION)), ",".join)
+    return url_state.declare("methods", fitting, some_of(_READ_ATTENTION, len(_READ_ATTENTION)), ",".join)
 
 
-def draw_methods(card: ModelCard, picture: Picture, fit: str | None, address: Address, opacity: float, colormap: str) -> None:
+def draw_methods(card: ModelCard, picture: Picture, fit: str | None, url_state: UrlState, opacity: float, colormap: str) -> None:
     """A column for each method, then the strip and the film of the rollout."""
     known = list(_READ_ATTENTION)
-    key = methods_key(card, address)
-    keep(key)
+    key = methods_key(card, url_state)
+    resend(key)
     chosen = st.pills(
         "Methods", known, key=key, selection_mode="multi", format_func=lambda name: METHODS[name].title, label_visibility="collapsed"
     )
-    questions = [read_options(card, METHODS[name], address) for name in known if name in chosen]
-    jobs = _ask(questions, picture, fit)
+    questions = [read_options(card, METHODS[name], url_state) for name in known if name in chosen]
+    jobs = _submit(questions, picture, fit)
     for first in range(0, len(questions), _PER_ROW):
         for place, question in zip(st.columns(_PER_ROW, gap="large"), questions[first : first + _PER_ROW], strict=False):
             with place:
@@ -61,23 +61,23 @@ def draw_methods(card: ModelCard, picture: Picture, fit: str | None, address: Ad
             _draw_descent(explanation, picture, card, opacity, colormap)
 
 
-def _ask(questions: list[Question], picture: Picture, fit: str | None) -> dict[str, Job[Answer]]:
+def _submit(questions: list[MethodChoice], picture: Picture, fit: str | None) -> dict[str, Job[Answer]]:
     jobs: dict[str, Job[Answer]] = {}
     for question in questions:
         request, name = question.request(picture, fit), question.method.name
-        jobs[name] = job_slots.ask(f"{SLOT}method.{name}", request, partial(engine().ask, f"{visitor()}.{name}", request, picture))
+        jobs[name] = job_slots.submit(f"{SLOT}method.{name}", request, partial(service().ask, f"{visitor()}.{name}", request, picture))
     job_slots.wait_for(list(jobs.values()))
     return jobs
 
 
-def _draw_method(question: Question, job: Job[Answer]) -> None:
+def _draw_method(question: MethodChoice, job: Job[Answer]) -> None:
     method = question.method
     st.markdown(f"**{method.title}**", help=f"{method.summary} [{method.paper}]({method.paper_url})")
     if method.options:
         draw_options(question)
     else:
         st.button("No options", key=f"attention.options.{method.name}", icon=":material/tune:", disabled=True)
-    answer = settled(f"method.{method.name}", job)
+    answer = result_or_status(f"method.{method.name}", job)
     if answer is None:
         return
     if answer.explanation is None:

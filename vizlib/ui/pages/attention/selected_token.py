@@ -13,20 +13,20 @@ import streamlit as st
 from vizlib.ui.components.photo_map import MapData, pack, photo_map
 from vizlib.ui.core import formatting
 from vizlib.ui.pages.attention.canvas import layer_name, token_name
-from vizlib.ui.pages.attention.forward_pass import ask, settled
+from vizlib.ui.pages.attention.forward_pass import result_or_status, submit
 
 if TYPE_CHECKING:
     from vizlib import Model
     from vizlib.analysis.attention.head_statistics import Row
     from vizlib.engine.jobs import Progress
     from vizlib.ui.core.pictures import Picture
-    from vizlib.ui.pages.attention.canvas import Held
-    from vizlib.ui.pages.attention.forward_pass import Scene
+    from vizlib.ui.pages.attention.canvas import SelectedToken
+    from vizlib.ui.pages.attention.forward_pass import AttentionPass
 
 _TOP = 6
 
 
-def draw_held(scene: Scene, held: Held | None, model: str, picture: Picture) -> None:
+def draw_selected_token(scene: AttentionPass, held: SelectedToken | None, model: str, picture: Picture) -> None:
     """The numbers of the held query and its rollout; before the first click, what a click does."""
     if held is None:
         st.info("Click a patch on the photograph, or a learned token beside it, to hold it: its exact numbers and its way down to the "
@@ -36,14 +36,14 @@ def draw_held(scene: Scene, held: Held | None, model: str, picture: Picture) -> 
     with left:
         _draw_numbers(scene, held, model)
     with right:
-        _draw_walk(scene, held, model, picture)
+        _draw_rollout(scene, held, model, picture)
 
 
-def _draw_numbers(scene: Scene, held: Held, model: str) -> None:
+def _draw_numbers(scene: AttentionPass, held: SelectedToken, model: str) -> None:
     def work(found: Model, progress: Progress) -> Row:  # noqa: ARG001  what every work is given
-        from vizlib.analysis.attention.head_statistics import one_row
+        from vizlib.analysis.attention.head_statistics import attention_row
 
-        return one_row(scene.view.sites[held.layer], held.query, scene.geometry.input_size, held.head, reverse=held.reverse)
+        return attention_row(scene.view.sites[held.layer], held.query, scene.geometry.input_size, held.head, reverse=held.reverse)
 
     site = scene.view.sites[held.layer]
     fused = "the mean of the heads" if site.heads > 1 else "its one head"
@@ -51,7 +51,7 @@ def _draw_numbers(scene: Scene, held: Held, model: str) -> None:
     subject = token_name(scene, held.layer, held.query, key=held.reverse)
     verb = "is looked at" if held.reverse else "looks"
     st.markdown(f"**{subject[0].upper()}{subject[1:]}** {verb} in {layer_name(scene, held.layer)}, {which}:")
-    row = settled("row", ask("row", (scene.identity, held), model, work))
+    row = result_or_status("row", submit("row", (scene.identity, held), model, work))
     if row is None:
         return
     _draw_metrics(scene, held, row)
@@ -62,7 +62,7 @@ def _draw_numbers(scene: Scene, held: Held, model: str) -> None:
         st.caption(" · ".join(f"{name} {word} {formatting.percent(float(share))}" for name, share in zip(names, row.learned, strict=True)))
 
 
-def _draw_metrics(scene: Scene, held: Held, row: Row) -> None:
+def _draw_metrics(scene: AttentionPass, held: SelectedToken, row: Row) -> None:
     site = scene.view.sites[held.layer]
     patch = math.sqrt(math.prod(scene.geometry.input_size) / site.query_grid.cells) if site.query_grid.cells else math.nan
     with st.container(horizontal=True):
@@ -90,7 +90,7 @@ def _draw_top(row: Row, *, reverse: bool) -> None:
     st.markdown(f"| {'Most from' if reverse else 'Most to'} | {what} |\n|:--|--:|\n{lines}")
 
 
-def _draw_walk(scene: Scene, held: Held, model: str, picture: Picture) -> None:
+def _draw_rollout(scene: AttentionPass, held: SelectedToken, model: str, picture: Picture) -> None:
     site = scene.view.sites[held.layer]
     if held.reverse and site.key_grid != site.query_grid:
         st.caption("Its keys are gathered from several tokens, so a walk down to the pixels starts at none of them: look at "
@@ -106,7 +106,7 @@ def _draw_walk(scene: Scene, held: Held, model: str, picture: Picture) -> None:
         return pack(picture, MapData(values, 1 / values.size, "share", scene.geometry)), values, walked.sink or 0.0
 
     st.markdown("**Where it comes from**: the rollout from this token, through all layers below, down to the pixels")
-    done = settled("walk", ask("walk", (scene.identity, held.layer, held.query), model, work))
+    done = result_or_status("walk", submit("walk", (scene.identity, held.layer, held.query), model, work))
     if done is None:
         return
     payload, values, sink = done

@@ -16,12 +16,12 @@ from vizlib.ui.pages.attribution import map_grid_data
 from vizlib.ui.pages.attribution.scheduler import SLOT
 
 if TYPE_CHECKING:
-    from vizlib.ui.pages.attribution.scheduler import Answered, Asking, Board, Goal
+    from vizlib.ui.pages.attribution.scheduler import ExplainRequest, Goal, MethodScheduler, ModelAnswer
     from vizlib.ui.pages.attribution.sections import View
-    from vizlib.ui.widgets.method_options import Question
+    from vizlib.ui.widgets.method_options import MethodChoice
 
 
-def draw_files(board: Board, answered: Answered, view: View, asked: Goal, questions: dict[str, Question]) -> None:
+def draw_files(board: MethodScheduler, answered: ModelAnswer, view: View, asked: Goal, questions: dict[str, MethodChoice]) -> None:
     """Downloads, and the exact Python."""
     st.header("Take it with you", anchor=False)
     stem = f"{Path(board.asking.picture.title).stem}-{board.asking.subject.name}-attribution".lower().replace(" ", "_")
@@ -47,12 +47,12 @@ def draw_files(board: Board, answered: Answered, view: View, asked: Goal, questi
         st.code(snippet(board.asking, asked, questions), language="python", wrap_lines=True)
 
 
-def to_png(board: Board, answered: Answered, look: dict[str, Any]) -> bytes:
+def to_png(board: MethodScheduler, answered: ModelAnswer, look: dict[str, Any]) -> bytes:
     """The maps that are there as one picture, on the scale of the page."""
     from vizlib.figures.attribution_pictures import sheet, tile
     from vizlib.figures.overlay import encode_png
 
-    there = [(one, map_grid_data.shown(one.explanation, answered.geometry.content)) for one in board.standings() if one.explanation]
+    there = [(one, map_grid_data.scaled_map(one.explanation, answered.geometry.content)) for one in board.standings() if one.explanation]
     most = max(found.top for _, found in there)
     tiles = []
     for one, found in there:
@@ -64,7 +64,7 @@ def to_png(board: Board, answered: Answered, look: dict[str, Any]) -> bytes:
     return encode_png(sheet(tiles))
 
 
-def to_npz(board: Board) -> bytes:
+def to_npz(board: MethodScheduler) -> bytes:
     """The maps that are there, float64 (h, w), by the method's name."""
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {one.name: one.explanation.input_map for one in board.standings() if one.explanation is not None}
@@ -72,7 +72,7 @@ def to_npz(board: Board) -> bytes:
     return buffer.getvalue()
 
 
-def to_json(board: Board) -> str:
+def to_json(board: MethodScheduler) -> str:
     """Where every method stands, in numbers."""
     asking = board.asking
     rows: dict[str, Any] = {}
@@ -105,7 +105,7 @@ def to_json(board: Board) -> str:
     return json.dumps({**head, "methods": rows}, indent=1, ensure_ascii=False) + "\n"
 
 
-def snippet(asking: Asking, asked: Goal, questions: dict[str, Question]) -> str:
+def snippet(asking: ExplainRequest, asked: Goal, questions: dict[str, MethodChoice]) -> str:
     """The Python behind the wall and its badges."""
     code = asking.picture.code
     imports = "import skimage\n\n" if code.startswith("skimage.") else ""

@@ -15,9 +15,9 @@ import vizlib
 from vizlib.catalog.methods import METHODS
 from vizlib.evaluation.exams.cards import EXAMS
 from vizlib.ui.core import formatting, job_slots
-from vizlib.ui.core.model_service import engine, visitor
+from vizlib.ui.core.model_service import service, visitor
 from vizlib.ui.core.pictures import SAMPLES, handed_in, sample
-from vizlib.ui.core.url_state import held
+from vizlib.ui.core.url_state import resend
 from vizlib.ui.pages.attribution import text
 from vizlib.ui.pages.attribution.scheduler import SLOT
 from vizlib.ui.widgets.pickers import MOST_BYTES
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from vizlib import Model
     from vizlib.engine.jobs import Job, Progress
-    from vizlib.evaluation.exams import Mark, SchoolReport
-    from vizlib.ui.core.computations import Subject
+    from vizlib.evaluation.exams import ExamReport, Mark
+    from vizlib.ui.core.computations import ModelChoice
     from vizlib.ui.core.pictures import Picture
 
 SLOT_EXAM = f"{SLOT}exam"
@@ -45,10 +45,10 @@ _FILES = (
 
 
 @dataclass(frozen=True)
-class Sitting:
+class ExamRequest:
     """What was asked for: a model, methods, exams, and the pictures by what tells them from others."""
 
-    subject: Subject
+    subject: ModelChoice
     methods: tuple[str, ...]
     exams: tuple[str, ...]
     pictures: tuple[Picture, ...]
@@ -59,7 +59,7 @@ class Sitting:
         return (self.subject.identity, self.methods, self.exams, tuple(one.identity for one in self.pictures))
 
 
-def draw_exam(subject: Subject, picture: Picture, names: list[str]) -> None:
+def draw_exam(subject: ModelChoice, picture: Picture, names: list[str]) -> None:
     """Choose, start, follow, and read the report; nothing runs before it is asked for."""
     st.header("The exam, where the right answer is known", anchor=False)
     st.markdown(
@@ -73,27 +73,27 @@ def draw_exam(subject: Subject, picture: Picture, names: list[str]) -> None:
     fitting = text.in_order(subject.card.methods if subject.card else ())
     chosen = [name for name in state.get(methods_key, [name for name in names if METHODS[name].passes <= QUICK]) if name in fitting]
     state[methods_key] = chosen
-    exams = st.pills("Exams", offered, key=held(exams_key), selection_mode="multi", format_func=lambda name: EXAMS[name].title)
+    exams = st.pills("Exams", offered, key=resend(exams_key), selection_mode="multi", format_func=lambda name: EXAMS[name].title)
     methods = st.pills(
-        "Who sits it", fitting, key=held(methods_key), selection_mode="multi", format_func=lambda name: METHODS[name].title,
+        "Who sits it", fitting, key=resend(methods_key), selection_mode="multi", format_func=lambda name: METHODS[name].title,
         help="Each question costs a map. Methods that ask the model hundreds of times are left out unless you take them in.",
     )  # fmt: skip
     pictures = _pictures(picture) if any(EXAMS[name].needs for name in exams) else ()
-    sitting = Sitting(
+    sitting = ExamRequest(
         subject, tuple(name for name in fitting if name in methods), tuple(name for name in offered if name in exams), pictures
     )
     st.button(
         "Sit the exam", icon=":material/school:", type="primary", key=f"{SLOT_EXAM}.start", disabled=not (exams and methods),
         on_click=partial(state.__setitem__, f"{SLOT_EXAM}.asked", sitting),
     )  # fmt: skip
-    asked: Sitting | None = state.get(f"{SLOT_EXAM}.asked")
+    asked: ExamRequest | None = state.get(f"{SLOT_EXAM}.asked")
     if asked is None or asked.subject.identity != subject.identity:
         with st.expander("What is asked, and how the answer is known", icon=":material/quiz:"):
             st.markdown("\n".join(f"- **{card.title}.** {card.summary} {card.how} {_paper(card)}" for card in EXAMS.values()))
         return
-    job = _ask(asked)
+    job = _submit(asked)
     job_slots.wait_for([job])
-    report = job_slots.settled(SLOT_EXAM, job)
+    report = job_slots.result_or_status(SLOT_EXAM, job)
     if report is not None:
         _draw_report(report, asked)
 
@@ -130,7 +130,7 @@ def _pictures(picture: Picture) -> tuple[Picture, ...]:
     return tuple(found.values())
 
 
-def _ask(asked: Sitting) -> Job[SchoolReport]:
+def _submit(asked: ExamRequest) -> Job[ExamReport]:
     images: dict[str, np.ndarray] = {}
     for one in asked.pictures:
         name, number = one.title, 2
@@ -138,17 +138,17 @@ def _ask(asked: Sitting) -> Job[SchoolReport]:
             name, number = f"{one.title} ({number})", number + 1
         images[name] = one.pixels
 
-    def work(model: Model, progress: Progress) -> SchoolReport:
-        from vizlib.evaluation.exams import school
+    def work(model: Model, progress: Progress) -> ExamReport:
+        from vizlib.evaluation.exams import run_exams
 
         progress(0, None, "Making the questions")
-        return school([model], list(asked.methods), list(asked.exams), images, progress=progress, questions=QUESTIONS)
+        return run_exams([model], list(asked.methods), list(asked.exams), images, progress=progress, questions=QUESTIONS)
 
     key = hashlib.blake2b(repr(asked.key).encode(), digest_size=12).hexdigest()
-    return job_slots.ask(SLOT_EXAM, key, lambda: engine().run(visitor(), asked.subject.identity, SLOT_EXAM, work))
+    return job_slots.submit(SLOT_EXAM, key, lambda: service().run(visitor(), asked.subject.identity, SLOT_EXAM, work))
 
 
-def _draw_report(report: SchoolReport, asked: Sitting) -> None:
+def _draw_report(report: ExamReport, asked: ExamRequest) -> None:
     from vizlib.figures.overlay import encode_png
 
     marks = {(one.exam, one.model, one.method): one for one in report.marks}
@@ -186,7 +186,7 @@ def _draw_report(report: SchoolReport, asked: Sitting) -> None:
     with st.container(horizontal=True):
         for label, end, kind, icon in _FILES:
             st.download_button(
-                label, partial(written, report, end), f"exam-{asked.subject.name}.{end}", kind, key=f"{SLOT_EXAM}.{end}",
+                label, partial(report_bytes, report, end), f"exam-{asked.subject.name}.{end}", kind, key=f"{SLOT_EXAM}.{end}",
                 icon=f":material/{icon}:", on_click="ignore",
             )  # fmt: skip
 
@@ -211,7 +211,7 @@ def _cell(mark: Mark | None) -> str:
     return f"{sign} **{mark.value:.2f}** ({mark.low:.2f} to {mark.high:.2f})"
 
 
-def written(report: SchoolReport, end: str) -> bytes:
+def report_bytes(report: ExamReport, end: str) -> bytes:
     """The report as the bytes of a file of this kind: "html", "csv" or "json"."""
     with tempfile.TemporaryDirectory(prefix="vizlib-") as folder:
         path = Path(folder) / f"exam.{end}"

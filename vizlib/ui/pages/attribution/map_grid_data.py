@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vizlib import Explanation
-    from vizlib.ui.pages.attribution.scheduler import Answered, Board, Standing
+    from vizlib.ui.pages.attribution.scheduler import MethodScheduler, MethodState, ModelAnswer
 
 LONGEST = 112  # cells of a map on the wall; the arrays to take away have them all
 CLIPPED = 0.99  # the quantile at which a scale of its own ends
@@ -25,7 +25,7 @@ SCALES = ("own", "stretch", "one")
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class ScaledMap:
     """A map as the wall shows it: values (h, w) in multiples of the mean size of a pixel's value, and where its own scale ends.
 
     ``one`` is that mean in the method's own unit.
@@ -38,7 +38,7 @@ class Shown:
     signed: bool
 
 
-def shown(explanation: Explanation, content: np.ndarray) -> Shown:
+def scaled_map(explanation: Explanation, content: np.ndarray) -> ScaledMap:
     """A map over the mean of its absolute values on the picture: methods differ in units, and this is what they have in common.
 
     Its own scale goes from zero, or from the lowest 1 %, to the 99 % quantile of what is on the picture; ``content`` (h, w) is False on
@@ -53,10 +53,10 @@ def shown(explanation: Explanation, content: np.ndarray) -> Shown:
     part = inside / one if one > 0 else np.zeros_like(inside)
     signed = METHODS[explanation.method].signed
     low = 0.0 if signed else float(np.quantile(part, 1 - CLIPPED))
-    return Shown(scaled, one, low, float(np.quantile(np.abs(part), CLIPPED)), signed)
+    return ScaledMap(scaled, one, low, float(np.quantile(np.abs(part), CLIPPED)), signed)
 
 
-def message(board: Board, answered: Answered, view: dict[str, Any], depth: str) -> bytes:
+def pack_map_grid(board: MethodScheduler, answered: ModelAnswer, view: dict[str, Any], depth: str) -> bytes:
     """The photograph, the maps that are there, and for every method where it stands."""
     content = answered.geometry.content
     arrays: dict[str, np.ndarray] = {
@@ -69,7 +69,7 @@ def message(board: Board, answered: Answered, view: dict[str, Any], depth: str) 
     for one in standings:
         card = _card(one, depth, prove=board.prove, stopped=board.stopped)
         if one.explanation is not None:
-            found = shown(one.explanation, content)
+            found = scaled_map(one.explanation, content)
             low, high = float(found.values.min()), float(found.values.max())
             levels = (found.values - low) * (65535 / (high - low) if high > low else 0.0)
             arrays[f"{one.name}.map"] = np.rint(levels).astype(np.uint16)
@@ -90,7 +90,7 @@ def message(board: Board, answered: Answered, view: dict[str, Any], depth: str) 
     return pack(header, arrays)
 
 
-def status(board: Board, standings: Sequence[Standing]) -> str:
+def status(board: MethodScheduler, standings: Sequence[MethodState]) -> str:
     """How far the work is, in one line."""
     maps, proofs = sum(one.settled for one in standings), sum(one.proven for one in standings)
     told = f"{maps} of {len(standings)} maps"
@@ -103,7 +103,7 @@ def status(board: Board, standings: Sequence[Standing]) -> str:
     return told
 
 
-def _card(one: Standing, depth: str, *, prove: bool, stopped: bool) -> dict[str, Any]:
+def _card(one: MethodState, depth: str, *, prove: bool, stopped: bool) -> dict[str, Any]:
     method = METHODS[one.name]
     if one.refusal:
         note = "no map"
@@ -126,7 +126,7 @@ def _card(one: Standing, depth: str, *, prove: bool, stopped: bool) -> dict[str,
     }
 
 
-def _badge(one: Standing, *, prove: bool, stopped: bool) -> dict[str, Any]:
+def _badge(one: MethodState, *, prove: bool, stopped: bool) -> dict[str, Any]:
     proof = one.proof
     if one.refusal or one.proof_refusal:
         return {"state": "none", "text": "no score", "words": one.refusal or one.proof_refusal, "lines": []}

@@ -10,7 +10,7 @@ import streamlit as st
 from vizlib.catalog.methods import METHODS
 from vizlib.engine.progress import told_to
 from vizlib.ui.core import computations, formatting, job_slots
-from vizlib.ui.core.url_state import held
+from vizlib.ui.core.url_state import resend
 from vizlib.ui.pages.attribution import map_grid_data
 from vizlib.ui.pages.attribution import text as attribution_words
 from vizlib.ui.pages.attribution.scheduler import HEAVY, SLOT
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from vizlib import Explanation, Model
     from vizlib.engine.jobs import Progress
     from vizlib.evaluation.faithfulness import Curves
-    from vizlib.evaluation.max_sensitivity import Bands
+    from vizlib.evaluation.max_sensitivity import StabilityBands
     from vizlib.evaluation.sanity_checks import Check
-    from vizlib.ui.pages.attribution.scheduler import Answered, Board, Proof
+    from vizlib.ui.pages.attribution.scheduler import MethodScheduler, ModelAnswer, Proof
     from vizlib.ui.pages.attribution.sections import View
-    from vizlib.ui.widgets.method_options import Question
+    from vizlib.ui.widgets.method_options import MethodChoice
 
 
 @dataclass(frozen=True, eq=False)
-class Steps:
+class CascadeResult:
     """A cascade: for each layer, the last one first, its name, how alike the map still is, and the map."""
 
     rows: list[tuple[str, float, np.ndarray]]
@@ -44,10 +44,10 @@ class Steps:
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class StabilityResult:
     """What of a map stays under noise."""
 
-    bands: Bands
+    bands: StabilityBands
 
     @property
     def nbytes(self) -> int:
@@ -55,11 +55,11 @@ class Held:
         return 4 * self.bands.held.nbytes
 
 
-def draw_depth(board: Board, answered: Answered, view: View, questions: dict[str, Question]) -> None:
+def draw_method_detail(board: MethodScheduler, answered: ModelAnswer, view: View, questions: dict[str, MethodChoice]) -> None:
     """Everything that is known of one method's map."""
     st.header("One method, closely", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.selectbox("Method", list(questions), key=held(view.depth), format_func=lambda one: METHODS[one].title)
+        name = st.selectbox("Method", list(questions), key=resend(view.depth), format_func=lambda one: METHODS[one].title)
         refusals = questions[name].card.refusals
         if any(option.needs not in refusals for option in questions[name].method.options):
             draw_options(questions[name])
@@ -89,11 +89,11 @@ def draw_depth(board: Board, answered: Answered, view: View, questions: dict[str
     _draw_stability(board, one.explanation, answered)
 
 
-def _draw_map(explanation: Explanation, answered: Answered, view: View) -> None:
+def _draw_map(explanation: Explanation, answered: ModelAnswer, view: View) -> None:
     st.image(_png(picture_of(explanation.method, explanation.input_map, answered, view.wall)), width="stretch", output_format="PNG")
 
 
-def picture_of(name: str, values: np.ndarray, answered: Answered, look: dict[str, Any]) -> np.ndarray:
+def picture_of(name: str, values: np.ndarray, answered: ModelAnswer, look: dict[str, Any]) -> np.ndarray:
     """A map of a method over the photograph, on a scale of its own: uint8 (H, W, 3)."""
     import numpy as np
 
@@ -147,7 +147,7 @@ def _draw_curves(curves: Curves, title: str) -> None:
         place.plotly_chart(figure, key=f"{SLOT}{kind}", config=CONFIG, alt=f"{kind}: probability over the share of pixels")
 
 
-def _draw_sanity(board: Board, explanation: Explanation, checks: dict[str, Check], answered: Answered, view: View) -> None:
+def _draw_sanity(board: MethodScheduler, explanation: Explanation, checks: dict[str, Check], answered: ModelAnswer, view: View) -> None:
     st.subheader("Does it change when the model does?", anchor=False)
     st.markdown(
         "A map that looks the same after the model's weights were drawn anew, or for another class, does not tell of what was learned "
@@ -167,18 +167,18 @@ def _draw_sanity(board: Board, explanation: Explanation, checks: dict[str, Check
         return
     picture = board.asking.picture
 
-    def make(model: Model, progress: Progress) -> Steps:
+    def make(model: Model, progress: Progress) -> CascadeResult:
         from vizlib.evaluation.sanity_checks import cascade
 
         progress(0, None, f"{METHODS[explanation.method].title}: drawing the model anew, layer by layer")
         with told_to(progress):
-            return Steps(cascade(model, picture.pixels, explanation))
+            return CascadeResult(cascade(model, picture.pixels, explanation))
 
-    job = computations.study(
+    job = computations.compute(
         f"{SLOT}cascade", board.asking.subject, picture, board.asking.fit, make, board.asking.about(explanation.method)
     )
     job_slots.wait_for([job])
-    found = computations.settled(f"{SLOT}cascade", board.asking.subject, job)
+    found = computations.result_or_status(f"{SLOT}cascade", board.asking.subject, job)
     if found is not None:
         _draw_tiles(
             explanation.method, [(name, f"similarity {value:.2f}", values, None) for name, value, values in found.rows], answered, view
@@ -186,7 +186,7 @@ def _draw_sanity(board: Board, explanation: Explanation, checks: dict[str, Check
 
 
 def _draw_tiles(
-    method: str, tiles: Sequence[tuple[str, str, np.ndarray, bool | None]], answered: Answered, view: View, per_row: int = 4
+    method: str, tiles: Sequence[tuple[str, str, np.ndarray, bool | None]], answered: ModelAnswer, view: View, per_row: int = 4
 ) -> None:
     sign = {True: ":green[:material/check:] ", False: ":red[:material/close:] ", None: ""}
     for first in range(0, len(tiles), per_row):
@@ -195,7 +195,7 @@ def _draw_tiles(
             place.caption(f"{sign[passed]}**{formatting.plain(title)}**" + (f"  \n{note}" if note else ""))
 
 
-def _draw_stability(board: Board, explanation: Explanation, answered: Answered) -> None:
+def _draw_stability(board: MethodScheduler, explanation: Explanation, answered: ModelAnswer) -> None:
     st.subheader("What of it stays under noise", anchor=False)
     method, asking, state = METHODS[explanation.method], board.asking, st.session_state
     key, about = f"{SLOT}stability.asked", f"{asking.key}/{asking.about(method.name)}"
@@ -206,16 +206,16 @@ def _draw_stability(board: Board, explanation: Explanation, answered: Answered) 
         )  # fmt: skip
         return
 
-    def make(model: Model, progress: Progress) -> Held:
+    def make(model: Model, progress: Progress) -> StabilityResult:
         from vizlib.evaluation.max_sensitivity import stability
 
         progress(0, None, f"{method.title}: making the map again under noise")
         with told_to(progress):
-            return Held(stability(model, asking.picture.pixels, explanation))
+            return StabilityResult(stability(model, asking.picture.pixels, explanation))
 
-    job = computations.study(f"{SLOT}stability", asking.subject, asking.picture, asking.fit, make, asking.about(method.name))
+    job = computations.compute(f"{SLOT}stability", asking.subject, asking.picture, asking.fit, make, asking.about(method.name))
     job_slots.wait_for([job])
-    found = computations.settled(f"{SLOT}stability", asking.subject, job)
+    found = computations.result_or_status(f"{SLOT}stability", asking.subject, job)
     if found is None:
         return
     from vizlib.figures.attribution_pictures import contours

@@ -19,8 +19,8 @@ from vizlib.ui.pages.attribution.scheduler import SLOT
 if TYPE_CHECKING:
     from vizlib import Model
     from vizlib.engine.jobs import Progress
-    from vizlib.evaluation.region_score import Carried
-    from vizlib.ui.pages.attribution.scheduler import Answered, Asking, Board
+    from vizlib.evaluation.region_score import RegionScore
+    from vizlib.ui.pages.attribution.scheduler import ExplainRequest, MethodScheduler, ModelAnswer
 
 SLOT_REGION = f"{SLOT}region"
 PATIENCE = 1.0  # seconds: an answer about a region takes a fraction of that
@@ -28,10 +28,10 @@ SHORT = 0.15  # seconds after which proofs that are under way make room
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class RegionResult:
     """What one region carries."""
 
-    carried: Carried
+    region_score: RegionScore
 
     @property
     def nbytes(self) -> int:
@@ -39,7 +39,7 @@ class Part:
         return 1024
 
 
-def draw_region(asking: Asking, answered: Answered, board: Board | None) -> None:
+def draw_region(asking: ExplainRequest, answered: ModelAnswer, board: MethodScheduler | None) -> None:
     """The photograph to brush on, and what the region under the brush carries."""
     st.header("Ask the model itself", anchor=False)
     st.markdown("Brush what you think the answer rests on, let go, and the model is asked with that alone, and without it.")
@@ -54,7 +54,7 @@ def draw_region(asking: Asking, answered: Answered, board: Board | None) -> None
     region()
 
 
-def _region(asking: Asking, answered: Answered, board: Board | None) -> None:
+def _region(asking: ExplainRequest, answered: ModelAnswer, board: MethodScheduler | None) -> None:
     state = st.session_state
     size = answered.geometry.input_size
     kept = state.setdefault(SLOT_REGION, {"size": size, "text": "", "told": "", "given": 0})
@@ -66,35 +66,35 @@ def _region(asking: Asking, answered: Answered, board: Board | None) -> None:
         if isinstance(text, str) and text != kept["text"]:
             kept["text"] = text
 
-    mask = unpacked(kept["text"], size)
-    found = _ask(asking, mask, board) if mask is not None and mask.any() else None
+    mask = unpack_region(kept["text"], size)
+    found = _submit(asking, mask, board) if mask is not None and mask.any() else None
     header: dict[str, Any] = {
         "title": asking.picture.title, "size": list(answered.photo.shape[:2]), "grid": list(size), "given": kept["given"],
         "label": _label(asking, answered),
     }  # fmt: skip
     if found is not None:
-        header |= told(found.carried)
+        header |= pack_region_score(found.region_score)
     region_brush(pack(header, {"photo": answered.jpeg}), key=f"{SLOT}brush", on_region=take)
     if found is not None:
-        st.caption(f"**Exactly:** {formatting.plain(found.carried.definition)}")
+        st.caption(f"**Exactly:** {formatting.plain(found.region_score.definition)}")
 
 
-def _ask(asking: Asking, mask: np.ndarray, board: Board | None) -> Part | None:
-    def make(model: Model, progress: Progress) -> Part:
-        from vizlib.evaluation.region_score import carried
+def _submit(asking: ExplainRequest, mask: np.ndarray, board: MethodScheduler | None) -> RegionResult | None:
+    def make(model: Model, progress: Progress) -> RegionResult:
+        from vizlib.evaluation.region_score import region_score
 
         progress(0, None, "Asking about the region")
-        return Part(carried(model, asking.picture.pixels, mask, asking.goal, asking.fit))
+        return RegionResult(region_score(model, asking.picture.pixels, mask, asking.goal, asking.fit))
 
     about = f"{asking.goal}/{hashlib.blake2b(np.packbits(mask).tobytes(), digest_size=12).hexdigest()}"
-    job = computations.study(SLOT_REGION, asking.subject, asking.picture, asking.fit, make, about)
+    job = computations.compute(SLOT_REGION, asking.subject, asking.picture, asking.fit, make, about)
     if job is not None and not job.wait(SHORT) and board is not None:
         board.make_way()
     job_slots.wait_for([job], PATIENCE)
-    return computations.settled(SLOT_REGION, asking.subject, job)
+    return computations.result_or_status(SLOT_REGION, asking.subject, job)
 
 
-def told(carried: Carried) -> dict[str, Any]:
+def pack_region_score(carried: RegionScore) -> dict[str, Any]:
     """What the component says of a region: four probabilities with their least and most over baselines, and two sentences."""
     rows = [
         {"title": title, "value": value, "low": low, "high": high}
@@ -110,7 +110,7 @@ def told(carried: Carried) -> dict[str, Any]:
     return {"rows": rows, "words": f"{size} {said}"}
 
 
-def unpacked(text: str, size: tuple[int, int]) -> np.ndarray | None:
+def unpack_region(text: str, size: tuple[int, int]) -> np.ndarray | None:
     """The region that the browser tells, bits in base64, as bool (h, w); None for what is no region of this size."""
     count = size[0] * size[1]
     try:
@@ -124,7 +124,7 @@ def _share(share: float) -> str:
     return f"{100 * share:.0f}\u00a0%"
 
 
-def _label(asking: Asking, answered: Answered) -> str:
+def _label(asking: ExplainRequest, answered: ModelAnswer) -> str:
     labels = {row.index: row.label for row in answered.ranking}
     goal = asking.goal
     if isinstance(goal, tuple):

@@ -14,7 +14,7 @@ from vizlib.catalog.methods import METHODS
 from vizlib.engine.jobs import JobState
 from vizlib.engine.progress import told_to
 from vizlib.ui.core import computations, job_slots
-from vizlib.ui.core.model_input import as_jpeg, seen
+from vizlib.ui.core.model_input import as_jpeg, model_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from vizlib import Explanation, Geometry, Model, Prediction, Score
     from vizlib.engine.jobs import Job, Progress
     from vizlib.evaluation.badge import Badge
-    from vizlib.evaluation.faithfulness import Curves, Yardstick
+    from vizlib.evaluation.faithfulness import Curves, FaithfulnessScorer
     from vizlib.evaluation.sanity_checks import Check
-    from vizlib.ui.core.computations import Subject
+    from vizlib.ui.core.computations import ModelChoice
     from vizlib.ui.core.pictures import Picture
 
     Goal = int | tuple[int, int] | None
@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Answered:
+class ModelAnswer:
     """What the model answers to the picture: classes by falling probability (none without a head), and where its input lies."""
 
     ranking: list[Prediction]
@@ -88,10 +88,10 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class Asking:
+class ExplainRequest:
     """One question: a model, a picture and its fit, the class or pair that is explained, and the options of every method."""
 
-    subject: Subject
+    subject: ModelChoice
     picture: Picture
     fit: str | None
     goal: Goal
@@ -119,7 +119,7 @@ class Asking:
 
 
 @dataclass
-class Standing:
+class MethodState:
     """Where one method stands: its map, ``coarse`` while a finer one is under way, and the proof under it, or why there is none."""
 
     name: str
@@ -140,10 +140,10 @@ class Standing:
         return bool(self.refusal or self.proof_refusal) or self.proof is not None
 
 
-def ask_answer(one: Subject, picture: Picture, fit: str | None) -> Job[Answered] | None:
+def submit_answer(one: ModelChoice, picture: Picture, fit: str | None) -> Job[ModelAnswer] | None:
     """The job that asks the model what it sees; None where its weights would have to be fetched first."""
 
-    def make(model: Model, progress: Progress) -> Answered:
+    def make(model: Model, progress: Progress) -> ModelAnswer:
         import torch
 
         from vizlib.explainers.api import ranked
@@ -155,9 +155,9 @@ def ask_answer(one: Subject, picture: Picture, fit: str | None) -> Job[Answered]
             with torch.inference_mode():
                 logits = model(model.prepare(picture.pixels, fit))[0].float().cpu()
             ranking = ranked(model, logits, model.adapter.classes)
-        return Answered(ranking, geometry, seen(picture, geometry))
+        return ModelAnswer(ranking, geometry, model_input(picture, geometry))
 
-    return computations.study(f"{SLOT}answer", one, picture, fit, make)
+    return computations.compute(f"{SLOT}answer", one, picture, fit, make)
 
 
 class Shared:
@@ -165,38 +165,38 @@ class Shared:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: Yardstick | None = None
+        self._made: FaithfulnessScorer | None = None
 
-    def yardstick(self, asking: Asking, model: Model) -> Yardstick:
+    def yardstick(self, asking: ExplainRequest, model: Model) -> FaithfulnessScorer:
         """The yardstick of the question."""
-        from vizlib.evaluation.faithfulness import Yardstick
+        from vizlib.evaluation.faithfulness import FaithfulnessScorer
 
         with self._lock:
             if self._made is None:
-                self._made = Yardstick(model, asking.picture.pixels, asking.goal, asking.fit)
+                self._made = FaithfulnessScorer(model, asking.picture.pixels, asking.goal, asking.fit)
             return self._made
 
 
-class Board:
+class MethodScheduler:
     """The work for one question: what was asked for, what came of it, and what comes next.
 
     It lives in the visitor's session, and moves only when that visitor's page asks: a page that is closed leaves no queue behind.
     """
 
-    def __init__(self, asking: Asking, names: list[str], first: str, *, prove: bool) -> None:
+    def __init__(self, asking: ExplainRequest, names: list[str], first: str, *, prove: bool) -> None:
         self.asking, self.names, self.prove, self.first = asking, names, prove, first
         self.stopped = False
         self.shared = Shared()
         self.began = time.monotonic()
         self.maps_after = self.proofs_after = 0.0
 
-    def take(self, asking: Asking, names: list[str], first: str, *, prove: bool) -> None:
+    def take(self, asking: ExplainRequest, names: list[str], first: str, *, prove: bool) -> None:
         """The same question with other methods or options: what is done stays, what nobody asks for any more is stopped."""
         if (names, asking.options, prove) != (self.names, self.asking.options, self.prove):
             self.stopped, self.began, self.maps_after, self.proofs_after = False, time.monotonic(), 0.0, 0.0
         self.asking, self.names, self.first, self.prove = asking, names, first, prove
         wanted = {self._key(kind, name) for name in names for kind in ("first", "map", "proof")}
-        for slot, (key, _) in list(job_slots.asked().items()):
+        for slot, (key, _) in list(job_slots.slots().items()):
             if slot.startswith(tuple(f"{SLOT}{kind}." for kind in ("first", "map", "proof"))) and key not in wanted:
                 job_slots.drop(slot)
 
@@ -225,7 +225,7 @@ class Board:
         self.stopped = True
         for name in self.names:
             for kind in ("first", "map", "proof"):
-                known = job_slots.asked().get(f"{SLOT}{kind}.{name}")
+                known = job_slots.slots().get(f"{SLOT}{kind}.{name}")
                 if known is not None and not known[1].done:
                     job_slots.drop(f"{SLOT}{kind}.{name}")
 
@@ -236,17 +236,17 @@ class Board:
     def make_way(self) -> None:
         """Put proofs that are under way back in the queue, for something that a hand is waiting for."""
         for name in self.names:
-            known = job_slots.asked().get(f"{SLOT}proof.{name}")
+            known = job_slots.slots().get(f"{SLOT}proof.{name}")
             if known is not None and not known[1].done:
                 job_slots.drop(f"{SLOT}proof.{name}")
 
-    def standings(self) -> list[Standing]:
+    def standings(self) -> list[MethodState]:
         """Where every method stands."""
         return [self.standing(name) for name in self.names]
 
-    def standing(self, name: str) -> Standing:
+    def standing(self, name: str) -> MethodState:
         """Where one method stands."""
-        one = Standing(name)
+        one = MethodState(name)
         made, one.refusal = self._found("map", name)
         if made is None and not one.refusal:
             made, _ = self._found("first", name)
@@ -281,12 +281,12 @@ class Board:
         return (slot, asking.subject.identity, asking.picture.identity, asking.fit, about)
 
     def _ended(self, kind: str, name: str) -> bool:
-        known = job_slots.asked().get(f"{SLOT}{kind}.{name}")
+        known = job_slots.slots().get(f"{SLOT}{kind}.{name}")
         return known is not None and known[0] == self._key(kind, name) and known[1].done
 
     def _found(self, kind: str, name: str) -> tuple[Any, str]:
         """What a job gave, or why it gave nothing."""
-        known = job_slots.asked().get(f"{SLOT}{kind}.{name}")
+        known = job_slots.slots().get(f"{SLOT}{kind}.{name}")
         if known is None or known[0] != self._key(kind, name) or not known[1].done:
             return None, ""
         job = known[1]
@@ -319,7 +319,7 @@ class Board:
             return Mapped(replace(made, image=picture.pixels))
 
         kind = "first" if coarse else "map"
-        return computations.study(f"{SLOT}{kind}.{name}", asking.subject, picture, fit, make, asking.about(name, coarse=coarse))
+        return computations.compute(f"{SLOT}{kind}.{name}", asking.subject, picture, fit, make, asking.about(name, coarse=coarse))
 
     def _prove(self, explanation: Explanation) -> Job[Proof] | None:
         asking, shared, name = self.asking, self.shared, explanation.method
@@ -327,22 +327,22 @@ class Board:
         def make(model: Model, progress: Progress) -> Proof:
             progress(0, None, f"{METHODS[name].title}: measuring how far the map can be trusted")
             with told_to(progress):
-                return proven(model, asking.picture, explanation, shared.yardstick(asking, model))
+                return measure_proof(model, asking.picture, explanation, shared.yardstick(asking, model))
 
-        return computations.study(f"{SLOT}proof.{name}", asking.subject, asking.picture, asking.fit, make, asking.about(name))
+        return computations.compute(f"{SLOT}proof.{name}", asking.subject, asking.picture, asking.fit, make, asking.about(name))
 
 
-def proven(model: Model, picture: Picture, explanation: Explanation, yardstick: Yardstick) -> Proof:
+def measure_proof(model: Model, picture: Picture, explanation: Explanation, yardstick: FaithfulnessScorer) -> Proof:
     """The scores, the checks and the badge of one map."""
     from vizlib.evaluation.badge import badge
-    from vizlib.evaluation.sanity_checks import sanity
+    from vizlib.evaluation.sanity_checks import sanity_checks
 
     began = time.perf_counter()
     scores = yardstick.score(explanation)
     curves = yardstick.curves(explanation)
     refused: tuple[str, ...] = ()
     try:
-        checks = sanity(model, picture.pixels, explanation)
+        checks = sanity_checks(model, picture.pixels, explanation)
     except vizlib.MethodError as error:
         checks, refused = {}, (str(error),)
     found = badge(scores, checks) if checks else None

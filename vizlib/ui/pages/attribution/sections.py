@@ -12,12 +12,12 @@ import streamlit as st
 from vizlib.catalog.methods import METHODS
 from vizlib.ui.components.map_grid import map_grid
 from vizlib.ui.core import computations, formatting, job_slots
-from vizlib.ui.core.component_state import kept_view
-from vizlib.ui.core.url_state import held, number, one_of, some_of
-from vizlib.ui.core.user_model_card import OwnCard
+from vizlib.ui.core.component_state import component_state
+from vizlib.ui.core.url_state import number, one_of, resend, some_of
+from vizlib.ui.core.user_model_card import UserModelCard
 from vizlib.ui.pages.attribution import map_grid_data
 from vizlib.ui.pages.attribution import text as attribution_words
-from vizlib.ui.pages.attribution.scheduler import SLOT, Asking, Board
+from vizlib.ui.pages.attribution.scheduler import SLOT, ExplainRequest, MethodScheduler
 from vizlib.ui.widgets import user_model_form
 from vizlib.ui.widgets.method_options import OWN, read_options
 from vizlib.zoo.cards import all_cards
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     from vizlib import Explanation, ModelCard
     from vizlib.engine.jobs import Job
-    from vizlib.ui.core.computations import Subject
-    from vizlib.ui.core.url_state import Address
-    from vizlib.ui.pages.attribution.scheduler import Answered, Goal
-    from vizlib.ui.widgets.method_options import Question
+    from vizlib.ui.core.computations import ModelChoice
+    from vizlib.ui.core.url_state import UrlState
+    from vizlib.ui.pages.attribution.scheduler import Goal, ModelAnswer
+    from vizlib.ui.widgets.method_options import MethodChoice
 
 TICK = 0.5  # seconds between two looks at work that is under way
 _CLICK = 44  # pixels around the middle of a cell that take a click: cells are wide on a wide page
@@ -51,29 +51,29 @@ class View:
     pair: str
 
     @classmethod
-    def of_address(cls, address: Address, names: list[str]) -> View:
+    def of_address(cls, url_state: UrlState, names: list[str]) -> View:
         """Every part of the page's address that is read once there is an answer; the first of the methods is the one looked at closer."""
-        wall, take = kept_view(address, "attribution.wall", {"scale": map_grid_data.SCALES}, {"opacity": (0.6, number(0, 1))})
+        wall, take = component_state(url_state, "attribution.wall", {"scale": map_grid_data.SCALES}, {"opacity": (0.6, number(0, 1))})
         view = cls(
             wall,
             take,
-            address.part("target", OWN, int),
-            address.part("minus", OWN, int),
-            address.part("depth", names[0] if names else "", one_of(tuple(METHODS))),
-            address.part("pair", "", _pair_text),
+            url_state.declare("target", OWN, int),
+            url_state.declare("minus", OWN, int),
+            url_state.declare("depth", names[0] if names else "", one_of(tuple(METHODS))),
+            url_state.declare("pair", "", _pair_text),
         )
         if st.session_state[view.depth] not in names:
             st.session_state[view.depth] = names[0] if names else ""
         return view
 
 
-def pick_model(address: Address) -> Subject:
+def pick_model(url_state: UrlState) -> ModelChoice:
     """One model: bundled, published, or of the visitor's own."""
     known = all_cards()
     bundled = [name for name, card in known.items() if card.source == "bundled"]
-    fresh, mine = user_model_form.take_in(), user_model_form.opened()
+    fresh, mine = user_model_form.finish_opening(), user_model_form.opened_models()
     cards: dict[str, ModelCard] = mine | known
-    key = address.part("model", bundled[0], one_of(tuple(cards)), lambda name: name if name in known else None)
+    key = url_state.declare("model", bundled[0], one_of(tuple(cards)), lambda name: name if name in known else None)
     state = st.session_state
     if fresh or state[key] not in cards:
         state[key] = fresh or bundled[0]
@@ -84,26 +84,26 @@ def pick_model(address: Address) -> Subject:
         return name if name in bundled else f"{name} · {formatting.megabytes(cards[name])}"
 
     name = st.selectbox(
-        "Model", [*bundled, *mine, *(name for name in known if name not in bundled)], key=held(key), format_func=word,
+        "Model", [*bundled, *mine, *(name for name in known if name not in bundled)], key=resend(key), format_func=word,
         help="The first ones are built in and work offline. The weights of the others are fetched once, when you say so.",
     )  # fmt: skip
-    user_model_form.draw()
-    return computations.Subject(name, card=cards[name])
+    user_model_form.draw_user_models()
+    return computations.ModelChoice(name, card=cards[name])
 
 
-def card_of(subject: Subject) -> ModelCard:
+def card_of(subject: ModelChoice) -> ModelCard:
     """The card of the model; ``pick_model`` gives every one of its subjects one."""
     assert subject.card is not None  # noqa: S101
     return subject.card
 
 
-def wait_for_answer(subject: Subject, job: Job[Answered] | None) -> Answered | None:
+def wait_for_answer(subject: ModelChoice, job: Job[ModelAnswer] | None) -> ModelAnswer | None:
     """What the model answers, once it is there; until then, why not."""
     job_slots.wait_for([job])
-    return computations.settled(f"{SLOT}answer", subject, job)
+    return computations.result_or_status(f"{SLOT}answer", subject, job)
 
 
-def pick_goal(view: View, answered: Answered) -> tuple[Goal, Goal]:
+def pick_goal(view: View, answered: ModelAnswer) -> tuple[Goal, Goal]:
     """The class that is explained, or the difference of two: as it is asked, None being the model's own answer, and as it is settled."""
     target_key, minus_key = view.target, view.minus
     rows = sorted(answered.ranking, key=lambda row: row.label.lower())
@@ -122,13 +122,13 @@ def pick_goal(view: View, answered: Answered) -> tuple[Goal, Goal]:
     chances = {row.index: formatting.percent(row.probability) for row in rows}
     left, right = st.columns(2, gap="medium")
     target = left.selectbox(
-        "Why", [OWN, *labels], key=held(target_key), help="Type to search all classes of this model.",
+        "Why", [OWN, *labels], key=resend(target_key), help="Type to search all classes of this model.",
         format_func=lambda index: (
             f"its answer: {first.label}, {chances[first.index]}" if index == OWN else f"{labels[index]}, {chances[index]}"
         ),
     )  # fmt: skip
     minus = right.selectbox(
-        "and not", [OWN, *labels], key=held(minus_key), format_func=lambda index: "no other class" if index == OWN else labels[index],
+        "and not", [OWN, *labels], key=resend(minus_key), format_func=lambda index: "no other class" if index == OWN else labels[index],
         help="With a second class the difference of the two scores is explained: what speaks for the one rather than the other.",
     )  # fmt: skip
     settled = first.index if target == OWN else target
@@ -140,12 +140,12 @@ def pick_goal(view: View, answered: Answered) -> tuple[Goal, Goal]:
     return (settled, minus), (settled, minus)
 
 
-def pick_methods(address: Address, subject: Subject) -> dict[str, Question]:
+def pick_methods(url_state: UrlState, subject: ModelChoice) -> dict[str, MethodChoice]:
     """The methods on the wall, at first twelve that fit, with their options."""
     card = card_of(subject)
     fitting = attribution_words.in_order(card.methods)
-    linked = not isinstance(card, OwnCard)
-    key = address.part(
+    linked = not isinstance(card, UserModelCard)
+    key = url_state.declare(
         f"{card.name}.methods", fitting[: attribution_words.FIRST], some_of(tuple(fitting), len(fitting)), ",".join, linked=linked
     )
     state = st.session_state
@@ -154,11 +154,11 @@ def pick_methods(address: Address, subject: Subject) -> dict[str, Question]:
         "Methods", fitting, key=key, selection_mode="multi", format_func=lambda name: METHODS[name].title,
         help="The first ones read attention and gradients and are quick; the last ones ask the model hundreds of times.",
     )  # fmt: skip
-    questions = {name: read_options(card, METHODS[name], address) for name in fitting}
+    questions = {name: read_options(card, METHODS[name], url_state) for name in fitting}
     return {name: question for name, question in questions.items() if name in chosen}
 
 
-def pick_proof(subject: Subject) -> bool:
+def pick_proof(subject: ModelChoice) -> bool:
     """Whether the maps are to be measured: by themselves with the small bundled models, else when the visitor says so."""
     if subject.card is not None and subject.card.source == "bundled":
         return True
@@ -174,31 +174,31 @@ def pick_proof(subject: Subject) -> bool:
     return False
 
 
-def board_for(asking: Asking, names: list[str], first: str, *, prove: bool) -> Board:
+def scheduler_for(asking: ExplainRequest, names: list[str], first: str, *, prove: bool) -> MethodScheduler:
     """This visitor's board; a new question replaces the one before it, and stops what that had under way."""
     state, slot = st.session_state, f"{SLOT}board"
-    known: Board | None = state.get(slot)
+    known: MethodScheduler | None = state.get(slot)
     if known is None or known.asking.key != asking.key:
         if known is not None:
             known.stop()
-        known = state[slot] = Board(asking, names, first, prove=prove)
+        known = state[slot] = MethodScheduler(asking, names, first, prove=prove)
     known.take(asking, names, first, prove=prove)
     known.advance()
     return known
 
 
-def draw_wall(board: Board, answered: Answered, view: View, depth: str) -> None:
+def draw_map_grid(board: MethodScheduler, answered: ModelAnswer, view: View, depth: str) -> None:
     """The maps and their badges; looked at again while more is to come."""
     drawn = stage_of(board, depth)
 
     @st.fragment(run_every=TICK if board.busy else None)
     def wall() -> None:
-        _wall(board, answered, view, depth, drawn)
+        _map_grid(board, answered, view, depth, drawn)
 
     wall()
 
 
-def draw_scale_words(subject: Subject) -> None:
+def draw_scale_words(subject: ModelChoice) -> None:
     """What the colours and the badges mean, and which methods do not fit the model, with the reason."""
     st.caption(
         "**Colours:** methods measure in different units, so each map is divided by the mean size of its own values; what they then have "
@@ -214,7 +214,7 @@ def draw_scale_words(subject: Subject) -> None:
             st.markdown("\n".join(f"- **{METHODS[name].title}**: {formatting.plain(why)}." for name, why in unfit.items()))
 
 
-def stage_of(board: Board, depth: str) -> tuple[Any, ...]:
+def stage_of(board: MethodScheduler, depth: str) -> tuple[Any, ...]:
     """What the rest of the page is drawn from: it is drawn again when this changes, not with every badge."""
     standings = board.standings()
     one = board.standing(depth) if depth else None
@@ -222,7 +222,7 @@ def stage_of(board: Board, depth: str) -> tuple[Any, ...]:
     return (all(each.settled for each in standings), board.busy, board.stopped, closer)
 
 
-def _wall(board: Board, answered: Answered, view: View, depth: str, drawn: tuple[Any, ...]) -> None:
+def _map_grid(board: MethodScheduler, answered: ModelAnswer, view: View, depth: str, drawn: tuple[Any, ...]) -> None:
     state = st.session_state
     if state.get(f"{SLOT}board") is not board:
         return
@@ -236,7 +236,7 @@ def _wall(board: Board, answered: Answered, view: View, depth: str, drawn: tuple
         [(one.name, id(one.explanation), one.coarse, one.refusal, id(one.proof), one.proof_refusal) for one in standings],
     )  # fmt: skip
     if token != held_["token"]:
-        held_ |= {"token": token, "message": map_grid_data.message(board, answered, held_["given"], depth)}
+        held_ |= {"token": token, "message": map_grid_data.pack_map_grid(board, answered, held_["given"], depth)}
 
     def take_view() -> None:
         view.take()
@@ -258,7 +258,7 @@ def _wall(board: Board, answered: Answered, view: View, depth: str, drawn: tuple
         st.rerun()
 
 
-def draw_agreement(board: Board, view: View) -> None:
+def draw_agreement(board: MethodScheduler, view: View) -> None:
     """How alike the maps are, two by two; a click on a cell shows its two maps on one grid."""
     from vizlib.evaluation.rank_agreement import agreement, common_grid
     from vizlib.figures.attribution_charts import agreement_map
@@ -328,7 +328,7 @@ def _pair_text(text: str) -> str:
     return text
 
 
-def explained(board: Board, name: str) -> Explanation | None:
+def explained(board: MethodScheduler, name: str) -> Explanation | None:
     """The full map of a method, once it is there."""
     one = board.standing(name)
     return one.explanation if one.settled else None

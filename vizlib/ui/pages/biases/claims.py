@@ -36,14 +36,14 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Preset:
+class Claim:
     """A claim: ``more`` is expected to have the larger number of the two models by its measure. ``at`` is where the slider starts."""
 
     title: str
     claim: str
     expect: str
     paper: str
-    change: str
+    perturbation: str
     at: float
     more: str
     less: str
@@ -74,7 +74,7 @@ def last_layer(found: Response) -> float:
 
 
 def _changing(found: Response) -> np.ndarray:
-    return np.array([strength != CARDS[found.change].neutral for strength in found.strengths])
+    return np.array([strength != CARDS[found.perturbation].neutral for strength in found.strengths])
 
 
 def _two_digits(value: float) -> str:
@@ -85,46 +85,46 @@ _KEPT = Measure(kept, "gives its first answer, averaged over all strengths, {} o
 _BEST = Measure(best_first_layer, "has at its best shift a drift of {} in its first layer", _two_digits, 0.03)
 _LAST = Measure(last_layer, "has a mean drift of {} in its last layer", _two_digits, 0.03)
 
-PRESETS = {
-    "occlusion": Preset(
+CLAIMS = {
+    "occlusion": Claim(
         "Occlusion",
         "Vision transformers hold on to their answer when many patches are hidden, more than CNNs do: attention can turn to what is left.",
         "ViT keeps more of its answer than ResNet when random patches are covered with the mean colour.",
         _NASEER, "occlusion", 0.3, _VIT, _RESNET, _KEPT,
     ),
-    "local": Preset(
+    "local": Claim(
         "Local structure",
         "Convolution assumes that neighbouring pixels belong together. A ViT knows what lies beside what by its table of positions alone.",
         "ViT keeps more of its answer than ResNet when patches are shuffled, because fewer of its parts rely on neighbours.",
         f"{_DOSOVITSKIY}; {_NASEER}", "shuffle", 4.0, _VIT, _RESNET, _KEPT,
     ),
-    "sharing": Preset(
+    "sharing": Claim(
         "Weight sharing",
         "A convolution uses the same weights at every place, so its features move along with the picture by whole strides. A ViT shares "
         "the weights of its patches too, but its table of positions tells places apart.",
         "at its best shift the first layer of ResNet follows exactly (drift 0); that of ViT does not.",
         _DOSOVITSKIY, "shift", 8.0, _VIT, _RESNET, _BEST,
     ),
-    "shift": Preset(
+    "shift": Claim(
         "Shift equivariance",
         "CNNs are built to move along with their picture; each stride and each border takes some of that away, and a ViT has to learn it.",
         "averaged over shifts of 1 to 16 px, the last layer of ViT drifts more than that of ResNet.",
         f"{_ZHANG}; {_DOSOVITSKIY}", "shift", 3.0, _VIT, _RESNET, _LAST,
     ),
-    "texture": Preset(
+    "texture": Claim(
         "Texture or shape",
         "CNNs go by texture more than by shape; transformers lean less to texture. Amplitudes of the Fourier transform carry much of the "
         "texture, phases carry where edges are.",
         "ViT keeps more of its answer than ResNet while another picture's amplitudes come in and the own phases stay.",
         f"{_GEIRHOS}; {_NASEER}", "amplitude", 0.5, _VIT, _RESNET, _KEPT,
     ),
-    "low": Preset(
+    "low": Claim(
         "ViT is low-pass",
         "Self-attention averages tokens and so passes low frequencies on: transformers live on coarse structure.",
         "ViT keeps more of its answer than ResNet when fine detail is taken out.",
         _PARK, "low_pass", 9.0, _VIT, _RESNET, _KEPT,
     ),
-    "high": Preset(
+    "high": Claim(
         "ResNet is high-pass",
         "Convolutions amplify high frequencies: CNNs live on edges and texture.",
         "ResNet keeps more of its answer than ViT when coarse structure is taken out.",
@@ -133,12 +133,12 @@ PRESETS = {
 }  # fmt: skip
 
 
-def needed(preset: Preset) -> tuple[str, str]:
+def needed(preset: Claim) -> tuple[str, str]:
     """The models that a preset compares."""
     return preset.more, preset.less
 
 
-def verdict(preset: Preset, found: Mapping[str, Response]) -> Verdict:
+def verdict(preset: Claim, found: Mapping[str, Response]) -> Verdict:
     """What the two models of a claim did with this picture, and whether that is as expected."""
     more, less = (preset.measure.read(found[name]) for name in needed(preset))
     said, write = preset.measure.said, preset.measure.write

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vizlib import Model
-    from vizlib.analysis.perturbation.cards import ChangeCard
+    from vizlib.analysis.perturbation.cards import PerturbationCard
     from vizlib.analysis.perturbation.response_curves import Response
     from vizlib.engine.jobs import Progress
-    from vizlib.ui.core.computations import Subject
+    from vizlib.ui.core.computations import ModelChoice
     from vizlib.ui.core.pictures import Picture
 
 MARGIN = 8.0
@@ -31,10 +31,10 @@ MARGIN = 8.0
 
 
 @dataclass(frozen=True)
-class Question:
+class Experiment:
     """What is done to the picture: the change, the second picture's name, the method of the map of what is salient, and the seed."""
 
-    change: str
+    perturbation: str
     partner: str = ""
     salience: str = ""
     seed: int = 0
@@ -42,11 +42,11 @@ class Question:
     @property
     def key(self) -> str:
         """The question as a text."""
-        return f"{self.change}/{self.partner}/{self.salience}/{self.seed}"
+        return f"{self.perturbation}/{self.partner}/{self.salience}/{self.seed}"
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class ModelResponse:
     """One model's response, and the pictures it was given: uint8 (S, h, w, 3).
 
     ``name`` and ``mark`` are what the asking visitor's page calls and draws it.
@@ -64,7 +64,7 @@ class Answers:
         return self.response.nbytes + self.pictures.nbytes + 40 * len(self.labels)
 
 
-def marks(models: Sequence[Subject]) -> list[Mark]:
+def marks(models: Sequence[ModelChoice]) -> list[Mark]:
     """A mark for each: a bundled model's own everywhere, for others the next that is free."""
     taken = {NAMES.index(one.name) for one in models if one.name in NAMES}
     free = (number for number in range(len(COLOURS) + len(models)) if number not in taken)
@@ -74,12 +74,14 @@ def marks(models: Sequence[Subject]) -> list[Mark]:
     ]
 
 
-def work(question: Question, model: Model, picture: Picture, partner: Picture | None, fit: str | None, progress: Progress) -> Answers:
+def compute_response(
+    question: Experiment, model: Model, picture: Picture, partner: Picture | None, fit: str | None, progress: Progress
+) -> ModelResponse:
     """Ask a model about a picture at every strength of a change."""
     import torch
 
     import vizlib
-    from vizlib.analysis.perturbation.registry import Aids, change
+    from vizlib.analysis.perturbation.registry import Aids, perturbation
     from vizlib.analysis.perturbation.response_curves import response, to_pixels
 
     title = short(model.card.name)
@@ -93,18 +95,22 @@ def work(question: Question, model: Model, picture: Picture, partner: Picture | 
     if partner is not None:
         other = to_pixels(model, model.prepare(partner.pixels, fit))[0]
     aids = Aids(seed=question.seed, margin=MARGIN, salience=salience, other=other)
-    how = change(question.change)
+    how = perturbation(question.perturbation)
     found = response(
-        model, x, question.change, aids=aids, progress=lambda done, total: progress(done, total, f"Asking {title}: {how.title.lower()}")
+        model,
+        x,
+        question.perturbation,
+        aids=aids,
+        progress=lambda done, total: progress(done, total, f"Asking {title}: {how.title.lower()}"),
     )
     pixels = to_pixels(model, x)
     shown = torch.cat([how(pixels, strength, aids) for strength in found.strengths])
     pictures = (shown * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
     labels = tuple(model.label(index) if model.labels else f"class {index}" for index in range(len(found.original)))
-    return Answers(found, pictures, labels)
+    return ModelResponse(found, pictures, labels)
 
 
-def words(card: ChangeCard, strength: float) -> str:
+def strength_text(card: PerturbationCard, strength: float) -> str:
     """A strength with its unit."""
     if card.unit.startswith("of "):
         return f"{100 * strength:.0f}\u00a0% {card.unit}"
@@ -112,15 +118,15 @@ def words(card: ChangeCard, strength: float) -> str:
     return special.get(card.name, f"{strength:g}\u00a0{card.unit}")
 
 
-def message(answers: Sequence[Answers], at: float) -> bytes:
+def pack_response_lab(answers: Sequence[ModelResponse], at: float) -> bytes:
     """The models side by side, opening on strength ``at``; one picture for all of them unless each has its own map."""
     first = answers[0]
-    how = CARDS[first.response.change]
+    how = CARDS[first.response.perturbation]
     shared = how.needs != "salience"
     header = {
         "change": how.title,
         "strengths": list(first.response.strengths),
-        "words": [words(how, strength) for strength in first.response.strengths],
+        "words": [strength_text(how, strength) for strength in first.response.strengths],
         "at": at,
         "size": list(first.pictures.shape[1:3]),
         "shared": shared,
@@ -135,7 +141,7 @@ def message(answers: Sequence[Answers], at: float) -> bytes:
     return pack(header, arrays)
 
 
-def to_csv(answers: Sequence[Answers]) -> str:
+def to_csv(answers: Sequence[ModelResponse]) -> str:
     """One line for each model, strength and number measured; drift has one for each layer, empty where no cell can be compared."""
     text = io.StringIO()
     write = csv.writer(text, lineterminator="\n").writerow
@@ -143,7 +149,7 @@ def to_csv(answers: Sequence[Answers]) -> str:
     for one in answers:
         found = one.response
         for index, strength in enumerate(found.strengths):
-            start = [one.mark.label, found.change, f"{strength:g}"]
+            start = [one.mark.label, found.perturbation, f"{strength:g}"]
             write([*start, f"probability of {one.labels[found.target]}", "", f"{found.curve[index]:.6g}"])
             write([*start, "first answer", "", one.labels[int(found.probabilities[index].argmax())]])
             write([*start, "KL(original || changed), nats", "", f"{found.divergence[index]:.6g}"])

@@ -13,13 +13,13 @@ import streamlit as st
 from vizlib.analysis.perturbation.cards import CARDS
 from vizlib.ui.components.response_lab import response_lab
 from vizlib.ui.core import computations, job_slots
-from vizlib.ui.core.computations import Subject
+from vizlib.ui.core.computations import ModelChoice
 from vizlib.ui.core.formatting import plain
 from vizlib.ui.core.pictures import SAMPLES, sample
-from vizlib.ui.core.url_state import held, number, one_of
+from vizlib.ui.core.url_state import number, one_of, resend
 from vizlib.ui.pages.biases import response_data
-from vizlib.ui.pages.biases.claims import ALONE, PRESETS, needed, verdict
-from vizlib.ui.pages.biases.response_data import Question, words
+from vizlib.ui.pages.biases.claims import ALONE, CLAIMS, needed, verdict
+from vizlib.ui.pages.biases.response_data import Experiment, strength_text
 from vizlib.ui.pages.models.report_tables import short
 from vizlib.ui.widgets import pickers
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from vizlib.engine.jobs import Job
     from vizlib.ui.core.pictures import Picture
-    from vizlib.ui.core.url_state import Address
-    from vizlib.ui.pages.biases.response_data import Answers
+    from vizlib.ui.core.url_state import UrlState
+    from vizlib.ui.pages.biases.response_data import ModelResponse
 
 _FIRST_MODELS = ("vit_tiny50", "resnet_tiny50", "cct_tiny50")
 _MOST = 5
@@ -52,9 +52,9 @@ DEFINITIONS = (
 )
 
 
-def pick_models(address: Address) -> list[Subject]:
+def pick_models(url_state: UrlState) -> list[ModelChoice]:
     """Models of one input size, so that a pixel is a pixel for all of them; those of another are left out with a word."""
-    cards = pickers.pick_models(address, _FIRST_MODELS, _MOST)
+    cards = pickers.pick_models(url_state, _FIRST_MODELS, _MOST)
     alike = [card for card in cards if card.input_size == cards[0].input_size]
     others = [card for card in cards if card not in alike]
     if others:
@@ -65,77 +65,79 @@ def pick_models(address: Address) -> list[Subject]:
             "so only models of the first one's size are asked.",
             icon=":material/straighten:",
         )
-    return [Subject(card.name, card=card) for card in alike]
+    return [ModelChoice(card.name, card=card) for card in alike]
 
 
-def pick_question(address: Address, picture: Picture) -> tuple[str, Question]:
+def pick_experiment(url_state: UrlState, picture: Picture) -> tuple[str, Experiment]:
     """A claim, or a change on one's own, and what the change needs: the name of the claim, and the question."""
     state = st.session_state
-    claim_key = address.part("claim", next(iter(PRESETS)), one_of((*PRESETS, ALONE)))
-    preset = PRESETS.get(state[claim_key])
-    change_key = address.part("change", "shift" if preset is None else preset.change, one_of(tuple(CARDS)))
-    at_key = address.part("at", None, number(-1e6, 1e6), lambda value: None if value is None else f"{value:g}")
+    claim_key = url_state.declare("claim", next(iter(CLAIMS)), one_of((*CLAIMS, ALONE)))
+    preset = CLAIMS.get(state[claim_key])
+    change_key = url_state.declare("change", "shift" if preset is None else preset.perturbation, one_of(tuple(CARDS)))
+    at_key = url_state.declare("at", None, number(-1e6, 1e6), lambda value: None if value is None else f"{value:g}")
 
     def take_claim() -> None:
-        taken = PRESETS.get(state[claim_key])
+        taken = CLAIMS.get(state[claim_key])
         state[at_key] = None
         if taken is not None:
-            state[change_key] = taken.change
+            state[change_key] = taken.perturbation
 
     def take_change() -> None:
         state[at_key] = None
-        taken = PRESETS.get(state[claim_key])
-        if taken is not None and taken.change != state[change_key]:
+        taken = CLAIMS.get(state[claim_key])
+        if taken is not None and taken.perturbation != state[change_key]:
             state[claim_key] = ALONE
 
-    if preset is not None and state[change_key] != preset.change:  # a link that contradicts itself
+    if preset is not None and state[change_key] != preset.perturbation:  # a link that contradicts itself
         state[claim_key] = ALONE
     st.pills(
-        "Claim", [*PRESETS, ALONE], key=held(claim_key), required=True, on_change=take_claim,
-        format_func=lambda name: PRESETS[name].title if name in PRESETS else "On your own",
+        "Claim", [*CLAIMS, ALONE], key=resend(claim_key), required=True, on_change=take_claim,
+        format_func=lambda name: CLAIMS[name].title if name in CLAIMS else "On your own",
     )  # fmt: skip
     claim, card = state[claim_key], CARDS[state[change_key]]
     if state[at_key] not in (None, *card.strengths):
         state[at_key] = None
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox("Change", list(CARDS), key=held(change_key), format_func=lambda name: CARDS[name].title, on_change=take_change)
-        partner = _pick_partner(address, picture) if card.needs == "other" else ""
-        salience = _pick_salience(address) if card.needs == "salience" else ""
-        seed = _pick_seed(address) if card.seeded else 0
-    return claim, Question(card.name, partner, salience, seed)
+        st.selectbox("Change", list(CARDS), key=resend(change_key), format_func=lambda name: CARDS[name].title, on_change=take_change)
+        partner = _pick_partner(url_state, picture) if card.needs == "other" else ""
+        salience = _pick_salience(url_state) if card.needs == "salience" else ""
+        seed = _pick_seed(url_state) if card.seeded else 0
+    return claim, Experiment(card.name, partner, salience, seed)
 
 
-def _pick_partner(address: Address, picture: Picture) -> str:
+def _pick_partner(url_state: UrlState, picture: Picture) -> str:
     choices = [name for name in SAMPLES if f"sample:{name}" != picture.identity]
-    key = address.part("partner", choices[0], one_of(tuple(SAMPLES)))
+    key = url_state.declare("partner", choices[0], one_of(tuple(SAMPLES)))
     if st.session_state[key] not in choices:
         st.session_state[key] = choices[0]
-    return st.selectbox("Other picture", choices, key=held(key), format_func=lambda name: SAMPLES[name].title)
+    return st.selectbox("Other picture", choices, key=resend(key), format_func=lambda name: SAMPLES[name].title)
 
 
-def _pick_salience(address: Address) -> str:
-    key = address.part("salience", "grad_cam", one_of(tuple(_SALIENCE)))
+def _pick_salience(url_state: UrlState) -> str:
+    key = url_state.declare("salience", "grad_cam", one_of(tuple(_SALIENCE)))
     return st.selectbox(
-        "Salient by", list(_SALIENCE), key=held(key), format_func=lambda name: f"each model's own {_SALIENCE[name]}",
+        "Salient by", list(_SALIENCE), key=resend(key), format_func=lambda name: f"each model's own {_SALIENCE[name]}",
         help="The map is made once, of the picture as it is and for the model's own answer. A CNN has no attention to roll out.",
     )  # fmt: skip
 
 
-def _pick_seed(address: Address) -> int:
-    key = address.part("seed", 0, lambda text: int(number(0, 999)(text)))
+def _pick_seed(url_state: UrlState) -> int:
+    key = url_state.declare("seed", 0, lambda text: int(number(0, 999)(text)))
     return int(st.number_input("Draw", 0, 999, key=key, step=1, help="Another number is another draw of what is random."))
 
 
-def ask(models: Sequence[Subject], question: Question, picture: Picture, fit: str | None) -> list[Job[Answers] | None]:
+def submit_responses(
+    models: Sequence[ModelChoice], question: Experiment, picture: Picture, fit: str | None
+) -> list[Job[ModelResponse] | None]:
     """The jobs, one a model."""
     partner = sample(question.partner) if question.partner else None
     jobs = [
-        computations.study(
+        computations.compute(
             _slot(one),
             one,
             picture,
             fit,
-            lambda model, progress: response_data.work(question, model, picture, partner, fit, progress),
+            lambda model, progress: response_data.compute_response(question, model, picture, partner, fit, progress),
             question.key,
         )
         for one in models
@@ -144,20 +146,20 @@ def ask(models: Sequence[Subject], question: Question, picture: Picture, fit: st
     return jobs
 
 
-def settled(models: Sequence[Subject], jobs: Sequence[Job[Answers] | None]) -> list[Answers]:
+def results_or_status(models: Sequence[ModelChoice], jobs: Sequence[Job[ModelResponse] | None]) -> list[ModelResponse]:
     """What has been answered; where there is nothing yet, why is drawn."""
-    found = [computations.settled(_slot(one), one, job, "Choose another model.") for one, job in zip(models, jobs, strict=True)]
+    found = [computations.result_or_status(_slot(one), one, job, "Choose another model.") for one, job in zip(models, jobs, strict=True)]
     drawn = zip(found, models, response_data.marks(models), strict=True)
     return [replace(made, name=one.name, mark=mark) for made, one, mark in drawn if made is not None]
 
 
-def _slot(one: Subject) -> str:
+def _slot(one: ModelChoice) -> str:
     return f"biases.{one.name}"
 
 
-def draw_claim(claim: str, answers: Sequence[Answers], chosen: Sequence[Subject]) -> None:
+def draw_claim(claim: str, answers: Sequence[ModelResponse], chosen: Sequence[ModelChoice]) -> None:
     """The claim, what to expect, and what was measured here."""
-    preset = PRESETS.get(claim)
+    preset = CLAIMS.get(claim)
     if preset is None:
         return
     found = {one.name: one.response for one in answers}
@@ -178,10 +180,10 @@ def draw_claim(claim: str, answers: Sequence[Answers], chosen: Sequence[Subject]
             st.caption("One picture and one small model of each kind: a case, not a proof. Another picture may well say otherwise.")
 
 
-def draw_lab(claim: str, question: Question, answers: Sequence[Answers]) -> float:
+def draw_lab(claim: str, question: Experiment, answers: Sequence[ModelResponse]) -> float:
     """The component; which strength it stands on."""
-    card, state = CARDS[question.change], st.session_state
-    default = PRESETS[claim].at if claim in PRESETS else card.strengths[len(card.strengths) // 2]
+    card, state = CARDS[question.perturbation], st.session_state
+    default = CLAIMS[claim].at if claim in CLAIMS else card.strengths[len(card.strengths) // 2]
     told = state.setdefault("biases.told", {"token": None, "at": None, "message": b""})
     chosen = state["biases.at"]
     at = default if chosen is None else chosen
@@ -194,24 +196,24 @@ def draw_lab(claim: str, question: Question, answers: Sequence[Answers]) -> floa
     token = (question.key, tuple((one.mark, id(one.response)) for one in answers))
     # A strength that the browser itself told is there already: the pictures are not sent again for it.
     if told["token"] != token or told["at"] != chosen:
-        told |= {"token": token, "at": chosen, "message": response_data.message(answers, at), "answers": list(answers)}
+        told |= {"token": token, "at": chosen, "message": response_data.pack_response_lab(answers, at), "answers": list(answers)}
     response_lab(told["message"], key="biases.lab", on_change=take)
     return at
 
 
-def view_keys(address: Address) -> tuple[str, str]:
+def view_keys(url_state: UrlState) -> tuple[str, str]:
     """The keys of what the charts show, declared before there is anything to show, so that a link keeps them."""
-    return address.part("measure", "probability", one_of(tuple(_MEASURES))), address.part("drift", "now", one_of(tuple(_DRIFTS)))
+    return url_state.declare("measure", "probability", one_of(tuple(_MEASURES))), url_state.declare("drift", "now", one_of(tuple(_DRIFTS)))
 
 
-def draw_curves(keys: tuple[str, str], answers: Sequence[Answers], at: float) -> None:
+def draw_curves(keys: tuple[str, str], answers: Sequence[ModelResponse], at: float) -> None:
     """Answer and read-out over the strengths, and the drift of every layer."""
     from vizlib.figures import response_charts
     from vizlib.figures.comparison_charts import Curve, along_depth
 
     first = answers[0].response
-    card, place = CARDS[first.change], first.strengths.index(at)
-    names = [words(card, strength) for strength in first.strengths]
+    card, place = CARDS[first.perturbation], first.strengths.index(at)
+    names = [strength_text(card, strength) for strength in first.strengths]
     st.subheader("Whose answer holds", anchor=False)
     measure = _choose("Measure", {name: one[0] for name, one in _MEASURES.items()}, keys[0])
     _, title, form = _MEASURES[measure]
@@ -246,10 +248,10 @@ def draw_curves(keys: tuple[str, str], answers: Sequence[Answers], at: float) ->
     st.caption(DEFINITIONS)
 
 
-def draw_files(answers: Sequence[Answers], picture: Picture) -> None:
+def draw_files(answers: Sequence[ModelResponse], picture: Picture) -> None:
     """The numbers and the pictures to take away."""
     first = answers[0].response
-    stem = f"{Path(picture.title).stem}-{first.change}".lower().replace(" ", "_")
+    stem = f"{Path(picture.title).stem}-{first.perturbation}".lower().replace(" ", "_")
 
     def png() -> bytes:
         from vizlib.figures.overlay import encode_png
@@ -273,7 +275,7 @@ def draw_files(answers: Sequence[Answers], picture: Picture) -> None:
         )  # fmt: skip
 
 
-def snippet(models: Sequence[Subject], question: Question, picture: Picture, fit: str | None) -> str:
+def snippet(models: Sequence[ModelChoice], question: Experiment, picture: Picture, fit: str | None) -> str:
     """The Python behind the page's numbers."""
     codes = [picture.code, *([sample(question.partner).code] if question.partner else [])]
     imports = "import skimage\n" if any(code.startswith("skimage.") for code in codes) else ""
@@ -296,7 +298,7 @@ from vizlib.analysis.perturbation.response_curves import response{pixels}
 image = vizlib.read_image({picture.code})
 for model in [{loads}]:
     x = model.prepare(image{given})
-{lines}    found = response(model, x, "{question.change}", aids=Aids({", ".join(options)}))
+{lines}    found = response(model, x, "{question.perturbation}", aids=Aids({", ".join(options)}))
     print(model.card.name, model.label(found.target), found.original[found.target])
     print(found.strengths, found.curve, found.divergence, found.readout)
     print([layer.name for layer in found.layers], found.drift)  # layers x strengths
@@ -305,7 +307,7 @@ for model in [{loads}]:
 
 def _choose(label: str, choices: dict[str, str], key: str) -> str:
     st.segmented_control(
-        label, list(choices), key=held(key), format_func=lambda one: choices[one], required=True, label_visibility="collapsed"
+        label, list(choices), key=resend(key), format_func=lambda one: choices[one], required=True, label_visibility="collapsed"
     )
     return st.session_state[key]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from vizlib.ui.components.tokenizer_columns import tokenizer_columns
-from vizlib.ui.core.component_state import kept_view
-from vizlib.ui.core.computations import settled, study, subject
+from vizlib.ui.core.component_state import component_state
+from vizlib.ui.core.computations import compute, model_choice, result_or_status
 from vizlib.ui.core.job_slots import wait_for
 from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.pages.compact import tokenizer_data
@@ -18,9 +18,9 @@ from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
     from vizlib.engine.jobs import Job
-    from vizlib.ui.core.computations import Subject
+    from vizlib.ui.core.computations import ModelChoice
     from vizlib.ui.core.pictures import Picture
-    from vizlib.ui.core.url_state import Address
+    from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.pages.compact.tokenizer_data import Column, Drift
 
 PAPER = "Hassani et al., Escaping the Big Data Paradigm with Compact Transformers (2021), https://arxiv.org/abs/2104.05704"
@@ -34,31 +34,33 @@ _CURVES = {
 _HEIGHT = 300
 
 
-def members(one: Subject) -> list[tuple[Subject, str]]:
+def members(one: ModelChoice) -> list[tuple[ModelChoice, str]]:
     """The models of the page, left to right: ViT, CVT and the chosen one, each with what to call it."""
-    beside = [(subject(name), title) for name, title in BESIDE.items() if name != one.name]
+    beside = [(model_choice(name), title) for name, title in BESIDE.items() if name != one.name]
     chosen = BESIDE.get(one.name) or ("CCT: convolutions, sequence pooling" if one.name == "cct_tiny50" else one.name)
     return [*beside, (one, chosen)]
 
 
-def ask(group: list[tuple[Subject, str]], picture: Picture, fit: str | None) -> tuple[list[Job[Column] | None], list[Job[Drift] | None]]:
+def submit_columns(
+    group: list[tuple[ModelChoice, str]], picture: Picture, fit: str | None
+) -> tuple[list[Job[Column] | None], list[Job[Drift] | None]]:
     """The jobs of the page, the columns before the measurements."""
     columns = [
-        study(f"compact.column.{place}", one, picture, fit, partial(_column, title, one.random, picture, fit), title)
+        compute(f"compact.column.{place}", one, picture, fit, partial(_column, title, one.random, picture, fit), title)
         for place, (one, title) in enumerate(group)
     ]
-    drifts = [study(f"compact.drift.{place}", one, picture, fit, partial(_drift, picture, fit)) for place, (one, _) in enumerate(group)]
+    drifts = [compute(f"compact.drift.{place}", one, picture, fit, partial(_drift, picture, fit)) for place, (one, _) in enumerate(group)]
     wait_for(columns)
     return columns, drifts
 
 
 def draw_columns(
-    address: Address, group: list[tuple[Subject, str]], jobs: list[Job[Column] | None], picture: Picture, fit: str | None
+    url_state: UrlState, group: list[tuple[ModelChoice, str]], jobs: list[Job[Column] | None], picture: Picture, fit: str | None
 ) -> list[Column] | None:
     """Tokenisers and read-outs side by side, and what to take away."""
     choices = {"cover": ("windows", "routes"), "readout": ("weights", "shares")}
-    view, take = kept_view(address, "compact.columns", choices, {"label": ("", str), "token": ("", _place)})
-    found = [settled(f"compact.column.{place}", one, job) for place, ((one, _), job) in enumerate(zip(group, jobs, strict=True))]
+    view, take = component_state(url_state, "compact.columns", choices, {"label": ("", str), "token": ("", _place)})
+    found = [result_or_status(f"compact.column.{place}", one, job) for place, ((one, _), job) in enumerate(zip(group, jobs, strict=True))]
     made = [one for one in found if one is not None]
     if not made:
         return None
@@ -82,7 +84,7 @@ def draw_columns(
     return made if len(made) == len(group) else None
 
 
-def draw_ideas(made: list[Column], group: list[tuple[Subject, str]], jobs: list[Job[Drift] | None]) -> None:
+def draw_ideas(made: list[Column], group: list[tuple[ModelChoice, str]], jobs: list[Job[Drift] | None]) -> None:
     """Sparse interaction, weight sharing and equivariance, each measured on this picture."""
     st.subheader("Three ideas of convolution", anchor=False)
     st.markdown(
@@ -105,7 +107,8 @@ def draw_ideas(made: list[Column], group: list[tuple[Subject, str]], jobs: list[
         "What the head reads should not change at all: its drift is $1 - \\cos$ between before and after."
     )
     measured = [
-        (title, settled(f"compact.drift.{place}", one, job)) for place, ((one, title), job) in enumerate(zip(group, jobs, strict=True))
+        (title, result_or_status(f"compact.drift.{place}", one, job))
+        for place, ((one, title), job) in enumerate(zip(group, jobs, strict=True))
     ]
     known = [(title, one) for title, one in measured if one is not None]
     if not known:
@@ -151,11 +154,11 @@ def draw_curves() -> None:
 
 
 def _column(title: str, untrained: bool, picture: Picture, fit: str | None, model: Any, progress: Any) -> Column:
-    return tokenizer_data.column(title, untrained, model, picture, fit, progress)
+    return tokenizer_data.compute_column(title, untrained, model, picture, fit, progress)
 
 
 def _drift(picture: Picture, fit: str | None, model: Any, progress: Any) -> Drift:
-    return tokenizer_data.drift(model, picture, fit, progress)
+    return tokenizer_data.compute_drift(model, picture, fit, progress)
 
 
 def _chart(title: str, across: str, lines: list[tuple[str, list[float], list[float]]], *, key: str, format_: str) -> None:
@@ -188,7 +191,7 @@ def _place(text: str) -> str:
     return text
 
 
-def _snippet(one: Subject, picture: Picture, fit: str | None) -> str:
+def _snippet(one: ModelChoice, picture: Picture, fit: str | None) -> str:
     imports = "import skimage\n" if picture.code.startswith("skimage.") else ""
     given = "" if fit is None else f', fit="{fit}"'
     return (

@@ -69,7 +69,7 @@ class Drift:
         return 64 * len(self.shifts)
 
 
-def column(title: str, untrained: bool, model: Model, picture: Picture, fit: str | None, progress: Progress) -> Column:
+def compute_column(title: str, untrained: bool, model: Model, picture: Picture, fit: str | None, progress: Progress) -> Column:
     """Run the model once and lay out how it makes its tokens and how it reads them out."""
     from vizlib.analysis.receptive_field.tokenizer import cover, routes
     from vizlib.passes.forward import run
@@ -111,7 +111,7 @@ def column(title: str, untrained: bool, model: Model, picture: Picture, fit: str
     return Column(pack(header, arrays), title, labels, weights.reshape(reach.grid), parts, covers, size, _sharing(model, done.size))
 
 
-def drift(model: Model, picture: Picture, fit: str | None, progress: Progress) -> Drift:
+def compute_drift(model: Model, picture: Picture, fit: str | None, progress: Progress) -> Drift:
     """Move the picture pixel by pixel over one cell, and measure what the tokeniser and the whole model make of it."""
     from vizlib.analysis.perturbation.equivariance import feature_drift, map_drift
     from vizlib.analysis.receptive_field.tokenizer import cover, features_of, token_maps_of

@@ -11,16 +11,16 @@ import streamlit as st
 
 from vizlib.engine.cache import BoundedCache
 from vizlib.ui.core import job_slots
-from vizlib.ui.core.model_service import engine, visitor
+from vizlib.ui.core.model_service import service, visitor
 from vizlib.ui.core.pictures import sample
-from vizlib.ui.core.user_model_card import OwnCard, identity_of
+from vizlib.ui.core.user_model_card import UserModelCard, identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from vizlib import Model, ModelCard
     from vizlib.analysis.logit_difference import Attribution
-    from vizlib.compare.result import Comparison, Shown
+    from vizlib.compare.result import Comparison, Example
     from vizlib.engine.jobs import Job, Progress
     from vizlib.ui.pages.compare.picture_set import PictureSet
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Wish:
+class ComparisonRequest:
     """What is compared: models, over which pictures, fitted how."""
 
     cards: tuple[ModelCard, ...]
@@ -44,7 +44,7 @@ class Wish:
 
 
 @dataclass(frozen=True, eq=False)
-class Why:
+class LogitAttributions:
     """The attributions of log p(class) by model, None for one of other classes."""
 
     target: int
@@ -57,12 +57,12 @@ class Why:
         return sum(one.map.nbytes for one in self.attributions if one is not None)
 
 
-def to_fetch(wish: Wish) -> list[ModelCard]:
+def to_fetch(wish: ComparisonRequest) -> list[ModelCard]:
     """The models whose weights are not here, and that this visitor has not asked for."""
     return [card for card in wish.cards if not job_slots.may_load(identity_of(card))]
 
 
-def ask_measures(wish: Wish) -> Job[Comparison]:
+def submit_comparison(wish: ComparisonRequest) -> Job[Comparison]:
     """The job that measures all models over all pictures, in one pass."""
 
     def make(models: list[Model], progress: Progress) -> Comparison:
@@ -70,21 +70,21 @@ def ask_measures(wish: Wish) -> Job[Comparison]:
 
         return compare(models, wish.pictures.pictures, shown=MOST_SHOWN, fit=wish.fit, explain=False, progress=progress)
 
-    return _ask("compare.measures", ("measures", *wish.key), wish, make)
+    return _submit("compare.measures", ("measures", *wish.key), wish, make)
 
 
-def ask_why(wish: Wish, shown: Shown, target: int, which: Sequence[bool]) -> Job[Why]:
+def submit_attributions(wish: ComparisonRequest, shown: Example, target: int, which: Sequence[bool]) -> Job[LogitAttributions]:
     """The job that attributes log p(target) on one picture, of the models that ``which`` says."""
 
-    def make(models: list[Model], progress: Progress) -> Why:
+    def make(models: list[Model], progress: Progress) -> LogitAttributions:
         return attributed(models, shown, target, wish.fit, which, progress)
 
-    return _ask("compare.why", ("why", *wish.key, shown.name, target, tuple(which)), wish, make)
+    return _submit("compare.why", ("why", *wish.key, shown.name, target, tuple(which)), wish, make)
 
 
 def attributed(
-    models: Sequence[Model], shown: Shown, target: int, fit: str | None, which: Sequence[bool], progress: Callable[..., None]
-) -> Why:
+    models: Sequence[Model], shown: Example, target: int, fit: str | None, which: Sequence[bool], progress: Callable[..., None]
+) -> LogitAttributions:
     """What each pixel adds to log p(target), of the models that ``which`` says."""
     from vizlib.analysis.logit_difference import integrated
 
@@ -92,15 +92,15 @@ def attributed(
     for number, (model, wanted) in enumerate(zip(models, which, strict=True)):
         progress(number, len(models), f"Explaining {model.card.name}")
         found.append(integrated(model, shown.picture, target, fit=fit) if wanted else None)
-    return Why(target, models[list(which).index(True)].label(target), tuple(found))
+    return LogitAttributions(target, models[list(which).index(True)].label(target), tuple(found))
 
 
-def explained(shown: Shown, why: Why) -> Shown:
+def explained(shown: Example, why: LogitAttributions) -> Example:
     """A picture with why the models answer as they do."""
     return replace(shown, target=why.target, label=why.label, attributions=why.attributions)
 
 
-def two_of(found: Comparison, shown: Shown, first: int, second: int) -> Comparison:
+def two_of(found: Comparison, shown: Example, first: int, second: int) -> Comparison:
     """Two models of a comparison on one picture, without CKA, for what is drawn of the first two."""
     both = (first, second)
     one = replace(
@@ -113,7 +113,7 @@ def two_of(found: Comparison, shown: Shown, first: int, second: int) -> Comparis
     return replace(found, models=tuple(found.models[model] for model in both), shown=(one,), cka={})
 
 
-def to_html(found: Comparison, shown: Shown | None, why: Why | None) -> bytes:
+def to_html(found: Comparison, shown: Example | None, why: LogitAttributions | None) -> bytes:
     """The report; the picture that is looked at comes first, and is the one that is explained."""
     from vizlib.compare.report_html import page
 
@@ -148,10 +148,10 @@ def to_csv(found: Comparison, table: str) -> str:
     return text.getvalue()
 
 
-def snippet(wish: Wish) -> str:
+def snippet(wish: ComparisonRequest) -> str:
     """The Python behind the page's numbers."""
     loads = ", ".join(
-        f'vizlib.load("{card.architecture}", checkpoint="{card.source_name}")' if isinstance(card, OwnCard) else f'"{card.name}"'
+        f'vizlib.load("{card.architecture}", checkpoint="{card.source_name}")' if isinstance(card, UserModelCard) else f'"{card.name}"'
         for card in wish.cards
     )
     if wish.pictures.samples:
@@ -178,16 +178,16 @@ found.save_arrays("numbers")
 """
 
 
-def command(wish: Wish) -> str:
+def command(wish: ComparisonRequest) -> str:
     """The same on a command line; a visitor's own weights stand for a file there."""
-    names = " ".join(f"{card.architecture}={card.source_name}" if isinstance(card, OwnCard) else card.name for card in wish.cards)
+    names = " ".join(f"{card.architecture}={card.source_name}" if isinstance(card, UserModelCard) else card.name for card in wish.cards)
     fit = "" if wish.fit is None else f" --fit {wish.fit}"
     return f"vizlib compare {names} --images photos --out comparison.html --arrays numbers{fit}"
 
 
-def _ask(slot: str, key: tuple[Any, ...], wish: Wish, make: Callable[[list[Model], Progress], T]) -> Job[T]:
+def _submit(slot: str, key: tuple[Any, ...], wish: ComparisonRequest, make: Callable[[list[Model], Progress], T]) -> Job[T]:
     """A job with all models of a wish; what it gives is kept for all visitors who ask the same."""
-    home, kept = engine(), _kept()
+    home, kept = service(), _kept()
     identities = [identity_of(card) for card in wish.cards]
     # Where one has to be fetched, all are run beside the bundled models' own thread.
     host = next((one for one, card in zip(identities, wish.cards, strict=True) if card.source != "bundled"), identities[0])
@@ -198,7 +198,7 @@ def _ask(slot: str, key: tuple[Any, ...], wish: Wish, make: Callable[[list[Model
 
         return cast("T", kept.get(key, fresh))
 
-    return job_slots.ask(slot, key, lambda: home.run(visitor(), host, slot, work))
+    return job_slots.submit(slot, key, lambda: home.run(visitor(), host, slot, work))
 
 
 @st.cache_resource(show_spinner=False)

@@ -12,14 +12,16 @@ from vizlib.ui.core.message_codec import pack
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from vizlib.compare.result import Comparison, Shown, ShownLayer
+    from vizlib.compare.result import Comparison, Example, ExampleLayer
 
 TILES = 6
 _QUALITY = 88
 End = tuple[int, int]
 
 
-def message(found: Comparison, one: Shown, pairs: Sequence[tuple[End, End]], view: Mapping[str, Any], single: bool = False) -> bytes:
+def pack_layer_pair(
+    found: Comparison, one: Example, pairs: Sequence[tuple[End, End]], view: Mapping[str, Any], single: bool = False
+) -> bytes:
     """Pairs of layers, each end as (model, layer), all pairs of the same two models; the browser opens on ``view``.
 
     By pair k and side s: ``k.s.colours`` uint8 (h, w, 3) in a basis that both sides share, ``k.s.lengths`` float32 (h, w),
@@ -36,7 +38,7 @@ def message(found: Comparison, one: Shown, pairs: Sequence[tuple[End, End]], vie
     rows = []
     for number, ends in enumerate(pairs):
         for side, (end, colours) in enumerate(zip(ends, one.colours(*ends), strict=True)):
-            layer: ShownLayer = one.layers[end[0]][end[1]]
+            layer: ExampleLayer = one.layers[end[0]][end[1]]
             arrays[f"{number}.{side}.colours"] = np.rint(255 * colours).astype(np.uint8)
             arrays[f"{number}.{side}.lengths"] = layer.norms.astype(np.float32)
             arrays[f"{number}.{side}.channels"] = np.rint(255 * layer.mosaic[:TILES]).astype(np.uint8)
@@ -54,7 +56,7 @@ def message(found: Comparison, one: Shown, pairs: Sequence[tuple[End, End]], vie
     return pack(header, arrays)
 
 
-def _facts(found: Comparison, one: Shown, end: End) -> dict[str, Any]:
+def _facts(found: Comparison, one: Example, end: End) -> dict[str, Any]:
     layer, drawn = found.models[end[0]].layers[end[1]], one.layers[end[0]][end[1]]
     return {
         "layer": layer.name,

@@ -16,7 +16,7 @@ from vizlib.ui.widgets.uploader import uploader
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-    from vizlib.ui.core.url_state import Address
+    from vizlib.ui.core.url_state import UrlState
 
 MOST_FILES = 64
 MOST_TOGETHER = 200 << 20  # bytes of one visitor's files
@@ -41,9 +41,9 @@ class _File:
     content: bytes
 
 
-def pick_set(address: Address) -> PictureSet:
+def pick_set(url_state: UrlState) -> PictureSet:
     """Samples to choose among and an uploader for several files; what cannot be read is found when it is measured."""
-    key = address.part("images", list(SAMPLES), some_of(list(SAMPLES), len(SAMPLES)), ",".join)
+    key = url_state.declare("images", list(SAMPLES), some_of(list(SAMPLES), len(SAMPLES)), ",".join)
     state = st.session_state
     mine = state.setdefault("compare.files", {"files": [], "errors": []})
 

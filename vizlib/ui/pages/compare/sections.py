@@ -15,11 +15,11 @@ from vizlib.compare.result import NEEDS
 from vizlib.ui.components.image_gallery import image_gallery
 from vizlib.ui.components.layer_pair import layer_pair
 from vizlib.ui.core import formatting, job_slots
-from vizlib.ui.core.component_state import kept_view
+from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.pictures import Picture
 from vizlib.ui.core.url_state import one_of
 from vizlib.ui.pages.compare import comparison_jobs
-from vizlib.ui.pages.compare.layer_pair_data import message
+from vizlib.ui.pages.compare.layer_pair_data import pack_layer_pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vizlib.compare.charts import Chart
-    from vizlib.compare.result import Comparison, Shown
+    from vizlib.compare.result import Comparison, Example
     from vizlib.compare.text import ChartText
-    from vizlib.ui.core.url_state import Address
-    from vizlib.ui.pages.compare.comparison_jobs import Why, Wish
+    from vizlib.ui.core.url_state import UrlState
+    from vizlib.ui.pages.compare.comparison_jobs import ComparisonRequest, LogitAttributions
     from vizlib.ui.pages.compare.layer_pair_data import End
 
 KINDS = {
@@ -61,16 +61,18 @@ class View:
     take: Callable[[], None]
 
     @classmethod
-    def of_address(cls, address: Address, wish: Wish) -> View:
+    def of_address(cls, url_state: UrlState, wish: ComparisonRequest) -> View:
         """Every part of the page's address that a widget of these sections holds."""
-        layers, take = kept_view(address, "compare.layers", {"show": _SHOWS}, {"layer": (-1, _whole), "place": ("0,0.5,0.5", _place)})
+        layers, take = component_state(
+            url_state, "compare.layers", {"show": _SHOWS}, {"layer": (-1, _whole), "place": ("0,0.5,0.5", _place)}
+        )
         return cls(
-            address.part("pair", _PAIRS[0], one_of(_PAIRS)),
-            address.part("cka", "tokens/linear", one_of(tuple(KINDS))),
-            address.part("cell", "", _cell_text),
-            address.part("way", "depth", one_of(tuple(WAYS))),
-            address.part("look", next(iter(wish.pictures.pictures), ""), str, linked=bool(wish.pictures.samples)),
-            address.part("of", "first", one_of(("first", "second"))),
+            url_state.declare("pair", _PAIRS[0], one_of(_PAIRS)),
+            url_state.declare("cka", "tokens/linear", one_of(tuple(KINDS))),
+            url_state.declare("cell", "", _cell_text),
+            url_state.declare("way", "depth", one_of(tuple(WAYS))),
+            url_state.declare("look", next(iter(wish.pictures.pictures), ""), str, linked=bool(wish.pictures.samples)),
+            url_state.declare("of", "first", one_of(("first", "second"))),
             layers,
             take,
         )
@@ -120,7 +122,7 @@ def draw_findings(found: Comparison) -> None:
         st.warning(f"Left out, for they could not be read:\n{listed}", icon=":material/broken_image:")
 
 
-def pick_look(found: Comparison, view: View) -> Shown | None:
+def pick_map_style(found: Comparison, view: View) -> Example | None:
     """The picture whose layers are looked at."""
     names = [one.name for one in found.shown]
     if not names:
@@ -134,7 +136,7 @@ def pick_look(found: Comparison, view: View) -> Shown | None:
     return next(one for one in found.shown if one.name == st.session_state[view.look])
 
 
-def draw_cka(found: Comparison, shown: Shown | None, both: tuple[int, int], view: View) -> None:
+def draw_cka(found: Comparison, shown: Example | None, both: tuple[int, int], view: View) -> None:
     """Which layers hold the same, as heat maps; a click on a cell shows its two layers."""
     from vizlib.compare.charts import cka_chart
     from vizlib.figures.charts import CONFIG
@@ -174,7 +176,7 @@ def draw_cka(found: Comparison, shown: Shown | None, both: tuple[int, int], view
     _close(about.CKA)
 
 
-def draw_layers(found: Comparison, shown: Shown, both: tuple[int, int], view: View) -> None:
+def draw_layers(found: Comparison, shown: Example, both: tuple[int, int], view: View) -> None:
     """Aligned layers of two models on one picture, and which of their places are alike."""
     _open(about.CORRESPONDENCE, "Layer beside layer")
     few = "cka" in found.missing
@@ -237,7 +239,7 @@ def _draw_fields(found: Comparison) -> None:
         st.image([image for _, image in one.images], [caption for caption, _ in one.images], width=_FIELD, output_format="PNG")
 
 
-def draw_why(found: Comparison, wish: Wish, shown: Shown, both: tuple[int, int], view: View) -> Why | None:
+def draw_why(found: Comparison, wish: ComparisonRequest, shown: Example, both: tuple[int, int], view: View) -> LogitAttributions | None:
     """Why two models answer differently; what was attributed, for the report."""
     from vizlib.compare.pictures import differences
 
@@ -258,9 +260,9 @@ def draw_why(found: Comparison, wish: Wish, shown: Shown, both: tuple[int, int],
     else:
         st.segmented_control("The class", list(goals), key=view.of, format_func=lambda name: goals[name][1], required=True)
         target = goals[st.session_state[view.of]][0]
-    job = comparison_jobs.ask_why(wish, shown, target, [number in both for number in range(len(found.models))])
+    job = comparison_jobs.submit_attributions(wish, shown, target, [number in both for number in range(len(found.models))])
     job_slots.wait_for([job])
-    why = job_slots.settled("compare.why", job)
+    why = job_slots.result_or_status("compare.why", job)
     if why is None:
         return None
     for row in differences(comparison_jobs.two_of(found, comparison_jobs.explained(shown, why), *both)):
@@ -271,7 +273,7 @@ def draw_why(found: Comparison, wish: Wish, shown: Shown, both: tuple[int, int],
     return why
 
 
-def draw_files(found: Comparison, wish: Wish, shown: Shown | None, why: Why | None) -> None:
+def draw_files(found: Comparison, wish: ComparisonRequest, shown: Example | None, why: LogitAttributions | None) -> None:
     """The comparison to take away."""
     stem = "-".join(["compare", *(model.name for model in found.models)])
     html = partial(comparison_jobs.to_html, found, shown, why)
@@ -297,7 +299,7 @@ def draw_files(found: Comparison, wish: Wish, shown: Shown | None, why: Why | No
 
 
 def _draw_pairs(
-    name: str, found: Comparison, shown: Shown, pairs: list[tuple[End, End]], view: dict[str, Any], *, single: bool = False,
+    name: str, found: Comparison, shown: Example, pairs: list[tuple[End, End]], view: dict[str, Any], *, single: bool = False,
     take: Callable[[], None] | None = None,
 ) -> None:  # fmt: skip
     """The component; its message is made again only for other layers, or a view that the browser does not have already."""
@@ -317,7 +319,7 @@ def _draw_pairs(
             "view": view,
             "made": made,
             "of": found,
-            "message": message(found, shown, pairs, view | {"made": made}, single),
+            "message": pack_layer_pair(found, shown, pairs, view | {"made": made}, single),
         }
     layer_pair(held["message"], key=f"compare.{name}", on_change=taken)
 

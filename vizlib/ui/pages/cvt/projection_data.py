@@ -34,12 +34,12 @@ class Projections:
         return sum(array.nbytes for array in self.arrays.values())
 
 
-def message(made: Projections) -> bytes:
+def pack_conv_projection(made: Projections) -> bytes:
     """Everything for the component."""
     return pack(made.facts, {**made.arrays, "table": viridis()})
 
 
-def work(model: Model, picture: Picture, fit: str | None, progress: Progress) -> Projections:
+def compute_projections(model: Model, picture: Picture, fit: str | None, progress: Progress) -> Projections:
     """Run a CvT and keep one map before and three after the projections of its blocks, with their kernels."""
     from vizlib.analysis.features.conv_projection import PARTS, blocks, centre_share, constancy, projection, squeeze
     from vizlib.passes.forward import run

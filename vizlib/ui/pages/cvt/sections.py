@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vizlib.engine.jobs import Job
-    from vizlib.ui.core.computations import Subject
+    from vizlib.ui.core.computations import ModelChoice
     from vizlib.ui.core.pictures import Picture
     from vizlib.ui.pages.cvt.projection_data import Projections
-    from vizlib.ui.pages.cvt.shuffle_shift_data import Moves
-    from vizlib.ui.sections.feature_pyramid_data import Stages
+    from vizlib.ui.pages.cvt.shuffle_shift_data import ShuffleShift
+    from vizlib.ui.sections.feature_pyramid_data import FeaturePyramid
 
 
-def overlap(made: Stages) -> str:
+def overlap(made: FeaturePyramid) -> str:
     """How the windows of every stage overlap, in a sentence with this model's numbers."""
     parts = []
     for index, level in enumerate(made.levels):
@@ -40,14 +40,16 @@ def overlap(made: Stages) -> str:
     return f"Tokens come from windows that overlap: {'; '.join(parts)}. The class token joins only in the last stage."
 
 
-def ask_projections(one: Subject, picture: Picture, fit: str | None) -> Job[Projections] | None:
+def submit_projections(one: ModelChoice, picture: Picture, fit: str | None) -> Job[Projections] | None:
     """The job that reads every block's projections."""
-    return computations.study("cvt.maps", one, picture, fit, lambda model, progress: projection_data.work(model, picture, fit, progress))
+    return computations.compute(
+        "cvt.maps", one, picture, fit, lambda model, progress: projection_data.compute_projections(model, picture, fit, progress)
+    )
 
 
-def draw_projections(made: Projections, one: Subject, picture: Picture) -> None:
+def draw_projections(made: Projections, one: ModelChoice, picture: Picture) -> None:
     """The component over kernels and maps, and their numbers as a file."""
-    conv_projection(projection_data.message(made), key="cvt.projection")
+    conv_projection(projection_data.pack_conv_projection(made), key="cvt.projection")
     st.download_button(
         "CSV", partial(_kernels_csv, made), f"{_stem(picture, one)}-kernels.csv", "text/csv",
         key="cvt.kernels.csv", icon=":material/table:", on_click="ignore",
@@ -70,26 +72,28 @@ def draw_squeezed(made: Projections) -> None:
         st.markdown("\n".join(rows))
 
 
-def ask_moves(one: Subject, picture: Picture, fit: str | None) -> list[tuple[Subject, Job[Moves] | None]]:
+def submit_shuffle_shift(one: ModelChoice, picture: Picture, fit: str | None) -> list[tuple[ModelChoice, Job[ShuffleShift] | None]]:
     """The jobs that shuffle and shift the picture, for the model and for a ViT."""
-    pair = [one, computations.subject("vit_tiny50")]
-    return [(subject, _ask_moves(f"cvt.moves.{index}", subject, picture, fit)) for index, subject in enumerate(pair)]
+    pair = [one, computations.model_choice("vit_tiny50")]
+    return [(subject, _submit_shuffle_shift(f"cvt.moves.{index}", subject, picture, fit)) for index, subject in enumerate(pair)]
 
 
-def draw_moves(made: Sequence[Moves], one: Subject, picture: Picture) -> None:
+def draw_shuffle_shift(made: Sequence[ShuffleShift], one: ModelChoice, picture: Picture) -> None:
     """The component over all moves, and their numbers as a file."""
-    shuffle_shift(shuffle_shift_data.message(made), key="cvt.moved")
+    shuffle_shift(shuffle_shift_data.pack_shuffle_shift(made), key="cvt.moved")
     st.download_button(
         "CSV", partial(_moves_csv, made), f"{_stem(picture, one)}-moves.csv", "text/csv",
         key="cvt.moves.csv", icon=":material/table:", on_click="ignore",
     )  # fmt: skip
 
 
-def _ask_moves(slot: str, one: Subject, picture: Picture, fit: str | None) -> Job[Moves] | None:
-    return computations.study(slot, one, picture, fit, lambda model, progress: shuffle_shift_data.work(model, picture, fit, progress))
+def _submit_shuffle_shift(slot: str, one: ModelChoice, picture: Picture, fit: str | None) -> Job[ShuffleShift] | None:
+    return computations.compute(
+        slot, one, picture, fit, lambda model, progress: shuffle_shift_data.compute_shuffle_shift(model, picture, fit, progress)
+    )
 
 
-def _stem(picture: Picture, one: Subject) -> str:
+def _stem(picture: Picture, one: ModelChoice) -> str:
     return f"{Path(picture.title).stem}-{one.name}".lower().replace(" ", "_")
 
 
@@ -104,7 +108,7 @@ def _kernels_csv(made: Projections) -> str:
     return buffer.getvalue()
 
 
-def _moves_csv(made: Sequence[Moves]) -> str:
+def _moves_csv(made: Sequence[ShuffleShift]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(["model", "move", "answer_distance", "same_first_answer", "token_cosine"])

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vizlib.ui.core.message_codec import pack
-from vizlib.ui.core.model_input import as_jpeg, seen
+from vizlib.ui.core.model_input import as_jpeg, model_input
 from vizlib.ui.sections.feature_pyramid_data import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vizlib import Model
-    from vizlib.analysis.perturbation.patch_shuffle import Change
+    from vizlib.analysis.perturbation.patch_shuffle import ShuffleEffect
     from vizlib.engine.jobs import Progress
     from vizlib.ui.core.pictures import Picture
 
@@ -26,7 +26,7 @@ STEPS = 17
 
 
 @dataclass(frozen=True, eq=False)
-class Moves:
+class ShuffleShift:
     """One model: ``rows`` for each reading of it (with its table of positions, and without where it has one)."""
 
     rows: list[dict[str, Any]]
@@ -39,7 +39,7 @@ class Moves:
         return self.photo.nbytes + 2000 * len(self.rows)
 
 
-def message(moves: Sequence[Moves]) -> bytes:
+def pack_shuffle_shift(moves: Sequence[ShuffleShift]) -> bytes:
     """The models side by side over the first one's photograph."""
     from vizlib.analysis.perturbation.patch_shuffle import random_order
 
@@ -51,7 +51,7 @@ def message(moves: Sequence[Moves]) -> bytes:
     return pack(header, {"photo": as_jpeg(moves[0].photo), **orders})
 
 
-def work(model: Model, picture: Picture, fit: str | None, progress: Progress) -> Moves:
+def compute_shuffle_shift(model: Model, picture: Picture, fit: str | None, progress: Progress) -> ShuffleShift:
     """Shuffle and shift one picture, for a model as it is and, where it has a table of positions, without it."""
     from vizlib.analysis.perturbation.patch_shuffle import has_positions, shifted, shuffled, without_positions
 
@@ -66,15 +66,15 @@ def work(model: Model, picture: Picture, fit: str | None, progress: Progress) ->
         for step, tiles in enumerate(TILES):
             progress(index * 5 + step, 5 * len(readings), f"Shuffling patches for {name}")
             found.append(_mean(shuffled(one, x, x.shape[-1] // tiles, SEEDS)))
-        moved: list[Change] = []
+        moved: list[ShuffleEffect] = []
         for half in (range(9), range(9, STEPS)):
             progress(index * 5 + 3 + half.start // 9, 5 * len(readings), f"Shifting the picture for {name}")
             moved += shifted(one, x, [(0, round(step * x.shape[-1] / 64)) for step in half])
         rows.append({"title": name, "shuffled": found, "shifted": [_mean([change]) for change in moved]})
-    return Moves(rows, (int(x.shape[-2]), int(x.shape[-1])), seen(picture, model.geometry(picture.pixels.shape[:2], fit)))
+    return ShuffleShift(rows, (int(x.shape[-2]), int(x.shape[-1])), model_input(picture, model.geometry(picture.pixels.shape[:2], fit)))
 
 
-def _mean(changes: Sequence[Change]) -> dict[str, Any]:
+def _mean(changes: Sequence[ShuffleEffect]) -> dict[str, Any]:
     tokens = [change.tokens for change in changes if change.tokens is not None]
     return {
         "distance": float(np.mean([change.distance for change in changes])),

@@ -13,8 +13,8 @@ from vizlib.engine.jobs import JobState
 from vizlib.ui.components.photo_map import pack, photo_map
 from vizlib.ui.components.top_predictions import top_predictions
 from vizlib.ui.core import formatting, job_slots
-from vizlib.ui.core.model_service import engine, visitor
-from vizlib.ui.core.user_model_card import OwnCard
+from vizlib.ui.core.model_service import service, visitor
+from vizlib.ui.core.user_model_card import UserModelCard
 from vizlib.ui.widgets.method_options import OWN, draw_method
 
 if TYPE_CHECKING:
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     from vizlib.engine.jobs import Job
     from vizlib.ui.core.model_service import Answer
     from vizlib.ui.core.pictures import Picture
-    from vizlib.ui.widgets.method_options import Question
-    from vizlib.ui.widgets.pickers import Look
+    from vizlib.ui.widgets.method_options import MethodChoice
+    from vizlib.ui.widgets.pickers import MapStyle
 
 TOP = 5
 SLOT = "column."
 
 
-def ask(questions: Sequence[Question], picture: Picture, fit: str | None) -> dict[str, Job[Answer]]:
+def submit_explanations(questions: Sequence[MethodChoice], picture: Picture, fit: str | None) -> dict[str, Job[Answer]]:
     """The jobs that answer the questions, by model; models whose weights would have to be fetched first are left out.
 
     A job that runs for the same question goes on; one for another question is replaced.
     """
     requests = {question.card.name: question.request(picture, fit) for question in questions}
-    for slot in [slot for slot in job_slots.asked() if slot.startswith(SLOT) and slot.removeprefix(SLOT) not in requests]:
+    for slot in [slot for slot in job_slots.slots() if slot.startswith(SLOT) and slot.removeprefix(SLOT) not in requests]:
         job_slots.drop(slot)
     jobs: dict[str, Job[Answer]] = {
-        name: job_slots.ask(SLOT + name, request, partial(engine().ask, visitor(), request, picture))
+        name: job_slots.submit(SLOT + name, request, partial(service().ask, visitor(), request, picture))
         for name, request in requests.items()
-        if SLOT + name in job_slots.asked() or job_slots.may_load(request.model)
+        if SLOT + name in job_slots.slots() or job_slots.may_load(request.model)
     }
     job_slots.wait_for(list(jobs.values()))
     return jobs
@@ -59,11 +59,11 @@ def common_tops(jobs: dict[str, Job[Answer]]) -> dict[str, float]:
 
 
 def draw_column(
-    question: Question,
+    question: MethodChoice,
     job: Job[Answer] | None,
     picture: Picture,
     fit: str | None,
-    look: Look,
+    look: MapStyle,
     tops: dict[str, float],
     *,
     narrow: bool = False,
@@ -71,10 +71,10 @@ def draw_column(
     """Draw one model's column; ``tops`` are the upper ends of the common scales by unit, none where each map has its own."""
     card = question.card
     with st.container(gap="xsmall"):
-        st.subheader(formatting.plain(card.title) if isinstance(card, OwnCard) else card.title, anchor=False)
+        st.subheader(formatting.plain(card.title) if isinstance(card, UserModelCard) else card.title, anchor=False)
         st.caption(formatting.facts(card))
     draw_method(question, narrow=narrow)
-    answer = _settled(question, job, picture)
+    answer = _answer_or_status(question, job, picture)
     if answer is None:
         return
     if answer.explanation is None:
@@ -87,13 +87,13 @@ def draw_column(
         _draw_takeaways(question, answer, picture, fit, look, tops)
 
 
-def _settled(question: Question, job: Job[Answer] | None, picture: Picture) -> Answer | None:
+def _answer_or_status(question: MethodChoice, job: Job[Answer] | None, picture: Picture) -> Answer | None:
     """The answer; where there is none, draw the photograph with the reason: not asked for, under way, stopped or failed."""
     name = question.card.name
     if job is None:
-        job_slots.offer(question.card, "With a checkpoint of your own it works: choose that among the models.")
+        job_slots.offer_download(question.card, "With a checkpoint of your own it works: choose that among the models.")
     else:
-        answer = job_slots.settled(SLOT + name, job)
+        answer = job_slots.result_or_status(SLOT + name, job)
         if answer is not None:
             return answer
     photo_map(pack(picture, None), key=f"map.{name}")
@@ -114,7 +114,7 @@ def _draw_facts(explanation: Explanation) -> None:
         st.info(note, icon=":material/info:")
 
 
-def _draw_answers(question: Question, answer: Answer) -> None:
+def _draw_answers(question: MethodChoice, answer: Answer) -> None:
     if not answer.ranking:
         st.info("This model has no classes: it gives features, not answers. The map needs none.", icon=":material/info:")
         return
@@ -152,7 +152,9 @@ def _class_words(answer: Answer) -> dict[int, str]:
     }
 
 
-def _draw_takeaways(question: Question, answer: Answer, picture: Picture, fit: str | None, look: Look, tops: dict[str, float]) -> None:
+def _draw_takeaways(
+    question: MethodChoice, answer: Answer, picture: Picture, fit: str | None, look: MapStyle, tops: dict[str, float]
+) -> None:
     explanation, data, name = answer.explanation, answer.map, question.card.name
     if explanation is None or data is None:
         return
@@ -167,7 +169,7 @@ def _draw_takeaways(question: Question, answer: Answer, picture: Picture, fit: s
         high = tops.get(data.unit, data.peak) * data.one
         return encode_png(overlay(explanation.image, explanation.map, opacity=look.opacity, colormap=look.colormap, low=low, high=high))
 
-    shown = Path(question.card.title).stem if isinstance(question.card, OwnCard) else name
+    shown = Path(question.card.title).stem if isinstance(question.card, UserModelCard) else name
     stem = f"{Path(picture.title).stem}-{shown}-{explanation.method}".lower().replace(" ", "_")
     with st.container(horizontal=True):
         st.download_button("PNG", png, f"{stem}.png", "image/png", key=f"png.{name}", icon=":material/image:", on_click="ignore")

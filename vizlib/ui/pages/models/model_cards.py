@@ -14,11 +14,11 @@ from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
     from vizlib import ModelCard
-    from vizlib.ui.core.url_state import Address
+    from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.pages.models.report_tables import Report
 
 
-def draw_cards(report: Report, address: Address) -> None:
+def draw_model_cards(report: Report, url_state: UrlState) -> None:
     """Every model that vizlib knows by name."""
     cards = list(all_cards().values())
     bundled = [card for card in cards if card.source == "bundled"]
@@ -28,7 +28,7 @@ def draw_cards(report: Report, address: Address) -> None:
             with place, st.container(border=True, height="stretch"):
                 _draw_card(card, report)
     st.subheader("To be fetched", anchor=False)
-    _draw_others([card for card in cards if card.source != "bundled"], address)
+    _draw_others([card for card in cards if card.source != "bundled"], url_state)
 
 
 def _draw_card(card: ModelCard, report: Report) -> None:
@@ -58,9 +58,9 @@ def _draw_card(card: ModelCard, report: Report) -> None:
         st.caption(f"Not {listed(titles)}: {why}.")
 
 
-def _draw_others(cards: list[ModelCard], address: Address) -> None:
+def _draw_others(cards: list[ModelCard], url_state: UrlState) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        key = address.part("find", "")
+        key = url_state.declare("find", "")
         find = st.text_input("Search", key=key, placeholder="a name, family, licence or paper", icon=":material/search:", width=380)
         found = [card for card in cards if all(word in _text(card) for word in find.lower().split())]
         st.markdown(f"{len(found)} of {len(cards)} models" if find else f"{len(cards)} models")

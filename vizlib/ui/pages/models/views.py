@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import plotly.graph_objects as go
 
-    from vizlib.ui.core.url_state import Address
+    from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.pages.models.report_tables import Report
 
 WISHED = ("vit_tiny50", "cct_tiny50", "resnet_tiny50")  # the models that are trained on shares of the photographs
@@ -64,7 +64,7 @@ def _take_away(rows: Sequence[dict[str, Any]], name: str) -> None:
         )
 
 
-def draw_accuracy(report: Report, address: Address) -> None:
+def draw_accuracy(report: Report, url_state: UrlState) -> None:
     """Who is right how often, and at what cost."""
     points = report.accuracy()
     _chart(
@@ -73,7 +73,7 @@ def draw_accuracy(report: Report, address: Address) -> None:
         "Models by share of right answers: " + "; ".join(f"{point.mark.label} {point.note}" for point in points),
     )
     st.subheader("Against what it costs", anchor=False)
-    key = address.part("against", "multiply_adds", one_of(tuple(AXES)))
+    key = url_state.declare("against", "multiply_adds", one_of(tuple(AXES)))
     axis = _choose("Against", AXES, key)
     if axis == "epochs":
         series = report.epochs()
@@ -130,7 +130,7 @@ def _draw_curves(report: Report, key: str) -> None:
         st.info(f"Still in training: {'; '.join(unfinished)}.", icon=":material/hourglass_top:")
 
 
-def draw_small_data(report: Report, address: Address) -> None:  # noqa: ARG001  one signature for all views
+def draw_small_data(report: Report, url_state: UrlState) -> None:  # noqa: ARG001  one signature for all views
     """How accuracy falls with the photographs."""
     sentence = findings.who_starves(report)
     if sentence:
@@ -141,21 +141,21 @@ def draw_small_data(report: Report, address: Address) -> None:  # noqa: ARG001  
         _take_away(rows, "small-data")
 
 
-def _pick_model(report: Report, address: Address, section: str) -> str | None:
+def _pick_model(report: Report, url_state: UrlState, section: str) -> str | None:
     known = [name for name in report.names if name in report.section(section)]
     if not known:
         st.info(NOT_YET, icon=":material/hourglass_empty:")
         return None
     best = max(known, key=lambda name: report.top(name)[0])
-    key = address.part("model", best, one_of(known))
+    key = url_state.declare("model", best, one_of(known))
     if st.session_state[key] not in known:
         st.session_state[key] = best
     return _choose("Model", {name: short(name) for name in known}, key)
 
 
-def draw_confusions(report: Report, address: Address) -> None:
+def draw_confusions(report: Report, url_state: UrlState) -> None:
     """Which classes a model takes for which."""
-    name = _pick_model(report, address, "confusion")
+    name = _pick_model(report, url_state, "confusion")
     if name is None:
         return
     st.markdown(findings.worst_confusion(report, name))
@@ -169,7 +169,7 @@ def draw_confusions(report: Report, address: Address) -> None:
             raise ValueError(text)
         return int(text)
 
-    key = address.part("class", ANY, read)
+    key = url_state.declare("class", ANY, read)
     picked = st.selectbox(
         "Class",
         list(labels),
@@ -210,9 +210,9 @@ def _draw_bars(counts: np.ndarray, classes: Sequence[str], picked: int, title: s
     _chart(figure, f"class.{key}", "; ".join(f"{name} {value}" for name, value in zip(names, values, strict=True)))
 
 
-def draw_calibration(report: Report, address: Address) -> None:
+def draw_calibration(report: Report, url_state: UrlState) -> None:
     """Whether a model is right as often as it says."""
-    name = _pick_model(report, address, "calibration")
+    name = _pick_model(report, url_state, "calibration")
     if name is None:
         return
     st.markdown(findings.who_knows(report, name))
@@ -229,7 +229,7 @@ def draw_calibration(report: Report, address: Address) -> None:
     _take_away(tables.calibration_rows(report), "calibration")
 
 
-def draw_maps(report: Report, address: Address) -> None:
+def draw_maps(report: Report, url_state: UrlState) -> None:
     """Whether maps lie on the object."""
     maps = report.maps()
     if not maps:
@@ -237,10 +237,10 @@ def draw_maps(report: Report, address: Address) -> None:
         return
     about, references = report.section("localisation")["about"], report.section("localisation")["references"]
     with st.container(horizontal=True, gap="medium"):
-        key = address.part("measure", "ratio", one_of(("ratio", "pointing")))
+        key = url_state.declare("measure", "ratio", one_of(("ratio", "pointing")))
         words = {"ratio": "Mass in the box", "pointing": "Pointing game"}
         measure = _choose("Measure", words, key, named=True)
-        key = address.part("boxes", "small", one_of(("all", "small")))
+        key = url_state.declare("boxes", "small", one_of(("all", "small")))
         subsets = {"small": f"Under {100 * about['small']:.0f} % of the image", "all": "All"}
         subset = _choose("Boxes", subsets, key, named=True)
     if subset not in references["random"]:

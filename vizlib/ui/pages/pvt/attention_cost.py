@@ -22,8 +22,8 @@ from vizlib.ui.core.model_service import visitor
 if TYPE_CHECKING:
     from vizlib.analysis.cost.spatial_reduction_timing import Measurement
     from vizlib.engine.jobs import Job, Progress
-    from vizlib.ui.core.computations import Subject
-    from vizlib.ui.sections.reduced_keys_data import KeyGrids
+    from vizlib.ui.core.computations import ModelChoice
+    from vizlib.ui.sections.reduced_keys_data import ReducedKeys
 
 SLOT = "pvt.measure"
 SHARE = 0.5  # of the memory that is free: other visitors need some too
@@ -43,7 +43,7 @@ class Measured:
         return 200 * len(self.rows)
 
 
-def draw(made: KeyGrids, one: Subject) -> None:
+def draw_attention_cost(made: ReducedKeys, one: ModelChoice) -> None:
     """The chart of every stage's layer, the button that measures the first one's, and the file."""
     layers = [Layer(**layer) for layer in made.facts["layers"]]
     job: Job[Measured] | None = st.session_state.get(SLOT, {}).get(layers[0])
@@ -63,7 +63,7 @@ def draw(made: KeyGrids, one: Subject) -> None:
                 key="pvt.cost.csv", icon=":material/table:", on_click="ignore",
             )  # fmt: skip
     if job is not None and not job.done:
-        computations.settled(SLOT, one, job)
+        computations.result_or_status(SLOT, one, job)
     elif job is not None and not found:
         _draw_end(job)
 

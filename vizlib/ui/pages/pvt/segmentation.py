@@ -19,26 +19,28 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vizlib.engine.jobs import Job
-    from vizlib.ui.core.computations import Subject
+    from vizlib.ui.core.computations import ModelChoice
     from vizlib.ui.core.pictures import Picture
-    from vizlib.ui.core.url_state import Address
-    from vizlib.ui.pages.pvt.segmentation_data import Field
+    from vizlib.ui.core.url_state import UrlState
+    from vizlib.ui.pages.pvt.segmentation_data import Segmentation
 
 BESIDE = ("vit_tiny50", "resnet_tiny50")
 _FIRST = 4
 
 
-def ask(one: Subject, picture: Picture, fit: str | None, side: int) -> list[tuple[Subject, Job[Field] | None]]:
+def submit_segmentations(
+    one: ModelChoice, picture: Picture, fit: str | None, side: int
+) -> list[tuple[ModelChoice, Job[Segmentation] | None]]:
     """The jobs that group the cells of the pyramid and of what it is held against, all on a grid of ``side`` cells."""
-    return [(subject, _ask(f"pvt.field.{index}", subject, picture, fit, side)) for index, subject in enumerate([one, *_beside()])]
+    return [(subject, _submit(f"pvt.field.{index}", subject, picture, fit, side)) for index, subject in enumerate([one, *_beside()])]
 
 
-def groups_key(address: Address) -> str:
+def groups_key(url_state: UrlState) -> str:
     """The part of the address that says into how many groups; declared before anything is waited for, or a link would lose it."""
-    return address.part("groups", _FIRST, _count)
+    return url_state.declare("groups", _FIRST, _count)
 
 
-def draw(made: Sequence[Field], picture: Picture, key: str) -> None:
+def draw_segmentations(made: Sequence[Segmentation], picture: Picture, key: str) -> None:
     """The segmentations side by side, and the files; ``key`` is that of the number of groups."""
     state = st.session_state
     if state.get("pvt.groups.told") != state[key]:
@@ -50,7 +52,9 @@ def draw(made: Sequence[Field], picture: Picture, key: str) -> None:
             state[key] = state["pvt.groups.told"] = chosen
 
     segmentation(
-        segmentation_data.message(made, picture.title, state.get("pvt.groups.sent", state[key])), key="pvt.segments", on_groups=take_groups
+        segmentation_data.pack_segmentation(made, picture.title, state.get("pvt.groups.sent", state[key])),
+        key="pvt.segments",
+        on_groups=take_groups,
     )
     stem = Path(picture.title).stem.lower().replace(" ", "_")
     count = state[key]
@@ -65,14 +69,19 @@ def draw(made: Sequence[Field], picture: Picture, key: str) -> None:
         )  # fmt: skip
 
 
-def _ask(slot: str, one: Subject, picture: Picture, fit: str | None, side: int) -> Job[Field] | None:
-    return computations.study(
-        slot, one, picture, fit, lambda model, progress: segmentation_data.work(model, picture, fit, side, progress), str(side)
+def _submit(slot: str, one: ModelChoice, picture: Picture, fit: str | None, side: int) -> Job[Segmentation] | None:
+    return computations.compute(
+        slot,
+        one,
+        picture,
+        fit,
+        lambda model, progress: segmentation_data.compute_segmentation(model, picture, fit, side, progress),
+        str(side),
     )
 
 
-def _beside() -> list[Subject]:
-    return [computations.subject(name) for name in BESIDE]
+def _beside() -> list[ModelChoice]:
+    return [computations.model_choice(name) for name in BESIDE]
 
 
 def _count(text: str) -> int:
@@ -82,7 +91,7 @@ def _count(text: str) -> int:
     return value
 
 
-def _csv(made: Sequence[Field], count: int) -> str:
+def _csv(made: Sequence[Segmentation], count: int) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(["model", "row", "column", "group"])
@@ -92,7 +101,7 @@ def _csv(made: Sequence[Field], count: int) -> str:
     return buffer.getvalue()
 
 
-def _png(made: Sequence[Field], count: int) -> bytes:
+def _png(made: Sequence[Segmentation], count: int) -> bytes:
     import cv2
 
     from vizlib.analysis.features.feature_pyramid import boundaries

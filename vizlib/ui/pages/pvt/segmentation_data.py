@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vizlib.ui.core.message_codec import pack
-from vizlib.ui.core.model_input import as_jpeg, seen
+from vizlib.ui.core.model_input import as_jpeg, model_input
 from vizlib.ui.sections.feature_pyramid_data import FAMILIES
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ COUNTS = tuple(range(2, 9))
 
 
 @dataclass(frozen=True, eq=False)
-class Field:
+class Segmentation:
     """One model's groups: ``labels`` uint8 (counts, h, w), and for each count how steep the picture is along their boundaries."""
 
     title: str
@@ -39,7 +39,7 @@ class Field:
         return self.labels.nbytes + self.photo.nbytes
 
 
-def message(fields: Sequence[Field], title: str, chosen: int) -> bytes:
+def pack_segmentation(fields: Sequence[Segmentation], title: str, chosen: int) -> bytes:
     """The fields side by side over the first one's photograph."""
     rows = [
         {
@@ -54,7 +54,7 @@ def message(fields: Sequence[Field], title: str, chosen: int) -> bytes:
     return pack(header, {"photo": as_jpeg(fields[0].photo)} | {f"{index}.labels": one.labels for index, one in enumerate(fields)})
 
 
-def work(model: Model, picture: Picture, fit: str | None, side: int, progress: Progress) -> Field:
+def compute_segmentation(model: Model, picture: Picture, fit: str | None, side: int, progress: Progress) -> Segmentation:
     """Run a model, bring all its stages to one grid whose longer side has ``side`` cells, and group the cells by k-means."""
     from vizlib.analysis.features.feature_pyramid import edge_ratio, fused, principal, stage_maps
     from vizlib.analysis.features.token_maps import kmeans_map
@@ -66,7 +66,7 @@ def work(model: Model, picture: Picture, fit: str | None, side: int, progress: P
     factor = side / max(done.size)
     grid = (max(1, round(done.size[0] * factor)), max(1, round(done.size[1] * factor)))
     cells = principal(fused([one.cpu() for one in maps], grid).flatten(1).T)
-    photo = seen(picture, model.geometry(picture.pixels.shape[:2], fit))
+    photo = model_input(picture, model.geometry(picture.pixels.shape[:2], fit))
     found = []
     for index, count in enumerate(COUNTS):
         progress(index + 1, len(COUNTS) + 1, f"Grouping into {count}")
@@ -74,4 +74,4 @@ def work(model: Model, picture: Picture, fit: str | None, side: int, progress: P
     sides = " + ".join(str(one.shape[1]) for one in maps)
     facts = f"grids of {sides} cells, fused" if len(maps) > 1 else f"one grid of {sides} × {maps[0].shape[2]} cells"
     ratios = tuple(edge_ratio(one, photo) for one in found)
-    return Field(FAMILIES.get(model.card.family, model.card.name), facts, done.size, np.stack(found), ratios, photo)
+    return Segmentation(FAMILIES.get(model.card.family, model.card.name), facts, done.size, np.stack(found), ratios, photo)

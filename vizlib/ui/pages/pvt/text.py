@@ -8,7 +8,7 @@ from vizlib.ui.core.formatting import linked
 from vizlib.zoo.official_releases import PAPERS as _PAPERS
 
 if TYPE_CHECKING:
-    from vizlib.ui.core.computations import Subject
+    from vizlib.ui.core.computations import ModelChoice
     from vizlib.ui.core.pictures import Picture
 
 KEYS = (
@@ -28,7 +28,7 @@ DENSE = (
 PAPERS = "; ".join(linked(_PAPERS[family]) for family in ("pvt", "pvt_v2")) + "."
 
 
-def snippet(one: Subject, picture: Picture, fit: str | None) -> str:
+def snippet(one: ModelChoice, picture: Picture, fit: str | None) -> str:
     """The Python behind the page's figures."""
     imports = "import skimage\n\n" if picture.code.startswith("skimage.") else ""
     given = "" if fit is None else f', "{fit}"'

@@ -9,11 +9,11 @@ import numpy as np
 import streamlit as st
 
 from vizlib.ui.components.alignment import alignment
-from vizlib.ui.core.component_state import kept_view
+from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.message_codec import pack
 from vizlib.ui.pages.seq2seq import downloads as files
 from vizlib.ui.pages.seq2seq import translator_service as work
-from vizlib.ui.pages.seq2seq.choices import Asked, forget_edit
+from vizlib.ui.pages.seq2seq.choices import TranslationRequest, forget_edit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from vizlib.engine.jobs import Job
     from vizlib.seq2seq.decode import Step, Translation
     from vizlib.seq2seq.models import Translator
-    from vizlib.ui.core.url_state import Address
+    from vizlib.ui.core.url_state import UrlState
 
 KEY = "seq2seq.alignment"
 LISTED = 5  # probabilities of a step that are shown
 
 
-def ask(asked: Asked) -> Job[Translation]:
+def submit_translation(asked: TranslationRequest) -> Job[Translation]:
     """The job that decodes what is asked."""
 
     def answer(translator: Translator) -> Translation:
@@ -37,10 +37,10 @@ def ask(asked: Asked) -> Job[Translation]:
             return force(translator, asked.text, asked.target)
         return translate(translator, asked.text, beams=asked.beams)
 
-    return work.ask("answer", asked.key, asked.card.name, answer)
+    return work.submit("answer", asked.key, asked.card.name, answer)
 
 
-def identity_of(asked: Asked) -> str:
+def identity_of(asked: TranslationRequest) -> str:
     """A short name for an answer, the same whenever the same is asked."""
     return hashlib.blake2b(repr((asked.card.name, asked.key)).encode(), digest_size=6).hexdigest()
 
@@ -50,7 +50,7 @@ def attentive(made: Translation) -> bool:
     return bool(made.steps) and made.steps[0].weights is not None
 
 
-def message(
+def pack_alignment(
     made: Translation,
     vocabulary: str,
     identity: str,
@@ -90,9 +90,9 @@ def head_maps(step: Step) -> np.ndarray:
     return mean if several is None else np.concatenate([mean, np.asarray(several, np.float32).reshape(-1, mean.shape[1])])
 
 
-def step_view(address: Address) -> tuple[str, Callable[[], None]]:
+def step_view(url_state: UrlState) -> tuple[str, Callable[[], None]]:
     """Declare the step that is taken apart: what the address says of it, and what to call when another was chosen."""
-    view, take = kept_view(address, KEY, {}, {"step": ("", _step)})
+    view, take = component_state(url_state, KEY, {}, {"step": ("", _step)})
 
     def taken() -> None:
         forget_edit()
@@ -106,10 +106,10 @@ def step_of(view: str, steps: int) -> int:
     return min(int(view) if view else (steps + 1) // 2, max(0, steps - 1))
 
 
-def draw(made: Translation, asked: Asked, step: int, take: Callable[[], None], covered: int) -> None:
+def draw_alignment(made: Translation, asked: TranslationRequest, step: int, take: Callable[[], None], covered: int) -> None:
     """The matrix with its files."""
     title = f"{asked.card.title} reads {asked.text}"
-    sent = message(made, asked.vocabulary, identity_of(asked), title, step, forced=asked.target is not None, covered=covered)
+    sent = pack_alignment(made, asked.vocabulary, identity_of(asked), title, step, forced=asked.target is not None, covered=covered)
     alignment(sent, key=KEY, on_change=take)
     stem = f"alignment-{asked.card.name}"
     with st.container(horizontal=True):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from vizlib.seq2seq.cards import Seq2SeqCard
     from vizlib.seq2seq.task_base import Task
-    from vizlib.ui.core.url_state import Address
+    from vizlib.ui.core.url_state import UrlState
 
 BEAMS = (1, 2, 3, 5)
 _EXAMPLES = 4
@@ -27,7 +27,7 @@ _GOOD = "seq2seq.good"
 
 
 @dataclass(frozen=True)
-class Asked:
+class TranslationRequest:
     """What is decoded: a text that its task accepts, by a model, greedily or by a beam, or along a target that is given."""
 
     task: Task
@@ -68,16 +68,16 @@ def forget_edit() -> None:
     st.session_state["seq2seq.mask"] = st.session_state["seq2seq.scores"] = ""
 
 
-def pick(address: Address) -> Asked | None:
+def pick(url_state: UrlState) -> TranslationRequest | None:
     """The choices as widgets; None where the chosen model was never trained, which the page then says."""
     state = st.session_state
-    task_key = address.part("task", "dates", one_of(tuple(TASKS)))
+    task_key = url_state.declare("task", "dates", one_of(tuple(TASKS)))
     task = TASKS[state[task_key]]
     known = {card.name: card for card in of_task(task.name)}
     first = first_of(task.name)
-    model_key = address.part("model", first.name, one_of(tuple(known)))
-    text_key = address.part("text", task.examples[0], str, lambda text: text if _unread(task, text) is None else None)
-    beams_key = address.part("beams", 1, _beams)
+    model_key = url_state.declare("model", first.name, one_of(tuple(known)))
+    text_key = url_state.declare("text", task.examples[0], str, lambda text: text if _unread(task, text) is None else None)
+    beams_key = url_state.declare("beams", 1, _beams)
     if state[model_key] not in known:
         state[model_key] = first.name
 
@@ -100,10 +100,10 @@ def pick(address: Address) -> Asked | None:
     with left:
         text = _pick_text(task, text_key)
     with right:
-        target, predict = _pick_modes(address, task, card, text)
+        target, predict = _pick_modes(url_state, task, card, text)
     _offer_texts(task, text_key)
     _say_unread(task, state[text_key])
-    return Asked(task, card, text, state[beams_key], target, predict) if card.accuracy is not None else None
+    return TranslationRequest(task, card, text, state[beams_key], target, predict) if card.accuracy is not None else None
 
 
 def draw_untrained() -> None:
@@ -164,12 +164,12 @@ def _say_unread(task: Task, text: str) -> None:
         st.error(f"{error} What is shown is the last text that could be read.", icon=":material/keyboard:")
 
 
-def _pick_modes(address: Address, task: Task, card: Seq2SeqCard, text: str) -> tuple[str | None, bool]:
+def _pick_modes(url_state: UrlState, task: Task, card: Seq2SeqCard, text: str) -> tuple[str | None, bool]:
     """Teacher forcing with its target, and whether the learner predicts first."""
     state = st.session_state
-    force_key = address.part("force", False, _flag, _written)  # noqa: FBT003  a flag is what is kept
-    target_key = address.part("target", "", str)
-    predict_key = address.part("predict", False, _flag, _written)  # noqa: FBT003
+    force_key = url_state.declare("force", False, _flag, _written)  # noqa: FBT003  a flag is what is kept
+    target_key = url_state.declare("target", "", str)
+    predict_key = url_state.declare("predict", False, _flag, _written)  # noqa: FBT003
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.toggle(
             "Teacher forcing", key=force_key, on_change=forget_edit,

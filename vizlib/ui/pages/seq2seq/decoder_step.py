@@ -11,7 +11,7 @@ import streamlit as st
 from vizlib.seq2seq.options import Options
 from vizlib.seq2seq.task_base import END
 from vizlib.ui.components.decoder_step import decoder_step
-from vizlib.ui.core.component_state import kept_view
+from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.message_codec import pack
 from vizlib.ui.core.url_state import number, one_of
 from vizlib.ui.pages.seq2seq import text as words
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from vizlib.engine.jobs import Job
     from vizlib.seq2seq.decode import Step, Translation
     from vizlib.seq2seq.models import Translator
-    from vizlib.ui.core.url_state import Address
-    from vizlib.ui.pages.seq2seq.choices import Asked
+    from vizlib.ui.core.url_state import UrlState
+    from vizlib.ui.pages.seq2seq.choices import TranslationRequest
 
 KEY = "seq2seq.apart"
 SCALES = ("as", "on", "off")
@@ -122,22 +122,22 @@ def raw_scores(view: View, *, divided_by: bool) -> np.ndarray:
     return np.asarray(view.scores, np.float64) * (np.sqrt(view.width) if divided_by else 1.0)
 
 
-def scaled(asked: Asked) -> bool:
+def scaled(asked: TranslationRequest) -> bool:
     """Whether the model divides its scores by sqrt(d)."""
     return asked.card.score == "scaled_dot"
 
 
-def edit_view(address: Address) -> tuple[dict[str, Any], Callable[[], None]]:
+def edit_view(url_state: UrlState) -> tuple[dict[str, Any], Callable[[], None]]:
     """Declare what is changed by hand: what the address says of it, and what to call when the browser changed it."""
-    return kept_view(address, KEY, {"scale": SCALES}, {"tau": ("1", _tau), "mask": ("", _mask), "scores": ("", _scores)})
+    return component_state(url_state, KEY, {"scale": SCALES}, {"tau": ("1", _tau), "mask": ("", _mask), "scores": ("", _scores)})
 
 
-def head_key(address: Address) -> str:
+def head_key(url_state: UrlState) -> str:
     """Declare which head is taken apart, from 0."""
-    return address.part("head", 0, lambda text: int(number(0, 99)(text)))
+    return url_state.declare("head", 0, lambda text: int(number(0, 99)(text)))
 
 
-def ask(asked: Asked, made: Translation, step: int, edit: Edit) -> Job[Outcome]:
+def submit_step(asked: TranslationRequest, made: Translation, step: int, edit: Edit) -> Job[Outcome]:
     """The job that runs the decoder on after an edit."""
 
     def follow(translator: Translator) -> Outcome:
@@ -157,10 +157,12 @@ def ask(asked: Asked, made: Translation, step: int, edit: Edit) -> Job[Outcome]:
         everywhere = None if general == Options() else translate(translator, asked.text, options=general).output
         return Outcome(along.steps[step], along.output if free else words.own(along), everywhere)
 
-    return work.ask("edit", (asked.key, step, edit), asked.card.name, follow)
+    return work.submit("edit", (asked.key, step, edit), asked.card.name, follow)
 
 
-def message(made: Translation, asked: Asked, identity: str, step: int, head: int, edit: Edit, outcome: Outcome | None) -> bytes:
+def pack_decoder_step(
+    made: Translation, asked: TranslationRequest, identity: str, step: int, head: int, edit: Edit, outcome: Outcome | None
+) -> bytes:
     """The packed step; with an ``outcome``, what follows from the edit as the arrays ``after.*``.
 
     In a Transformer a change of temperature reaches the query too: then the attention that is drawn is the one after it.
@@ -185,7 +187,9 @@ def message(made: Translation, asked: Asked, identity: str, step: int, head: int
     return pack(header, arrays)
 
 
-def draw(made: Translation, asked: Asked, identity: str, step: int, view: dict[str, Any], take: Callable[[], None], head: str) -> None:
+def draw_decoder_step(
+    made: Translation, asked: TranslationRequest, identity: str, step: int, view: dict[str, Any], take: Callable[[], None], head: str
+) -> None:
     """The step with its controls; what was changed by hand is followed up exactly."""
     st.header(f"Step {step + 1}, taken apart", anchor=False)
     st.markdown(words.APART if asked.card.cell != "transformer" else words.APART_TRANSFORMER)
@@ -198,8 +202,8 @@ def draw(made: Translation, asked: Asked, identity: str, step: int, view: dict[s
         edit = Edit(edit.tau, edit.scale, edit.mask)
     outcome = None
     if edit != AS_IT_WAS:
-        outcome = work.settled("edit", ask(asked, made, step, edit))
-    decoder_step(message(made, asked, identity, step, state[head] if heads else 0, edit, outcome), key=KEY, on_change=take)
+        outcome = work.result_or_status("edit", submit_step(asked, made, step, edit))
+    decoder_step(pack_decoder_step(made, asked, identity, step, state[head] if heads else 0, edit, outcome), key=KEY, on_change=take)
     if outcome is not None and outcome.everywhere is not None:
         st.markdown(
             f"The same temperature, scale and mask at **every** step: it writes `{outcome.everywhere or '(nothing)'}`"
@@ -224,7 +228,7 @@ def given(made: Translation) -> str:
     return "".join(made.tokens).removesuffix(END)
 
 
-def _parts(step: Step, asked: Asked) -> list[tuple[str, int]]:
+def _parts(step: Step, asked: TranslationRequest) -> list[tuple[str, int]]:
     if asked.card.cell == "transformer":
         return [("state after reading, x′", len(step.combined))]
     context = len(step.context) if step.context is not None else 0

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from vizlib.engine.jobs import Job, Progress
     from vizlib.seq2seq.task_base import Task
-    from vizlib.ui.core.url_state import Address
-    from vizlib.ui.pages.seq2seq.choices import Asked
+    from vizlib.ui.core.url_state import UrlState
+    from vizlib.ui.pages.seq2seq.choices import TranslationRequest
 
 SLOT = work.SLOT + "measure"
 ROUNDS, CHUNK = 5, 10  # a round adds this many texts of every length, for every model
@@ -71,7 +71,7 @@ def count(tally: Tally, lengths: tuple[int, ...], seed: int, progress: Progress)
     def told(part: float, whole: float, what: str) -> None:  # noqa: ARG001  the words of the whole say enough
         progress(done + weight * part / whole, steps)
 
-    models = {name: work.desk().translator(name) for name in tally.names}
+    models = {name: work.translator_service().translator(name) for name in tally.names}
     for step in range(ROUNDS):
         for name, translator in models.items():
             progress(done, steps, "Counting right answers")
@@ -89,16 +89,16 @@ def count(tally: Tally, lengths: tuple[int, ...], seed: int, progress: Progress)
     return tally
 
 
-def compare_key(address: Address) -> str:
+def compare_key(url_state: UrlState) -> str:
     """Declare which models are measured; none named means the usual ones."""
 
     def written(names: list[str]) -> str | None:
         return None if names == _usual(st.session_state["seq2seq.task"], st.session_state["seq2seq.model"]) else ",".join(names)
 
-    return address.part("compare", [], some_of(NAMES, MOST_MODELS), written)
+    return url_state.declare("compare", [], some_of(NAMES, MOST_MODELS), written)
 
 
-def draw(asked: Asked, key: str) -> None:
+def draw_length_study(asked: TranslationRequest, key: str) -> None:
     """The choice of models, the button, and both charts, which grow while the work goes on."""
     st.header("The two problems that attention solved", anchor=False)
     st.markdown(words.PROBLEMS)
@@ -110,13 +110,17 @@ def draw(asked: Asked, key: str) -> None:
     if tally is None or (tally.task, tally.names) != (asked.task.name, names):
         job_slots.drop(SLOT)
         tally = st.session_state[_TALLY] = Tally(asked.task.name, names)
-    job = job_slots.asked().get(SLOT, (None, None))[1]
+    job = job_slots.slots().get(SLOT, (None, None))[1]
 
     def start() -> None:
         seed = random.randrange(1 << 30)
         tally.seeds.append(seed)
         job_slots.drop(SLOT)
-        job_slots.ask(SLOT, seed, lambda: work.desk().measure("measure", lambda progress: count(tally, asked.task.lengths, seed, progress)))
+        job_slots.submit(
+            SLOT,
+            seed,
+            lambda: work.translator_service().measure("measure", lambda progress: count(tally, asked.task.lengths, seed, progress)),
+        )
 
     running = job is not None and not job.done
     label = "Measure on new inputs" if not tally.seeds else f"Add {ROUNDS * CHUNK} more of each length"
@@ -124,7 +128,7 @@ def draw(asked: Asked, key: str) -> None:
     st.fragment(_live, run_every=_BEAT if running else None)(tally, asked.task, job, running)
 
 
-def _pick(asked: Asked, key: str) -> tuple[str, ...]:
+def _pick(asked: TranslationRequest, key: str) -> tuple[str, ...]:
     trained = {card.name: card.title for card in of_task(asked.task.name) if card.accuracy is not None}
     state = st.session_state
     state[key] = [name for name in state[key] if name in trained] or _usual(asked.task.name, asked.card.name)
@@ -144,7 +148,7 @@ def _live(tally: Tally, task: Task, job: Job[Tally] | None, running: bool) -> No
             st.progress(job.progress.fraction or 0.0, text=f"{job.progress.message} …")
             st.button("Stop", key="seq2seq.stop", icon=":material/stop_circle:", type="tertiary", on_click=job.cancel)
     elif job is not None and job.exception() is not None:
-        job_slots.settled(SLOT, job)
+        job_slots.result_or_status(SLOT, job)
     if tally.right:
         left, right = st.columns(2, gap="medium")
         titles = {card.name: card.title for card in of_task(task.name)}

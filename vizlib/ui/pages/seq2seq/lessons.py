@@ -15,7 +15,7 @@ from vizlib.ui.components.alignment import alignment
 from vizlib.ui.core.url_state import one_of
 from vizlib.ui.pages.seq2seq import text as words
 from vizlib.ui.pages.seq2seq import translator_service as work
-from vizlib.ui.pages.seq2seq.alignment import message
+from vizlib.ui.pages.seq2seq.alignment import pack_alignment
 from vizlib.ui.pages.seq2seq.decoder_step import again, given
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from vizlib.seq2seq.decode import Translation
     from vizlib.seq2seq.length_study import LeftOut
     from vizlib.seq2seq.models import Translator
-    from vizlib.ui.core.url_state import Address
-    from vizlib.ui.pages.seq2seq.choices import Asked
+    from vizlib.ui.core.url_state import UrlState
+    from vizlib.ui.pages.seq2seq.choices import TranslationRequest
 
 REVERSED, SORTED = "reversed", "sorted"
 _SEEDS = 1000
@@ -47,9 +47,9 @@ class Shuffled:
     written: str | None
 
 
-def order_key(address: Address) -> str:
+def order_key(url_state: UrlState) -> str:
     """Declare the order of the keys: the seed of a shuffle, "reversed" or "sorted"."""
-    return address.part("order", "1", one_of((REVERSED, SORTED, *map(str, range(_SEEDS)))))
+    return url_state.declare("order", "1", one_of((REVERSED, SORTED, *map(str, range(_SEEDS)))))
 
 
 def order_of(name: str, source: tuple[str, ...]) -> list[int]:
@@ -63,7 +63,7 @@ def order_of(name: str, source: tuple[str, ...]) -> list[int]:
     return places
 
 
-def draw_order(made: Translation, asked: Asked, identity: str, step: int, key: str) -> None:
+def draw_order(made: Translation, asked: TranslationRequest, identity: str, step: int, key: str) -> None:
     """The same matrix with its columns in another order, and how little that changed."""
     state = st.session_state
     st.header("Attention does not know the order", anchor=False)
@@ -77,7 +77,7 @@ def draw_order(made: Translation, asked: Asked, identity: str, step: int, key: s
         st.button("Turn them around", key="seq2seq.reverse", icon=":material/swap_horiz:", on_click=state.update, args=({key: REVERSED},))
         st.button("Sort them", key="seq2seq.sort", icon=":material/sort_by_alpha:", on_click=state.update, args=({key: SORTED},))
     order = order_of(state[key], made.source)
-    found = work.settled("order", _ask_order(asked, made, order))
+    found = work.result_or_status("order", _submit_order(asked, made, order))
     if found is None:
         return
     output = found.made.output if asked.target is None else words.own(found.made)
@@ -93,12 +93,12 @@ def draw_order(made: Translation, asked: Asked, identity: str, step: int, key: s
     title = f"{asked.card.title}, keys in another order"
     columns = tuple(made.source[place] for place in order)
     name, forced = f"{identity}.{state[key]}", asked.target is not None
-    sent = message(found.made, asked.vocabulary, name, title, step, source=columns, forced=forced, still=True)
+    sent = pack_alignment(found.made, asked.vocabulary, name, title, step, source=columns, forced=forced, still=True)
     alignment(sent, key="seq2seq.ordered")
     st.page_link("pages/attention.py", label="The same formula on image patches", icon=":material/ads_click:")
 
 
-def draw_left_out(made: Translation, asked: Asked, step: int) -> None:
+def draw_left_out(made: Translation, asked: TranslationRequest, step: int) -> None:
     """The attention of a step beside what each character is worth to it."""
     st.header("Attention is not explanation", anchor=False)
     st.markdown(f"{words.NOT_EXPLANATION} {words.DEBATE}")
@@ -111,7 +111,7 @@ def draw_left_out(made: Translation, asked: Asked, step: int) -> None:
 
         return leave_one_out(translator, asked.text, step, target=given(made))
 
-    found = work.settled("left_out", work.ask("left_out", (asked.key, step), asked.card.name, leave))
+    found = work.result_or_status("left_out", work.submit("left_out", (asked.key, step), asked.card.name, leave))
     weights = made.steps[step].weights
     if found is None or weights is None:
         return
@@ -168,7 +168,7 @@ def left_out_chart(made: Translation, step: int, found: LeftOut) -> go.Figure:
     return figure
 
 
-def _ask_order(asked: Asked, made: Translation, order: list[int]) -> Job[Shuffled]:
+def _submit_order(asked: TranslationRequest, made: Translation, order: list[int]) -> Job[Shuffled]:
     def shuffled(translator: Translator) -> Shuffled:
         from vizlib.seq2seq.decode import translate
 
@@ -182,7 +182,7 @@ def _ask_order(asked: Asked, made: Translation, order: list[int]) -> Job[Shuffle
             written = None
         return Shuffled(moved, difference, read, written)
 
-    return work.ask("order", (asked.key, tuple(order)), asked.card.name, shuffled)
+    return work.submit("order", (asked.key, tuple(order)), asked.card.name, shuffled)
 
 
 def _at(made: Translation, place: int) -> str:

@@ -29,7 +29,7 @@ def revealed(identity: str, step: int) -> bool:
     return _name(identity, step) in st.session_state.setdefault(_SHOWN, set())
 
 
-def message(made: Translation, identity: str, step: int, *, open_: bool) -> bytes:
+def pack_predict_first(made: Translation, identity: str, step: int, *, open_: bool) -> bytes:
     """The packed question: the text, what is written so far, and the attention (n,) that is to be guessed."""
     written = "".join(made.tokens[:step])
     header = {
@@ -38,7 +38,7 @@ def message(made: Translation, identity: str, step: int, *, open_: bool) -> byte
     return pack(header, {"weights": np.asarray(made.steps[step].weights, np.float32)})
 
 
-def draw(made: Translation, identity: str, step: int) -> None:
+def draw_predict_first(made: Translation, identity: str, step: int) -> None:
     """The bars to drag; once the truth was asked for, it stays."""
     state = st.session_state
 
@@ -48,7 +48,7 @@ def draw(made: Translation, identity: str, step: int) -> None:
             state[_SHOWN].add(told["revealed"])
 
     st.header("Predict first", anchor=False)
-    predict_first(message(made, identity, step, open_=revealed(identity, step)), key=KEY, on_change=take)
+    predict_first(pack_predict_first(made, identity, step, open_=revealed(identity, step)), key=KEY, on_change=take)
 
 
 def _name(identity: str, step: int) -> str:

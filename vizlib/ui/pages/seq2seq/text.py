@@ -10,7 +10,7 @@ from vizlib.ui.core.formatting import linked
 if TYPE_CHECKING:
     from vizlib.seq2seq.cards import Seq2SeqCard
     from vizlib.seq2seq.decode import Translation
-    from vizlib.ui.pages.seq2seq.choices import Asked
+    from vizlib.ui.pages.seq2seq.choices import TranslationRequest
 
 NO_ATTENTION = (
     "This model has **no attention**: the encoder squeezes all it read into one vector of fixed size before the first character is "
@@ -112,7 +112,7 @@ def about(card: Seq2SeqCard) -> str:
     return " ".join([*parts, f"Trained by `{command}`."] if command else parts)
 
 
-def snippet(asked: Asked, step: int) -> str:
+def snippet(asked: TranslationRequest, step: int) -> str:
     """The Python that gives what the page shows."""
     if asked.target is not None:
         line = f"made = force(translator, {asked.text!r}, {asked.target!r})"

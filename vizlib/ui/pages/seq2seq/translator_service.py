@@ -25,7 +25,7 @@ _CELL = 64 << 10  # bytes that one step of an answer may take
 T = TypeVar("T")
 
 
-class Desk:
+class TranslatorService:
     """The translators in memory, what they answered, and the threads that ask them.
 
     A measurement takes seconds and an answer milliseconds, so each has a thread of its own; neither waits for what vision models import.
@@ -58,20 +58,20 @@ class Desk:
 
 
 @st.cache_resource(show_spinner=False)
-def desk() -> Desk:
+def translator_service() -> TranslatorService:
     """The one desk of this server."""
-    return Desk()
+    return TranslatorService()
 
 
-def ask(what: str, key: Hashable, model: str, work: Callable[[Translator], T]) -> Job[T]:
+def submit(what: str, key: Hashable, model: str, work: Callable[[Translator], T]) -> Job[T]:
     """The job of this visitor that does ``work`` for ``key``; one for another key under the name ``what`` is replaced."""
-    return job_slots.ask(SLOT + what, (model, key), lambda: desk().ask(what, key, model, work))
+    return job_slots.submit(SLOT + what, (model, key), lambda: translator_service().ask(what, key, model, work))
 
 
-def settled(what: str, job: Job[T]) -> T | None:
+def result_or_status(what: str, job: Job[T]) -> T | None:
     """The answer; where there is none yet, or none at all, say so on the page and give None."""
     job_slots.wait_for([job])
-    return job_slots.settled(SLOT + what, job)
+    return job_slots.result_or_status(SLOT + what, job)
 
 
 def _waking(job: Job[T]) -> Job[T]:

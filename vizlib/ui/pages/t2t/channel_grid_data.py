@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vizlib.ui.core.message_codec import pack
-from vizlib.ui.core.model_service import engine
+from vizlib.ui.core.model_service import service
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ _MOST_LAYERS = 8  # of a deep model: its first and last, and others evenly betwe
 
 
 @dataclass(frozen=True, eq=False)
-class Walls:
+class ChannelGrids:
     """The feature maps of some models: the browser's message, and for each map one line of numbers."""
 
     payload: bytes
@@ -36,24 +36,26 @@ class Walls:
         return 2 * len(self.payload)
 
 
-def walls(others: Sequence[tuple[str, str]], title: str, model: Model, picture: Picture, fit: str | None, progress: Progress) -> Walls:
+def compute_channel_grids(
+    others: Sequence[tuple[str, str]], title: str, model: Model, picture: Picture, fit: str | None, progress: Progress
+) -> ChannelGrids:
     """Run the models, given by identity and title, and then ``model`` called ``title``, on the picture, and mark all their channels."""
     found: list[dict[str, Any]] = []
     arrays: dict[str, np.ndarray] = {}
     lines: list[list[Any]] = []
     for name, called in others:
         progress(0, None, f"Running {called}")
-        other = engine().model(name, progress)
-        found.append(_wall(other, called, len(found), picture, fit, arrays, lines, bare=True))
+        other = service().model(name, progress)
+        found.append(_channel_grid(other, called, len(found), picture, fit, arrays, lines, bare=True))
     progress(0, None, f"Running {title}")
-    found.append(_wall(model, title, len(found), picture, fit, arrays, lines, bare=False))
+    found.append(_channel_grid(model, title, len(found), picture, fit, arrays, lines, bare=False))
     from vizlib.analysis.features import channels
 
     rules = {"edge": channels.EDGE, "flat": channels.FLAT, "deviations": channels.DEVIATIONS, "times": channels.TIMES}
-    return Walls(pack({"walls": found, "rules": rules}, arrays), lines)
+    return ChannelGrids(pack({"walls": found, "rules": rules}, arrays), lines)
 
 
-def to_csv(made: Walls) -> str:
+def to_csv(made: ChannelGrids) -> str:
     """One line for each channel of each layer, with its numbers and marks."""
     text = io.StringIO()
     write = csv.writer(text, lineterminator="\n").writerow
@@ -63,7 +65,7 @@ def to_csv(made: Walls) -> str:
     return text.getvalue()
 
 
-def _wall(
+def _channel_grid(
     model: Model,
     title: str,
     number: int,
@@ -123,12 +125,12 @@ def _true_maps(model: Model, x: torch.Tensor) -> dict[str, torch.Tensor]:
     import torch
 
     import vizlib
-    from vizlib.tracing.shared_copy import tapped
+    from vizlib.tracing.shared_copy import capture_outputs
 
     maps: dict[str, torch.Tensor] = {}
     if model.adapter.family == "resnet":
         kept: dict[str, torch.Tensor] = {}
-        with torch.inference_mode(), tapped(model.resting(), ["act1"], kept.__setitem__) as copied:
+        with torch.inference_mode(), capture_outputs(model.resting(), ["act1"], kept.__setitem__) as copied:
             model.run(copied, x)
         maps["stem"] = kept["act1"][0]
     features: Any = vizlib.trace(model, x)

@@ -10,17 +10,17 @@ import streamlit as st
 
 from vizlib.ui.components.channel_grid import channel_grid
 from vizlib.ui.components.soft_split import soft_split
-from vizlib.ui.core.component_state import kept_view
-from vizlib.ui.core.computations import settled, study, subject
+from vizlib.ui.core.component_state import component_state
+from vizlib.ui.core.computations import compute, model_choice, result_or_status
 from vizlib.ui.core.job_slots import wait_for
 from vizlib.ui.pages.t2t import channel_grid_data, soft_split_data
 
 if TYPE_CHECKING:
     from vizlib.engine.jobs import Job
-    from vizlib.ui.core.computations import Subject
+    from vizlib.ui.core.computations import ModelChoice
     from vizlib.ui.core.pictures import Picture
-    from vizlib.ui.core.url_state import Address
-    from vizlib.ui.pages.t2t.channel_grid_data import Walls
+    from vizlib.ui.core.url_state import UrlState
+    from vizlib.ui.pages.t2t.channel_grid_data import ChannelGrids
     from vizlib.ui.pages.t2t.soft_split_data import SoftSplits
 
 PAPER = "Yuan et al., Tokens-to-Token ViT: Training Vision Transformers from Scratch on ImageNet (2021), https://arxiv.org/abs/2101.11986"
@@ -36,24 +36,26 @@ _WALL_CHOICES = {
 }
 
 
-def ask(one: Subject, picture: Picture, fit: str | None) -> tuple[Job[SoftSplits] | None, Job[Walls] | None]:
+def submit_soft_splits(one: ModelChoice, picture: Picture, fit: str | None) -> tuple[Job[SoftSplits] | None, Job[ChannelGrids] | None]:
     """The jobs of the page, the one that the first picture waits for first."""
-    splits = study("t2t.splits", one, picture, fit, lambda model, progress: soft_split_data.soft_splits(model, picture, fit, progress))
-    others = [subject(name) for name in ("resnet_tiny50", "vit_tiny50")]
+    splits = compute(
+        "t2t.splits", one, picture, fit, lambda model, progress: soft_split_data.compute_soft_splits(model, picture, fit, progress)
+    )
+    others = [model_choice(name) for name in ("resnet_tiny50", "vit_tiny50")]
     called = [
         (other.identity, f"{title}{' (random)' if other.random else ''}") for other, title in zip(others, ("ResNet", "ViT"), strict=True)
     ]
     title = f"T2T-ViT{' (random)' if one.random else ''}"
-    made = partial(channel_grid_data.walls, called, title)
-    walls = study("t2t.walls", one, picture, fit, lambda model, progress: made(model, picture, fit, progress))
+    made = partial(channel_grid_data.compute_channel_grids, called, title)
+    walls = compute("t2t.walls", one, picture, fit, lambda model, progress: made(model, picture, fit, progress))
     wait_for([splits])
     return splits, walls
 
 
-def draw_splits(address: Address, one: Subject, job: Job[SoftSplits] | None, picture: Picture, fit: str | None) -> SoftSplits | None:
+def draw_splits(url_state: UrlState, one: ModelChoice, job: Job[SoftSplits] | None, picture: Picture, fit: str | None) -> SoftSplits | None:
     """The soft splits over the picture, and what to take away."""
-    view, take = kept_view(address, "t2t.view", _CHOICES, {"groups": (5, _groups), "token": ("", _token)})
-    made = settled("t2t.splits", one, job)
+    view, take = component_state(url_state, "t2t.view", _CHOICES, {"groups": (5, _groups), "token": ("", _token)})
+    made = result_or_status("t2t.splits", one, job)
     if made is None:
         return None
     soft_split(made.payload, view, key="t2t.view", on_change=take)
@@ -92,7 +94,7 @@ def draw_costs(made: SoftSplits) -> None:
     st.markdown("\n".join(rows))
 
 
-def draw_walls(address: Address, one: Subject, job: Job[Walls] | None, picture: Picture) -> None:
+def draw_channel_grids(url_state: UrlState, one: ModelChoice, job: Job[ChannelGrids] | None, picture: Picture) -> None:
     """Figure 2 of the paper, from the true forward passes; nothing where the weights are not here, which the page has said above."""
     if job is None:
         return
@@ -107,8 +109,8 @@ def draw_walls(address: Address, one: Subject, job: Job[Walls] | None, picture: 
         st.info(
             "The T2T-ViT below is untrained: its maps show what the architecture does before it learnt anything.", icon=":material/info:"
         )
-    view, take = kept_view(address, "t2t.wall", _WALL_CHOICES, {"layers": ("", _layers)})
-    made = settled("t2t.walls", one, job)
+    view, take = component_state(url_state, "t2t.wall", _WALL_CHOICES, {"layers": ("", _layers)})
+    made = result_or_status("t2t.walls", one, job)
     if made is None:
         return
     shown = view | {"layers": [int(part) for part in view["layers"].split(".") if part]}
@@ -140,7 +142,7 @@ def _millions(macs: int) -> str:
     return f"{macs / 1e9:.2f}\u00a0G" if macs >= 1e9 else f"{macs / 1e6:.1f}\u00a0M" if macs >= 1e5 else f"{macs / 1e3:.0f}\u00a0k"
 
 
-def _snippet(one: Subject, picture: Picture, fit: str | None) -> str:
+def _snippet(one: ModelChoice, picture: Picture, fit: str | None) -> str:
     imports = "import skimage\n" if picture.code.startswith("skimage.") else ""
     given = "" if fit is None else f', fit="{fit}"'
     return (

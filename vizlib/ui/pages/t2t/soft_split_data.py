@@ -11,7 +11,7 @@ import numpy as np
 
 from vizlib.figures.colormaps import tables
 from vizlib.ui.core.message_codec import levels, pack
-from vizlib.ui.core.model_service import engine
+from vizlib.ui.core.model_service import service
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class SoftSplits:
         return 2 * len(self.payload)
 
 
-def soft_splits(model: Model, picture: Picture, fit: str | None, progress: Progress) -> SoftSplits:
+def compute_soft_splits(model: Model, picture: Picture, fit: str | None, progress: Progress) -> SoftSplits:
     """Run the model once and lay out its rounds, with the patches of a ViT beside them."""
     from vizlib.analysis.receptive_field.t2t_soft_splits import token_rounds
 
@@ -158,14 +158,14 @@ def _hard_tokens(
 
     side = made.done.size[0] // made.rounds[-1].grid[0]
     if HARD in all_cards():
-        vit = engine().model(HARD, progress)
+        vit = service().model(HARD, progress)
         if vit.transform == model.transform:
             import torch
 
-            from vizlib.tracing.shared_copy import tapped
+            from vizlib.tracing.shared_copy import capture_outputs
 
             kept: dict[str, Any] = {}
-            with torch.inference_mode(), tapped(vit.resting(), ["patch_embed"], kept.__setitem__) as copied:
+            with torch.inference_mode(), capture_outputs(vit.resting(), ["patch_embed"], kept.__setitem__) as copied:
                 vit.run(copied, vit.prepare(picture.pixels, fit))
             module: Any = vit.module
             patch = module.patch_embed.patch_size[0]

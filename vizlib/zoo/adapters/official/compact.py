@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from vizlib.catalog.methods import FAMILY_REFUSALS
 from vizlib.errors import MethodError
 from vizlib.tracing.attention_site import AttentionSite
-from vizlib.tracing.residuals import Fork, Port
+from vizlib.tracing.residuals import Port, Residual
 from vizlib.tracing.token_flow import Attention, Routing, Step, ToSink, Windows
 from vizlib.tracing.token_grid import Grid
 from vizlib.zoo.adapters.base import Adapter, Classifier, Lineage, Size, Tap, counted, first_token
@@ -81,10 +81,10 @@ class CompactAdapter(Adapter):
     def first_block(self) -> str:
         return "classifier.blocks.0"
 
-    def forks(self) -> list[Fork]:
+    def forks(self) -> list[Residual]:
         module: Any = self.module
         blocks = (f"classifier.blocks.{index}" for index in range(len(module.classifier.blocks)))
-        return [Fork(f"{block}.self_attn", Port(block, "input"), Port(f"{block}.self_attn")) for block in blocks]
+        return [Residual(f"{block}.self_attn", Port(block, "input"), Port(f"{block}.self_attn")) for block in blocks]
 
     def layer_logits(
         self,

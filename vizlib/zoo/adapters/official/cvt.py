@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from vizlib.catalog.methods import FAMILY_REFUSALS
 from vizlib.tracing.attention_site import AttentionSite
-from vizlib.tracing.residuals import Fork, Port
+from vizlib.tracing.residuals import Port, Residual
 from vizlib.tracing.token_flow import Attention, Step, ToSink
 from vizlib.tracing.token_grid import Grid
 from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap, counted, first_token
@@ -66,9 +66,9 @@ class CvTAdapter(Adapter):
             steps.append(spread(windows, below, grid.without_prefix(), Window.square(*module.windows[stage]), weight, x))
         return Lineage(first_token(calls[-1], grids[-1]), steps)
 
-    def forks(self) -> list[Fork]:
+    def forks(self) -> list[Residual]:
         blocks = (f"stage{stage}.blocks.{index}" for stage, depth in enumerate(self._depths) for index in range(depth))
-        return [Fork(f"{block}.attn", Port(block, "input"), Port(f"{block}.attn")) for block in blocks]
+        return [Residual(f"{block}.attn", Port(block, "input"), Port(f"{block}.attn")) for block in blocks]
 
     @property
     def _depths(self) -> list[int]:

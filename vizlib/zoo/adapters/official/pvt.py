@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from vizlib.catalog.methods import FAMILY_REFUSALS
 from vizlib.errors import MethodError, ModelError
 from vizlib.tracing.attention_site import AttentionSite
-from vizlib.tracing.residuals import Fork, Port
+from vizlib.tracing.residuals import Port, Residual
 from vizlib.tracing.token_flow import Attention, Mix, Step, ToSink, WeightedCells, WeightedWindows, Windows
 from vizlib.tracing.token_grid import Grid
 from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap, counted, first_token, mean_of_cells
@@ -75,9 +75,9 @@ class PVTAdapter(Adapter):
             steps.append(spread(windows, below, grid.without_prefix(), patch, embed.proj.weight.flatten(2), x))
         return Lineage(first_token(calls[-1], grids[-1]), steps)
 
-    def forks(self) -> list[Fork]:
+    def forks(self) -> list[Residual]:
         blocks = (f"block{stage + 1}.{index}" for stage, depth in enumerate(self._depths) for index in range(depth))
-        return [Fork(f"{block}.attn", Port(block, "input"), Port(f"{block}.attn")) for block in blocks]
+        return [Residual(f"{block}.attn", Port(block, "input"), Port(f"{block}.attn")) for block in blocks]
 
     @property
     def _depths(self) -> list[int]:
@@ -150,12 +150,12 @@ class PVTv2Adapter(Adapter):
             steps.append(spread(windows, below, grid, Window(*_window(projection)), projection.weight.flatten(2), x))
         return Lineage(mean_of_cells(calls[-1], grids[-1]), steps)
 
-    def forks(self) -> list[Fork]:
+    def forks(self) -> list[Residual]:
         found = []
         for stage, blocks in enumerate(self._stages):
             for block in (f"stages.{stage}.blocks.{index}" for index in range(len(blocks))):
-                found += [Fork(f"{block}.attn", Port(block, "input"), Port(f"{block}.drop_path1"))]
-                found += [Fork(f"{block}.mlp", Port(f"{block}.norm2", "input"), Port(f"{block}.drop_path2"))]
+                found += [Residual(f"{block}.attn", Port(block, "input"), Port(f"{block}.drop_path1"))]
+                found += [Residual(f"{block}.mlp", Port(f"{block}.norm2", "input"), Port(f"{block}.drop_path2"))]
         return found
 
     def window_inputs(self, windows: str) -> list[str]:

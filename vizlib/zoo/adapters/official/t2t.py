@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from vizlib.catalog.methods import FAMILY_REFUSALS
 from vizlib.tracing.attention_site import AttentionSite, PerformerSite
-from vizlib.tracing.residuals import Fork, Port
+from vizlib.tracing.residuals import Port, Residual
 from vizlib.tracing.token_flow import Attention, Step, ToSink
 from vizlib.tracing.token_grid import Grid
 from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap, counted, first_token
@@ -78,11 +78,11 @@ class T2TAdapter(Adapter):
     def first_block(self) -> str:
         return "blocks.0"
 
-    def forks(self) -> list[Fork]:
+    def forks(self) -> list[Residual]:
         split: Any = self.module.tokens_to_token
         early = [_token_fork(f"tokens_to_token.{name}", split.get_submodule(name)) for name in split.attention_names]
         blocks = (f"blocks.{index}" for index in range(self._depth))
-        return early + [Fork(f"{block}.attn", Port(block, "input"), Port(f"{block}.attn")) for block in blocks]
+        return early + [Residual(f"{block}.attn", Port(block, "input"), Port(f"{block}.attn")) for block in blocks]
 
     def warnings(self, recording: Recording) -> tuple[str, ...]:
         lost = {name: float(note["lost"].max()) for name, note in recording.of_kind("performer").items()}
@@ -116,13 +116,13 @@ class T2TAdapter(Adapter):
         return len(blocks)
 
 
-def _token_fork(path: str, block: Any) -> Fork:
+def _token_fork(path: str, block: Any) -> Residual:
     """A token transformer's skip carries v, the last third of what its joint projection gives."""
     if hasattr(block, "kqv"):
         joint, skip, branch = block.kqv, f"{path}.kqv", f"{path}.drop"
     else:
         joint, skip, branch = block.attn.qkv, f"{path}.attn.qkv", f"{path}.attn.proj_drop"
-    return Fork(f"{path}.attn", Port(skip, start=2 * joint.out_features // 3), Port(branch))
+    return Residual(f"{path}.attn", Port(skip, start=2 * joint.out_features // 3), Port(branch))
 
 
 def _performer(note: dict[str, Any], name: str, stage: int, grid: Grid) -> PerformerSite:

@@ -8,7 +8,7 @@ import torch
 
 from vizlib.catalog.methods import FAMILY_REFUSALS
 from vizlib.errors import MethodError
-from vizlib.tracing.residuals import Fork, Port
+from vizlib.tracing.residuals import Port, Residual
 from vizlib.tracing.token_flow import Attention, Step
 from vizlib.tracing.token_grid import Grid
 from vizlib.tracing.windowed_attention import Layout, WindowedSite
@@ -67,8 +67,8 @@ class SwinAdapter(Adapter):
         readout = torch.full((images, grids[-1].cells), 1 / grids[-1].cells, dtype=torch.float64, device=calls[-1].q.device)
         return Lineage(readout, steps)
 
-    def forks(self) -> list[Fork]:
-        return [Fork(f"{path}.attn", Port(path, "input"), Port(f"{path}.drop_path1")) for _, _, path, _ in self._blocks()]
+    def forks(self) -> list[Residual]:
+        return [Residual(f"{path}.attn", Port(path, "input"), Port(f"{path}.drop_path1")) for _, _, path, _ in self._blocks()]
 
     def window_inputs(self, windows: str) -> list[str]:
         return [f"layers.{stage}.downsample" for stage in range(1, len(self._stages))] if windows == "contribution" else []

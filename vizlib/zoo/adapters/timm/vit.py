@@ -9,7 +9,7 @@ import torch
 from vizlib.catalog.methods import FAMILY_REFUSALS
 from vizlib.errors import MethodError
 from vizlib.tracing.attention_site import AttentionSite
-from vizlib.tracing.residuals import Fork, Port
+from vizlib.tracing.residuals import Port, Residual
 from vizlib.tracing.token_flow import Attention, FromCells, Step, ToSink
 from vizlib.tracing.token_grid import Grid
 from vizlib.zoo.adapters.base import Adapter, Classifier, Lineage, Size, Tap, check_patches, counted
@@ -94,18 +94,18 @@ class ViTAdapter(Adapter):
         # Rotary embeddings and tables of relative positions are made for the whole grid.
         return "blocks.0" if isinstance(self.module, VisionTransformer) else None
 
-    def forks(self) -> list[Fork]:
+    def forks(self) -> list[Residual]:
         return [self._fork(f"blocks.{index}", block) for index, block in enumerate(self.module.blocks)]  # type: ignore[arg-type]
 
-    def _fork(self, path: str, block: Any) -> Fork:
+    def _fork(self, path: str, block: Any) -> Residual:
         skip = Port(path, "input")
         if hasattr(block, "drop_path1"):
-            return Fork(f"{path}.attn", skip, Port(f"{path}.drop_path1"))
+            return Residual(f"{path}.attn", skip, Port(f"{path}.drop_path1"))
         if getattr(block, "out_proj", None) is not None:
             raise MethodError(
                 f"{path} projects attention and MLP together, so what attention alone adds is not known; give residual_weight as a number."
             )
-        return Fork(f"{path}.attn", skip, Port(f"{path}.attn_out_proj"), getattr(block.ls, "gamma", None))
+        return Residual(f"{path}.attn", skip, Port(f"{path}.attn_out_proj"), getattr(block.ls, "gamma", None))
 
     def layer_logits(self, module: nn.Module, tokens: torch.Tensor, pooling: str, classifier: Classifier | None = None) -> torch.Tensor:
         if pooling == "mean" and getattr(module, "attn_pool", None) is None:
