@@ -373,7 +373,7 @@ def test_the_snippet_runs(page, unproven, coarsely, tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     exec(compile(at.code[0].value, "snippet", "exec"), {})  # noqa: S102
     assert capsys.readouterr().out.startswith("attention: ")
-    told = json.loads((tmp_path / "maps/attention/explanation.json").read_text())
+    told = json.loads((tmp_path / "maps/attention/explanation.json").read_text(encoding="utf-8"))
     assert (told["options"]["layer"], told["fit"], told["target"][1]) == (0, "squash", 3)
 
 

@@ -134,7 +134,7 @@ def test_no_report_at_all(models):
 
 
 def test_a_damaged_report(models, tmp_path, monkeypatch):
-    (tmp_path / "report.json").write_text("{")
+    (tmp_path / "report.json").write_text("{", encoding="utf-8")
     monkeypatch.setattr(report_file.read_report, "__defaults__", (tmp_path,))
     at = models()
     assert "cannot be read" in at.error[0].value

@@ -55,18 +55,18 @@ def serving(log: Path) -> Iterator[Server]:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
     started = time.perf_counter()
-    with log.open("w") as output, subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT) as process:
+    with log.open("w", encoding="utf-8") as output, subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT) as process:
         try:
             while True:
                 try:
                     urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5)
                     break
                 except OSError:
-                    assert process.poll() is None, log.read_text()
-                    assert time.perf_counter() - started < SLOW / 1000, log.read_text()
+                    assert process.poll() is None, log.read_text(encoding="utf-8")
+                    assert time.perf_counter() - started < SLOW / 1000, log.read_text(encoding="utf-8")
                     time.sleep(0.05)
             yield Server(f"http://127.0.0.1:{port}", started)
-            said = log.read_text()  # before the end: a visitor who is cut off by it is no fault
+            said = log.read_text(encoding="utf-8")  # before the end: a visitor who is cut off by it is no fault
         finally:
             process.terminate()
             try:

@@ -77,7 +77,7 @@ def test_a_class_and_its_table(visit, server):
     page.get_by_text("The numbers").click()
     with page.expect_download() as got:
         page.get_by_role("button", name="CSV", exact=True).click()
-    rows = list(csv.DictReader(io.StringIO(Path(got.value.path()).read_text())))
+    rows = list(csv.DictReader(io.StringIO(Path(got.value.path()).read_text(encoding="utf-8"))))
     assert sum(int(row["photographs"]) for row in rows) == report["about"]["images"]
 
 

@@ -30,7 +30,7 @@ class Parity:
     tools: ModuleType
 
     def golden(self, name: str) -> dict[str, Any]:
-        return json.loads((FOLDER / "golden" / f"{name}.json").read_text())
+        return json.loads((FOLDER / "golden" / f"{name}.json").read_text(encoding="utf-8"))
 
     def dtypes(self, name: str) -> list[torch.dtype]:
         return [dtype for dtype in TOLERANCE if self.golden(name)[f"logits_{str(dtype)[6:]}"] is not None]

@@ -109,7 +109,7 @@ def test_sources_that_are_no_source():
 
 def test_an_open_file_is_called_by_its_name(tmp_path):
     path = tmp_path / "notes.png"
-    path.write_text("just words")
+    path.write_text("just words", encoding="utf-8")
     with path.open("rb") as handle:
         assert str(tmp_path) not in refused(handle, "'notes.png'", "not an image")
 
@@ -524,7 +524,7 @@ def test_postscript_never_starts_another_program(tmp_path, monkeypatch):
     marker = tmp_path / "started"
     for name in ("gs", "gswin64c"):
         script = tmp_path / name
-        script.write_text(f"#!/bin/sh\ntouch {marker}\n")
+        script.write_text(f"#!/bin/sh\ntouch {marker}\n", encoding="utf-8")
         script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     path = tmp_path / "drawing.eps"

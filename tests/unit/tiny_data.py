@@ -35,13 +35,17 @@ def folder_layout(home: Path, wnids: tuple[str, ...] = WNIDS, names: tuple[str, 
         images.mkdir(parents=True)
         for number in range(train):
             (images / f"{wnid}_{number}.JPEG").write_bytes(jpeg(label, number))
-        (home / "train" / wnid / f"{wnid}_boxes.txt").write_text("".join(f"{wnid}_{n}.JPEG\t{n}\t1\t62\t63\n" for n in range(train)))
+        (home / "train" / wnid / f"{wnid}_boxes.txt").write_text(
+            "".join(f"{wnid}_{n}.JPEG\t{n}\t1\t62\t63\n" for n in range(train)), encoding="utf-8"
+        )
         for number in range(val):
             name = f"val_{label}_{number}.JPEG"
             (home / "val" / "images" / name).write_bytes(jpeg(label, 1000 + number))
             annotations.append(f"{name}\t{wnid}\t0\t0\t63\t{number}\n")
-    (home / "val" / "val_annotations.txt").write_text("".join(annotations))
-    (home / "words.txt").write_text("".join(f"{wnid}\t{name}, another word\n" for wnid, name in zip(wnids, names, strict=True)))
+    (home / "val" / "val_annotations.txt").write_text("".join(annotations), encoding="utf-8")
+    (home / "words.txt").write_text(
+        "".join(f"{wnid}\t{name}, another word\n" for wnid, name in zip(wnids, names, strict=True)), encoding="utf-8"
+    )
     return home
 
 
@@ -52,7 +56,7 @@ def parquet_layout(home: Path, train: int = 6, val: int = 3) -> Path:
 
     home.mkdir(parents=True, exist_ok=True)
     rows = [{"index": label, "wnid": wnid, "name": name} for label, (wnid, name) in enumerate(zip(WNIDS, NAMES, strict=True))]
-    (home / "classes.json").write_text(json.dumps(rows))
+    (home / "classes.json").write_text(json.dumps(rows), encoding="utf-8")
     for name, numbers in (("train-0", range(train // 2)), ("train-1", range(train // 2, train)), ("val", range(1000, 1000 + val))):
         cells = [(label, number) for number in numbers for label in range(len(WNIDS))]
         table = {

@@ -60,7 +60,7 @@ def measure_peak(job: Callable[[], object], device: str = "cpu") -> dict[str, An
         return {"above": _highest() - before, "whole": _highest(), "how": "process"}
     job()
     _trim()
-    _CLEAR.write_text("5")
+    _CLEAR.write_text("5", encoding="utf-8")
     before = _status("VmRSS")
     job()
     whole = _status("VmHWM")
@@ -69,20 +69,22 @@ def measure_peak(job: Callable[[], object], device: str = "cpu") -> dict[str, An
 
 def _can_reset() -> bool:
     try:
-        _CLEAR.write_text("5")
+        _CLEAR.write_text("5", encoding="utf-8")
     except OSError:
         return False
-    return "VmHWM" in _STATUS.read_text()
+    return "VmHWM" in _STATUS.read_text(encoding="utf-8")
 
 
 def _status(field: str) -> int:
-    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(f"{field}:"))
+    line = next(line for line in _STATUS.read_text(encoding="utf-8").splitlines() if line.startswith(f"{field}:"))
     return int(line.split()[1]) * 1024
 
 
 def _highest() -> int:
-    import resource
-
+    try:
+        import resource
+    except ImportError as error:  # Windows has none
+        raise VizlibError("this system does not tell the highest memory of a process; leave it out with --no-memory") from error
     highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return highest if sys.platform == "darwin" else highest * 1024
 

@@ -70,7 +70,7 @@ def _decode(jpeg: bytes, name: object) -> np.ndarray:
 def _read_parquet(folder: Path, split: str) -> ImageSet:
     import pyarrow.parquet as parquet
 
-    classes = tuple(row["name"] for row in json.loads((folder / "classes.json").read_text()))
+    classes = tuple(row["name"] for row in json.loads((folder / "classes.json").read_text(encoding="utf-8")))
     shards = sorted(folder.glob(f"{split}*.parquet"))
     if not shards:
         raise TrainingError(f"{folder} has no {split} shards.")
@@ -107,13 +107,13 @@ def _read_folders(folder: Path, split: str) -> ImageSet:
 def folder_classes(folder: Path) -> list[tuple[str, str]]:
     """The (WordNet id, name) of each class that is read from a tiny-imagenet-200 layout, in their order."""
     if (folder / "classes.json").is_file():
-        return [(row["wnid"], row["name"]) for row in json.loads((folder / "classes.json").read_text())]
+        return [(row["wnid"], row["name"]) for row in json.loads((folder / "classes.json").read_text(encoding="utf-8"))]
     wnids = sorted(path.name for path in (folder / "train").iterdir() if path.is_dir())
     if {wnid for wnid, _ in FIFTY} <= set(wnids):
         return list(FIFTY)
     names = {}
     if (folder / "words.txt").is_file():
-        for line in (folder / "words.txt").read_text().splitlines():
+        for line in (folder / "words.txt").read_text(encoding="utf-8").splitlines():
             wnid, _, words = line.partition("\t")
             names[wnid] = words.split(",")[0].strip()
     return [(wnid, names.get(wnid) or wnid) for wnid in wnids]
@@ -125,7 +125,7 @@ def _train_rows(folder: Path, wnids: list[str]) -> list[tuple[Path, str, list[in
         home = folder / "train" / wnid
         boxes = {}
         if (home / f"{wnid}_boxes.txt").is_file():
-            for line in (home / f"{wnid}_boxes.txt").read_text().splitlines():
+            for line in (home / f"{wnid}_boxes.txt").read_text(encoding="utf-8").splitlines():
                 name, *box = line.split()
                 boxes[name] = [int(value) for value in box]
         rows += [(path, wnid, boxes.get(path.name, [0, 0, SIDE - 1, SIDE - 1])) for path in sorted((home / "images").glob("*.JPEG"))]
@@ -134,7 +134,7 @@ def _train_rows(folder: Path, wnids: list[str]) -> list[tuple[Path, str, list[in
 
 def _val_rows(folder: Path, index: dict[str, int]) -> list[tuple[Path, str, list[int]]]:
     rows = []
-    for line in (folder / "val" / "val_annotations.txt").read_text().splitlines():
+    for line in (folder / "val" / "val_annotations.txt").read_text(encoding="utf-8").splitlines():
         name, wnid, *box = line.split()
         if wnid in index:
             rows.append((folder / "val" / "images" / name, wnid, [int(value) for value in box]))

@@ -104,7 +104,7 @@ class Explanation:
             if self.prepared is not None:
                 np.savez_compressed(home / "input.npz", x=self.prepared)
             part = home / f"{MANIFEST}.part"
-            part.write_text(json.dumps(self.manifest(), indent=1, ensure_ascii=False) + "\n")
+            part.write_text(json.dumps(self.manifest(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
             part.replace(home / MANIFEST)
         except OSError as error:
             raise VizlibError(f"The explanation cannot be written to {home}: {error.strerror or error}.") from error
@@ -149,7 +149,7 @@ def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """The manifest of a saved explanation; VizlibError when the folder holds none that this version reads."""
     path = Path(folder) / MANIFEST
     try:
-        manifest = json.loads(path.read_text())
+        manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise VizlibError(f"{folder} holds no {MANIFEST}; name a folder that Explanation.save or `vizlib explain --out` wrote.") from error
     except (OSError, ValueError) as error:

@@ -97,16 +97,16 @@ def find_photos(folder: str | Path) -> LabelledPhotos:
 def _from_parquet(home: Path) -> LabelledPhotos:
     import pyarrow.parquet as parquet
 
-    classes = [(row["wnid"], row["name"]) for row in json.loads((home / "classes.json").read_text())]
+    classes = [(row["wnid"], row["name"]) for row in json.loads((home / "classes.json").read_text(encoding="utf-8"))]
     table = parquet.read_table(home / "val.parquet", columns=["jpeg", "label"])
     return LabelledPhotos(list(zip(table["jpeg"].to_pylist(), table["label"].to_pylist(), strict=True)), classes)
 
 
 def _from_annotations(home: Path) -> LabelledPhotos:
-    rows = [line.split("\t") for line in (home / "val" / "val_annotations.txt").read_text().splitlines() if line.strip()]
+    rows = [line.split("\t") for line in (home / "val" / "val_annotations.txt").read_text(encoding="utf-8").splitlines() if line.strip()]
     words = dict(FIFTY)
     if (home / "words.txt").is_file():
-        for line in (home / "words.txt").read_text().splitlines():
+        for line in (home / "words.txt").read_text(encoding="utf-8").splitlines():
             wnid, _, names = line.partition("\t")
             words.setdefault(wnid, names.split(",")[0].strip())
     wnids = sorted({row[1] for row in rows})

@@ -45,7 +45,7 @@ def milliseconds(model: Model, x: torch.Tensor, passes: int = PASSES) -> tuple[f
 def processor() -> str:
     """The name of this machine's processor."""
     try:
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:
         found = None
     return found[1].strip() if found else platform.processor() or platform.machine()

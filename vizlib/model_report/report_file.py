@@ -21,7 +21,7 @@ def read_report(folder: str | Path = FOLDER) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        report = json.loads(path.read_text())
+        report = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise TrainingError(f"{path} cannot be read: {error}; `{COMMAND}` writes it again.") from error
     if not isinstance(report, dict) or report.get("schema") != SCHEMA:
@@ -35,7 +35,7 @@ def write_report(report: dict[str, Any], folder: str | Path) -> Path:
     part = path.with_name(f"{FILE}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(_lines({"schema": SCHEMA, **report}))
+        part.write_text(_lines({"schema": SCHEMA, **report}), encoding="utf-8")
         part.replace(path)
     except OSError as error:
         raise TrainingError(f"The report cannot be written to {folder}: {error.strerror or error}.") from error

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from vizlib.product_files import product_root
 from vizlib.seq2seq.task_registry import TASKS
 
-FOLDER: Final = Path(__file__).resolve().parents[2] / "assets" / "weights" / "seq2seq"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FOLDER: Final = product_root() / "assets" / "weights" / "seq2seq"
 WIDTH, EMBEDDING = 96, 32  # of the recurrent networks
 MODEL_WIDTH, HIDDEN, LAYERS, HEADS = 64, 128, 2, 4  # of the Transformer
 _GATES: Final = {"gru": 3, "lstm": 4}

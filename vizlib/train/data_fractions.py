@@ -44,7 +44,7 @@ def take_share(data: ImageSet, name: str, share: float, epochs: int, folder: Pat
     note = Sweep(name, share, len(part), epochs)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / NOTE).write_text(json.dumps(asdict(note)) + "\n")
+        (folder / NOTE).write_text(json.dumps(asdict(note)) + "\n", encoding="utf-8")
     except OSError as error:
         raise TrainingError(f"The run cannot be written to {folder}: {error.strerror or error}.") from error
     return part
@@ -59,9 +59,9 @@ def read_sweeps(runs: str | Path) -> list[tuple[Sweep, list[dict[str, Any]]]]:
     for note in sorted(Path(runs).glob(f"*/{NOTE}")):
         history = note.with_name("history.json")
         try:
-            epochs = json.loads(history.read_text()) if history.is_file() else []
+            epochs = json.loads(history.read_text(encoding="utf-8")) if history.is_file() else []
             if epochs:
-                found.append((Sweep(**json.loads(note.read_text())), epochs))
+                found.append((Sweep(**json.loads(note.read_text(encoding="utf-8"))), epochs))
         except (OSError, ValueError, TypeError) as error:
             raise TrainingError(f"The run in {note.parent} cannot be read: {error}.") from error
     return sorted(found, key=lambda one: (one[0].name, one[0].share))

@@ -148,7 +148,7 @@ class _Run:
         part = self.folder / f"{CHECKPOINT}.part"
         torch.save(state, part)
         part.replace(self.folder / CHECKPOINT)
-        (self.folder / "history.json").write_text(json.dumps(self.history, indent=1) + "\n")
+        (self.folder / "history.json").write_text(json.dumps(self.history, indent=1) + "\n", encoding="utf-8")
 
     def _resume(self) -> int:
         path = self.folder / CHECKPOINT

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vizlib.catalog.methods import FAMILY_REFUSALS, fitting
+from vizlib.product_files import product_root
 from vizlib.zoo import bundled_models
 from vizlib.zoo.official_releases import LICENCES, ON_TIMM, PAPERS, RELEASES, parameters
 
 if TYPE_CHECKING:
     from vizlib.geometry import Transform
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
+ASSETS = product_root() / "assets"
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def bundled_cards() -> list[ModelCard]:
     """The cards of the models whose weights are shipped, from the files beside the weights."""
     cards = []
     for path in sorted((ASSETS / "weights").glob("*.json")):
-        facts = json.loads(path.read_text())
+        facts = json.loads(path.read_text(encoding="utf-8"))
         accuracy = facts["accuracy"]
         cards.append(
             ModelCard(

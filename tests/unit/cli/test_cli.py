@@ -213,7 +213,7 @@ class TestExplain:
 
     def test_a_model_of_ones_own(self, photos: Path, tmp_path: Path) -> None:
         labels = tmp_path / "names.txt"
-        labels.write_text("sea\nair\n7\n")
+        labels.write_text("sea\nair\n7\n", encoding="utf-8")
         common = ("explain", photos / "a.jpg", "--checkpoint", "random", "--num-classes", 3, "--image-size", "32x64", "--labels", labels)
         row = read(*common, "--target", "7", "--dtype", "bfloat16", "--out", tmp_path / "out")[0]
         assert (row["target"], row["label"]) == (2, "7")
@@ -283,7 +283,7 @@ class TestExplain:
         assert_one_error(run("explain"), 2, "Missing argument")
 
     def test_a_folder_that_cannot_be_written(self, photos: Path, tmp_path: Path) -> None:
-        (tmp_path / "file").write_text("")
+        (tmp_path / "file").write_text("", encoding="utf-8")
         assert_one_error(run("explain", photos / "a.jpg", "--out", tmp_path / "file"), 1, "cannot be written")
 
     @pytest.mark.parametrize("how", ["option", "environment"])
@@ -322,9 +322,9 @@ class TestPhotos:
 
     def test_places_never_collide_nor_overwrite_what_is_not_an_explanation(self, tmp_path: Path) -> None:
         (tmp_path / "cat").mkdir()
-        (tmp_path / "cat" / "diary.txt").write_text("mine")
+        (tmp_path / "cat" / "diary.txt").write_text("mine", encoding="utf-8")
         (tmp_path / "dog").mkdir()
-        (tmp_path / "dog" / "explanation.json").write_text("{}")
+        (tmp_path / "dog" / "explanation.json").write_text("{}", encoding="utf-8")
         places = Places(tmp_path)
         names = [places.of(Path(name)).name for name in ("cat.jpg", "dog.jpg", "dog.png", "DOG.webp", "new.jpg")]
         assert names == ["cat-2", "dog", "dog-2", "DOG-3", "new"]
@@ -368,13 +368,13 @@ class TestReplay:
         elif what == "cut map":
             (saved / "map.npz").write_bytes((saved / "map.npz").read_bytes()[:100])
         elif what == "cut manifest":
-            manifest.write_text(manifest.read_text()[:50])
+            manifest.write_text(manifest.read_text(encoding="utf-8")[:50], encoding="utf-8")
         elif what == "odd manifest":
-            manifest.write_text('{"format": 1, "replayable": true}')
+            manifest.write_text('{"format": 1, "replayable": true}', encoding="utf-8")
         else:
-            facts = json.loads(manifest.read_text())
+            facts = json.loads(manifest.read_text(encoding="utf-8"))
             facts["recipe"]["checkpoint"] = str(saved / "gone.safetensors")
-            manifest.write_text(json.dumps(facts))
+            manifest.write_text(json.dumps(facts), encoding="utf-8")
         assert_one_error(run("replay", saved), 2, "")
 
 
@@ -393,7 +393,7 @@ class TestTraining:
         assert "epoch   2/2" in result.stderr
         assert "95 % interval" in result.stdout
         assert {path.name for path in (tmp_path / "runs" / "resnet_tiny50").iterdir()} == {"last.pt", "history.json"}
-        card = json.loads((tmp_path / "weights" / "resnet_tiny50.json").read_text())
+        card = json.loads((tmp_path / "weights" / "resnet_tiny50.json").read_text(encoding="utf-8"))
         assert card["training"]["command"] == "vizlib train resnet_tiny50 --data DIR --threads 1"
         assert card["training"]["images"] == 12
         again = run("train", "resnet_tiny50", "--data", data, "--ship", tmp_path / "weights")
@@ -490,7 +490,7 @@ class TestProcess:
         os.mkfifo(pipe)  # opened for reading, it holds the command until somebody writes
         command = [sys.executable, "-m", "vizlib", "explain", str(ROOT / "pyproject.toml"), "--labels", str(pipe)]
         waiting = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-        with pipe.open("w"):  # returns when the command has got there
+        with pipe.open("w", encoding="utf-8"):  # returns when the command has got there
             time.sleep(0.2)
             for _ in range(10):  # a busy machine may not have begun to read yet
                 waiting.send_signal(signal.SIGINT)

@@ -29,7 +29,7 @@ def test_the_known_models_need_no_other(tmp_path) -> None:
     assert by_place["relevance", "tiles_sum"]["refused"]
     assert page.is_file()
     assert {one.name for one in page.parent.iterdir()} == {"exam.html", "exam.json", "exam.csv"}
-    assert "| Input x gradient |" in table.read_text()
+    assert "| Input x gradient |" in table.read_text(encoding="utf-8")
     again = run(app, [*words])
     assert [one | {"seconds": 0} for one in json.loads(again.stdout)] == [one | {"seconds": 0} for one in marks]
 
@@ -37,7 +37,7 @@ def test_the_known_models_need_no_other(tmp_path) -> None:
 def test_an_exam_that_cannot_be_held_is_said_and_fails(tmp_path) -> None:
     for number in range(3):
         Image.fromarray(cases.photograph(number)).save(tmp_path / f"{number}.png")
-    (tmp_path / "notes.txt").write_text("not a photograph")
+    (tmp_path / "notes.txt").write_text("not a photograph", encoding="utf-8")
     done = run(app, ["exam", "vit_tiny50=random", "--images", str(tmp_path), "--exams", "grid", "--methods", "rollout"])
     assert done.exit_code == 1
     assert "error: grid, vit_tiny50: A collage needs 4 photographs" in done.stderr

@@ -58,8 +58,8 @@ def folder(tmp_path, pictures):
     for number, picture in enumerate(pictures[:5]):
         Image.fromarray(picture).save(home / f"{'more/' if number > 2 else ''}{number}.png")
     (home / "cut.jpg").write_bytes(jpeg(0, 0)[:200])
-    (home / "notes.txt").write_text("not a picture")
-    (home / ".hidden").write_text("left alone")
+    (home / "notes.txt").write_text("not a picture", encoding="utf-8")
+    (home / ".hidden").write_text("left alone", encoding="utf-8")
     return home
 
 
@@ -220,7 +220,7 @@ class TestBadInput:
     def test_nothing_to_read(self, models, tmp_path):
         with pytest.raises(ImageError, match="There are no images"):
             compare(models, tmp_path, **SMALL)
-        (tmp_path / "a.txt").write_text("a")
+        (tmp_path / "a.txt").write_text("a", encoding="utf-8")
         with pytest.raises(ImageError, match=r"None of 1 images could be read \(a.txt"):
             compare(models, tmp_path, **SMALL)
 
@@ -256,12 +256,12 @@ class TestFiles:
         assert len(parquet.read_table(home / "heads.parquet")) == sum(len(site.distance) for site in found.models[0].heads)
         assert parquet.read_table(home / "images.parquet")["vit_tiny50_answer"].to_pylist() == found.models[0].answers.tolist()
         assert not (home / "skipped.parquet").exists()
-        about = json.loads((home / "comparison.json").read_text())
+        about = json.loads((home / "comparison.json").read_text(encoding="utf-8"))
         assert about["settings"]["points"] == 4
         assert about["attributions"][0]["models"]["vit_tiny50"]["gap"] == found.shown[0].attributions[0].gap
 
     def test_the_page_needs_nothing_else(self, found, tmp_path):
-        text = found.html(tmp_path / "report.html").read_text()
+        text = found.html(tmp_path / "report.html").read_text(encoding="utf-8")
         assert not (tmp_path / "report.html.part").exists()
         body = text.split("</head>")[1].replace('<a href="https://', "")
         assert "http" not in body
@@ -283,7 +283,7 @@ class TestFiles:
         assert "&lt;script&gt;alert(1)&lt;.png" in text
 
     def test_where_it_cannot_be_written(self, found, tmp_path):
-        (tmp_path / "file").write_text("")
+        (tmp_path / "file").write_text("", encoding="utf-8")
         with pytest.raises(VizlibError, match="cannot be written"):
             found.html(tmp_path / "file" / "report.html")
         with pytest.raises(VizlibError, match="cannot be written"):

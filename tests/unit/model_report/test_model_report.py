@@ -175,20 +175,20 @@ class TestFile:
             "history": {},
             "accuracy": {"a": {"top1": [0.33333, 0.0, 1.0]}, "b": None},
         }
-        assert len(path.read_text().splitlines()) < 15
+        assert len(path.read_text(encoding="utf-8").splitlines()) < 15
         assert not list(path.parent.glob("*.part"))
 
     def test_none_a_damaged_one_and_another_version(self, tmp_path: Path) -> None:
         assert read_report(tmp_path) == {}
-        (tmp_path / FILE).write_text('{"schema": 1, ')
+        (tmp_path / FILE).write_text('{"schema": 1, ', encoding="utf-8")
         with pytest.raises(TrainingError, match="cannot be read"):
             read_report(tmp_path)
-        (tmp_path / FILE).write_text('{"schema": 0}')
+        (tmp_path / FILE).write_text('{"schema": 0}', encoding="utf-8")
         with pytest.raises(TrainingError, match="another version"):
             read_report(tmp_path)
 
     def test_a_folder_that_cannot_be_written(self, tmp_path: Path) -> None:
-        (tmp_path / "file").write_text("")
+        (tmp_path / "file").write_text("", encoding="utf-8")
         with pytest.raises(TrainingError, match="cannot be written"):
             write_report({}, tmp_path / "file")
 
@@ -209,7 +209,7 @@ class TestShares:
         part = take_share(splits[0], "vit_tiny50", 0.5, 12, tmp_path / "a")
         assert np.bincount(part.labels).tolist() == [3, 3]
         assert read_sweeps(tmp_path) == []  # no epoch yet
-        (tmp_path / "a" / "history.json").write_text('[{"epoch": 1, "top1": 0.5}]')
+        (tmp_path / "a" / "history.json").write_text('[{"epoch": 1, "top1": 0.5}]', encoding="utf-8")
         ((run, history),) = read_sweeps(tmp_path)
         assert (run.name, run.share, run.images, run.epochs) == ("vit_tiny50", 0.5, 6, 12)
         assert history[0]["top1"] == 0.5
@@ -220,7 +220,7 @@ class TestShares:
             take_share(splits[0], "vit_tiny50", 0.3, 12, tmp_path / "a")
         assert not (tmp_path / "a").exists()
         take_share(splits[0], "vit_tiny50", 0.1, 12, tmp_path / "a")
-        (tmp_path / "a" / "history.json").write_text("[")
+        (tmp_path / "a" / "history.json").write_text("[", encoding="utf-8")
         with pytest.raises(TrainingError, match="cannot be read"):
             read_sweeps(tmp_path)
 
@@ -247,7 +247,7 @@ class TestCommands:
         found = read_report(tmp_path / "out")
         runs = found["small_data"]["resnet_tiny50"]
         assert [(run["share"], run["images"], run["epochs"], run["epochs_done"]) for run in runs] == [(0.5, 6, 2, 2), (0.5, 6, 1, 1)]
-        assert runs[0]["top1"][0] == json.loads(Path("runs/resnet_tiny50-share-50/history.json").read_text())[-1]["top1"]
+        assert runs[0]["top1"][0] == json.loads(Path("runs/resnet_tiny50-share-50/history.json").read_text(encoding="utf-8"))[-1]["top1"]
 
     def test_no_runs_and_json(self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)

@@ -132,9 +132,9 @@ class TestShipping:
         assert not module.training
 
     def test_weights_that_are_not_the_cards_are_refused(self, shipped: Path) -> None:
-        facts = json.loads((shipped / f"{NAME}.json").read_text())
+        facts = json.loads((shipped / f"{NAME}.json").read_text(encoding="utf-8"))
         facts["training"]["sha256"] = "0" * 64
-        (shipped / f"{NAME}.json").write_text(json.dumps(facts))
+        (shipped / f"{NAME}.json").write_text(json.dumps(facts), encoding="utf-8")
         with pytest.raises(vizlib.CheckpointError, match="not the file that its card"):
             load(NAME, shipped)
 

@@ -99,7 +99,7 @@ class TestData:
 
     def test_classes_json_chooses_and_orders_the_folders(self, tmp_path: Path) -> None:
         home = folder_layout(tmp_path, ("n1", "n2", "n3"), ("a", "b", "c"))
-        (home / "classes.json").write_text(json.dumps([{"wnid": "n3", "name": "sea"}, {"wnid": "n1", "name": "air"}]))
+        (home / "classes.json").write_text(json.dumps([{"wnid": "n3", "name": "sea"}, {"wnid": "n1", "name": "air"}]), encoding="utf-8")
         val = read_split(home, "val")
         assert val.classes == ("sea", "air")
         assert sorted(val.labels.tolist()) == [0, 0, 0, 1, 1, 1]
@@ -127,9 +127,9 @@ class TestData:
                 path.unlink()
         elif what == "labels":
             parquet_layout(home)
-            (home / "classes.json").write_text(json.dumps([{"wnid": "n1", "name": "only"}]))
+            (home / "classes.json").write_text(json.dumps([{"wnid": "n1", "name": "only"}]), encoding="utf-8")
         else:
-            (parquet_layout(home) / "classes.json").write_text("{")
+            (parquet_layout(home) / "classes.json").write_text("{", encoding="utf-8")
         with pytest.raises(TrainingError, match="data"):
             read_split(home, "val" if what == "no annotations" else "train")
 
@@ -213,7 +213,7 @@ class TestLoop:
         for name, tensor in whole.state_dict().items():
             assert torch.equal(tensor, resumed.state_dict()[name]), name
         assert [_timeless(row) for row in again] == [_timeless(row) for row in history]
-        assert len(json.loads((tmp_path / "cut" / "history.json").read_text())) == 2
+        assert len(json.loads((tmp_path / "cut" / "history.json").read_text(encoding="utf-8"))) == 2
         finished, last = train(network(), TINY, *splits, tmp_path / "cut", report=pytest.fail)
         assert torch.equal(finished.state_dict()["head.weight"], whole.state_dict()["head.weight"])
         assert last == again
@@ -319,7 +319,7 @@ class TestBundled:
         path = tmp_path / "weights" / f"{name}.safetensors"
         assert {tensor.dtype for tensor in load_file(path).values()} <= {torch.float16, torch.int64}
         assert not list((tmp_path / "weights").glob("*.part"))
-        assert json.loads((tmp_path / "weights" / f"{name}.json").read_text()) == json.loads(json.dumps(facts))
+        assert json.loads((tmp_path / "weights" / f"{name}.json").read_text(encoding="utf-8")) == json.loads(json.dumps(facts))
         assert facts["labels"] == list(NAMES)
         assert facts["training"]["images"] == 12
         model = vizlib.load(name, checkpoint=path, labels=NAMES)

@@ -474,5 +474,5 @@ def test_an_old_zipped_release_is_fetched_once_and_read(server: Server, tmp_path
     assert len(model.labels or ()) == 100
     assert len(server.seen) == 1
     assert heard[-1] == (len(server.body), len(server.body))
-    note = json.loads(next(tmp_path.glob("*.zip.json")).read_text())
+    note = json.loads(next(tmp_path.glob("*.zip.json")).read_text(encoding="utf-8"))
     assert note["sha256"] == hashlib.sha256(server.body).hexdigest()

@@ -240,7 +240,7 @@ def test_a_prepared_tensor_is_replayed_too(tmp_path) -> None:
 def test_what_cannot_be_replayed_says_so(tmp_path) -> None:
     live = vizlib.explain(zoo.model("token"), zoo.inputs("token"))
     live.save(tmp_path / "live")
-    assert json.loads((tmp_path / "live" / "explanation.json").read_text())["replayable"] is False
+    assert json.loads((tmp_path / "live" / "explanation.json").read_text(encoding="utf-8"))["replayable"] is False
     with pytest.raises(vizlib.ModelError, match="live module"):
         vizlib.replay(tmp_path / "live")
     with pytest.raises(vizlib.VizlibError, match=r"explanation\.json"):

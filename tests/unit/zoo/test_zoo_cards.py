@@ -90,7 +90,7 @@ def test_every_release_has_a_card_with_its_facts() -> None:
 def test_no_file_of_the_list_was_forgotten() -> None:
     if not FACTS.is_file():
         pytest.skip("The list of the models' facts is not beside this checkout.")
-    text = FACTS.read_text()
+    text = FACTS.read_text(encoding="utf-8")
     urls = " ".join(release.address for release in OFFICIAL.values())
     files = re.findall(r"[\w./-]+\.pth(?:\.tar|\.zip)?", text)
     wanted = {file.rsplit("/", 1)[-1] for file in files if "{" not in file and not file.startswith(("CvT", ".", "-"))}

@@ -274,7 +274,7 @@ class TestBoxes:
             "broken.jpg,red,0,0,9,9", "gone.png,red,0,0,9,9", "0.png,unicorn,0,0,9,9", "1.png,leaf,9,0,0,9", "1.png,leaf,a,0,0,9",
             "2.png,red,0,0,9,9", "3.png,cyan,0,0,63,63",
         ]  # fmt: skip
-        (tmp_path / "boxes.csv").write_text("\n".join(rows))
+        (tmp_path / "boxes.csv").write_text("\n".join(rows), encoding="utf-8")
         found = boxed(cases.model(), tmp_path)
         # The box over all of 3.png is one region with its other one, and too large.
         assert sorted(cases.LABELS[question.target] for question in found) == ["blue", "leaf", "red"]
@@ -297,7 +297,7 @@ class TestBoxes:
     def test_what_is_no_folder_of_boxes(self, tmp_path) -> None:
         with pytest.raises(ExamError, match=r"no boxes\.csv with the columns file, label"):
             boxed(cases.model(), tmp_path)
-        (tmp_path / "boxes.csv").write_text("file,label\na.png,red\n")
+        (tmp_path / "boxes.csv").write_text("file,label\na.png,red\n", encoding="utf-8")
         with pytest.raises(ExamError, match="must have a row for each box"):
             boxed(cases.model(), tmp_path)
         with pytest.raises(ExamError, match="give one of each"):
@@ -458,19 +458,21 @@ class TestSchool:
         assert set(found["rollout"]) == {"known"}
 
     def test_files(self, report, tmp_path) -> None:
-        told = json.loads(report.to_json(tmp_path / "more" / "exam.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+        told = json.loads(
+            report.to_json(tmp_path / "more" / "exam.json").read_text(encoding="utf-8"), parse_constant=lambda name: pytest.fail(name)
+        )
         assert len(told["marks"]) == len(report.marks)
         assert told["marks"][-1]["refused"]
         assert told["marks"][-1]["value"] is None
-        rows = list(csv.DictReader(report.to_csv(tmp_path / "exam.csv").open()))
+        rows = list(csv.DictReader(report.to_csv(tmp_path / "exam.csv").open(encoding="utf-8")))
         assert [row["model"] for row in rows] == [mark.model for mark in report.marks]
         assert float(rows[0]["value"]) == report.marks[0].value
-        page = report.to_html(tmp_path / "exam.html").read_text()
+        page = report.to_html(tmp_path / "exam.html").read_text(encoding="utf-8")
         assert "<script" not in page
         assert 'src="http' not in page
         assert page.count("data:image/png") == 4
         assert "does not fit Colours" in page
-        text = report.to_markdown(tmp_path / "exam.md").read_text()
+        text = report.to_markdown(tmp_path / "exam.md").read_text(encoding="utf-8")
         table = [line for line in text.splitlines() if line.startswith("| ")]
         assert table[0] == "| method | Known by construction | Planted evidence | Grid pointing game | Boxes |"
         assert any(line.startswith("| Saliency | 0.") and "of 6" in line for line in table)
@@ -500,7 +502,7 @@ def test_models_without_classes_or_a_transform_are_refused() -> None:
 
 
 def test_pictures_that_cannot_be_read_are_named(tmp_path) -> None:
-    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "text.jpg").write_text("no picture", encoding="utf-8")
     images = {"good": cases.photograph(0), "bad": tmp_path / "text.jpg"}
     found = photographs(cases.model(), images)
     assert found.answers.tolist() == [0]

@@ -1,0 +1,79 @@
+"""``vizlib app``."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vizlib.cli.errors_and_output import UsageError
+from vizlib.errors import VizlibError
+from vizlib.product_files import product_root
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+APP_EPILOG = """[bold]For example[/bold]
+
+  vizlib app
+
+  vizlib app --port 8600 --no-browser
+
+  vizlib app --address 0.0.0.0   (for others too: put a proxy before it)
+
+Ctrl-C ends it. The settings are those of .streamlit/config.toml beside the app, whatever the current folder holds; variables of the \
+environment such as STREAMLIT_SERVER_MAX_UPLOAD_SIZE go before them."""
+
+
+def app(
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="The port; it must be free.", show_default="8501, or the next one that is free")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="The address to listen at; 0.0.0.0 serves every machine that reaches this one.",
+            show_default="127.0.0.1: this machine alone",
+        ),
+    ] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in a browser, where there is a display.")] = True,
+) -> None:
+    """Start the app."""
+    script = product_root() / "app.py"
+    if not script.is_file():
+        raise VizlibError(f"The app is not where it should be ({script}); install vizlib again.")
+    if port is not None and not _is_free(address or "127.0.0.1", port):
+        raise UsageError(f"Port {port} of {address or '127.0.0.1'} cannot be taken; name another one with --port.")
+    command = streamlit_command(script, port=port, address=address, browser=browser)
+    if os.name == "posix":
+        os.execv(command[0], command)  # noqa: S606  the server takes this process's place, and with it Ctrl-C and SIGTERM
+    raise typer.Exit(subprocess.call(command))  # noqa: S603  this very interpreter
+
+
+def streamlit_command(script: Path, *, port: int | None, address: str | None, browser: bool) -> list[str]:
+    """The command that serves ``script``; what it does not name is read from .streamlit/config.toml beside the script."""
+    display = sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    headless = not (browser and display)
+    command = [sys.executable, "-m", "streamlit", "run", str(script), f"--server.headless={str(headless).lower()}"]
+    command.append("--server.showEmailPrompt=false")
+    if address is not None:
+        command.append(f"--server.address={address}")
+    if port is not None:
+        command.append(f"--server.port={port}")
+    return command
+
+
+def _is_free(address: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        if os.name == "posix":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: one that just ended is no hindrance
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True
