@@ -8,9 +8,9 @@ import numpy as np
 
 from vizlib.catalog.methods import FAMILY_REFUSALS, METHODS, fitting
 from vizlib.datasets.classes import FIFTY
-from vizlib.model_report.accuracy import wilson
 from vizlib.model_report.measure import QUICK
 from vizlib.model_report.report_file import SCHEMA
+from vizlib.stats import wilson
 from vizlib.zoo.bundled_models import NAMES
 
 FAMILIES = ("vit", "compact", "compact", "t2t", "t2t", "pvt", "cvt", "resnet")

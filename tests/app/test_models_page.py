@@ -209,7 +209,7 @@ def test_the_page_draws_without_torch():
     script = """
 import sys
 from streamlit.testing.v1 import AppTest
-from vizlib.ui import shell
+from vizlib.ui.core import navigation
 for view in ("accuracy", "small_data", "confusions", "calibration", "maps", "cards"):
     at = AppTest.from_file("app.py", default_timeout=300)
     at.switch_page("pages/models.py")

@@ -96,14 +96,14 @@ def explain(
 ) -> None:
     """Explain photographs: write the map of each, and print what the model saw in it."""
     from vizlib.cli.image_files import BATCH, Places, expand, in_batches
-    from vizlib.figures.overlay import COLORMAPS
+    from vizlib.figures.colormaps import COLORMAP_NAMES
     from vizlib.images import FITS
 
     options = _options(option or [])
     card = method_card(method) if method else None
     if card is not None:
         card.settle(options)
-    for what, value, known in (("colour map", colormap, COLORMAPS), ("fit", fit or "crop", FITS)):
+    for what, value, known in (("colour map", colormap, COLORMAP_NAMES), ("fit", fit or "crop", FITS)):
         if value not in known:
             raise UsageError(f"There is no {what} {value!r}; there are {', '.join(known)}.")
     goals = target or []

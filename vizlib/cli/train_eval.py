@@ -151,7 +151,7 @@ def _train_one(
     command: str,
     screen: Console,
 ) -> None:
-    from vizlib.model_report.accuracy import wilson
+    from vizlib.stats import wilson
     from vizlib.train.api import train_on
 
     plan = recipe(name)
@@ -224,7 +224,7 @@ class _Display:
 
 
 def _print_score(name: str, data: Path, found: Score, *, as_json: bool) -> None:
-    from vizlib.model_report.accuracy import wilson
+    from vizlib.stats import wilson
 
     shares: dict[str, Any] = {}
     for what, right in (("top1", found.first), ("top5", found.fifth)):

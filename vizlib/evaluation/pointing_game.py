@@ -1,12 +1,10 @@
-"""How much of a map lies in a region, and how sure the mean over images is."""
+"""How much of a map lies in a region (the pointing game of Zhang et al. 2016, and the share of its mass)."""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 TIED = 1e-9  # maxima closer than this, relatively, differ by rounding alone
-RESAMPLES = 2000
 
 
 def box_masks(boxes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -38,15 +36,3 @@ def centred_gaussian(sigma: float, size: tuple[int, int]) -> torch.Tensor:
     rows, columns = (((torch.arange(side, dtype=torch.float64) + 0.5) / side - 0.5) / sigma for side in size)
     heights = torch.exp(-(rows[:, None] ** 2 + columns[None] ** 2) / 2)
     return heights / heights.sum()
-
-
-def resamples(images: int, seed: int = 0) -> torch.Tensor:
-    """How often each of ``images`` is drawn in each bootstrap sample, as weights (RESAMPLES, images) that sum to 1."""
-    counts = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=RESAMPLES)
-    return torch.from_numpy(counts / images)
-
-
-def interval(samples: torch.Tensor) -> tuple[float, float]:
-    """The middle 95 % of bootstrap values."""
-    low, high = torch.quantile(samples, torch.tensor([0.025, 0.975], dtype=samples.dtype)).tolist()
-    return low, high

@@ -1,4 +1,4 @@
-"""The colour maps by name and as tables, for what is drawn elsewhere than in Python."""
+"""The colour maps by name and as tables, for what is drawn in Python and in the browser."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from functools import cache
 
 import numpy as np
 
-# The first one is the default. The tables behind the names are OpenCV's: see ``overlay``.
+from vizlib.errors import VizlibError
+
+# Perceptually uniform and safe for the colour-blind, each rising in lightness; the first one is the default. The tables are OpenCV's.
 COLORMAP_NAMES = ("viridis", "cividis", "magma", "inferno", "plasma")
 
 
@@ -28,9 +30,17 @@ def diverging() -> bytes:
 
 
 @cache
+def table(colormap: str) -> np.ndarray:
+    """256 colours from low to high, uint8 (256, 3) in RGB; VizlibError for an unknown colour map."""
+    import cv2
+
+    if colormap not in COLORMAP_NAMES:
+        raise VizlibError(f"There is no colour map {colormap!r}; there are {', '.join(COLORMAP_NAMES)}.")
+    levels = np.arange(256, dtype=np.uint8)[None]
+    return cv2.cvtColor(cv2.applyColorMap(levels, getattr(cv2, f"COLORMAP_{colormap.upper()}")), cv2.COLOR_BGR2RGB)[0]
+
+
+@cache
 def tables() -> bytes:
     """256 RGB colours for each name, in order, one byte a channel."""
-    from vizlib.figures.overlay import coloured
-
-    ramp = np.arange(256.0)[None]
-    return b"".join(coloured(ramp, name, high=255.0).tobytes() for name in COLORMAP_NAMES)
+    return b"".join(table(name).tobytes() for name in COLORMAP_NAMES)

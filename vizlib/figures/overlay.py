@@ -6,10 +6,8 @@ import cv2
 import numpy as np
 
 from vizlib.errors import VizlibError
-from vizlib.figures.colormaps import COLORMAP_NAMES, diverging
+from vizlib.figures.colormaps import diverging, table
 
-# Perceptually uniform and safe for the colour-blind, each rising in lightness.
-COLORMAPS = {name: getattr(cv2, f"COLORMAP_{name.upper()}") for name in COLORMAP_NAMES}
 _UNSEEN = 0.35  # of the photograph's own brightness, where the model did not look
 
 
@@ -18,13 +16,12 @@ def coloured(values: np.ndarray, colormap: str = "viridis", low: float = 0.0, hi
 
     VizlibError for an unknown colour map.
     """
-    if colormap not in COLORMAPS:
-        raise VizlibError(f"There is no colour map {colormap!r}; there are {', '.join(COLORMAPS)}.")
+    colours_of_level = table(colormap)
     finite = np.isfinite(values)
     top = float(values[finite].max()) if high is None and finite.any() else (high if high is not None else 1.0)
     scale = 255 / (top - low) if top > low else 0.0
     levels = np.clip((np.where(finite, values, low) - low) * scale, 0, 255).astype(np.uint8)
-    colours = cv2.cvtColor(cv2.applyColorMap(levels, COLORMAPS[colormap]), cv2.COLOR_BGR2RGB)
+    colours = colours_of_level[levels]
     colours[~finite] = 0
     return colours
 
@@ -49,8 +46,7 @@ def signed_overlay(image: np.ndarray, values: np.ndarray, *, opacity: float = 0.
     seen = np.isfinite(values)
     top = (float(np.abs(values[seen]).max()) if seen.any() else 0.0) if reach is None else reach
     share = np.clip(np.where(seen, values, 0) / top, -1, 1) if top > 0 else np.zeros(values.shape)
-    table = np.frombuffer(diverging(), np.uint8).reshape(256, 3)
-    colours = table[((share + 1) * 127.5).astype(np.uint8)]
+    colours = np.frombuffer(diverging(), np.uint8).reshape(256, 3)[((share + 1) * 127.5).astype(np.uint8)]
     density = opacity * np.sqrt(np.abs(share))[:, :, None]
     mixed = np.rint(colours * density + image * (1 - density)).astype(np.uint8)
     if not seen.all():

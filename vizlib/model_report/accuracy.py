@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -59,15 +58,6 @@ class Score:
     def top5(self) -> float | None:
         """The share of photographs whose class was among the first five."""
         return None if self.fifth is None else self.fifth / self.images
-
-
-def wilson(right: float, images: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of a share."""
-    z = 1.959963984540054
-    share, spread = right / images, z * z / images
-    centre = (share + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * math.sqrt(share * (1 - share) / images + spread / (4 * images))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def find_photos(folder: str | Path) -> LabelledPhotos:

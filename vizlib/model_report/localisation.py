@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from vizlib.errors import TrainingError
-from vizlib.evaluation.pointing_game import box_masks, centred_gaussian, interval, mass_in_box, pointing, resamples
+from vizlib.evaluation.pointing_game import box_masks, centred_gaussian, mass_in_box, pointing
+from vizlib.stats import bootstrap_weights, middle_95, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,7 @@ class Truth:
         self.masks = box_masks(torch.from_numpy(val.boxes), size)
         self.areas = self.masks.double().mean((1, 2))
         self.subsets = {"all": torch.ones(len(val), dtype=torch.bool), "small": self.areas < SMALL}
-        self._weights = {name: resamples(int(rows.sum())) for name, rows in self.subsets.items() if rows.any()}
+        self._weights = {name: torch.from_numpy(bootstrap_weights(int(rows.sum()))) for name, rows in self.subsets.items() if rows.any()}
         self.gaussian = centred_gaussian(sigma, size).expand(len(val), *size)
         self._reference = mass_in_box(self.gaussian, self.masks), pointing(self.gaussian, self.masks)
 
@@ -87,14 +88,12 @@ class Truth:
             over = {}
             for what, mine, theirs in (("mass", mass, self._reference[0]), ("pointing", hits, self._reference[1])):
                 gain = (mine - theirs)[rows]
-                over[what] = [float(gain.mean()), *interval(weights @ gain)]
+                over[what] = [float(gain.mean()), *middle_95((weights @ gain).numpy())]
             one["over_gaussian"] = over
             one["beats_gaussian"] = {what: low > 0 for what, (_, low, _) in over.items()}
         return scores | {"silent": int((maps.clamp_min(0).sum((1, 2)) == 0).sum())}
 
     def _scores(self, mass: torch.Tensor, hits: torch.Tensor) -> dict[str, Any]:
-        from vizlib.model_report.accuracy import wilson
-
         found = {}
         for name, weights in self._weights.items():
             rows = self.subsets[name]
@@ -103,8 +102,8 @@ class Truth:
             found[name] = {
                 "images": total,
                 "area": float(areas.mean()),
-                "mass": [float(held.mean()), *interval(weights @ held)],
-                "ratio": [float(held.mean() / areas.mean()), *interval((weights @ held) / (weights @ areas))],
+                "mass": [float(held.mean()), *middle_95((weights @ held).numpy())],
+                "ratio": [float(held.mean() / areas.mean()), *middle_95(((weights @ held) / (weights @ areas)).numpy())],
                 "pointing": [float(hit.mean()), *wilson(float(hit.sum()), total)],
             }
         return found

@@ -10,12 +10,12 @@ import torch
 
 from vizlib.catalog.methods import METHODS
 from vizlib.errors import TrainingError
-from vizlib.evaluation.pointing_game import box_masks, interval, resamples
+from vizlib.evaluation.pointing_game import box_masks
 from vizlib.model_report import cost
-from vizlib.model_report.accuracy import wilson
 from vizlib.model_report.calibration import BINS, reliability
 from vizlib.model_report.localisation import SMALL, Truth, explain_val, fit_sigma
 from vizlib.model_report.report_file import COMMAND
+from vizlib.stats import bootstrap_weights, middle_95, wilson
 from vizlib.train.augment import normalise
 from vizlib.train.data_fractions import read_sweeps
 from vizlib.zoo.cards import bundled_cards
@@ -152,10 +152,10 @@ def _confusion(logits: torch.Tensor, labels: torch.Tensor) -> list[list[int]]:
 def _differences(right: dict[str, torch.Tensor]) -> dict[str, dict[str, list[float]]]:
     """For each model and each other one: how much more often it is right on the same images, and the interval of that."""
     found: dict[str, dict[str, list[float]]] = {name: {} for name in right}
-    weights = resamples(len(next(iter(right.values()))))
+    weights = torch.from_numpy(bootstrap_weights(len(next(iter(right.values())))))
     for mine, theirs in permutations(right, 2):
         gain = right[mine].double() - right[theirs].double()
-        found[mine][theirs] = [float(gain.mean()), *interval(weights @ gain)]
+        found[mine][theirs] = [float(gain.mean()), *middle_95((weights @ gain).numpy())]
     return found
 
 

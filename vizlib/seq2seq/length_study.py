@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from vizlib.errors import MethodError
-from vizlib.model_report.accuracy import wilson
 from vizlib.seq2seq.decode import Translation, force, translate, write_all
 from vizlib.seq2seq.options import Options
+from vizlib.stats import bootstrap_weights, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -109,7 +109,7 @@ def gradient_by_distance(
     reach = min(map(len, norms))
     table = np.stack([row[:reach] for row in norms]).astype(np.float64)
     mean = table.mean(0)
-    drawn = np.random.default_rng(seed).multinomial(samples, np.full(samples, 1 / samples), size=_RESAMPLES) @ table / samples
+    drawn = bootstrap_weights(samples, seed, _RESAMPLES) @ table
     low, high = np.quantile(drawn / drawn[:, :1], (0.025, 0.975), axis=0)
     return Gradients(np.arange(reach), mean / mean[0], low, high)
 

@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from vizlib.errors import TrainingError
-from vizlib.model_report.accuracy import wilson
 from vizlib.seq2seq.cards import Seq2SeqCard, card
 from vizlib.seq2seq.decode import write_all
 from vizlib.seq2seq.models import Translator, build, pad
 from vizlib.seq2seq.task_registry import TASKS
+from vizlib.stats import wilson
 
 if TYPE_CHECKING:
     from collections.abc import Callable

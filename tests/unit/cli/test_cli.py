@@ -78,11 +78,11 @@ class TestHelp:
         assert f"vizlib {command}" in text.split("For example")[1]
 
     def test_explain_names_what_can_be_chosen(self) -> None:
-        from vizlib.figures.overlay import COLORMAPS
+        from vizlib.figures.colormaps import COLORMAP_NAMES
         from vizlib.images import FITS
 
         text = " ".join(run("explain", "--help").stdout.replace("│", "").split())
-        assert all(name in text for name in (*COLORMAPS, *FITS))
+        assert all(name in text for name in (*COLORMAP_NAMES, *FITS))
 
     def test_without_a_command_the_help_is_printed(self) -> None:
         result = run()

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 import vizlib
-from vizlib.model_report.accuracy import wilson
 from vizlib.seq2seq import (
     TASKS,
     Options,
@@ -24,6 +23,7 @@ from vizlib.seq2seq import (
 from vizlib.seq2seq.length_study import embedding_gradients
 from vizlib.seq2seq.recurrent import RecurrentTranslator
 from vizlib.seq2seq.task_base import part_of
+from vizlib.stats import wilson
 from vizlib.zoo.weights import fill_random
 
 KINDS = [name for name in cards() if name.startswith("dates")]

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from vizlib.model_report.accuracy import wilson
 from vizlib.seq2seq import Translator, cards, load, translate
 from vizlib.seq2seq.cards import FOLDER
 from vizlib.seq2seq.train import exact
+from vizlib.stats import wilson
 
 TRAINED = [name for name, card in cards().items() if card.accuracy is not None]
 ATTENTIVE = [name for name in TRAINED if cards()[name].attention]

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 
 import vizlib
 from vizlib.cli import app
-from vizlib.model_report.accuracy import wilson
 from vizlib.seq2seq import cards, load, train, untrained
 from vizlib.seq2seq.task_base import part_of
+from vizlib.stats import wilson
 
 NAME = "reversal_gru_concat"
 PLAN = train.Recipe(steps=4, batch=8, check=2, warmup=2)

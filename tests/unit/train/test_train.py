@@ -18,7 +18,8 @@ import vizlib
 from vizlib.datasets.classes import FIFTY
 from vizlib.datasets.tiny_imagenet import ImageSet, read_split
 from vizlib.errors import TrainingError
-from vizlib.model_report.accuracy import find_photos, match, score, wilson
+from vizlib.model_report.accuracy import find_photos, match, score
+from vizlib.stats import wilson
 from vizlib.train import recipes
 from vizlib.train.api import train_bundled
 from vizlib.train.augment import MEAN, STD, Augment, crop_and_flip, normalise

@@ -13,9 +13,10 @@ from vizlib.errors import ExamError, MethodError
 from vizlib.evaluation.control_maps import centred_gaussian_map
 from vizlib.evaluation.exams.cards import EXAMS
 from vizlib.evaluation.exams.question import Mark
-from vizlib.evaluation.pointing_game import interval, mass_in_box, pointing, resamples
+from vizlib.evaluation.pointing_game import mass_in_box, pointing
 from vizlib.evaluation.progress import Steps
 from vizlib.explainers.api import explain
+from vizlib.stats import grouped_bootstrap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +84,7 @@ def mark(questions: Sequence[Question], maps: Sequence[np.ndarray], method: str,
             beside = torch.from_numpy(question.control)[None]
             control.append(float(mass_in_box(ours[None], beside) / beside.double().mean()))
     pictures = {(id(question.model), question.group): number for number, question in enumerate(questions)}
-    low, high, groups = bootstrap(np.array(values), [pictures[id(question.model), question.group] for question in questions])
+    low, high, groups = grouped_bootstrap(np.array(values), [pictures[id(question.model), question.group] for question in questions])
     reference = max(float(np.mean(one)) for one in references.values())
     return Mark(
         exam, method, _models(questions), float(np.mean(values)), low, high, reference,
@@ -109,22 +110,6 @@ def share(question: Question, values: torch.Tensor) -> float:
 def over_tiles(values: torch.Tensor, cells: tuple[int, int]) -> torch.Tensor:
     """The sum of a map (h, w) over each tile of an even grid: (rows, columns) float64."""
     return values.double().unflatten(1, (cells[1], -1)).unflatten(0, (cells[0], -1)).sum((1, 3))
-
-
-def bootstrap(values: np.ndarray, groups: Sequence[int]) -> tuple[float, float, int]:
-    """The 95 % interval of the mean of values (n,), drawn by whole groups, and how many groups there are.
-
-    Its ends are moved away from the mean by sqrt(n / (n - 1)), n the groups: a bootstrap of few is that much too narrow. One group alone
-    tells nothing of the spread: 0 to 1.
-    """
-    names, rows = np.unique(np.asarray(groups), return_inverse=True)
-    if len(names) == 1:
-        return 0.0, 1.0, 1
-    sums, counts = (torch.from_numpy(np.bincount(rows, weights)) for weights in (values, np.ones(len(values))))
-    weights = resamples(len(names))
-    low, high = interval((weights @ sums) / (weights @ counts))
-    mean, wider = float(values.mean()), (len(names) / (len(names) - 1)) ** 0.5
-    return mean + (low - mean) * wider, mean + (high - mean) * wider, len(names)
 
 
 def _scaled(values: torch.Tensor) -> torch.Tensor:

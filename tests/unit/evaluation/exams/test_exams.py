@@ -21,7 +21,7 @@ from vizlib.engine.progress import told_to
 from vizlib.errors import CancelledError, ExamError, MethodError
 from vizlib.evaluation.exams import EXAMS, Question, answer_exam, boxed, grid, known, mark, planted, run_exams
 from vizlib.evaluation.exams.exact_shapley import shapley
-from vizlib.evaluation.exams.grading import bootstrap, explained, over_tiles, share
+from vizlib.evaluation.exams.grading import explained, over_tiles, share
 from vizlib.evaluation.exams.handmade_convnets import CELL, CELLS, pattern, picture
 from vizlib.evaluation.exams.known_attribution import KINDS, exact, toy
 from vizlib.evaluation.exams.object_boxes import region
@@ -30,6 +30,7 @@ from vizlib.evaluation.exams.planted_evidence import RISE, STILL
 from vizlib.evaluation.exams.summary import summary
 from vizlib.evaluation.pointing_game import box_masks
 from vizlib.geometry import Transform
+from vizlib.stats import grouped_bootstrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -355,16 +356,16 @@ class TestMarks:
 
     def test_the_interval_draws_whole_groups(self) -> None:
         values = np.random.default_rng(0).random(60)
-        low, high, groups = bootstrap(values, list(range(60)))
+        low, high, groups = grouped_bootstrap(values, list(range(60)))
         half = 1.96 * values.std() / math.sqrt(59)
         assert groups == 60
         assert low == pytest.approx(values.mean() - half, abs=0.15 * half)
         assert high == pytest.approx(values.mean() + half, abs=0.15 * half)
         # Four times the same pictures say no more than once.
-        assert bootstrap(np.repeat(values, 4), np.repeat(np.arange(60), 4).tolist()) == pytest.approx((low, high, 60))
-        narrow = bootstrap(np.repeat(values, 4), list(range(240)))
+        assert grouped_bootstrap(np.repeat(values, 4), np.repeat(np.arange(60), 4).tolist()) == pytest.approx((low, high, 60))
+        narrow = grouped_bootstrap(np.repeat(values, 4), list(range(240)))
         assert narrow[1] - narrow[0] < 0.6 * (high - low)
-        assert bootstrap(values, [0] * 60) == (0, 1, 1)
+        assert grouped_bootstrap(values, [0] * 60) == (0, 1, 1)
 
     def test_the_first_pictures_of_two_models_are_two_pictures(self) -> None:
         questions = known(count=1)

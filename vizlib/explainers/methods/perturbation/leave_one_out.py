@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
-from vizlib.analysis.attention.head_ablation import HeadAblation, ablated
 from vizlib.errors import MethodError
 from vizlib.explainers.method_output import MethodOutput
 from vizlib.explainers.scorer import TargetScorer, checked_maps, make_scorer
 from vizlib.passes.forward import run
+from vizlib.passes.head_ablation import HeadAblation, ablated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

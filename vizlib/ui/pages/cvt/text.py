@@ -31,7 +31,9 @@ def snippet(one: ModelChoice, picture: Picture, fit: str | None) -> str:
     imports = "import skimage\n\n" if picture.code.startswith("skimage.") else ""
     given = "" if fit is None else f', "{fit}"'
     return f"""{imports}import vizlib
-from vizlib.analysis import projection, pyramid, reduction, shuffle
+from vizlib.analysis.cost import spatial_reduction
+from vizlib.analysis.features import conv_projection, feature_pyramid
+from vizlib.analysis.perturbation import patch_shuffle
 from vizlib.analysis.features.token_maps import pca_rgb
 from vizlib.passes.forward import run
 
@@ -40,24 +42,24 @@ image = vizlib.read_image({picture.code})
 x = model.prepare(image{given})
 done = run(model, x, keep_states=True)
 
-scales = pyramid.scales(done.lineage(), done.size)
-print(pyramid.covered(scales, 1, (1, 1, 2, 2), 0))  # the pixels under a cell of the first stage: windows overlap
-for name, features in pyramid.stage_maps(done).items():
+scales = feature_pyramid.scales(done.lineage(), done.size)
+print(feature_pyramid.covered(scales, 1, (1, 1, 2, 2), 0))  # the pixels under a cell of the first stage: windows overlap
+for name, features in feature_pyramid.stage_maps(done).items():
     colours = pca_rgb(features.flatten(1).T)[0]
-    print(name, tuple(features.shape), pyramid.octaves(features))
+    print(name, tuple(features.shape), feature_pyramid.octaves(features))
 walk = vizlib.explain(model, image, "rollout"{', fit="' + fit + '"' if fit else ""}).stages  # coarse to fine
 
-for stage, block in projection.blocks(done):
-    found = projection.projection(done, stage, block)
-    print(stage, block, projection.centre_share(found.kernels["q"]).mean(), projection.squeeze(done, stage, block))
+for stage, block in conv_projection.blocks(done):
+    found = conv_projection.projection(done, stage, block)
+    print(stage, block, conv_projection.centre_share(found.kernels["q"]).mean(), conv_projection.squeeze(done, stage, block))
 
-step = reduction.sites(done.lineage("contribution"))[0]
-print(reduction.gathered(step, 0))  # the share of each token in the first key
+step = spatial_reduction.sites(done.lineage("contribution"))[0]
+print(spatial_reduction.gathered(step, 0))  # the share of each token in the first key
 
 plain = vizlib.load("vit_tiny50")
-blind = shuffle.without_positions(plain)
-print(shuffle.shuffled(model, x, 16))
+blind = patch_shuffle.without_positions(plain)
+print(patch_shuffle.shuffled(model, x, 16))
 for one in (plain, blind):
     y = one.prepare(image{given})
-    print(shuffle.shuffled(one, y, 8), shuffle.shifted(one, y, [(0, 4), (0, 8)]))
+    print(patch_shuffle.shuffled(one, y, 8), patch_shuffle.shifted(one, y, [(0, 4), (0, 8)]))
 """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vizlib.catalog.methods import METHODS
 from vizlib.figures.charts import Mark, Point, mark
-from vizlib.model_report.accuracy import wilson
+from vizlib.stats import wilson
 from vizlib.zoo.bundled_models import NAMES
 
 if TYPE_CHECKING:

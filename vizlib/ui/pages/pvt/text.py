@@ -33,7 +33,8 @@ def snippet(one: ModelChoice, picture: Picture, fit: str | None) -> str:
     imports = "import skimage\n\n" if picture.code.startswith("skimage.") else ""
     given = "" if fit is None else f', "{fit}"'
     return f"""{imports}import vizlib
-from vizlib.analysis import pyramid, reduction
+from vizlib.analysis.cost import spatial_reduction
+from vizlib.analysis.features import feature_pyramid
 from vizlib.analysis.cost.spatial_reduction_timing import measure
 from vizlib.analysis.features.token_maps import kmeans_map, norm_map, pca_rgb
 from vizlib.passes.forward import run
@@ -42,25 +43,25 @@ model = {one.code}
 image = vizlib.read_image({picture.code})
 done = run(model, model.prepare(image{given}), keep_states=True)
 
-maps = pyramid.stage_maps(done)  # {{block: (channels, height, width)}}, fine to coarse
-scales = pyramid.scales(done.lineage(), done.size)
+maps = feature_pyramid.stage_maps(done)  # {{block: (channels, height, width)}}, fine to coarse
+scales = feature_pyramid.scales(done.lineage(), done.size)
 for name, features in maps.items():
     tokens = features.flatten(1).T
     colours = pca_rgb(tokens)[0]
     norms = norm_map(tokens, tuple(features.shape[1:]))
-    print(name, tuple(features.shape), pyramid.energy(features).mean(), pyramid.octaves(features))
-print(pyramid.covered(scales, 1, (0, 0, 1, 1), 0))  # the pixels under the first cell of the first stage
+    print(name, tuple(features.shape), feature_pyramid.energy(features).mean(), feature_pyramid.octaves(features))
+print(feature_pyramid.covered(scales, 1, (0, 0, 1, 1), 0))  # the pixels under the first cell of the first stage
 
-step = reduction.sites(done.lineage())[0]
+step = spatial_reduction.sites(done.lineage())[0]
 print(step.site.weights(rows=[0]).shape)  # heads, queries, reduced keys
-print(reduction.gathered(step, 0))  # the share of each token in the first key
+print(spatial_reduction.gathered(step, 0))  # the share of each token in the first key
 
 grid = tuple(next(iter(maps.values())).shape[1:])
-fused = pyramid.fused(list(maps.values()), grid)
-groups = kmeans_map(pyramid.principal(fused.flatten(1).T), 4).reshape(grid)
+fused = feature_pyramid.fused(list(maps.values()), grid)
+groups = kmeans_map(feature_pyramid.principal(fused.flatten(1).T), 4).reshape(grid)
 
-layer = reduction.Layer(width=64, heads=1, reduction=8, stride=4)
-print(reduction.multiply_adds("full", layer, layer.grid(224)), reduction.multiply_adds("sra", layer, layer.grid(224)))
+layer = spatial_reduction.Layer(width=64, heads=1, reduction=8, stride=4)
+print(spatial_reduction.multiply_adds("full", layer, layer.grid(224)), spatial_reduction.multiply_adds("sra", layer, layer.grid(224)))
 for one in measure(layer, sides=(224, 320)):
     print(one)
 """

@@ -54,7 +54,7 @@ class Tally:
 
     def accuracy(self, name: str) -> list[tuple[int, int, int, float, float]]:
         """Of a model, by length: (length, right, texts, low, high), the 95 % interval of Wilson as shares."""
-        from vizlib.model_report.accuracy import wilson
+        from vizlib.stats import wilson
 
         with self.lock:
             known = sorted((length, *count) for (one, length), count in self.right.items() if one == name)

@@ -1,0 +1,49 @@
+"""Intervals: of shares, of means over images, of means over groups of images. Imports numpy alone."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+RESAMPLES = 2000
+
+
+def wilson(right: float, images: int) -> tuple[float, float]:
+    """The 95 % Wilson score interval of the share ``right`` / ``images`` (Wilson 1927)."""
+    z = 1.959963984540054
+    share, spread = right / images, z * z / images
+    centre = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * math.sqrt(share * (1 - share) / images + spread / (4 * images))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def bootstrap_weights(images: int, seed: int = 0, resamples: int = RESAMPLES) -> np.ndarray:
+    """How often each of ``images`` is drawn in each bootstrap sample (Efron 1979), as weights (resamples, images) that sum to 1."""
+    return np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples) / images
+
+
+def middle_95(samples: np.ndarray) -> tuple[float, float]:
+    """The 2.5 and 97.5 % quantiles of bootstrap values (resamples,): the percentile interval."""
+    low, high = np.quantile(samples, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def grouped_bootstrap(values: np.ndarray, groups: Sequence[int]) -> tuple[float, float, int]:
+    """The 95 % interval of the mean of values (n,), drawn by whole groups, and how many groups there are.
+
+    Its ends are moved away from the mean by sqrt(n / (n - 1)), n the groups: a bootstrap of few is that much too narrow. One group alone
+    tells nothing of the spread: 0 to 1.
+    """
+    names, rows = np.unique(np.asarray(groups), return_inverse=True)
+    if len(names) == 1:
+        return 0.0, 1.0, 1
+    sums, counts = np.bincount(rows, values), np.bincount(rows).astype(float)
+    weights = bootstrap_weights(len(names))
+    low, high = middle_95((weights @ sums) / (weights @ counts))
+    mean, wider = float(values.mean()), (len(names) / (len(names) - 1)) ** 0.5
+    return mean + (low - mean) * wider, mean + (high - mean) * wider, len(names)
