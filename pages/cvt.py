@@ -11,7 +11,7 @@ from vizlib.ui.widgets.pickers import pick_fit, pick_picture
 
 arrived = navigation.open_page(
     "cvt",
-    "Convolution inside attention",
+    "Convolution inside attention.",
     "CvT makes its tokens from windows that overlap. Point at a cell of a stage: the window it sees, and the cells that see it, light up.",
 )
 service()

@@ -11,7 +11,7 @@ from vizlib.ui.widgets.pickers import pick_fit, pick_picture
 
 arrived = navigation.open_page(
     "pvt",
-    "A pyramid without convolution",
+    "A pyramid without convolution.",
     "PVT looks at the picture at several scales, where ViT has one. Point at a cell of a stage: what it covers in the others lights up.",
 )
 service()

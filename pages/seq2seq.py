@@ -10,7 +10,7 @@ from vizlib.ui.pages.seq2seq import translator_service as work
 
 arrived = navigation.open_page(
     "seq2seq",
-    "Where attention began",
+    "Where attention began.",
     "A small network reads a text and writes its answer, one character at a time. Each row is a written character: strong colour is where "
     "it looked.",
 )

@@ -47,7 +47,7 @@ def canvas(at: AppTest) -> tuple[dict, dict]:
 def test_opens_on_a_picture_with_every_head(attention):
     at = attention()
     header, inside = canvas(at)
-    assert at.title[0].value == "Where does every patch look?"
+    assert at.title[0].value == "Attention"
     assert (header["title"], header["input"]) == ("Cat", [64, 64])
     assert [(site["heads"], site["queries"], site["key_prefix"]) for site in inside["sites"]] == [(3, [8, 8], ["class token"])] * 6
     assert "Click a patch" in said(at)

@@ -40,7 +40,7 @@ def page(visit):
 def unproven(monkeypatch):
     """Proofs that cost nothing, for tests of what is around them."""
     made = scheduler.Proof({}, {}, Badge("mixed", "Made up.", 1, 2, ()), None, (), 0.0)
-    monkeypatch.setattr(scheduler, "proven", lambda *_: made)
+    monkeypatch.setattr(scheduler, "measure_proof", lambda *_: made)
     computations._kept().clear()
     yield
     computations._kept().clear()
@@ -90,7 +90,7 @@ def values(at, name):
 
 def test_opens_on_twelve_maps_and_their_badges(page, unproven):
     at = page()
-    assert at.title[0].value == "Why this answer?"
+    assert at.title[0].value == "Attribution"
     shown = cards(done(at))
     assert list(shown) == attribution_words.in_order(vizlib.load("vit_tiny50").card.methods)[:12]
     assert {card["state"] for card in shown.values()} == {"done"}
@@ -190,7 +190,7 @@ def test_a_proof_that_fails_says_so(page, monkeypatch):
     def refused(*_):
         raise vizlib.MethodError("No proof today.")
 
-    monkeypatch.setattr(scheduler, "proven", refused)
+    monkeypatch.setattr(scheduler, "measure_proof", refused)
     computations._kept().clear()
     at = done(page(**TWO))
     assert cards(at)["rollout"]["badge"] | {"lines": []} == {"state": "none", "text": "no score", "words": "No proof today.", "lines": []}

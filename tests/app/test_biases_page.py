@@ -43,7 +43,7 @@ def charts(at):
 
 def test_opens_on_a_claim_with_its_curves(page):
     at = page()
-    assert at.title[0].value == "What does each architecture assume?"
+    assert at.title[0].value == "Biases"
     header, arrays = sent(at)
     assert [model["title"] for model in header["models"]] == ["ViT", "ResNet", "CCT"]
     assert (header["at"], header["words"][3], header["shared"]) == (0.3, "30\u00a0% of the patches", True)

@@ -48,7 +48,7 @@ def column(name, picture):
 
 def test_opens_on_three_models_side_by_side(compact):
     at = compact()
-    assert at.title[0].value == "Can a transformer learn from little data?"
+    assert at.title[0].value == "Compact"
     view, columns = sent(at)
     assert view == {"cover": "windows", "readout": "weights", "label": "", "token": ""}
     assert [header["title"].partition(":")[0] for header, _ in columns] == ["ViT", "CVT", "CCT"]

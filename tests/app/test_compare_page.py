@@ -49,7 +49,7 @@ def headings(at):
 
 def test_opens_on_vit_and_resnet_over_the_samples(page):
     at = page()
-    assert at.title[0].value == "What differs between two models?"
+    assert at.title[0].value == "Compare"
     assert not at.error
     assert "give the same first answer to 50% of 6 images" in said(at).replace("\\", "")
     assert len(headings(at)) == 6

@@ -32,7 +32,7 @@ def page(visit):
 
 def test_opens_on_three_overlapping_stages(page):
     at = page(weights="random")
-    assert at.title[0].value == "Convolution inside attention"
+    assert at.title[0].value == "CvT"
     ((header, arrays),) = sent(at, "feature_pyramid")
     assert [level["grid"] for level in header["groups"][0]["levels"]] == [[16, 16], [8, 8], [4, 4]]
     assert arrays["0.0.rows"][:3].tolist() == [[0, 5], [2, 9], [6, 13]]
@@ -83,7 +83,7 @@ def test_an_official_architecture_runs_with_random_weights(page):
 def test_odd_pictures(page, size, mode):
     at = page(weights="random")
     at.file_uploader[0].set_value(("odd.png", image_bytes(size, mode), "image/png")).run()
-    assert sent(settled(at), "pyramid")[0][0]["title"] == "odd.png"
+    assert sent(settled(at), "feature_pyramid")[0][0]["title"] == "odd.png"
     assert len(sent(at, "shuffle_shift")) == 1
 
 

@@ -19,7 +19,7 @@ TIMM = "resnet18.tv_in1k"
 
 def test_opens_on_both_bundled_models_explained(explore):
     at = explore()
-    assert at.title[0].value == "What did the model look at?"
+    assert at.title[0].value == "Explore"
     assert [one.value for one in at.subheader] == [all_cards()[name].title for name in BUNDLED]
     assert at.multiselect[0].value == BUNDLED
     for header, values, photo in maps(at):
@@ -29,7 +29,7 @@ def test_opens_on_both_bundled_models_explained(explore):
         assert np.isfinite(values).all()
         assert values.max() > 0
         assert photo.shape[:2] == tuple(header["shown"])
-    lists = components(at, "answers")
+    lists = components(at, "top_predictions")
     assert [len(one["rows"]) for one in lists] == [5, 5]
     assert [one["pickable"] for one in lists] == [False, True]
     assert lists[1]["chosen"] == lists[1]["rows"][0]["index"]
@@ -144,7 +144,7 @@ def test_the_address_restores_the_view(explore):
     }
     at = explore(**{name.replace(".", "__"): value for name, value in address.items()})
     assert at.multiselect[0].value == ["resnet_tiny50", "vit_tiny50"]
-    assert components(at, "answers")[0]["chosen"] == 7
+    assert components(at, "top_predictions")[0]["chosen"] == 7
     assert components(at, "look")[0]["look"] == {"opacity": 0.35, "colormap": "magma", "scale": "one"}
     code = at.code[1].value
     assert 'method="attention"' in code
@@ -169,7 +169,7 @@ def test_a_link_followed_in_a_running_session(explore):
 
 def test_a_cold_deep_link_gets_the_frame(explore):
     at = explore(page="pages/explore.py", sample="coffee")
-    assert at.title[0].value == "What did the model look at?"
+    assert at.title[0].value == "Explore"
     assert {header["title"] for header, *_ in maps(at)} == {"Coffee"}
 
 
@@ -177,21 +177,21 @@ def test_a_method_that_does_not_fit_says_why(explore):
     at = explore(resnet_tiny50__method="rollout")
     assert "no attention rows to follow" in at.info[0].value
     assert [values is None for _, values, _ in maps(at)] == [False, True]
-    assert len(components(at, "answers")[1]["rows"]) == 5
+    assert len(components(at, "top_predictions")[1]["rows"]) == 5
 
 
 def test_a_class_that_is_not_there(explore):
     at = explore(models="resnet_tiny50", resnet_tiny50__target="99")
     assert "classes 0 to 49" in at.info[0].value
-    assert components(at, "answers")[0]["pickable"]
+    assert components(at, "top_predictions")[0]["pickable"]
 
 
 def test_any_class_can_be_searched(explore):
     at = explore(models="resnet_tiny50")
-    before, answered = maps(at)[0][1], components(at, "answers")[0]["rows"]
+    before, answered = maps(at)[0][1], components(at, "top_predictions")[0]["rows"]
     wanted = next(index for index in range(50) if index not in [row["index"] for row in answered])
     at.selectbox(key="explore.resnet_tiny50.target").set_value(wanted).run()
-    chosen = components(at, "answers")[0]
+    chosen = components(at, "top_predictions")[0]
     assert chosen["chosen"] == wanted
     assert [row["index"] for row in chosen["rows"]] == [row["index"] for row in answered] + [wanted]
     assert not np.array_equal(before, maps(at)[0][1])
@@ -260,7 +260,7 @@ def test_a_model_without_classes(explore, loads):
     at.button(key=f"fetch.{name}").click().run()
     assert "no classes" in said(at)
     assert maps(at)[0][1] is not None
-    assert components(at, "answers") == []
+    assert components(at, "top_predictions") == []
 
 
 def test_snippets_run_and_give_the_map_on_the_page(explore, tmp_path, monkeypatch):
@@ -286,3 +286,16 @@ assert not heavy, heavy
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_page_answers_to_its_name_too(explore):
+    at = explore()
+    names = {page["url_pathname"] for page in at._registered_pages.values()}
+    assert {"", "explore", "attention"} <= names
+    alias = next(key for key, page in at._registered_pages.items() if page["url_pathname"] == "explore")
+    at._page_hash = alias
+    at.query_params["sample"] = "rocket"
+    at.run()
+    assert not at.exception
+    assert at.title[0].value == "Explore"
+    assert {header["title"] for header, *_ in maps(at)} == {"Rocket"}

@@ -45,7 +45,7 @@ def charts(at):
 def test_opens_on_what_is_shipped(models):
     report = report_file.read_report()
     at = models()
-    assert at.title[0].value == "Which architecture learns most?"
+    assert at.title[0].value == "Models"
     assert not at.error
     assert dict(at.query_params) == {}
     if report:

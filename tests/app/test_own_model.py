@@ -87,7 +87,7 @@ def test_opens_explains_and_gives_the_code(form, tmp_path, monkeypatch):
     at = fill(form(), "vit_tiny50", content, labels)
     assert at.multiselect[0].value == ["vit_tiny50", "own-1"]
     assert at.subheader[1].value == formatting.plain("mine.safetensors") == "mine.safetensors"
-    assert sorted(row["label"] for row in components(at, "answers")[1]["rows"]) == ["ant", "bee", "cat"]
+    assert sorted(row["label"] for row in components(at, "top_predictions")[1]["rows"]) == ["ant", "bee", "cat"]
     assert not any(widget.key.startswith("own.architecture") for widget in at.selectbox)
     monkeypatch.chdir(tmp_path)
     Path("mine.safetensors").write_bytes(content)
@@ -100,10 +100,10 @@ def test_opens_explains_and_gives_the_code(form, tmp_path, monkeypatch):
 
 def test_all_methods_and_classes_are_there(form):
     at = fill(form(), "resnet_tiny50", weights("resnet_tiny50", 4), b"a\nb\nc\nd\n")
-    own = components(at, "answers")[1]
+    own = components(at, "top_predictions")[1]
     assert own["pickable"]
     at.selectbox(key="explore.own-1.target").set_value(2).run()
-    assert components(at, "answers")[1]["chosen"] == 2
+    assert components(at, "top_predictions")[1]["chosen"] == 2
     at.selectbox(key="explore.own-1.method").set_value("rollout").run()
     assert "no attention rows" in at.info[0].value
 
@@ -135,7 +135,7 @@ def test_no_link_carries_it(form):
     assert dict(at.query_params)["models"] in ("vit_tiny50", ["vit_tiny50"])
     at.multiselect[0].set_value(["own-1"]).run()
     assert dict(at.query_params) == {}
-    assert components(at, "answers")[0]["chosen"] == 1
+    assert components(at, "top_predictions")[0]["chosen"] == 1
     assert "a checkpoint of your own is not part of it" in at.caption[-2].value + at.caption[-1].value
 
 
@@ -153,7 +153,7 @@ def test_a_wrong_variant_is_one_sentence_and_nothing_is_lost(form):
     assert held() == []
     assert list(Path(shelf_of(at)._folder.name).iterdir()) == []
     fill(at, "vit_tiny50")
-    assert [row["label"] for row in components(at, "answers")[1]["rows"]]
+    assert [row["label"] for row in components(at, "top_predictions")[1]["rows"]]
     assert not at.error
 
 
@@ -176,7 +176,7 @@ def test_what_cannot_be_opened_says_so_in_the_librarys_words(form, given, words)
     contents = {"cut": weights()[:4000], "whole": weights()}
     content = given.get("content")
     at = fill(form(), **(given | {"content": contents.get(content, content) if content is not None else None}))
-    assert format in at.error[0].value
+    assert words in at.error[0].value
     assert str(user_model_store.tempfile.gettempdir()) not in at.error[0].value
     assert at.multiselect[0].value == ["vit_tiny50"]
     assert held() == []

@@ -35,7 +35,7 @@ def page(visit):
 
 def test_opens_on_the_pyramid_beside_a_vit(page):
     at = page()
-    assert at.title[0].value == "A pyramid without convolution"
+    assert at.title[0].value == "PVT"
     ((header, arrays),) = sent(at, "feature_pyramid")
     pvt, vit = header["groups"]
     assert [level["grid"] for level in pvt["levels"]] == [[32, 32], [16, 16], [8, 8], [4, 4]]

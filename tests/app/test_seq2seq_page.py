@@ -14,6 +14,7 @@ from app_helpers import ROOT, messages, said, settled
 from PIL import Image
 from scipy import stats
 
+import vizlib
 from vizlib.engine.jobs import Progress
 from vizlib.seq2seq import END, TASKS, force, translate, untrained
 from vizlib.seq2seq.cards import NAMES, cards
@@ -56,7 +57,7 @@ def soft(row):
 
 def test_opens_on_a_date_and_every_number_is_the_models_own(page):
     at = page()
-    assert at.title[0].value == "Where attention began"
+    assert at.title[0].value == "Seq2seq"
     header, arrays = sent(at)
     made = translate(untrained(GRU), FIRST)
     assert "".join(header["source"]) == FIRST
@@ -304,7 +305,7 @@ def test_a_measurement_stops_between_two_counts(as_trained):
         progress._cancel.set()
 
     tally.add = add
-    with pytest.raises(translator_service.waiting.vizlib.CancelledError):
+    with pytest.raises(vizlib.CancelledError):
         length_study.count(tally, (10, 12, 14), 0, progress)
     assert list(tally.right) == [(GRU, 10)]
 

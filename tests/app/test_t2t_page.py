@@ -39,7 +39,7 @@ def sent(at: AppTest, name: str) -> tuple[dict, dict, dict]:
 
 def test_opens_on_the_rounds_of_the_bundled_model(t2t):
     at = t2t()
-    assert at.title[0].value == "How do pixels become tokens?"
+    assert at.title[0].value == "T2T-ViT"
     view, header, arrays = sent(at, "soft_split")
     assert view == {"draw": "colours", "follow": "windows", "basis": "own", "groups": 5, "token": ""}
     assert [one["grid"] for one in header["sets"]] == [[32, 32], [16, 16], [8, 8], [8, 8]]

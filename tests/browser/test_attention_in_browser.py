@@ -247,7 +247,7 @@ def test_a_cold_deep_link(visit, tmp_path):
 def test_another_page_and_back(visit, server):
     open_page(visit, server, model="vit_tiny50", layer=4, head=1, query=30)
     visit.page.get_by_role("link", name="Explore").click()
-    visit.page.get_by_role("heading", name="What did the model look at?").wait_for()
+    visit.page.get_by_role("heading", name="Explore", exact=True).wait_for()
     visit.settle()
     visit.page.get_by_role("link", name="Attention").click()
     visit.page.wait_for_function(f"() => {CANVAS}?.dataset.drawn")

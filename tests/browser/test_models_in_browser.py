@@ -19,7 +19,7 @@ def opened(visit, server):
     visit.page.goto(server.url)
     visit.page.wait_for_selector("h1")
     visit.page.get_by_test_id("stSidebarNav").get_by_role("link", name="Models").click()
-    visit.page.get_by_role("heading", name="Which architecture learns most?").wait_for()
+    visit.page.get_by_role("heading", name="Models", exact=True).wait_for()
     visit.rest()
     return visit.page
 
@@ -98,7 +98,7 @@ def test_back_and_reload_keep_the_view(visit, server):
     turn(visit, "Calibration")
     address = page.url
     page.get_by_test_id("stSidebarNav").get_by_role("link", name="Explore").click()
-    page.get_by_role("heading", name="What did the model look at?").wait_for()
+    page.get_by_role("heading", name="Explore", exact=True).wait_for()
     page.get_by_test_id("stSidebarNav").get_by_role("link", name="Models").click()
-    page.get_by_role("heading", name="Which architecture learns most?").wait_for()
+    page.get_by_role("heading", name="Models", exact=True).wait_for()
     page.wait_for_url(address)

@@ -26,27 +26,40 @@ _FRAMED = "shell.framed"
 _PAGE = "shell.page"
 
 
+# A page's one name, in its module and its address: its title, and its icon. Explore, the first one, is at the root of the address.
+PAGES = {
+    "explore": ("Explore", ":material/visibility:"),
+    "attention": ("Attention", ":material/ads_click:"),
+    "seq2seq": ("Seq2seq", ":material/history_edu:"),
+    "t2t": ("T2T-ViT", ":material/grid_view:"),
+    "pvt": ("PVT", ":material/change_history:"),
+    "cvt": ("CvT", ":material/blur_on:"),
+    "compact": ("Compact", ":material/compress:"),
+    "compare": ("Compare", ":material/compare:"),
+    "biases": ("Biases", ":material/science:"),
+    "attribution": ("Attribution", ":material/verified:"),
+    "models": ("Models", ":material/leaderboard:"),
+}
+
+
 def pages() -> list[StreamlitPage]:
-    """The pages that exist, the first one at the root of the address."""
-    return [
-        st.Page("pages/explore.py", title="Explore", icon=":material/visibility:", url_path="explore", default=True),
-        st.Page("pages/attention.py", title="Attention", icon=":material/ads_click:", url_path="attention"),
-        st.Page("pages/seq2seq.py", title="How it began", icon=":material/history_edu:", url_path="seq2seq"),
-        st.Page("pages/t2t.py", title="T2T-ViT", icon=":material/grid_view:", url_path="t2t"),
-        st.Page("pages/pvt.py", title="PVT", icon=":material/change_history:", url_path="pvt"),
-        st.Page("pages/cvt.py", title="CvT", icon=":material/blur_on:", url_path="cvt"),
-        st.Page("pages/compact.py", title="Compact", icon=":material/compress:", url_path="compact"),
-        st.Page("pages/compare.py", title="Compare", icon=":material/compare:", url_path="compare"),
-        st.Page("pages/biases.py", title="Assumptions", icon=":material/science:", url_path="biases"),
-        st.Page("pages/attribution.py", title="Why this answer", icon=":material/verified:", url_path="attribution"),
-        st.Page("pages/models.py", title="Models", icon=":material/leaderboard:", url_path="models"),
-    ]
+    """The pages that exist, and one that nobody sees: Streamlit gives the first page no address of its own, and a link may name it."""
+    first, *others = PAGES
+    root = st.Page(f"pages/{first}.py", title=PAGES[first][0], icon=PAGES[first][1], url_path="", default=True)
+
+    def to_root() -> None:
+        st.switch_page(root, query_params=dict(st.query_params))
+
+    alias = st.Page(to_root, title=root.title, icon=root.icon, url_path=first, visibility="hidden")
+    return [root, *(st.Page(f"pages/{name}.py", title=PAGES[name][0], icon=PAGES[name][1], url_path=name) for name in others), alias]
 
 
 def run() -> None:
     """Draw the frame and run the page that the address names; the whole of app.py."""
-    st.set_page_config(page_title="vizlib", page_icon=ICON, layout="wide", initial_sidebar_state=230)
+    # The icon before the pages are told, else the browser fetches theirs from the internet.
+    st.set_page_config(page_icon=ICON, layout="wide", initial_sidebar_state=230)
     page = st.navigation(pages())
+    st.set_page_config(page_title=f"{page.title} · vizlib")
     st.logo(LOGO)
     with st.sidebar:
         st.caption("See how a vision model sees. Everything runs where this app runs; a picture you add stays in its memory.")
@@ -54,17 +67,17 @@ def run() -> None:
     page.run()
 
 
-def open_page(name: str, title: str, sentence: str) -> bool:
-    """Begin a page: its heading and the one sentence that says what to look at. Whether the visitor came here from another page.
+def open_page(name: str, headline: str, sentence: str) -> bool:
+    """Begin a page: its title, a headline, and the sentence that says what to look at. Whether the visitor came here from another page.
 
     On a fresh server a link to a page runs the page without app.py around it; the page then asks for the frame itself.
     """
     if not st.session_state.pop(_FRAMED, False):
-        st.set_page_config(page_icon=ICON)  # else the browser fetches the page's icon from the internet
+        st.set_page_config(page_icon=ICON)
         st.navigation(pages(), position="hidden")
         st.rerun()
-    st.title(title, anchor=False)
-    st.markdown(sentence)
-    came = st.session_state.get(_PAGE) != name
+    st.title(PAGES[name][0], anchor=False)
+    st.markdown(f"**{headline}** {sentence}")
+    arrived = st.session_state.get(_PAGE) != name
     st.session_state[_PAGE] = name
-    return came
+    return arrived

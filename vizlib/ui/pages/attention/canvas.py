@@ -148,7 +148,7 @@ def snippet(scene: AttentionPass, model: str, code: str, fit: str | None, held: 
         held = SelectedToken(0, None, 0, reverse=False)
     fitted = "image" if fit is None else f'image, fit="{fit}"'
     prepared = "image" if fit is None else f"model.prepare({fitted})[0]"
-    surgery = f'HeadAblation(heads={{({held.layer}, 0): "zero"}})'
+    ablation = f'HeadAblation(heads={{({held.layer}, 0): "zero"}})'
     heads = "" if held.head is None else f", heads=[{held.head}]"
     rows = "" if held.reverse else f"rows=[{held.query}]"
     pick = f"site.weights({(rows + heads).removeprefix(', ')})" + (f"[:, :, {held.query}]" if held.reverse else "")
@@ -159,7 +159,7 @@ def snippet(scene: AttentionPass, model: str, code: str, fit: str | None, held: 
         + f"image = vizlib.read_image({code})\n"
         + f"site = vizlib.trace(model, {prepared}).attention[{held.layer}]\n"
         + f"{pick}  # {'(heads, queries): what each gives to it' if held.reverse else '(heads, 1, keys): each row sums to 1'}\n\n"
-        + f"outcome = compare_ablation(model, model.prepare({fitted}), {surgery})\n"
+        + f"outcome = compare_ablation(model, model.prepare({fitted}), {ablation})\n"
         + "outcome.after - outcome.before  # how the logits change without that layer's first head\n"
     )
 

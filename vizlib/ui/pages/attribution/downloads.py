@@ -114,8 +114,8 @@ def snippet(asking: ExplainRequest, asked: Goal, questions: dict[str, MethodChoi
     methods = "".join(f'    "{name}": {_arguments(question.changed)},\n' for name, question in questions.items())
     return f"""{imports}import vizlib
 from vizlib.evaluation.badge import badge
-from vizlib.evaluation.sanity_checks import sanity_checks
 from vizlib.evaluation.faithfulness import FaithfulnessScorer
+from vizlib.evaluation.sanity_checks import sanity_checks
 
 model = {asking.subject.code}
 image = vizlib.read_image({code})
@@ -123,12 +123,12 @@ methods = {{
 {methods}}}
 scorer = FaithfulnessScorer(model, image{target}{fit})  # measures the random maps once, for all methods
 for name, options in methods.items():
-    found = vizlib.explain(model, image, name{target}{fit}, **options)
-    scores = scorer.score(found)
-    checks = sanity_checks(model, image, found)
+    explanation = vizlib.explain(model, image, name{target}{fit}, **options)
+    scores = scorer.score(explanation)
+    checks = sanity_checks(model, image, explanation)
     verdict = badge(scores, checks)
     print(f"{{name}}: {{verdict.verdict}}, {{verdict.passed}} of {{verdict.asked}}. {{verdict.words}}")
-    found.save(f"maps/{{name}}")
+    explanation.save(f"maps/{{name}}")
 """
 
 

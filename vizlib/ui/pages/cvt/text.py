@@ -33,8 +33,8 @@ def snippet(one: ModelChoice, picture: Picture, fit: str | None) -> str:
     return f"""{imports}import vizlib
 from vizlib.analysis.cost import spatial_reduction
 from vizlib.analysis.features import conv_projection, feature_pyramid
-from vizlib.analysis.perturbation import patch_shuffle
 from vizlib.analysis.features.token_maps import pca_rgb
+from vizlib.analysis.perturbation import patch_shuffle
 from vizlib.passes.forward import run
 
 model = {one.code}
@@ -50,8 +50,9 @@ for name, features in feature_pyramid.stage_maps(done).items():
 walk = vizlib.explain(model, image, "rollout"{', fit="' + fit + '"' if fit else ""}).stages  # coarse to fine
 
 for stage, block in conv_projection.blocks(done):
-    found = conv_projection.projection(done, stage, block)
-    print(stage, block, conv_projection.centre_share(found.kernels["q"]).mean(), conv_projection.squeeze(done, stage, block))
+    projection = conv_projection.projection(done, stage, block)
+    print(stage, block, conv_projection.centre_share(projection.kernels["q"]).mean())
+    print(conv_projection.squeeze(done, stage, block))
 
 step = spatial_reduction.sites(done.lineage("contribution"))[0]
 print(spatial_reduction.gathered(step, 0))  # the share of each token in the first key
@@ -59,7 +60,7 @@ print(spatial_reduction.gathered(step, 0))  # the share of each token in the fir
 plain = vizlib.load("vit_tiny50")
 blind = patch_shuffle.without_positions(plain)
 print(patch_shuffle.shuffled(model, x, 16))
-for one in (plain, blind):
-    y = one.prepare(image{given})
-    print(patch_shuffle.shuffled(one, y, 8), patch_shuffle.shifted(one, y, [(0, 4), (0, 8)]))
+for vit in (plain, blind):
+    y = vit.prepare(image{given})
+    print(patch_shuffle.shuffled(vit, y, 8), patch_shuffle.shifted(vit, y, [(0, 4), (0, 8)]))
 """

@@ -34,8 +34,8 @@ def snippet(one: ModelChoice, picture: Picture, fit: str | None) -> str:
     given = "" if fit is None else f', "{fit}"'
     return f"""{imports}import vizlib
 from vizlib.analysis.cost import spatial_reduction
-from vizlib.analysis.features import feature_pyramid
 from vizlib.analysis.cost.spatial_reduction_timing import measure
+from vizlib.analysis.features import feature_pyramid
 from vizlib.analysis.features.token_maps import kmeans_map, norm_map, pca_rgb
 from vizlib.passes.forward import run
 
@@ -62,6 +62,6 @@ groups = kmeans_map(feature_pyramid.principal(fused.flatten(1).T), 4).reshape(gr
 
 layer = spatial_reduction.Layer(width=64, heads=1, reduction=8, stride=4)
 print(spatial_reduction.multiply_adds("full", layer, layer.grid(224)), spatial_reduction.multiply_adds("sra", layer, layer.grid(224)))
-for one in measure(layer, sides=(224, 320)):
-    print(one)
+for measurement in measure(layer, sides=(224, 320)):
+    print(measurement)
 """
