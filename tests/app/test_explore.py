@@ -80,7 +80,7 @@ def test_odd_pictures_are_explained(explore, content, size):
     assert not at.error
     assert [tuple(header["image"]) for header, *_ in maps(at)] == [size, size]
     assert all(values is not None for _, values, _ in maps(at))
-    assert components(at, "gallery")[0]["chosen"] == "yours"
+    assert components(at, "image_gallery")[0]["chosen"] == "yours"
     assert 'vizlib.read_image("odd.png")' in at.code[0].value
 
 
@@ -117,7 +117,7 @@ def test_an_upload_is_taken_even_where_its_callback_is_dropped(explore, monkeypa
     at = explore()
     monkeypatch.setattr(WStates, "call_callback", lambda self, widget_id: None)
     at.file_uploader[0].set_value(("good.png", image_bytes((70, 50)), "image/png")).run()
-    assert components(at, "gallery")[0]["chosen"] == "yours"
+    assert components(at, "image_gallery")[0]["chosen"] == "yours"
     assert not at.file_uploader[0].value
 
 
@@ -145,7 +145,7 @@ def test_the_address_restores_the_view(explore):
     at = explore(**{name.replace(".", "__"): value for name, value in address.items()})
     assert at.multiselect[0].value == ["resnet_tiny50", "vit_tiny50"]
     assert components(at, "top_predictions")[0]["chosen"] == 7
-    assert components(at, "look")[0]["look"] == {"opacity": 0.35, "colormap": "magma", "scale": "one"}
+    assert components(at, "map_controls")[0]["look"] == {"opacity": 0.35, "colormap": "magma", "scale": "one"}
     code = at.code[1].value
     assert 'method="attention"' in code
     assert 'fit="pad"' in code
