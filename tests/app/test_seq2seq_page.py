@@ -175,7 +175,7 @@ def test_what_is_changed_by_hand_is_followed_to_the_answer(page):
 def test_an_edit_belongs_to_its_step(page):
     at = page(step="3", **EDIT.view)
     at.selectbox(key="seq2seq.model").set_value("dates_gru_scaled_dot").run()
-    header, arrays = sent(settled(at), "step_apart")
+    header, arrays = sent(settled(at), "decoder_step")
     assert header["view"] == {"tau": "0.5", "scale": "on", "mask": "", "scores": ""}
     assert header["scaled"]
     assert header["products"]
