@@ -9,7 +9,7 @@ import pytest
 from browser_helpers import SLOW
 
 import vizlib
-from vizlib.compare import compare
+from vizlib.compare import compare, write_html
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pictures = [np.kron(rng.integers(0, 255, (8, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8) for _ in range(8)]
     models = [vizlib.load(name, checkpoint="random") for name in ("vit_tiny50", "resnet_tiny50")]
     found = compare(models, pictures, points=4, shown=1, fields=1, steps=2)
-    return found.html(tmp_path_factory.mktemp("report") / "report.html")
+    return write_html(found, tmp_path_factory.mktemp("report") / "report.html")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -57,6 +57,7 @@ def compare(
     gone = [str(path) for path in images if not path.exists()]
     if gone:
         raise UsageError(f"There is no {gone[0]!r}: check the name and the folder.")
+    from vizlib.compare import save_arrays, write_html
     from vizlib.compare.api import compare as run
 
     with ExitStack() as stack:
@@ -64,8 +65,8 @@ def compare(
         wanted = int(target) if target is not None and target.isdecimal() else target
         display = stack.enter_context(ProgressBar(left=False))
         found = run(loaded, list(images), target=wanted, fit=fit, points=points, shown=shown, seed=seed, progress=display.show)
-        page = found.html(out)
-        home = None if arrays is None else found.save_arrays(arrays)
+        page = write_html(found, out)
+        home = None if arrays is None else save_arrays(found, arrays)
     for name, reason in found.skipped:
         complain(f"{name}: {reason}")
     _tell(found, as_json=as_json)

@@ -135,11 +135,13 @@ def _material(images: Path | None, data: Path | None) -> tuple[Any, Any]:
 
 
 def _write(report: ExamReport, out: Path | None, markdown: Path | None) -> list[Path]:
+    from vizlib.evaluation.exams import write_csv, write_html, write_json, write_markdown
+
     written = []
     if out is not None:
-        written += [report.to_html(out / "exam.html"), report.to_json(out / "exam.json"), report.to_csv(out / "exam.csv")]
+        written += [write_html(report, out / "exam.html"), write_json(report, out / "exam.json"), write_csv(report, out / "exam.csv")]
     if markdown is not None:
-        written.append(report.to_markdown(markdown))
+        written.append(write_markdown(report, markdown))
     return written
 
 

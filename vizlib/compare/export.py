@@ -84,7 +84,7 @@ def about(found: Comparison) -> dict[str, Any]:
     }
 
 
-def save(found: Comparison, folder: str | os.PathLike[str]) -> Path:
+def save_arrays(found: Comparison, folder: str | os.PathLike[str]) -> Path:
     """Write comparison.npz, comparison.json and a Parquet file for each table with rows; the folder. VizlibError where that fails."""
     import pyarrow as pa
     import pyarrow.parquet as parquet

@@ -14,7 +14,7 @@ import numpy as np
 from vizlib.compare import pictures, text
 from vizlib.compare.charts import charts, cka_charts
 from vizlib.compare.findings import findings
-from vizlib.errors import VizlibError
+from vizlib.files import write_whole
 
 if TYPE_CHECKING:
     import os
@@ -25,17 +25,9 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 
 
-def write(found: Comparison, path: str | os.PathLike[str]) -> Path:
-    """Write the report; its path. VizlibError where it cannot be written."""
-    target = Path(path)
-    part = target.with_name(f"{target.name}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(page(found), encoding="utf-8")
-        part.replace(target)
-    except OSError as error:
-        raise VizlibError(f"The report cannot be written to {target}: {error.strerror or error}.") from error
-    return target
+def write_html(found: Comparison, path: str | os.PathLike[str]) -> Path:
+    """Write the whole comparison as one HTML file that needs nothing else; its path. VizlibError where it cannot be written."""
+    return write_whole(path, page(found))
 
 
 def page(found: Comparison) -> str:

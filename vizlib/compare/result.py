@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,9 +10,6 @@ import numpy as np
 from vizlib.errors import MethodError
 
 if TYPE_CHECKING:
-    import os
-    from pathlib import Path
-
     from vizlib.analysis.features.cka import Alignment
     from vizlib.analysis.features.layers import Layer
     from vizlib.analysis.logit_difference import Attribution, Difference
@@ -211,19 +208,14 @@ class Comparison:
     @property
     def nbytes(self) -> int:
         """How many bytes the arrays take, for whoever keeps comparisons."""
-        from vizlib.compare.export import arrays
+        return _array_bytes(self)
 
-        mosaics = sum(layer.mosaic.nbytes for shown in self.shown for layers in shown.layers for layer in layers)
-        return mosaics + sum(array.nbytes for array in arrays(self).values())
 
-    def save_arrays(self, folder: str | os.PathLike[str]) -> Path:
-        """Write comparison.npz and the tables layers, heads, cka and images as Parquet; the folder."""
-        from vizlib.compare.export import save
-
-        return save(self, folder)
-
-    def html(self, path: str | os.PathLike[str]) -> Path:
-        """Write the whole comparison as one HTML file that needs nothing else; its path."""
-        from vizlib.compare.report_html import write
-
-        return write(self, path)
+def _array_bytes(value: Any) -> int:
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    if is_dataclass(value):
+        return sum(_array_bytes(getattr(value, part.name)) for part in fields(value))
+    if isinstance(value, dict):
+        return sum(map(_array_bytes, value.values()))
+    return sum(map(_array_bytes, value)) if isinstance(value, tuple | list) else 0

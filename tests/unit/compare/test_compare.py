@@ -24,7 +24,7 @@ from vizlib.analysis.features.sampled_positions import sampled, scattered
 from vizlib.analysis.features.token_similarity import token_similarity
 from vizlib.analysis.logit_difference import explain_difference
 from vizlib.cli import app
-from vizlib.compare import compare
+from vizlib.compare import compare, save_arrays, write_html
 from vizlib.compare.findings import findings
 from vizlib.compare.report_html import page
 from vizlib.datasets.image_source import even_batches
@@ -239,7 +239,7 @@ class TestBadInput:
 
 class TestFiles:
     def test_arrays_and_tables(self, found, tmp_path):
-        home = found.save_arrays(tmp_path / "numbers")
+        home = save_arrays(found, tmp_path / "numbers")
         with np.load(home / "comparison.npz") as arrays:
             assert np.array_equal(arrays["cka/tokens/linear/value"], found.cka["tokens", "linear"].value)
             assert np.array_equal(arrays["shown/0/attribution/vit_tiny50"], found.shown[0].attributions[0].map)
@@ -261,7 +261,7 @@ class TestFiles:
         assert about["attributions"][0]["models"]["vit_tiny50"]["gap"] == found.shown[0].attributions[0].gap
 
     def test_the_page_needs_nothing_else(self, found, tmp_path):
-        text = found.html(tmp_path / "report.html").read_text(encoding="utf-8")
+        text = write_html(found, tmp_path / "report.html").read_text(encoding="utf-8")
         assert not (tmp_path / "report.html.part").exists()
         body = text.split("</head>")[1].replace('<a href="https://', "")
         assert "http" not in body
@@ -285,9 +285,9 @@ class TestFiles:
     def test_where_it_cannot_be_written(self, found, tmp_path):
         (tmp_path / "file").write_text("", encoding="utf-8")
         with pytest.raises(VizlibError, match="cannot be written"):
-            found.html(tmp_path / "file" / "report.html")
+            write_html(found, tmp_path / "file" / "report.html")
         with pytest.raises(VizlibError, match="cannot be written"):
-            found.save_arrays(tmp_path / "file" / "numbers")
+            save_arrays(found, tmp_path / "file" / "numbers")
 
     def test_findings_say_what_was_measured(self, found):
         said = findings(found)

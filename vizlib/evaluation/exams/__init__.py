@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from vizlib.evaluation.exams.object_boxes import boxed
     from vizlib.evaluation.exams.planted_evidence import planted
     from vizlib.evaluation.exams.report import ExamReport
+    from vizlib.evaluation.exams.report_data import write_csv, write_json
+    from vizlib.evaluation.exams.report_html import write_html
+    from vizlib.evaluation.exams.report_markdown import write_markdown
     from vizlib.evaluation.exams.runner import run_exams
 
 # No module bears the name of a function: importing it would hide the function.
@@ -30,10 +33,14 @@ _HOMES = {
     "answer_exam": "grading",
     "ExamReport": "report",
     "run_exams": "runner",
+    "write_csv": "report_data",
+    "write_html": "report_html",
+    "write_json": "report_data",
+    "write_markdown": "report_markdown",
 }
 __all__ = [
     "EXAMS", "ExamCard", "ExamReport", "Mark", "Question", "Questions", "answer_exam", "boxed", "grid", "known", "mark", "planted",
-    "run_exams",
+    "run_exams", "write_csv", "write_html", "write_json", "write_markdown",
 ]  # fmt: skip
 
 

@@ -11,8 +11,10 @@ from vizlib.catalog.methods import METHODS
 from vizlib.evaluation.exams.cards import EXAMS
 from vizlib.evaluation.exams.summary import summary
 from vizlib.figures.overlay import encode_png
+from vizlib.files import write_whole
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
 
     from vizlib.evaluation.exams.question import Mark
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 
 _CSS = Path(__file__).parent / "report.css"
 _WIDE, _HIGH, _EDGE = 128, 14, 4  # of a scale from 0 to 1, in pixels
+
+
+def write_html(report: ExamReport, path: str | os.PathLike[str]) -> Path:
+    """Write one page that needs nothing else; the path. VizlibError where it cannot be written."""
+    return write_whole(path, page(report))
 
 
 def page(report: ExamReport) -> str:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 from vizlib.catalog.methods import METHODS
 from vizlib.evaluation.exams.cards import EXAMS
 from vizlib.evaluation.exams.summary import summary
+from vizlib.files import write_whole
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
+    from pathlib import Path
 
     from vizlib.evaluation.exams.question import Mark
     from vizlib.evaluation.exams.report import ExamReport
@@ -21,6 +24,11 @@ WORDS = (
     "map and a Gaussian around the middle get for the same questions. The known models are not the same for all methods: attention is "
     "asked of transformers."
 )
+
+
+def write_markdown(report: ExamReport, path: str | os.PathLike[str]) -> Path:
+    """Write the tables as Markdown; the path. VizlibError where it cannot be written."""
+    return write_whole(path, markdown(report))
 
 
 def markdown(report: ExamReport) -> str:

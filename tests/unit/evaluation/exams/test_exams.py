@@ -19,7 +19,21 @@ from tiny_data import folder_layout
 import vizlib
 from vizlib.engine.progress import told_to
 from vizlib.errors import CancelledError, ExamError, MethodError
-from vizlib.evaluation.exams import EXAMS, Question, answer_exam, boxed, grid, known, mark, planted, run_exams
+from vizlib.evaluation.exams import (
+    EXAMS,
+    Question,
+    answer_exam,
+    boxed,
+    grid,
+    known,
+    mark,
+    planted,
+    run_exams,
+    write_csv,
+    write_html,
+    write_json,
+    write_markdown,
+)
 from vizlib.evaluation.exams.exact_shapley import shapley
 from vizlib.evaluation.exams.grading import explained, over_tiles, share
 from vizlib.evaluation.exams.handmade_convnets import CELL, CELLS, pattern, picture
@@ -460,26 +474,26 @@ class TestSchool:
 
     def test_files(self, report, tmp_path) -> None:
         told = json.loads(
-            report.to_json(tmp_path / "more" / "exam.json").read_text(encoding="utf-8"), parse_constant=lambda name: pytest.fail(name)
+            write_json(report, tmp_path / "more" / "exam.json").read_text(encoding="utf-8"), parse_constant=lambda name: pytest.fail(name)
         )
         assert len(told["marks"]) == len(report.marks)
         assert told["marks"][-1]["refused"]
         assert told["marks"][-1]["value"] is None
-        rows = list(csv.DictReader(report.to_csv(tmp_path / "exam.csv").open(encoding="utf-8")))
+        rows = list(csv.DictReader(write_csv(report, tmp_path / "exam.csv").open(encoding="utf-8")))
         assert [row["model"] for row in rows] == [mark.model for mark in report.marks]
         assert float(rows[0]["value"]) == report.marks[0].value
-        page = report.to_html(tmp_path / "exam.html").read_text(encoding="utf-8")
+        page = write_html(report, tmp_path / "exam.html").read_text(encoding="utf-8")
         assert "<script" not in page
         assert 'src="http' not in page
         assert page.count("data:image/png") == 4
         assert "does not fit Colours" in page
-        text = report.to_markdown(tmp_path / "exam.md").read_text(encoding="utf-8")
+        text = write_markdown(report, tmp_path / "exam.md").read_text(encoding="utf-8")
         table = [line for line in text.splitlines() if line.startswith("| ")]
         assert table[0] == "| method | Known by construction | Planted evidence | Grid pointing game | Boxes |"
         assert any(line.startswith("| Saliency | 0.") and "of 6" in line for line in table)
         assert not list(tmp_path.rglob("*.part"))
         with pytest.raises(vizlib.VizlibError, match="cannot be written"):
-            report.to_csv(tmp_path / "exam.csv" / "under a file.csv")
+            write_csv(report, tmp_path / "exam.csv" / "under a file.csv")
 
     def test_what_is_not_there_is_refused_before_anything_runs(self) -> None:
         with pytest.raises(ExamError, match="Did you mean 'grid'"):

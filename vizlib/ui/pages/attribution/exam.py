@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -213,10 +211,10 @@ def _cell(mark: Mark | None) -> str:
 
 def report_bytes(report: ExamReport, end: str) -> bytes:
     """The report as the bytes of a file of this kind: "html", "csv" or "json"."""
-    with tempfile.TemporaryDirectory(prefix="vizlib-") as folder:
-        path = Path(folder) / f"exam.{end}"
-        getattr(report, f"to_{end}")(path)
-        return path.read_bytes()
+    from vizlib.evaluation.exams.report_data import as_csv, as_json
+    from vizlib.evaluation.exams.report_html import page
+
+    return {"html": page, "csv": as_csv, "json": as_json}[end](report).encode()
 
 
 def _paper(card: Any) -> str:

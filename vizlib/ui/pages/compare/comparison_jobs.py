@@ -161,7 +161,7 @@ def snippet(wish: ComparisonRequest) -> str:
         imports, images = "", '"photos"  # a folder, a list of files, or {name: image}'
     fit = "" if wish.fit is None else f', fit="{wish.fit}"'
     return f"""{imports}import vizlib
-from vizlib.compare import compare
+from vizlib.compare import compare, save_arrays, write_html
 from vizlib.compare.findings import findings
 
 images = {images}
@@ -173,8 +173,8 @@ print(found.aligned("depth"))
 shown = found.shown[0]
 if shown.attributions[1] is not None:
     print(shown.name, shown.label, shown.difference(0, 1).score)
-found.html("comparison.html")
-found.save_arrays("numbers")
+write_html(found, "comparison.html")
+save_arrays(found, "numbers")
 """
 
 
