@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from vizlib.catalog.families import FAMILIES
 from vizlib.errors import MethodError, nearest
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Option:
 class MethodCard:
     """What is known of a method before it runs.
 
-    ``needs`` names what a model must have: "lineage", "feature_map", "head", "layers", "relu", "keys". ``signed``: its map tells evidence
+    ``needs`` names what a model must have, of ``vizlib.catalog.family.NEEDS``. ``signed``: its map tells evidence
     for the target from evidence against it. ``passes``: about how many images go through the model for one map. ``coarse``: the options
     of a first look that costs a fraction of that. ``wing``: what it reads, and the folder of ``vizlib.explainers.methods`` it lies in.
     """
@@ -61,7 +62,6 @@ class MethodCard:
     paper: str
     paper_url: str
     needs: tuple[str, ...]
-    families: tuple[str, ...]
     needs_gradient: bool = False
     class_specific: bool = False
     signed: bool = False
@@ -74,6 +74,11 @@ class MethodCard:
     def module(self) -> str:
         """The module whose ``explain`` makes the map."""
         return f"vizlib.explainers.methods.{self.wing}.{self.name}"
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The families that have what it needs; of "other" models only those in which it is found."""
+        return tuple(name for name, family in FAMILIES.items() if self.refusal(family.lacks) is None)
 
     def settle(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All options with their defaults filled in; MethodError for one that the method does not have or cannot take."""
@@ -128,7 +133,6 @@ _SMOOTHING = (
     _SEED,
 )
 _PIECES = Option("pieces", 40, "into about how many superpixels the picture is cut", low=2, high=400)
-_WITH_ATTENTION = ("vit", "t2t", "compact", "pvt", "pvt_v2", "cvt", "swin")
 
 
 def _gradient(
@@ -139,7 +143,6 @@ def _gradient(
     paper_url: str,
     *,
     needs: tuple[str, ...] = ("head",),
-    families: tuple[str, ...] = ("resnet", "other", *_WITH_ATTENTION),
     signed: bool = True,
     passes: int = 2,
     wing: str = "gradient",
@@ -147,7 +150,7 @@ def _gradient(
     **coarse: Any,
 ) -> MethodCard:
     return MethodCard(
-        name, title, summary, paper, paper_url, needs, families,
+        name, title, summary, paper, paper_url, needs,
         needs_gradient=True, class_specific=True, signed=signed, passes=passes, wing=wing, options=options, coarse=coarse,
     )  # fmt: skip
 
@@ -156,7 +159,7 @@ def _perturbation(
     name: str, title: str, summary: str, paper: str, paper_url: str, passes: int, *options: Option, **coarse: Any
 ) -> MethodCard:
     return MethodCard(
-        name, title, summary, paper, paper_url, ("head",), ("resnet", "other", *_WITH_ATTENTION),
+        name, title, summary, paper, paper_url, ("head",),
         class_specific=True, signed=True, passes=passes, wing="perturbation", options=(_BASELINE, *options), coarse=coarse,
     )  # fmt: skip
 
@@ -169,7 +172,6 @@ _CARDS = (
         "Abnar and Zuidema, Quantifying Attention Flow in Transformers (2020)",
         "https://arxiv.org/abs/2005.00928",
         needs=("lineage",),
-        families=_WITH_ATTENTION,
         options=(
             _FUSION,
             _MEASURED_RESIDUAL,
@@ -203,7 +205,6 @@ _CARDS = (
         "Vaswani et al., Attention Is All You Need (2017)",
         "https://arxiv.org/abs/1706.03762",
         needs=("lineage",),
-        families=_WITH_ATTENTION,
         options=(
             Option("layer", -1, "which attention, counted from 0 at the input or from -1 at the output"),
             Option("head", -1, "which head; -1 takes all of them by head_fusion", low=-1),
@@ -218,7 +219,6 @@ _CARDS = (
         "Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization (2017)",
         "https://arxiv.org/abs/1610.02391",
         needs=("head", "feature_map"),
-        families=("resnet", "other", *_WITH_ATTENTION),
         needs_gradient=True,
         class_specific=True,
         passes=2,
@@ -231,7 +231,6 @@ _CARDS = (
         "Gildenblat, Exploring Explainability for Vision Transformers (2020)",
         "https://jacobgil.github.io/deeplearning/vision-transformer-explainability",
         needs=("head", "lineage"),
-        families=_WITH_ATTENTION,
         needs_gradient=True,
         class_specific=True,
         options=(_RESIDUAL, _CLASSIFIER),
@@ -243,7 +242,6 @@ _CARDS = (
         "Chefer, Gur and Wolf, Generic Attention-model Explainability for Interpreting Bi-Modal and Encoder-Decoder Transformers (2021)",
         "https://arxiv.org/abs/2103.15679",
         needs=("head", "lineage"),
-        families=_WITH_ATTENTION,
         needs_gradient=True,
         class_specific=True,
         options=(_CLASSIFIER,),
@@ -255,7 +253,6 @@ _CARDS = (
         "Bousselham et al., LeGrad: An Explainability Method for Vision Transformers via Feature Formation Sensitivity (2025)",
         "https://arxiv.org/abs/2404.03214",
         needs=("head", "lineage", "layers"),
-        families=("vit", "compact"),
         needs_gradient=True,
         class_specific=True,
         options=(
@@ -277,7 +274,6 @@ _CARDS = (
         "Chefer, Gur and Wolf, Generic Attention-model Explainability for Interpreting Bi-Modal and Encoder-Decoder Transformers (2021)",
         "https://arxiv.org/abs/2103.15679",
         needs=("head", "lineage"),
-        families=_WITH_ATTENTION,
         needs_gradient=True,
         class_specific=True,
         passes=2,
@@ -290,7 +286,6 @@ _CARDS = (
         "Li, Monroe and Jurafsky, Understanding Neural Networks through Representation Erasure (2016)",
         "https://arxiv.org/abs/1612.08220",
         needs=("head", "lineage", "keys"),
-        families=_WITH_ATTENTION,
         class_specific=True,
         signed=True,
         passes=100,
@@ -348,7 +343,6 @@ _CARDS = (
         "Springenberg et al., Striving for Simplicity: The All Convolutional Net (2015)",
         "https://arxiv.org/abs/1412.6806",
         needs=("head", "relu"),
-        families=("resnet", "other"),
         options=_SMOOTHING,
     ),
     _gradient(
@@ -358,7 +352,6 @@ _CARDS = (
         "Shrikumar, Greenside and Kundaje, Learning Important Features Through Propagating Activation Differences (2017)",
         "https://arxiv.org/abs/1704.02685",
         needs=("head", "relu"),
-        families=("resnet", "other"),
         passes=4,
         options=(_BASELINE,),
     ),
@@ -369,7 +362,6 @@ _CARDS = (
         "Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization (2017)",
         "https://arxiv.org/abs/1610.02391",
         needs=("head", "feature_map", "relu"),
-        families=("resnet", "other"),
         passes=4,
         wing="cam",
     ),
@@ -446,20 +438,6 @@ _CARDS = (
     ),
 )
 METHODS: dict[str, MethodCard] = {card.name: card for card in _CARDS}
-
-# Why whole families lack what a method may need; an adapter adds what it finds in one module.
-NO_RELU = "it changes what passes a ReLU, and the activations of this model's layers are others"
-IN_WINDOWS = "its attention runs in windows, each with keys of its own, and a token cannot be hidden from all of them"
-NO_ATTENTION = "the model has no attention, so there are no attention rows to follow"
-ONE_HEAD = "its head reads the tokens of the last stage, and those of earlier stages do not fit it"
-ONE_CLASSIFIER = "the model has one classifier, not the two of a distilled DeiT"
-FAMILY_REFUSALS: dict[str, dict[str, str]] = {
-    **{family: {"relu": NO_RELU, "two_classifiers": ONE_CLASSIFIER} for family in _WITH_ATTENTION},
-    "resnet": {"lineage": NO_ATTENTION},
-}
-for _family in ("t2t", "pvt", "pvt_v2", "cvt", "swin"):
-    FAMILY_REFUSALS[_family]["layers"] = ONE_HEAD
-FAMILY_REFUSALS["swin"]["keys"] = IN_WINDOWS
 
 
 def method_card(name: str) -> MethodCard:

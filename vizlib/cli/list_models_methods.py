@@ -84,7 +84,7 @@ def methods(
     """List the explanation methods with their papers, what they need, and their options."""
     chosen = vizlib.methods() if name is None else [method_card(name)]
     if as_json:
-        facts = [asdict(card) for card in chosen]
+        facts = [asdict(card) | {"families": card.families} for card in chosen]
         print_json(facts if name is None else facts[0])
         return
     for number, card in enumerate(chosen):

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from vizlib.catalog.methods import FAMILY_REFUSALS, fitting
+from vizlib.catalog.families import FAMILIES
+from vizlib.catalog.methods import fitting
 from vizlib.product_files import product_root
 from vizlib.zoo import bundled_models
 from vizlib.zoo.official_releases import LICENCES, ON_TIMM, PAPERS, RELEASES, parameters
@@ -132,7 +133,7 @@ def bundled_cards() -> list[ModelCard]:
                 licence=facts["terms"],
                 paper=_PAPERS[facts["family"]],
                 title=facts["title"],
-                refusals=dict(FAMILY_REFUSALS.get(facts["family"], {})),
+                refusals=dict(FAMILIES[facts["family"]].lacks),
                 training=facts,
             )
         )
@@ -142,7 +143,7 @@ def bundled_cards() -> list[ModelCard]:
 def _timm_cards() -> list[ModelCard]:
     cards = []
     for name, family, count, side, labels, licence, paper in _TIMM:
-        refusals = dict(FAMILY_REFUSALS[family]) | ({} if labels else {"head": _NO_HEAD})
+        refusals = dict(FAMILIES[family].lacks) | ({} if labels else {"head": _NO_HEAD})
         if "distilled" in name:
             del refusals["two_classifiers"]
         cards.append(
@@ -164,7 +165,7 @@ def _official_cards() -> list[ModelCard]:
             licence=LICENCES[release.family],
             paper=PAPERS[release.family],
             title=name,
-            refusals=dict(FAMILY_REFUSALS[release.family]),
+            refusals=dict(FAMILIES[release.family].lacks),
             url=release.address,
             wrapping=release.wrapping,
             preprocessing=_preprocessing(release.transform),

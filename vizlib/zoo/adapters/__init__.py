@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
+from vizlib.catalog.families import FAMILIES
 from vizlib.errors import ModelError
 from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap
 
@@ -15,18 +17,11 @@ __all__ = ["Adapter", "Lineage", "Size", "Tap", "adapter_for", "families"]
 
 def families() -> dict[str, type[Adapter]]:
     """Every adapter by family, the ones that know most first."""
-    from vizlib.zoo.adapters.official.compact import CompactAdapter
-    from vizlib.zoo.adapters.official.cvt import CvTAdapter
-    from vizlib.zoo.adapters.official.pvt import PVTAdapter, PVTv2Adapter
-    from vizlib.zoo.adapters.official.t2t import T2TAdapter
-    from vizlib.zoo.adapters.timm.convnets import PlainAdapter, ResNetAdapter
-    from vizlib.zoo.adapters.timm.swin import SwinAdapter
-    from vizlib.zoo.adapters.timm.vit import ViTAdapter
-
-    kinds: tuple[type[Adapter], ...] = (
-        ViTAdapter, T2TAdapter, CompactAdapter, PVTAdapter, PVTv2Adapter, CvTAdapter, SwinAdapter, ResNetAdapter, PlainAdapter,
-    )  # fmt: skip
-    return {kind.family: kind for kind in kinds}
+    kinds = {}
+    for name, family in FAMILIES.items():
+        module, _, kind = family.adapter.partition(":")
+        kinds[name] = getattr(importlib.import_module(f"vizlib.zoo.adapters.{module}"), kind)
+    return kinds
 
 
 def adapter_for(module: nn.Module, wanted: str | Adapter | None = None) -> Adapter:

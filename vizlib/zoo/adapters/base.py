@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from vizlib.catalog.families import FAMILIES
 from vizlib.errors import MethodError, ModelError
 
 if TYPE_CHECKING:
@@ -102,16 +103,16 @@ def mean_of_cells(call: AttentionCall, grid: Grid) -> torch.Tensor:
 class Adapter(ABC):
     """One family, read from one module. Subclasses say what they find; they change nothing.
 
-    ``refusals`` maps what a method may need to the reason why this module does not have it:
-    ``"lineage"`` (attention sites and steps), ``"feature_map"`` (a last convolutional map), ``"head"`` (class logits), ``"layers"`` (a head
-    that can read the tokens of every block), ``"relu"`` (ReLUs as parts), ``"keys"`` (tokens that can be hidden from every attention).
+    ``refusals`` maps what a method may need (``vizlib.catalog.family.NEEDS``) to the reason why this module does not have it; it starts
+    from what the whole family lacks.
     """
 
     family: ClassVar[str]
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
-        self.refusals: dict[str, str] = {}
+        family = FAMILIES.get(self.family)  # an adapter of the user's own has a family of its own
+        self.refusals: dict[str, str] = {} if family is None else dict(family.lacks)
         if self.classes == 0:
             self.refusals["head"] = "the model has no classification head, so it has no classes to explain"
 

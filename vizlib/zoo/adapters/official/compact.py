@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vizlib.catalog.methods import FAMILY_REFUSALS
 from vizlib.errors import MethodError
 from vizlib.tracing.attention_site import AttentionSite
 from vizlib.tracing.residuals import Port, Residual
@@ -29,7 +28,6 @@ class CompactAdapter(Adapter):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__(module)
-        self.refusals |= FAMILY_REFUSALS[self.family]
 
     @classmethod
     def fits(cls, module: nn.Module) -> bool:

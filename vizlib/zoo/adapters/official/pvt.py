@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
-from vizlib.catalog.methods import FAMILY_REFUSALS
 from vizlib.errors import MethodError, ModelError
 from vizlib.tracing.attention_site import AttentionSite
 from vizlib.tracing.residuals import Port, Residual
@@ -31,7 +30,6 @@ class PVTAdapter(Adapter):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__(module)
-        self.refusals |= FAMILY_REFUSALS[self.family]
 
     @classmethod
     def fits(cls, module: nn.Module) -> bool:
@@ -101,7 +99,6 @@ class PVTv2Adapter(Adapter):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__(module)
-        self.refusals |= FAMILY_REFUSALS[self.family]
 
     @classmethod
     def fits(cls, module: nn.Module) -> bool:

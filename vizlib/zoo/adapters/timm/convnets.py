@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vizlib.catalog.methods import FAMILY_REFUSALS, NO_RELU
+from vizlib.catalog.family import NO_RELU
 from vizlib.errors import MethodError
 from vizlib.zoo.adapters.base import Adapter, Size, Tap
 
@@ -26,7 +26,7 @@ class ResNetAdapter(Adapter):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__(module)
-        self.refusals |= FAMILY_REFUSALS[self.family] | _rectified(module)
+        self.refusals |= _rectified(module)
 
     @classmethod
     def fits(cls, module: nn.Module) -> bool:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vizlib.catalog.methods import FAMILY_REFUSALS
 from vizlib.errors import MethodError
 from vizlib.tracing.residuals import Port, Residual
 from vizlib.tracing.token_flow import Attention, Step
@@ -30,7 +29,6 @@ class SwinAdapter(Adapter):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__(module)
-        self.refusals |= FAMILY_REFUSALS[self.family]
         reason = self._unreadable()
         if reason:
             self.refusals["lineage"] = reason

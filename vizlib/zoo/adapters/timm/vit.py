@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vizlib.catalog.methods import FAMILY_REFUSALS
 from vizlib.errors import MethodError
 from vizlib.tracing.attention_site import AttentionSite
 from vizlib.tracing.residuals import Port, Residual
@@ -32,7 +31,6 @@ class ViTAdapter(Adapter):
         super().__init__(module)
         self.prefix = int(module.num_prefix_tokens)  # type: ignore[arg-type]
         self.depth = len(module.blocks)  # type: ignore[arg-type]
-        self.refusals |= FAMILY_REFUSALS[self.family]
         if self.distilled:
             del self.refusals["two_classifiers"]
         reason = self._unreadable()
