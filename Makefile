@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.t
 help: ## print this
 	@echo "make app     install what the app needs, start it and open it     PORT=8501 ARGS='more options of streamlit run'"
 	@echo "make test    install what the tests need and run them all         ARGS='tests/unit -k rollout' JOBS=2"
-	@echo "make check   ruff, its formatter and mypy"
+	@echo "make check   ruff, its formatter, mypy and the walls between rooms (import-linter)"
 	@echo "make clean   remove $(VENV) and every cache"
 	@echo "Another Python than python3: PYTHON=/path/to/python3.11"
 
@@ -29,6 +29,7 @@ check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 
 from vizlib.figures.overlay import overlay, shrunk
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
-    from vizlib import Explanation
+    from vizlib.geometry import Geometry
 
 
-def descent(explanation: Explanation) -> list[np.ndarray]:
+class Walk(Protocol):
+    """What is drawn: an Explanation of a rollout."""
+
+    @property
+    def stages(self) -> Sequence[np.ndarray]: ...
+    @property
+    def input_map(self) -> np.ndarray: ...
+    @property
+    def image(self) -> np.ndarray: ...
+    @property
+    def geometry(self) -> Geometry: ...
+
+
+def descent(explanation: Walk) -> list[np.ndarray]:
     """The maps of a walk on each of its grids and on the pixels, each spread evenly over its cells: float64 (h, w), values per pixel."""
     height, width = explanation.input_map.shape
     spread = []
@@ -25,7 +40,7 @@ def descent(explanation: Explanation) -> list[np.ndarray]:
     return [*spread, explanation.input_map]
 
 
-def pictures(explanation: Explanation, *, opacity: float = 0.6, colormap: str = "viridis", longest: int = 480) -> list[np.ndarray]:
+def pictures(explanation: Walk, *, opacity: float = 0.6, colormap: str = "viridis", longest: int = 480) -> list[np.ndarray]:
     """Each map of ``descent`` over the photograph, coloured to its own peak: uint8 (H, W, 3), the longer side at most ``longest``."""
     image = shrunk(explanation.image, longest)
     shown = []
