@@ -49,8 +49,8 @@ def unproven(monkeypatch):
 @pytest.fixture
 def coarsely(monkeypatch):
     """Curves in four parts and three random maps: what is tested is that the page shows what the library measured."""
-    monkeypatch.setattr("vizlib.evaluation.faithfulness.PARTS", 4)
-    monkeypatch.setattr("vizlib.evaluation.faithfulness.RANDOM", 3)
+    monkeypatch.setattr("vizlib.evaluation.protocol.PARTS", 4)
+    monkeypatch.setattr("vizlib.evaluation.protocol.RANDOM_MAPS", 3)
     computations._kept().clear()
     yield
     computations._kept().clear()
@@ -110,6 +110,7 @@ def test_opens_on_twelve_maps_and_their_badges(page, unproven):
 def test_a_badge_is_the_librarys(page, coarsely):
     from vizlib.evaluation.badge import badge
     from vizlib.evaluation.faithfulness import FaithfulnessScorer
+    from vizlib.evaluation.metrics import METRICS
     from vizlib.evaluation.sanity_checks import sanity_checks
 
     at = done(page(**{"vit_tiny50.methods": "relevance"}))
@@ -120,7 +121,7 @@ def test_a_badge_is_the_librarys(page, coarsely):
     told = cards(at)["relevance"]["badge"]
     assert (told["state"], told["words"]) == (found.verdict, found.words)
     assert told["lines"] == attribution_words.lines(scores, checks)
-    assert [line["title"] for line in told["lines"]][:5] == list(attribution_words.SCORES.values())
+    assert [line["title"] for line in told["lines"]][:5] == [metric.title for metric in METRICS.values()]
     charts = {one.proto.id.rsplit("attribution.", 1)[-1]: json.loads(one.proto.spec) for one in at.get("plotly_chart")}
     line = charts["deletion"]["data"][-1]
     assert line["name"] == "Attention relevance"

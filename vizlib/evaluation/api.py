@@ -1,4 +1,4 @@
-"""The scores of one explanation: what it foretells of the model, beside random smooth maps and a Gaussian around the middle."""
+"""The scores of one explanation: what it predicts of the model, beside random smooth maps and a Gaussian around the middle."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ from typing import TYPE_CHECKING, Any
 from vizlib.errors import MethodError
 from vizlib.evaluation.faithfulness import FaithfulnessScorer
 from vizlib.evaluation.reexplain import of_this_image
-from vizlib.evaluation.score import DEFINITIONS, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vizlib.evaluation.score import Score
     from vizlib.explainers.explanation import Explanation
     from vizlib.zoo.model import Model
 
-__all__ = ["DEFINITIONS", "evaluate"]
-
 
 def evaluate(model: Model, image: Any, explanation: Explanation, metrics: Sequence[str] | None = None) -> dict[str, Score]:
-    """How faithful an explanation of this image by this model is, a Score for each of ``metrics`` (None: all of DEFINITIONS).
+    """How faithful an explanation of this image by this model is, a Score for each of ``metrics`` (None: all of METRICS).
 
-    The image is what was explained: a picture, or the prepared tensor. Random numbers start from fixed seeds. A Yardstick measures many
-    maps of one image for little more. MethodError for an unknown metric, for an explanation of another model, picture or size, and for
-    one whose target was a function.
+    The image is what was explained: a picture, or the prepared tensor. Random numbers start from fixed seeds. A FaithfulnessScorer
+    measures many maps of one image for little more. MethodError for an unknown metric, for an explanation of another model, picture or
+    size, and for one whose target was a function.
     """
     if explanation.target is None:
         raise MethodError("The explanation's target is no class, so there is no probability to watch: explain a class.")

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vizlib.errors import MethodError
+from vizlib.evaluation.metrics import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vizlib.evaluation.sanity_checks import Check
     from vizlib.evaluation.score import Score
-
-FAITHFUL = ("deletion", "insertion", "sensitivity_n")
-TITLES = {"deletion": "Deletion", "insertion": "Insertion", "sensitivity_n": "Sensitivity-n", "infidelity": "Infidelity"}
 
 
 @dataclass(frozen=True)
@@ -32,28 +30,34 @@ class Badge:
 
 
 def badge(scores: Mapping[str, Score], checks: Mapping[str, Check]) -> Badge:
-    """The verdict over the scores of ``evaluate`` and the checks of ``sanity``.
+    """The verdict over the scores of ``evaluate`` and the checks of ``sanity_checks``.
 
-    Passed: deletion, insertion and sensitivity-n are good, and so is every check. Failed: neither insertion nor sensitivity-n is good, or
-    the cascade is not passed; deletion alone does not save a map, since pixels scattered at random tear a picture apart too. Else mixed.
-    A score without a verdict, such as max-sensitivity, does not count. MethodError where one of the three scores or the cascade is missing.
+    Passed: every score that its metric's record calls decisive or required (deletion, insertion, sensitivity-n) is good, and so is every
+    check. Failed: no decisive score (insertion, sensitivity-n) is good, or the cascade is not passed; deletion alone does not save a map,
+    since pixels scattered at random tear a picture apart too. Else mixed. A score without a verdict, such as max-sensitivity, does not
+    count. MethodError where a required score or the cascade is missing.
     """
-    missing = [name for name in FAITHFUL if name not in scores] + [name for name in ("cascade",) if name not in checks]
+    decisive = [name for name, metric in METRICS.items() if metric.badge == "decisive"]
+    required = [name for name, metric in METRICS.items() if metric.badge in ("decisive", "required")]
+    missing = [name for name in required if name not in scores] + [name for name in ("cascade",) if name not in checks]
     if missing:
-        raise MethodError(f"A badge stands on deletion, insertion, sensitivity_n and the cascade check; {', '.join(missing)} is missing.")
-    lines = [(TITLES.get(name, name), one.good, _beside(one)) for name, one in scores.items() if one.good is not None]
-    lines += [(one.title, one.passed, one.reason) for one in checks.values()]
-    foretells = scores["insertion"].good or scores["sensitivity_n"].good
-    wrong = [TITLES[name] for name in FAITHFUL if not scores[name].good] + [one.title for one in checks.values() if not one.passed]
-    if not foretells:
-        verdict, words = "failed", "It foretells the model's answer no better than maps that know nothing of the image."
+        raise MethodError(f"A badge stands on {', '.join(required)} and the cascade check; {', '.join(missing)} is missing.")
+    lines = [(_title(name), score.good, _beside(score)) for name, score in scores.items() if score.good is not None]
+    lines += [(check.title, check.passed, check.reason) for check in checks.values()]
+    failing = [_title(name) for name in required if not scores[name].good] + [check.title for check in checks.values() if not check.passed]
+    if not any(scores[name].good for name in decisive):
+        verdict, words = "failed", "It predicts the model's answer no better than maps that know nothing of the image."
     elif not checks["cascade"].passed:
         verdict, words = "failed", f"It does not tell of what the model learned. {checks['cascade'].reason}"
-    elif wrong:
-        verdict, words = "mixed", f"It foretells some of the model's answer, but fails in: {', '.join(wrong).lower()}."
+    elif failing:
+        verdict, words = "mixed", f"It predicts some of the model's answer, but fails in: {', '.join(failing).lower()}."
     else:
-        verdict, words = "passed", "It foretells the model's answer better than maps that know nothing, and changes when the model does."
+        verdict, words = "passed", "It predicts the model's answer better than maps that know nothing, and changes when the model does."
     return Badge(verdict, words, sum(passed for _, passed, _ in lines), len(lines), tuple(lines))
+
+
+def _title(name: str) -> str:
+    return METRICS[name].title if name in METRICS else name
 
 
 def _beside(score: Score) -> str:

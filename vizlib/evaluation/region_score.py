@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from vizlib.errors import MethodError
+from vizlib.evaluation.protocol import BASELINES
 from vizlib.evaluation.reexplain import input_of
-from vizlib.evaluation.score import BASELINES
 from vizlib.explainers.parts.baselines import baseline
 from vizlib.explainers.targets import resolve_targets
 from vizlib.images import read_image

@@ -168,8 +168,8 @@ class TestExplain:
                 assert float(arrays["sink"]) == row["sink"]
 
     def test_the_proof_under_a_map(self, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("vizlib.evaluation.faithfulness.RANDOM", 1)
-        monkeypatch.setattr("vizlib.evaluation.faithfulness.BASELINES", ("mean",))
+        monkeypatch.setattr("vizlib.evaluation.protocol.RANDOM_MAPS", 1)
+        monkeypatch.setattr("vizlib.evaluation.protocol.BASELINES", ("mean",))
         words = ("explain", photos / "a.jpg", "--method", "grad_cam", "--out", tmp_path, "--evaluate")
         told = read(*words)[0]["proof"]
         assert told["badge"]["verdict"] in ("passed", "mixed", "failed")

@@ -75,7 +75,7 @@ def test_a_broken_method_fails_where_the_sound_one_passes(monkeypatch: pytest.Mo
         from skimage import data
 
         method, model, image, target = "relevance", vizlib.load(name), data.chelsea(), None
-        monkeypatch.setattr("vizlib.evaluation.faithfulness.RANDOM", 4)
+        monkeypatch.setattr("vizlib.evaluation.protocol.RANDOM_MAPS", 4)
     sound = vizlib.explain(model, image, method, target)
     yardstick, metrics = FaithfulnessScorer(model, image, target), ["deletion", "insertion", "sensitivity_n", "infidelity"]
     whole = badge(yardstick.score(sound, metrics), sanity_checks(model, image, sound))

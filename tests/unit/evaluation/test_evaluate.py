@@ -13,11 +13,15 @@ from torch import nn
 
 import vizlib
 from vizlib.engine.progress import told_to
-from vizlib.evaluation.api import DEFINITIONS, evaluate
+from vizlib.evaluation.api import evaluate
 from vizlib.evaluation.control_maps import centred_gaussian_map, random_smooth
 from vizlib.evaluation.deletion_insertion import area, curves, ranks
 from vizlib.evaluation.faithfulness import FaithfulnessScorer
-from vizlib.evaluation.sensitivity_n import CELLS, falls, infidelity, random_subsets, sensitivity, sums
+from vizlib.evaluation.metrics import METRICS
+from vizlib.evaluation.metrics.infidelity import infidelity
+from vizlib.evaluation.metrics.sensitivity_n import sensitivity_n
+from vizlib.evaluation.protocol import CELLS
+from vizlib.evaluation.random_subsets import random_subsets, score_drops, subset_sums
 
 
 class Linear(nn.Module):
@@ -83,14 +87,14 @@ def test_subsets_and_falls_by_hand() -> None:
     empty = torch.zeros_like(X)
     with torch.no_grad():
         answer = lambda images: MODEL(images)[:, 1]  # noqa: E731
-        found = falls(answer, X, empty, subsets, 4)
+        found = score_drops(answer, X, empty, subsets, 4)
         for subset, fall in zip(subsets, found, strict=True):
             image = X.clone()
             for row, column in subset.nonzero().tolist():
                 image[:, :, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 0
             assert float(fall) == pytest.approx(float(answer(X) - answer(image)), abs=1e-4)
     maps = torch.rand(2, 32, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    told = sums(maps, subsets)
+    told = subset_sums(maps, subsets)
     wide = np.kron(subsets[7].numpy(), np.ones((4, 4), bool))
     assert float(told[1, 7]) == pytest.approx(float(maps[1].numpy()[wide].sum()))
 
@@ -99,11 +103,11 @@ def test_sensitivity_and_infidelity_by_hand() -> None:
     generator = torch.Generator().manual_seed(2)
     told, fall = torch.rand(2, 12, generator=generator, dtype=torch.float64), torch.rand(12, generator=generator, dtype=torch.float64)
     by_hand = [np.mean([np.corrcoef(row[i : i + 4], fall[i : i + 4])[0, 1] for i in (0, 4, 8)]) for row in told.numpy()]
-    assert sensitivity(told, fall, 4).tolist() == pytest.approx(by_hand)
+    assert sensitivity_n(told, fall, 4).tolist() == pytest.approx(by_hand)
     for row, value in zip(told.numpy(), infidelity(told, fall).tolist(), strict=True):
         scale = max(0.0, float(np.linalg.lstsq(row[:, None], fall.numpy(), rcond=None)[0][0]))
         assert value == pytest.approx(np.mean((scale * row - fall.numpy()) ** 2) / np.mean(fall.numpy() ** 2))
-    assert float(sensitivity(torch.ones(1, 12, dtype=torch.float64), fall, 4)) == 0
+    assert float(sensitivity_n(torch.ones(1, 12, dtype=torch.float64), fall, 4)) == 0
     assert float(infidelity(torch.zeros(1, 12, dtype=torch.float64), fall)) == 1
     assert float(infidelity(-fall[None], fall)) == 1
 
@@ -111,7 +115,7 @@ def test_sensitivity_and_infidelity_by_hand() -> None:
 def test_the_true_map_is_green_and_a_shuffled_one_is_not() -> None:
     true = vizlib.explain(MODEL, X, "input_x_gradient", 1)
     scores = evaluate(MODEL, X, true)
-    assert set(scores) == set(DEFINITIONS)
+    assert set(scores) == set(METRICS)
     assert scores["sensitivity_n"].value > 0.95
     assert scores["infidelity"].value < 0.1
     for name in ("deletion", "insertion", "sensitivity_n", "infidelity"):
@@ -131,7 +135,7 @@ def test_the_true_map_is_green_and_a_shuffled_one_is_not() -> None:
 
 
 def test_the_exact_values_on_the_mean_colour_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vizlib.evaluation.faithfulness.BASELINES", ("mean",))
+    monkeypatch.setattr("vizlib.evaluation.protocol.BASELINES", ("mean",))
     scores = evaluate(MODEL, X, vizlib.explain(MODEL, X, "input_x_gradient", 1))
     assert scores["sensitivity_n"].value == pytest.approx(1, abs=1e-5)
     assert scores["infidelity"].value == pytest.approx(0, abs=1e-5)
@@ -139,8 +143,8 @@ def test_the_exact_values_on_the_mean_colour_alone(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_picture_and_its_prepared_tensor_score_the_same_and_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vizlib.evaluation.faithfulness.RANDOM", 3)
-    monkeypatch.setattr("vizlib.evaluation.faithfulness.BASELINES", ("blur",))
+    monkeypatch.setattr("vizlib.evaluation.protocol.RANDOM_MAPS", 3)
+    monkeypatch.setattr("vizlib.evaluation.protocol.BASELINES", ("blur",))
     model = vizlib.load("vit_tiny50")
     picture = (np.random.default_rng(0).random((64, 64, 3)) * 255).astype(np.uint8)
     found = vizlib.explain(model, picture, "rollout")
@@ -204,7 +208,7 @@ def test_a_yardstick_gives_what_evaluate_gives_and_measures_the_references_once(
     metrics = ["deletion", "insertion", "sensitivity_n", "infidelity"]
     expected = evaluate(model, X, second, metrics)
     yardstick = FaithfulnessScorer(model, X, 1)
-    seen = yardstick._asked.copied.seen
+    seen = yardstick.material.scorer.copied.seen
     assert sum(seen) == 1
     yardstick.score(first, metrics)
     # Of 22 maps and 3 baselines, both ways: 31 images each and the two ends; for each baseline 128 subsets and the whole image.

@@ -1,4 +1,4 @@
-"""One method closely: what its map foretells, whether it changes when the model does, and what of it stays under noise."""
+"""One method closely: what its map predicts, whether it changes when the model does, and what of it stays under noise."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from vizlib import Explanation, Model
     from vizlib.engine.jobs import Progress
     from vizlib.evaluation.faithfulness import Curves
-    from vizlib.evaluation.max_sensitivity import StabilityBands
     from vizlib.evaluation.sanity_checks import Check
+    from vizlib.evaluation.stability_bands import StabilityBands
     from vizlib.ui.pages.attribution.scheduler import MethodScheduler, ModelAnswer, Proof
     from vizlib.ui.pages.attribution.sections import View
     from vizlib.ui.widgets.method_options import MethodChoice
@@ -135,7 +135,7 @@ def _draw_curves(curves: Curves, title: str) -> None:
     from vizlib.figures.attribution_charts import removal_curve
     from vizlib.figures.charts import CONFIG
 
-    st.subheader("What the map foretells", anchor=False)
+    st.subheader("What the map predicts", anchor=False)
     st.markdown(
         "Pixels are taken away, or given back to an empty picture, in the map's order. A map that knows what matters makes the answer "
         "fall at once on the left, and come back at once on the right."
@@ -207,7 +207,7 @@ def _draw_stability(board: MethodScheduler, explanation: Explanation, answered: 
         return
 
     def make(model: Model, progress: Progress) -> StabilityResult:
-        from vizlib.evaluation.max_sensitivity import stability
+        from vizlib.evaluation.stability_bands import stability
 
         progress(0, None, f"{method.title}: making the map again under noise")
         with told_to(progress):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vizlib.catalog.methods import METHODS
+from vizlib.evaluation.metrics import METRICS
 from vizlib.ui.core.formatting import seconds
 
 if TYPE_CHECKING:
@@ -13,13 +14,6 @@ if TYPE_CHECKING:
     from vizlib import Explanation, Score
     from vizlib.evaluation.sanity_checks import Check
 
-SCORES = {
-    "deletion": "Deletion",
-    "insertion": "Insertion",
-    "sensitivity_n": "Sensitivity-n",
-    "infidelity": "Infidelity",
-    "max_sensitivity": "Max-sensitivity",
-}
 VERDICTS = {"passed": "passed", "mixed": "mixed", "failed": "failed"}
 # The first twelve that fit a model are shown; those that follow attention and gradients come before those that hide parts.
 ORDER = (
@@ -59,7 +53,7 @@ def score_line(name: str, score: Score) -> dict[str, Any]:
     if score.gaussian is not None:
         beside.append(f"Gaussian in the middle {score.gaussian:.3f}")
     return {
-        "title": SCORES.get(name, name),
+        "title": METRICS[name].title if name in METRICS else name,
         "passed": score.good,
         "value": f"{score.value:.3f}",
         "beside": "; ".join(beside) or "has nothing to be compared with",

@@ -11,7 +11,7 @@ import zoo_cases as zoo
 
 import vizlib
 from vizlib.engine.progress import told_to
-from vizlib.evaluation.max_sensitivity import highest, stability
+from vizlib.evaluation.stability_bands import highest, stability
 
 MODEL, X = zoo.model("resnet"), zoo.inputs("resnet")
 
