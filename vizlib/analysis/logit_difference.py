@@ -86,8 +86,8 @@ def explain_difference(
         raise MethodError(f"{first.card.name} and {second.card.name} know different classes, so only their features can be compared.")
     if not 0 <= target < first.adapter.classes:
         raise TargetError(f"{first.card.name} has classes 0 to {first.adapter.classes - 1}; there is no {target}.")
-    found = [integrated(model, image, target, fit=fit, baseline=baseline, steps=steps) for model in (first, second)]
-    return Difference(found[0], found[1], target, first.label(target))
+    attributions = [integrated(model, image, target, fit=fit, baseline=baseline, steps=steps) for model in (first, second)]
+    return Difference(attributions[0], attributions[1], target, first.label(target))
 
 
 def integrated(
@@ -114,8 +114,8 @@ def integrated(
             mean += (shares[part, None, None, None] * gradient.to("cpu", torch.float64)).sum(0)
     with torch.inference_mode():
         ends = _log_probability(model, torch.stack([low, high]), target).double().tolist()
-    found = (resampling.back(mean) * (pixels - start)).sum(0)
-    return Attribution(found.numpy(), ends[1], ends[0])
+    attribution = (resampling.back(mean) * (pixels - start)).sum(0)
+    return Attribution(attribution.numpy(), ends[1], ends[0])
 
 
 def agreement(first: np.ndarray, second: np.ndarray, share: float = 0.1) -> np.ndarray:
@@ -129,8 +129,8 @@ def agreement(first: np.ndarray, second: np.ndarray, share: float = 0.1) -> np.n
     seen = np.isfinite(first) & np.isfinite(second)
     codes = np.full(first.shape, -1, dtype=np.int8)
     if seen.any():
-        mine, theirs = (one > np.quantile(one[seen], 1 - share) for one in (first, second))
-        codes[seen] = np.select([mine & theirs, mine, theirs], [1, 2, 3], 0)[seen]
+        in_first, in_second = (values > np.quantile(values[seen], 1 - share) for values in (first, second))
+        codes[seen] = np.select([in_first & in_second, in_first, in_second], [1, 2, 3], 0)[seen]
     return codes
 
 

@@ -76,10 +76,10 @@ def cases(models: Sequence[str] = (), methods: Sequence[str] = (), sides: Sequen
     pairs: list[tuple[str, int | None]] = [(name, side) for side in sides or (None,) for name in named]
     if not models and not sides:
         pairs.append((_LONG, 1024))
-    found = [Case(name, side, _fitting(name, methods or WALKS)) for name, side in pairs]
-    if methods and not any(case.methods for case in found):
+    selected = [Case(name, side, _fitting(name, methods or WALKS)) for name, side in pairs]
+    if methods and not any(case.methods for case in selected):
         raise MethodError(f"None of {', '.join(dict.fromkeys(named))} can be explained by {' or '.join(methods)}.")
-    return [case for case in found if case.methods]
+    return [case for case in selected if case.methods]
 
 
 def _fitting(model: str, methods: Sequence[str]) -> tuple[str, ...]:

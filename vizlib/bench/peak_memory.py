@@ -34,13 +34,13 @@ def peak(case: Case, name: str, device: str, threads: int) -> dict[str, Any]:
     VizlibError with the last words of the process when it fails.
     """
     order = {"model": case.model, "side": case.side, "name": name, "device": device, "threads": threads}
-    done = subprocess.run(  # noqa: S603  this very interpreter
+    process = subprocess.run(  # noqa: S603  this very interpreter
         [sys.executable, "-m", "vizlib.bench.peak_memory", json.dumps(order)], check=False, capture_output=True, text=True
     )
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    if process.returncode != 0:
+        last = (process.stderr.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
         raise VizlibError(f"The memory of {name} on {case.model} was not measured: {last}.")
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(process.stdout.splitlines()[-1])
 
 
 def measure_peak(job: Callable[[], object], device: str = "cpu") -> dict[str, Any]:

@@ -82,12 +82,12 @@ class MethodCard:
 
     def settle(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All options with their defaults filled in; MethodError for one that the method does not have or cannot take."""
-        known = {option.name: option for option in self.options}
+        options = {option.name: option for option in self.options}
         for name in given:
-            if name not in known:
-                has = f"its options are {', '.join(known)}" if known else "it has no options"
-                raise MethodError(f"{self.name} has no option {name!r}; {has}.{nearest(name, list(known))}")
-        return {name: option.check(given.get(name, option.default), self.name) for name, option in known.items()}
+            if name not in options:
+                has = f"its options are {', '.join(options)}" if options else "it has no options"
+                raise MethodError(f"{self.name} has no option {name!r}; {has}.{nearest(name, list(options))}")
+        return {name: option.check(given.get(name, option.default), self.name) for name, option in options.items()}
 
     def refusal(self, refusals: Mapping[str, str]) -> str | None:
         """Why a model with these refusals cannot be explained by this method, or None."""

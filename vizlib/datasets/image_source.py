@@ -34,19 +34,19 @@ class Source:
         ImageError for nothing at all.
         """
         named = isinstance(images, Mapping)
-        found: list[tuple[str, Any]] = list(images.items()) if named else []
-        for number, one in enumerate(() if named else images if isinstance(images, list | tuple) else [images]):
-            if not isinstance(one, str | os.PathLike):
-                found.append((f"image {number + 1}", one))
-            elif Path(one).is_dir():
-                home = Path(one)
+        items: list[tuple[str, Any]] = list(images.items()) if named else []
+        for number, image in enumerate(() if named else images if isinstance(images, list | tuple) else [images]):
+            if not isinstance(image, str | os.PathLike):
+                items.append((f"image {number + 1}", image))
+            elif Path(image).is_dir():
+                home = Path(image)
                 files = sorted(path for path in home.rglob("*") if path.is_file() and not _hidden(path.relative_to(home)))
-                found += [(str(path.relative_to(home)), path) for path in files]
+                items += [(str(path.relative_to(home)), path) for path in files]
             else:
-                found.append((str(one), one))
-        if not found:
+                items.append((str(image), image))
+        if not items:
             raise ImageError(f"There are no images in {images!r}: name a folder with pictures in it, or files.")
-        return cls(found)
+        return cls(items)
 
     @property
     def batch(self) -> int:
@@ -74,7 +74,7 @@ def even_batches(items: Iterable[T], size: int, least: int = FEWEST) -> Iterator
     if held is not None and len(part) < least:
         held += part
         part = []
-    yield from (one for one in (held, part) if one)
+    yield from (batch for batch in (held, part) if batch)
 
 
 def _hidden(path: Path) -> bool:

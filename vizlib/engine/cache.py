@@ -74,7 +74,7 @@ class BoundedCache(Generic[K, V]):
                 making = self._making.get(key)
                 if making is None:
                     self._misses += 1
-                    mine = self._making[key] = _Making()
+                    own_making = self._making[key] = _Making()
                     break
             if making.maker == threading.get_ident():
                 raise RuntimeError(f"The cache was asked for {key!r} by the very function that makes it.")
@@ -85,22 +85,22 @@ class BoundedCache(Generic[K, V]):
                 return making.value[0]
             if not isinstance(making.error, CancelledError):
                 raise making.error
-        return self._make(key, make, mine)
+        return self._make(key, make, own_making)
 
-    def _make(self, key: K, make: Callable[[], V], mine: _Making[V]) -> V:
+    def _make(self, key: K, make: Callable[[], V], own_making: _Making[V]) -> V:
         try:
             value = make()
             size = self._size(value)
         except BaseException as error:
             with self._lock:
-                if self._making.get(key) is mine:
+                if self._making.get(key) is own_making:
                     del self._making[key]
-            mine.error = error
-            mine.done.set()
+            own_making.error = error
+            own_making.done.set()
             raise
         with self._lock:
             evicted: list[K] = []
-            if self._making.get(key) is mine:  # not cleared meanwhile
+            if self._making.get(key) is own_making:  # not cleared meanwhile
                 del self._making[key]
                 self._held[key] = (value, size)
                 self._bytes += size
@@ -109,8 +109,8 @@ class BoundedCache(Generic[K, V]):
                     self._bytes -= self._held.pop(oldest)[1]
                     evicted.append(oldest)
                 self._evictions += len(evicted)
-        mine.value.append(value)
-        mine.done.set()
+        own_making.value.append(value)
+        own_making.done.set()
         self._tell(evicted)
         return value
 

@@ -94,9 +94,9 @@ def run_live(model: Model, x: torch.Tensor, *, keep_states: bool = False, part: 
             recording = record(lambda: model.run(copied, x), keep_values=True)
     else:
         recording = record(lambda: model.run(module, x), keep_values=True)
-    done = Pass(model, x, recording, {name: states[path] for name, path in paths.items()})
-    check_finite(model, x, done.logits)
-    return done
+    forward_pass = Pass(model, x, recording, {name: states[path] for name, path in paths.items()})
+    check_finite(model, x, forward_pass.logits)
+    return forward_pass
 
 
 def run_with_gradient(model: Model, x: torch.Tensor, score: Callable[..., torch.Tensor], part: str | None = None) -> Pass:
@@ -109,13 +109,13 @@ def run_with_gradient(model: Model, x: torch.Tensor, score: Callable[..., torch.
         live = run_live(model, x, part=part)
         performers = live.recording.of_kind("performer")
         outputs = [call.output for call in live.recording.calls] + [note["y"] for note in performers.values()]
-        found = gradients(model, score(live.logits, *live.states.values()), outputs)
-    done = detached(live)
-    calls = done.recording.calls
-    calls[:] = [replace(call, gradient=gradient) for call, gradient in zip(calls, found, strict=False)]
-    for name, gradient in zip(performers, found[len(calls) :], strict=True):
-        done.recording.notes[name]["gradient"] = gradient
-    return done
+        slopes = gradients(model, score(live.logits, *live.states.values()), outputs)
+    forward_pass = detached(live)
+    calls = forward_pass.recording.calls
+    calls[:] = [replace(call, gradient=gradient) for call, gradient in zip(calls, slopes, strict=False)]
+    for name, gradient in zip(performers, slopes[len(calls) :], strict=True):
+        forward_pass.recording.notes[name]["gradient"] = gradient
+    return forward_pass
 
 
 def detached(live: Pass) -> Pass:
@@ -143,10 +143,10 @@ def gradients(
     seen = [output for output in outputs if output is not None and output.requires_grad]
     if len(seen) != len(outputs):
         raise MethodError(f"{model.card.name} computes an attention out of autograd's sight, so its weights have no gradient.")
-    found = torch.autograd.grad(score, seen, retain_graph=keep_graph, materialize_grads=True)
-    if not all(bool(torch.isfinite(gradient).all()) for gradient in found):
+    slopes = torch.autograd.grad(score, seen, retain_graph=keep_graph, materialize_grads=True)
+    if not all(bool(torch.isfinite(gradient).all()) for gradient in slopes):
         raise ModelError(f"The gradients of {model.card.name} overflow in {model.dtype}; load it in float32.")
-    return found
+    return slopes
 
 
 def _detached(value: Any) -> Any:

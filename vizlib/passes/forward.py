@@ -101,9 +101,9 @@ def _keep_input(into: dict[str, dict[str, Any]], path: str) -> Hook:
     return lambda inputs, output: into.update({path: {"x": inputs[0]}})  # noqa: ARG005  one signature for all hooks
 
 
-def _checked(done: Pass) -> Pass:
-    check_finite(done.model, done.x, done.logits)
-    return done
+def _checked(forward_pass: Pass) -> Pass:
+    check_finite(forward_pass.model, forward_pass.x, forward_pass.logits)
+    return forward_pass
 
 
 def check_finite(model: Model, x: torch.Tensor, logits: torch.Tensor) -> None:
@@ -129,19 +129,19 @@ def _finite(value: object) -> bool:
 
 def traces(model: Model, x: torch.Tensor) -> list[Trace]:
     """The trace of each of the prepared inputs (B, 3, h, w), run as one batch."""
-    done = run(model, x, keep_values=True, keep_states=True)
-    taps = {tap.name: tap for tap in model.adapter.taps(done.size)}
+    forward_pass = run(model, x, keep_values=True, keep_states=True)
+    taps = {tap.name: tap for tap in model.adapter.taps(forward_pass.size)}
     lineage, why = None, None
     try:
-        lineage = done.lineage()
+        lineage = forward_pass.lineage()
     except MethodError as error:
         why = str(error)
-    return [_one(done, taps, lineage, why, index) for index in range(len(x))]
+    return [_one(forward_pass, taps, lineage, why, index) for index in range(len(x))]
 
 
-def _one(done: Pass, taps: dict[str, Tap], lineage: Lineage | None, why: str | None, index: int) -> Trace:
+def _one(forward_pass: Pass, taps: dict[str, Tap], lineage: Lineage | None, why: str | None, index: int) -> Trace:
     tokens, features = {}, {}
-    for name, state in done.states.items():
+    for name, state in forward_pass.states.items():
         grid = taps[name].grid
         if grid is None:
             features[name] = state[index]
@@ -151,4 +151,4 @@ def _one(done: Pass, taps: dict[str, Tap], lineage: Lineage | None, why: str | N
     sites: list[AttentionSite] = []
     if lineage is not None:
         sites = [site.image(index) for site in lineage.sites]
-    return Trace(done.logits[index], sites, tokens, features, None if lineage is None else lineage.readout[index], why)
+    return Trace(forward_pass.logits[index], sites, tokens, features, None if lineage is None else lineage.readout[index], why)

@@ -48,13 +48,13 @@ def mean_positive_slopes(site: AttentionSite) -> torch.Tensor:
     """The mean of relu(dL/dP) over heads and query rows: (B, M) float64, how much each key's weight could raise the score."""
     v, gradient = _lanes(site, None)
     images, queries, keys, budget = site.images, site.q.shape[2], v.shape[1], block_budget(site)
-    found = torch.zeros(images, keys, dtype=torch.float64, device=v.device)
+    means = torch.zeros(images, keys, dtype=torch.float64, device=v.device)
     memory = room(v, images * site.heads, queries, keys, budget)
     for tile in tiles(images, site.heads, queries, keys, budget):
         for lanes in tile.lanes:
             slope = product(v[lanes], gradient[lanes, :, tile.rows], memory).relu_()
-            found[tile.images] += slope.sum(2, dtype=torch.float64).unflatten(0, (tile.images.stop - tile.images.start, -1)).sum(1)
-    return found / (site.heads * queries)
+            means[tile.images] += slope.sum(2, dtype=torch.float64).unflatten(0, (tile.images.stop - tile.images.start, -1)).sum(1)
+    return means / (site.heads * queries)
 
 
 def _lanes(site: AttentionSite, index: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:

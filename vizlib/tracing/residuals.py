@@ -21,8 +21,8 @@ class Port:
 
     def read(self, inputs: tuple[Any, ...], output: Any) -> torch.Tensor:
         """The tensor of one call of the part."""
-        found: torch.Tensor = inputs[0] if self.side == "input" else output
-        return found[..., self.start :]
+        tensor: torch.Tensor = inputs[0] if self.side == "input" else output
+        return tensor[..., self.start :]
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def skip_share(skip: torch.Tensor, branch: torch.Tensor) -> torch.Tensor:
 
 def _reader(into: dict[str, torch.Tensor], name: str, port: Port, gain: torch.Tensor | None) -> Callable[[tuple[Any, ...], Any], None]:
     def read(inputs: tuple[Any, ...], output: Any) -> None:
-        found = port.read(inputs, output)
-        into[name] = _norms(found if gain is None else gain * found)
+        tensor = port.read(inputs, output)
+        into[name] = _norms(tensor if gain is None else gain * tensor)
 
     return read
 

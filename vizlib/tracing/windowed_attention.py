@@ -92,9 +92,9 @@ class WindowedSite(AttentionSite):
         slots[places.flatten() + 1] = torch.arange(places.numel(), device=device)
         wanted = slots[1:] if rows is None else slots[1:][torch.as_tensor(rows, device=device)]
         window, place = wanted // places.shape[1], wanted % places.shape[1]
-        found = inside[window, :, place].transpose(0, 1)
-        whole = found.new_zeros(*found.shape[:2], layout.grid.cells + 1)
-        whole.scatter_add_(2, (places[window] + 1).expand_as(found), found)
+        window_rows = inside[window, :, place].transpose(0, 1)
+        whole = window_rows.new_zeros(*window_rows.shape[:2], layout.grid.cells + 1)
+        whole.scatter_add_(2, (places[window] + 1).expand_as(window_rows), window_rows)
         return whole if layout.padded else whole[..., 1:]
 
     def pull_uniform(self, rows: torch.Tensor) -> torch.Tensor:

@@ -85,12 +85,12 @@ def download(
                 target.unlink()  # damaged since, or another release is wanted
             part = target.with_name(target.name + ".part")
             _fetch(url, part, size, progress, cancelled)
-            found = _sha256(part)
-            if wanted is not None and found != wanted:
+            digest = _sha256(part)
+            if wanted is not None and digest != wanted:
                 part.unlink()
                 advice = "" if sha256 else f"; if the new file is expected, delete {note}"
-                raise DownloadError(f"{url} sent a file with SHA-256 {found}, not {wanted}: it was removed; try again later{advice}.")
-            _write_note(note, {"url": url, "sha256": found, "bytes": part.stat().st_size})
+                raise DownloadError(f"{url} sent a file with SHA-256 {digest}, not {wanted}: it was removed; try again later{advice}.")
+            _write_note(note, {"url": url, "sha256": digest, "bytes": part.stat().st_size})
             part.replace(target)
     except OSError as error:
         raise explained(error, url, folder) from error

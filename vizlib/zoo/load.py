@@ -152,7 +152,7 @@ def _card(
     custom: bool,
 ) -> ModelCard:
     parameters = sum(parameter.numel() for parameter in module.parameters())
-    known = plan.card
+    card = plan.card
     facts: dict[str, Any] = {
         "family": adapter.family,
         "parameters": parameters,
@@ -161,12 +161,12 @@ def _card(
         "refusals": dict(adapter.refusals),
     }
     if random:
-        facts["title"] = f"{known.title if known else plan.name} (random weights)"
-    if known is None:
+        facts["title"] = f"{card.title if card else plan.name} (random weights)"
+    if card is None:
         licence = str(getattr(getattr(plan, "config", None), "license", None) or "see the weights' own page")
         base = ModelCard(plan.name, adapter.family, "timm", parameters, transform.size, labels, None, licence, "", plan.name)
     else:
-        base = known if not custom else replace(known, accuracy=None, training=None)
+        base = card if not custom else replace(card, accuracy=None, training=None)
     return replace(base, **facts)
 
 
@@ -200,10 +200,10 @@ def _size(size: int | Sequence[int] | None) -> tuple[int, int] | None:
 
 
 def _dtype(dtype: torch.dtype | str | None) -> torch.dtype:
-    found = dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype or "float32", None)
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+    torch_dtype = dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype or "float32", None)
+    if not isinstance(torch_dtype, torch.dtype) or not torch_dtype.is_floating_point:
         raise ModelError(f"{dtype!r} is not a precision that a model runs in; take float32, bfloat16, float16 or float64.")
-    return found
+    return torch_dtype
 
 
 def pick_device(device: str) -> torch.device:

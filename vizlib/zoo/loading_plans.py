@@ -79,8 +79,8 @@ class _Bundled(LoadingPlan):
         return _by_timm(module, state, self.name)
 
     def labels(self, classes: int, *, custom: bool) -> tuple[str, ...] | None:
-        known = self.card.labels if self.card and isinstance(self.card.labels, tuple) else None
-        return known if known and len(known) == classes and not custom else None
+        card_labels = self.card.labels if self.card and isinstance(self.card.labels, tuple) else None
+        return card_labels if card_labels and len(card_labels) == classes and not custom else None
 
 
 class _Timm(LoadingPlan):
@@ -129,9 +129,9 @@ class _Timm(LoadingPlan):
     def classes_of(self, state: State) -> int:
         head = self.config.classifier if self.config is not None else None
         heads = (head,) if isinstance(head, str) else tuple(head or ())
-        found = next((f"{prefix}.weight" for prefix in heads if f"{prefix}.weight" in state), None)
-        if found is not None:
-            return int(state[found].shape[0])
+        weight_name = next((f"{prefix}.weight" for prefix in heads if f"{prefix}.weight" in state), None)
+        if weight_name is not None:
+            return int(state[weight_name].shape[0])
         return _head_width(state, ("head.weight", "fc.weight", "classifier.weight"), self.name, absent=0)
 
     def transform(self, module: nn.Module) -> Transform:
@@ -211,8 +211,8 @@ def plan_for(name: str) -> LoadingPlan:
     import timm
 
     if not timm.is_model(name):
-        known = [*all_cards(), *timm.list_models()]
-        raise ModelError(f"There is no model {name!r}; `vizlib models` lists the known ones and any timm name works.{nearest(name, known)}")
+        names = [*all_cards(), *timm.list_models()]
+        raise ModelError(f"There is no model {name!r}; `vizlib models` lists the known ones and any timm name works.{nearest(name, names)}")
     return _Timm(name)
 
 
@@ -224,15 +224,15 @@ def others_that_fit(plan: LoadingPlan, checkpoint: str | os.PathLike[str], most:
     state = read_checkpoint(checkpoint)
     if _fits(plan, state):
         return []
-    found: dict[str, str] = {}
+    fitting: dict[str, str] = {}
     for card in all_cards().values():
         # Counting leaves one or two cards to build and compare; building all of them would take a minute.
-        if len(found) == most or card.parameters != _parameters_with(_classes(card), state):
+        if len(fitting) == most or card.parameters != _parameters_with(_classes(card), state):
             continue
         other = plan_for(card.name)
-        if _architecture(other) not in found and _fits(other, state):
-            found[_architecture(other)] = card.name
-    return list(found.values())
+        if _architecture(other) not in fitting and _fits(other, state):
+            fitting[_architecture(other)] = card.name
+    return list(fitting.values())
 
 
 def _parameters_with(classes: int, state: State) -> int:
@@ -296,12 +296,12 @@ def _by_timm(module: nn.Module, state: State, name: str) -> State:
     if conversion is None:
         return state
     try:
-        done = conversion(dict(state), module)
+        converted = conversion(dict(state), module)
     except (KeyError, RuntimeError, IndexError, AttributeError, ValueError, AssertionError, TypeError):
         # The conversion expects a relative of this architecture: the comparison says what is wrong better than its traceback.
         match_state(module.state_dict(), state, name)
         raise
-    return done if isinstance(done, dict) else state
+    return converted if isinstance(converted, dict) else state
 
 
 def _from_timms_relatives(state: State) -> State:

@@ -53,8 +53,8 @@ class Model:
         with applying_overrides():
             output = module(self.cast(x))
         if not isinstance(output, torch.Tensor) or output.ndim != 2:
-            found = f"a tensor of shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
-            raise ModelError(f"{self.card.name} gives {found} where vizlib reads logits of shape (images, classes).")
+            returned = f"a tensor of shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
+            raise ModelError(f"{self.card.name} gives {returned} where vizlib reads logits of shape (images, classes).")
         return output
 
     def cast(self, x: torch.Tensor) -> torch.Tensor:
@@ -107,12 +107,12 @@ class Model:
         wanted = label.strip().lower()
         whole = [index for index, name in enumerate(self.labels) if name.lower() == wanted]
         partial = [index for index, name in enumerate(self.labels) if wanted in _words(name)]
-        for found in (whole, partial):
-            if len(found) == 1:
-                return found[0]
-            if found:
+        for matches in (whole, partial):
+            if len(matches) == 1:
+                return matches[0]
+            if matches:
                 raise TargetError(
-                    f"{label!r} names {len(found)} classes of {self.card.name} ({', '.join(map(str, found))}); give the number."
+                    f"{label!r} names {len(matches)} classes of {self.card.name} ({', '.join(map(str, matches))}); give the number."
                 )
         words = sorted({word for name in self.labels for word in _words(name)} | {name.lower() for name in self.labels})
         raise TargetError(f"{self.card.name} has no class {label!r}.{nearest(wanted, words)}")

@@ -82,9 +82,9 @@ def explained(error: OSError | http.client.HTTPException, url: str, folder: Path
 
 def status_hint(code: int) -> str:
     """What an HTTP status means for the person who asked."""
-    known = {401: "it asks for a login", 403: "access is refused", 404: "there is no such file", 429: "it was asked too often"}
+    hints = {401: "it asks for a login", 403: "access is refused", 404: "there is no such file", 429: "it was asked too often"}
     elsewhere = "it leads to an address that weights are not fetched from, https only"
-    return known.get(code, elsewhere if 300 <= code < 400 else "the server failed")
+    return hints.get(code, elsewhere if 300 <= code < 400 else "the server failed")
 
 
 def check_disk(folder: Path, needed: int, what: str) -> None:

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 import zoo_cases as zoo
 from explicit import chain, whole
+from largest_tensor import LargestTensor
 from timm.models.vision_transformer import VisionTransformer
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import vizlib
 from vizlib.passes.backward import gradients_on
@@ -226,19 +226,6 @@ def test_a_frozen_batch_norm_has_its_own_gradient(images: int, affine: bool) -> 
             assert torch.allclose(found, gradient * scale.view(1, 6, 1, 1), atol=1e-14)
 
 
-class _Largest(TorchDispatchMode):
-    """The largest number of elements that any operation of this thread gave."""
-
-    largest = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        output = func(*args, **(kwargs or {}))
-        for one in output if isinstance(output, tuple | list) else [output]:
-            if isinstance(one, torch.Tensor):
-                self.largest = max(self.largest, one.untyped_storage().nbytes() // one.element_size())
-        return output
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_no_matrix_of_all_tokens_is_ever_made(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module = VisionTransformer(img_size=256, patch_size=8, embed_dim=24, depth=2, num_heads=3, num_classes=7)
@@ -246,7 +233,7 @@ def test_no_matrix_of_all_tokens_is_ever_made(method: str, monkeypatch: pytest.M
     model = vizlib.wrap(module.eval(), input_size=(256, 256))
     x = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
     monkeypatch.setattr("vizlib.tracing.attention_site._CPU_BLOCK", 64 * 1025)
-    with _Largest() as seen:
+    with LargestTensor() as seen:
         vizlib.explain(model, x, method, 1)
     assert x.numel() <= seen.largest < 1025 * 1025 / 4
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import zoo_cases as zoo
-from test_gradients import _Largest
+from largest_tensor import LargestTensor
 from timm.models.swin_transformer import SwinTransformer
 
 import vizlib
@@ -133,7 +133,7 @@ def test_no_matrix_of_all_tokens_is_ever_made(method: str) -> None:
     zoo.fill_random(module)
     model = vizlib.wrap(module.eval(), input_size=(128, 128))
     x = torch.randn(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
-    with _Largest() as seen:
+    with LargestTensor() as seen:
         vizlib.explain(model, x, method, 1)
     assert x.numel() <= seen.largest < 4096 * 4096 / 8
 

@@ -50,21 +50,21 @@ def robust_scores(values: torch.Tensor) -> torch.Tensor:
 def norms(trace: Trace) -> list[Norms]:
     """The norms of every layer whose tokens lie where some attention asks from, in the order of execution."""
     grids = {site.query_grid.shape for site in trace.attention}
-    found = []
+    layers = []
     for name, state in trace.features.items():
         if tuple(state.shape[1:]) in grids:
             length = state.double().norm(dim=0)
-            found.append(Norms(name, length, robust_scores(length)))
-    return found
+            layers.append(Norms(name, length, robust_scores(length)))
+    return layers
 
 
 def artifact_cells(layers: Sequence[Norms], threshold: float = THRESHOLD) -> dict[Shape, list[int]]:
     """By grid the cells that stand out in any layer of it, in rising order; grids without any are left out."""
-    found: dict[Shape, set[int]] = {}
+    cells_by_grid: dict[Shape, set[int]] = {}
     for layer in layers:
         height, width = layer.norms.shape
-        found.setdefault((height, width), set()).update(layer.odd(threshold).tolist())
-    return {shape: sorted(cells) for shape, cells in found.items() if cells}
+        cells_by_grid.setdefault((height, width), set()).update(layer.odd(threshold).tolist())
+    return {shape: sorted(cells) for shape, cells in cells_by_grid.items() if cells}
 
 
 def rollout_without(model: Model, x: torch.Tensor, odd: Mapping[Shape, Sequence[int]], residual_weight: float = 0.5) -> MethodOutput:
@@ -73,8 +73,8 @@ def rollout_without(model: Model, x: torch.Tensor, odd: Mapping[Shape, Sequence[
     Keys on such a cell weigh nothing and the others share the row; a read-out that counts it loses it likewise. Keys that were gathered
     from several tokens stay. MethodError where nothing would be left.
     """
-    done = run(model, x)
-    lineage = done.lineage()
+    forward_pass = run(model, x)
+    lineage = forward_pass.lineage()
     rows = lineage.readout[:, None].clone()
     top = next(step.target for step in lineage.steps if step.target.cells)
     if rows.shape[-1] == top.tokens:
@@ -82,7 +82,7 @@ def rollout_without(model: Model, x: torch.Tensor, odd: Mapping[Shape, Sequence[
     total = rows.sum(-1, keepdim=True)
     if not bool((total > 0).all()):
         raise MethodError("Every token that the answer is read from stands out; raise the threshold.")
-    return findings(walk(rows / total, lineage.steps, _Without(residual_weight, odd))[-1], done.size)[0]
+    return findings(walk(rows / total, lineage.steps, _Without(residual_weight, odd))[-1], forward_pass.size)[0]
 
 
 @dataclass(frozen=True)

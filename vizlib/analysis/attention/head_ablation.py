@@ -74,7 +74,7 @@ class _Remaining:
         return step.site.pull(rows, lambda weights: weights[:, alive].mean(1))
 
 
-def _rollout(done: Pass, changed: Mapping[str, AttentionOverride], residual_weight: float) -> MethodOutput:
-    lineage = done.lineage()
+def _rollout(forward_pass: Pass, changed: Mapping[str, AttentionOverride], residual_weight: float) -> MethodOutput:
+    lineage = forward_pass.lineage()
     flow = walk(lineage.readout[:, None], lineage.steps, _Remaining(residual_weight, changed))[-1]
-    return replace(findings(flow, done.size)[0], notes=())
+    return replace(findings(flow, forward_pass.size)[0], notes=())

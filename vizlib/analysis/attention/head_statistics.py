@@ -77,16 +77,16 @@ def head_statistics(site: AttentionSite, size: tuple[int, int]) -> SiteStatistic
     return SiteStatistics(site.name, site.stage, sums[0] / count, distance, learned / count, diagonal)
 
 
-def matrix(found: Sequence[SiteStatistics], measure: str) -> np.ndarray:
+def matrix(layers: Sequence[SiteStatistics], measure: str) -> np.ndarray:
     """One measure of all layers: (layers, most heads) float64, NaN where a layer has no such head or the measure no meaning."""
     if measure not in MEASURES:
         raise MethodError(f"Heads are measured by {', '.join(MEASURES)}, not by {measure!r}.")
-    rows = [one.learned.sum(-1) if measure == "learned" else getattr(one, measure) for one in found]
+    rows = [layer.learned.sum(-1) if measure == "learned" else getattr(layer, measure) for layer in layers]
     table = np.full((len(rows), max(map(len, rows), default=0)), math.nan)
     for index, row in enumerate(rows):
         table[index, : len(row)] = row
     if measure == "learned":
-        table[[index for index, one in enumerate(found) if not one.learned.shape[1]]] = math.nan
+        table[[index for index, layer in enumerate(layers) if not layer.learned.shape[1]]] = math.nan
     return table
 
 

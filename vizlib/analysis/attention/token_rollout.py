@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 def rollout(model: Model, x: torch.Tensor, residual_weight: float = 0.5) -> MethodOutput:
     """The rollout of the answer for one prepared input (1, 3, h, w); pixels and sink sum to 1."""
-    done = run(model, x)
-    lineage = done.lineage()
-    return findings(walk(lineage.readout[:, None], lineage.steps, RolloutRule(residual_weight, None))[-1], done.size)[0]
+    forward_pass = run(model, x)
+    lineage = forward_pass.lineage()
+    return findings(walk(lineage.readout[:, None], lineage.steps, RolloutRule(residual_weight, None))[-1], forward_pass.size)[0]
 
 
 def rollout_from(model: Model, x: torch.Tensor, site: int, token: int, residual_weight: float = 0.5) -> MethodOutput:
@@ -29,8 +29,8 @@ def rollout_from(model: Model, x: torch.Tensor, site: int, token: int, residual_
     From the last attention it is ``explain(..., "rollout", token=token)`` wherever that begins at the same layer. Pixels and sink sum to
     1. MethodError for an attention or a token that is not there.
     """
-    done = run(model, x)
-    lineage = done.lineage()
+    forward_pass = run(model, x)
+    lineage = forward_pass.lineage()
     sites = lineage.sites
     if not 0 <= site < len(sites):
         raise MethodError(f"There are attentions 0 to {len(sites) - 1}; there is no {site}.")
@@ -40,4 +40,4 @@ def rollout_from(model: Model, x: torch.Tensor, site: int, token: int, residual_
         raise MethodError(f"{sites[site].name} has queries 0 to {grid.tokens - 1} ({grid}); there is no {token}.")
     rows = lineage.readout.new_zeros(1, 1, grid.tokens)
     rows[..., token] = 1
-    return findings(walk(rows, lineage.steps[first:], RolloutRule(residual_weight, None))[-1], done.size)[0]
+    return findings(walk(rows, lineage.steps[first:], RolloutRule(residual_weight, None))[-1], forward_pass.size)[0]

@@ -105,8 +105,8 @@ def peak_bytes(kind: str, layer: Layer, grid: tuple[int, int], *, fused: bool = 
     the scaled q, or the output while its heads are joined, sets the peak.
     """
     tokens, count, width = grid[0] * grid[1], keys(kind, grid, layer.reduction), layer.width
-    beside, one, matrix = (tokens + 2 * count) * width, tokens * width, layer.heads * tokens * count
-    moments = [one * (2 if fused or layer.heads == 1 else 3), beside + one]
+    beside, map_size, matrix = (tokens + 2 * count) * width, tokens * width, layer.heads * tokens * count
+    moments = [map_size * (2 if fused or layer.heads == 1 else 3), beside + map_size]
     if not fused:
-        moments += [beside + one + matrix, beside + 2 * matrix]
+        moments += [beside + map_size + matrix, beside + 2 * matrix]
     return item * max(moments)

@@ -98,21 +98,23 @@ def measure(
     plan = [(kind, fused, side) for side in sorted(sides) for kind, fused in kinds]
     for kind, fused in kinds:  # what the first call of a kernel sets up is not the layer's time
         _run(layer, kind, layer.stride * max(POOL, layer.reduction), fused=fused)
-    found: list[Measurement] = []
+    measurements: list[Measurement] = []
     with torch.inference_mode():
-        for done, (kind, fused, side) in enumerate(plan):
+        for finished, (kind, fused, side) in enumerate(plan):
             if progress is not None:
-                progress(done, len(plan), f"{_name(kind, fused)} at {side} px")
-            before = next((one for one in reversed(found) if (one.kind, one.fused) == (kind, fused)), None)
+                progress(finished, len(plan), f"{_name(kind, fused)} at {side} px")
+            before = next(
+                (measurement for measurement in reversed(measurements) if (measurement.kind, measurement.fused) == (kind, fused)), None
+            )
             why = _refusal(layer, kind, side, before, budget, fused=fused)
             if why:
-                found.append(Measurement(kind, fused, side, None, None, why))
+                measurements.append(Measurement(kind, fused, side, None, None, why))
                 continue
             seconds, peak = _run(layer, kind, side, fused=fused)
-            found.append(Measurement(kind, fused, side, seconds, peak))
+            measurements.append(Measurement(kind, fused, side, seconds, peak))
     if progress is not None:
         progress(len(plan), len(plan), "Measured")
-    return found
+    return measurements
 
 
 def allocated(run: Callable[[], object]) -> int:

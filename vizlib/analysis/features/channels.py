@@ -60,7 +60,7 @@ def edge_scores(maps: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
     """
     if maps.shape[1:] != edges.shape[1:]:
         raise VizlibError(f"Maps on a grid of {tuple(maps.shape[1:])} cannot be compared with edges on one of {tuple(edges.shape[1:])}.")
-    wide, others = (_centred(one.to(torch.float64).flatten(1)) for one in (maps, edges))
+    wide, others = (_centred(centred_maps.to(torch.float64).flatten(1)) for centred_maps in (maps, edges))
     _, sizes, basis = torch.linalg.svd(others, full_matrices=False)
     basis = basis[sizes > 1e-9 * sizes.max().clamp_min(torch.finfo(torch.float64).tiny)]
     size = wide.norm(dim=1)

@@ -33,8 +33,8 @@ def squared_distances(rows: torch.Tensor) -> torch.Tensor:
 def median_distance(rows: torch.Tensor) -> float:
     """The median Euclidean distance between different rows (n, C): the bandwidth by the median heuristic; 1 where all rows are alike."""
     upper = squared_distances(rows)[tuple(torch.triu_indices(len(rows), len(rows), 1))]
-    found = float(upper.median().sqrt())
-    return found if found > 0 else 1.0
+    median = float(upper.median().sqrt())
+    return median if median > 0 else 1.0
 
 
 def gram(rows: torch.Tensor, kernel: str, bandwidth: float | None = None) -> torch.Tensor:

@@ -50,31 +50,31 @@ class Squeeze:
         return 1 - self.keys / self.all_keys
 
 
-def blocks(done: Pass) -> list[tuple[int, int]]:
+def blocks(forward_pass: Pass) -> list[tuple[int, int]]:
     """The (stage, block) of every convolutional attention of a CvT, in order; MethodError for another model."""
-    module = _cvt(done)
+    module = _cvt(forward_pass)
     return [(stage, block) for stage in range(module.num_stages) for block in range(len(module.stage(stage).blocks))]
 
 
-def projection(done: Pass, stage: int, block: int, image: int = 0) -> Projection:
+def projection(forward_pass: Pass, stage: int, block: int, image: int = 0) -> Projection:
     """The maps before and after one block's convolutional projections, and its kernels, from a recorded pass.
 
     MethodError for a model that is no CvT or a block that it does not have.
     """
-    attention, features = _read(done, stage, block, image)
+    attention, features = _read(forward_pass, stage, block, image)
     convolutions = {part: getattr(attention, f"conv_proj_{part}") for part in PARTS}
     with torch.inference_mode():
         after = {part: convolution(features)[0] for part, convolution in convolutions.items()}
     return Projection(features[0], after, {part: _folded(convolution) for part, convolution in convolutions.items()})
 
 
-def squeeze(done: Pass, stage: int, block: int, image: int = 0) -> Squeeze:
+def squeeze(forward_pass: Pass, stage: int, block: int, image: int = 0) -> Squeeze:
     """How far one block's attention output moves because keys and values lie on a strided grid.
 
     The same weights run once more with stride 1. MethodError as for ``projection``.
     """
-    attention, features = _read(done, stage, block, image)
-    kept = _class_tokens(done, stage, block, image)
+    attention, features = _read(forward_pass, stage, block, image)
+    kept = _class_tokens(forward_pass, stage, block, image)
     outputs, counts = [], []
     with torch.inference_mode():
         for stride in (attention.kv_stride, 1):
@@ -82,7 +82,7 @@ def squeeze(done: Pass, stage: int, block: int, image: int = 0) -> Squeeze:
             k, v = (_tokens(attention, part, features, kept, stride) for part in ("k", "v"))
             counts.append(k.shape[2])
             outputs.append(merge_heads(F.scaled_dot_product_attention(q, k, v, scale=attention.scale)))
-    y, whole = (attention.proj(one).double() for one in outputs)
+    y, whole = (attention.proj(output).double() for output in outputs)
     return Squeeze(counts[0], counts[1], float((whole - y).norm() / whole.norm().clamp_min(1e-300)))
 
 
@@ -99,27 +99,27 @@ def constancy(kernels: torch.Tensor) -> torch.Tensor:
     return torch.where(size > 0, kernels.flatten(1).sum(1).abs() / size.clamp_min(1e-30), 0.0)
 
 
-def _read(done: Pass, stage: int, block: int, image: int) -> tuple[Any, torch.Tensor]:
-    if (stage, block) not in blocks(done):
-        raise MethodError(f"{done.model.card.name} has no block {block} in stage {stage}.")
-    attention = _cvt(done).stage(stage).blocks[block].attn
-    return attention, done.recording.notes[attention.value_site]["x"][image : image + 1]
+def _read(forward_pass: Pass, stage: int, block: int, image: int) -> tuple[Any, torch.Tensor]:
+    if (stage, block) not in blocks(forward_pass):
+        raise MethodError(f"{forward_pass.model.card.name} has no block {block} in stage {stage}.")
+    attention = _cvt(forward_pass).stage(stage).blocks[block].attn
+    return attention, forward_pass.recording.notes[attention.value_site]["x"][image : image + 1]
 
 
-def _cvt(done: Pass) -> Any:
+def _cvt(forward_pass: Pass) -> Any:
     from vizlib.zoo.networks.cvt import ConvVisionTransformer
 
-    module = done.model.module
+    module = forward_pass.model.module
     if not isinstance(module, ConvVisionTransformer):
-        raise MethodError(f"{done.model.card.name} is no CvT: it has no convolutional projection.")
+        raise MethodError(f"{forward_pass.model.card.name} is no CvT: it has no convolutional projection.")
     return module
 
 
-def _class_tokens(done: Pass, stage: int, block: int, image: int) -> torch.Tensor:
+def _class_tokens(forward_pass: Pass, stage: int, block: int, image: int) -> torch.Tensor:
     """The normed class tokens (1, P, C) that go into a block beside the map."""
-    site = _cvt(done).stage(stage)
+    site = _cvt(forward_pass).stage(stage)
     name = site.blocks[block - 1].site if block else site.patch_embed.site
-    state = done.recording.notes[name]["tokens"][image : image + 1]
+    state = forward_pass.recording.notes[name]["tokens"][image : image + 1]
     with torch.inference_mode():
         return site.blocks[block].norm1(state)[:, : site.num_prefix_tokens]
 

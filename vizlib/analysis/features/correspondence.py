@@ -29,7 +29,7 @@ def correspondence(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """
     if first.shape[-1] != second.shape[-1]:
         raise MethodError(f"Profiles over {first.shape[-1]} and {second.shape[-1]} anchors cannot be compared: take the same anchors.")
-    left, right = (one.to(torch.float64) - one.to(torch.float64).mean(-1, keepdim=True) for one in (first, second))
+    left, right = (profile.to(torch.float64) - profile.to(torch.float64).mean(-1, keepdim=True) for profile in (first, second))
     return (_unit(left) @ _unit(right).T).clamp(-1, 1)
 
 

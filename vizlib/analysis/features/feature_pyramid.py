@@ -38,22 +38,24 @@ class Scale:
     columns: np.ndarray = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64), repr=False)
 
 
-def stage_maps(done: Pass, image: int = 0) -> dict[str, torch.Tensor]:
+def stage_maps(forward_pass: Pass, image: int = 0) -> dict[str, torch.Tensor]:
     """The last feature map (C, h, w) of every stage of a pass that kept its states, fine to coarse, by the name of its block.
 
     A stage ends where the shape of the features changes. MethodError for a model whose states are not known.
     """
-    grids = {tap.name: tap.grid for tap in done.model.adapter.taps(done.size)}
+    grids = {tap.name: tap.grid for tap in forward_pass.model.adapter.taps(forward_pass.size)}
     maps: dict[str, torch.Tensor] = {}
-    for name, state in done.states.items():
+    for name, state in forward_pass.states.items():
         grid = grids[name]
-        one = state[image] if grid is None else state[image, grid.prefix :].T.unflatten(1, grid.shape)
+        feature_map = state[image] if grid is None else state[image, grid.prefix :].T.unflatten(1, grid.shape)
         last = next(reversed(maps), None)
-        if last is not None and maps[last].shape == one.shape:
+        if last is not None and maps[last].shape == feature_map.shape:
             del maps[last]
-        maps[name] = one
+        maps[name] = feature_map
     if not maps:
-        raise MethodError(f"vizlib does not know the feature maps of {done.model.card.name}; run with keep_states, or take another model.")
+        raise MethodError(
+            f"vizlib does not know the feature maps of {forward_pass.model.card.name}; run with keep_states, or take another model."
+        )
     return maps
 
 
@@ -62,17 +64,17 @@ def scales(lineage: Lineage, size: tuple[int, int]) -> list[Scale]:
 
     MethodError where a grid does not come from windows, such as a max-pool's routing.
     """
-    found = [Scale(size)]
+    grids = [Scale(size)]
     for step in reversed(lineage.steps):
         if step.source.shape == step.target.shape:
             continue
         if not isinstance(step, Windows):
             raise MethodError(f"A {type(step).__name__} leads from {step.source} to {step.target} cells, and it has no fixed windows.")
-        found.append(Scale(step.target.shape, _spans(step.down), _spans(step.across)))
-    return found
+        grids.append(Scale(step.target.shape, _spans(step.down), _spans(step.across)))
+    return grids
 
 
-def covered(found: Sequence[Scale], start: int, box: Box, wanted: int) -> Box:
+def covered(scales: Sequence[Scale], start: int, box: Box, wanted: int) -> Box:
     """The cells of scale ``wanted`` that a box of cells of scale ``start`` reaches.
 
     Downwards the union of the windows, upwards every cell whose window touches the box. Empty where nothing covers it.
@@ -80,9 +82,9 @@ def covered(found: Sequence[Scale], start: int, box: Box, wanted: int) -> Box:
     (top, left, bottom, right) = box
     rows, columns = (top, bottom), (left, right)
     for index in range(start, wanted, -1):
-        rows, columns = _below(found[index].rows, rows), _below(found[index].columns, columns)
+        rows, columns = _below(scales[index].rows, rows), _below(scales[index].columns, columns)
     for index in range(start + 1, wanted + 1):
-        rows, columns = _above(found[index].rows, rows), _above(found[index].columns, columns)
+        rows, columns = _above(scales[index].rows, rows), _above(scales[index].columns, columns)
     return (rows[0], columns[0], rows[1], columns[1])
 
 
@@ -116,7 +118,7 @@ def fused(maps: Sequence[torch.Tensor], grid: tuple[int, int]) -> torch.Tensor:
 
     Bilinear, as dense heads do it. Without the scaling the map with the largest numbers would decide alone.
     """
-    return torch.cat([_even(F.interpolate(one[None].float(), size=grid, mode="bilinear")[0]) for one in maps])
+    return torch.cat([_even(F.interpolate(features[None].float(), size=grid, mode="bilinear")[0]) for features in maps])
 
 
 def principal(cells: torch.Tensor, count: int = 32) -> torch.Tensor:

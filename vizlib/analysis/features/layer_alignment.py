@@ -33,9 +33,9 @@ def aligned(way: str, first: Sequence[Layer], second: Sequence[Layer], cka: np.n
             raise MethodError("Layers can only be aligned by CKA once it has been measured for all of them.")
         return [(i, int(j)) for i, j in enumerate(cka.argmax(1))]
     # Rounded, so that what is equally far is a tie whatever the thirds.
-    far = np.round(np.abs(np.subtract.outer([one.depth for one in first], [one.depth for one in second])), 9)
+    far = np.round(np.abs(np.subtract.outer([layer.depth for layer in first], [layer.depth for layer in second])), 9)
     if way == "stride":
-        apart = np.abs(np.log2(np.divide.outer([one.stride for one in first], [one.stride for one in second])))
+        apart = np.abs(np.log2(np.divide.outer([layer.stride for layer in first], [layer.stride for layer in second])))
         # Depths differ by 1 at most: two of any difference in stride outweigh them.
         far = far + 2e9 * np.round(apart, 9)
     return [(i, int(j)) for i, j in enumerate(far.argmin(1))]

@@ -63,17 +63,17 @@ def taps(model: Model, size: tuple[int, int]) -> list[Tap]:
     from vizlib.zoo.adapters import Tap
 
     parts = dict(model.module.named_modules())
-    found: list[Tap] = []
+    layers: list[Tap] = []
     for tap in model.adapter.taps(size):
         part = parts[tap.path]
         whole = isinstance(part, nn.Sequential) and len(part) > 0 and all(any(child.children()) for child in part)
         if tap.grid is None and whole:
-            found += [Tap(f"{tap.name}.{name}", f"{tap.path}.{name}") for name, _ in part.named_children()]
+            layers += [Tap(f"{tap.name}.{name}", f"{tap.path}.{name}") for name, _ in part.named_children()]
         else:
-            found.append(tap)
-    if not found:
+            layers.append(tap)
+    if not layers:
         raise MethodError(f"The layers of {model.card.name} are not known to vizlib, so its features cannot be compared.")
-    return found
+    return layers
 
 
 def read(model: Model, x: torch.Tensor, *, hooks: Sequence[tuple[str, Hook]] = (), live: bool = False) -> Reading:
@@ -90,12 +90,12 @@ def read(model: Model, x: torch.Tensor, *, hooks: Sequence[tuple[str, Hook]] = (
     keep = [(tap.path, _keeper(states, tap.path)) for tap in wanted]
     with nullcontext() if live else torch.inference_mode(), hooked_copy(model.resting(), [*keep, *hooks]) as copied:
         recording = record(lambda: model.run(copied, x))
-        done = Pass(model, x, recording)
-        check_finite(model, x, done.logits)
-        return _arranged(done, wanted, states)
+        forward_pass = Pass(model, x, recording)
+        check_finite(model, x, forward_pass.logits)
+        return _arranged(forward_pass, wanted, states)
 
 
-def _arranged(done: Pass, wanted: Sequence[Tap], states: dict[str, torch.Tensor]) -> Reading:
+def _arranged(forward_pass: Pass, wanted: Sequence[Tap], states: dict[str, torch.Tensor]) -> Reading:
     layers, cells = [], []
     for number, tap in enumerate(wanted):
         state = states[tap.path]
@@ -105,9 +105,9 @@ def _arranged(done: Pass, wanted: Sequence[Tap], states: dict[str, torch.Tensor]
         else:
             grid = tap.grid.shape
             tokens = state.flatten(1, -2)[:, tap.grid.prefix :]
-        layers.append(Layer(tap.name, (number + 1) / len(wanted), grid, int(tokens.shape[2]), done.size))
+        layers.append(Layer(tap.name, (number + 1) / len(wanted), grid, int(tokens.shape[2]), forward_pass.size))
         cells.append(tokens)
-    return Reading(layers, cells, done)
+    return Reading(layers, cells, forward_pass)
 
 
 def _keeper(into: dict[str, torch.Tensor], path: str) -> Hook:

@@ -67,7 +67,7 @@ def _side(length: int, wanted: int, scale: float, offset: float, interpolation: 
     step = length / resized
     margin = math.ceil(_SUPPORT * max(step, 1)) + 1
     top, bottom = max(0, math.floor(first * step) - margin), min(length, math.ceil(last * step) + margin)
-    found = np.zeros((wanted, length))
+    weights = np.zeros((wanted, length))
     filtering = getattr(Image.Resampling, interpolation.upper())
     for left in range(top, bottom, _COLUMNS):
         columns = range(left, min(left + _COLUMNS, bottom))
@@ -78,6 +78,6 @@ def _side(length: int, wanted: int, scale: float, offset: float, interpolation: 
             identity = Image.fromarray(np.eye(bottom - top, len(columns), top - left, dtype=np.float32))
             box = (0, first * step - top, len(columns), last * step - top)
             kept = np.asarray(identity.resize((len(columns), last - first), filtering, box))
-        found[first - start : last - start, left : columns.stop] = kept
+        weights[first - start : last - start, left : columns.stop] = kept
     rows = np.arange(wanted) + start
-    return found, (rows >= 0) & (rows < resized)
+    return weights, (rows >= 0) & (rows < resized)

@@ -41,26 +41,26 @@ class ResidualRatios:
 
     @classmethod
     def _of_resnet(cls, module: nn.Module) -> ResidualRatios:
-        made = cls([])
+        ratios = cls([])
         for name, block in module.named_modules():
             last = next((part for part in ("bn3", "bn2") if hasattr(block, part)), None)
             if last is None or not hasattr(block, "downsample"):
                 continue
             if getattr(block, "se", None) is not None or getattr(block, "drop_path", None) is not None:
                 raise MethodError(f"{name} changes its branch after the last norm, so what it adds is not read.")
-            made._blocks.append(name)
+            ratios._blocks.append(name)
             skip = f"{name}.downsample" if block.downsample is not None else name
-            made.hooks.append((skip, made._keeper(f"{name}/skip", whole=skip == name)))
-            made.hooks.append((f"{name}.{last}", made._keeper(f"{name}/branch", whole=False)))
-        if not made._blocks:
+            ratios.hooks.append((skip, ratios._keeper(f"{name}/skip", whole=skip == name)))
+            ratios.hooks.append((f"{name}.{last}", ratios._keeper(f"{name}/branch", whole=False)))
+        if not ratios._blocks:
             raise MethodError(f"The residual blocks of {type(module).__name__} are not known.")
-        return made
+        return ratios
 
     def _keeper(self, key: str, *, whole: bool) -> Hook:
         def keep(inputs: tuple[Any, ...], output: Any) -> None:
-            found = (inputs[0] if whole else output).detach()
-            precision = torch.promote_types(found.dtype, torch.float32)
-            self._norms[key] = torch.linalg.vector_norm(found, dim=1, dtype=precision).flatten(1)
+            tensor = (inputs[0] if whole else output).detach()
+            precision = torch.promote_types(tensor.dtype, torch.float32)
+            self._norms[key] = torch.linalg.vector_norm(tensor, dim=1, dtype=precision).flatten(1)
 
         return keep
 

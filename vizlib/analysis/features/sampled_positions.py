@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 def shared_box(geometries: Sequence[Geometry]) -> tuple[float, float, float, float]:
     """The box (y0, x0, y1, x1) of image pixels that every one of the geometries sees; MethodError where there is none."""
     boxes = []
-    for one in geometries:
-        height, width = one.input_size
-        y0, x0, y1, x1 = one.box_to_image([0, 0, height, width])
-        boxes.append((max(y0, 0.0), max(x0, 0.0), min(y1, one.image_size[0]), min(x1, one.image_size[1])))
+    for geometry in geometries:
+        height, width = geometry.input_size
+        y0, x0, y1, x1 = geometry.box_to_image([0, 0, height, width])
+        boxes.append((max(y0, 0.0), max(x0, 0.0), min(y1, geometry.image_size[0]), min(x1, geometry.image_size[1])))
     y0, x0 = (max(box[axis] for box in boxes) for axis in (0, 1))
     y1, x1 = (min(box[axis] for box in boxes) for axis in (2, 3))
     if y1 <= y0 or x1 <= x0:
@@ -58,5 +58,5 @@ def sampled(maps: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """
     precision = torch.promote_types(maps.dtype, torch.float32)
     grid = places.flip(-1).to(maps.device, precision)[:, :, None] * 2 - 1
-    found = F.grid_sample(maps.to(precision), grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return found[..., 0].transpose(1, 2)
+    values = F.grid_sample(maps.to(precision), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return values[..., 0].transpose(1, 2)

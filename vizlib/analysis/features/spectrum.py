@@ -12,12 +12,12 @@ def rings(grid: tuple[int, int], device: torch.device | None = None) -> torch.Te
     """
     steps = min(grid) // 2
     down, across = (torch.fft.fftfreq(side, dtype=torch.float64, device=device).abs() for side in grid)
-    found = (2 * steps * torch.maximum(down[:, None], across[None])).round().long()
-    found[0, 0] = 0
+    ring = (2 * steps * torch.maximum(down[:, None], across[None])).round().long()
+    ring[0, 0] = 0
     # What is not the mean is never counted as the mean, however oblong the grid.
-    outside = torch.ones_like(found, dtype=torch.bool)
+    outside = torch.ones_like(ring, dtype=torch.bool)
     outside[0, 0] = False
-    return torch.where(outside, found.clamp_min(1), 0) if steps else found
+    return torch.where(outside, ring.clamp_min(1), 0) if steps else ring
 
 
 def amplitudes(maps: torch.Tensor) -> torch.Tensor:
@@ -37,5 +37,5 @@ def relative_log(amplitude: torch.Tensor) -> torch.Tensor:
     After Park and Kim, "How Do Vision Transformers Work?", ICLR 2022, arXiv:2202.06709, Figure 2, which reads the diagonal alone. The last
     one is the highest frequency's, pi: self-attention should lower it (low-pass), convolutions raise it (high-pass).
     """
-    found = (amplitude / amplitude[0]).log()
-    return torch.where((amplitude > 0) & (amplitude[0] > 0), found, torch.nan)
+    logarithm = (amplitude / amplitude[0]).log()
+    return torch.where((amplitude > 0) & (amplitude[0] > 0), logarithm, torch.nan)

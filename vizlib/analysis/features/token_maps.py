@@ -35,14 +35,14 @@ def pca_rgb(tokens: torch.Tensor | Sequence[torch.Tensor], *, shared: bool = Fal
     scale, each set counting the same however many tokens it has; VizlibError when their widths then differ.
     """
     sets = [tokens] if isinstance(tokens, torch.Tensor) else list(tokens)
-    for one in sets:
-        _check(one)
-    sets = [one.to(torch.float64) for one in sets]
+    for token_set in sets:
+        _check(token_set)
+    sets = [token_set.to(torch.float64) for token_set in sets]
     if not shared:
-        return [_coloured([one])[0] for one in sets]
-    if len({one.shape[1] for one in sets}) > 1:
+        return [_coloured([token_set])[0] for token_set in sets]
+    if len({token_set.shape[1] for token_set in sets}) > 1:
         raise VizlibError(
-            f"Token sets of widths {', '.join(str(one.shape[1]) for one in sets)} have no basis in common: compare like widths."
+            f"Token sets of widths {', '.join(str(token_set.shape[1]) for token_set in sets)} have no basis in common: compare like widths."
         )
     return _coloured(sets)
 
@@ -73,29 +73,29 @@ def kmeans_map(tokens: torch.Tensor, clusters: int, seed: int = 0) -> torch.Tens
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "One of the clusters is empty", UserWarning)
         _, labels = kmeans2(points, count, iter=30, minit="++", seed=np.random.default_rng(seed))
-    found, first, sizes = np.unique(labels, return_index=True, return_counts=True)
+    clusters_used, first, sizes = np.unique(labels, return_index=True, return_counts=True)
     order = np.lexsort((first, -sizes))
     rank = np.empty(count, dtype=np.int64)
-    rank[found[order]] = np.arange(len(found))
+    rank[clusters_used[order]] = np.arange(len(clusters_used))
     return torch.from_numpy(rank[labels])
 
 
 def _coloured(sets: list[torch.Tensor]) -> list[torch.Tensor]:
-    mean = torch.stack([one.mean(0) for one in sets]).mean(0)
-    covariance = sum(((one - mean).T @ (one - mean) / len(one) for one in sets), torch.zeros(()))
+    mean = torch.stack([tokens.mean(0) for tokens in sets]).mean(0)
+    covariance = sum(((tokens - mean).T @ (tokens - mean) / len(tokens) for tokens in sets), torch.zeros(()))
     variance, vectors = torch.linalg.eigh(covariance)
     basis = vectors.flip(1)[:, :3]
     loading = basis.gather(0, basis.abs().argmax(0, keepdim=True))
     basis = basis * torch.where(loading < 0, -1.0, 1.0)
     # What arithmetic leaves of a direction without variance is noise, and would be stretched into a picture.
     alive = variance.flip(0)[:3] > 1e-12 * variance[-1].clamp_min(torch.finfo(torch.float64).tiny)
-    places = [(one - mean) @ basis for one in sets]
+    places = [(tokens - mean) @ basis for tokens in sets]
     ends = [torch.stack([place.quantile(share, dim=0) for place in places]) for share in _SPREAD]
     low, high = ends[0].amin(0), ends[1].amax(0)
     width = (high - low).clamp_min(torch.finfo(torch.float64).tiny)
     colours = [torch.where(alive & (high > low), ((place - low) / width).clamp(0, 1), 0.5) for place in places]
     missing = 3 - basis.shape[1]
-    return [torch.nn.functional.pad(one, (0, missing), value=0.5) if missing > 0 else one for one in colours]
+    return [torch.nn.functional.pad(tokens, (0, missing), value=0.5) if missing > 0 else tokens for tokens in colours]
 
 
 def _check(tokens: torch.Tensor) -> None:

@@ -34,7 +34,7 @@ def map_drift(
         still = maps(x).to(torch.float64)
     width = still.shape[-1]
     spread = still - still.mean(dim=(2, 3), keepdim=True)
-    found = []
+    drifts = []
     for index, pixels in enumerate(shifts):
         whole, part = divmod(pixels, stride)
         share = part / stride
@@ -46,8 +46,8 @@ def map_drift(
         expected = (1 - share) * still[..., cells - whole] + share * still[..., cells - whole - 1]
         size = spread[..., first:last].norm()
         gap = (moved[index : index + 1, ..., first:last] - expected).norm()
-        found.append(gap / size if size > 0 else gap)
-    return torch.stack(found)
+        drifts.append(gap / size if size > 0 else gap)
+    return torch.stack(drifts)
 
 
 def feature_drift(features: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, shifts: Sequence[int]) -> torch.Tensor:

@@ -74,13 +74,13 @@ def jpeg(pixels: torch.Tensor, quality: float) -> torch.Tensor:
 
     if not 1 <= quality <= 100 or quality != round(quality):
         raise MethodError(f"JPEG takes a whole quality from 1 to 100, not {quality}.")
-    done = []
-    for one in pixels.detach().cpu():
-        rgb = (one.permute(1, 2, 0).double().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    pictures = []
+    for picture in pixels.detach().cpu():
+        rgb = (picture.permute(1, 2, 0).double().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
         _, file = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, round(quality)])
         read = np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR))
-        done.append(torch.from_numpy(cv2.cvtColor(read, cv2.COLOR_BGR2RGB)).permute(2, 0, 1))
-    return (torch.stack(done).to(torch.float64) / 255).to(pixels)
+        pictures.append(torch.from_numpy(cv2.cvtColor(read, cv2.COLOR_BGR2RGB)).permute(2, 0, 1))
+    return (torch.stack(pictures).to(torch.float64) / 255).to(pixels)
 
 
 def grey(pixels: torch.Tensor, share: float) -> torch.Tensor:

@@ -81,8 +81,8 @@ def moved(pixels: torch.Tensor, motion: Motion, fill: str = "reflect") -> torch.
     # grid_sample counts from -1 to 1 between the outer edges, x first.
     grid = torch.stack([2 * (places[..., 1] + margin) / source.shape[-1] - 1, 2 * places[..., 0] / height - 1], -1)
     padding = "zeros" if fill == "mean" else "reflection"
-    made = F.grid_sample(source, grid.expand(len(wide), -1, -1, -1), mode="bicubic", padding_mode=padding, align_corners=False)
-    return (made + mean).clamp(0, 1).to(pixels.dtype)
+    resampled = F.grid_sample(source, grid.expand(len(wide), -1, -1, -1), mode="bicubic", padding_mode=padding, align_corners=False)
+    return (resampled + mean).clamp(0, 1).to(pixels.dtype)
 
 
 def undone(maps: torch.Tensor, motion: Motion, size: tuple[int, int], margin: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -92,10 +92,10 @@ def undone(maps: torch.Tensor, motion: Motion, size: tuple[int, int], margin: fl
     more pixels on each side, lies in the frame and showed the picture there, no fill. Pictures that wrap around have no such edge.
     """
     taps, seen = _taps((int(maps.shape[1]), int(maps.shape[2])), motion, size, margin)
-    made = torch.zeros(maps.shape, dtype=torch.float64, device=maps.device)
+    back = torch.zeros(maps.shape, dtype=torch.float64, device=maps.device)
     for weight, rows, columns in taps:
-        made += weight.to(maps.device) * maps[:, rows, columns].to(torch.float64)
-    return made, seen.clone()
+        back += weight.to(maps.device) * maps[:, rows, columns].to(torch.float64)
+    return back, seen.clone()
 
 
 @lru_cache(maxsize=64)  # layers share their grids
@@ -108,7 +108,7 @@ def _taps(
     target = torch.where((target - target.round()).abs() < _EDGE, target.round(), target)
     whole = _showing(grid, cell, motion, size, margin)
     first, share = target.floor().long(), target - target.floor()
-    found, seen = [], torch.ones(grid, dtype=torch.bool)
+    taps, seen = [], torch.ones(grid, dtype=torch.bool)
     for down in (0, 1):
         for across in (0, 1):
             rows, columns = first[..., 0] + down, first[..., 1] + across
@@ -118,8 +118,8 @@ def _taps(
             inside = (rows >= 0) & (rows < grid[0]) & (columns >= 0) & (columns < grid[1])
             rows, columns = rows.clamp(0, grid[0] - 1), columns.clamp(0, grid[1] - 1)
             seen &= (weight == 0) | (inside & whole[rows, columns])
-            found.append((weight, rows, columns))
-    return found, seen
+            taps.append((weight, rows, columns))
+    return taps, seen
 
 
 def _showing(grid: tuple[int, int], cell: tuple[float, float], motion: Motion, size: tuple[int, int], margin: float) -> torch.Tensor:

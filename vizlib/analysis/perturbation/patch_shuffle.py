@@ -114,13 +114,13 @@ def shifted(model: Model, x: torch.Tensor, shifts: Sequence[tuple[int, int]]) ->
 
 
 def _changes(model: Model, x: torch.Tensor, moved: torch.Tensor, back) -> list[ShuffleEffect]:
-    done = run(model, torch.cat([x, moved]), keep_states=True)
-    logits = done.logits.to(torch.float64)
+    forward_pass = run(model, torch.cat([x, moved]), keep_states=True)
+    logits = forward_pass.logits.to(torch.float64)
     shares = logits.softmax(1)
-    before = _last(done, 0)
+    before = _last(forward_pass, 0)
     changes = []
     for index in range(1, len(logits)):
-        after = back(index - 1, _last(done, index))
+        after = back(index - 1, _last(forward_pass, index))
         cosine = None if after is None else float(F.cosine_similarity(before, after, dim=0).mean())
         distance = float((shares[index] - shares[0]).abs().sum()) / 2
         same = bool(logits[index].argmax() == logits[0].argmax())
@@ -128,8 +128,8 @@ def _changes(model: Model, x: torch.Tensor, moved: torch.Tensor, back) -> list[S
     return changes
 
 
-def _last(done, image: int) -> torch.Tensor:
-    return next(reversed(stage_maps(done, image).values())).to(torch.float64)
+def _last(forward_pass, image: int) -> torch.Tensor:
+    return next(reversed(stage_maps(forward_pass, image).values())).to(torch.float64)
 
 
 def _cells(x: torch.Tensor, features: torch.Tensor, patch: int) -> tuple[int, int] | None:

@@ -26,8 +26,8 @@ def swap_phase(pixels: torch.Tensor, other: torch.Tensor, share: float) -> torch
     On the way the phase is that of (1 - share) e^(i own) + share e^(i other). The rest is as in ``swap_amplitude``.
     """
     own, partner = _spectra(pixels, other, share)
-    one, two = (torch.polar(torch.ones_like(spectrum.abs()), spectrum.angle()) for spectrum in (own, partner))
-    return _picture(torch.polar(own.abs(), ((1 - share) * one + share * two).angle()), pixels)
+    unit_own, unit_other = (torch.polar(torch.ones_like(spectrum.abs()), spectrum.angle()) for spectrum in (own, partner))
+    return _picture(torch.polar(own.abs(), ((1 - share) * unit_own + share * unit_other).angle()), pixels)
 
 
 def _spectra(pixels: torch.Tensor, other: torch.Tensor, share: float) -> tuple[torch.Tensor, torch.Tensor]:

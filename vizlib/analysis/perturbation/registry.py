@@ -60,10 +60,10 @@ class Perturbation(PerturbationCard):
 
         MethodError for a strength outside its range, or an aid that is missing.
         """
-        known = Aids() if aids is None else aids
-        if self.needs and getattr(known, self.needs) is None:
+        settled_aids = Aids() if aids is None else aids
+        if self.needs and getattr(settled_aids, self.needs) is None:
             raise MethodError(f"{self.title} needs {_NEEDS[self.needs]}: give Aids({self.needs}=...).")
-        return pixels if strength == self.neutral else self.apply(pixels, strength, known)
+        return pixels if strength == self.neutral else self.apply(pixels, strength, settled_aids)
 
     def undone(self, maps: torch.Tensor, strength: float, aids: Aids, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Maps (C, h, w) of a changed picture (H, W), their cells put back: float64 (C, h, w), and bool (h, w) where that is possible.

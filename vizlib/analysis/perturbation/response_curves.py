@@ -77,10 +77,10 @@ def response(
     ``progress`` is called with the pictures done and their number, and may raise to stop. MethodError for an unknown change, a strength
     or an aid it cannot use, a model whose layers or read-out are not known; TargetError for one without classes.
     """
-    how, known = perturbation(name), Aids() if aids is None else aids
+    how, settled_aids = perturbation(name), Aids() if aids is None else aids
     if not model.adapter.classes:
         raise TargetError(f"{model.card.name} has no classification head, so no answer of it can change.")
-    steps = tuple(float(one) for one in (how.strengths if strengths is None else strengths))
+    steps = tuple(float(strength) for strength in (how.strengths if strengths is None else strengths))
     if not steps:
         raise MethodError(f"Give at least one strength of {how.title.lower()}, in {how.unit}.")
     x = _prepared(model, image)
@@ -91,12 +91,12 @@ def response(
         if progress is not None:
             progress(start, len(steps))
         some = steps[start : start + batch]
-        made = torch.cat([x if one == how.neutral else from_pixels(model, how(pixels, one, known)) for one in some])
-        reading, features = _read(model, made)
+        inputs = torch.cat([x if strength == how.neutral else from_pixels(model, how(pixels, strength, settled_aids)) for strength in some])
+        reading, features = _read(model, inputs)
         probabilities.append(reading.done.logits.to("cpu", torch.float64).log_softmax(1))
         readout.append(F.cosine_similarity(features.to("cpu", torch.float64), reads.to("cpu", torch.float64)))
-        for number, one in enumerate(some):
-            drift[:, start + number] = _drifts(still, reading, number, how, one, known)
+        for number, strength in enumerate(some):
+            drift[:, start + number] = _drifts(still, reading, number, how, strength, settled_aids)
     before = still.done.logits.to("cpu", torch.float64).log_softmax(1)
     after = torch.cat(probabilities)
     return Response(
@@ -167,8 +167,8 @@ def _read(model: Model, x: torch.Tensor) -> tuple[Reading, torch.Tensor]:
 
 
 def _drifts(still: Reading, reading: Reading, number: int, how: Perturbation, strength: float, aids: Aids) -> list[float]:
-    found = []
+    drifts = []
     for index, layer in enumerate(still.layers):
         before, after = still.maps(index)[0], reading.maps(index)[number]
-        found.append(layer_drift(before, *how.undone(after, strength, aids, layer.size)))
-    return found
+        drifts.append(layer_drift(before, *how.undone(after, strength, aids, layer.size)))
+    return drifts

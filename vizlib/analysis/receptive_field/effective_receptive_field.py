@@ -55,7 +55,7 @@ def effective_receptive_fields(model: Model, x: torch.Tensor, signs: int = 1, se
     generator = torch.Generator().manual_seed(seed)
     with gradients_on():
         reading = read(model, x, live=True)
-        found = []
+        fields = []
         for index, layer in enumerate(reading.layers):
             middle = layer.grid[0] // 2 * layer.grid[1] + layer.grid[1] // 2
             cell = reading.states[index][:, middle]
@@ -64,8 +64,8 @@ def effective_receptive_fields(model: Model, x: torch.Tensor, signs: int = 1, se
                 sign = torch.randint(0, 2, cell.shape, generator=generator).mul(2).sub(1).to(cell)
                 (gradient,) = torch.autograd.grad((cell * sign).sum(), reading.done.x, retain_graph=True)
                 energy += gradient.double().square().sum((0, 1)).cpu()
-            found.append(_field(layer.name, energy, layer.grid))
-    return found
+            fields.append(_field(layer.name, energy, layer.grid))
+    return fields
 
 
 def architectural_receptive_fields(model: Model, size: tuple[int, int]) -> list[ReceptiveField]:
@@ -76,14 +76,14 @@ def architectural_receptive_fields(model: Model, size: tuple[int, int]) -> list[
     """
     if not isinstance(model.adapter, ResNetAdapter):
         raise MethodError(f"{model.card.name} is no ResNet: its attention depends on the image, so walk a rollout instead.")
-    found = []
+    fields = []
     with gradients_on():
         plane = torch.ones(1, 1, *size, dtype=torch.float64, requires_grad=True)
         for name, state in _averaged(model.module, plane, [tap.path for tap in taps(model, size)]):
             grid = (int(state.shape[2]), int(state.shape[3]))
             (row,) = torch.autograd.grad(state[0, 0, grid[0] // 2, grid[1] // 2], plane, retain_graph=True)
-            found.append(_field(name, row[0, 0], grid))
-    return found
+            fields.append(_field(name, row[0, 0], grid))
+    return fields
 
 
 def _field(name: str, energy: torch.Tensor, grid: tuple[int, int]) -> ReceptiveField:

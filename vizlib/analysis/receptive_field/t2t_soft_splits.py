@@ -65,16 +65,16 @@ def token_rounds(model: Model, image: Any, fit: str | None = None) -> TokenRound
     if split is None:
         raise MethodError(f"{model.card.name} does not make its tokens by soft splits: load a T2T-ViT.")
     prepared = isinstance(image, torch.Tensor) and image.ndim == 4
-    done = run(model, image if prepared else model.prepare(image, fit))
-    sites = {step.site.name: step.site for step in done.lineage().steps if isinstance(step, Attention)}
-    found: list[Round] = []
-    size = done.size
+    forward_pass = run(model, image if prepared else model.prepare(image, fit))
+    sites = {step.site.name: step.site for step in forward_pass.lineage().steps if isinstance(step, Attention)}
+    rounds: list[Round] = []
+    size = forward_pass.size
     for turn, window in enumerate(split.splits):
         last = turn == len(split.splits) - 1
         name = "tokens_to_token.project" if last else f"tokens_to_token.{split.attention_names[turn]}"
         step = parents(size, window)
-        reach = step if not found else step.below(found[-1].reach)
+        reach = step if not rounds else step.below(rounds[-1].reach)
         site = None if last else sites[f"{name}.attn"].image(0)
-        found.append(Round(tuple(window), step.grid, done.recording.notes[name]["tokens"][0], step, reach, site))
+        rounds.append(Round(tuple(window), step.grid, forward_pass.recording.notes[name]["tokens"][0], step, reach, site))
         size = step.grid
-    return TokenRounds(found, done)
+    return TokenRounds(rounds, forward_pass)

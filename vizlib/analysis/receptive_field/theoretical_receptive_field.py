@@ -75,11 +75,11 @@ def reaches(size: tuple[int, int], windows: Sequence[Window]) -> list[Reach]:
     The last one counts the paths to a unit of the topmost grid: its receptive field. Araujo et al., "Computing Receptive Fields of
     Convolutional Neural Networks", Distill 2019.
     """
-    found: list[Reach] = []
+    chain: list[Reach] = []
     for window in windows:
-        step = parents(size if not found else found[-1].grid, window)
-        found.append(step if not found else step.below(found[-1]))
-    return found
+        step = parents(size if not chain else chain[-1].grid, window)
+        chain.append(step if not chain else step.below(chain[-1]))
+    return chain
 
 
 def _covered(side: int, kernel: int, stride: int, padding: int) -> torch.Tensor:

@@ -44,20 +44,20 @@ def layers(model: Model) -> list[Layer]:
     """The window operators from pixels to tokens, lowest first; MethodError for models that make their tokens in other ways."""
     module: Any = model.module
     if model.adapter.family == "compact":
-        found = []
+        windows = []
         window, pooled = module.tokenizer.window, module.tokenizer.pool
         for index, stage in enumerate(module.tokenizer.conv_layers):
             conv = stage[0]
-            count = sum(one.numel() for one in conv.parameters())
-            found.append(Layer(f"convolution {index + 1}", window, count, conv.in_channels, conv.out_channels))
+            count = sum(parameter.numel() for parameter in conv.parameters())
+            windows.append(Layer(f"convolution {index + 1}", window, count, conv.in_channels, conv.out_channels))
             if pooled:
                 pool = stage[2]
-                found.append(Layer("max-pool", (pool.kernel_size, pool.stride, pool.padding), 0, conv.out_channels, conv.out_channels))
-        return found
+                windows.append(Layer("max-pool", (pool.kernel_size, pool.stride, pool.padding), 0, conv.out_channels, conv.out_channels))
+        return windows
     projection = getattr(getattr(module, "patch_embed", None), "proj", None)
     if model.adapter.family != "vit" or not isinstance(projection, torch.nn.Conv2d):
         raise MethodError(f"The tokeniser of {model.card.name} is not read here: load a ViT or a Compact Transformer.")
-    count = sum(one.numel() for one in projection.parameters())
+    count = sum(parameter.numel() for parameter in projection.parameters())
     window = (projection.kernel_size[0], projection.stride[0], 0)
     return [Layer("patches", window, count, projection.in_channels, projection.out_channels)]
 
@@ -67,16 +67,16 @@ def cover(model: Model, size: tuple[int, int]) -> Reach:
     return reaches(size, [layer.window for layer in layers(model)])[-1]
 
 
-def routes(done: Pass) -> torch.Tensor:
+def routes(forward_pass: Pass) -> torch.Tensor:
     """The share of each pixel in each token of the pass's first image: rows (tokens, h w) float64 that sum to 1.
 
     Windows share evenly; a max-pool follows each channel to the cell of its maximum, channels weighed by what they carry. So a token's row
     is its receptive field as this very picture uses it.
     """
-    steps = done.lineage().steps
+    steps = forward_pass.lineage().steps
     below = [step for step in steps if not isinstance(step, Attention | ToSink)]
     count = below[0].target.cells
-    rows = torch.eye(count, dtype=torch.float64, device=done.x.device).split(_ROWS)
+    rows = torch.eye(count, dtype=torch.float64, device=forward_pass.x.device).split(_ROWS)
     return torch.cat([walk(part[None], below, RolloutRule(0.5, None))[-1].rows[0] for part in rows])
 
 

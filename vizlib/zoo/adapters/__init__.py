@@ -28,11 +28,11 @@ def adapter_for(module: nn.Module, wanted: str | Adapter | None = None) -> Adapt
     """The adapter that reads ``module``: the wanted one, by family or ready-made, else the first that fits; ModelError if none does."""
     if isinstance(wanted, Adapter):
         return wanted
-    known = families()
+    adapters = families()
     if wanted is None:
-        return next(kind for kind in known.values() if kind.fits(module))(module)
-    if wanted not in known:
-        raise ModelError(f"There is no adapter {wanted!r}; there are {', '.join(known)}.")
-    if not known[wanted].fits(module):
+        return next(kind for kind in adapters.values() if kind.fits(module))(module)
+    if wanted not in adapters:
+        raise ModelError(f"There is no adapter {wanted!r}; there are {', '.join(adapters)}.")
+    if not adapters[wanted].fits(module):
         raise ModelError(f"The adapter {wanted!r} does not read a {type(module).__name__}.")
-    return known[wanted](module)
+    return adapters[wanted](module)

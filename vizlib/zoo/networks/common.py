@@ -37,8 +37,8 @@ def check_size(label: str, size: Grid, works: Callable[[int], bool]) -> None:
         return
     smaller = [next((s for s in range(side, 0, -1) if works(s)), None) for side in size]
     larger = [next((s for s in range(max(side, 1), max(side, 1) + 4096) if works(s)), None) for side in size]
-    known = [f"{h} x {w}" for h, w in (smaller, larger) if h is not None and w is not None]
-    advice = f" The nearest sizes that work: {' and '.join(dict.fromkeys(known))}." if known else ""
+    sizes = [f"{h} x {w}" for h, w in (smaller, larger) if h is not None and w is not None]
+    advice = f" The nearest sizes that work: {' and '.join(dict.fromkeys(sizes))}." if sizes else ""
     raise ModelError(
         f"{label} cannot run on an image of {size[0]} x {size[1]} pixels: {' and '.join(bad)} does not fit its stages.{advice}"
     )

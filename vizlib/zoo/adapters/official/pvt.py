@@ -148,22 +148,22 @@ class PVTv2Adapter(Adapter):
         return Lineage(mean_of_cells(calls[-1], grids[-1]), steps)
 
     def forks(self) -> list[Residual]:
-        found = []
+        residuals = []
         for stage, blocks in enumerate(self._stages):
             for block in (f"stages.{stage}.blocks.{index}" for index in range(len(blocks))):
-                found += [Residual(f"{block}.attn", Port(block, "input"), Port(f"{block}.drop_path1"))]
-                found += [Residual(f"{block}.mlp", Port(f"{block}.norm2", "input"), Port(f"{block}.drop_path2"))]
-        return found
+                residuals += [Residual(f"{block}.attn", Port(block, "input"), Port(f"{block}.drop_path1"))]
+                residuals += [Residual(f"{block}.mlp", Port(f"{block}.norm2", "input"), Port(f"{block}.drop_path2"))]
+        return residuals
 
     def window_inputs(self, windows: str) -> list[str]:
         if windows != "contribution":
             return []
-        found = [f"stages.{stage}.downsample.proj" for stage in range(1, len(self._stages))]
+        paths = [f"stages.{stage}.downsample.proj" for stage in range(1, len(self._stages))]
         for stage, blocks in enumerate(self._stages):
             for index, block in enumerate(blocks):
                 path, reduction = f"stages.{stage}.blocks.{index}", "pool" if block.attn.pool is not None else "sr"
-                found += [f"{path}.mlp.dwconv"] + ([f"{path}.attn.{reduction}"] if getattr(block.attn, reduction) is not None else [])
-        return found
+                paths += [f"{path}.mlp.dwconv"] + ([f"{path}.attn.{reduction}"] if getattr(block.attn, reduction) is not None else [])
+        return paths
 
     @property
     def _stages(self) -> list[Any]:

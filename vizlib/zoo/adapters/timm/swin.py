@@ -92,7 +92,11 @@ class SwinAdapter(Adapter):
     def _blocks(self) -> list[tuple[int, int, str, Any]]:
         """Every block in the order of execution, with its stage, its number there and its path."""
         stages = enumerate(self._stages)
-        return [(stage, index, f"layers.{stage}.blocks.{index}", block) for stage, one in stages for index, block in enumerate(one.blocks)]
+        return [
+            (stage, index, f"layers.{stage}.blocks.{index}", block)
+            for stage, stage_part in stages
+            for index, block in enumerate(stage_part.blocks)
+        ]
 
     def _grids(self, size: Size) -> list[Grid]:
         embed: Any = self.module.patch_embed

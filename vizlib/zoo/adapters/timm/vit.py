@@ -161,8 +161,8 @@ class ViTAdapter(Adapter):
             return f"its attention ({', '.join(sorted(attentions))}) is not a softmax whose rows can be read"
         pool = getattr(module, "attn_pool", None)
         if pool is not None:
-            known = type(pool).__name__ == "AttentionPoolLatent" and pool.pool in ("token", "avg")
-            return None if known else f"its read-out ({type(pool).__name__}) is not one that this adapter knows"
+            readable_pool = type(pool).__name__ == "AttentionPoolLatent" and pool.pool in ("token", "avg")
+            return None if readable_pool else f"its read-out ({type(pool).__name__}) is not one that this adapter knows"
         if not self.distilled and module.global_pool not in ("token", "avg"):
             what = "no read-out" if not module.global_pool else f"a {module.global_pool!r} read-out, which is not a weighted mean of tokens"
             return f"it has {what}, so there is no row to start the rollout from"
