@@ -22,32 +22,32 @@ def check_provable(model: Model) -> None:
         raise MethodError(f"{model.card.name} has no classes, so there is no probability to watch: leave --evaluate out.")
 
 
-def proof(model: Model, found: Explanation) -> dict[str, Any]:
+def proof(model: Model, explanation: Explanation) -> dict[str, Any]:
     """The badge, the scores and the checks of an explanation of a picture, as they go into JSON."""
     import vizlib
     from vizlib.evaluation.badge import badge
     from vizlib.evaluation.sanity_checks import sanity_checks
 
-    scores, checks = vizlib.evaluate(model, found.image, found), sanity_checks(model, found.image, found)
+    scores, checks = vizlib.evaluate(model, explanation.image, explanation), sanity_checks(model, explanation.image, explanation)
     verdict = badge(scores, checks)
     kept = ("value", "low", "high", "percentile", "gaussian", "good")
     return {
         "badge": {name: getattr(verdict, name) for name in ("verdict", "words", "passed", "asked")},
         "scores": {name: {key: getattr(score, key) for key in kept} for name, score in scores.items()},
         "checks": {
-            name: {"similarity": one.similarity, "passed": one.passed, "reason": one.reason} for name, one in checks.items()
+            name: {"similarity": check.similarity, "passed": check.passed, "reason": check.reason} for name, check in checks.items()
         },
         "lines": [{"title": title, "passed": passed, "words": words} for title, passed, words in verdict.lines],
     }  # fmt: skip
 
 
-def print_proof(photo: str, told: dict[str, Any]) -> None:
+def print_proof(photo: str, measures: dict[str, Any]) -> None:
     """A table of the measures under the verdict."""
-    verdict = told["badge"]
+    verdict = measures["badge"]
     title = f"{photo}: {verdict['verdict']} {verdict['passed']}/{verdict['asked']}. {verdict['words']}"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=escape(title), title_justify="left")
     for heading in ("", "measure", "beside it"):
         table.add_column(heading, overflow="fold")
-    for line in told["lines"]:
+    for line in measures["lines"]:
         table.add_row("yes" if line["passed"] else "no", escape(line["title"]), escape(line["words"]))
     console().print(table)

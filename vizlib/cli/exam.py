@@ -68,7 +68,7 @@ def exam(
     for folder in (images, data):
         if folder is not None and not folder.is_dir():
             raise UsageError(f"There is no folder {str(folder)!r}: check the name.")
-    asked = list(METHODS) if every else None if methods is None else [method_card(name).name for name in _names(methods)]
+    chosen = list(METHODS) if every else None if methods is None else [method_card(name).name for name in _names(methods)]
     held = None if exams is None else [exam_card(name).name for name in _names(exams)]
     import torch
 
@@ -79,7 +79,7 @@ def exam(
     with ExitStack() as stack:
         loaded = [] if held == ["known"] else [_load(word, device, stack) for word in models or _bundled()]
         display = stack.enter_context(ProgressBar())
-        report = run_exams(loaded, asked, held, pictures, boxes, display.show, questions=questions, seed=seed)
+        report = run_exams(loaded, chosen, held, pictures, boxes, display.show, questions=questions, seed=seed)
     written = _write(report, out, markdown)
     problems = list(dict.fromkeys(f"{name}, {model}: {what}: {why}" for name, model, what, why in report.skipped))
     for line in problems:
@@ -126,12 +126,12 @@ def _material(images: Path | None, data: Path | None) -> tuple[Any, Any]:
         return {item.name: item.image for item in items}, data
     if images is None:
         return None, None
-    found = {
+    material = {
         str(path.relative_to(images)): path for path in sorted(images.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file()
     }
-    if not found:
+    if not material:
         raise UsageError(f"There are no photographs in {str(images)!r}: name a folder that has some.")
-    return found, images if (images / FILE).is_file() else None
+    return material, images if (images / FILE).is_file() else None
 
 
 def _write(report: ExamReport, out: Path | None, markdown: Path | None) -> list[Path]:
@@ -165,10 +165,10 @@ def _print(report: ExamReport) -> None:
     table.add_column("method (mean share of the evidence, 95 % interval, passed on)")
     for name in held:
         table.add_column(EXAMS[name].title, justify="right")
-    for method, found in summary(report.marks).items():
+    for method, averages in summary(report.marks).items():
         cells = [
-            f"{one.value:.2f} ({one.low:.2f} to {one.high:.2f}) {one.passed}/{one.models}" if one else "no mark"
-            for one in (found.get(name) for name in held)
+            f"{average.value:.2f} ({average.low:.2f} to {average.high:.2f}) {average.passed}/{average.models}" if average else "no mark"
+            for average in (averages.get(name) for name in held)
         ]
         table.add_row(METHODS[method].title, *cells)
     console().print(table)

@@ -14,7 +14,7 @@ def random_smooth(count: int, size: tuple[int, int], seed: int = 0) -> torch.Ten
     """White noise under a Gaussian, (count, h, w) float64, the same for the same seed."""
     noise = np.random.default_rng(seed).standard_normal((count, *size))
     sigma = [SMOOTH * side for side in size]
-    blurred = [cv2.GaussianBlur(one, (0, 0), sigmaX=sigma[1], sigmaY=sigma[0], borderType=cv2.BORDER_REFLECT) for one in noise]
+    blurred = [cv2.GaussianBlur(values, (0, 0), sigmaX=sigma[1], sigmaY=sigma[0], borderType=cv2.BORDER_REFLECT) for values in noise]
     return torch.from_numpy(np.stack(blurred))
 
 

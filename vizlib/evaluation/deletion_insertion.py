@@ -30,16 +30,16 @@ def curves(
     of at most ``batch`` images (n, 3, h, w). The first image and the last are the same for all maps, and go through once.
     """
     places, pixels = ranks(maps), maps[0].numel()
-    steps = [(one, step) for one in range(len(maps)) for step in range(1, parts)]
+    steps = [(row, step) for row in range(len(maps)) for step in range(1, parts)]
     start, end = (empty, x) if insert else (x, empty)
-    first_and_last = torch.cat([answer(one).double() for one in (start, end)]).expand(len(maps), 2)
-    found = []
+    first_and_last = torch.cat([answer(image).double() for image in (start, end)]).expand(len(maps), 2)
+    answers = []
     for first in range(0, len(steps), batch):
         some = steps[first : first + batch]
         counts = torch.tensor([round(step * pixels / parts) for _, step in some], device=x.device)
-        taken = (places[[one for one, _ in some]] < counts[:, None]).unflatten(1, maps.shape[1:])[:, None]
-        found.append(answer(torch.where(taken, end, start)).double())
-    between = torch.cat(found).unflatten(0, (len(maps), parts - 1))
+        taken = (places[[row for row, _ in some]] < counts[:, None]).unflatten(1, maps.shape[1:])[:, None]
+        answers.append(answer(torch.where(taken, end, start)).double())
+    between = torch.cat(answers).unflatten(0, (len(maps), parts - 1))
     return torch.cat([first_and_last[:, :1], between, first_and_last[:, 1:]], 1)
 
 

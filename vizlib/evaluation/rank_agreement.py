@@ -23,16 +23,16 @@ def agreement(maps: Sequence[np.ndarray]) -> np.ndarray:
     Equal values share the mean of their ranks. Pixels that are NaN in either map of a pair do not count for it. NaN, also on the
     diagonal, where a map is constant. MethodError for maps of different shapes.
     """
-    shapes = {one.shape for one in maps}
+    shapes = {values.shape for values in maps}
     if len(shapes) > 1:
         raise MethodError(f"Maps of shapes {', '.join(map(str, sorted(shapes)))} do not lie on one grid: put them on one by common_grid.")
-    found = np.full((len(maps), len(maps)), np.nan)
-    for one, first in enumerate(maps):
-        for other in range(one + 1):
-            found[one, other] = found[other, one] = rank_correlation(first, maps[other])
-        if not np.isnan(found[one, one]):
-            found[one, one] = 1.0  # exactly, without the rounding of a square root
-    return found
+    matrix = np.full((len(maps), len(maps)), np.nan)
+    for row, first in enumerate(maps):
+        for other in range(row + 1):
+            matrix[row, other] = matrix[other, row] = rank_correlation(first, maps[other])
+        if not np.isnan(matrix[row, row]):
+            matrix[row, row] = 1.0  # exactly, without the rounding of a square root
+    return matrix
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
@@ -46,11 +46,11 @@ def common_grid(explanations: Sequence[Explanation]) -> list[np.ndarray]:
 
     A cell that is not wholly within what a model saw is NaN in its map. MethodError for pictures of different sizes.
     """
-    sizes = {one.geometry.image_size for one in explanations}
+    sizes = {explanation.geometry.image_size for explanation in explanations}
     if len(sizes) > 1:
-        found = " and ".join(f"{height} x {width}" for height, width in sorted(sizes))
-        raise MethodError(f"Explanations of pictures of {found} pixels lie on no common grid: compare maps of one picture.")
-    return [_on_grid(one) for one in explanations]
+        sizes_in_words = " and ".join(f"{height} x {width}" for height, width in sorted(sizes))
+        raise MethodError(f"Explanations of pictures of {sizes_in_words} pixels lie on no common grid: compare maps of one picture.")
+    return [_on_grid(explanation) for explanation in explanations]
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
@@ -80,14 +80,14 @@ def _cells(geometry: Geometry, axis: int) -> np.ndarray:
     place = np.clip(at - 0.5, 0, inputs - 1)
     below = place.astype(np.intp)
     above, share = np.minimum(below + 1, inputs - 1), place - below
-    found = np.zeros((count, inputs))
+    shares = np.zeros((count, inputs))
     edges = np.linspace(0, pixels, count + 1)
     for cell in range(count):
         within = np.arange(int(edges[cell]), int(np.ceil(edges[cell + 1] - 1e-9)))
         covered = np.minimum(within + 1, edges[cell + 1]) - np.maximum(within, edges[cell])
         weight = covered / covered.sum()
-        np.add.at(found[cell], below[within], weight * (1 - share[within]))
-        np.add.at(found[cell], above[within], weight * share[within])
+        np.add.at(shares[cell], below[within], weight * (1 - share[within]))
+        np.add.at(shares[cell], above[within], weight * share[within])
         if ((at[within] < 0) | (at[within] >= inputs)).any():
-            found[cell] = np.nan
-    return found
+            shares[cell] = np.nan
+    return shares

@@ -33,8 +33,8 @@ def reexplain(model: Model, x: torch.Tensor, explanation: Explanation, steps: St
     """The input maps of x (B, 3, h, w) by the method and options of ``explanation``, for its target or another."""
     wanted = explanation.target if target is None else target
     with steps.within(len(x) * METHODS[explanation.method].passes):
-        found = explain(model, x, explanation.method, wanted, **explanation.options)
-    return [one.input_map for one in (found if isinstance(found, list) else [found])]
+        explanations = explain(model, x, explanation.method, wanted, **explanation.options)
+    return [explanation_again.input_map for explanation_again in (explanations if isinstance(explanations, list) else [explanations])]
 
 
 def of_this_image(model: Model, image: Any, explanation: Explanation) -> torch.Tensor:

@@ -68,7 +68,10 @@ def region_score(
     x = model.cast(x)
     inside = torch.from_numpy(_on_input(model, region, x, picture, fit)).to(x.device)
     empties = [baseline(model, x, kind) for kind in baselines]
-    images = [x, *(one for empty in empties for one in (torch.where(inside, x, empty), torch.where(inside, empty, x), empty))]
+    images = [
+        x,
+        *(picture_shown for empty in empties for picture_shown in (torch.where(inside, x, empty), torch.where(inside, empty, x), empty)),
+    ]
     with torch.inference_mode():
         logits = model(torch.cat(images)).double()
     check_finite(model, x, logits)
@@ -104,8 +107,8 @@ def _on_input(model: Model, region: np.ndarray, x: torch.Tensor, picture: np.nda
     if region.shape == size:
         return np.ascontiguousarray(region)
     if picture is None or region.shape != picture.shape[:2]:
-        known = f"the input, {size}" + ("" if picture is None else f", or on the image, {picture.shape[:2]}")
-        raise MethodError(f"A region lies on {known}; this one has shape {region.shape}.")
+        accepted = f"the input, {size}" + ("" if picture is None else f", or on the image, {picture.shape[:2]}")
+        raise MethodError(f"A region lies on {accepted}; this one has shape {region.shape}.")
     geometry = model.geometry(picture.shape[:2], fit)
     rows, columns = np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5
     centres = geometry.to_image(np.stack(np.meshgrid(rows, columns, indexing="ij"), -1))

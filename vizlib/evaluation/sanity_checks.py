@@ -61,22 +61,22 @@ def sanity_checks(model: Model, image: Any, explanation: Explanation) -> dict[st
     and where the model with new weights gives no finite answer.
     """
     x = _input(model, image, explanation)
-    mine, other = explanation.input_map, _other(explanation)
+    own_map, other = explanation.input_map, _other(explanation)
     falling = weighted_modules_top_down(model, x)
     head = head_of(model, falling) if model.adapter.classes else []
     runs = 1 + DRAWS * (1 + bool(head)) + (other is not None)
     steps = Steps(runs * METHODS[explanation.method].passes)
     bounds = _bounds(model, x, explanation, steps)
-    found = {}
+    checks = {}
     for name, owners in (("head", head), ("cascade", falling)):
         if owners:
             maps = [_redrawn(model, owners, seed, x, explanation, steps) for seed in range(1, 1 + DRAWS)]
-            alike = float(np.mean([abs(_alike(mine, one)) for one in maps]))
-            found[name] = _check(name, alike, bounds, maps[0], explanation)
+            similarity = float(np.mean([abs(_alike(own_map, changed_map)) for changed_map in maps]))
+            checks[name] = _check(name, similarity, bounds, maps[0], explanation)
     if other is not None:
         (changed,) = reexplain(model, x, explanation, steps, other)
-        found["class"] = _check("class", _alike(mine, changed), bounds, changed, explanation)
-    return found
+        checks["class"] = _check("class", _alike(own_map, changed), bounds, changed, explanation)
+    return checks
 
 
 def cascade(model: Model, image: Any, explanation: Explanation, steps: int | None = None) -> list[tuple[str, float, np.ndarray]]:
@@ -95,12 +95,12 @@ def cascade(model: Model, image: Any, explanation: Explanation, steps: int | Non
     groups = [[("head", head)]] if head else []
     bounds = np.linspace(0, len(below), 1 + min(most - len(groups), len(below))).round().astype(int)
     groups += [below[first:last] for first, last in pairwise(bounds.tolist())]
-    told, found, owners = Steps(len(groups) * METHODS[explanation.method].passes), [], list[str]()
+    progress, rows, owners = Steps(len(groups) * METHODS[explanation.method].passes), [], list[str]()
     for group in groups:
         owners += [path for _, paths in group for path in paths]
-        changed = _redrawn(model, owners, 1, x, explanation, told)
-        found.append((group[-1][0], abs(_alike(explanation.input_map, changed)), changed))
-    return found
+        changed = _redrawn(model, owners, 1, x, explanation, progress)
+        rows.append((group[-1][0], abs(_alike(explanation.input_map, changed)), changed))
+    return rows
 
 
 def _input(model: Model, image: Any, explanation: Explanation) -> torch.Tensor:
@@ -111,10 +111,10 @@ def _input(model: Model, image: Any, explanation: Explanation) -> torch.Tensor:
 
 def _redrawn(model: Model, owners: list[str], seed: int, x: torch.Tensor, explanation: Explanation, steps: Steps) -> np.ndarray:
     try:
-        (found,) = reexplain(randomized(model, owners, seed), x, explanation, steps)
+        (changed_map,) = reexplain(randomized(model, owners, seed), x, explanation, steps)
     except ModelError as error:
         raise MethodError(f"{model.card.name} with new weights cannot be explained, so the check says nothing: {error}") from error
-    return found
+    return changed_map
 
 
 def _other(explanation: Explanation) -> int | tuple[int, int] | None:
@@ -156,11 +156,11 @@ class _Bounds:
 
 
 def _bounds(model: Model, x: torch.Tensor, explanation: Explanation, steps: Steps) -> _Bounds:
-    mine, x = explanation.input_map, x.float().cpu()
+    own_map, x = explanation.input_map, x.float().cpu()
     shift = 2 * torch.rand(x.shape, generator=torch.Generator().manual_seed(0)) - 1
     (noisy,) = reexplain(model, x + NOISE * float(x.amax() - x.amin()) * shift, explanation, steps)
-    by_chance = [abs(_alike(mine, one)) for one in _moved(mine)]
-    return _Bounds(_alike(mine, noisy), float(np.mean(by_chance)), max(by_chance))
+    by_chance = [abs(_alike(own_map, moved_map)) for moved_map in _moved(own_map)]
+    return _Bounds(_alike(own_map, noisy), float(np.mean(by_chance)), max(by_chance))
 
 
 def _moved(values: np.ndarray) -> list[np.ndarray]:
@@ -175,20 +175,22 @@ def _alike(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.nan_to_num(rank_correlation(first, second)))
 
 
-def _check(name: str, alike: float, bounds: _Bounds, changed: np.ndarray, explanation: Explanation) -> Check:
+def _check(name: str, similarity: float, bounds: _Bounds, changed: np.ndarray, explanation: Explanation) -> Check:
     flat = bool(np.nanmax(explanation.input_map) == np.nanmin(explanation.input_map))
-    passed = alike < bounds.same and bounds.firm and not flat
-    return Check(name, TITLES[name], alike, passed, _reason(name, alike, bounds, explanation, flat=flat), DEFINITIONS[name], changed)
+    passed = similarity < bounds.same and bounds.firm and not flat
+    return Check(
+        name, TITLES[name], similarity, passed, _reason(name, similarity, bounds, explanation, flat=flat), DEFINITIONS[name], changed
+    )
 
 
-def _reason(name: str, alike: float, bounds: _Bounds, explanation: Explanation, *, flat: bool) -> str:
+def _reason(name: str, similarity: float, bounds: _Bounds, explanation: Explanation, *, flat: bool) -> str:
     by = {"head": "With a new classifier", "cascade": "With all weights new", "class": "For another class"}[name]
     if flat:
         return "The map is the same everywhere, so nothing can change in it."
     if not bounds.firm:
         return f"Even a little noise makes it another map (similarity {bounds.noise:.2f}), so that it changes here says nothing."
-    if alike < bounds.same:
-        return f"{by} it is another map: similarity {alike:.2f}, below {bounds.same:.2f}."
+    if similarity < bounds.same:
+        return f"{by} it is another map: similarity {similarity:.2f}, below {bounds.same:.2f}."
     if name != "cascade" and not METHODS[explanation.method].class_specific:
-        return f"{by} it stays the same by design, similarity {alike:.2f}: the method does not look at the class."
-    return f"{by} it stays much the same: similarity {alike:.2f}, and a change is below {bounds.same:.2f}."
+        return f"{by} it stays the same by design, similarity {similarity:.2f}: the method does not look at the class."
+    return f"{by} it stays much the same: similarity {similarity:.2f}, and a change is below {bounds.same:.2f}."

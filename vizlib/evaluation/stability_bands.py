@@ -57,15 +57,15 @@ def stability(
         count = min(TOGETHER, runs - len(maps))
         noise = 2 * torch.rand((count, *x.shape[1:]), generator=generator) - 1
         maps += reexplain(model, x + reach * noise, explanation, steps)
-    found = np.nan_to_num(np.stack(maps))
+    stack = np.nan_to_num(np.stack(maps))
     first = highest(np.nan_to_num(explanation.input_map), top)
-    tops = np.stack([highest(one, top) for one in found])
-    low, high = np.quantile(found, (0.1, 0.9), axis=0)
+    tops = np.stack([highest(values, top) for values in stack])
+    low, high = np.quantile(stack, (0.1, 0.9), axis=0)
     definition = (
         f"The map is made again for {runs} copies of the image with uniform noise of at most {radius:g} of the input's range. The "
         f"overlap is the area that the highest {top:.0%} of the map and of a copy's map have in common, over the area of both: the mean."
     )
-    return StabilityBands(found.mean(0), low, high, tops.mean(0), _overlap(first, tops), runs, radius, definition)
+    return StabilityBands(stack.mean(0), low, high, tops.mean(0), _overlap(first, tops), runs, radius, definition)
 
 
 def highest(values: np.ndarray, share: float) -> np.ndarray:

@@ -84,15 +84,15 @@ def head_of(model: Model, falling: list[str]) -> list[str]:
 
 def blocks(falling: list[str]) -> list[tuple[str, list[str]]]:
     """Modules that stand together, by the name of their block, in the same order."""
-    found: list[tuple[str, list[str]]] = []
+    groups: list[tuple[str, list[str]]] = []
     for path in falling:
         match = _BLOCK.match(path)
         name = match[1] if match else path.split(".")[0] or "embedding"
-        if found and found[-1][0] == name:
-            found[-1][1].append(path)
+        if groups and groups[-1][0] == name:
+            groups[-1][1].append(path)
         else:
-            found.append((name, [path]))
-    return found
+            groups.append((name, [path]))
+    return groups
 
 
 def _order_met(path: str, order: dict[str, int]) -> int:

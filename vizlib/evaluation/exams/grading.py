@@ -49,18 +49,18 @@ def explained(questions: Sequence[Question], method: str, **options: Any) -> lis
     alike: dict[Any, list[int]] = {}
     for number, question in enumerate(questions):
         alike.setdefault((id(question.model), question.target, question.x.shape), []).append(number)
-    found: dict[int, np.ndarray] = {}
+    maps: dict[int, np.ndarray] = {}
     steps = Steps(len(questions))
     for rows in alike.values():
         for first in range(0, len(rows), TOGETHER):
             some = rows[first : first + TOGETHER]
-            asked = questions[some[0]]
+            first_question = questions[some[0]]
             x = torch.cat([questions[row].x for row in some])
             with steps.within(len(some)):
-                answer = explain(asked.model, x, method, asked.target, **options)
-            made = cast("list[Explanation]", answer if isinstance(answer, list) else [answer])
-            found.update((row, one.input_map) for row, one in zip(some, made, strict=True))
-    return [found[number] for number in range(len(questions))]
+                answer = explain(first_question.model, x, method, first_question.target, **options)
+            explanations = cast("list[Explanation]", answer if isinstance(answer, list) else [answer])
+            maps.update((row, explanation.input_map) for row, explanation in zip(some, explanations, strict=True))
+    return [maps[number] for number in range(len(questions))]
 
 
 def mark(questions: Sequence[Question], maps: Sequence[np.ndarray], method: str, seconds: float = float("nan")) -> Mark:
@@ -71,8 +71,8 @@ def mark(questions: Sequence[Question], maps: Sequence[np.ndarray], method: str,
     exam = _exam(questions)
     values, hits, areas, silent, control = [], [], [], 0, []
     references: dict[str, list[float]] = {"even": [], "gaussian": []}
-    for question, one in zip(questions, maps, strict=True):
-        ours, truth = torch.from_numpy(np.asarray(one, np.float64)), torch.from_numpy(question.truth)
+    for question, input_map in zip(questions, maps, strict=True):
+        ours, truth = torch.from_numpy(np.asarray(input_map, np.float64)), torch.from_numpy(question.truth)
         values.append(share(question, ours))
         hits.append(float(pointing(ours[None], truth[None] > 0)))
         areas.append(float((truth > 0).double().mean()))
@@ -85,7 +85,7 @@ def mark(questions: Sequence[Question], maps: Sequence[np.ndarray], method: str,
             control.append(float(mass_in_box(ours[None], beside) / beside.double().mean()))
     pictures = {(id(question.model), question.group): number for number, question in enumerate(questions)}
     low, high, groups = grouped_bootstrap(np.array(values), [pictures[id(question.model), question.group] for question in questions])
-    reference = max(float(np.mean(one)) for one in references.values())
+    reference = max(float(np.mean(shares)) for shares in references.values())
     return Mark(
         exam, method, _models(questions), float(np.mean(values)), low, high, reference,
         passed=groups >= FEWEST and low > reference + 1e-9,
@@ -103,8 +103,8 @@ def share(question: Question, values: torch.Tensor) -> float:
     truth = torch.from_numpy(question.truth)
     if question.cells is None:
         return float(mass_in_box(values[None], truth[None] > 0))
-    mine, theirs = (over_tiles(one.double().clamp_min(0), question.cells) for one in (values, truth))
-    return float(torch.minimum(_scaled(mine), _scaled(theirs)).sum())
+    in_map, in_truth = (over_tiles(area.double().clamp_min(0), question.cells) for area in (values, truth))
+    return float(torch.minimum(_scaled(in_map), _scaled(in_truth)).sum())
 
 
 def over_tiles(values: torch.Tensor, cells: tuple[int, int]) -> torch.Tensor:

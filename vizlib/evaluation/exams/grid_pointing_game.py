@@ -34,21 +34,21 @@ def grid(model: Model, images: Any, seed: int = 0, *, count: int = QUESTIONS) ->
     half = F.interpolate(shown.x, size=(height // 2, width // 2), mode="bilinear", antialias=True, align_corners=False)
     sure = np.flatnonzero(shown.sure)
     holds = _holds(model, half[sure], shown.answers[sure])
-    made = _collages(holds, shown.answers[sure], -(-count // QUARTERS), seed)
-    if not made:
+    collages = _collages(holds, shown.answers[sure], -(-count // QUARTERS), seed)
+    if not collages:
         raise ExamError(
             f"A collage needs {QUARTERS} photographs of different classes that {model.card.name} is sure of, each of which keeps its "
             f"answer at half size in a quarter of its own: of these {len(shown.x)}, {len(sure)} are answered with confidence and "
             f"{int(holds.any(1).sum())} keep their answer in some quarter; take more photographs of its classes."
         )
-    found = []
-    for number, rows in enumerate(made):
+    questions = []
+    for number, rows in enumerate(collages):
         x = assembled([half[sure[row]] for row in rows])[None]
         for quarter, row in enumerate(rows):
             target = int(shown.answers[sure[row]])
             words = f"One of four photographs is answered with {model.label(target)}, whole and alone in its quarter."
-            found.append(Question("grid", seen(model, x), x, model, target, _quarter(quarter, (height, width)), words, group=number))
-    return Questions(found, shown.skipped)
+            questions.append(Question("grid", seen(model, x), x, model, target, _quarter(quarter, (height, width)), words, group=number))
+    return Questions(questions, shown.skipped)
 
 
 def assembled(parts: list[torch.Tensor | None]) -> torch.Tensor:
@@ -60,11 +60,11 @@ def assembled(parts: list[torch.Tensor | None]) -> torch.Tensor:
 
 def _holds(model: Model, parts: torch.Tensor, answers: np.ndarray) -> np.ndarray:
     """Whether the model gives the answers (N,) for parts (N, 3, h / 2, w / 2) in each quarter of an empty picture: bool (N, 4)."""
-    found = []
+    rows = []
     for quarter in range(QUARTERS):
         alone = [assembled([part if place == quarter else None for place in range(QUARTERS)]) for part in parts]
-        found.append(logits(model, torch.stack(alone)).argmax(1).numpy() == answers if alone else np.zeros(0, bool))
-    return np.stack(found, 1)
+        rows.append(logits(model, torch.stack(alone)).argmax(1).numpy() == answers if alone else np.zeros(0, bool))
+    return np.stack(rows, 1)
 
 
 def _collages(holds: np.ndarray, answers: np.ndarray, wanted: int, seed: int) -> list[list[int]]:
@@ -74,15 +74,15 @@ def _collages(holds: np.ndarray, answers: np.ndarray, wanted: int, seed: int) ->
     """
     rng, left = np.random.default_rng(seed), holds.copy()
     used = np.zeros(len(answers), int)
-    found: list[list[int]] = []
+    collages: list[list[int]] = []
     for _ in range(wanted):
         rows = next((rows for rows in (_filled(left, answers, used, rng) for _ in range(TRIES)) if rows), None)
         if rows is None:
             break
         left[rows, range(QUARTERS)] = False
         used[rows] += 1
-        found.append(rows)
-    return found
+        collages.append(rows)
+    return collages
 
 
 def _filled(left: np.ndarray, answers: np.ndarray, used: np.ndarray, rng: np.random.Generator) -> list[int] | None:

@@ -35,7 +35,7 @@ def detectors(kinds: int) -> torch.Tensor:
 class Tiles(nn.Module):
     """Logits (v, -v), v = join(a, b), from what two lists of units find over the whole picture, each clipped at zero and summed.
 
-    ``found`` and ``other`` are the weights of units (kinds,) in a and in b. "sum": a + b; "and": the smaller of them, a - relu(a - b);
+    ``first`` and ``second`` are the weights of units (kinds,) in a and in b. "sum": a + b; "and": the smaller of them, a - relu(a - b);
     "or": the larger, a + relu(b - a).
     """
 
@@ -43,15 +43,15 @@ class Tiles(nn.Module):
     # Where the last feature map is read.
     feature_info = ({"module": "clipped"},)
 
-    def __init__(self, found: list[float], other: list[float], join: str) -> None:
+    def __init__(self, first: list[float], second: list[float], join: str) -> None:
         super().__init__()
         self.join = join
-        self.units = nn.Conv2d(3, len(found), CELL, CELL, bias=False)
+        self.units = nn.Conv2d(3, len(first), CELL, CELL, bias=False)
         self.clipped, self.compared = nn.ReLU(), nn.ReLU()
-        self.heads = nn.Linear(len(found), 2, bias=False)
+        self.heads = nn.Linear(len(first), 2, bias=False)
         with torch.no_grad():
-            self.units.weight.copy_(detectors(len(found)))
-            self.heads.weight.copy_(torch.tensor([found, other]))
+            self.units.weight.copy_(detectors(len(first)))
+            self.heads.weight.copy_(torch.tensor([first, second]))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         a, b = self.heads(self.clipped(self.units(x)).sum((2, 3))).unbind(1)

@@ -111,8 +111,8 @@ def exact(model: Model, tiles: Sequence[torch.Tensor]) -> torch.Tensor:
 def _question(kind: str, number: int, seed: int) -> Question:
     rng, about = np.random.default_rng([seed, number, *kind.encode()]), KINDS[kind]
     cells = [divmod(int(cell), CELLS[1]) for cell in rng.choice(CELLS[0] * CELLS[1], len(about.tiles), replace=False)]
-    strengths = [float(rng.uniform(0.6, 1.4)) * (3 if one in about.loud else 1) for one in about.tiles]
-    parts = [picture({cell: strength * pattern(one)}) for cell, strength, one in zip(cells, strengths, about.tiles, strict=True)]
+    strengths = [float(rng.uniform(0.6, 1.4)) * (3 if tile in about.loud else 1) for tile in about.tiles]
+    parts = [picture({cell: strength * pattern(tile)}) for cell, strength, tile in zip(cells, strengths, about.tiles, strict=True)]
     model, x = toy(kind), torch.cat(parts).sum(0, keepdim=True)
     values = exact(model, parts).numpy()
     truth = np.zeros((SIDE, SIDE))

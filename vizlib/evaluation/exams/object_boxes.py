@@ -46,25 +46,25 @@ def boxed(model: Model, source: Any, *, count: int = QUESTIONS, seed: int = 0) -
     if model.transform is None:
         raise ExamError(f"{model.card.name} does not say how it takes photographs; wrap it with input_size= or transform=.")
     items, skipped = labelled(source) if isinstance(source, str | Path) else (_given(*source), [])
-    found: list[Question] = []
+    questions: list[Question] = []
     unasked: Counter[str] = Counter()
     for row in np.random.default_rng(seed).permutation(len(items)):
-        if len(found) == count:
+        if len(questions) == count:
             break
         try:
-            question = _question(model, items[row], len(found))
+            question = _question(model, items[row], len(questions))
         except (ImageError, TargetError) as error:
             skipped.append((items[row].name, str(error)))
             continue
         if isinstance(question, str):
             unasked[question] += 1
         else:
-            found.append(question)
+            questions.append(question)
     skipped += [(f"{number} photograph{'s' if number > 1 else ''}", why) for why, number in unasked.items()]
-    if not found:
+    if not questions:
         reasons = "; ".join(f"{what}: {why.rstrip('.')}" for what, why in skipped[:3])
         raise ExamError(f"None of the labelled photographs can be asked of {model.card.name}: {reasons or 'there are none'}.")
-    return Questions(found, skipped)
+    return Questions(questions, skipped)
 
 
 def labelled(folder: str | os.PathLike[str]) -> tuple[list[Labelled], list[tuple[str, str]]]:

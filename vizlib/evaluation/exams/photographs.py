@@ -68,12 +68,12 @@ def photographs(model: Model, images: Any, seed: int = 0) -> Photographs:
 
 def logits(model: Model, x: torch.Tensor) -> torch.Tensor:
     """The logits (N, K) float64 on the CPU of inputs (N, 3, h, w), a batch at a time."""
-    found = []
+    batches = []
     with torch.inference_mode():
         for some in x.split(BATCH):
-            found.append(model(some).double().cpu())
+            batches.append(model(some).double().cpu())
             tell(0, None)  # so that whoever listens may stop
-    return torch.cat(found)
+    return torch.cat(batches)
 
 
 def seen(model: Model, x: torch.Tensor) -> np.ndarray:

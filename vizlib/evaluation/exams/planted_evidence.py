@@ -55,20 +55,20 @@ def planted(model: Model, images: Any, seed: int = 0, progress: Listener | None 
         shape = (round(SIDE * size[0]), round(SIDE * size[1]))
         donors = _donors(shown, rng)
         cuts = _cuts(model, shown, donors, shape)
-        found: list[Question] = []
+        questions: list[Question] = []
         tried = 0
-        while len(found) < count and tried < TRIES * count:
-            tries = [one for one in (_draw(shown, donors, shape, size, rng) for _ in range(32)) if one is not None]
+        while len(questions) < count and tried < TRIES * count:
+            tries = [attempt for attempt in (_draw(shown, donors, shape, size, rng) for _ in range(32)) if attempt is not None]
             tried += 32
-            found += _asked(model, shown, cuts, tries, shape, first=len(found))[: count - len(found)]
-            tell(len(found), count)
+            questions += _asked(model, shown, cuts, tries, shape, first=len(questions))[: count - len(questions)]
+            tell(len(questions), count)
     needed = min(FEWEST, count)
-    if len(found) < needed:
+    if len(questions) < needed:
         raise ExamError(
-            f"Of {tried} cut-outs that were tried on {model.card.name}, {len(found)} changed its answer, and {needed} are needed: "
+            f"Of {tried} cut-outs that were tried on {model.card.name}, {len(questions)} changed its answer, and {needed} are needed: "
             f"take more photographs of its classes than these {len(shown.x)}."
         )
-    return Questions(found, shown.skipped)
+    return Questions(questions, shown.skipped)
 
 
 def _donors(shown: Photographs, rng: np.random.Generator) -> np.ndarray:
@@ -99,14 +99,14 @@ def _cuts(model: Model, shown: Photographs, donors: np.ndarray, shape: tuple[int
 
 def _draw(shown: Photographs, donors: np.ndarray, shape: tuple[int, int], size: tuple[int, int], rng: np.random.Generator) -> _Try | None:
     """A host that does not show the plant's class, a control of a third class, and two places apart and off the middle."""
-    plant, control = (int(one) for one in rng.choice(donors, 2, replace=False))
+    plant, control = (int(donor) for donor in rng.choice(donors, 2, replace=False))
     host = int(rng.integers(len(shown.x)))
     wanted = int(shown.answers[plant])
     if host in (plant, control) or shown.shares[host, wanted] > ABSENT or shown.answers[control] == wanted:
         return None
     for _ in range(20):
         place, beside = ((int(rng.integers(size[0] - shape[0] + 1)), int(rng.integers(size[1] - shape[1] + 1))) for _ in range(2))
-        apart = any(abs(one - other) >= side for one, other, side in zip(place, beside, shape, strict=True))
+        apart = any(abs(start - other) >= side for start, other, side in zip(place, beside, shape, strict=True))
         if apart and not _covers_middle(place, shape, size) and not _covers_middle(beside, shape, size):
             return _Try(wanted, host, plant, control, place, beside)
     return None
@@ -120,37 +120,42 @@ def _asked(
     model: Model, shown: Photographs, cuts: dict[int, torch.Tensor], tries: list[_Try], shape: tuple[int, int], first: int
 ) -> list[Question]:
     """The questions among some tries: those whose plant has its effect, alone and beside the control, and whose control has none."""
-    planted = [_paste(shown.x[one.host], cuts[one.plant], one.place) for one in tries]
+    planted = [_paste(shown.x[attempt.host], cuts[attempt.plant], attempt.place) for attempt in tries]
     if not planted:
         return []
-    told = logits(model, torch.stack(planted))
+    answers = logits(model, torch.stack(planted))
     # Most tries fail on the plant alone, and cost one picture.
     effective = [
-        (one, picture, float(with_plant[one.target]))
-        for one, picture, with_plant in zip(tries, planted, told, strict=True)
-        if _effect(shown.logits[one.host], with_plant, one.target)
+        (attempt, picture, float(with_plant[attempt.target]))
+        for attempt, picture, with_plant in zip(tries, planted, answers, strict=True)
+        if _effect(shown.logits[attempt.host], with_plant, attempt.target)
     ]
     if not effective:
         return []
     pictures = []
-    for one, picture, _ in effective:
-        pictures += [_paste(shown.x[one.host], cuts[one.control], one.beside), _paste(picture, cuts[one.control], one.beside)]
-    found: list[Question] = []
+    for attempt, picture, _ in effective:
+        pictures += [
+            _paste(shown.x[attempt.host], cuts[attempt.control], attempt.beside),
+            _paste(picture, cuts[attempt.control], attempt.beside),
+        ]
+    questions: list[Question] = []
     for number, (control, both) in enumerate(logits(model, torch.stack(pictures)).unflatten(0, (-1, 2))):
-        one, _, plant = effective[number]
-        change = float(both[one.target]) - plant
-        if not _effect(control, both, one.target) or abs(change) > STILL:
+        attempt, _, plant = effective[number]
+        change = float(both[attempt.target]) - plant
+        if not _effect(control, both, attempt.target) or abs(change) > STILL:
             continue
         x = pictures[2 * number + 1][None]
         words = (
-            f"A cut-out of {model.label(one.target)} raises its logit from {control[one.target]:.1f} to {both[one.target]:.1f}"
-            f"{' and makes it the top answer' if int(both.argmax()) == one.target else ''}; the control beside it, of "
-            f"{model.label(int(shown.answers[one.control]))}, changes it by {change:+.2f}."
+            f"A cut-out of {model.label(attempt.target)} raises its logit from {control[attempt.target]:.1f} to {both[attempt.target]:.1f}"
+            f"{' and makes it the top answer' if int(both.argmax()) == attempt.target else ''}; the control beside it, of "
+            f"{model.label(int(shown.answers[attempt.control]))}, changes it by {change:+.2f}."
         )
-        truth, beside = _area(one.place, shape, x), _area(one.beside, shape, x)
-        group = first + len(found)
-        found.append(Question("planted", seen(model, x), x, model, one.target, truth.astype(np.float64), words, group, control=beside))
-    return found
+        truth, beside = _area(attempt.place, shape, x), _area(attempt.beside, shape, x)
+        group = first + len(questions)
+        questions.append(
+            Question("planted", seen(model, x), x, model, attempt.target, truth.astype(np.float64), words, group, control=beside)
+        )
+    return questions
 
 
 def _effect(without: torch.Tensor, with_it: torch.Tensor, target: int) -> bool:

@@ -44,8 +44,8 @@ def page(report: ExamReport) -> str:
 def _head(report: ExamReport, exams: list[str]) -> str:
     heads = "".join(f"<th>{_safe(EXAMS[name].title)}</th>" for name in exams)
     rows = "".join(
-        f"<tr><th>{_safe(METHODS[method].title)}</th>{''.join(f'<td>{_average(found.get(name))}</td>' for name in exams)}</tr>"
-        for method, found in summary(report.marks).items()
+        f"<tr><th>{_safe(METHODS[method].title)}</th>{''.join(f'<td>{_average(averages.get(name))}</td>' for name in exams)}</tr>"
+        for method, averages in summary(report.marks).items()
     )
     settings = ", ".join(f"{name}: {value}" for name, value in report.about.items())
     return (
@@ -58,14 +58,14 @@ def _head(report: ExamReport, exams: list[str]) -> str:
     )
 
 
-def _average(one: Average | None) -> str:
-    if one is None:
+def _average(average: Average | None) -> str:
+    if average is None:
         return '<span class="none">no mark</span>'
-    kind = "good" if one.passed == one.models else "bad" if one.passed == 0 else "some"
+    kind = "good" if average.passed == average.models else "bad" if average.passed == 0 else "some"
     return (
-        f"{_scale(one.value, one.low, one.high, one.reference, kind)} <b>{one.value:.2f}</b> "
-        f'<span class="exactly">({one.low:.2f} to {one.high:.2f})</span><br>'
-        f'<span class="{kind}">passed on {one.passed} of {one.models}</span>'
+        f"{_scale(average.value, average.low, average.high, average.reference, kind)} <b>{average.value:.2f}</b> "
+        f'<span class="exactly">({average.low:.2f} to {average.high:.2f})</span><br>'
+        f'<span class="{kind}">passed on {average.passed} of {average.models}</span>'
     )
 
 
@@ -108,7 +108,7 @@ def _mark(mark: Mark | None) -> str:
 
 def _scale(value: float, low: float, high: float, reference: float, kind: str) -> str:
     """A value with its interval and its reference on a line from 0 to 1."""
-    x, left, right, beside = (round(_EDGE + (_WIDE - 2 * _EDGE) * min(1.0, max(0.0, one)), 1) for one in (value, low, high, reference))
+    x, left, right, beside = (round(_EDGE + (_WIDE - 2 * _EDGE) * min(1.0, max(0.0, share)), 1) for share in (value, low, high, reference))
     middle = _HIGH / 2
     return (
         f'<svg width="{_WIDE}" height="{_HIGH}" viewBox="0 0 {_WIDE} {_HIGH}" role="img" '
@@ -121,12 +121,12 @@ def _scale(value: float, low: float, high: float, reference: float, kind: str) -
 
 
 def _example(report: ExamReport, exam: str) -> str:
-    for one in report.examples:
-        if one.exam == exam:
-            source = base64.b64encode(encode_png(one.picture)).decode()
+    for example in report.examples:
+        if example.exam == exam:
+            source = base64.b64encode(encode_png(example.picture)).decode()
             return (
-                f'<figure><img alt="{_safe(one.words)}" src="data:image/png;base64,{source}">'
-                f"<figcaption>{_safe(one.words)}</figcaption></figure>"
+                f'<figure><img alt="{_safe(example.words)}" src="data:image/png;base64,{source}">'
+                f"<figcaption>{_safe(example.words)}</figcaption></figure>"
             )
     return ""
 

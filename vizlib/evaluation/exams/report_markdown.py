@@ -36,11 +36,13 @@ def markdown(report: ExamReport) -> str:
     exams = [name for name in EXAMS if any(mark.exam == name for mark in report.marks)]
     averages = summary(report.marks)
     rows = []
-    for method, found in averages.items():
+    for method, by_exam in averages.items():
         cells = []
         for exam in exams:
-            one = found.get(exam)
-            cells.append(f"{one.value:.2f} ({one.low:.2f} to {one.high:.2f}), {one.passed} of {one.models}" if one else "")
+            average = by_exam.get(exam)
+            cells.append(
+                f"{average.value:.2f} ({average.low:.2f} to {average.high:.2f}), {average.passed} of {average.models}" if average else ""
+            )
         rows.append([METHODS[method].title, *cells])
     parts = [
         "# The exam\n",
@@ -91,4 +93,4 @@ def _left_out(report: ExamReport) -> list[str]:
 
 def _table(heads: list[str], rows: list[list[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(one.replace("|", "\\|") for one in line) + " |" for line in lines) + "\n"
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"

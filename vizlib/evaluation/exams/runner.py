@@ -67,8 +67,8 @@ def run_exams(
     if "known" in exams:
         for kind in KINDS:
             _held(report, course, "known", kind, methods, lambda kind=kind: known(kind, count=min(COUNT, questions), seed=seed))  # type: ignore[misc]
-    for one in models if papers else ():
-        model = _loaded(one)
+    for name_or_model in models if papers else ():
+        model = _loaded(name_or_model)
         for name in papers:
             _held(report, course, name, model.card.name, methods, lambda make=makers[name], model=model: make(model))  # type: ignore[misc]
     return report
@@ -98,8 +98,8 @@ def _held(report: ExamReport, course: _Course, exam: str, model: str, methods: S
             why = str(error)
     report.skipped += [(exam, model, what, reason) for what, reason in questions.skipped]
     if questions and not any(example.exam == exam for example in report.examples):
-        one = questions[0]
-        report.examples.append(Example(exam, one.words, outlined(one.picture, one.truth > 0, one.control)))
+        question = questions[0]
+        report.examples.append(Example(exam, question.words, outlined(question.picture, question.truth > 0, question.control)))
     for method in methods:
         with course.next(f"{title}: {METHODS[method].title}"):
             report.marks.append(_marked(questions, exam, model, method, why))

@@ -33,16 +33,16 @@ class Average:
 
 def summary(marks: Sequence[Mark]) -> dict[str, dict[str, Average]]:
     """By method and exam, in the order of the registries; a method without any mark in an exam is left out there."""
-    found: dict[str, dict[str, Average]] = {}
+    averages: dict[str, dict[str, Average]] = {}
     for method in METHODS:
         for exam in EXAMS:
-            mine = [mark for mark in marks if (mark.method, mark.exam) == (method, exam)]
-            given = [mark for mark in mine if not mark.refused]
+            own_marks = [mark for mark in marks if (mark.method, mark.exam) == (method, exam)]
+            given = [mark for mark in own_marks if not mark.refused]
             if given:
-                found.setdefault(method, {})[exam] = _average(given, len(mine) - len(given))
-            elif mine:
-                found.setdefault(method, {})
-    return found
+                averages.setdefault(method, {})[exam] = _average(given, len(own_marks) - len(given))
+            elif own_marks:
+                averages.setdefault(method, {})
+    return averages
 
 
 def _average(marks: list[Mark], refused: int) -> Average:
