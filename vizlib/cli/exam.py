@@ -119,10 +119,10 @@ def _load(word: str, device: str, stack: ExitStack) -> Any:
 def _material(images: Path | None, data: Path | None) -> tuple[Any, Any]:
     """Photographs, and photographs with boxes, None where there are none."""
     from vizlib.cli.image_files import SUFFIXES
-    from vizlib.evaluation.exams.object_boxes import FILE, labelled
+    from vizlib.evaluation.exams.object_boxes import FILE, labelled_photographs
 
     if data is not None:
-        items, _ = labelled(data)
+        items, _ = labelled_photographs(data)
         return {item.name: item.image for item in items}, data
     if images is None:
         return None, None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from vizlib.errors import MethodError
 from vizlib.evaluation.faithfulness import FaithfulnessScorer
-from vizlib.evaluation.reexplain import of_this_image
+from vizlib.evaluation.reexplain import checked_input
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,4 +25,4 @@ def evaluate(model: Model, image: Any, explanation: Explanation, metrics: Sequen
     """
     if explanation.target is None:
         raise MethodError("The explanation's target is no class, so there is no probability to watch: explain a class.")
-    return FaithfulnessScorer(model, of_this_image(model, image, explanation), explanation.target).score(explanation, metrics)
+    return FaithfulnessScorer(model, checked_input(model, image, explanation), explanation.target).score(explanation, metrics)

@@ -42,7 +42,7 @@ def badge(scores: Mapping[str, Score], checks: Mapping[str, Check]) -> Badge:
     missing = [name for name in required if name not in scores] + [name for name in ("cascade",) if name not in checks]
     if missing:
         raise MethodError(f"A badge stands on {', '.join(required)} and the cascade check; {', '.join(missing)} is missing.")
-    lines = [(_title(name), score.good, _beside(score)) for name, score in scores.items() if score.good is not None]
+    lines = [(_title(name), score.good, _beside_controls(score)) for name, score in scores.items() if score.good is not None]
     lines += [(check.title, check.passed, check.reason) for check in checks.values()]
     failing = [_title(name) for name in required if not scores[name].good] + [check.title for check in checks.values() if not check.passed]
     if not any(scores[name].good for name in decisive):
@@ -60,12 +60,12 @@ def _title(name: str) -> str:
     return METRICS[name].title if name in METRICS else name
 
 
-def _beside(score: Score) -> str:
-    beats = "ahead of" if _ahead(score) else "behind"
+def _beside_controls(score: Score) -> str:
+    beats = "ahead of" if _beats_gaussian(score) else "behind"
     return f"{score.value:.3f}: better than {score.percentile:.0f} % of random smooth maps, {beats} a Gaussian in the middle."
 
 
-def _ahead(score: Score) -> bool:
+def _beats_gaussian(score: Score) -> bool:
     """Whether the map beats the Gaussian."""
     if score.gaussian is None:
         return False

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     Answer = Callable[[torch.Tensor], torch.Tensor]
 
 
-def ranks(maps: torch.Tensor, seed: int = 0) -> torch.Tensor:
+def pixel_ranks(maps: torch.Tensor, seed: int = 0) -> torch.Tensor:
     """The place of every pixel of maps (M, h, w) when they fall, from 0: (M, h w). Equal pixels come in a random order from ``seed``."""
     flat = maps.flatten(1)
     shuffle = torch.randperm(flat.shape[1], generator=torch.Generator().manual_seed(seed)).to(flat.device)
@@ -21,7 +21,7 @@ def ranks(maps: torch.Tensor, seed: int = 0) -> torch.Tensor:
     return places.scatter_(1, falling, torch.arange(flat.shape[1], device=flat.device).expand_as(falling))
 
 
-def curves(
+def removal_curves(
     answer: Answer, x: torch.Tensor, empty: torch.Tensor, maps: torch.Tensor, parts: int, batch: int, *, insert: bool
 ) -> torch.Tensor:
     """The answer (M, parts + 1) float64 after 0, 1, ... ``parts`` equal shares of the pixels, highest of each map first.
@@ -29,7 +29,7 @@ def curves(
     Deletion puts pixels of ``empty`` (1, 3, h, w) into ``x``; insertion those of ``x`` into ``empty``. ``answer`` gives one number for each
     of at most ``batch`` images (n, 3, h, w). The first image and the last are the same for all maps, and go through once.
     """
-    places, pixels = ranks(maps), maps[0].numel()
+    places, pixels = pixel_ranks(maps), maps[0].numel()
     steps = [(row, step) for row in range(len(maps)) for step in range(1, parts)]
     start, end = (empty, x) if insert else (x, empty)
     first_and_last = torch.cat([answer(image).double() for image in (start, end)]).expand(len(maps), 2)

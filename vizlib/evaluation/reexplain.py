@@ -37,7 +37,7 @@ def reexplain(model: Model, x: torch.Tensor, explanation: Explanation, steps: St
     return [explanation_again.input_map for explanation_again in (explanations if isinstance(explanations, list) else [explanations])]
 
 
-def of_this_image(model: Model, image: Any, explanation: Explanation) -> torch.Tensor:
+def checked_input(model: Model, image: Any, explanation: Explanation) -> torch.Tensor:
     """The input x (1, 3, h, w) of the image; MethodError when the explanation is of another model, of no class, or of another size."""
     if explanation.model != model.card.name:
         raise MethodError(f"The explanation is of {explanation.model}, not of {model.card.name}.")

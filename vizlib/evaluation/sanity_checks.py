@@ -13,7 +13,7 @@ from vizlib.catalog.methods import METHODS
 from vizlib.errors import MethodError, ModelError
 from vizlib.evaluation.progress import Steps
 from vizlib.evaluation.rank_agreement import rank_correlation
-from vizlib.evaluation.reexplain import of_this_image, reexplain
+from vizlib.evaluation.reexplain import checked_input, reexplain
 from vizlib.evaluation.weight_randomization import blocks, head_of, randomized, weighted_modules_top_down
 
 if TYPE_CHECKING:
@@ -22,19 +22,51 @@ if TYPE_CHECKING:
 
 DRAWS, NOISE, MOST, LEAST = 2, 0.02, 0.8, 0.2
 STEPS = 8
-TITLES = {"head": "New classifier", "cascade": "All weights new", "class": "Another class"}
 _BOUND = (
     f"Passed below half of what is left under noise of {NOISE:g} of the input's range, or below the most that the map resembles itself "
     f"mirrored or moved by half its sides, which a smooth map does by chance; but never above {MOST:g}. "
     f"Not passed where noise leaves less than {LEAST:g}, or less than chance gives on the average: such a map is another one each time."
 )
 _MEAN = f"the size of Spearman's rank correlation of the two maps, the mean over {DRAWS} draws"
-DEFINITIONS = {
-    "head": f"The classifier's weights are drawn anew, and the map is made again: {_MEAN}. {_BOUND}",
-    "cascade": f"Every weight from the classifier down to the first layer is drawn anew, and the map is made again: {_MEAN}. {_BOUND}",
-    "class": "The map is made again for the most probable other class (for a difference of two with a signed method, for the reverse): "
-    f"Spearman's rank correlation of the two maps, where opposite maps are different. {_BOUND}",
-}
+
+
+@dataclass(frozen=True)
+class CheckCard:
+    """One check: ``name`` in code, ``title`` on pages, ``condition`` the words for what has changed, ``definition`` the exact rule.
+
+    ``by_class`` says that a method which does not look at the class stays the same by design.
+    """
+
+    name: str
+    title: str
+    condition: str
+    definition: str
+    by_class: bool = True
+
+
+_CARDS = (
+    CheckCard(
+        "head",
+        "New classifier",
+        "With a new classifier",
+        f"The classifier's weights are drawn anew, and the map is made again: {_MEAN}. {_BOUND}",
+    ),
+    CheckCard(
+        "cascade",
+        "All weights new",
+        "With all weights new",
+        f"Every weight from the classifier down to the first layer is drawn anew, and the map is made again: {_MEAN}. {_BOUND}",
+        by_class=False,
+    ),
+    CheckCard(
+        "class",
+        "Another class",
+        "For another class",
+        "The map is made again for the most probable other class (for a difference of two with a signed method, for the reverse): "
+        f"Spearman's rank correlation of the two maps, where opposite maps are different. {_BOUND}",
+    ),
+)
+CHECKS: dict[str, CheckCard] = {card.name: card for card in _CARDS}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +92,8 @@ def sanity_checks(model: Model, image: Any, explanation: Explanation) -> dict[st
     Sanity Checks for Saliency Maps (2018). MethodError for an explanation of another model or size, for one whose target was a function,
     and where the model with new weights gives no finite answer.
     """
-    x = _input(model, image, explanation)
-    own_map, other = explanation.input_map, _other(explanation)
+    x = _checked_input(model, image, explanation)
+    own_map, other = explanation.input_map, _other_target(explanation)
     falling = weighted_modules_top_down(model, x)
     head = head_of(model, falling) if model.adapter.classes else []
     runs = 1 + DRAWS * (1 + bool(head)) + (other is not None)
@@ -70,12 +102,12 @@ def sanity_checks(model: Model, image: Any, explanation: Explanation) -> dict[st
     checks = {}
     for name, owners in (("head", head), ("cascade", falling)):
         if owners:
-            maps = [_redrawn(model, owners, seed, x, explanation, steps) for seed in range(1, 1 + DRAWS)]
-            similarity = float(np.mean([abs(_alike(own_map, changed_map)) for changed_map in maps]))
-            checks[name] = _check(name, similarity, bounds, maps[0], explanation)
+            maps = [_randomized_map(model, owners, seed, x, explanation, steps) for seed in range(1, 1 + DRAWS)]
+            similarity = float(np.mean([abs(_similarity(own_map, changed_map)) for changed_map in maps]))
+            checks[name] = _check(CHECKS[name], similarity, bounds, maps[0], explanation)
     if other is not None:
         (changed,) = reexplain(model, x, explanation, steps, other)
-        checks["class"] = _check("class", _alike(own_map, changed), bounds, changed, explanation)
+        checks["class"] = _check(CHECKS["class"], _similarity(own_map, changed), bounds, changed, explanation)
     return checks
 
 
@@ -88,7 +120,7 @@ def cascade(model: Model, image: Any, explanation: Explanation, steps: int | Non
     most = STEPS if steps is None else steps
     if most < 2:
         raise MethodError(f"A cascade has at least two steps, not {most}: the classifier, and all below it.")
-    x = _input(model, image, explanation)
+    x = _checked_input(model, image, explanation)
     falling = weighted_modules_top_down(model, x)
     head = head_of(model, falling) if model.adapter.classes else []
     below = blocks(falling[len(head) :])
@@ -98,18 +130,18 @@ def cascade(model: Model, image: Any, explanation: Explanation, steps: int | Non
     progress, rows, owners = Steps(len(groups) * METHODS[explanation.method].passes), [], list[str]()
     for group in groups:
         owners += [path for _, paths in group for path in paths]
-        changed = _redrawn(model, owners, 1, x, explanation, progress)
-        rows.append((group[-1][0], abs(_alike(explanation.input_map, changed)), changed))
+        changed = _randomized_map(model, owners, 1, x, explanation, progress)
+        rows.append((group[-1][0], abs(_similarity(explanation.input_map, changed)), changed))
     return rows
 
 
-def _input(model: Model, image: Any, explanation: Explanation) -> torch.Tensor:
+def _checked_input(model: Model, image: Any, explanation: Explanation) -> torch.Tensor:
     if explanation.target is None and explanation.label:
         raise MethodError("The explanation's target was a function, which is not kept, so the map cannot be made again: explain a class.")
-    return of_this_image(model, image, explanation)
+    return checked_input(model, image, explanation)
 
 
-def _redrawn(model: Model, owners: list[str], seed: int, x: torch.Tensor, explanation: Explanation, steps: Steps) -> np.ndarray:
+def _randomized_map(model: Model, owners: list[str], seed: int, x: torch.Tensor, explanation: Explanation, steps: Steps) -> np.ndarray:
     try:
         (changed_map,) = reexplain(randomized(model, owners, seed), x, explanation, steps)
     except ModelError as error:
@@ -117,7 +149,7 @@ def _redrawn(model: Model, owners: list[str], seed: int, x: torch.Tensor, explan
     return changed_map
 
 
-def _other(explanation: Explanation) -> int | tuple[int, int] | None:
+def _other_target(explanation: Explanation) -> int | tuple[int, int] | None:
     """Another question about the same image, None where there is none."""
     target = explanation.target
     if target is None:
@@ -159,38 +191,36 @@ def _bounds(model: Model, x: torch.Tensor, explanation: Explanation, steps: Step
     own_map, x = explanation.input_map, x.float().cpu()
     shift = 2 * torch.rand(x.shape, generator=torch.Generator().manual_seed(0)) - 1
     (noisy,) = reexplain(model, x + NOISE * float(x.amax() - x.amin()) * shift, explanation, steps)
-    by_chance = [abs(_alike(own_map, moved_map)) for moved_map in _moved(own_map)]
-    return _Bounds(_alike(own_map, noisy), float(np.mean(by_chance)), max(by_chance))
+    by_chance = [abs(_similarity(own_map, moved_map)) for moved_map in _mirrored_and_shifted(own_map)]
+    return _Bounds(_similarity(own_map, noisy), float(np.mean(by_chance)), max(by_chance))
 
 
-def _moved(values: np.ndarray) -> list[np.ndarray]:
+def _mirrored_and_shifted(values: np.ndarray) -> list[np.ndarray]:
     """A map (h, w) mirrored along either axis and both, and moved by half of either side and both, around the edges."""
     half = (values.shape[0] // 2, values.shape[1] // 2)
     mirrored = [np.flip(values, axes) for axes in (0, 1, (0, 1))]
     return mirrored + [np.roll(values, move, (0, 1)) for move in ((half[0], 0), (0, half[1]), half)]
 
 
-def _alike(first: np.ndarray, second: np.ndarray) -> float:
+def _similarity(first: np.ndarray, second: np.ndarray) -> float:
     """Their rank correlation, 0 where one is the same everywhere and has no order."""
     return float(np.nan_to_num(rank_correlation(first, second)))
 
 
-def _check(name: str, similarity: float, bounds: _Bounds, changed: np.ndarray, explanation: Explanation) -> Check:
+def _check(card: CheckCard, similarity: float, bounds: _Bounds, changed: np.ndarray, explanation: Explanation) -> Check:
     flat = bool(np.nanmax(explanation.input_map) == np.nanmin(explanation.input_map))
     passed = similarity < bounds.same and bounds.firm and not flat
-    return Check(
-        name, TITLES[name], similarity, passed, _reason(name, similarity, bounds, explanation, flat=flat), DEFINITIONS[name], changed
-    )
+    reason = _reason(card, similarity, bounds, explanation, flat=flat)
+    return Check(card.name, card.title, similarity, passed, reason, card.definition, changed)
 
 
-def _reason(name: str, similarity: float, bounds: _Bounds, explanation: Explanation, *, flat: bool) -> str:
-    by = {"head": "With a new classifier", "cascade": "With all weights new", "class": "For another class"}[name]
+def _reason(card: CheckCard, similarity: float, bounds: _Bounds, explanation: Explanation, *, flat: bool) -> str:
     if flat:
         return "The map is the same everywhere, so nothing can change in it."
     if not bounds.firm:
         return f"Even a little noise makes it another map (similarity {bounds.noise:.2f}), so that it changes here says nothing."
     if similarity < bounds.same:
-        return f"{by} it is another map: similarity {similarity:.2f}, below {bounds.same:.2f}."
-    if name != "cascade" and not METHODS[explanation.method].class_specific:
-        return f"{by} it stays the same by design, similarity {similarity:.2f}: the method does not look at the class."
-    return f"{by} it stays much the same: similarity {similarity:.2f}, and a change is below {bounds.same:.2f}."
+        return f"{card.condition} it is another map: similarity {similarity:.2f}, below {bounds.same:.2f}."
+    if card.by_class and not METHODS[explanation.method].class_specific:
+        return f"{card.condition} it stays the same by design, similarity {similarity:.2f}: the method does not look at the class."
+    return f"{card.condition} it stays much the same: similarity {similarity:.2f}, and a change is below {bounds.same:.2f}."

@@ -11,7 +11,7 @@ import torch
 from vizlib.errors import MethodError
 from vizlib.evaluation import protocol
 from vizlib.evaluation.control_maps import centred_gaussian_map, random_smooth
-from vizlib.evaluation.deletion_insertion import curves
+from vizlib.evaluation.deletion_insertion import removal_curves
 from vizlib.evaluation.progress import Steps
 from vizlib.evaluation.random_subsets import random_subsets, score_drops, subset_sums
 from vizlib.explainers.parts.baselines import baseline
@@ -86,7 +86,7 @@ class SharedMaterial:
             kept = self._curves.setdefault(key, {})
         if insert not in kept:
             x, batch = self.scorer.x, self.scorer.at_once(gradients=False)
-            by_baseline = [curves(self.probability, x, empty, maps, protocol.PARTS, batch, insert=insert) for empty in self.empty]
+            by_baseline = [removal_curves(self.probability, x, empty, maps, protocol.PARTS, batch, insert=insert) for empty in self.empty]
             kept[insert] = torch.stack(by_baseline).cpu()
         while len(self._curves) > REMEMBERED:
             del self._curves[next(iter(self._curves))]

@@ -11,7 +11,7 @@ import torch
 from vizlib.catalog.methods import METHODS
 from vizlib.errors import MethodError
 from vizlib.evaluation.progress import Steps
-from vizlib.evaluation.reexplain import of_this_image, reexplain
+from vizlib.evaluation.reexplain import checked_input, reexplain
 
 if TYPE_CHECKING:
     from vizlib.explainers.explanation import Explanation
@@ -50,7 +50,7 @@ def stability(
         raise MethodError(f"Stability takes two runs or more, a radius from 0 and a top between 0 and 1, not {runs}, {radius} and {top}.")
     if explanation.target is None and explanation.label:
         raise MethodError("The explanation's target was a function, which is not kept, so the map cannot be made again: explain a class.")
-    x = of_this_image(model, image, explanation).float().cpu()
+    x = checked_input(model, image, explanation).float().cpu()
     generator, reach = torch.Generator().manual_seed(seed), radius * float(x.amax() - x.amin())
     steps, maps = Steps(runs * METHODS[explanation.method].passes), list[np.ndarray]()
     while len(maps) < runs:
@@ -58,8 +58,8 @@ def stability(
         noise = 2 * torch.rand((count, *x.shape[1:]), generator=generator) - 1
         maps += reexplain(model, x + reach * noise, explanation, steps)
     stack = np.nan_to_num(np.stack(maps))
-    first = highest(np.nan_to_num(explanation.input_map), top)
-    tops = np.stack([highest(values, top) for values in stack])
+    first = top_area(np.nan_to_num(explanation.input_map), top)
+    tops = np.stack([top_area(values, top) for values in stack])
     low, high = np.quantile(stack, (0.1, 0.9), axis=0)
     definition = (
         f"The map is made again for {runs} copies of the image with uniform noise of at most {radius:g} of the input's range. The "
@@ -68,7 +68,7 @@ def stability(
     return StabilityBands(stack.mean(0), low, high, tops.mean(0), _overlap(first, tops), runs, radius, definition)
 
 
-def highest(values: np.ndarray, share: float) -> np.ndarray:
+def top_area(values: np.ndarray, share: float) -> np.ndarray:
     """How far each pixel of values (h, w) is in the highest ``share`` of the area, 0 to 1: equal ones on the edge share what is left."""
     wanted = share * values.size
     edge = np.sort(values, axis=None)[::-1][min(values.size - 1, int(np.ceil(wanted)) - 1)]

@@ -15,7 +15,7 @@ import vizlib
 from vizlib.engine.progress import told_to
 from vizlib.evaluation.api import evaluate
 from vizlib.evaluation.control_maps import centred_gaussian_map, random_smooth
-from vizlib.evaluation.deletion_insertion import area, curves, ranks
+from vizlib.evaluation.deletion_insertion import area, pixel_ranks, removal_curves
 from vizlib.evaluation.faithfulness import FaithfulnessScorer
 from vizlib.evaluation.metrics import METRICS
 from vizlib.evaluation.metrics.infidelity import infidelity
@@ -48,15 +48,15 @@ X = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 def test_ranks_fall_with_the_map_and_ties_are_shared_out() -> None:
     maps = torch.tensor([[[3.0, 1.0], [2.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]]])
-    assert ranks(maps).tolist() == [[1, 3, 2, 0], [3, 2, 1, 0]]
+    assert pixel_ranks(maps).tolist() == [[1, 3, 2, 0], [3, 2, 1, 0]]
     flat = torch.zeros(1, 20, 20)
     flat[0, :10] = 1
-    places = ranks(flat).reshape(20, 20)
+    places = pixel_ranks(flat).reshape(20, 20)
     assert int(places[:10].max()) == 199
     assert sorted(places.flatten().tolist()) == list(range(400))
     # Not by rows: the first tenth of the places is spread over the upper half.
     assert len({int(row) for row in (places < 20).nonzero()[:, 0]}) > 5
-    assert not torch.equal(ranks(flat, 1), ranks(flat))
+    assert not torch.equal(pixel_ranks(flat, 1), pixel_ranks(flat))
 
 
 @pytest.mark.parametrize("insert", [False, True])
@@ -65,7 +65,7 @@ def test_curves_by_hand(insert: bool) -> None:
     empty, maps = torch.zeros_like(x), random_smooth(3, (32, 32))
     answer = lambda images: model(images)[:, 2]  # noqa: E731
     with torch.no_grad():
-        found = curves(answer, x, empty, maps, 4, 5, insert=insert)
+        found = removal_curves(answer, x, empty, maps, 4, 5, insert=insert)
         for one in range(3):
             order = np.argsort(-maps[one].numpy().ravel(), kind="stable")
             for step in range(5):

@@ -14,7 +14,7 @@ from torch import nn
 
 import vizlib
 from vizlib.evaluation.control_maps import centred_gaussian_map
-from vizlib.evaluation.sanity_checks import DEFINITIONS, cascade, sanity_checks
+from vizlib.evaluation.sanity_checks import CHECKS, cascade, sanity_checks
 from vizlib.evaluation.weight_randomization import blocks, head_of, randomized, weighted_modules_top_down
 from vizlib.zoo.weights import fill_random
 
@@ -94,7 +94,7 @@ def test_the_similarities_are_those_of_maps_made_by_hand(name: str, method: str)
     runner_up = int(np.argsort(-found.logits)[1])
     assert checks["class"].similarity == pytest.approx(alike(vizlib.explain(model, x, method, runner_up)), abs=1e-3)
     for key, check in checks.items():
-        assert (check.name, check.definition) == (key, DEFINITIONS[key])
+        assert (check.name, check.definition) == (key, CHECKS[key].definition)
         assert f"{check.similarity:.2f}" in check.reason or "noise" in check.reason
 
 
@@ -124,7 +124,7 @@ def test_a_map_that_never_changes_fails(monkeypatch: pytest.MonkeyPatch) -> None
     # Its mirror images are the same map, so that chance alone would excuse everything short of an exact copy.
     fixed = replace(found, input_map=centred_gaussian_map(found.input_map.shape).numpy())
     nearly = fixed.input_map + 1e-3 * np.random.default_rng(0).random((32, 32))
-    monkeypatch.setattr("vizlib.evaluation.sanity_checks.repeated", lambda model, x, *rest: [nearly] * len(x))
+    monkeypatch.setattr("vizlib.evaluation.sanity_checks.reexplain", lambda model, x, *rest: [nearly] * len(x))
     checks = sanity_checks(model, x, fixed)
     assert [check.passed for check in checks.values()] == [False, False, False]
     assert [check.similarity for check in checks.values()] == pytest.approx([1, 1, 1], abs=0.01)

@@ -11,20 +11,20 @@ import zoo_cases as zoo
 
 import vizlib
 from vizlib.engine.progress import told_to
-from vizlib.evaluation.stability_bands import highest, stability
+from vizlib.evaluation.stability_bands import stability, top_area
 
 MODEL, X = zoo.model("resnet"), zoo.inputs("resnet")
 
 
 def test_the_highest_share_by_hand() -> None:
     values = np.array([[4.0, 3.0], [2.0, 1.0]])
-    assert highest(values, 0.5).tolist() == [[1, 1], [0, 0]]
-    assert highest(values, 0.4).tolist() == [[1, pytest.approx(0.6)], [0, 0]]
+    assert top_area(values, 0.5).tolist() == [[1, 1], [0, 0]]
+    assert top_area(values, 0.4).tolist() == [[1, pytest.approx(0.6)], [0, 0]]
     tied = np.array([[5.0, 1.0], [1.0, 1.0]])
-    assert highest(tied, 0.5).tolist() == [[1, pytest.approx(1 / 3)], [pytest.approx(1 / 3)] * 2]
-    assert highest(np.zeros((5, 4)), 0.3) == pytest.approx(np.full((5, 4), 0.3))
+    assert top_area(tied, 0.5).tolist() == [[1, pytest.approx(1 / 3)], [pytest.approx(1 / 3)] * 2]
+    assert top_area(np.zeros((5, 4)), 0.3) == pytest.approx(np.full((5, 4), 0.3))
     for share in (0.01, 0.2, 0.99):
-        assert highest(np.random.default_rng(0).random((9, 9)), share).sum() == pytest.approx(81 * share)
+        assert top_area(np.random.default_rng(0).random((9, 9)), share).sum() == pytest.approx(81 * share)
 
 
 def test_the_bands_are_those_of_maps_made_one_by_one() -> None:

@@ -12,11 +12,11 @@ from vizlib.evaluation.exams.cards import EXAMS, ExamCard
 from vizlib.evaluation.exams.question import Mark, Question, Questions
 
 if TYPE_CHECKING:
-    from vizlib.evaluation.exams.grading import answer_exam, mark
-    from vizlib.evaluation.exams.grid_pointing_game import grid
-    from vizlib.evaluation.exams.known_attribution import known
-    from vizlib.evaluation.exams.object_boxes import boxed
-    from vizlib.evaluation.exams.planted_evidence import planted
+    from vizlib.evaluation.exams.grading import answer_exam, grade
+    from vizlib.evaluation.exams.grid_pointing_game import grid_questions
+    from vizlib.evaluation.exams.known_attribution import known_questions
+    from vizlib.evaluation.exams.object_boxes import box_questions
+    from vizlib.evaluation.exams.planted_evidence import planted_questions
     from vizlib.evaluation.exams.report import ExamReport
     from vizlib.evaluation.exams.report_data import write_csv, write_json
     from vizlib.evaluation.exams.report_html import write_html
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 # No module bears the name of a function: importing it would hide the function.
 _HOMES = {
-    "known": "known_attribution",
-    "planted": "planted_evidence",
-    "grid": "grid_pointing_game",
-    "boxed": "object_boxes",
-    "mark": "grading",
+    "known_questions": "known_attribution",
+    "planted_questions": "planted_evidence",
+    "grid_questions": "grid_pointing_game",
+    "box_questions": "object_boxes",
+    "grade": "grading",
     "answer_exam": "grading",
     "ExamReport": "report",
     "run_exams": "runner",
@@ -39,9 +39,9 @@ _HOMES = {
     "write_markdown": "report_markdown",
 }
 __all__ = [
-    "EXAMS", "ExamCard", "ExamReport", "Mark", "Question", "Questions", "answer_exam", "boxed", "grid", "known", "mark", "planted",
-    "run_exams", "write_csv", "write_html", "write_json", "write_markdown",
-]  # fmt: skip
+    "EXAMS", "ExamCard", "ExamReport", "Mark", "Question", "Questions", "answer_exam", "box_questions", "grade", "grid_questions",
+    "known_questions", "planted_questions", "run_exams", "write_csv", "write_html", "write_json", "write_markdown",
+]  # fmt: skip  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -38,13 +38,13 @@ def answer_exam(questions: Sequence[Question], method: str, **options: Any) -> M
     method_card(method).settle(options)
     started = time.perf_counter()
     try:
-        maps = explained(questions, method, **options)
+        maps = explain_questions(questions, method, **options)
     except MethodError as error:
         return Mark.refusal(exam, method, _models(questions), EXAMS[exam].unit, str(error))
-    return mark(questions, maps, method, (time.perf_counter() - started) / len(questions))
+    return grade(questions, maps, method, (time.perf_counter() - started) / len(questions))
 
 
-def explained(questions: Sequence[Question], method: str, **options: Any) -> list[np.ndarray]:
+def explain_questions(questions: Sequence[Question], method: str, **options: Any) -> list[np.ndarray]:
     """The map float64 (h, w) of each question by one method; MethodError where it does not fit a model."""
     alike: dict[Any, list[int]] = {}
     for number, question in enumerate(questions):
@@ -63,7 +63,7 @@ def explained(questions: Sequence[Question], method: str, **options: Any) -> lis
     return [maps[number] for number in range(len(questions))]
 
 
-def mark(questions: Sequence[Question], maps: Sequence[np.ndarray], method: str, seconds: float = float("nan")) -> Mark:
+def grade(questions: Sequence[Question], maps: Sequence[np.ndarray], method: str, seconds: float = float("nan")) -> Mark:
     """The mark that maps (h, w), one for each question, get: their mean share of the evidence beside that of maps that know nothing.
 
     The interval is a bootstrap over the questions' groups, widened by sqrt(n / (n - 1)) for n of them. ExamError for no questions.
@@ -73,13 +73,13 @@ def mark(questions: Sequence[Question], maps: Sequence[np.ndarray], method: str,
     references: dict[str, list[float]] = {"even": [], "gaussian": []}
     for question, input_map in zip(questions, maps, strict=True):
         ours, truth = torch.from_numpy(np.asarray(input_map, np.float64)), torch.from_numpy(question.truth)
-        values.append(share(question, ours))
+        values.append(evidence_share(question, ours))
         hits.append(float(pointing(ours[None], truth[None] > 0)))
         areas.append(float((truth > 0).double().mean()))
         silent += not bool((ours > 0).any())
         size = (int(truth.shape[0]), int(truth.shape[1]))
-        references["even"].append(share(question, torch.ones(size)))
-        references["gaussian"].append(share(question, centred_gaussian_map(size)))
+        references["even"].append(evidence_share(question, torch.ones(size)))
+        references["gaussian"].append(evidence_share(question, centred_gaussian_map(size)))
         if question.control is not None:
             beside = torch.from_numpy(question.control)[None]
             control.append(float(mass_in_box(ours[None], beside) / beside.double().mean()))
@@ -94,7 +94,7 @@ def mark(questions: Sequence[Question], maps: Sequence[np.ndarray], method: str,
     )  # fmt: skip
 
 
-def share(question: Question, values: torch.Tensor) -> float:
+def evidence_share(question: Question, values: torch.Tensor) -> float:
     """How much of the positive part of a map (h, w), scaled to 1, lies where the evidence is, from 0 to 1.
 
     On a picture of tiles: the sum over tiles of the smaller of the map's share and the true one. Else the share inside the true area. A
@@ -103,11 +103,11 @@ def share(question: Question, values: torch.Tensor) -> float:
     truth = torch.from_numpy(question.truth)
     if question.cells is None:
         return float(mass_in_box(values[None], truth[None] > 0))
-    in_map, in_truth = (over_tiles(area.double().clamp_min(0), question.cells) for area in (values, truth))
+    in_map, in_truth = (tile_sums(area.double().clamp_min(0), question.cells) for area in (values, truth))
     return float(torch.minimum(_scaled(in_map), _scaled(in_truth)).sum())
 
 
-def over_tiles(values: torch.Tensor, cells: tuple[int, int]) -> torch.Tensor:
+def tile_sums(values: torch.Tensor, cells: tuple[int, int]) -> torch.Tensor:
     """The sum of a map (h, w) over each tile of an even grid: (rows, columns) float64."""
     return values.double().unflatten(1, (cells[1], -1)).unflatten(0, (cells[0], -1)).sum((1, 3))
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from vizlib.errors import ExamError
-from vizlib.evaluation.exams.photographs import QUESTIONS, logits, photographs, seen
+from vizlib.evaluation.exams.photographs import QUESTIONS, input_as_picture, load_photographs, logits
 from vizlib.evaluation.exams.question import Question, Questions
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ QUARTERS = 4
 TRIES = 50  # ways to fill one collage
 
 
-def grid(model: Model, images: Any, seed: int = 0, *, count: int = QUESTIONS) -> Questions:
+def grid_questions(model: Model, images: Any, seed: int = 0, *, count: int = QUESTIONS) -> Questions:
     """About ``count`` questions: each photograph of 2 x 2 in turn, for its own class.
 
     The collage has the size of the model's input, and photographs half of it, so that all models play one game: most take no other size,
@@ -27,13 +27,13 @@ def grid(model: Model, images: Any, seed: int = 0, *, count: int = QUESTIONS) ->
     part that are answered with confidence, each in quarters where it keeps its answer at half size while the others are empty. ExamError
     when there is no collage of four different classes.
     """
-    shown = photographs(model, images, seed)
+    shown = load_photographs(model, images, seed)
     height, width = (int(side) for side in shown.x.shape[2:])
     if height % 2 or width % 2:
         raise ExamError(f"{model.card.name} takes {height} x {width} pixels, which do not part into four quarters.")
     half = F.interpolate(shown.x, size=(height // 2, width // 2), mode="bilinear", antialias=True, align_corners=False)
     sure = np.flatnonzero(shown.sure)
-    holds = _holds(model, half[sure], shown.answers[sure])
+    holds = _keeps_answer(model, half[sure], shown.answers[sure])
     collages = _collages(holds, shown.answers[sure], -(-count // QUARTERS), seed)
     if not collages:
         raise ExamError(
@@ -47,7 +47,9 @@ def grid(model: Model, images: Any, seed: int = 0, *, count: int = QUESTIONS) ->
         for quarter, row in enumerate(rows):
             target = int(shown.answers[sure[row]])
             words = f"One of four photographs is answered with {model.label(target)}, whole and alone in its quarter."
-            questions.append(Question("grid", seen(model, x), x, model, target, _quarter(quarter, (height, width)), words, group=number))
+            questions.append(
+                Question("grid", input_as_picture(model, x), x, model, target, _quarter(quarter, (height, width)), words, group=number)
+            )
     return Questions(questions, shown.skipped)
 
 
@@ -58,7 +60,7 @@ def assembled(parts: list[torch.Tensor | None]) -> torch.Tensor:
     return torch.cat([torch.cat(filled[:2], 2), torch.cat(filled[2:], 2)], 1)
 
 
-def _holds(model: Model, parts: torch.Tensor, answers: np.ndarray) -> np.ndarray:
+def _keeps_answer(model: Model, parts: torch.Tensor, answers: np.ndarray) -> np.ndarray:
     """Whether the model gives the answers (N,) for parts (N, 3, h / 2, w / 2) in each quarter of an empty picture: bool (N, 4)."""
     rows = []
     for quarter in range(QUARTERS):

@@ -73,7 +73,7 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def known(kind: str | None = None, *, count: int = COUNT, seed: int = 0) -> Questions:
+def known_questions(kind: str | None = None, *, count: int = COUNT, seed: int = 0) -> Questions:
     """``count`` questions to the model of one of KINDS, or to each of them.
 
     The truth (SIDE, SIDE) is the positive part of the exact Shapley value of each tile for the first class's logit, by all coalitions,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vizlib.errors import ExamError, ImageError, TargetError, TrainingError
-from vizlib.evaluation.exams.photographs import QUESTIONS, logits, seen
+from vizlib.evaluation.exams.photographs import QUESTIONS, input_as_picture, logits
 from vizlib.evaluation.exams.question import Question, Questions
 from vizlib.explainers.targets import class_index
 from vizlib.images import read_image
@@ -36,8 +36,8 @@ class Labelled:
     boxes: np.ndarray = field(repr=False)
 
 
-def boxed(model: Model, source: Any, *, count: int = QUESTIONS, seed: int = 0) -> Questions:
-    """Up to ``count`` questions from a folder (see ``labelled``) or from (images, labels, boxes), drawn with ``seed``.
+def box_questions(model: Model, source: Any, *, count: int = QUESTIONS, seed: int = 0) -> Questions:
+    """Up to ``count`` questions from a folder (see ``labelled_photographs``) or from (images, labels, boxes), drawn with ``seed``.
 
     Boxes (N, 4) hold x0, y0, x1, y1 in pixels of the upright image, all inclusive; labels are names or numbers of the model's classes.
     Asked are photographs that the model answers rightly and whose box covers at most LARGE of its input. ``skipped`` names every one that
@@ -45,7 +45,7 @@ def boxed(model: Model, source: Any, *, count: int = QUESTIONS, seed: int = 0) -
     """
     if model.transform is None:
         raise ExamError(f"{model.card.name} does not say how it takes photographs; wrap it with input_size= or transform=.")
-    items, skipped = labelled(source) if isinstance(source, str | Path) else (_given(*source), [])
+    items, skipped = labelled_photographs(source) if isinstance(source, str | Path) else (_given(*source), [])
     questions: list[Question] = []
     unasked: Counter[str] = Counter()
     for row in np.random.default_rng(seed).permutation(len(items)):
@@ -67,7 +67,7 @@ def boxed(model: Model, source: Any, *, count: int = QUESTIONS, seed: int = 0) -
     return Questions(questions, skipped)
 
 
-def labelled(folder: str | os.PathLike[str]) -> tuple[list[Labelled], list[tuple[str, str]]]:
+def labelled_photographs(folder: str | os.PathLike[str]) -> tuple[list[Labelled], list[tuple[str, str]]]:
     """The photographs of a folder with a boxes.csv, or the validation images of a training folder, and (row, reason) for unusable rows.
 
     The columns of boxes.csv are file, label, x0, y0, x1, y1; several rows of one file and label are one region. ExamError when there is
@@ -133,7 +133,7 @@ def _question(model: Model, item: Labelled, group: int) -> Question | str:
     if int(logits(model, x)[0].argmax()) != target:
         return "The model's answer is not the label."
     words = f"A photograph of {model.label(target)}, rightly answered, with a box over {truth.mean():.0%} of what the model sees."
-    return Question("boxes", seen(model, x), x, model, target, truth.astype(np.float64), words, group)
+    return Question("boxes", input_as_picture(model, x), x, model, target, truth.astype(np.float64), words, group)
 
 
 def region(model: Model, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:

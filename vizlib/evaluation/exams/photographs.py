@@ -44,7 +44,7 @@ class Photographs:
         return (self.shares.amax(1) >= CONFIDENT).numpy()
 
 
-def photographs(model: Model, images: Any, seed: int = 0) -> Photographs:
+def load_photographs(model: Model, images: Any, seed: int = 0) -> Photographs:
     """Up to MOST photographs, drawn with ``seed``, from a folder, a list of images or paths, or a mapping by name.
 
     ExamError when the model has no classes or does not say how it takes photographs, or when none can be read.
@@ -76,7 +76,7 @@ def logits(model: Model, x: torch.Tensor) -> torch.Tensor:
     return torch.cat(batches)
 
 
-def seen(model: Model, x: torch.Tensor) -> np.ndarray:
+def input_as_picture(model: Model, x: torch.Tensor) -> np.ndarray:
     """An input (1, 3, h, w) as the picture that the model gets: uint8 (h, w, 3)."""
     assert model.transform is not None  # noqa: S101  photographs() asks for it
     return model.transform.to_rgb(x)

@@ -12,7 +12,7 @@ import torch
 from vizlib.engine.progress import tell, told_to
 from vizlib.errors import ExamError
 from vizlib.evaluation.exams.grading import FEWEST
-from vizlib.evaluation.exams.photographs import QUESTIONS, logits, photographs, seen
+from vizlib.evaluation.exams.photographs import QUESTIONS, input_as_picture, load_photographs, logits
 from vizlib.evaluation.exams.question import Question, Questions
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ WINDOWS = 3  # places along each side where a cut-out may come from
 
 
 @dataclass(frozen=True)
-class _Try:
+class _Attempt:
     """A host photograph, the donors of the plant and of the control, the class of the plant, and the top left corners where they go."""
 
     target: int
@@ -41,7 +41,7 @@ class _Try:
     beside: tuple[int, int]
 
 
-def planted(model: Model, images: Any, seed: int = 0, progress: Listener | None = None, *, count: int = QUESTIONS) -> Questions:
+def planted_questions(model: Model, images: Any, seed: int = 0, progress: Listener | None = None, *, count: int = QUESTIONS) -> Questions:
     """Up to ``count`` questions: a host, a cut-out with a measured effect on its class's logit, and one of the same size with none.
 
     Cut-outs are the third of their photograph's windows that speaks most for its class when it is shown alone; neither covers the middle.
@@ -49,7 +49,7 @@ def planted(model: Model, images: Any, seed: int = 0, progress: Listener | None 
     plants have it.
     """
     with told_to(progress) if progress is not None else nullcontext():
-        shown = photographs(model, images, seed)
+        shown = load_photographs(model, images, seed)
         rng = np.random.default_rng(seed)
         size = (int(shown.x.shape[2]), int(shown.x.shape[3]))
         shape = (round(SIDE * size[0]), round(SIDE * size[1]))
@@ -58,9 +58,9 @@ def planted(model: Model, images: Any, seed: int = 0, progress: Listener | None 
         questions: list[Question] = []
         tried = 0
         while len(questions) < count and tried < TRIES * count:
-            tries = [attempt for attempt in (_draw(shown, donors, shape, size, rng) for _ in range(32)) if attempt is not None]
+            tries = [attempt for attempt in (_random_attempt(shown, donors, shape, size, rng) for _ in range(32)) if attempt is not None]
             tried += 32
-            questions += _asked(model, shown, cuts, tries, shape, first=len(questions))[: count - len(questions)]
+            questions += _effective_questions(model, shown, cuts, tries, shape, first=len(questions))[: count - len(questions)]
             tell(len(questions), count)
     needed = min(FEWEST, count)
     if len(questions) < needed:
@@ -97,7 +97,9 @@ def _cuts(model: Model, shown: Photographs, donors: np.ndarray, shape: tuple[int
     return cuts
 
 
-def _draw(shown: Photographs, donors: np.ndarray, shape: tuple[int, int], size: tuple[int, int], rng: np.random.Generator) -> _Try | None:
+def _random_attempt(
+    shown: Photographs, donors: np.ndarray, shape: tuple[int, int], size: tuple[int, int], rng: np.random.Generator
+) -> _Attempt | None:
     """A host that does not show the plant's class, a control of a third class, and two places apart and off the middle."""
     plant, control = (int(donor) for donor in rng.choice(donors, 2, replace=False))
     host = int(rng.integers(len(shown.x)))
@@ -108,7 +110,7 @@ def _draw(shown: Photographs, donors: np.ndarray, shape: tuple[int, int], size: 
         place, beside = ((int(rng.integers(size[0] - shape[0] + 1)), int(rng.integers(size[1] - shape[1] + 1))) for _ in range(2))
         apart = any(abs(start - other) >= side for start, other, side in zip(place, beside, shape, strict=True))
         if apart and not _covers_middle(place, shape, size) and not _covers_middle(beside, shape, size):
-            return _Try(wanted, host, plant, control, place, beside)
+            return _Attempt(wanted, host, plant, control, place, beside)
     return None
 
 
@@ -116,8 +118,8 @@ def _covers_middle(place: tuple[int, int], shape: tuple[int, int], size: tuple[i
     return all(first <= side / 2 <= first + length for first, length, side in zip(place, shape, size, strict=True))
 
 
-def _asked(
-    model: Model, shown: Photographs, cuts: dict[int, torch.Tensor], tries: list[_Try], shape: tuple[int, int], first: int
+def _effective_questions(
+    model: Model, shown: Photographs, cuts: dict[int, torch.Tensor], tries: list[_Attempt], shape: tuple[int, int], first: int
 ) -> list[Question]:
     """The questions among some tries: those whose plant has its effect, alone and beside the control, and whose control has none."""
     planted = [_paste(shown.x[attempt.host], cuts[attempt.plant], attempt.place) for attempt in tries]
@@ -153,7 +155,9 @@ def _asked(
         truth, beside = _area(attempt.place, shape, x), _area(attempt.beside, shape, x)
         group = first + len(questions)
         questions.append(
-            Question("planted", seen(model, x), x, model, attempt.target, truth.astype(np.float64), words, group, control=beside)
+            Question(
+                "planted", input_as_picture(model, x), x, model, attempt.target, truth.astype(np.float64), words, group, control=beside
+            )
         )
     return questions
 

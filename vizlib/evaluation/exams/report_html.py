@@ -27,10 +27,10 @@ _WIDE, _HIGH, _EDGE = 128, 14, 4  # of a scale from 0 to 1, in pixels
 
 def write_html(report: ExamReport, path: str | os.PathLike[str]) -> Path:
     """Write one page that needs nothing else; the path. VizlibError where it cannot be written."""
-    return write_whole(path, page(report))
+    return write_whole(path, report_page(report))
 
 
-def page(report: ExamReport) -> str:
+def report_page(report: ExamReport) -> str:
     """The whole page as text."""
     exams = [name for name in EXAMS if any(mark.exam == name for mark in report.marks)]
     body = [_head(report, exams), *(_exam(report, name) for name in exams), _left_out(report)]

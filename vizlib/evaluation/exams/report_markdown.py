@@ -28,10 +28,10 @@ WORDS = (
 
 def write_markdown(report: ExamReport, path: str | os.PathLike[str]) -> Path:
     """Write the tables as Markdown; the path. VizlibError where it cannot be written."""
-    return write_whole(path, markdown(report))
+    return write_whole(path, report_markdown(report))
 
 
-def markdown(report: ExamReport) -> str:
+def report_markdown(report: ExamReport) -> str:
     """The mean over models, then each exam by model, then what was left out."""
     exams = [name for name in EXAMS if any(mark.exam == name for mark in report.marks)]
     averages = summary(report.marks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import copy_context
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,11 @@ from vizlib.engine.progress import tell, told_to
 from vizlib.errors import CancelledError, ExamError, VizlibError
 from vizlib.evaluation.exams.cards import EXAMS, exam_card
 from vizlib.evaluation.exams.grading import answer_exam
-from vizlib.evaluation.exams.grid_pointing_game import grid
-from vizlib.evaluation.exams.known_attribution import COUNT, KINDS, known
-from vizlib.evaluation.exams.object_boxes import boxed
+from vizlib.evaluation.exams.grid_pointing_game import grid_questions
+from vizlib.evaluation.exams.known_attribution import COUNT, KINDS, known_questions
+from vizlib.evaluation.exams.object_boxes import box_questions
 from vizlib.evaluation.exams.photographs import QUESTIONS
-from vizlib.evaluation.exams.planted_evidence import planted
+from vizlib.evaluation.exams.planted_evidence import planted_questions
 from vizlib.evaluation.exams.question import Mark, Questions
 from vizlib.evaluation.exams.report import Example, ExamReport
 from vizlib.figures.exam_pictures import outlined
@@ -43,9 +44,10 @@ def run_exams(
 ) -> ExamReport:
     """Every mark that methods get in exams on models, by name or ready-made; about ``questions`` of each exam for each model.
 
-    ``images`` are what ``planted`` and ``grid`` take, ``boxes`` what ``boxed`` takes. None stands for the methods of few passes, and for
-    all exams that there is material for. "known" asks its own models, about all others alike. What cannot be asked, or does not fit, has
-    a mark that says why. ExamError for an exam that there is not or has nothing to be made of, MethodError for an unknown method.
+    ``images`` are what ``planted_questions`` and ``grid_questions`` take, ``boxes`` what ``box_questions`` takes. None stands for the
+    methods of few passes, and for all exams that there is material for. "known" asks its own models, about all others alike. What cannot
+    be asked, or does not fit, has a mark that says why. ExamError for an exam that there is not or has nothing to be made of, MethodError
+    for an unknown method.
     """
     material = {"": True, "images": images, "boxes": boxes}
     if exams is None:
@@ -55,9 +57,9 @@ def run_exams(
             raise ExamError(f"The exam {name!r} is made of photographs{' with boxes' if EXAMS[name].needs == 'boxes' else ''}: give some.")
     methods = quick_methods() if methods is None else [method_card(name).name for name in methods]
     makers: dict[str, Callable[[Model], Questions]] = {
-        "planted": lambda model: planted(model, images, seed, count=questions),
-        "grid": lambda model: grid(model, images, seed, count=questions),
-        "boxes": lambda model: boxed(model, boxes, count=questions, seed=seed),
+        "planted": lambda model: planted_questions(model, images, seed, count=questions),
+        "grid": lambda model: grid_questions(model, images, seed, count=questions),
+        "boxes": lambda model: box_questions(model, boxes, count=questions, seed=seed),
     }
     papers = [name for name in EXAMS if name in exams and name != "known"]
     sittings = (len(methods) + 1) * ((len(KINDS) if "known" in exams else 0) + len(models) * len(papers))
@@ -66,11 +68,12 @@ def run_exams(
     report = ExamReport([], about=about)
     if "known" in exams:
         for kind in KINDS:
-            _held(report, course, "known", kind, methods, lambda kind=kind: known(kind, count=min(COUNT, questions), seed=seed))  # type: ignore[misc]
+            make = partial(known_questions, kind, count=min(COUNT, questions), seed=seed)
+            _hold_exam(report, course, "known", kind, methods, make)
     for name_or_model in models if papers else ():
         model = _loaded(name_or_model)
         for name in papers:
-            _held(report, course, name, model.card.name, methods, lambda make=makers[name], model=model: make(model))  # type: ignore[misc]
+            _hold_exam(report, course, name, model.card.name, methods, partial(makers[name], model))
     return report
 
 
@@ -85,7 +88,7 @@ def _loaded(model: str | Model) -> Model:
     return load(model) if isinstance(model, str) else model
 
 
-def _held(report: ExamReport, course: _Course, exam: str, model: str, methods: Sequence[str], make: Callable[[], Questions]) -> None:
+def _hold_exam(report: ExamReport, course: _Course, exam: str, model: str, methods: Sequence[str], make: Callable[[], Questions]) -> None:
     """One exam on one model: its questions, and the mark of every method."""
     title = f"{EXAMS[exam].title}, {model}"
     questions, why = Questions(), ""
@@ -102,10 +105,10 @@ def _held(report: ExamReport, course: _Course, exam: str, model: str, methods: S
         report.examples.append(Example(exam, question.words, outlined(question.picture, question.truth > 0, question.control)))
     for method in methods:
         with course.next(f"{title}: {METHODS[method].title}"):
-            report.marks.append(_marked(questions, exam, model, method, why))
+            report.marks.append(_mark_of(questions, exam, model, method, why))
 
 
-def _marked(questions: Questions, exam: str, model: str, method: str, why: str) -> Mark:
+def _mark_of(questions: Questions, exam: str, model: str, method: str, why: str) -> Mark:
     if why:
         return Mark.refusal(exam, method, model, EXAMS[exam].unit, why)
     try:

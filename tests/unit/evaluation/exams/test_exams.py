@@ -23,11 +23,11 @@ from vizlib.evaluation.exams import (
     EXAMS,
     Question,
     answer_exam,
-    boxed,
-    grid,
-    known,
-    mark,
-    planted,
+    box_questions,
+    grade,
+    grid_questions,
+    known_questions,
+    planted_questions,
     run_exams,
     write_csv,
     write_html,
@@ -35,11 +35,11 @@ from vizlib.evaluation.exams import (
     write_markdown,
 )
 from vizlib.evaluation.exams.exact_shapley import shapley
-from vizlib.evaluation.exams.grading import explained, over_tiles, share
+from vizlib.evaluation.exams.grading import evidence_share, explain_questions, tile_sums
 from vizlib.evaluation.exams.handmade_convnets import CELL, CELLS, pattern, picture
 from vizlib.evaluation.exams.known_attribution import KINDS, exact, toy
 from vizlib.evaluation.exams.object_boxes import region
-from vizlib.evaluation.exams.photographs import photographs
+from vizlib.evaluation.exams.photographs import load_photographs
 from vizlib.evaluation.exams.planted_evidence import RISE, STILL
 from vizlib.evaluation.exams.summary import summary
 from vizlib.evaluation.pointing_game import box_masks
@@ -60,10 +60,10 @@ def boxed_set(count: int = 8) -> tuple[list[np.ndarray], list[int], np.ndarray]:
 def papers() -> dict[str, list[Question]]:
     model = cases.model()
     return {
-        "known": known(count=3),
-        "planted": planted(model, cases.photographs(), count=8),
-        "grid": grid(model, cases.photographs(), count=24),
-        "boxes": boxed(model, boxed_set()),
+        "known": known_questions(count=3),
+        "planted": planted_questions(model, cases.photographs(), count=8),
+        "grid": grid_questions(model, cases.photographs(), count=24),
+        "boxes": box_questions(model, boxed_set()),
     }
 
 
@@ -83,7 +83,7 @@ class TestKnown:
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_the_truth_is_the_mean_over_all_orders_of_showing_the_tiles(self, kind: str) -> None:
-        question = known(kind, count=2)[1]
+        question = known_questions(kind, count=2)[1]
         module, x = question.model.module, question.x
         shown = x[0].abs().sum(0).reshape(8, CELL, 8, CELL).sum((1, 3)).nonzero().tolist()
         assert len(shown) == len(KINDS[kind].tiles)
@@ -101,7 +101,7 @@ class TestKnown:
             for place, player in enumerate(order):
                 gain = worths[frozenset(order[: place + 1])] - worths[frozenset(order[:place])]
                 expected[tuple(shown[player])] += gain / len(orders)
-        found = over_tiles(torch.from_numpy(question.truth), CELLS).numpy()
+        found = tile_sums(torch.from_numpy(question.truth), CELLS).numpy()
         np.testing.assert_allclose(found, expected.clip(0), atol=2e-5)
         assert (found > 0).sum() >= 2
 
@@ -129,25 +129,26 @@ class TestKnown:
         assert float(toy("vit_relay")(x)[0, 0]) > 0.9
 
     def test_methods_do_as_theory_says(self) -> None:
-        marks = {(method, kind): answer_exam(known(kind, count=4), method) for method in ("input_x_gradient", "guided_backprop", "grad_cam")
+        marks = {(method, kind): answer_exam(known_questions(kind, count=4), method)
+                 for method in ("input_x_gradient", "guided_backprop", "grad_cam")
                  for kind in ("tiles_sum", "tiles_distractor")}  # fmt: skip
         assert marks["input_x_gradient", "tiles_sum"].value == pytest.approx(1, abs=1e-6)
         assert marks["input_x_gradient", "tiles_distractor"].value == pytest.approx(1, abs=1e-6)
         # What cancels passes where negative gradients may not.
         assert marks["guided_backprop", "tiles_distractor"].value < 0.6
         assert marks["guided_backprop", "tiles_sum"].value > 0.85
-        relay = known("vit_relay", count=4)
+        relay = known_questions("vit_relay", count=4)
         # The last layer shows the messenger alone, which is half of it.
         assert answer_exam(relay, "attention").value == pytest.approx(0.49, abs=0.02)
         assert answer_exam(relay, "leave_one_out").value > 0.95
 
     def test_unknown_kinds_and_the_same_questions_again(self) -> None:
         with pytest.raises(ExamError, match="Did you mean 'tiles_sum'"):
-            known("tiles_sun")
-        again = known("tiles_or", count=2)
-        assert all(torch.equal(one.x, two.x) for one, two in zip(known("tiles_or", count=2), again, strict=True))
+            known_questions("tiles_sun")
+        again = known_questions("tiles_or", count=2)
+        assert all(torch.equal(one.x, two.x) for one, two in zip(known_questions("tiles_or", count=2), again, strict=True))
         assert not torch.equal(again[0].x, again[1].x)
-        assert not torch.equal(known("tiles_or", count=1, seed=1)[0].x, again[0].x)
+        assert not torch.equal(known_questions("tiles_or", count=1, seed=1)[0].x, again[0].x)
 
 
 class TestPlanted:
@@ -176,7 +177,7 @@ class TestPlanted:
         assert found.value > 0.99
         assert found.control == pytest.approx(0, abs=1e-6)
         assert found.pointing == 1
-        fooled = mark(questions, [question.control.astype(float) for question in questions], "saliency")
+        fooled = grade(questions, [question.control.astype(float) for question in questions], "saliency")
         assert not fooled.passed
         assert fooled.value == 0
         assert fooled.control == pytest.approx(4096 / 576)
@@ -186,15 +187,15 @@ class TestPlanted:
         # Only colours over nearly half of the picture count.
         deaf = replace(model, module=Changed(lambda x: torch.relu(model.module(x) - 0.4 * cases.GAIN)))
         with pytest.raises(ExamError, match="0 changed its answer"):
-            planted(deaf, cases.photographs(), count=1)
+            planted_questions(deaf, cases.photographs(), count=1)
         with pytest.raises(ExamError, match="two classes"):
-            planted(model, [cases.photograph(1, number) for number in range(5)])
+            planted_questions(model, [cases.photograph(1, number) for number in range(5)])
 
     def test_a_control_that_has_an_effect_is_none(self) -> None:
         model = cases.model()
         # Every further colour takes something from all classes, so that only a control in the host's own colour changes nothing.
         sober = replace(model, module=Changed(lambda x: model.module(x) - 0.7 * model.module(x).sqrt().sum(1, keepdim=True)))
-        found = planted(sober, cases.photographs(), count=5)
+        found = planted_questions(sober, cases.photographs(), count=5)
         assert len(found) == 5
         for question in found:
             assert int((model(question.x)[0] > 1).sum()) == 2
@@ -204,7 +205,7 @@ class TestPlanted:
             raise CancelledError("stop")
 
         with pytest.raises(CancelledError):
-            planted(cases.model(), cases.photographs(), progress=stop)
+            planted_questions(cases.model(), cases.photographs(), progress=stop)
 
 
 class Changed(torch.nn.Module):
@@ -239,7 +240,7 @@ class TestGrid:
     def test_too_few_classes_say_how_many_there_were(self) -> None:
         few = [cases.photograph(label) for label in (0, 1, 1, 2)]
         with pytest.raises(ExamError, match=r"needs 4 photographs of different classes .* of these 4, 4 are answered with confidence"):
-            grid(cases.model(), few)
+            grid_questions(cases.model(), few)
 
     def test_a_photograph_goes_only_where_it_keeps_its_answer(self) -> None:
         model = cases.model()
@@ -248,13 +249,13 @@ class TestGrid:
         half_blind = replace(model, module=Changed(lambda x: model.module(x * open_eyes)))
         # Without any colour the answer is the first class, of which there is no photograph.
         others = [cases.photograph(label, number) for label in range(1, 5) for number in range(3)]
-        assert len(grid(model, others, count=8)) == 8
+        assert len(grid_questions(model, others, count=8)) == 8
         with pytest.raises(ExamError, match="12 keep their answer in some quarter"):
-            grid(half_blind, others)
+            grid_questions(half_blind, others)
 
     def test_a_map_without_a_class_has_chance(self, papers: dict[str, list[Question]]) -> None:
         one = np.random.default_rng(0).random((64, 64))
-        found = mark(papers["grid"], [one] * 24, "rollout")
+        found = grade(papers["grid"], [one] * 24, "rollout")
         assert found.value == pytest.approx(0.25)
         assert found.reference == pytest.approx(0.25)
         assert not found.passed
@@ -290,7 +291,7 @@ class TestBoxes:
             "2.png,red,0,0,9,9", "3.png,cyan,0,0,63,63",
         ]  # fmt: skip
         (tmp_path / "boxes.csv").write_text("\n".join(rows), encoding="utf-8")
-        found = boxed(cases.model(), tmp_path)
+        found = box_questions(cases.model(), tmp_path)
         # The box over all of 3.png is one region with its other one, and too large.
         assert sorted(cases.LABELS[question.target] for question in found) == ["blue", "leaf", "red"]
         red = next(question for question in found if question.target == 0)
@@ -305,27 +306,27 @@ class TestBoxes:
         assert sorted(counted) == ["The box covers more than 50% of what the model sees.", "The model's answer is not the label."]
 
     def test_a_training_folder(self, tmp_path) -> None:
-        found = boxed(cases.model(), folder_layout(tmp_path, names=("plum", "cyan")))
+        found = box_questions(cases.model(), folder_layout(tmp_path, names=("plum", "cyan")))
         assert sorted(question.target for question in found) == [3, 3, 3, 4, 4, 4]
         assert sorted(question.truth.sum() for question in found) == [64, 64, 128, 128, 192, 192]
 
     def test_what_is_no_folder_of_boxes(self, tmp_path) -> None:
         with pytest.raises(ExamError, match=r"no boxes\.csv with the columns file, label"):
-            boxed(cases.model(), tmp_path)
+            box_questions(cases.model(), tmp_path)
         (tmp_path / "boxes.csv").write_text("file,label\na.png,red\n", encoding="utf-8")
         with pytest.raises(ExamError, match="must have a row for each box"):
-            boxed(cases.model(), tmp_path)
+            box_questions(cases.model(), tmp_path)
         with pytest.raises(ExamError, match="give one of each"):
-            boxed(cases.model(), ([cases.photograph(0)], [0, 1], [[0, 0, 1, 1]]))
+            box_questions(cases.model(), ([cases.photograph(0)], [0, 1], [[0, 0, 1, 1]]))
         with pytest.raises(ExamError, match="The model's answer is not the label"):
-            boxed(cases.model(), ([cases.photograph(0)], [1], [[0, 0, 9, 9]]))
+            box_questions(cases.model(), ([cases.photograph(0)], [1], [[0, 0, 9, 9]]))
 
 
 class TestMarks:
     @pytest.mark.parametrize("exam", EXAMS)
     def test_the_truth_passes_and_shuffled_or_turned_maps_fail(self, papers: dict[str, list[Question]], exam: str) -> None:
         questions, rng = papers[exam], np.random.default_rng(0)
-        perfect = mark(questions, [question.truth for question in questions], "rollout")
+        perfect = grade(questions, [question.truth for question in questions], "rollout")
         assert perfect.passed
         assert perfect.value == pytest.approx(1)
         assert perfect.low == pytest.approx(1)
@@ -337,12 +338,12 @@ class TestMarks:
             [np.ones_like(question.truth) for question in questions],
         ]
         for maps in broken:
-            found = mark(questions, maps, "rollout")
+            found = grade(questions, maps, "rollout")
             assert not found.passed
             assert found.value < 0.5
-        assert mark(questions, broken[2], "rollout").silent == len(questions)
+        assert grade(questions, broken[2], "rollout").silent == len(questions)
         # So does each by itself: what is scaled is the same map.
-        scaled = mark(questions, [1e-9 * question.truth for question in questions], "rollout")
+        scaled = grade(questions, [1e-9 * question.truth for question in questions], "rollout")
         assert scaled.value == pytest.approx(1)
 
     def test_shuffled_maps_of_a_method_that_passes(self, papers: dict[str, list[Question]]) -> None:
@@ -350,23 +351,23 @@ class TestMarks:
         for exam in EXAMS:
             questions = [question for question in papers[exam] if exam != "known" or question.model.card.name == "tiles_sum"]
             if exam == "known":
-                questions = known("tiles_sum", count=5)
-            maps = explained(questions, "input_x_gradient")
-            assert mark(questions, maps, "input_x_gradient").passed, exam
+                questions = known_questions("tiles_sum", count=5)
+            maps = explain_questions(questions, "input_x_gradient")
+            assert grade(questions, maps, "input_x_gradient").passed, exam
             shuffled = [rng.permutation(one.ravel()).reshape(one.shape) for one in maps]
-            assert not mark(questions, shuffled, "input_x_gradient").passed, exam
+            assert not grade(questions, shuffled, "input_x_gradient").passed, exam
 
     def test_shares_by_hand(self) -> None:
-        question = known("tiles_sum", count=1)[0]
+        question = known_questions("tiles_sum", count=1)[0]
         truth = np.zeros((64, 64))
         truth[:8, :8], truth[8:16, :8] = 3, 1  # three quarters and one
         tiles, area = replace(question, truth=truth), replace(question, truth=truth, cells=None)
         values = torch.zeros(64, 64, dtype=torch.float64)
         values[3, 3], values[9, 2], values[60, 60], values[4, 4] = 1, 2, 1, -7  # a quarter, a half, and a quarter elsewhere
-        assert share(tiles, values) == pytest.approx(0.25 + 0.25)
-        assert share(area, values) == pytest.approx(0.75)
-        assert share(area, torch.zeros(64, 64)) == pytest.approx(128 / 4096)
-        assert share(tiles, torch.zeros(64, 64)) == pytest.approx(2 / 64)
+        assert evidence_share(tiles, values) == pytest.approx(0.25 + 0.25)
+        assert evidence_share(area, values) == pytest.approx(0.75)
+        assert evidence_share(area, torch.zeros(64, 64)) == pytest.approx(128 / 4096)
+        assert evidence_share(tiles, torch.zeros(64, 64)) == pytest.approx(2 / 64)
 
     def test_the_interval_draws_whole_groups(self) -> None:
         values = np.random.default_rng(0).random(60)
@@ -382,18 +383,18 @@ class TestMarks:
         assert grouped_bootstrap(values, [0] * 60) == (0, 1, 1)
 
     def test_the_first_pictures_of_two_models_are_two_pictures(self) -> None:
-        questions = known(count=1)
-        assert mark(questions, [question.truth for question in questions], "rollout").passed  # six pictures, all of them number 0
+        questions = known_questions(count=1)
+        assert grade(questions, [question.truth for question in questions], "rollout").passed  # six pictures, all of them number 0
 
     def test_few_pictures_never_pass(self) -> None:
-        questions = known("tiles_sum", count=3)
-        found = mark(questions, [question.truth for question in questions], "rollout")
+        questions = known_questions("tiles_sum", count=3)
+        found = grade(questions, [question.truth for question in questions], "rollout")
         assert found.low > found.reference
         assert not found.passed
 
     def test_a_batch_is_explained_as_each_question_alone(self, papers: dict[str, list[Question]]) -> None:
         questions = papers["planted"][:4] + papers["boxes"][:2]
-        for question, found in zip(questions, explained(questions, "occlusion", window=0.5), strict=True):
+        for question, found in zip(questions, explain_questions(questions, "occlusion", window=0.5), strict=True):
             alone = vizlib.explain(question.model, question.x, "occlusion", question.target, window=0.5).input_map
             np.testing.assert_allclose(found, alone, rtol=1e-5, atol=1e-6)
 
@@ -509,9 +510,13 @@ class TestSchool:
 def test_models_without_classes_or_a_transform_are_refused() -> None:
     headless = vizlib.load("vit_tiny50", checkpoint="random", num_classes=0)
     with pytest.raises(ExamError, match="no classification head"):
-        photographs(headless, cases.photographs(1))
+        load_photographs(headless, cases.photographs(1))
     bare = replace(cases.model(), transform=None)
-    for ask in (lambda: planted(bare, cases.photographs(1)), lambda: grid(bare, cases.photographs(1)), lambda: boxed(bare, boxed_set(1))):
+    for ask in (
+        lambda: planted_questions(bare, cases.photographs(1)),
+        lambda: grid_questions(bare, cases.photographs(1)),
+        lambda: box_questions(bare, boxed_set(1)),
+    ):
         with pytest.raises(ExamError, match="does not say how it takes photographs"):
             ask()
 
@@ -519,8 +524,8 @@ def test_models_without_classes_or_a_transform_are_refused() -> None:
 def test_pictures_that_cannot_be_read_are_named(tmp_path) -> None:
     (tmp_path / "text.jpg").write_text("no picture", encoding="utf-8")
     images = {"good": cases.photograph(0), "bad": tmp_path / "text.jpg"}
-    found = photographs(cases.model(), images)
+    found = load_photographs(cases.model(), images)
     assert found.answers.tolist() == [0]
     assert [name for name, _ in found.skipped] == ["bad"]
     with pytest.raises(ExamError, match="None of the 1 images can be read"):
-        photographs(cases.model(), [tmp_path / "text.jpg"])
+        load_photographs(cases.model(), [tmp_path / "text.jpg"])

@@ -212,9 +212,9 @@ def _cell(mark: Mark | None) -> str:
 def report_bytes(report: ExamReport, end: str) -> bytes:
     """The report as the bytes of a file of this kind: "html", "csv" or "json"."""
     from vizlib.evaluation.exams.report_data import as_csv, as_json
-    from vizlib.evaluation.exams.report_html import page
+    from vizlib.evaluation.exams.report_html import report_page
 
-    return {"html": page, "csv": as_csv, "json": as_json}[end](report).encode()
+    return {"html": report_page, "csv": as_csv, "json": as_json}[end](report).encode()
 
 
 def _paper(card: Any) -> str:
