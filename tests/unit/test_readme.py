@@ -1,4 +1,4 @@
-"""What the README says is true: its Python runs, its commands work, its numbers are the cards'."""
+"""What the README and the docs say is true: their Python runs, its commands work, its numbers are the cards'."""
 
 from __future__ import annotations
 
@@ -18,14 +18,21 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+def blocks(language: str, text: str = TEXT) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-@pytest.mark.parametrize("number", range(len(blocks("python"))))
-def test_the_python_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+PYTHON = [
+    (path.name, number, code)
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for number, code in enumerate(blocks("python", path.read_text(encoding="utf-8")))
+]
+
+
+@pytest.mark.parametrize(("name", "number", "code"), PYTHON, ids=[f"{name} {number}" for name, number, _ in PYTHON])
+def test_the_python_runs(name: str, number: int, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(compile(blocks("python")[number], f"README.md, block {number}", "exec"), {"__name__": "readme"})  # noqa: S102
+    exec(compile(code, f"{name}, block {number}", "exec"), {"__name__": "documented"})  # noqa: S102
 
 
 def test_the_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

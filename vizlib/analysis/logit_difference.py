@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from vizlib.analysis.features.resampling import Resampling
-from vizlib.errors import MethodError, TargetError
+from vizlib.errors import MethodError
+from vizlib.explainers.targets import class_index
 from vizlib.passes.backward import gradients_on
 
 if TYPE_CHECKING:
@@ -74,9 +75,9 @@ def same_classes(first: Model, second: Model) -> bool:
 
 
 def explain_difference(
-    first: Model, second: Model, image: np.ndarray, target: int, *, fit: str | None = None, baseline: str = "grey", steps: int = STEPS
+    first: Model, second: Model, image: np.ndarray, target: int | str, *, fit: str | None = None, baseline: str = "grey", steps: int = STEPS
 ) -> Difference:
-    """Integrated gradients of log p_A(c) - log p_B(c) for class ``target`` at the pixels of an image uint8 (H, W, 3).
+    """Integrated gradients of log p_A(c) - log p_B(c) for class ``target``, a number or a label, at the pixels of an image uint8 (H, W, 3).
 
     The path is a line from the baseline to the image, in the image's own pixels, through each model's own resizing, cropping and scaling.
     Sundararajan et al., "Axiomatic Attribution for Deep Networks", ICML 2017, arXiv:1703.01365. MethodError for models of different
@@ -84,10 +85,9 @@ def explain_difference(
     """
     if not same_classes(first, second):
         raise MethodError(f"{first.card.name} and {second.card.name} know different classes, so only their features can be compared.")
-    if not 0 <= target < first.adapter.classes:
-        raise TargetError(f"{first.card.name} has classes 0 to {first.adapter.classes - 1}; there is no {target}.")
-    attributions = [integrated(model, image, target, fit=fit, baseline=baseline, steps=steps) for model in (first, second)]
-    return Difference(attributions[0], attributions[1], target, first.label(target))
+    index = class_index(first, target)
+    attributions = [integrated(model, image, index, fit=fit, baseline=baseline, steps=steps) for model in (first, second)]
+    return Difference(attributions[0], attributions[1], index, first.label(index))
 
 
 def integrated(

@@ -122,7 +122,7 @@ def test_a_real_pair_of_models(picture):
 def test_what_cannot_be_explained(picture):
     with pytest.raises(MethodError, match="different classes"):
         explain_difference(small(), small(labels=("a", "b", "d")), picture, 0)
-    with pytest.raises(TargetError, match="0 to 2; there is no 3"):
+    with pytest.raises(TargetError, match="0 to 2; the nearest to 3 is 2"):
         explain_difference(small(), small(seed=1), picture, 3)
     with pytest.raises(MethodError, match="no 'pink'"):
         integrated(small(), picture, 0, baseline="pink")

@@ -162,7 +162,6 @@ class TestFields:
         assert np.allclose(second.weights[2:7, 2:7], triangle / triangle.sum())
         assert first.at == (4.5, 4.5)
         assert first.reach == pytest.approx((4 + 4 * math.sqrt(2)) / 9)
-        assert first.share_within(1) == pytest.approx(5 / 9)
 
     def test_signs_average_to_the_jacobian(self):
         model, x = zoo_cases.model("resnet"), zoo_cases.inputs("resnet", 2)

@@ -25,12 +25,6 @@ class PooledShares:
         """The logits (K,) that the parts and the bias sum to."""
         return self.parts.sum(0) + self.bias
 
-    @property
-    def effective_tokens(self) -> float:
-        """The exponential of the weights' entropy: as many tokens as would pool alike if all counted the same, 1 to N."""
-        shares = self.weights[self.weights > 0]
-        return float((-(shares * shares.log()).sum()).exp())
-
 
 def pooled_shares(
     tokens: torch.Tensor, score: torch.Tensor, score_bias: torch.Tensor | float, weight: torch.Tensor, bias: torch.Tensor | None = None

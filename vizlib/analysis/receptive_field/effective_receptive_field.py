@@ -39,11 +39,6 @@ class ReceptiveField:
         gaps = np.linalg.norm(centres(Grid(*self.weights.shape), self.weights.shape) - self.at, axis=-1)
         return float((self.weights.ravel() * gaps).sum())
 
-    def share_within(self, radius: float) -> float:
-        """The share of the weights on pixels whose centre is no further than ``radius`` pixels away."""
-        gaps = np.linalg.norm(centres(Grid(*self.weights.shape), self.weights.shape) - self.at, axis=-1)
-        return float(self.weights.ravel()[gaps <= radius].sum())
-
 
 def effective_receptive_fields(model: Model, x: torch.Tensor, signs: int = 1, seed: int = 0) -> list[ReceptiveField]:
     """The effective receptive field of the middle cell of every layer: ||d cell / d pixel||^2 over channels, mean over inputs (B, 3, h, w).
