@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
-
-from vizlib.catalog.families import compact, cvt, other, pvt, pvt_v2, resnet, swin, t2t, vit
 
 if TYPE_CHECKING:
     from vizlib.catalog.family import Family
 
-FAMILIES: dict[str, Family] = {module.FAMILY.name: module.FAMILY for module in (vit, t2t, compact, pvt, pvt_v2, cvt, swin, resnet, other)}
+_IN_ORDER = (
+    "vit",
+    "t2t",
+    "compact",
+    "pvt",
+    "pvt_v2",
+    "cvt",
+    "swin",
+    "resnet",
+    "other",
+)
+FAMILIES: dict[str, Family] = {name: import_module(f"{__name__}.{name}").FAMILY for name in _IN_ORDER}

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from vizlib.errors import MethodError, nearest
-from vizlib.evaluation.metrics import deletion, infidelity, insertion, max_sensitivity, sensitivity_n
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vizlib.evaluation.metrics.metric import Metric
 
-_FILES = (deletion, insertion, sensitivity_n, infidelity, max_sensitivity)
-METRICS: dict[str, Metric] = {file.METRIC.name: file.METRIC for file in _FILES}
+_IN_ORDER = (
+    "deletion",
+    "insertion",
+    "sensitivity_n",
+    "infidelity",
+    "max_sensitivity",
+)
+METRICS: dict[str, Metric] = {name: import_module(f"{__name__}.{name}").METRIC for name in _IN_ORDER}
 
 
 def metrics_named(names: Sequence[str] | None = None) -> list[Metric]:
