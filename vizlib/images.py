@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["FITS", "MAX_PIXELS", "Geometry", "Transform", "read_image"]
 
 MAX_PIXELS = 40_000_000
+# Of files that are taken for pictures when a folder is searched; what a file holds is read from the file.
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".avif"}
+)
 
 ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | np.ndarray
 

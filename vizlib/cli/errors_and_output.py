@@ -56,6 +56,7 @@ class Commands(TyperGroup):
         windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
+        """Run, and turn an error into one line and an exit code."""
         given = list(sys.argv[1:] if args is None else args)
         debug = "--debug" in given or os.environ.get("VIZLIB_DEBUG", "0") not in ("", "0")
         given = [word for word in given if word != "--debug"]

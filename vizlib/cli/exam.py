@@ -118,8 +118,8 @@ def _load(word: str, device: str, stack: ExitStack) -> Any:
 
 def _material(images: Path | None, data: Path | None) -> tuple[Any, Any]:
     """Photographs, and photographs with boxes, None where there are none."""
-    from vizlib.cli.image_files import SUFFIXES
     from vizlib.evaluation.exams.object_boxes import FILE, labelled_photographs
+    from vizlib.images import SUFFIXES
 
     if data is not None:
         items, _ = labelled_photographs(data)

@@ -126,7 +126,8 @@ def evaluate(
 ) -> None:
     """Measure how often a model is right: top-1 and top-5 with their 95 % Wilson intervals."""
     from vizlib import load
-    from vizlib.model_report.accuracy import find_photos, score
+    from vizlib.datasets.labelled import find_photos
+    from vizlib.model_report.accuracy import score
 
     photos = find_photos(data)
     with download_progress(model) as progress:

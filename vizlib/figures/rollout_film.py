@@ -21,13 +21,20 @@ class Walk(Protocol):
     """What is drawn: an Explanation of a rollout."""
 
     @property
-    def stages(self) -> Sequence[np.ndarray]: ...
+    def stages(self) -> Sequence[np.ndarray]:
+        """The maps (h, w) on each grid, coarse to fine, as shares that sum to 1 with the sink."""
+
     @property
-    def input_map(self) -> np.ndarray: ...
+    def input_map(self) -> np.ndarray:
+        """The map (h, w) on the model's input."""
+
     @property
-    def image(self) -> np.ndarray: ...
+    def image(self) -> np.ndarray:
+        """The photograph uint8 (H, W, 3)."""
+
     @property
-    def geometry(self) -> Geometry: ...
+    def geometry(self) -> Geometry:
+        """How the photograph's pixels lie on the model's."""
 
 
 def descent(explanation: Walk) -> list[np.ndarray]:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Listener(Protocol):
     """What a recorder offers to the code it listens to."""
 
-    def note(self, name: str, values: dict[str, Any]) -> None: ...
+    def note(self, name: str, values: dict[str, Any]) -> None:
+        """Keep ``values`` of the part called ``name``."""
 
 
 _listener: ContextVar[Listener | None] = ContextVar("vizlib_listener", default=None)

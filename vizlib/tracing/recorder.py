@@ -57,6 +57,7 @@ class Recording:
     kept: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def note(self, name: str, values: dict[str, Any]) -> None:
+        """Keep ``values`` of the part called ``name``; what it noted before stays."""
         self.notes.setdefault(name, {}).update(values)
 
     def of_kind(self, kind: str) -> dict[str, dict[str, Any]]:

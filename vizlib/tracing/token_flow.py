@@ -39,35 +39,44 @@ class Rule(Protocol):
     """How a method weighs what may flow: the residual's share and the pull at an attention, and whether max-pools spread evenly."""
 
     @property
-    def even(self) -> bool: ...
+    def even(self) -> bool:
+        """Whether max-pools spread evenly instead of routing as they ran."""
 
-    def residual(self, step: Attention) -> float | torch.Tensor: ...
+    def residual(self, step: Attention) -> float | torch.Tensor:
+        """The share w of the residual around an attention, 0 to 1: one number, or (B, N) for each query."""
 
-    def attend(self, step: Attention, rows: torch.Tensor) -> torch.Tensor: ...
+    def attend(self, step: Attention, rows: torch.Tensor) -> torch.Tensor:
+        """Row vectors (B, R, N) over the queries times the head-fused attention: (B, R, M) float64 over the keys."""
 
 
 class Step(Protocol):
     """One row-stochastic map between two grids."""
 
     @property
-    def source(self) -> Grid: ...
+    def source(self) -> Grid:
+        """The grid that rows are pulled to, nearer the pixels."""
 
     @property
-    def target(self) -> Grid: ...
+    def target(self) -> Grid:
+        """The grid that rows come from, nearer the read-out."""
 
-    def pull(self, flow: Flow, rule: Rule) -> Flow: ...
+    def pull(self, flow: Flow, rule: Rule) -> Flow:
+        """The flow on ``target`` brought to ``source``: r -> r P with P row-stochastic, so that mass and sink together stay."""
 
 
 class Spread(Protocol):
     """A fixed row-stochastic map from a reduced grid to a fuller one, learned tokens kept as they are."""
 
     @property
-    def source(self) -> Grid: ...
+    def source(self) -> Grid:
+        """The fuller grid."""
 
     @property
-    def target(self) -> Grid: ...
+    def target(self) -> Grid:
+        """The reduced grid."""
 
-    def spread(self, rows: torch.Tensor) -> torch.Tensor: ...
+    def spread(self, rows: torch.Tensor) -> torch.Tensor:
+        """Rows (B, R, tokens of target) spread to (B, R, tokens of source), each row keeping its sum."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -205,6 +205,7 @@ class MatrixMuon(torch.optim.Muon):
         super().__init__([matrix for _, matrix in self.pairs], lr=rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
 
     def step(self, closure: Any = None) -> Any:
+        """One update; the gradients of kernels are taken as matrices."""
         for parameter, matrix in self.pairs:
             matrix.grad = None if parameter.grad is None else _as_matrix(parameter.grad)
         return super().step(closure)

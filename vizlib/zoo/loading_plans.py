@@ -46,15 +46,19 @@ class LoadingPlan:
         return state
 
     def build(self, classes: int | None, size: tuple[int, int] | None) -> nn.Module:
+        """The module with weights yet to be filled, for so many classes and an input (h, w); the architecture's own where None."""
         raise NotImplementedError
 
     def classes_of(self, state: State) -> int:
+        """How many classes the head in a state has; CheckpointError where there is no head that is known."""
         raise NotImplementedError
 
     def transform(self, module: nn.Module) -> Transform:
+        """The evaluation transform of photographs for this module."""
         raise NotImplementedError
 
     def labels(self, classes: int, *, custom: bool) -> tuple[str, ...] | None:
+        """The names of so many classes, None where they are not known; ``custom`` says that the weights are a file of the user."""
         raise NotImplementedError
 
     def converted(self, module: nn.Module, state: State) -> State:  # noqa: ARG002

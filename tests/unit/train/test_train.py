@@ -16,9 +16,10 @@ from torch import nn
 
 import vizlib
 from vizlib.datasets.classes import FIFTY
+from vizlib.datasets.labelled import find_photos
 from vizlib.datasets.tiny_imagenet import ImageSet, read_split
 from vizlib.errors import TrainingError
-from vizlib.model_report.accuracy import find_photos, match, score
+from vizlib.model_report.accuracy import match, score
 from vizlib.stats import wilson
 from vizlib.train import recipes
 from vizlib.train.api import train_bundled

@@ -54,6 +54,7 @@ class Tiles(nn.Module):
             self.heads.weight.copy_(torch.tensor([first, second]))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (B, K) of inputs (B, 3, h, w)."""
         a, b = self.heads(self.clipped(self.units(x)).sum((2, 3))).unbind(1)
         if self.join == "and":
             score = a - self.compared(a - b)

@@ -49,6 +49,7 @@ class MaxPool(nn.MaxPool2d):
         self.site = site
 
     def forward(self, x: Tensor) -> Tensor:
+        """Maps (B, C, h, w) to maps of half the size."""
         if not heard():
             return super().forward(x)
         pooled, indices = F.max_pool2d(x, self.kernel_size, self.stride, self.padding, return_indices=True)
@@ -105,6 +106,7 @@ class Tokenizer(nn.Module):
         return whole and min(self.grids((side, side))[-1]) > 0
 
     def forward(self, x: Tensor) -> tuple[Tensor, Grid]:
+        """Images (B, 3, H, W) to tokens (B, N, C)."""
         for i, layer in enumerate(self.conv_layers):
             note_windows(self.conv_sites[i], x, *self.window)
             x = layer(x)
@@ -133,6 +135,7 @@ class Block(nn.Module):
         self.activation = nn.GELU()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Tokens (B, N, C) to tokens (B, N, C)."""
         x = self.norm1(x + self.drop_path(self.self_attn(self.pre_norm(x))))
         y = self.linear2(self.dropout1(self.activation(self.linear1(x))))
         return x + self.drop_path(self.dropout2(y))
@@ -262,6 +265,7 @@ class CompactTransformer(nn.Module):
         return self.classifier.features(*self.tokenizer(x))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Images (B, 3, H, W) to logits (B, K)."""
         return self.classifier.fc(self.forward_features(x))
 
 

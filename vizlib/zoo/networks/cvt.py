@@ -233,6 +233,7 @@ class ConvVisionTransformer(nn.Module):
         return x[:, 0]
 
     def forward(self, x: Tensor) -> Tensor:
+        """Images (B, 3, H, W) to logits (B, K)."""
         return self.head(self.forward_features(x))
 
 

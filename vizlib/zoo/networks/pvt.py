@@ -229,6 +229,7 @@ class PyramidVisionTransformer(nn.Module):
         return x[:, 0]
 
     def forward(self, x: Tensor) -> Tensor:
+        """Images (B, 3, H, W) to logits (B, K)."""
         return self.head(self.forward_features(x))
 
 

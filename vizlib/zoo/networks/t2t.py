@@ -231,6 +231,7 @@ class Block(nn.Module):
         self.mlp = Mlp(width, int(width * mlp_ratio), drop=drop)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Tokens (B, N, C) to tokens (B, N, C)."""
         x = x + self.drop_path(self.attn(self.norm1(x)))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
@@ -298,6 +299,7 @@ class T2TViT(nn.Module):
         return x[:, 0]
 
     def forward(self, x: Tensor) -> Tensor:
+        """Images (B, 3, H, W) to logits (B, K)."""
         return self.head(self.forward_features(x))
 
 
