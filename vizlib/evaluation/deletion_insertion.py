@@ -44,5 +44,5 @@ def removal_curves(
 
 
 def area(curve: torch.Tensor) -> torch.Tensor:
-    """The area under curves (..., parts + 1) over 0 to 1, by trapezia."""
+    """The area (...) under curves (..., parts + 1) over 0 to 1, by trapezia: the sum of (c_i + c_(i + 1)) / 2 over ``parts``."""
     return (curve[..., 1:] + curve[..., :-1]).mean(-1) / 2

@@ -74,7 +74,10 @@ class FaithfulnessScorer:
             return {metric.name: metric.score(self.material, explanation) for metric in chosen}
 
     def curves(self, explanation: Explanation) -> Curves:
-        """What the model answers as the pixels go, or come back, in the map's order."""
+        """The class probability, 0 to 1, as the pixels go, or come back, in the map's order, beside that of the control maps.
+
+        MethodError for an explanation of another model, class, picture or size.
+        """
         self._check(explanation)
         arrays: dict[str, np.ndarray] = {}
         with self._measuring(explanation, metrics_named(["deletion", "insertion"])):

@@ -20,7 +20,7 @@ class Steps:
         self._outside = copy_context()
 
     def did(self, images: float) -> None:
-        """So many more are done."""
+        """So many more images went through."""
         self._done += images
         self._tell(self._done)
 

@@ -36,7 +36,10 @@ def agreement(maps: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's rank correlation of two arrays of one shape, ties averaged, over what is NaN in neither; NaN where either is constant."""
+    """Spearman's rank correlation, -1 to 1, of two arrays of one shape: Pearson's of their ranks, ties averaged.
+
+    What is NaN in either does not count; NaN where either is constant.
+    """
     both = ~(np.isnan(first) | np.isnan(second))
     return _correlation(_ranks(first[both]), _ranks(second[both])) if both.any() else float("nan")
 

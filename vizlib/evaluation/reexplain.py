@@ -30,7 +30,10 @@ def input_of(model: Model, image: Any, fit: str | None) -> torch.Tensor:
 
 
 def reexplain(model: Model, x: torch.Tensor, explanation: Explanation, steps: Steps, target: Any = None) -> list[np.ndarray]:
-    """The input maps of x (B, 3, h, w) by the method and options of ``explanation``, for its target or another."""
+    """The input maps (h, w) float64 of x (B, 3, h, w) by the method and options of ``explanation``, for its target or another.
+
+    ``steps`` hears of the passes. MethodError and TargetError as ``vizlib.explain`` has them.
+    """
     wanted = explanation.target if target is None else target
     with steps.within(len(x) * METHODS[explanation.method].passes):
         explanations = explain(model, x, explanation.method, wanted, **explanation.options)
@@ -38,7 +41,7 @@ def reexplain(model: Model, x: torch.Tensor, explanation: Explanation, steps: St
 
 
 def checked_input(model: Model, image: Any, explanation: Explanation) -> torch.Tensor:
-    """The input x (1, 3, h, w) of the image; MethodError when the explanation is of another model, of no class, or of another size."""
+    """The input x (1, 3, h, w) of the image that was explained; MethodError when the explanation is of another model or size."""
     if explanation.model != model.card.name:
         raise MethodError(f"The explanation is of {explanation.model}, not of {model.card.name}.")
     x = input_of(model, image, explanation.fit)

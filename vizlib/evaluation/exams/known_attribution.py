@@ -87,7 +87,7 @@ def known_questions(kind: str | None = None, *, count: int = COUNT, seed: int = 
 
 @cache
 def toy(kind: str) -> Model:
-    """The model of one of KINDS, under that name."""
+    """The model of one of KINDS, under that name, with the weights that were set by hand; KeyError for another."""
     from vizlib.zoo.load import wrap
 
     with torch.random.fork_rng(devices=[]):
@@ -97,7 +97,10 @@ def toy(kind: str) -> Model:
 
 
 def exact(model: Model, tiles: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The Shapley values (n,) float64 of pictures (1, 3, h, w) that add up to the input, for the first class's logit."""
+    """The Shapley values (n,) float64 of pictures (1, 3, h, w) that add up to the input, for the first class's logit.
+
+    All 2^n coalitions go through the model; a tile that is out shows the mean colour, which is zero.
+    """
     module = copy.deepcopy(model.module).double()
     parts = torch.cat(list(tiles)).double()
 

@@ -137,7 +137,10 @@ def _question(model: Model, item: Labelled, group: int) -> Question | str:
 
 
 def region(model: Model, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Which pixels of the model's input have their centre in one of the boxes (n, 4) of an image (H, W): bool (h, w)."""
+    """Which pixels of the model's input have their centre in one of the boxes (n, 4) of an image (H, W): bool (h, w).
+
+    Boxes are x0, y0, x1, y1 in pixels of the upright image, all inclusive.
+    """
     geometry = model.geometry(size)
     x0, y0, x1, y1 = np.asarray(boxes, np.float64).T
     corners = geometry.box_to_input(np.stack([y0, x0, y1 + 1, x1 + 1], 1))  # the pixels of both corners belong to a box

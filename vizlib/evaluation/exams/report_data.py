@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def as_json(report: ExamReport) -> str:
-    """Everything but the pictures."""
+    """Everything but the pictures, as JSON text; NaN is null."""
     exams = {name: asdict(EXAMS[name]) for name in dict.fromkeys(mark.exam for mark in report.marks)}
     skipped = [dict(zip(("exam", "model", "what", "why"), row, strict=True)) for row in report.skipped]
     content = {"format": FORMAT, "about": report.about, "exams": exams, "marks": report.table(), "skipped": skipped}
@@ -28,7 +28,7 @@ def as_json(report: ExamReport) -> str:
 
 
 def as_csv(report: ExamReport) -> str:
-    """The table of marks."""
+    """The table of marks as CSV text, a header line of COLUMNS first."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
     writer.writeheader()

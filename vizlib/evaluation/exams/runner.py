@@ -78,7 +78,7 @@ def run_exams(
 
 
 def quick_methods() -> list[str]:
-    """The methods that take part unasked."""
+    """The names of the methods that take part unasked: those of at most QUICK passes for a map."""
     return [card.name for card in METHODS.values() if card.passes <= QUICK]
 
 

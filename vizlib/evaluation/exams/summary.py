@@ -32,7 +32,10 @@ class Average:
 
 
 def summary(marks: Sequence[Mark]) -> dict[str, dict[str, Average]]:
-    """By method and exam, in the order of the registries; a method without any mark in an exam is left out there."""
+    """By method and exam, in the order of the registries; a method without any mark in an exam is left out there.
+
+    The value is the mean of the marks; each end of its interval lies sqrt(sum of d_i^2) / n from it, d_i what the marks' own ends lie off.
+    """
     averages: dict[str, dict[str, Average]] = {}
     for method in METHODS:
         for exam in EXAMS:
