@@ -76,8 +76,10 @@ def ranked(model: Model, logits: torch.Tensor, top: int = 5) -> list[Prediction]
 def trace(model: Model, image: Any) -> Trace | list[Trace]:
     """What one pass over an image did; for a list of images or a batch of tensors, one trace each, run in batches."""
     subjects, many = _prepared_images(model, image, None)
-    done = [one for chunk in _chunks(subjects) for one in traces(model, torch.cat([subject.x for subject in chunk]))]
-    return done if many else done[0]
+    image_traces = [
+        image_trace for chunk in _chunks(subjects) for image_trace in traces(model, torch.cat([subject.x for subject in chunk]))
+    ]
+    return image_traces if many else image_traces[0]
 
 
 def explain(
@@ -91,12 +93,12 @@ def explain(
     """
     card = method_card(method)
     check(model, card)
-    settled = card.settle(options)
+    resolved = card.settle(options)
     subjects, many = _prepared_images(model, image, fit)
-    done = []
+    explanations = []
     for chunk in _chunks(subjects):
-        done += _explain_chunk(model, chunk, card, target, fit, settled)
-    return done if many else done[0]
+        explanations += _explain_chunk(model, chunk, card, target, fit, resolved)
+    return explanations if many else explanations[0]
 
 
 def replay(folder: str | os.PathLike[str], model: Model | None = None) -> Explanation:
@@ -151,24 +153,24 @@ def _explain_chunk(
 ) -> list[Explanation]:
     method = importlib.import_module(card.module)
     x = torch.cat([subject.x for subject in chunk])
-    seen: list[torch.Tensor] = []
+    logits_seen: list[torch.Tensor] = []
 
     def targets(logits: torch.Tensor) -> list[Target]:
-        seen.append(logits)
+        logits_seen.append(logits)
         return resolve_targets(model, target, logits)
 
     started = time.perf_counter()
-    goals, found = method.explain(model, x, targets, options)
+    goals, outputs = method.explain(model, x, targets, options)
     seconds = (time.perf_counter() - started) / len(chunk)
-    rows = zip(chunk, goals, found, seen[0], strict=True)
-    return [_explanation(model, subject, goal, one, logits, card, fit, options, seconds) for subject, goal, one, logits in rows]
+    rows = zip(chunk, goals, outputs, logits_seen[0], strict=True)
+    return [_explanation(model, subject, goal, output, logits, card, fit, options, seconds) for subject, goal, output, logits in rows]
 
 
 def _explanation(
     model: Model,
     subject: PreparedImage,
     goal: Target,
-    found: MethodOutput,
+    output: MethodOutput,
     logits: torch.Tensor,
     card: MethodCard,
     fit: str | None,
@@ -176,8 +178,8 @@ def _explanation(
     seconds: float,
 ) -> Explanation:
     return Explanation(
-        input_map=found.input_map.to("cpu", torch.float64).numpy(),
-        sink=found.sink,
+        input_map=output.input_map.to("cpu", torch.float64).numpy(),
+        sink=output.sink,
         target=goal.index,
         label=goal.label,
         method=card.name,
@@ -187,9 +189,9 @@ def _explanation(
         geometry=subject.geometry,
         image=subject.picture,
         logits=logits.detach().float().cpu().numpy(),
-        notes=found.notes,
-        stages=tuple(stage.cpu().numpy() for stage in found.stages),
-        facts=found.facts,
+        notes=output.notes,
+        stages=tuple(stage.cpu().numpy() for stage in output.stages),
+        facts=output.facts,
         recipe=model.recipe,
         fit=fit,
         prepared=subject.x.numpy() if subject.prepared else None,
@@ -204,11 +206,11 @@ def _prepared_images(model: Model, image: Any, fit: str | None) -> tuple[list[Pr
             return [_from_tensor(model, x[None])], False
         if x.ndim != 4:
             raise ImageError(f"A prepared tensor has shape (images, 3, height, width), not {tuple(x.shape)}.")
-        return [_from_tensor(model, one[None]) for one in x], len(x) != 1
+        return [_from_tensor(model, row[None]) for row in x], len(x) != 1
     if isinstance(image, list | tuple):
         if not image:
             raise ImageError("The list of images is empty.")
-        return [subject for one in image for subject in _prepared_images(model, one, fit)[0]], True
+        return [subject for item in image for subject in _prepared_images(model, item, fit)[0]], True
     picture = read_image(image)
     return [PreparedImage(picture, model.prepare(picture, fit), model.geometry(picture.shape[:2], fit), prepared=False)], False
 

@@ -16,16 +16,16 @@ from vizlib.passes.forward import check_finite
 from vizlib.tracing.shared_copy import shared_copy
 
 if TYPE_CHECKING:
-    from vizlib.explainers.targets import Settle, Target
+    from vizlib.explainers.targets import Target, TargetResolver
     from vizlib.zoo.model import Model
 
-ROOM = 1 << 30  # bytes that one batch may take; the same on every machine, so that maps are the same too
-MOST = 64
+BATCH_BYTES = 1 << 30  # bytes that one batch may take; the same on every machine, so that maps are the same too
+MAX_BATCH = 64
 
 
 @dataclass
-class _Count:
-    done: int = 0
+class _Progress:
+    completed: int = 0
     total: int | None = None
 
 
@@ -33,7 +33,7 @@ class _Count:
 class TargetScorer:
     """Prepared images x (B, 3, h, w), their targets and logits (B, K), and a shadow of the module that answers for any others.
 
-    ``weight`` is about how many bytes one image takes on its way through.
+    ``bytes_per_image`` is about how many bytes one image takes on its way through.
     """
 
     model: Model
@@ -41,15 +41,15 @@ class TargetScorer:
     x: torch.Tensor
     targets: list[Target]
     logits: torch.Tensor
-    weight: int
-    count: _Count = field(default_factory=_Count)
+    bytes_per_image: int
+    progress: _Progress = field(default_factory=_Progress)
 
     def scores(self, images: torch.Tensor) -> torch.Tensor:
         """The target's score (n,) of images (n, 3, h, w), at least float32; image i is a variant of x's image i modulo B."""
         values = self.model.run(self.copied, images.to(self.x.dtype))
         values = values.to(torch.promote_types(values.dtype, torch.float32))
-        self.count.done += len(images)
-        tell(self.count.done, self.count.total)
+        self.progress.completed += len(images)
+        tell(self.progress.completed, self.progress.total)
         if len(set(self.targets)) == 1:
             return self.targets[0].score(values)
         return torch.stack([self.targets[index % len(self.x)].score(row[None])[0] for index, row in enumerate(values)])
@@ -58,31 +58,31 @@ class TargetScorer:
         """The same function as a module, for methods that hook its parts."""
         return _Scorer(self)
 
-    def one(self, index: int) -> TargetScorer:
+    def for_image(self, index: int) -> TargetScorer:
         """Only one of the images."""
         rows = slice(index, index + 1)
         return replace(self, x=self.x[rows], targets=self.targets[rows], logits=self.logits[rows])
 
-    def at_once(self, *, gradients: bool) -> int:
+    def batch_size(self, *, gradients: bool) -> int:
         """How many images may go through together: by what they weigh, and fewer only where memory is short."""
-        each = max(1, self.weight if gradients else self.weight // 4)
-        return max(1, min(MOST, ROOM // each, available_memory() // 2 // each))
+        each = max(1, self.bytes_per_image if gradients else self.bytes_per_image // 4)
+        return max(1, min(MAX_BATCH, BATCH_BYTES // each, available_memory() // 2 // each))
 
     def expect(self, images: int) -> None:
         """Say how many images will go through."""
-        self.count.total = self.count.done + images
+        self.progress.total = self.progress.completed + images
 
 
 class _Scorer(nn.Module):
-    def __init__(self, asked: TargetScorer) -> None:
+    def __init__(self, scorer: TargetScorer) -> None:
         super().__init__()
-        self.copied, self._scores = asked.copied, asked.scores
+        self.copied, self._scores = scorer.copied, scorer.scores
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self._scores(images)
 
 
-class _Tally(TorchDispatchMode):
+class _ByteCounter(TorchDispatchMode):
     """Adds up the bytes of all that is computed; views take none."""
 
     def __init__(self) -> None:
@@ -96,27 +96,27 @@ class _Tally(TorchDispatchMode):
         return output
 
 
-def make_scorer(model: Model, x: torch.Tensor, settle: Settle) -> TargetScorer:
-    """Run the model once on x (B, 3, h, w) and settle what is asked; ModelError where it gives NaN, TargetError where nothing is."""
+def make_scorer(model: Model, x: torch.Tensor, resolve: TargetResolver) -> TargetScorer:
+    """Run the model once on x (B, 3, h, w) and resolve its targets; ModelError where it gives NaN, TargetError for a target that is not there."""
     copied = shared_copy(model.module).eval()
     x = model.cast(x).detach().clone()
-    tally = _Tally()
-    with torch.no_grad(), tally:
+    counter = _ByteCounter()
+    with torch.no_grad(), counter:
         logits = model.run(copied, x)
     check_finite(model, x, logits)
-    return TargetScorer(model, copied, x, settle(logits), logits, tally.bytes // len(x))
+    return TargetScorer(model, copied, x, resolve(logits), logits, counter.bytes // len(x))
 
 
-def checked_maps(asked: TargetScorer, maps: torch.Tensor) -> torch.Tensor:
+def checked_maps(scorer: TargetScorer, maps: torch.Tensor) -> torch.Tensor:
     """The maps as float64 without a graph; ModelError when they hold NaN or infinity."""
     maps = maps.detach().to(torch.float64)
     if not bool(torch.isfinite(maps).all()):
-        raise ModelError(f"The map of {asked.model.card.name} overflows in {asked.model.dtype}; load it in float32.")
+        raise ModelError(f"The map of {scorer.model.card.name} overflows in {scorer.model.dtype}; load it in float32.")
     return maps
 
 
-def check_differentiable(asked: TargetScorer) -> None:
+def check_differentiable(scorer: TargetScorer) -> None:
     """TargetError when the score has no gradient with respect to the image."""
-    x = asked.x[:1].clone().requires_grad_()
-    if not asked.one(0).scores(x).requires_grad:
+    x = scorer.x[:1].clone().requires_grad_()
+    if not scorer.for_image(0).scores(x).requires_grad:
         raise TargetError("This target has no gradient with respect to the logits; compute it from them with differentiable functions.")

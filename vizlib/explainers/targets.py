@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from vizlib.zoo.model import Model
 
-Settle: TypeAlias = "Callable[[torch.Tensor], list[Target]]"
+TargetResolver: TypeAlias = "Callable[[torch.Tensor], list[Target]]"
 """From logits (B, K) to the target of each image."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A target settled for one image: ``index`` for a class, a pair for a difference, None for a function or a model without classes."""
+    """A target resolved for one image: ``index`` for a class, a pair for a difference, None for a function or a model without classes."""
 
     index: int | tuple[int, int] | None
     label: str
@@ -51,7 +51,7 @@ def resolve_targets(model: Model, target: Any, logits: torch.Tensor) -> list[Tar
     if isinstance(target, tuple | list):
         if len(target) != 2:
             raise TargetError(f"A difference of classes is a pair, not {len(target)} of them.")
-        first, second = (class_index(model, one) for one in target)
+        first, second = (class_index(model, label_or_index) for label_or_index in target)
         return [Target((first, second), f"{model.label(first)} minus {model.label(second)}")] * len(logits)
     index = class_index(model, target)
     return [Target(index, model.label(index))] * len(logits)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from vizlib.errors import MethodError
-from vizlib.explainers.methods.attention.rollout import findings
+from vizlib.explainers.methods.attention.rollout import pixel_outputs
 from vizlib.passes.forward import run
 from vizlib.tracing.token_flow import walk
 
@@ -82,7 +82,7 @@ def rollout_without(model: Model, x: torch.Tensor, odd: Mapping[Shape, Sequence[
     total = rows.sum(-1, keepdim=True)
     if not bool((total > 0).all()):
         raise MethodError("Every token that the answer is read from stands out; raise the threshold.")
-    return findings(walk(rows / total, lineage.steps, _Without(residual_weight, odd))[-1], forward_pass.size)[0]
+    return pixel_outputs(walk(rows / total, lineage.steps, _Without(residual_weight, odd))[-1], forward_pass.size)[0]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from vizlib.explainers.methods.attention.rollout import findings
+from vizlib.explainers.methods.attention.rollout import pixel_outputs
 from vizlib.passes.forward import run
 from vizlib.passes.head_ablation import HeadAblation, ablated, overrides
 from vizlib.tracing.attention_overrides import AttentionOverride
@@ -77,4 +77,4 @@ class _Remaining:
 def _rollout(forward_pass: Pass, changed: Mapping[str, AttentionOverride], residual_weight: float) -> MethodOutput:
     lineage = forward_pass.lineage()
     flow = walk(lineage.readout[:, None], lineage.steps, _Remaining(residual_weight, changed))[-1]
-    return replace(findings(flow, forward_pass.size)[0], notes=())
+    return replace(pixel_outputs(flow, forward_pass.size)[0], notes=())

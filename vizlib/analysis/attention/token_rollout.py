@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vizlib.errors import MethodError
-from vizlib.explainers.methods.attention.rollout import RolloutRule, findings
+from vizlib.explainers.methods.attention.rollout import RolloutRule, pixel_outputs
 from vizlib.passes.forward import run
 from vizlib.tracing.token_flow import Attention, walk
 
@@ -20,7 +20,7 @@ def rollout(model: Model, x: torch.Tensor, residual_weight: float = 0.5) -> Meth
     """The rollout of the answer for one prepared input (1, 3, h, w); pixels and sink sum to 1."""
     forward_pass = run(model, x)
     lineage = forward_pass.lineage()
-    return findings(walk(lineage.readout[:, None], lineage.steps, RolloutRule(residual_weight, None))[-1], forward_pass.size)[0]
+    return pixel_outputs(walk(lineage.readout[:, None], lineage.steps, RolloutRule(residual_weight, None))[-1], forward_pass.size)[0]
 
 
 def rollout_from(model: Model, x: torch.Tensor, site: int, token: int, residual_weight: float = 0.5) -> MethodOutput:
@@ -40,4 +40,4 @@ def rollout_from(model: Model, x: torch.Tensor, site: int, token: int, residual_
         raise MethodError(f"{sites[site].name} has queries 0 to {grid.tokens - 1} ({grid}); there is no {token}.")
     rows = lineage.readout.new_zeros(1, 1, grid.tokens)
     rows[..., token] = 1
-    return findings(walk(rows, lineage.steps[first:], RolloutRule(residual_weight, None))[-1], forward_pass.size)[0]
+    return pixel_outputs(walk(rows, lineage.steps[first:], RolloutRule(residual_weight, None))[-1], forward_pass.size)[0]

@@ -13,7 +13,7 @@ from vizlib.tracing.token_flow import Attention, Flow
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from vizlib.explainers.targets import Settle, Target
+    from vizlib.explainers.targets import Target, TargetResolver
     from vizlib.passes.forward import Pass
     from vizlib.tracing.token_flow import Step
     from vizlib.zoo.adapters.base import Classifier
@@ -25,16 +25,18 @@ def total_score(targets: Sequence[Target], logits: torch.Tensor) -> torch.Tensor
     return torch.stack([target.score(row[None])[0] for target, row in zip(targets, logits, strict=True)]).sum()
 
 
-def differentiated(model: Model, x: torch.Tensor, settle: Settle, classifier: Classifier | None = None) -> tuple[Pass, list[Target]]:
+def differentiated(
+    model: Model, x: torch.Tensor, resolve: TargetResolver, classifier: Classifier | None = None
+) -> tuple[Pass, list[Target]]:
     """One pass over prepared inputs (B, 3, h, w) with the gradient of each image's target at every attention, and the targets.
 
-    The targets are settled by what the model answers, and their score is that of ``classifier`` where one of several is asked.
+    The targets are resolved from what the model answers, and their score is that of ``classifier`` where one of several is asked.
     """
     targets: list[Target] = []
 
-    def score(answer: torch.Tensor, asked: torch.Tensor | None = None) -> torch.Tensor:
-        targets.extend(settle(answer.detach()))
-        return total_score(targets, answer if asked is None else asked)
+    def score(logits: torch.Tensor, classifier_logits: torch.Tensor | None = None) -> torch.Tensor:
+        targets.extend(resolve(logits.detach()))
+        return total_score(targets, logits if classifier_logits is None else classifier_logits)
 
     return run_with_gradient(model, x, score, None if classifier is None else classifier.path), targets
 
@@ -48,8 +50,8 @@ def descend(rows: torch.Tensor, steps: Sequence[Step], attend: Callable[[Attenti
     for step in steps:
         last = flows[-1]
         if isinstance(step, Attention):
-            found = attend(step, last.rows)
-            flows.append(Flow(found.rows, last.sink + found.sink))
+            flow = attend(step, last.rows)
+            flows.append(Flow(flow.rows, last.sink + flow.sink))
         else:
             flows.append(step.pull(last, _BELOW))
     return flows

@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
     from captum.attr import GradientAttribution
 
-    from vizlib.explainers.targets import Settle
+    from vizlib.explainers.targets import TargetResolver
     from vizlib.zoo.model import Model
 
-_TUNNEL = {"mean": "smoothgrad", "mean_square": "smoothgrad_sq", "variance": "vargrad"}
+_NOISE_TUNNEL_TYPES = {"mean": "smoothgrad", "mean_square": "smoothgrad_sq", "variance": "vargrad"}
 ZERO = "The gradient of this target is zero everywhere: the map is zero."
 
 
-def maps_by(
+def captum_maps(
     model: Model,
     x: torch.Tensor,
-    settle: Settle,
+    resolve: TargetResolver,
     options: dict[str, Any],
     method: Callable[[TargetScorer], GradientAttribution],
-    arguments: Callable[[TargetScorer], dict[str, Any]] = lambda asked: {},  # noqa: ARG005  the method's own
+    arguments: Callable[[TargetScorer], dict[str, Any]] = lambda scorer: {},  # noqa: ARG005  the method's own
 ) -> tuple[TargetScorer, torch.Tensor]:
     """What was asked, and captum's attributions (B, 3, h, w) float64, under noise where the options ask for it.
 
@@ -39,40 +39,40 @@ def maps_by(
     from captum.attr import NoiseTunnel
 
     with gradients_on():
-        asked = make_scorer(model, x, settle)
-        check_differentiable(asked)
+        scorer = make_scorer(model, x, resolve)
+        check_differentiable(scorer)
         if options.get("smoothing", "none") == "none":
-            found = method(asked).attribute(asked.x.clone().requires_grad_(), **arguments(asked))
-            return asked, checked_maps(asked, found)
+            attributions = method(scorer).attribute(scorer.x.clone().requires_grad_(), **arguments(scorer))
+            return scorer, checked_maps(scorer, attributions)
         maps = []
         for index in range(len(x)):
-            one = asked.one(index)
-            one.expect(options["noise_samples"] * options.get("steps", 1))
-            spread = float(one.x.float().amax() - one.x.float().amin())
+            image_scorer = scorer.for_image(index)
+            image_scorer.expect(options["noise_samples"] * options.get("steps", 1))
+            spread = float(image_scorer.x.float().amax() - image_scorer.x.float().amin())
             with seeded(options["seed"]):
-                found = NoiseTunnel(method(one)).attribute(
-                    one.x.clone().requires_grad_(),
-                    nt_type=_TUNNEL[options["smoothing"]],
+                attributions = NoiseTunnel(method(image_scorer)).attribute(
+                    image_scorer.x.clone().requires_grad_(),
+                    nt_type=_NOISE_TUNNEL_TYPES[options["smoothing"]],
                     nt_samples=options["noise_samples"],
-                    nt_samples_batch_size=min(options["noise_samples"], one.at_once(gradients=True)),
+                    nt_samples_batch_size=min(options["noise_samples"], image_scorer.batch_size(gradients=True)),
                     stdevs=options["noise"] * spread,
-                    **arguments(one),
+                    **arguments(image_scorer),
                 )
-            maps.append(checked_maps(one, found))
-        return asked, torch.cat(maps)
+            maps.append(checked_maps(image_scorer, attributions))
+        return scorer, torch.cat(maps)
 
 
 def method_outputs(maps: torch.Tensor) -> list[MethodOutput]:
     """One finding for each map (B, h, w); a map of zeros says that it is one."""
-    return [MethodOutput(one, None, () if bool(one.any()) else (ZERO,)) for one in maps]
+    return [MethodOutput(pixel_map, None, () if bool(pixel_map.any()) else (ZERO,)) for pixel_map in maps]
 
 
-def completeness(asked: TargetScorer, maps: torch.Tensor, empty: torch.Tensor) -> list[dict[str, float]]:
+def completeness(scorer: TargetScorer, maps: torch.Tensor, empty: torch.Tensor) -> list[dict[str, float]]:
     """How the sums of maps (B, h, w) compare with how far the scores fall from x to the baseline ``empty`` (B, 3, h, w)."""
     with torch.no_grad():
-        change = (asked.scores(asked.x) - asked.scores(empty)).double()
+        change = (scorer.scores(scorer.x) - scorer.scores(empty)).double()
     sums = maps.sum((1, 2))
     return [
-        {"change": float(of), "sum": float(one), "gap": abs(float(one) - float(of)) / max(abs(float(of)), 1e-12)}
-        for of, one in zip(change, sums, strict=True)
+        {"change": float(fall), "sum": float(total), "gap": abs(float(total) - float(fall)) / max(abs(float(fall)), 1e-12)}
+        for fall, total in zip(change, sums, strict=True)
     ]

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from vizlib.explainers.scorer import TargetScorer
 
 
-def hookable(asked: TargetScorer) -> nn.Module:
+def hookable(scorer: TargetScorer) -> nn.Module:
     """The scores as a module; the shadow's own ReLUs give new tensors, and the model's stay as they are."""
     # Captum tells of the hooks that it sets; they are on a shadow, and nobody has to know.
     warnings.filterwarnings("ignore", message=r"\s*Setting (forward, )?backward hooks", category=UserWarning, module="captum")
-    for part in asked.copied.modules():
+    for part in scorer.copied.modules():
         if isinstance(part, nn.ReLU):
             part.inplace = False
-    return asked.module()
+    return scorer.module()

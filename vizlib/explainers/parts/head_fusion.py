@@ -40,8 +40,8 @@ def _min(weights: torch.Tensor) -> torch.Tensor:
 
 def _discard(rows: torch.Tensor, ratio: float) -> torch.Tensor:
     keys = rows.shape[-1]
-    kept = max(1, keys - int(ratio * keys))
-    if kept == keys:
+    remaining = max(1, keys - int(ratio * keys))
+    if remaining == keys:
         return rows
-    top = rows.topk(kept, dim=-1)
+    top = rows.topk(remaining, dim=-1)
     return torch.zeros_like(rows).scatter_(-1, top.indices, top.values)

@@ -16,7 +16,7 @@ from vizlib.explainers.scorer import TargetScorer, checked_maps, make_scorer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vizlib.explainers.targets import Settle, Target
+    from vizlib.explainers.targets import Target, TargetResolver
     from vizlib.zoo.model import Model
 
 STILL = "Nothing that was hidden changed this target: the map is zero."
@@ -26,12 +26,12 @@ STILL = "Nothing that was hidden changed this target: the map is zero."
 class PerturbedImage:
     """One image (1, 3, h, w) that was asked about, what stands for a hidden pixel, and the pieces (h, w), None where there are none."""
 
-    asked: TargetScorer
+    scorer: TargetScorer
     empty: torch.Tensor
     pieces: torch.Tensor | None
 
     @property
-    def count(self) -> int:
+    def piece_count(self) -> int:
         """The number of pieces."""
         return 0 if self.pieces is None else int(self.pieces.max()) + 1
 
@@ -42,15 +42,15 @@ class PerturbedImage:
         return self.pieces[None, None]
 
     @property
-    def together(self) -> int:
+    def batch_size(self) -> int:
         """How many variants go through the model at once."""
-        return self.asked.at_once(gradients=False)
+        return self.scorer.batch_size(gradients=False)
 
 
 def explain_by_perturbation(
     model: Model,
     x: torch.Tensor,
-    settle: Settle,
+    resolve: TargetResolver,
     options: dict[str, Any],
     attribute: Callable[[PerturbedImage], torch.Tensor],
     *,
@@ -62,25 +62,25 @@ def explain_by_perturbation(
     how far the score falls when all are hidden.
     """
     with torch.inference_mode(mode=False), torch.no_grad():
-        asked = make_scorer(model, x, settle)
-        found = []
+        batch_scorer = make_scorer(model, x, resolve)
+        outputs = []
         for index in range(len(x)):
-            one = asked.one(index)
-            pieces = superpixels(model, one.x, options["pieces"]) if "pieces" in options else None
-            puzzle = PerturbedImage(one, baseline(model, one.x, options["baseline"]), pieces)
+            scorer = batch_scorer.for_image(index)
+            pieces = superpixels(model, scorer.x, options["pieces"]) if "pieces" in options else None
+            perturbed = PerturbedImage(scorer, baseline(model, scorer.x, options["baseline"]), pieces)
             with seeded(options.get("seed", 0)):
-                values = checked_maps(one, attribute(puzzle))[0, 0]
-            found.append(
-                MethodOutput(values, None, () if bool(values.any()) else (STILL,), facts=_facts(puzzle, values) if adds_up else {})
+                values = checked_maps(scorer, attribute(perturbed))[0, 0]
+            outputs.append(
+                MethodOutput(values, None, () if bool(values.any()) else (STILL,), facts=_facts(perturbed, values) if adds_up else {})
             )
-    return asked.targets, found
+    return batch_scorer.targets, outputs
 
 
-def _facts(puzzle: PerturbedImage, values: torch.Tensor) -> dict[str, float]:
-    assert puzzle.pieces is not None  # noqa: S101  only values of pieces add up
-    sums = torch.zeros(puzzle.count, dtype=torch.float64, device=values.device)
-    sums[puzzle.pieces.flatten()] = values.flatten()  # every pixel of a piece has its value
-    asked = puzzle.asked
-    change = float((asked.scores(asked.x) - asked.scores(puzzle.empty)).double())
+def _facts(perturbed: PerturbedImage, values: torch.Tensor) -> dict[str, float]:
+    assert perturbed.pieces is not None  # noqa: S101  only values of pieces add up
+    sums = torch.zeros(perturbed.piece_count, dtype=torch.float64, device=values.device)
+    sums[perturbed.pieces.flatten()] = values.flatten()  # every pixel of a piece has its value
+    scorer = perturbed.scorer
+    change = float((scorer.scores(scorer.x) - scorer.scores(perturbed.empty)).double())
     total = float(sums.sum())
-    return {"change": change, "sum": total, "gap": abs(total - change) / max(abs(change), 1e-12), "pieces": float(puzzle.count)}
+    return {"change": change, "sum": total, "gap": abs(total - change) / max(abs(change), 1e-12), "pieces": float(perturbed.piece_count)}

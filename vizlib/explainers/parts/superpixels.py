@@ -26,8 +26,8 @@ def superpixels(model: Model, x: torch.Tensor, pieces: int) -> torch.Tensor:
     else:
         low, high = values.amin(), values.amax()
         picture = ((values - low) / (high - low).clamp_min(1e-12) * 255).round().byte().permute(1, 2, 0).numpy()
-    found = slic(picture, n_segments=pieces, compactness=10, start_label=0)
-    _, numbers = np.unique(found, return_inverse=True)
+    segments = slic(picture, n_segments=pieces, compactness=10, start_label=0)
+    _, numbers = np.unique(segments, return_inverse=True)
     if not numbers.any():
         raise MethodError(f"The picture stays in one superpixel when {pieces} are asked for: ask for more pieces.")
-    return torch.from_numpy(numbers.reshape(found.shape).astype(np.int64)).to(x.device)
+    return torch.from_numpy(numbers.reshape(segments.shape).astype(np.int64)).to(x.device)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vizlib.errors import MethodError
-from vizlib.explainers.methods.attention.rollout import findings
+from vizlib.explainers.methods.attention.rollout import pixel_outputs
 from vizlib.explainers.parts.head_fusion import fuser, one_head
 from vizlib.passes.forward import run
 from vizlib.tracing.token_flow import Attention, walk
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from vizlib.explainers.targets import Settle, Target
+    from vizlib.explainers.targets import Target, TargetResolver
     from vizlib.tracing.attention_site import AttentionSite
     from vizlib.zoo.model import Model
 
@@ -36,11 +36,11 @@ class OneLayer:
         return step.site.pull(rows, self.fuse if step.site is self.site else None)
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[Any]]:
+def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dict[str, Any]) -> tuple[list[Target], list[Any]]:
     """The read-out's row of one attention for each prepared input (B, 3, h, w); what falls on learned tokens is the sink."""
     classifier = model.adapter.classifier(options["classifier"])
-    done = run(model, x)
-    lineage = done.lineage().read_by(classifier)
+    forward = run(model, x)
+    lineage = forward.lineage().read_by(classifier)
     sites = lineage.sites
     layer, head = options["layer"], options["head"]
     if not -len(sites) <= layer < len(sites):
@@ -51,4 +51,4 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
     if head >= site.heads:
         raise MethodError(f"{site.name} of {model.card.name} has heads 0 to {site.heads - 1}; there is no {head}.")
     rule = OneLayer(site, fuser(options["head_fusion"]) if head < 0 else one_head(head))
-    return settle(done.logits), findings(walk(lineage.readout[:, None], lineage.steps, rule)[-1], done.size)
+    return resolve(forward.logits), pixel_outputs(walk(lineage.readout[:, None], lineage.steps, rule)[-1], forward.size)

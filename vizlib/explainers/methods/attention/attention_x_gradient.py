@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from vizlib.errors import MethodError
 from vizlib.explainers.method_output import MethodOutput
 from vizlib.explainers.methods.attention.relevance import SILENT
-from vizlib.explainers.methods.attention.rollout import stages
+from vizlib.explainers.methods.attention.rollout import stage_maps
 from vizlib.explainers.parts.attention_walk import descend, differentiated
 from vizlib.tracing.attention_gradients import pull_positive
 from vizlib.tracing.token_flow import Flow
@@ -15,20 +15,20 @@ from vizlib.tracing.token_flow import Flow
 if TYPE_CHECKING:
     import torch
 
-    from vizlib.explainers.targets import Settle, Target
+    from vizlib.explainers.targets import Target, TargetResolver
     from vizlib.tracing.token_flow import Attention
     from vizlib.zoo.model import Model
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
+def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """The read-out's row of mean_h relu(dL/dA_h * A_h) at one attention, on the pixels of each prepared input (B, 3, h, w).
 
     Every other attention passes its row on as it is, but for a read-out's own, which the row has to go through. What falls on learned
     tokens is not in the map, and nothing is scaled.
     """
     classifier = model.adapter.classifier(options["classifier"])
-    done, targets = differentiated(model, x, settle, classifier)
-    lineage = done.lineage().read_by(classifier)
+    forward, targets = differentiated(model, x, resolve, classifier)
+    lineage = forward.lineage().read_by(classifier)
     sites, layer = lineage.sites, options["layer"]
     if not -len(sites) <= layer < len(sites):
         raise MethodError(
@@ -42,11 +42,11 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
         return Flow.start(rows) if step.skip else Flow.start(step.land(step.site.pull(step.split(rows))).rows)
 
     flows = descend(lineage.readout[:, None], lineage.steps, attend)
-    maps = flows[-1].rows[:, 0].unflatten(1, done.size)
-    coarse = stages(flows, lineage.steps)
-    warnings = model.adapter.warnings(done.recording)
-    found = [
-        MethodOutput(one, None, warnings if bool(one.any()) else (*warnings, SILENT), tuple(stage[index] for stage in coarse))
-        for index, one in enumerate(maps)
+    maps = flows[-1].rows[:, 0].unflatten(1, forward.size)
+    coarse = stage_maps(flows, lineage.steps)
+    warnings = model.adapter.warnings(forward.recording)
+    outputs = [
+        MethodOutput(pixel_map, None, warnings if bool(pixel_map.any()) else (*warnings, SILENT), tuple(stage[index] for stage in coarse))
+        for index, pixel_map in enumerate(maps)
     ]
-    return targets, found
+    return targets, outputs

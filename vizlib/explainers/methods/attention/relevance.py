@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vizlib.explainers.method_output import MethodOutput
-from vizlib.explainers.methods.attention.rollout import stages
+from vizlib.explainers.methods.attention.rollout import stage_maps
 from vizlib.explainers.parts.attention_walk import descend, differentiated
 from vizlib.tracing.attention_gradients import pull_positive
 from vizlib.tracing.token_flow import Flow
 
 if TYPE_CHECKING:
-    from vizlib.explainers.targets import Settle, Target
+    from vizlib.explainers.targets import Target, TargetResolver
     from vizlib.tracing.token_flow import Attention
     from vizlib.zoo.model import Model
 
 SILENT = "No attention weight speaks for this target on the way from a pixel: the map is zero."
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
+def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """g R - g, R = (I + A'_L) ... (I + A'_1), A' = mean_h relu(dL/dA_h * A_h), for each prepared input (B, 3, h, w).
 
     L is the target's score and g the read-out's row. The paper leaves out the class token's own entry; so is what the read-out starts
@@ -28,8 +28,8 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
     the map, keys gathered from windows give their share back to them, and nothing is scaled: the map is no distribution.
     """
     classifier = model.adapter.classifier(options["classifier"])
-    done, targets = differentiated(model, x, settle, classifier)
-    lineage = done.lineage().read_by(classifier)
+    forward, targets = differentiated(model, x, resolve, classifier)
+    lineage = forward.lineage().read_by(classifier)
 
     def attend(step: Attention, rows: torch.Tensor) -> Flow:
         added, start = rows[:, :1], rows[:, 1:]
@@ -40,11 +40,11 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
 
     readout = lineage.readout[:, None]
     flows = descend(torch.cat([torch.zeros_like(readout), readout], 1), lineage.steps, attend)
-    maps = flows[-1].rows[:, 0].unflatten(1, done.size)
-    coarse = stages(flows, lineage.steps)
-    warnings = model.adapter.warnings(done.recording)
-    found = [
-        MethodOutput(one, None, warnings if bool(one.any()) else (*warnings, SILENT), tuple(stage[index] for stage in coarse))
-        for index, one in enumerate(maps)
+    maps = flows[-1].rows[:, 0].unflatten(1, forward.size)
+    coarse = stage_maps(flows, lineage.steps)
+    warnings = model.adapter.warnings(forward.recording)
+    outputs = [
+        MethodOutput(pixel_map, None, warnings if bool(pixel_map.any()) else (*warnings, SILENT), tuple(stage[index] for stage in coarse))
+        for index, pixel_map in enumerate(maps)
     ]
-    return targets, found
+    return targets, outputs

@@ -17,7 +17,7 @@ from vizlib.tracing.token_flow import FromCells, walk
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from vizlib.explainers.targets import Settle, Target
+    from vizlib.explainers.targets import Target, TargetResolver
     from vizlib.tracing.token_flow import Attention, Flow, Step
     from vizlib.zoo.adapters import Lineage
     from vizlib.zoo.model import Model
@@ -32,13 +32,13 @@ class RolloutRule:
     even: bool = False
 
     def residual(self, step: Attention) -> float | torch.Tensor:
-        return kept_by(step, self.residual_weight)
+        return residual_share(step, self.residual_weight)
 
     def attend(self, step: Attention, rows: torch.Tensor) -> torch.Tensor:
         return step.site.pull(rows, self.fuse)
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
+def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """The rollout of each prepared input (B, 3, h, w): r = g T_L ... T_1, T = w I + (1 - w) A at an attention, windows between grids.
 
     g is the read-out's row, or one token's. Attention is read from q and k in row blocks; only the row vector is carried. Pixels and
@@ -47,15 +47,18 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
     """
     classifier = model.adapter.classifier(options["classifier"])
     measured = options["residual_weight"] == "norms"
-    done = run_measured(model, x, shares=measured, windows=options["windows"])
-    rows, steps = start(done.lineage(options["windows"]).read_by(classifier), options["token"])
-    weight = done.recording.kept if measured else options["residual_weight"]
+    forward = run_measured(model, x, shares=measured, windows=options["windows"])
+    rows, steps = walk_start(forward.lineage(options["windows"]).read_by(classifier), options["token"])
+    weight = forward.recording.kept if measured else options["residual_weight"]
     rule, prior = RolloutRule(weight, fuser(options["head_fusion"], options["discard_ratio"])), Prior(weight)
     flows = walk(rows, steps, prior if options["show"] == "prior" else rule)
-    found = findings(flows[-1], done.size, model.adapter.warnings(done.recording), stages(flows, steps))
+    outputs = pixel_outputs(flows[-1], forward.size, model.adapter.warnings(forward.recording), stage_maps(flows, steps))
     if options["show"] == "lift":
-        found = [lifted(one, base) for one, base in zip(found, findings(walk(rows, steps, prior)[-1], done.size), strict=True)]
-    return settle(done.logits), found
+        outputs = [
+            lift_over_prior(output, prior_output)
+            for output, prior_output in zip(outputs, pixel_outputs(walk(rows, steps, prior)[-1], forward.size), strict=True)
+        ]
+    return resolve(forward.logits), outputs
 
 
 @dataclass(frozen=True)
@@ -66,26 +69,26 @@ class Prior:
     even: bool = True
 
     def residual(self, step: Attention) -> float | torch.Tensor:
-        return kept_by(step, self.residual_weight)
+        return residual_share(step, self.residual_weight)
 
     def attend(self, step: Attention, rows: torch.Tensor) -> torch.Tensor:
         return step.site.pull_uniform(rows)
 
 
-def kept_by(step: Attention, weight: float | Mapping[str, torch.Tensor]) -> float | torch.Tensor:
+def residual_share(step: Attention, weight: float | Mapping[str, torch.Tensor]) -> float | torch.Tensor:
     """The residual's share at an attention: the one number, or the measured share of each token, (B, 1, N).
 
     MethodError where the pass did not measure the residual of these very tokens.
     """
     if not isinstance(weight, Mapping):
         return weight
-    kept = weight.get(step.site.name)
-    if kept is None or kept.shape[1] != step.target.tokens:
+    share = weight.get(step.site.name)
+    if share is None or share.shape[1] != step.target.tokens:
         raise MethodError(f"The residual around {step.site.name} was not measured in this pass; give residual_weight as a number.")
-    return kept[:, None]
+    return share[:, None]
 
 
-def start(lineage: Lineage, token: int) -> tuple[torch.Tensor, list[Step]]:
+def walk_start(lineage: Lineage, token: int) -> tuple[torch.Tensor, list[Step]]:
     """Where a walk begins: the read-out's row (B, 1, tokens) at the top, or one token of the last grid, learned tokens counted first.
 
     MethodError for a token that the grid does not have.
@@ -101,13 +104,15 @@ def start(lineage: Lineage, token: int) -> tuple[torch.Tensor, list[Step]]:
     return rows, lineage.steps[below:]
 
 
-def stages(flows: Sequence[Flow], steps: Sequence[Step]) -> list[torch.Tensor]:
+def stage_maps(flows: Sequence[Flow], steps: Sequence[Step]) -> list[torch.Tensor]:
     """The same walk on each grid that it leaves, coarse to fine: (B, h, w) float64, learned tokens left out."""
     left = [(flow, step) for flow, step in zip(flows, steps, strict=False) if step.source.shape != step.target.shape and step.target.cells]
     return [flow.rows[:, 0, step.target.prefix :].unflatten(1, step.target.shape) for flow, step in left]
 
 
-def findings(flow: Flow, size: tuple[int, int], warnings: tuple[str, ...] = (), coarse: Sequence[torch.Tensor] = ()) -> list[MethodOutput]:
+def pixel_outputs(
+    flow: Flow, size: tuple[int, int], warnings: tuple[str, ...] = (), coarse: Sequence[torch.Tensor] = ()
+) -> list[MethodOutput]:
     """The pixel maps of a flow that has come down to the pixels of inputs (h, w), one for each image."""
     maps = flow.rows[:, 0].unflatten(1, size)
     sinks = flow.sink[:, 0].tolist()
@@ -118,6 +123,6 @@ def findings(flow: Flow, size: tuple[int, int], warnings: tuple[str, ...] = (), 
     ]
 
 
-def lifted(found: MethodOutput, prior: MethodOutput) -> MethodOutput:
+def lift_over_prior(output: MethodOutput, prior: MethodOutput) -> MethodOutput:
     """A rollout over its prior: 1 is what the architecture alone gives; NaN at pixels that it cannot reach."""
-    return replace(found, input_map=torch.where(prior.input_map > 0, found.input_map / prior.input_map, torch.nan))
+    return replace(output, input_map=torch.where(prior.input_map > 0, output.input_map / prior.input_map, torch.nan))

@@ -14,7 +14,7 @@ from vizlib.explainers.scorer import check_differentiable, checked_maps, make_sc
 from vizlib.passes.backward import gradients, gradients_on, run_live
 
 if TYPE_CHECKING:
-    from vizlib.explainers.targets import Settle, Target
+    from vizlib.explainers.targets import Target, TargetResolver
     from vizlib.zoo.model import Model
 
 SILENT = "Nothing in the last feature map speaks for this target: the map is zero."
@@ -23,7 +23,7 @@ SILENT = "Nothing in the last feature map speaks for this target: the map is zer
 def explain(
     model: Model,
     x: torch.Tensor,
-    settle: Settle,
+    resolve: TargetResolver,
     options: dict[str, Any],  # noqa: ARG001  it has none
 ) -> tuple[list[Target], list[MethodOutput]]:
     """relu(sum_k a_k A_k), a_k the mean over places of d score / d A_k, A the last feature map, for each prepared input (B, 3, h, w).
@@ -33,31 +33,31 @@ def explain(
     """
     taps = model.adapter.taps((int(x.shape[2]), int(x.shape[3])))
     by_tokens = bool(taps) and taps[-1].grid is not None
-    targets, maps = _on_tokens(model, x, settle) if by_tokens else _on_features(model, x, settle)
+    targets, maps = _on_tokens(model, x, resolve) if by_tokens else _on_features(model, x, resolve)
     resized = F.interpolate(maps[:, None], size=tuple(x.shape[2:]), mode="bilinear", align_corners=False)[:, 0]
-    return targets, [MethodOutput(one, None, () if bool(one.any()) else (SILENT,)) for one in resized]
+    return targets, [MethodOutput(pixel_map, None, () if bool(pixel_map.any()) else (SILENT,)) for pixel_map in resized]
 
 
-def _on_features(model: Model, x: torch.Tensor, settle: Settle) -> tuple[list[Target], torch.Tensor]:
+def _on_features(model: Model, x: torch.Tensor, resolve: TargetResolver) -> tuple[list[Target], torch.Tensor]:
     """Targets and maps (B, rows, columns) float64, by captum."""
     from captum.attr import LayerGradCam
 
     path = model.adapter.feature_layer()
     with gradients_on():
-        asked = make_scorer(model, x, settle)
-        check_differentiable(asked)
-        layer = asked.copied.get_submodule(path)
-        maps = LayerGradCam(asked.scores, layer).attribute(asked.x.clone().requires_grad_(), relu_attributions=True)
+        scorer = make_scorer(model, x, resolve)
+        check_differentiable(scorer)
+        layer = scorer.copied.get_submodule(path)
+        maps = LayerGradCam(scorer.scores, layer).attribute(scorer.x.clone().requires_grad_(), relu_attributions=True)
     if not isinstance(maps, torch.Tensor) or maps.ndim != 4:
         raise MethodError(f"{path} of {model.card.name} does not give a feature map (images, channels, rows, columns).")
-    return asked.targets, checked_maps(asked, maps)[:, 0]
+    return scorer.targets, checked_maps(scorer, maps)[:, 0]
 
 
-def _on_tokens(model: Model, x: torch.Tensor, settle: Settle) -> tuple[list[Target], torch.Tensor]:
+def _on_tokens(model: Model, x: torch.Tensor, resolve: TargetResolver) -> tuple[list[Target], torch.Tensor]:
     """The same on tokens (B, prefix + cells, C) or (B, rows, columns, C)."""
     with gradients_on():
         live = run_live(model, x, keep_states=True)
-        targets = settle(live.logits.detach())
+        targets = resolve(live.logits.detach())
         taps = [tap for tap in model.adapter.taps(live.size) if tap.grid is not None]
         slopes = gradients(model, total_score(targets, live.logits), [live.states[tap.name] for tap in taps])
     for tap, slope in zip(reversed(taps), reversed(slopes), strict=True):

@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     import torch
 
     from vizlib.explainers.method_output import MethodOutput
-    from vizlib.explainers.targets import Settle, Target
+    from vizlib.explainers.targets import Target, TargetResolver
     from vizlib.zoo.model import Model
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
+def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """How far the score falls when a superpixel is hidden, each pixel carrying its piece's value, for each prepared input (B, 3, h, w)."""
     from captum.attr import FeatureAblation
 
-    def attribute(puzzle: PerturbedImage) -> torch.Tensor:
-        puzzle.asked.expect(puzzle.count + 1)
-        found: torch.Tensor = FeatureAblation(puzzle.asked.scores).attribute(
-            puzzle.asked.x, baselines=puzzle.empty, feature_mask=puzzle.mask, perturbations_per_eval=puzzle.together
+    def attribute(perturbed: PerturbedImage) -> torch.Tensor:
+        perturbed.scorer.expect(perturbed.piece_count + 1)
+        attributions: torch.Tensor = FeatureAblation(perturbed.scorer.scores).attribute(
+            perturbed.scorer.x, baselines=perturbed.empty, feature_mask=perturbed.mask, perturbations_per_eval=perturbed.batch_size
         )
-        return found
+        return attributions
 
-    return explain_by_perturbation(model, x, settle, options, attribute)
+    return explain_by_perturbation(model, x, resolve, options, attribute)

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     import torch
 
     from vizlib.explainers.method_output import MethodOutput
-    from vizlib.explainers.targets import Settle, Target
+    from vizlib.explainers.targets import Target, TargetResolver
     from vizlib.zoo.model import Model
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
+def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """Shapley values of superpixels as the weights of a linear model of ``samples`` random coalitions, for each input (B, 3, h, w).
 
     The empty and the full picture weigh a million times as much as any other, so the values nearly add up; each pixel carries its piece's.
@@ -23,17 +23,17 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
 
     from vizlib.explainers.parts.linear_surrogate import LeastSquares
 
-    def attribute(puzzle: PerturbedImage) -> torch.Tensor:
-        puzzle.asked.expect(options["samples"] + 1)
-        method = KernelShap(puzzle.asked.scores)
+    def attribute(perturbed: PerturbedImage) -> torch.Tensor:
+        perturbed.scorer.expect(options["samples"] + 1)
+        method = KernelShap(perturbed.scorer.scores)
         method.interpretable_model = LeastSquares(0.0)
-        found: torch.Tensor = method.attribute(
-            puzzle.asked.x,
-            baselines=puzzle.empty,
-            feature_mask=puzzle.mask,
+        attributions: torch.Tensor = method.attribute(
+            perturbed.scorer.x,
+            baselines=perturbed.empty,
+            feature_mask=perturbed.mask,
             n_samples=options["samples"],
-            perturbations_per_eval=puzzle.together,
+            perturbations_per_eval=perturbed.batch_size,
         )
-        return found
+        return attributions
 
-    return explain_by_perturbation(model, x, settle, options, attribute, adds_up=True)
+    return explain_by_perturbation(model, x, resolve, options, attribute, adds_up=True)

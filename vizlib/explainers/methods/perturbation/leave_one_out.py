@@ -16,7 +16,7 @@ from vizlib.passes.head_ablation import HeadAblation, ablated
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vizlib.explainers.targets import Settle, Target
+    from vizlib.explainers.targets import Target, TargetResolver
     from vizlib.tracing.attention_site import AttentionSite
     from vizlib.tracing.token_grid import Grid
     from vizlib.zoo.model import Model
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 COUNTED = "Tokens were hidden as keys of every attention; the read-out, which is no class token, still counts what they hold."
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
+def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """score(x) - score(x without token t) for each cell t of the last grid, its value on all its pixels, for each input (B, 3, h, w).
 
     "drop" takes the token out after the position embedding, "mask" hides it as a key of every attention; "best" drops where the
@@ -34,47 +34,47 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
     if options["way"] == "drop" and block is None:
         raise MethodError(f"{model.card.name} needs all cells of its grids, so a token can only be hidden: take way='mask'.")
     with torch.inference_mode(mode=False), torch.no_grad():
-        asked = make_scorer(model, x, settle)
-        found = []
+        batch_scorer = make_scorer(model, x, resolve)
+        outputs = []
         for index in range(len(x)):
-            one = asked.one(index)
-            lineage = run(model, one.x).lineage()
+            scorer = batch_scorer.for_image(index)
+            lineage = run(model, scorer.x).lineage()
             sites, counts = lineage.sites, bool(lineage.readout[:, lineage.sites[-1].query_grid.prefix :].any())
             grid = next(site.query_grid for site in reversed(sites) if site.query_grid.cells)
-            one.expect(grid.cells + 1)
-            left = _hidden(one, sites, grid) if block is None else _dropped(one, block, grid)
-            cells = checked_maps(one, one.scores(one.x).double() - left).reshape(1, 1, *grid.shape)
+            scorer.expect(grid.cells + 1)
+            without_cell = _hidden(scorer, sites, grid) if block is None else _dropped(scorer, block, grid)
+            cells = checked_maps(scorer, scorer.scores(scorer.x).double() - without_cell).reshape(1, 1, *grid.shape)
             # Nearest: every pixel carries the value of its own cell.
             pixels = F.interpolate(cells, size=tuple(x.shape[2:]), mode="nearest-exact")[0, 0]
-            found.append(MethodOutput(pixels, None, (COUNTED,) if block is None and counts else ()))
-    return asked.targets, found
+            outputs.append(MethodOutput(pixels, None, (COUNTED,) if block is None and counts else ()))
+    return batch_scorer.targets, outputs
 
 
-def _dropped(one: TargetScorer, block: str, grid: Grid) -> torch.Tensor:
+def _dropped(scorer: TargetScorer, block: str, grid: Grid) -> torch.Tensor:
     """The score (cells,) float64 without each cell, whose token never enters ``block``."""
     scores = []
-    every = torch.arange(grid.tokens, device=one.x.device)
-    for cells in torch.arange(grid.cells, device=one.x.device).split(one.at_once(gradients=False)):
-        kept = torch.stack([every[every != grid.prefix + cell] for cell in cells])
+    all_tokens = torch.arange(grid.tokens, device=scorer.x.device)
+    for cells in torch.arange(grid.cells, device=scorer.x.device).split(scorer.batch_size(gradients=False)):
+        remaining = torch.stack([all_tokens[all_tokens != grid.prefix + cell] for cell in cells])
 
-        def leave_out(_part: Any, inputs: tuple[torch.Tensor, ...], kept: torch.Tensor = kept) -> tuple[torch.Tensor, ...]:
+        def leave_out(_part: Any, inputs: tuple[torch.Tensor, ...], remaining: torch.Tensor = remaining) -> tuple[torch.Tensor, ...]:
             tokens, *others = inputs
             if tokens.shape[1] != grid.tokens:
-                raise MethodError(f"{one.model.card.name} has {tokens.shape[1]} tokens where its grid has {grid.tokens} ({grid}).")
-            return (tokens.gather(1, kept[:, :, None].expand(-1, -1, tokens.shape[2])), *others)
+                raise MethodError(f"{scorer.model.card.name} has {tokens.shape[1]} tokens where its grid has {grid.tokens} ({grid}).")
+            return (tokens.gather(1, remaining[:, :, None].expand(-1, -1, tokens.shape[2])), *others)
 
-        handle = one.copied.get_submodule(block).register_forward_pre_hook(leave_out)
+        handle = scorer.copied.get_submodule(block).register_forward_pre_hook(leave_out)
         try:
-            scores.append(one.scores(one.x.expand(len(cells), -1, -1, -1)))
+            scores.append(scorer.scores(scorer.x.expand(len(cells), -1, -1, -1)))
         finally:
             handle.remove()
     return torch.cat(scores).double()
 
 
-def _hidden(one: TargetScorer, sites: Sequence[AttentionSite], grid: Grid) -> torch.Tensor:
+def _hidden(scorer: TargetScorer, sites: Sequence[AttentionSite], grid: Grid) -> torch.Tensor:
     """The score (cells,) float64 with each cell hidden as a key of every attention."""
     scores = []
     for cell in range(grid.cells):
         with ablated(sites, HeadAblation(dropped=(grid.prefix + cell,))):
-            scores.append(one.scores(one.x))
+            scores.append(scorer.scores(scorer.x))
     return torch.cat(scores).double()

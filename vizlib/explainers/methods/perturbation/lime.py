@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     import torch
 
     from vizlib.explainers.method_output import MethodOutput
-    from vizlib.explainers.targets import Settle, Target
+    from vizlib.explainers.targets import Target, TargetResolver
     from vizlib.zoo.model import Model
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
+def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """The weights of a linear model that imitates the score near each input (B, 3, h, w) when random superpixels are hidden.
 
     Ridge regression (1) on ``samples`` pictures, each weighed by exp(-d^2 / 2 ``width``^2), d the cosine distance of the pieces shown from
@@ -29,15 +29,15 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
         cosine = shown.double().mean().sqrt()  # of a 0/1 vector with the vector of ones
         return torch.exp(-((1 - cosine) ** 2) / (2 * options["width"] ** 2))
 
-    def attribute(puzzle: PerturbedImage) -> torch.Tensor:
-        puzzle.asked.expect(options["samples"] + 1)
-        found: torch.Tensor = Lime(puzzle.asked.scores, interpretable_model=LeastSquares(1.0), similarity_func=near).attribute(
-            puzzle.asked.x,
-            baselines=puzzle.empty,
-            feature_mask=puzzle.mask,
+    def attribute(perturbed: PerturbedImage) -> torch.Tensor:
+        perturbed.scorer.expect(options["samples"] + 1)
+        attributions: torch.Tensor = Lime(perturbed.scorer.scores, interpretable_model=LeastSquares(1.0), similarity_func=near).attribute(
+            perturbed.scorer.x,
+            baselines=perturbed.empty,
+            feature_mask=perturbed.mask,
             n_samples=options["samples"],
-            perturbations_per_eval=puzzle.together,
+            perturbations_per_eval=perturbed.batch_size,
         )
-        return found
+        return attributions
 
-    return explain_by_perturbation(model, x, settle, options, attribute)
+    return explain_by_perturbation(model, x, resolve, options, attribute)

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     import torch
 
     from vizlib.explainers.method_output import MethodOutput
-    from vizlib.explainers.targets import Settle, Target
+    from vizlib.explainers.targets import Target, TargetResolver
     from vizlib.zoo.model import Model
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
+def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """How far the score falls when a square slides over each input (B, 3, h, w): at a pixel the mean over the squares that hid it.
 
     ``window`` and ``stride`` are shares of the shorter side, rounded to whole pixels.
@@ -25,18 +25,18 @@ def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, An
     window, stride = (max(1, round(options[name] * side)) for name in ("window", "stride"))
     stride = min(stride, window)  # or pixels between squares would never be hidden
 
-    def attribute(puzzle: PerturbedImage) -> torch.Tensor:
+    def attribute(perturbed: PerturbedImage) -> torch.Tensor:
         places = 1
         for length in x.shape[2:]:
             places *= -(-(int(length) - window) // stride) + 1
-        puzzle.asked.expect(places + 1)
-        found: torch.Tensor = Occlusion(puzzle.asked.scores).attribute(
-            puzzle.asked.x,
+        perturbed.scorer.expect(places + 1)
+        attributions: torch.Tensor = Occlusion(perturbed.scorer.scores).attribute(
+            perturbed.scorer.x,
             sliding_window_shapes=(3, window, window),
             strides=(3, stride, stride),
-            baselines=puzzle.empty,
-            perturbations_per_eval=puzzle.together,
+            baselines=perturbed.empty,
+            perturbations_per_eval=perturbed.batch_size,
         )
-        return found
+        return attributions
 
-    return explain_by_perturbation(model, x, settle, options, attribute)
+    return explain_by_perturbation(model, x, resolve, options, attribute)

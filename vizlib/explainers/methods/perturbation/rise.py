@@ -12,39 +12,39 @@ from vizlib.explainers.parts.baselines import baseline
 from vizlib.explainers.scorer import TargetScorer, checked_maps, make_scorer
 
 if TYPE_CHECKING:
-    from vizlib.explainers.targets import Settle, Target
+    from vizlib.explainers.targets import Target, TargetResolver
     from vizlib.zoo.model import Model
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
+def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """sum_i s_i m_i / sum_i m_i - mean_i s_i at each pixel: how far the score rises when it is shown, for each input (B, 3, h, w).
 
     The masks m_i are ``cells`` x ``cells`` random 0s and 1s made smooth and shifted at random; the score s_i is that of
     m_i x + (1 - m_i) b, b the baseline. The paper's sum, divided by the masks that showed the pixel and without its constant.
     """
     with torch.inference_mode(mode=False), torch.no_grad():
-        asked = make_scorer(model, x, settle)
-        ones = [asked.one(index) for index in range(len(x))]
-        maps = [_map(one, baseline(model, one.x, options["baseline"]), options) for one in ones]
-    return asked.targets, [MethodOutput(one, None) for one in maps]
+        batch_scorer = make_scorer(model, x, resolve)
+        scorers = [batch_scorer.for_image(index) for index in range(len(x))]
+        maps = [_map(scorer, baseline(model, scorer.x, options["baseline"]), options) for scorer in scorers]
+    return batch_scorer.targets, [MethodOutput(pixel_map, None) for pixel_map in maps]
 
 
-def _map(one: TargetScorer, empty: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
+def _map(scorer: TargetScorer, empty: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
     generator = torch.Generator().manual_seed(options["seed"])
-    size, samples = (int(one.x.shape[2]), int(one.x.shape[3])), options["samples"]
-    weighted = torch.zeros(size, dtype=torch.float64, device=one.x.device)
+    size, samples = (int(scorer.x.shape[2]), int(scorer.x.shape[3])), options["samples"]
+    weighted = torch.zeros(size, dtype=torch.float64, device=scorer.x.device)
     shown, total = torch.zeros_like(weighted), 0.0
-    one.expect(samples)
+    scorer.expect(samples)
     # Masks are drawn one by one: how many go through together changes none of them.
-    for first in range(0, samples, one.at_once(gradients=False)):
-        count = min(one.at_once(gradients=False), samples - first)
-        masks = torch.cat([random_mask(size, options["cells"], options["shown"], generator) for _ in range(count)]).to(one.x)
-        scores = one.scores(masks * one.x + (1 - masks) * empty).double()
+    for first in range(0, samples, scorer.batch_size(gradients=False)):
+        count = min(scorer.batch_size(gradients=False), samples - first)
+        masks = torch.cat([random_mask(size, options["cells"], options["shown"], generator) for _ in range(count)]).to(scorer.x)
+        scores = scorer.scores(masks * scorer.x + (1 - masks) * empty).double()
         weights = masks[:, 0].double()
         weighted += torch.einsum("n,nhw->hw", scores, weights)
         shown += weights.sum(0)
         total += float(scores.sum())
-    return checked_maps(one, weighted / shown.clamp_min(1e-12) - total / samples)
+    return checked_maps(scorer, weighted / shown.clamp_min(1e-12) - total / samples)
 
 
 def random_mask(size: tuple[int, int], cells: int, shown: float, generator: torch.Generator) -> torch.Tensor:

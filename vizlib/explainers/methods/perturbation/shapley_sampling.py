@@ -10,26 +10,26 @@ if TYPE_CHECKING:
     import torch
 
     from vizlib.explainers.method_output import MethodOutput
-    from vizlib.explainers.targets import Settle, Target
+    from vizlib.explainers.targets import Target, TargetResolver
     from vizlib.zoo.model import Model
 
 
-def explain(model: Model, x: torch.Tensor, settle: Settle, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
+def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """What a superpixel adds to the score when the pieces are shown one by one, the mean over ``orders`` random orders, (B, 3, h, w).
 
     The values add up to score(x) - score(baseline) exactly; each pixel carries its piece's.
     """
     from captum.attr import ShapleyValueSampling
 
-    def attribute(puzzle: PerturbedImage) -> torch.Tensor:
-        puzzle.asked.expect(options["orders"] * puzzle.count + 2)
-        found: torch.Tensor = ShapleyValueSampling(puzzle.asked.scores).attribute(
-            puzzle.asked.x,
-            baselines=puzzle.empty,
-            feature_mask=puzzle.mask,
+    def attribute(perturbed: PerturbedImage) -> torch.Tensor:
+        perturbed.scorer.expect(options["orders"] * perturbed.piece_count + 2)
+        attributions: torch.Tensor = ShapleyValueSampling(perturbed.scorer.scores).attribute(
+            perturbed.scorer.x,
+            baselines=perturbed.empty,
+            feature_mask=perturbed.mask,
             n_samples=options["orders"],
-            perturbations_per_eval=puzzle.together,
+            perturbations_per_eval=perturbed.batch_size,
         )
-        return found
+        return attributions
 
-    return explain_by_perturbation(model, x, settle, options, attribute, adds_up=True)
+    return explain_by_perturbation(model, x, resolve, options, attribute, adds_up=True)
