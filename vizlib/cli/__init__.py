@@ -45,8 +45,8 @@ app.command("eval", epilog=train_eval.EVAL_EPILOG)(train_eval.evaluate)
 app.command("bench", epilog=bench.BENCH_EPILOG)(bench.bench)
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         print(f"vizlib {__version__}")
         raise typer.Exit
 

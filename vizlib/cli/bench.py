@@ -55,7 +55,7 @@ class Row:
     @property
     def median_ratio(self) -> float:
         """The median over the rounds of the time over the floor's in the same round."""
-        pairs = sorted(mine / floor for mine, floor in zip(self.times.rounds, self.floor_times.rounds, strict=True))
+        pairs = sorted(seconds / floor_seconds for seconds, floor_seconds in zip(self.times.rounds, self.floor_times.rounds, strict=True))
         return (pairs[(len(pairs) - 1) // 2] + pairs[len(pairs) // 2]) / 2
 
     @property
@@ -97,15 +97,15 @@ def bench(
     from vizlib.model_report.cost import processor
     from vizlib.zoo.load import pick_device
 
-    where = str(pick_device(device))
-    if clock == "processor" and where.startswith("cuda"):
+    resolved_device = str(pick_device(device))
+    if clock == "processor" and resolved_device.startswith("cuda"):
         raise UsageError("--clock processor says nothing of a GPU; leave it out, or take --device cpu.")
     rows: list[Row] = []
     worst = OK
     with use_threads(threads) as count:
         facts = {
-            "machine": torch.cuda.get_device_name(where) if where.startswith("cuda") else processor(),
-            "device": where,
+            "machine": torch.cuda.get_device_name(resolved_device) if resolved_device.startswith("cuda") else processor(),
+            "device": resolved_device,
             "threads": count,
             "clock": clock,
             "torch": torch.__version__,
@@ -116,7 +116,7 @@ def bench(
             _print_facts(facts)
         for case in chosen:
             try:
-                rows += _measured(case, where, count, rounds, clock, memory=memory)
+                rows += _measured(case, resolved_device, count, rounds, clock, memory=memory)
             except VizlibError as error:
                 complain(str(error))
                 misused = exit_code(error) == MISUSED and not isinstance(error, DownloadError)
@@ -130,12 +130,12 @@ def _measured(case: Case, device: str, threads: int, rounds: int | None, clock: 
     from vizlib.bench.timing import times
 
     screen = notices()
-    said = f"{case.model}{f' at {case.side} px' if case.side else ''}"
-    with screen.status(f"timing {said}") if screen.is_terminal else nullcontext():
+    workload = f"{case.model}{f' at {case.side} px' if case.side else ''}"
+    with screen.status(f"timing {workload}") if screen.is_terminal else nullcontext():
         size, taken = times(case, device, rounds, clock)
     peaks: dict[str, dict[str, Any]] = {}
     if memory:
-        with screen.status(f"weighing {said}") if screen.is_terminal else nullcontext():
+        with screen.status(f"weighing {workload}") if screen.is_terminal else nullcontext():
             peaks = {name: peak(case, name, device, threads) for name in taken}
     return [
         Row(case, size, method, taken[floor_of(method)], taken[method], peaks.get(floor_of(method)), peaks.get(method))
@@ -209,11 +209,11 @@ def _print_rows(rows: list[Row]) -> None:
     for name in dict.fromkeys(floor_of(row.method) for row in rows):
         screen.print(f"{name}: {FLOORS[name]}", soft_wrap=True)
     screen.print("ms and ratio: the fastest rounds; median: of the rounds' own ratios", soft_wrap=True)
-    how = dict.fromkeys(row.peak["how"] for row in rows if row.peak is not None)
-    if how:
+    ways = dict.fromkeys(row.peak["how"] for row in rows if row.peak is not None)
+    if ways:
         from vizlib.bench.peak_memory import HOW
 
-        screen.print(f"MiB: {'; '.join(HOW[one] for one in how)}", soft_wrap=True)
+        screen.print(f"MiB: {'; '.join(HOW[way] for way in ways)}", soft_wrap=True)
 
 
 def _mebibytes(peak: dict[str, Any] | None) -> str:

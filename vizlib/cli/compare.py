@@ -54,25 +54,25 @@ def compare(
         raise UsageError(f"Name two to four models, not {len(models)}.")
     if fit is not None and fit not in FITS:
         raise UsageError(f"There is no fit {fit!r}; there are {', '.join(FITS)}.")
-    gone = [str(path) for path in images if not path.exists()]
-    if gone:
-        raise UsageError(f"There is no {gone[0]!r}: check the name and the folder.")
+    missing_paths = [str(path) for path in images if not path.exists()]
+    if missing_paths:
+        raise UsageError(f"There is no {missing_paths[0]!r}: check the name and the folder.")
     from vizlib.compare import save_arrays, write_html
     from vizlib.compare.api import compare as run
 
     with ExitStack() as stack:
         loaded = [_load(word, device, stack) for word in models]
-        wanted = int(target) if target is not None and target.isdecimal() else target
+        target_class = int(target) if target is not None and target.isdecimal() else target
         display = stack.enter_context(ProgressBar(left=False))
-        found = run(loaded, list(images), target=wanted, fit=fit, points=points, shown=shown, seed=seed, progress=display.show)
-        page = write_html(found, out)
-        home = None if arrays is None else save_arrays(found, arrays)
-    for name, reason in found.skipped:
+        comparison = run(loaded, list(images), target=target_class, fit=fit, points=points, shown=shown, seed=seed, progress=display.show)
+        page = write_html(comparison, out)
+        arrays_folder = None if arrays is None else save_arrays(comparison, arrays)
+    for name, reason in comparison.skipped:
         complain(f"{name}: {reason}")
-    _tell(found, as_json=as_json)
-    written = [str(page), *([] if home is None else [str(home)])]
-    notices().print(f"written to {' and '.join(written)} in {found.seconds:.1f} s", soft_wrap=True, markup=False)
-    raise typer.Exit(FAILED if found.skipped else OK)
+    _tell(comparison, as_json=as_json)
+    written = [str(page), *([] if arrays_folder is None else [str(arrays_folder)])]
+    notices().print(f"written to {' and '.join(written)} in {comparison.seconds:.1f} s", soft_wrap=True, markup=False)
+    raise typer.Exit(FAILED if comparison.skipped else OK)
 
 
 def _load(word: str, device: str, stack: ExitStack) -> Any:
@@ -82,20 +82,22 @@ def _load(word: str, device: str, stack: ExitStack) -> Any:
     return load(name, checkpoint=checkpoint or None, device=device, progress=stack.enter_context(download_progress(name)))
 
 
-def _tell(found: Comparison, *, as_json: bool) -> None:
+def _tell(comparison: Comparison, *, as_json: bool) -> None:
     from vizlib.compare.export import about
     from vizlib.compare.findings import findings
 
-    said = findings(found)
+    sentences = findings(comparison)
     if as_json:
-        told = [{"text": one.text, "claim": one.claim, "agrees": one.agrees} for one in said]
-        skipped = [{"image": name, "reason": reason} for name, reason in found.skipped]
-        print_json({**about(found), "images": len(found.images), "findings": told, "skipped": skipped})
+        finding_rows = [{"text": finding.text, "claim": finding.claim, "agrees": finding.agrees} for finding in sentences]
+        skipped = [{"image": name, "reason": reason} for name, reason in comparison.skipped]
+        print_json({**about(comparison), "images": len(comparison.images), "findings": finding_rows, "skipped": skipped})
         return
     screen = console()
-    for one in said:
-        screen.print(one.text, soft_wrap=True, markup=False)
-        if one.claim:
-            screen.print(f"  {one.claim}: here it {'is so' if one.agrees else 'is not so'}", style="dim", soft_wrap=True, markup=False)
-    for reason in found.missing.values():
+    for finding in sentences:
+        screen.print(finding.text, soft_wrap=True, markup=False)
+        if finding.claim:
+            screen.print(
+                f"  {finding.claim}: here it {'is so' if finding.agrees else 'is not so'}", style="dim", soft_wrap=True, markup=False
+            )
+    for reason in comparison.missing.values():
         notices().print(f"note: {reason}", soft_wrap=True, markup=False)

@@ -57,11 +57,11 @@ class Commands(TyperGroup):
         **extra: Any,
     ) -> Any:
         """Run, and turn an error into one line and an exit code."""
-        given = list(sys.argv[1:] if args is None else args)
-        debug = "--debug" in given or os.environ.get("VIZLIB_DEBUG", "0") not in ("", "0")
-        given = [word for word in given if word != "--debug"]
+        words = list(sys.argv[1:] if args is None else args)
+        debug = "--debug" in words or os.environ.get("VIZLIB_DEBUG", "0") not in ("", "0")
+        words = [word for word in words if word != "--debug"]
         try:
-            code = super().main(given, prog_name, complete_var, standalone_mode=False, windows_expand_args=windows_expand_args, **extra)
+            code = super().main(words, prog_name, complete_var, standalone_mode=False, windows_expand_args=windows_expand_args, **extra)
         except typer.TyperException as error:
             code = _failed(_with_help(error), getattr(error, "exit_code", MISUSED))
         except VizlibError as error:
@@ -118,4 +118,4 @@ def download_progress(name: str) -> Iterator[Callable[[int, int | None], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True) as bar:
         task = bar.add_task(f"fetching {name}", total=None, visible=False)
-        yield lambda there, total: bar.update(task, completed=there, total=total, visible=True)
+        yield lambda received, total: bar.update(task, completed=received, total=total, visible=True)

@@ -103,9 +103,9 @@ def explain(
     card = method_card(method) if method else None
     if card is not None:
         card.settle(options)
-    for what, value, known in (("colour map", colormap, COLORMAP_NAMES), ("fit", fit or "crop", FITS)):
-        if value not in known:
-            raise UsageError(f"There is no {what} {value!r}; there are {', '.join(known)}.")
+    for kind, value, allowed in (("colour map", colormap, COLORMAP_NAMES), ("fit", fit or "crop", FITS)):
+        if value not in allowed:
+            raise UsageError(f"There is no {kind} {value!r}; there are {', '.join(allowed)}.")
     goals = target or []
     if len(goals) > 2:
         raise UsageError(f"--target is given once, or twice for a difference, not {len(goals)} times.")
@@ -138,19 +138,19 @@ def explain(
             progress=progress,
         )
     card = card or _first_fitting(loaded)
-    wanted = _target(loaded, goals)
+    resolved_target = _target(loaded, goals)
     _check(loaded, card, options)
     if evaluate:
         check_provable(loaded)
     places = Places(out)
     # A batch rounds its sums otherwise than one image does, and replay is to find the same bits where a device can give them.
     for batch in in_batches(paths, 1 if loaded.device.type == "cpu" else BATCH, refuse):
-        for photo, found in _explained(loaded, batch, card.name, wanted, fit, options, refuse):
+        for photo, explanation in _explained(loaded, batch, card.name, resolved_target, fit, options, refuse):
             folder = places.of(photo)
-            found.save(folder)
-            found.png(folder / "map.png", opacity, colormap)
-            row = _row(photo, found, loaded, folder, top or (5 if as_json else 1))
-            rows.append(row | {"proof": proof(loaded, found)} if evaluate else row)
+            explanation.save(folder)
+            explanation.png(folder / "map.png", opacity, colormap)
+            row = _row(photo, explanation, loaded, folder, top or (5 if as_json else 1))
+            rows.append(row | {"proof": proof(loaded, explanation)} if evaluate else row)
     if as_json:
         print_json([*rows, *failures])
     elif rows:
@@ -219,10 +219,10 @@ def _value(text: str) -> Any:
 def _image_size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
-    found = re.fullmatch(r"(\d+)(?:\s*[xX×]\s*(\d+))?", text.strip())
-    if found is None:
+    match = re.fullmatch(r"(\d+)(?:\s*[xX×]\s*(\d+))?", text.strip())
+    if match is None:
         raise UsageError(f"--image-size takes pixels as N, or height and width as HxW, not {text!r}.")
-    return int(found[1]), int(found[2] or found[1])
+    return int(match[1]), int(match[2] or match[1])
 
 
 def _labels(path: Path | None) -> list[str] | None:
@@ -256,8 +256,8 @@ def _target(model: Model, words: list[str]) -> Any:
     """None, a class number, or a pair of them; TargetError before any photograph is read."""
     from vizlib.explainers.targets import class_index
 
-    found = [class_index(model, _class(model, word)) for word in words]
-    return tuple(found) if len(found) == 2 else (found[0] if found else None)
+    indices = [class_index(model, _class(model, word)) for word in words]
+    return tuple(indices) if len(indices) == 2 else (indices[0] if indices else None)
 
 
 def _class(model: Model, word: str) -> int | str:
@@ -271,34 +271,34 @@ def _explained(
     from vizlib import explain as explain_images
 
     try:
-        found = explain_images(model, [image for _, image in batch], method, target, fit, **options)
+        explanations = explain_images(model, [image for _, image in batch], method, target, fit, **options)
     except ImageError as error:
         if len(batch) == 1:
             refuse(batch[0][0], error)
             return
-        for one in batch:
-            yield from _explained(model, [one], method, target, fit, options, refuse)
+        for single in batch:
+            yield from _explained(model, [single], method, target, fit, options, refuse)
         return
-    assert isinstance(found, list)  # noqa: S101  a list was given
-    yield from zip((path for path, _ in batch), found, strict=True)
+    assert isinstance(explanations, list)  # noqa: S101  a list was given
+    yield from zip((path for path, _ in batch), explanations, strict=True)
 
 
-def _row(photo: Path, found: Explanation, model: Model, folder: Path, top: int) -> dict[str, Any]:
+def _row(photo: Path, explanation: Explanation, model: Model, folder: Path, top: int) -> dict[str, Any]:
     import torch
 
     from vizlib.explainers.api import ranked
 
-    predictions = ranked(model, torch.from_numpy(found.logits), top) if model.adapter.classes else []
+    predictions = ranked(model, torch.from_numpy(explanation.logits), top) if model.adapter.classes else []
     return {
         "photo": str(photo),
-        "model": found.model,
-        "method": found.method,
-        "predictions": [asdict(one) for one in predictions],
-        "target": found.target,
-        "label": found.label,
-        "sink": found.sink,
-        "seconds": round(found.seconds, 4),
-        "notes": list(found.notes),
+        "model": explanation.model,
+        "method": explanation.method,
+        "predictions": [asdict(prediction) for prediction in predictions],
+        "target": explanation.target,
+        "label": explanation.label,
+        "sink": explanation.sink,
+        "seconds": round(explanation.seconds, 4),
+        "notes": list(explanation.notes),
         "folder": str(folder),
     }
 
@@ -311,8 +311,8 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("written to", overflow="fold")
     for row in rows:
-        seen = "\n".join(f"{one['label']} {one['probability']:.1%}" for one in row["predictions"])
+        answers = "\n".join(f"{prediction['label']} {prediction['probability']:.1%}" for prediction in row["predictions"])
         sink = "" if row["sink"] is None else f"{row['sink']:.3f}"
-        cells = (row["photo"], seen or "no classes", row["label"], sink, f"{row['seconds']:.2f}", row["folder"])
+        cells = (row["photo"], answers or "no classes", row["label"], sink, f"{row['seconds']:.2f}", row["folder"])
         table.add_row(*(escape(cell) for cell in cells))
     console().print(table)

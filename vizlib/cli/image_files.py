@@ -25,15 +25,15 @@ def expand(words: Sequence[str]) -> tuple[list[Path], list[tuple[str, str]]]:
 
     A folder stands for the pictures right inside it; a word with wildcards that the shell left alone for what it matches, ``**`` included.
     """
-    found: dict[str, Path] = {}
+    by_real_path: dict[str, Path] = {}
     missing = []
     for word in words:
         paths = _matches(word)
         if not paths:
             missing.append((word, _why_none(word)))
         for path in paths:
-            found.setdefault(os.path.realpath(path), path)
-    return list(found.values()), missing
+            by_real_path.setdefault(os.path.realpath(path), path)
+    return list(by_real_path.values()), missing
 
 
 def _matches(word: str) -> list[Path]:
@@ -42,8 +42,8 @@ def _matches(word: str) -> list[Path]:
         return sorted(entry for entry in path.iterdir() if _is_picture(entry))
     if os.path.lexists(path) or not glob.has_magic(word):
         return [path]
-    found = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207  Path.glob takes no absolute patterns
-    return sorted(entry for entry in found if _is_picture(entry))
+    entries = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207  Path.glob takes no absolute patterns
+    return sorted(entry for entry in entries if _is_picture(entry))
 
 
 def _is_picture(path: Path) -> bool:

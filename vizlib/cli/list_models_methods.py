@@ -56,21 +56,21 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the models, or show one."""
-    known = vizlib.models()
+    cards = vizlib.models()
     if name is not None:
         if family or source:
             raise UsageError("--family and --source filter the list; leave them out beside a name.")
-        card = next((card for card in known if card.name == name), None)
+        card = next((card for card in cards if card.name == name), None)
         if card is None:
-            close = nearest(name, [card.name for card in known])
+            close = nearest(name, [card.name for card in cards])
             raise UsageError(f"There is no card for {name!r}; `vizlib models` lists them, and any timm name loads without one.{close}")
         print_json(_model_facts(card)) if as_json else _show_model(card)
         return
-    for what, wanted in (("family", family), ("source", source)):
-        there = sorted({getattr(card, what) for card in known})
-        if wanted is not None and wanted not in there:
-            raise UsageError(f"There is no {what} {wanted!r}; there are {', '.join(there)}.")
-    chosen = [card for card in known if family in (None, card.family) and source in (None, card.source)]
+    for field, choice in (("family", family), ("source", source)):
+        present = sorted({getattr(card, field) for card in cards})
+        if choice is not None and choice not in present:
+            raise UsageError(f"There is no {field} {choice!r}; there are {', '.join(present)}.")
+    chosen = [card for card in cards if family in (None, card.family) and source in (None, card.source)]
     if as_json:
         print_json([_model_facts(card) for card in chosen])
     else:
@@ -109,10 +109,10 @@ def _list_models(cards: list[ModelCard]) -> None:
         table.add_column(heading)
     for card in cards:
         top1 = f"{card.accuracy.top1:.1%}" if card.accuracy else ""
-        where = card.accuracy.data.removeprefix("val, ").removesuffix(", as published") if card.accuracy else ""
+        data = card.accuracy.data.removeprefix("val, ").removesuffix(", as published") if card.accuracy else ""
         size = _millions(card.parameters)
         licence = card.licence.split(";")[0]
-        table.add_row(card.name, card.family, card.source, size, _size(card.input_size), top1, where, licence, " ".join(card.methods))
+        table.add_row(card.name, card.family, card.source, size, _size(card.input_size), top1, data, licence, " ".join(card.methods))
     console().print(table)
 
 
@@ -182,13 +182,13 @@ def _labels(labels: tuple[str, ...] | str | None) -> str:
 
 
 def _accuracy(card: ModelCard) -> str:
-    found = card.accuracy
-    if found is None:
+    accuracy = card.accuracy
+    if accuracy is None:
         return ""
-    fifth = f", top-5 {found.top5:.1%}" if found.top5 is not None else ""
-    images = f", {found.images:,} images" if found.images else ""
-    source = "measured here" if found.measured else "as published"
-    return f"top-1 {found.top1:.1%}{fifth} ({found.data.removesuffix(', as published')}{images}; {source})"
+    fifth = f", top-5 {accuracy.top5:.1%}" if accuracy.top5 is not None else ""
+    images = f", {accuracy.images:,} images" if accuracy.images else ""
+    source = "measured here" if accuracy.measured else "as published"
+    return f"top-1 {accuracy.top1:.1%}{fifth} ({accuracy.data.removesuffix(', as published')}{images}; {source})"
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -49,14 +49,14 @@ def report(
     screen = notices()
     with screen.status(f"reading {data}") if screen.is_terminal else nullcontext():
         train, val = read_split(data, "train"), read_split(data, "val")
-    where = runs or (Path("runs") if Path("runs").is_dir() else None)
+    runs_folder = runs or (Path("runs") if Path("runs").is_dir() else None)
     with _Display() as display:
-        found = measure(train, val, where, workers=threads or os.cpu_count() or 1, tell=display.hear)
-    path = write_report(found, out)
+        measured = measure(train, val, runs_folder, workers=threads or os.cpu_count() or 1, tell=display.hear)
+    path = write_report(measured, out)
     if as_json:
-        print_json(found)
+        print_json(measured)
     else:
-        _print_table(found)
+        _print_table(measured)
     screen.print(f"written to {path}", soft_wrap=True)
 
 
@@ -65,32 +65,32 @@ class _Display(ProgressBar):
 
     last = ""
 
-    def hear(self, told: ReportProgress) -> None:
-        if told.what != self.last and not self.screen.is_terminal:
-            self.screen.print(told.what, soft_wrap=True)
-        self.last = told.what
-        self.show(told.done, told.total or None, told.what)
+    def hear(self, progress: ReportProgress) -> None:
+        if progress.step != self.last and not self.screen.is_terminal:
+            self.screen.print(progress.step, soft_wrap=True)
+        self.last = progress.step
+        self.show(progress.explained, progress.total or None, progress.step)
 
 
-def _print_table(found: dict[str, Any]) -> None:
+def _print_table(sections: dict[str, Any]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     headings = ("model", "top-1 (95 %)", "top-5", "parameters", "multiply-adds", "ms", "calibration error", "best map (mass in box)")
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="left" if number in (0, 7) else "right")
-    for name, facts in found["models"].items():
-        share, low, high = found["accuracy"][name]["top1"]
-        cost, maps = found["cost"][name], found["localisation"]["models"][name]
+    for name, facts in sections["models"].items():
+        share, low, high = sections["accuracy"][name]["top1"]
+        cost, maps = sections["cost"][name], sections["localisation"]["models"][name]
         best = max(maps, key=lambda method: maps[method]["all"]["ratio"][0], default=None)
         table.add_row(
             name,
             f"{share:.1%} ({low:.1%} to {high:.1%})",
-            f"{found['accuracy'][name]['top5'][0]:.1%}",
+            f"{sections['accuracy'][name]['top5'][0]:.1%}",
             f"{facts['parameters'] / 1e6:.2f} M",
             f"{cost['multiply_adds'] / 1e6:.0f} M",
             f"{cost['milliseconds']:.1f}",
-            f"{found['calibration'][name]['error']:.1%}",
+            f"{sections['calibration'][name]['error']:.1%}",
             f"{best} {maps[best]['all']['ratio'][0]:.2f}x its area" if best else "none",
         )
     console().print(table)

@@ -81,8 +81,8 @@ def train(
     if share is not None:
         check_share(share)
     names = list(RECIPES) if name == "all" else [name]
-    plans = {one: recipe(one) for one in names}
-    trial = {one: epochs is not None and epochs != plans[one].epochs for one in names}
+    plans = {model_name: recipe(model_name) for model_name in names}
+    trial = {model_name: epochs is not None and epochs != plans[model_name].epochs for model_name in names}
     if ship is not None and any(trial.values()):
         raise UsageError("--epochs makes a run that is not the recipe, which is not shipped; leave out --epochs or --ship.")
     if ship is not None and share is not None:
@@ -92,19 +92,19 @@ def train(
     from vizlib.datasets.tiny_imagenet import read_split
     from vizlib.zoo.load import pick_device as resolve_device
 
-    where = str(resolve_device(device))
+    resolved_device = str(resolve_device(device))
     if threads is not None:
         torch.set_num_threads(threads)
     screen = notices()
     with screen.status(f"reading {data}") if screen.is_terminal else nullcontext():
         images, val = read_split(data, "train"), read_split(data, "val")
-    said = f"{len(images):,} training and {len(val):,} validation images of {len(images.classes)} classes"
-    screen.print(f"{said}; {where}, {torch.get_num_threads()} threads", soft_wrap=True)
-    for one in names:
-        run = one if share is None else folder_name(one, share)
-        folder = _run_folder(run, out, epochs if trial[one] else None, several=name == "all")
-        part = images if share is None else take_share(images, one, share, epochs or plans[one].epochs, folder)
-        _train_one(one, part, val, folder, where, epochs, ship, _command(one, threads), screen)
+    sizes = f"{len(images):,} training and {len(val):,} validation images of {len(images.classes)} classes"
+    screen.print(f"{sizes}; {resolved_device}, {torch.get_num_threads()} threads", soft_wrap=True)
+    for model_name in names:
+        run = model_name if share is None else folder_name(model_name, share)
+        folder = _run_folder(run, out, epochs if trial[model_name] else None, several=name == "all")
+        part = images if share is None else take_share(images, model_name, share, epochs or plans[model_name].epochs, folder)
+        _train_one(model_name, part, val, folder, resolved_device, epochs, ship, _command(model_name, threads), screen)
 
 
 def evaluate(
@@ -134,11 +134,11 @@ def evaluate(
         loaded = load(model, checkpoint=checkpoint, device=device, dtype=dtype, progress=progress)
     with _bars(notices(), "photographs") as bars:
         task = bars.add_task(model, total=len(photos.items), note="")
-        found = score(loaded, photos, limit=limit, report=lambda done, total: bars.update(task, completed=done, total=total))
-    for line in found.unreadable:
+        result = score(loaded, photos, limit=limit, report=lambda scored, total: bars.update(task, completed=scored, total=total))
+    for line in result.unreadable:
         complain(line)
-    _print_score(loaded.card.name, data, found, as_json=as_json)
-    raise typer.Exit(FAILED if found.unreadable else OK)
+    _print_score(loaded.card.name, data, result, as_json=as_json)
+    raise typer.Exit(FAILED if result.unreadable else OK)
 
 
 def _train_one(
@@ -212,34 +212,36 @@ class _Display:
     def __exit__(self, *_: object) -> None:
         self.bars.stop()
 
-    def show(self, now: Progress) -> None:
-        total, done = now.epochs * now.steps, now.epoch * now.steps + now.step
+    def show(self, progress: Progress) -> None:
+        total, steps_taken = progress.epochs * progress.steps, progress.epoch * progress.steps + progress.step
         if self.task is None:
-            self.task = self.bars.add_task("", total=total, completed=now.epoch * now.steps, note="")
-        if now.top1 is not None:
-            self.best = f", top-1 {now.top1:.1%}"
-            line = f"epoch {now.epoch + 1:>3}/{now.epochs}  loss {now.loss:.3f}  top-1 {now.top1:.1%}  top-5 {now.top5:.1%}"
-            self.screen.print(f"{line}  {now.images_per_second:,.0f} images/s", soft_wrap=True)
-        note = f"loss {now.loss:.3f}, {now.images_per_second:,.0f} images/s{self.best}"
-        self.bars.update(self.task, completed=done, description=f"epoch {now.epoch + 1}/{now.epochs}", note=note)
+            self.task = self.bars.add_task("", total=total, completed=progress.epoch * progress.steps, note="")
+        if progress.top1 is not None:
+            self.best = f", top-1 {progress.top1:.1%}"
+            line = f"epoch {progress.epoch + 1:>3}/{progress.epochs}  loss {progress.loss:.3f}"
+            accuracy = f"top-1 {progress.top1:.1%}  top-5 {progress.top5:.1%}"
+            self.screen.print(f"{line}  {accuracy}  {progress.images_per_second:,.0f} images/s", soft_wrap=True)
+        note = f"loss {progress.loss:.3f}, {progress.images_per_second:,.0f} images/s{self.best}"
+        self.bars.update(self.task, completed=steps_taken, description=f"epoch {progress.epoch + 1}/{progress.epochs}", note=note)
 
 
-def _print_score(name: str, data: Path, found: Score, *, as_json: bool) -> None:
+def _print_score(name: str, data: Path, result: Score, *, as_json: bool) -> None:
     from vizlib.stats import wilson
 
     shares: dict[str, Any] = {}
-    for what, right in (("top1", found.first), ("top5", found.fifth)):
-        low, high = wilson(right or 0, found.images)
-        shares[what] = None if right is None else {"share": right / found.images, "low": low, "high": high}
+    for measure, right in (("top1", result.first), ("top5", result.fifth)):
+        low, high = wilson(right or 0, result.images)
+        shares[measure] = None if right is None else {"share": right / result.images, "low": low, "high": high}
     if as_json:
-        print_json({"model": name, "data": str(data), **asdict(found), **shares})
+        print_json({"model": name, "data": str(data), **asdict(result), **shares})
         return
-    left_out = f", {found.left_out} others that the model does not know left out" if found.left_out else ""
+    left_out = f", {result.left_out} others that the model does not know left out" if result.left_out else ""
     screen = console()
     screen.print(
-        f"{name} on {data}: {found.images:,} photographs of {found.classes} classes, matched by {found.matched}{left_out}", soft_wrap=True
+        f"{name} on {data}: {result.images:,} photographs of {result.classes} classes, matched by {result.matched}{left_out}",
+        soft_wrap=True,
     )
-    for what, heading in (("top1", "top-1"), ("top5", "top-5")):
-        if shares[what] is not None:
-            share = shares[what]
+    for measure, heading in (("top1", "top-1"), ("top5", "top-5")):
+        if shares[measure] is not None:
+            share = shares[measure]
             screen.print(f"  {heading} {share['share']:.1%}  (95 % interval {share['low']:.1%} to {share['high']:.1%})", soft_wrap=True)

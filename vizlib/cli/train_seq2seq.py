@@ -44,18 +44,20 @@ def seq2seq(
     torch.set_num_threads(threads)
     screen = notices()
 
-    def show(now: Seq2SeqProgress) -> None:
-        right = "" if now.exact is None else f"  exact {now.exact:.1%}"
-        screen.print(f"  step {now.step:>5}/{now.steps}  loss {now.loss:.4f}{right}  {now.seconds:.0f} s", soft_wrap=True)
+    def show(progress: Seq2SeqProgress) -> None:
+        right = "" if progress.exact is None else f"  exact {progress.exact:.1%}"
+        screen.print(
+            f"  step {progress.step:>5}/{progress.steps}  loss {progress.loss:.4f}{right}  {progress.seconds:.0f} s", soft_wrap=True
+        )
 
     for name in chosen:
         screen.print(f"{name}: {runs / name}", soft_wrap=True)
         try:
-            translator, told = train(name, runs / name, report=show)
+            translator, training = train(name, runs / name, report=show)
         except KeyboardInterrupt:
             screen.print("stopped; the same command goes on from the last check")
             raise
-        facts = export(translator, told, out, f"vizlib train seq2seq {name} --threads {threads}")["accuracy"]
+        facts = export(translator, training, out, f"vizlib train seq2seq {name} --threads {threads}")["accuracy"]
         low, high = facts["interval"]
         line = f"exact match {facts['exact']:.1f} % of {facts['samples']:,} fresh samples (95 % interval {low:.1f} to {high:.1f} %)"
-        print(f"{name}: {line} after {told['steps']} steps and {told['seconds']} processor seconds")
+        print(f"{name}: {line} after {training['steps']} steps and {training['seconds']} processor seconds")

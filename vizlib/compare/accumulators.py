@@ -80,10 +80,10 @@ class ModelAccumulator:
         rows: dict[str, list[torch.Tensor]] = {"tokens": [], "pooled": []}
         for index, (sums, states) in enumerate(zip(self._sums, reading.states, strict=True)):
             wide = states.to(torch.promote_types(states.dtype, torch.float32))
-            found = sampled(reading.maps(index), places).flatten(0, 1)
-            rows["tokens"].append(found)
+            sampled_states = sampled(reading.maps(index), places).flatten(0, 1)
+            rows["tokens"].append(sampled_states)
             rows["pooled"].append(wide.mean(1))
-            self._layer(sums, wide, reading.maps(index), found)
+            self._layer(sums, wide, reading.maps(index), sampled_states)
         self._attention(reading)
         if self._branches is not None:
             for name, share in self._branches.shares().items():
@@ -96,17 +96,17 @@ class ModelAccumulator:
         return rows
 
     @staticmethod
-    def _layer(sums: _Sums, states: torch.Tensor, maps: torch.Tensor, found: torch.Tensor) -> None:
+    def _layer(sums: _Sums, states: torch.Tensor, maps: torch.Tensor, sampled_states: torch.Tensor) -> None:
         alike = token_similarity(states)
         sums.norm += float(states.norm(dim=2).mean(1).sum())
         sums.similarity += float(alike.sum())
         sums.similarity_squared += float(alike.square().sum())
         amplitude = amplitudes(maps) * len(maps)
         sums.amplitude = amplitude if sums.amplitude is None else sums.amplitude + amplitude
-        sums.moments.add(found)
+        sums.moments.add(sampled_states)
         sums.channels.add(states)
         if sums.anchors is None:
-            sums.anchors = found[:ANCHORS].clone()
+            sums.anchors = sampled_states[:ANCHORS].clone()
 
     def _attention(self, reading: Reading) -> None:
         if "heads" in self.missing:
@@ -118,16 +118,16 @@ class ModelAccumulator:
             self.missing["heads"] = str(error)
             self._heads = {}
             return
-        for name, one in spreads:
-            known = self._heads.setdefault(name, _HeadSums(torch.zeros(()), torch.zeros(())))
-            known.entropy = known.entropy + one.entropy.sum(0).cpu()
-            known.distance = known.distance + one.distance.sum(0).cpu()
+        for name, spread in spreads:
+            sums = self._heads.setdefault(name, _HeadSums(torch.zeros(()), torch.zeros(())))
+            sums.entropy = sums.entropy + spread.entropy.sum(0).cpu()
+            sums.distance = sums.distance + spread.distance.sum(0).cpu()
 
     def anchors(self, layer: int) -> torch.Tensor:
         """The anchors (K, C) of one layer."""
-        found = self._sums[layer].anchors
-        assert found is not None  # noqa: S101  asked for before any image
-        return found
+        states = self._sums[layer].anchors
+        assert states is not None  # noqa: S101  asked for before any image
+        return states
 
     def mean(self, layer: int) -> torch.Tensor:
         """The mean (C,) float64 of the sampled states of one layer."""
@@ -164,8 +164,8 @@ class ModelAccumulator:
             exploding=np.array([float(exploding.sum()) for _, exploding in verdicts]),
             branches={name: share / count for name, share in self._shares.items()},
             heads=tuple(
-                HeadMeasures(name, depths[name], (one.entropy / count).numpy(), (one.distance / count).numpy())
-                for name, one in self._heads.items()
+                HeadMeasures(name, depths[name], (head_sums.entropy / count).numpy(), (head_sums.distance / count).numpy())
+                for name, head_sums in self._heads.items()
             ),
             fields=tuple(fields),
             operator=tuple(operator),

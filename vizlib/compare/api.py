@@ -33,7 +33,7 @@ MOST = 4
 _Prepared = tuple[str, list[torch.Tensor], list[np.ndarray]]
 
 
-def _silent(done: float, total: float | None = None, message: str | None = None) -> None:
+def _silent(completed: float, total: float | None = None, message: str | None = None) -> None:
     """Tell nobody."""
 
 
@@ -64,12 +64,12 @@ def compare(
     loaded = [_loaded(model) for model in models]
     if not 2 <= len(loaded) <= MOST:
         raise MethodError(f"A comparison takes 2 to {MOST} models, not {len(loaded)}.")
-    for what, given, known in (("reading", readings, READINGS), ("kernel", kernels, KERNELS)):
-        strange = [one for one in given if one not in known]
+    for kind, chosen, allowed in (("reading", readings, READINGS), ("kernel", kernels, KERNELS)):
+        strange = [name for name in chosen if name not in allowed]
         if strange:
-            raise MethodError(f"There is no {what} {strange[0]!r}; there are {', '.join(known)}.")
-    gathered = [ModelAccumulator(model, name) for model, name in zip(loaded, _names(loaded), strict=True)]
-    source, missing = Source.of(images), _differences(gathered)
+            raise MethodError(f"There is no {kind} {strange[0]!r}; there are {', '.join(allowed)}.")
+    accumulators = [ModelAccumulator(model, name) for model, name in zip(loaded, _names(loaded), strict=True)]
+    source, missing = Source.of(images), _differences(accumulators)
     scattering = scattered(points, seed)
     streams = {(reading, kernel): StreamedCKA(kernel) for reading in readings for kernel in kernels}
     names: list[str] = []
@@ -93,24 +93,24 @@ def compare(
     for batch in even_batches(prepared(), source.batch):
         progress(len(names) + len(source.skipped), total, f"measuring {len(names) + 1} to {len(names) + len(batch)} of {len(source.items)}")
         rows = []
-        for index, one in enumerate(gathered):
+        for index, accumulator in enumerate(accumulators):
             x = torch.cat([inputs[index] for _, inputs, _ in batch])
-            rows.append(one.add(x, np.stack([places[index] for _, _, places in batch])))
+            rows.append(accumulator.add(x, np.stack([places[index] for _, _, places in batch])))
             samples[index] += list(x[: max(0, fields - len(samples[index]))].split(1))
         if len(batch) >= LEAST:
             for (reading, _), stream in streams.items():
-                stream.add([layer.cpu() for found in rows for layer in found[reading]])
+                stream.add([layer.cpu() for batch_rows in rows for layer in batch_rows[reading]])
         names += [name for name, _, _ in batch]
     if not names:
         reasons = "; ".join(f"{name}: {why}" for name, why in source.skipped[:3])
         raise ImageError(f"None of {len(source.items)} images could be read ({reasons}).")
     missing |= _few(len(names))
     progress(total - shown - 1, total, "receptive fields")
-    measured = [one.result(*_fields(one, x)) for one, x in zip(gathered, samples, strict=True)]
-    kept = []
+    measured = [accumulator.result(*_fields(accumulator, x)) for accumulator, x in zip(accumulators, samples, strict=True)]
+    examples = []
     for number, (name, image) in enumerate(pictures):
         progress(total - shown + number, total, f"{'explaining' if explain else 'reading'} {name}")
-        kept.append(make_example(name, image, gathered, target=target, fit=fit, baseline=baseline, steps=steps, explain=explain))
+        examples.append(make_example(name, image, accumulators, target=target, fit=fit, baseline=baseline, steps=steps, explain=explain))
     cka = {} if "cka" in missing else {key: stream.result(seed=seed) for key, stream in streams.items()}
     progress(total, total, "done")
     settings = {
@@ -118,7 +118,7 @@ def compare(
         "kernels": list(kernels),
         "points": points,
         "batch": source.batch,
-        "anchors": len(gathered[0].anchors(0)),
+        "anchors": len(accumulators[0].anchors(0)),
         "fields": min(fields, len(names)),
         "fit": fit,
         "baseline": baseline,
@@ -126,64 +126,72 @@ def compare(
         "seed": seed,
     }
     return Comparison(
-        tuple(measured), tuple(names), tuple(source.skipped), cka, tuple(kept), missing, settings, time.perf_counter() - started, _facts()
+        tuple(measured),
+        tuple(names),
+        tuple(source.skipped),
+        cka,
+        tuple(examples),
+        missing,
+        settings,
+        time.perf_counter() - started,
+        _facts(),
     )
 
 
 def _loaded(model: Model | str) -> Model:
     from vizlib.zoo.load import load
 
-    found = load(model) if isinstance(model, str) else model
-    if found.transform is None:
-        raise ModelError(f"{found.card.name} does not say how its inputs are prepared; wrap it with input_size= or transform=.")
-    return found
+    loaded = load(model) if isinstance(model, str) else model
+    if loaded.transform is None:
+        raise ModelError(f"{loaded.card.name} does not say how its inputs are prepared; wrap it with input_size= or transform=.")
+    return loaded
 
 
 def _names(models: Sequence[Model]) -> list[str]:
     """A name for each, told apart by a number where the same one comes twice."""
-    found: list[str] = []
+    names: list[str] = []
     for model in models:
-        same = sum(other.card.name == model.card.name for other in models[: len(found)])
-        found.append(f"{model.card.name} ({same + 1})" if same else model.card.name)
-    return found
+        same = sum(other.card.name == model.card.name for other in models[: len(names)])
+        names.append(f"{model.card.name} ({same + 1})" if same else model.card.name)
+    return names
 
 
-def _differences(gathered: Sequence[ModelAccumulator]) -> dict[str, str]:
-    found = {}
-    for first, second in combinations(range(len(gathered)), 2):
-        one, other = gathered[first], gathered[second]
-        if not same_classes(one.model, other.model):
-            found[f"classes {first} {second}"] = (
-                f"{one.name} and {other.name} know different classes, so they are compared by features only."
+def _differences(accumulators: Sequence[ModelAccumulator]) -> dict[str, str]:
+    reasons = {}
+    for first, second in combinations(range(len(accumulators)), 2):
+        first_model, second_model = accumulators[first], accumulators[second]
+        if not same_classes(first_model.model, second_model.model):
+            reasons[f"classes {first} {second}"] = (
+                f"{first_model.name} and {second_model.name} know different classes, so they are compared by features only."
             )
-    return found
+    return reasons
 
 
 def _few(count: int) -> dict[str, str]:
-    found = {}
+    reasons = {}
     if count < NEEDS["cka"]:
-        found["cka"] = f"CKA needs at least {NEEDS['cka']} images, and there {'is' if count == 1 else 'are'} {count}."
+        reasons["cka"] = f"CKA needs at least {NEEDS['cka']} images, and there {'is' if count == 1 else 'are'} {count}."
     elif count < NEEDS["interval"]:
-        found["interval"] = f"The interval of CKA needs at least {NEEDS['interval']} images, and there are {count}."
+        reasons["interval"] = f"The interval of CKA needs at least {NEEDS['interval']} images, and there are {count}."
     if count == 1:
-        found["similarity"] = "The spread of token similarity over images needs at least 2 of them, and there is 1."
-    return found
+        reasons["similarity"] = "The spread of token similarity over images needs at least 2 of them, and there is 1."
+    return reasons
 
 
-def _fields(one: ModelAccumulator, x: list[torch.Tensor]) -> tuple[list[ReceptiveField], list[ReceptiveField]]:
+def _fields(accumulator: ModelAccumulator, x: list[torch.Tensor]) -> tuple[list[ReceptiveField], list[ReceptiveField]]:
     fields: list[ReceptiveField] = []
     operator: list[ReceptiveField] = []
     if x:
         try:
-            fields = effective_receptive_fields(one.model, torch.cat(x))
+            fields = effective_receptive_fields(accumulator.model, torch.cat(x))
         except CancelledError:
             raise
         except MethodError as error:
-            one.missing["fields"] = str(error)
+            accumulator.missing["fields"] = str(error)
     try:
-        operator = architectural_receptive_fields(one.model, one.layers[0].size)
+        operator = architectural_receptive_fields(accumulator.model, accumulator.layers[0].size)
     except MethodError as error:
-        one.missing["operator"] = str(error)
+        accumulator.missing["operator"] = str(error)
     return fields, operator
 
 

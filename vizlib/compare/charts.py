@@ -30,139 +30,145 @@ class Chart:
     missing: list[str] = field(default_factory=list)
 
 
-def charts(found: Comparison) -> dict[str, Chart]:
+def charts(comparison: Comparison) -> dict[str, Chart]:
     """The charts along depth by name, in the order of a page; one that would be empty is left out."""
-    marks = marks_of(found)
-    made: dict[str, Callable[[Comparison, list[Mark]], Chart | None]] = {
+    marks = marks_of(comparison)
+    makers: dict[str, Callable[[Comparison, list[Mark]], Chart | None]] = {
         "distance": _distance, "entropy": _entropy, "spectrum": _spectrum, "similarity": _similarity, "rank": _rank, "branches": _branches,
         "norm": _norm, "channels": _channels,
     }  # fmt: skip
-    return {name: chart for name, make in made.items() if (chart := make(found, marks)) is not None}
+    return {name: chart for name, make in makers.items() if (chart := make(comparison, marks)) is not None}
 
 
-def marks_of(found: Comparison) -> list[Mark]:
+def marks_of(comparison: Comparison) -> list[Mark]:
     """How each model looks in every chart."""
-    return [mark(model.name, number) for number, model in enumerate(found.models)]
+    return [mark(model.name, number) for number, model in enumerate(comparison.models)]
 
 
-def cka_charts(found: Comparison) -> dict[str, dict[str, go.Figure]]:
+def cka_charts(comparison: Comparison) -> dict[str, dict[str, go.Figure]]:
     """The heat maps by "reading/kernel" and by "first-second", the numbers of two models."""
-    made: dict[str, dict[str, go.Figure]] = {}
-    for reading, kernel in found.cka:
-        made[f"{reading}/{kernel}"] = {
-            f"{first}-{second}": cka_chart(found, first, second, reading, kernel)
-            for first, second in combinations_with_replacement(range(len(found.models)), 2)
+    figures: dict[str, dict[str, go.Figure]] = {}
+    for reading, kernel in comparison.cka:
+        figures[f"{reading}/{kernel}"] = {
+            f"{first}-{second}": cka_chart(comparison, first, second, reading, kernel)
+            for first, second in combinations_with_replacement(range(len(comparison.models)), 2)
         }
-    return made
+    return figures
 
 
-def cka_chart(found: Comparison, first: int, second: int, reading: str = "tokens", kernel: str = "linear") -> go.Figure:
+def cka_chart(comparison: Comparison, first: int, second: int, reading: str = "tokens", kernel: str = "linear") -> go.Figure:
     """CKA of all layers of one model (rows) with those of another."""
-    one, (rows, columns) = found.between(first, second, reading, kernel), (found.models[first], found.models[second])
+    alignment, (rows, columns) = comparison.between(first, second, reading, kernel), (comparison.models[first], comparison.models[second])
     names = [[layer.name for layer in model.layers] for model in (rows, columns)]
-    return alignment_map(one.value, names[0], names[1], rows.name, columns.name, one.low, one.high)
+    return alignment_map(alignment.value, names[0], names[1], rows.name, columns.name, alignment.low, alignment.high)
 
 
 def _depths(model: ModelMeasures) -> list[float]:
     return [layer.depth for layer in model.layers]
 
 
-def _curve(model: ModelMeasures, look: Mark, values: Iterable[float], **more: object) -> Curve:
-    return Curve(look, _depths(model), [float(value) for value in values], [layer.name for layer in model.layers], **more)  # type: ignore[arg-type]
+def _curve(model: ModelMeasures, model_mark: Mark, values: Iterable[float], **options: object) -> Curve:
+    return Curve(model_mark, _depths(model), [float(value) for value in values], [layer.name for layer in model.layers], **options)  # type: ignore[arg-type]
 
 
-def _distance(found: Comparison, marks: list[Mark]) -> Chart | None:
+def _distance(comparison: Comparison, marks: list[Mark]) -> Chart | None:
     curves, dots, missing = [], [], []
-    for model, look in zip(found.models, marks, strict=True):
+    for model, model_mark in zip(comparison.models, marks, strict=True):
         sites = [site for site in model.heads if np.isfinite(site.distance).all()]
         if sites:
             dots.append(
                 Curve(
-                    look,
+                    model_mark,
                     [site.depth for site in sites for _ in site.distance],
-                    [float(one) / model.diagonal for site in sites for one in site.distance],
+                    [float(distance) / model.diagonal for site in sites for distance in site.distance],
                     [f"{site.name}, head {head}" for site in sites for head in range(len(site.distance))],
                     label=f"{model.name}: heads",
                 )
             )
-        for fields, words_of, dash in ((model.fields, "receptive field", 0), (model.operator, "architecture alone", 1)):
+        for fields, kind, dash in ((model.fields, "receptive field", 0), (model.operator, "architecture alone", 1)):
             if fields:
                 curves.append(
-                    _curve(model, look, [one.reach / model.diagonal for one in fields], label=f"{model.name}: {words_of}", dash=dash)
+                    _curve(
+                        model,
+                        model_mark,
+                        [receptive_field.reach / model.diagonal for receptive_field in fields],
+                        label=f"{model.name}: {kind}",
+                        dash=dash,
+                    )
                 )
         missing += _why(model, "fields")
     return Chart(text.DISTANCE, along_depth(curves, "share of the diagonal", tick_format=".0%", dots=dots, zero=True), missing)
 
 
-def _entropy(found: Comparison, marks: list[Mark]) -> Chart | None:
+def _entropy(comparison: Comparison, marks: list[Mark]) -> Chart | None:
     dots, missing = [], []
-    for model, look in zip(found.models, marks, strict=True):
+    for model, model_mark in zip(comparison.models, marks, strict=True):
         if model.heads:
             names = [f"{site.name}, head {head}" for site in model.heads for head in range(len(site.entropy))]
             depth = [site.depth for site in model.heads for _ in site.entropy]
-            dots.append(Curve(look, depth, [float(one) for site in model.heads for one in site.entropy], names))
+            dots.append(Curve(model_mark, depth, [float(entropy) for site in model.heads for entropy in site.entropy], names))
         missing += _why(model, "heads")
     return Chart(text.ENTROPY, along_depth([], "bits", dots=dots, zero=True), missing) if dots else None
 
 
-def _spectrum(found: Comparison, marks: list[Mark]) -> Chart:
-    curves = [_curve(model, look, model.high_frequency) for model, look in zip(found.models, marks, strict=True)]
+def _spectrum(comparison: Comparison, marks: list[Mark]) -> Chart:
+    curves = [_curve(model, model_mark, model.high_frequency) for model, model_mark in zip(comparison.models, marks, strict=True)]
     return Chart(text.SPECTRUM, along_depth(curves, "ln amplitude, highest over zero"))
 
 
-def _similarity(found: Comparison, marks: list[Mark]) -> Chart:
+def _similarity(comparison: Comparison, marks: list[Mark]) -> Chart:
     curves = []
-    for model, look in zip(found.models, marks, strict=True):
-        error = None if "similarity" in found.missing else [2 * float(one) for one in model.similarity_error]
-        curves.append(_curve(model, look, model.similarity, error=error))
-    missing = [found.missing["similarity"]] if "similarity" in found.missing else []
+    for model, model_mark in zip(comparison.models, marks, strict=True):
+        error = None if "similarity" in comparison.missing else [2 * float(value) for value in model.similarity_error]
+        curves.append(_curve(model, model_mark, model.similarity, error=error))
+    missing = [comparison.missing["similarity"]] if "similarity" in comparison.missing else []
     return Chart(text.SIMILARITY, along_depth(curves, "mean cosine of tokens"), missing)
 
 
-def _rank(found: Comparison, marks: list[Mark]) -> Chart:
+def _rank(comparison: Comparison, marks: list[Mark]) -> Chart:
     curves = []
-    for model, look in zip(found.models, marks, strict=True):
+    for model, model_mark in zip(comparison.models, marks, strict=True):
         notes = [
             f"effective rank {rank:.0f} of {layer.channels}, stable rank {stable:.1f}"
             for layer, rank, stable in zip(model.layers, model.rank, model.stable_rank, strict=True)
         ]
         curves.append(
-            _curve(model, look, [rank / layer.channels for rank, layer in zip(model.rank, model.layers, strict=True)], notes=notes)
+            _curve(model, model_mark, [rank / layer.channels for rank, layer in zip(model.rank, model.layers, strict=True)], notes=notes)
         )
         most = [min(1.0, (model.rank_rows - 1) / layer.channels) for layer in model.layers]
         if min(most) < 1:
-            curves.append(_curve(model, look, most, label=f"{model.name}: at most, from {model.rank_rows} tokens", dash=1))
+            curves.append(_curve(model, model_mark, most, label=f"{model.name}: at most, from {model.rank_rows} tokens", dash=1))
     return Chart(text.RANK, along_depth(curves, "effective rank over channels", tick_format=".0%", zero=True))
 
 
-def _branches(found: Comparison, marks: list[Mark]) -> Chart | None:
+def _branches(comparison: Comparison, marks: list[Mark]) -> Chart | None:
     curves, missing = [], []
-    for model, look in zip(found.models, marks, strict=True):
+    for model, model_mark in zip(comparison.models, marks, strict=True):
         if model.branches:
             count = len(model.branches)
             curves.append(
-                Curve(look, [(number + 1) / count for number in range(count)], list(model.branches.values()), list(model.branches))
+                Curve(model_mark, [(number + 1) / count for number in range(count)], list(model.branches.values()), list(model.branches))
             )
         missing += _why(model, "branches")
     return Chart(text.BRANCHES, along_depth(curves, "share that is passed on", tick_format=".0%"), missing) if curves else None
 
 
-def _norm(found: Comparison, marks: list[Mark]) -> Chart:
-    curves = [_curve(model, look, model.norm) for model, look in zip(found.models, marks, strict=True)]
+def _norm(comparison: Comparison, marks: list[Mark]) -> Chart:
+    curves = [_curve(model, model_mark, model.norm) for model, model_mark in zip(comparison.models, marks, strict=True)]
     return Chart(text.NORM, along_depth(curves, "mean length", tick_format=".1f", zero=True))
 
 
-def _channels(found: Comparison, marks: list[Mark]) -> Chart | None:
-    if not any(model.dead.any() or model.exploding.any() for model in found.models):
+def _channels(comparison: Comparison, marks: list[Mark]) -> Chart | None:
+    if not any(model.dead.any() or model.exploding.any() for model in comparison.models):
         return None
     groups = []
-    for model, look in zip(found.models, marks, strict=True):
+    for model, model_mark in zip(comparison.models, marks, strict=True):
         channels = np.array([layer.channels for layer in model.layers])
         groups.append(
-            (look, [layer.name for layer in model.layers], (model.dead / channels).tolist(), (model.exploding / channels).tolist())
+            (model_mark, [layer.name for layer in model.layers], (model.dead / channels).tolist(), (model.exploding / channels).tolist())
         )
     return Chart(text.CHANNELS, counts(groups))
 
 
-def _why(model: ModelMeasures, what: str) -> list[str]:
-    return [f"{model.name}: {model.missing[what]}."] if what in model.missing else []
+def _why(model: ModelMeasures, measure: str) -> list[str]:
+    return [f"{model.name}: {model.missing[measure]}."] if measure in model.missing else []

@@ -29,7 +29,7 @@ LONGEST = 1024  # pixels of a picture that is attributed: more would only be loo
 def make_example(
     name: str,
     image: np.ndarray,
-    gathered: list[ModelAccumulator],
+    accumulators: list[ModelAccumulator],
     *,
     target: Any,
     fit: str | None,
@@ -44,10 +44,12 @@ def make_example(
     from vizlib.figures.overlay import shrunk
 
     picture = shrunk(image, LONGEST)
-    models = [one.model for one in gathered]
+    models = [accumulator.model for accumulator in accumulators]
     readings = [read(model, model.prepare(image, fit)) for model in models]
     answers = [
-        tuple((one.label, one.probability) for one in ranked(model, reading.done.logits[0])) if model.adapter.classes else ()
+        tuple((prediction.label, prediction.probability) for prediction in ranked(model, reading.done.logits[0]))
+        if model.adapter.classes
+        else ()
         for model, reading in zip(models, readings, strict=True)
     ]
     goal: int | None = None
@@ -60,8 +62,8 @@ def make_example(
         for model in models
     ]
     layers = tuple(
-        tuple(_layer(reading.maps(index), one, index) for index in range(len(reading.layers)))
-        for reading, one in zip(readings, gathered, strict=True)
+        tuple(_layer(reading.maps(index), accumulator, index) for index in range(len(reading.layers)))
+        for reading, accumulator in zip(readings, accumulators, strict=True)
     )
     height, width = picture.shape[:2]
     boxes = []
@@ -73,13 +75,13 @@ def make_example(
     return Example(name, picture, tuple(boxes), layers, tuple(answers), goal, label, tuple(attributions))
 
 
-def _layer(maps: torch.Tensor, gathered: ModelAccumulator, index: int) -> ExampleLayer:
+def _layer(maps: torch.Tensor, accumulator: ModelAccumulator, index: int) -> ExampleLayer:
     wide = maps.to(torch.promote_types(maps.dtype, torch.float32))
     coarse, fine = _at_most(wide, COARSE)[0], _at_most(wide, FINE)[0]
     grid = (int(coarse.shape[1]), int(coarse.shape[2]))
     deviation = fine.flatten(1).std(dim=1, correction=0)
     varied = deviation.argsort(descending=True, stable=True)[:CHANNELS]
-    profile = profiles(coarse.flatten(1).T, gathered.anchors(index), gathered.mean(index))
+    profile = profiles(coarse.flatten(1).T, accumulator.anchors(index), accumulator.mean(index))
     return ExampleLayer(
         grid,
         wide[0].norm(dim=0).cpu().numpy(),

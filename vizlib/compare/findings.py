@@ -27,51 +27,56 @@ class Finding:
     agrees: bool | None = None
 
 
-def findings(found: Comparison) -> list[Finding]:
+def findings(comparison: Comparison) -> list[Finding]:
     """The findings in the order of the report."""
-    said = []
-    for first, second in combinations(range(len(found.models)), 2):
-        said += _pair(found, first, second)
-    for model in found.models:
-        said += _looks(model)
-    said += [_spectrum(model) for model in found.models if np.isfinite(model.high_frequency[[0, -1]]).all()]
-    said += [_alike(model) for model in found.models if np.isfinite(model.similarity).all()]
-    for model in found.models:
+    sentences = []
+    for first, second in combinations(range(len(comparison.models)), 2):
+        sentences += _pair(comparison, first, second)
+    for model in comparison.models:
+        sentences += _looks(model)
+    sentences += [_spectrum(model) for model in comparison.models if np.isfinite(model.high_frequency[[0, -1]]).all()]
+    sentences += [_alike(model) for model in comparison.models if np.isfinite(model.similarity).all()]
+    for model in comparison.models:
         if model.dead.sum() + model.exploding.sum():
-            said.append(
+            sentences.append(
                 Finding(f"{model.name} has {model.dead.sum():.0f} dead and {model.exploding.sum():.0f} exploding channels in all layers.")
             )
-    return said
+    return sentences
 
 
-def _pair(found: Comparison, first: int, second: int) -> list[Finding]:
-    one, other = found.models[first], found.models[second]
-    said = []
-    same = found.same_answers(first, second)
+def _pair(comparison: Comparison, first: int, second: int) -> list[Finding]:
+    first_model, second_model = comparison.models[first], comparison.models[second]
+    sentences = []
+    same = comparison.same_answers(first, second)
     if same is not None:
-        said.append(Finding(f"{one.name} and {other.name} give the same first answer to {same:.0%} of {len(found.images)} images."))
-    if found.cka:
-        reading, kernel = next(iter(found.cka))
-        value = found.between(first, second, reading, kernel).value
+        sentences.append(
+            Finding(
+                f"{first_model.name} and {second_model.name} give the same first answer to {same:.0%} of {len(comparison.images)} images."
+            )
+        )
+    if comparison.cka:
+        reading, kernel = next(iter(comparison.cka))
+        value = comparison.between(first, second, reading, kernel).value
         if np.isfinite(value).all():
             i, j = np.unravel_index(value.argmax(), value.shape)
-            said.append(
+            sentences.append(
                 Finding(
-                    f"Most alike are {one.layers[i].name} of {one.name} and {other.layers[j].name} of {other.name}: CKA {value[i, j]:.2f} "
-                    f"({reading}, {kernel}), at {one.layers[i].depth:.0%} and {other.layers[j].depth:.0%} of the way up; "
+                    f"Most alike are {first_model.layers[i].name} of {first_model.name} and {second_model.layers[j].name} of "
+                    f"{second_model.name}: CKA {value[i, j]:.2f} ({reading}, {kernel}), at {first_model.layers[i].depth:.0%} and "
+                    f"{second_model.layers[j].depth:.0%} of the way up; "
                     f"the last layers have {value[-1, -1]:.2f}."
                 )
             )
-    return said
+    return sentences
 
 
 def _looks(model: ModelMeasures) -> list[Finding]:
-    said = []
+    sentences = []
     heads = [site for site in model.heads if np.isfinite(site.distance).all()]
     if heads:
         first = heads[0].distance / model.diagonal
         widest = bool(first.max() > FAR)
-        said.append(
+        sentences.append(
             Finding(
                 f"The heads of {model.name}'s first attention look {_percent(first.min())} to {_percent(first.max())} of the input's "
                 f"diagonal far, those of its last {_percent(heads[-1].distance.min() / model.diagonal)} to "
@@ -81,8 +86,8 @@ def _looks(model: ModelMeasures) -> list[Finding]:
             )
         )
     if model.fields and model.family in CONVOLUTIONAL:
-        reach = [one.reach / model.diagonal for one in model.fields]
-        said.append(
+        reach = [receptive_field.reach / model.diagonal for receptive_field in model.fields]
+        sentences.append(
             Finding(
                 f"The receptive field of {model.name} reaches {_percent(reach[0])} of the diagonal in {model.layers[0].name} and "
                 f"{_percent(reach[-1])} in {model.layers[-1].name}.",
@@ -90,13 +95,13 @@ def _looks(model: ModelMeasures) -> list[Finding]:
                 bool(reach[0] < NEAR and reach[-1] > reach[0]),
             )
         )
-    return said
+    return sentences
 
 
 def _even(model: ModelMeasures) -> float:
     """The mean distance of two places of the input, drawn alike everywhere, over its diagonal."""
     down, across = ((np.arange(_SAMPLES) + 0.5) * side / _SAMPLES for side in model.size)
-    gaps = [np.subtract.outer(one, one).ravel() for one in (down, across)]
+    gaps = [np.subtract.outer(centres, centres).ravel() for centres in (down, across)]
     return float(np.hypot(gaps[0][:, None], gaps[1][None]).mean()) / model.diagonal
 
 
@@ -117,7 +122,7 @@ def _spectrum(model: ModelMeasures) -> Finding:
 
 def _within_grids(model: ModelMeasures, curve: np.ndarray) -> float:
     """The sum of a curve's steps between layers of one grid: on another grid the highest frequency is another one."""
-    same = [one.grid == other.grid for one, other in zip(model.layers, model.layers[1:], strict=False)]
+    same = [layer.grid == next_layer.grid for layer, next_layer in zip(model.layers, model.layers[1:], strict=False)]
     return float(np.diff(curve)[same].sum())
 
 

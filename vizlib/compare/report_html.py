@@ -25,29 +25,29 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 
 
-def write_html(found: Comparison, path: str | os.PathLike[str]) -> Path:
+def write_html(comparison: Comparison, path: str | os.PathLike[str]) -> Path:
     """Write the whole comparison as one HTML file that needs nothing else; its path. VizlibError where it cannot be written."""
-    return write_whole(path, page(found))
+    return write_whole(path, page(comparison))
 
 
-def page(found: Comparison) -> str:
+def page(comparison: Comparison) -> str:
     """The whole page as text."""
     from plotly.offline import get_plotlyjs
 
-    names = " and ".join(model.name for model in found.models)
-    drawn = charts(found)
-    pairs = pictures.correspondences(found)
+    names = " and ".join(model.name for model in comparison.models)
+    drawn = charts(comparison)
+    pairs = pictures.correspondences(comparison)
     data = {
-        "charts": {name: one.figure for name, one in drawn.items()},
-        "cka": cka_charts(found),
-        "layers": pictures.thumbnails(found),
+        "charts": {name: chart.figure for name, chart in drawn.items()},
+        "cka": cka_charts(comparison),
+        "layers": pictures.thumbnails(comparison),
         "pairs": pairs,
     }
-    body = [_head(found), _findings(found), _cka(found)]
-    for name, one in drawn.items():
-        beside = _fields(found) if name == "distance" else ""
-        body.append(_section(one.text, f'<div class="chart" id="chart-{name}"></div>{beside}{_notes(one.missing)}'))
-    body += [_correspondence(found, pairs), _mosaics(found), _differences(found), _about(found)]
+    body = [_head(comparison), _findings(comparison), _cka(comparison)]
+    for name, chart in drawn.items():
+        beside = _fields(comparison) if name == "distance" else ""
+        body.append(_section(chart.text, f'<div class="chart" id="chart-{name}"></div>{beside}{_notes(chart.missing)}'))
+    body += [_correspondence(comparison, pairs), _mosaics(comparison), _differences(comparison), _about(comparison)]
     css, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -57,76 +57,78 @@ def page(found: Comparison) -> str:
     )
 
 
-def _head(found: Comparison) -> str:
+def _head(comparison: Comparison) -> str:
     rows = "".join(
         f"<tr><th>{_safe(model.name)}</th><td>{_safe(model.title)}</td><td>{_safe(model.family)}</td>"
         f"<td>{model.parameters / 1e6:.2f} M</td><td>{model.size[0]} x {model.size[1]}</td><td>{len(model.layers)}</td></tr>"
-        for model in found.models
+        for model in comparison.models
     )
-    count = len(found.images)
-    skipped = "".join(f"<li><b>{_safe(name)}</b>: {_safe(why)}</li>" for name, why in found.skipped)
-    left_out = f'<details class="note" open><summary>{len(found.skipped)} left out</summary><ul>{skipped}</ul></details>' if skipped else ""
+    count = len(comparison.images)
+    skipped = "".join(f"<li><b>{_safe(name)}</b>: {_safe(why)}</li>" for name, why in comparison.skipped)
+    left_out = (
+        f'<details class="note" open><summary>{len(comparison.skipped)} left out</summary><ul>{skipped}</ul></details>' if skipped else ""
+    )
     return (
-        f"<header><h1>{' against '.join(_safe(model.name) for model in found.models)}</h1>"
-        f"<p>Over {count} image{'s' if count != 1 else ''}, measured in {found.seconds:.0f} s.</p></header>"
+        f"<header><h1>{' against '.join(_safe(model.name) for model in comparison.models)}</h1>"
+        f"<p>Over {count} image{'s' if count != 1 else ''}, measured in {comparison.seconds:.0f} s.</p></header>"
         f"<table><thead><tr><th>model</th><th></th><th>family</th><th>parameters</th><th>input</th><th>layers</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table>{left_out}" + _notes(list(found.missing.values()))
+        f"<tbody>{rows}</tbody></table>{left_out}" + _notes(list(comparison.missing.values()))
     )
 
 
-def _findings(found: Comparison) -> str:
+def _findings(comparison: Comparison) -> str:
     items = []
-    for one in findings(found):
+    for finding in findings(comparison):
         verdict = ""
-        if one.claim:
-            kind = "agrees" if one.agrees else "differs"
-            verdict = f'<span class="claim {kind}">{_safe(one.claim)}: here it {"is so" if one.agrees else "is not so"}</span>'
-        items.append(f"<li>{_safe(one.text)}{verdict}</li>")
+        if finding.claim:
+            kind = "agrees" if finding.agrees else "differs"
+            verdict = f'<span class="claim {kind}">{_safe(finding.claim)}: here it {"is so" if finding.agrees else "is not so"}</span>'
+        items.append(f"<li>{_safe(finding.text)}{verdict}</li>")
     return f'<section><h2>What was found</h2><ul class="findings">{"".join(items)}</ul></section>'
 
 
-def _cka(found: Comparison) -> str:
-    if not found.cka:
-        return _section(text.CKA, _notes([found.missing["cka"]]))
+def _cka(comparison: Comparison) -> str:
+    if not comparison.cka:
+        return _section(text.CKA, _notes([comparison.missing["cka"]]))
     choices = "".join(
         f'<button type="button" data-cka="{reading}/{kernel}">{"places" if reading == "tokens" else "mean over places"}, {kernel}</button>'
-        for reading, kernel in found.cka
+        for reading, kernel in comparison.cka
     )
-    pairs = combinations_with_replacement(range(len(found.models)), 2)
+    pairs = combinations_with_replacement(range(len(comparison.models)), 2)
     plots = "".join(
         f'<div class="cka" id="cka-{first}-{second}"></div>' for first, second in sorted(pairs, key=lambda pair: pair[0] == pair[1])
     )
     clicked = '<div id="clicked" class="row"><p>Click a cell to see its two layers, each in its own three principal components.</p></div>'
-    batches = next(iter(found.cka.values())).batches
-    body = f'<div class="choices">{choices}</div><div class="grid">{plots}</div>{clicked if found.shown else ""}'
+    batches = next(iter(comparison.cka.values())).batches
+    body = f'<div class="choices">{choices}</div><div class="grid">{plots}</div>{clicked if comparison.shown else ""}'
     return _section(text.CKA, f'{body}<p class="exactly">From {batches} minibatch{"es" if batches > 1 else ""}; intervals on hover.</p>')
 
 
-def _correspondence(found: Comparison, pairs: list[dict[str, Any]]) -> str:
+def _correspondence(comparison: Comparison, pairs: list[dict[str, Any]]) -> str:
     if not pairs:
         return ""
-    choices = "".join(f'<button type="button" data-pair="{number}">{_safe(one["title"])}</button>' for number, one in enumerate(pairs))
+    choices = "".join(f'<button type="button" data-pair="{number}">{_safe(pair["title"])}</button>' for number, pair in enumerate(pairs))
     canvases = "".join(
         f'<figure><canvas class="place" data-side="{side}" width="288" height="288" tabindex="0"></canvas><figcaption>{_safe(model.name)} '
         f'<span data-layer="{side}"></span></figcaption></figure>'
-        for side, model in enumerate(found.models[:2])
+        for side, model in enumerate(comparison.models[:2])
     )
     return _section(text.CORRESPONDENCE, f'<div class="choices">{choices}</div><div class="row">{canvases}</div>')
 
 
-def _fields(found: Comparison) -> str:
+def _fields(comparison: Comparison) -> str:
     rows = "".join(
         f"<tr><th>{_safe(row.title)}</th>"
         + "".join(f'<td><img class="cells" alt="" src="{_png(image)}"><br>{_safe(caption)}</td>' for caption, image in row.images)
         + "</tr>"
-        for row in pictures.fields(found)
+        for row in pictures.fields(comparison)
     )
     return f"<div class='wide'><table><tbody>{rows}</tbody></table></div>" if rows else ""
 
 
-def _mosaics(found: Comparison) -> str:
+def _mosaics(comparison: Comparison) -> str:
     body = []
-    for strip in pictures.strips(found):
+    for strip in pictures.strips(comparison):
         rows = "".join(
             f"<tr><th>{_safe(pair.title)}</th>"
             + "".join(
@@ -136,7 +138,7 @@ def _mosaics(found: Comparison) -> str:
             + "</tr>"
             for pair in strip.pairs
         )
-        heads = "".join(f"<th>{_safe(one)}</th>" for one in strip.columns)
+        heads = "".join(f"<th>{_safe(column)}</th>" for column in strip.columns)
         body.append(
             f'<h3><img class="photo" alt="" src="{_png(strip.picture)}"> {_safe(strip.name)}</h3>'
             f"<div class='wide'><table><thead><tr><th>layers at one depth</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
@@ -144,25 +146,25 @@ def _mosaics(found: Comparison) -> str:
     return f"<section><h2>Layer beside layer</h2><p>{_safe(pictures.STRIP_WORDS)}</p>{''.join(body)}</section>" if body else ""
 
 
-def _differences(found: Comparison) -> str:
+def _differences(comparison: Comparison) -> str:
     body = []
-    for one in pictures.differences(found):
+    for row in pictures.differences(comparison):
         figures = "".join(
-            f'<figure><img alt="" src="{_png(image)}"><figcaption>{_safe(caption)}</figcaption></figure>' for caption, image in one.images
+            f'<figure><img alt="" src="{_png(image)}"><figcaption>{_safe(caption)}</figcaption></figure>' for caption, image in row.images
         )
-        body.append(f"<h3>{_safe(one.title)}</h3><div class='row'>{figures}</div><p class='exactly'>{_safe(one.note)}</p>")
-    why = [reason for what, reason in found.missing.items() if what.startswith("classes")]
+        body.append(f"<h3>{_safe(row.title)}</h3><div class='row'>{figures}</div><p class='exactly'>{_safe(row.note)}</p>")
+    why = [reason for measure, reason in comparison.missing.items() if measure.startswith("classes")]
     return _section(text.DIFFERENCE, "".join(body) + _notes(why)) if body or why else ""
 
 
-def _about(found: Comparison) -> str:
-    missing = [f"{model.name}, {what}: {why}" for model in found.models for what, why in model.missing.items()]
-    told = {**found.settings, **found.facts}
-    settings = ", ".join(f"{name}: {' and '.join(value) if isinstance(value, list) else value}" for name, value in told.items())
-    files = "".join(f"<li>{_safe(name)}</li>" for name in found.images)
+def _about(comparison: Comparison) -> str:
+    missing = [f"{model.name}, {measure}: {why}" for model in comparison.models for measure, why in model.missing.items()]
+    facts = {**comparison.settings, **comparison.facts}
+    settings = ", ".join(f"{name}: {' and '.join(value) if isinstance(value, list) else value}" for name, value in facts.items())
+    files = "".join(f"<li>{_safe(name)}</li>" for name in comparison.images)
     return (
         f"<section><h2>How this was made</h2><p>{_safe(settings)}</p>{_notes(missing)}"
-        f"<details><summary>The {len(found.images)} images</summary><ol>{files}</ol></details></section>"
+        f"<details><summary>The {len(comparison.images)} images</summary><ol>{files}</ol></details></section>"
     )
 
 

@@ -110,10 +110,10 @@ class Example:
         """Why the log-probabilities of two models differ; MethodError where they know different classes."""
         from vizlib.analysis.logit_difference import Difference
 
-        mine, theirs = self.attributions[first], self.attributions[second]
-        if mine is None or theirs is None or self.target is None:
+        first_attribution, second_attribution = self.attributions[first], self.attributions[second]
+        if first_attribution is None or second_attribution is None or self.target is None:
             raise MethodError("These models know different classes, so only their features can be compared.")
-        return Difference(mine, theirs, self.target, self.label)
+        return Difference(first_attribution, second_attribution, self.target, self.label)
 
     def agreement(self, first: int = 0, second: int = 1, share: float = 0.1) -> np.ndarray:
         """Where both models look and where one looks alone: int8 (H, W) codes into ``analysis.difference.SETS``, -1 where one saw nothing.
@@ -128,8 +128,8 @@ class Example:
         unseen = ~(self._seen(first) & self._seen(second))
         sigma = SMOOTHING * min(self.picture.shape[:2])
         maps = []
-        for one in (difference.first, difference.second):
-            smooth = cv2.GaussianBlur(np.abs(one.map), (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+        for attribution in (difference.first, difference.second):
+            smooth = cv2.GaussianBlur(np.abs(attribution.map), (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
             maps.append(np.where(unseen, np.nan, smooth))
         return agreement(maps[0], maps[1], share)
 
@@ -154,8 +154,8 @@ class Example:
         from vizlib.analysis.features.token_maps import pca_rgb
 
         chosen = [self.layers[model][layer] for model, layer in (first, second)]
-        painted = pca_rgb([torch.from_numpy(one.profile.astype(np.float64)) for one in chosen], shared=True)
-        return [colour.reshape(*one.grid, 3).numpy() for colour, one in zip(painted, chosen, strict=True)]
+        painted = pca_rgb([torch.from_numpy(drawn.profile.astype(np.float64)) for drawn in chosen], shared=True)
+        return [colour.reshape(*drawn.grid, 3).numpy() for colour, drawn in zip(painted, chosen, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +177,7 @@ class Comparison:
 
     def span(self, model: int) -> slice:
         """Where a model's layers lie on each axis of ``cka``."""
-        start = sum(len(one.layers) for one in self.models[:model])
+        start = sum(len(measures.layers) for measures in self.models[:model])
         return slice(start, start + len(self.models[model].layers))
 
     def between(self, first: int, second: int, reading: str = "tokens", kernel: str = "linear") -> Alignment:
@@ -188,7 +188,7 @@ class Comparison:
         if whole is None:
             raise MethodError(self.missing.get("cka", f"CKA was not measured for {reading} with a {kernel} kernel."))
         rows, columns = self.span(first), self.span(second)
-        low, high = (None if one is None else one[rows, columns] for one in (whole.low, whole.high))
+        low, high = (None if bound is None else bound[rows, columns] for bound in (whole.low, whole.high))
         return Alignment(whole.value[rows, columns], low, high, whole.batches)
 
     def aligned(self, way: str = "depth", first: int = 0, second: int = 1) -> list[tuple[int, int]]:
@@ -200,10 +200,10 @@ class Comparison:
 
     def same_answers(self, first: int = 0, second: int = 1) -> float | None:
         """The share of images to which two models give the same class; None where their classes are not the same."""
-        mine, theirs = self.models[first].answers, self.models[second].answers
-        if mine is None or theirs is None or f"classes {first} {second}" in self.missing:
+        first_answers, second_answers = self.models[first].answers, self.models[second].answers
+        if first_answers is None or second_answers is None or f"classes {first} {second}" in self.missing:
             return None
-        return float((mine == theirs).mean())
+        return float((first_answers == second_answers).mean())
 
     @property
     def nbytes(self) -> int:

@@ -85,7 +85,7 @@ class SharedMaterial:
             key = hashlib.sha256(maps.contiguous().cpu().numpy().tobytes()).digest()
             kept = self._curves.setdefault(key, {})
         if insert not in kept:
-            x, batch = self.scorer.x, self.scorer.at_once(gradients=False)
+            x, batch = self.scorer.x, self.scorer.batch_size(gradients=False)
             by_baseline = [removal_curves(self.probability, x, empty, maps, protocol.PARTS, batch, insert=insert) for empty in self.empty]
             kept[insert] = torch.stack(by_baseline).cpu()
         while len(self._curves) > REMEMBERED:
@@ -109,7 +109,7 @@ class SharedMaterial:
     def subset_drops(self) -> torch.Tensor:
         """How far the score falls without each of the subsets: (baselines, S)."""
         if self._drops is None:
-            x, batch = self.scorer.x, self.scorer.at_once(gradients=False)
+            x, batch = self.scorer.x, self.scorer.batch_size(gradients=False)
             self._drops = torch.stack([score_drops(self.score, x, empty, self.subsets, batch) for empty in self.empty])
         return self._drops
 

@@ -97,7 +97,7 @@ class _ByteCounter(TorchDispatchMode):
 
 
 def make_scorer(model: Model, x: torch.Tensor, resolve: TargetResolver) -> TargetScorer:
-    """Run the model once on x (B, 3, h, w) and resolve its targets; ModelError where it gives NaN, TargetError for a target that is not there."""
+    """Run the model once on x (B, 3, h, w) and resolve the targets; ModelError where it gives NaN, TargetError for what is not there."""
     copied = shared_copy(model.module).eval()
     x = model.cast(x).detach().clone()
     counter = _ByteCounter()

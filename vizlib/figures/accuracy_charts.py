@@ -18,7 +18,7 @@ def ranking(first: Sequence[Point], fifth: Sequence[Point], images: int) -> go.F
     """Models from best to worst: the share whose first answer is right, and in outline that of the first five, each with its interval."""
     order = [point.mark.label for point in sorted(first, key=lambda point: point.value)]
     figure = go.Figure()
-    for points, hollow, what in ((first, False, "first answer"), (fifth, True, "one of the first five")):
+    for points, hollow, meaning in ((first, False, "first answer"), (fifth, True, "one of the first five")):
         for point in points:
             figure.add_scatter(
                 x=[point.value],
@@ -26,7 +26,7 @@ def ranking(first: Sequence[Point], fifth: Sequence[Point], images: int) -> go.F
                 error_x=error_bar([point], point.mark.colour),
                 mode="markers",
                 marker={"size": 12, "color": point.mark.colour, "symbol": point.mark.symbol + ("-open" if hollow else "")},
-                hovertemplate=f"<b>{point.mark.label}</b>, {what}<br>{point.note}<extra></extra>",
+                hovertemplate=f"<b>{point.mark.label}</b>, {meaning}<br>{point.note}<extra></extra>",
             )
     figure.add_annotation(
         x=0,
@@ -77,9 +77,10 @@ def _places(points: Sequence[Point]) -> list[str]:
     width = max(point.x for point in points) - min(point.x for point in points) or 1.0
     height = max(point.high for point in points) - min(point.low for point in points) or 1.0
     places = []
-    for one in points:
+    for point in points:
         crowded = any(
-            other is not one and 0 <= other.x - one.x < 0.3 * width and abs(other.value - one.value) < 0.08 * height for other in points
+            other is not point and 0 <= other.x - point.x < 0.3 * width and abs(other.value - point.value) < 0.08 * height
+            for other in points
         )
         places.append("middle left" if crowded else "middle right")
     return places
@@ -90,7 +91,7 @@ def curves(
 ) -> go.Figure:
     """A line for each model through its points, the best at the end named first; intervals as bars where they were measured."""
     figure = go.Figure()
-    for model, points in sorted(series, key=lambda one: -one[1][-1].value if one[1] else 0):
+    for model, points in sorted(series, key=lambda line: -line[1][-1].value if line[1] else 0):
         spread = any(point.high > point.low for point in points)
         figure.add_scatter(
             x=[point.x for point in points],

@@ -21,10 +21,12 @@ def agreement_map(values: np.ndarray, titles: Sequence[str]) -> go.Figure:
     count = len(titles)
     words = [
         [
-            f"{one}<br>{other}<br><b>" + ("a constant map has no ranks" if np.isnan(value) else f"rank correlation {value:.2f}") + "</b>"
-            for other, value in zip(titles, row, strict=True)
+            f"{row_title}<br>{column_title}<br><b>"
+            + ("a constant map has no ranks" if np.isnan(value) else f"rank correlation {value:.2f}")
+            + "</b>"
+            for column_title, value in zip(titles, row, strict=True)
         ]
-        for one, row in zip(titles, values, strict=True)
+        for row_title, row in zip(titles, values, strict=True)
     ]
     figure = go.Figure(
         go.Heatmap(
@@ -56,8 +58,8 @@ def agreement_map(values: np.ndarray, titles: Sequence[str]) -> go.Figure:
 
 def removal_curve(
     share: np.ndarray,
-    mine: tuple[np.ndarray, np.ndarray, np.ndarray],
-    others: tuple[np.ndarray, np.ndarray] | None,
+    map_curve: tuple[np.ndarray, np.ndarray, np.ndarray],
+    random_band: tuple[np.ndarray, np.ndarray] | None,
     gaussian: np.ndarray | None,
     title: str,
     *,
@@ -65,17 +67,17 @@ def removal_curve(
 ) -> go.Figure:
     """The class probability over the share of pixels taken away, or given back, all (S,) over ``share`` (S,).
 
-    ``mine`` is the mean over baselines with its least and most, ``others`` the band of random maps, ``gaussian`` the curve of a Gaussian
-    in the middle.
+    ``map_curve`` is the mean over baselines with its least and most, ``random_band`` that of random maps, ``gaussian`` the curve of
+    a Gaussian in the middle.
     """
     figure = go.Figure()
     x = [*share, *share[::-1]]
-    if others is not None:
+    if random_band is not None:
         figure.add_scatter(
-            x=x, y=[*others[1], *others[0][::-1]], fill="toself", fillcolor="rgba(123,133,140,0.22)", line={"width": 0},
+            x=x, y=[*random_band[1], *random_band[0][::-1]], fill="toself", fillcolor="rgba(123,133,140,0.22)", line={"width": 0},
             name="random maps, 5 to 95 %", hoverinfo="skip",
         )  # fmt: skip
-    middle, low, high = mine
+    middle, low, high = map_curve
     colour = COLOURS[0]
     figure.add_scatter(
         x=x, y=[*high, *low[::-1]], fill="toself", fillcolor="rgba(47,126,216,0.20)", line={"width": 0}, name="over baselines",
@@ -90,11 +92,11 @@ def removal_curve(
         x=share, y=middle, mode="lines", line={"color": colour, "width": 2.5}, name=title,
         hovertemplate="%{x:.0%}: <b>%{y:.1%}</b><extra></extra>",
     )  # fmt: skip
-    what = "given back" if insert else "taken away"
+    action = "given back" if insert else "taken away"
     framed(
         figure,
         height=330,
-        x={"title": f"share of pixels {what}, highest first", "tickformat": ".0%", "range": [0, 1]},
+        x={"title": f"share of pixels {action}, highest first", "tickformat": ".0%", "range": [0, 1]},
         y={"title": "probability", "tickformat": ".0%", "rangemode": "tozero"},
         legend=True,
     )

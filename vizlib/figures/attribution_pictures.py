@@ -22,33 +22,33 @@ _UNKNOWN = 90  # the grey of what was not seen
 
 def ranks(values: np.ndarray) -> np.ndarray:
     """The rank of every value from 0, the lowest, to 1, equal values sharing their mean rank; NaN stays."""
-    known = np.isfinite(values)
-    found = np.full(values.shape, np.nan)
-    _, place, count = np.unique(values[known], return_inverse=True, return_counts=True)
+    finite = np.isfinite(values)
+    result = np.full(values.shape, np.nan)
+    _, place, count = np.unique(values[finite], return_inverse=True, return_counts=True)
     ends = np.cumsum(count)
-    found[known] = ((ends - count + ends - 1) / 2)[place] / max(1, known.sum() - 1)
-    return found
+    result[finite] = ((ends - count + ends - 1) / 2)[place] / max(1, finite.sum() - 1)
+    return result
 
 
 def rank_pair(first: np.ndarray, second: np.ndarray, longest: int) -> list[np.ndarray]:
     """Two maps (h, w) of one grid as ranks, and the first's minus the second's: three pictures uint8 (H, W, 3)."""
-    one, other = ranks(first), ranks(second)
-    gap = one - other
+    first_ranks, second_ranks = ranks(first), ranks(second)
+    gap = first_ranks - second_ranks
     table = np.frombuffer(diverging(), np.uint8).reshape(256, 3)
-    known = np.isfinite(gap)
-    apart = table[np.clip((np.where(known, gap, 0.0) + 1) * 127.5, 0, 255).astype(np.uint8)]
-    pictures = [coloured(one, high=1.0), coloured(other, high=1.0), apart]
+    finite = np.isfinite(gap)
+    difference = table[np.clip((np.where(finite, gap, 0.0) + 1) * 127.5, 0, 255).astype(np.uint8)]
+    pictures = [coloured(first_ranks, high=1.0), coloured(second_ranks, high=1.0), difference]
     factor = max(1, longest // max(first.shape))
     size = (first.shape[1] * factor, first.shape[0] * factor)
     for picture in pictures:
-        picture[~known] = _UNKNOWN
+        picture[~finite] = _UNKNOWN
     return [cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST) for picture in pictures]
 
 
-def contours(photo: np.ndarray, held: np.ndarray, levels: Sequence[tuple[float, tuple[int, int, int]]] = LEVELS) -> np.ndarray:
-    """A photograph uint8 (H, W, 3) with a line around where ``held`` (h, w), a share of runs, reaches each level."""
+def contours(photo: np.ndarray, share: np.ndarray, levels: Sequence[tuple[float, tuple[int, int, int]]] = LEVELS) -> np.ndarray:
+    """A photograph uint8 (H, W, 3) with a line around where ``share`` (h, w), a share of runs, reaches each level."""
     drawn = (photo.astype(np.float32) * 0.75).astype(np.uint8)
-    spread = cv2.resize(held.astype(np.float32), photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    spread = cv2.resize(share.astype(np.float32), photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     for level, colour in levels:
         inside = np.pad((spread >= level).astype(np.uint8), 1)
         lines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE, offset=(-1, -1))

@@ -79,8 +79,11 @@ def alignment_map(
 ) -> go.Figure:
     """CKA of the layers of one model (rows, from the bottom up) with those of another (columns), 0 to 1, its interval on hover."""
     words = [
-        [f"{row_title} {one}<br>{column_title} {other}<br><b>{_interval(value, low, high, i, j)}</b>" for j, other in enumerate(columns)]
-        for i, one in enumerate(rows)
+        [
+            f"{row_title} {row_name}<br>{column_title} {column_name}<br><b>{_interval(value, low, high, i, j)}</b>"
+            for j, column_name in enumerate(columns)
+        ]
+        for i, row_name in enumerate(rows)
     ]
     figure = go.Figure(
         go.Heatmap(
@@ -146,10 +149,10 @@ def counts(groups: Sequence[tuple[Mark, Sequence[str], Sequence[float], Sequence
     figure = go.Figure()
     for model, names, dead, exploding in groups:
         labels = [f"{model.label} {name}" for name in names]
-        for what, values, colour in (("dead", dead, GREY), ("exploding", exploding, model.colour)):
+        for state, values, colour in (("dead", dead, GREY), ("exploding", exploding, model.colour)):
             figure.add_bar(
-                x=labels, y=list(values), name=f"{model.label}: {what}", marker={"color": colour, "cornerradius": 2},
-                hovertemplate=f"%{{x}}<br>{what} %{{y:.1%}}<extra></extra>",
+                x=labels, y=list(values), name=f"{model.label}: {state}", marker={"color": colour, "cornerradius": 2},
+                hovertemplate=f"%{{x}}<br>{state} %{{y:.1%}}<extra></extra>",
             )  # fmt: skip
     framed(
         figure,
@@ -167,5 +170,5 @@ def _noted(curve: Curve) -> list[tuple[str, str]]:
 
 
 def _interval(value: np.ndarray, low: np.ndarray | None, high: np.ndarray | None, row: int, column: int) -> str:
-    found = f"{value[row, column]:.2f}"
-    return found if low is None or high is None else f"{found} ({low[row, column]:.2f} to {high[row, column]:.2f})"
+    text = f"{value[row, column]:.2f}"
+    return text if low is None or high is None else f"{text} ({low[row, column]:.2f} to {high[row, column]:.2f})"

@@ -43,14 +43,14 @@ def signed_overlay(image: np.ndarray, values: np.ndarray, *, opacity: float = 0.
 
     Colours are as dense as the root of the evidence, so that the photograph shows where there is none; NaN is darkened.
     """
-    seen = np.isfinite(values)
-    top = (float(np.abs(values[seen]).max()) if seen.any() else 0.0) if reach is None else reach
-    share = np.clip(np.where(seen, values, 0) / top, -1, 1) if top > 0 else np.zeros(values.shape)
+    finite = np.isfinite(values)
+    top = (float(np.abs(values[finite]).max()) if finite.any() else 0.0) if reach is None else reach
+    share = np.clip(np.where(finite, values, 0) / top, -1, 1) if top > 0 else np.zeros(values.shape)
     colours = np.frombuffer(diverging(), np.uint8).reshape(256, 3)[((share + 1) * 127.5).astype(np.uint8)]
     density = opacity * np.sqrt(np.abs(share))[:, :, None]
     mixed = np.rint(colours * density + image * (1 - density)).astype(np.uint8)
-    if not seen.all():
-        mixed[~seen] = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[~seen] * _UNSEEN)[:, None].astype(np.uint8)
+    if not finite.all():
+        mixed[~finite] = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[~finite] * _UNSEEN)[:, None].astype(np.uint8)
     return mixed
 
 
@@ -75,7 +75,7 @@ def encode_jpeg(image: np.ndarray, quality: int = 90) -> bytes:
 
 
 def _encode(kind: str, image: np.ndarray, options: list[int]) -> bytes:
-    done, buffer = cv2.imencode(kind, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
-    if not done:
+    encoded, buffer = cv2.imencode(kind, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    if not encoded:
         raise VizlibError(f"An image of shape {image.shape} cannot be written as {kind}.")
     return buffer.tobytes()

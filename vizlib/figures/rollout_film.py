@@ -61,9 +61,9 @@ def gif(frames: list[np.ndarray], seconds: float = 0.7) -> bytes:
     """Frames uint8 (H, W, 3) as an animated GIF that loops and rests on its last frame."""
     from PIL import Image
 
-    made = [Image.fromarray(frame) for frame in frames]
-    times = [round(1000 * seconds)] * len(made)
+    images = [Image.fromarray(frame) for frame in frames]
+    times = [round(1000 * seconds)] * len(images)
     times[-1] *= 3
     buffer = io.BytesIO()
-    made[0].save(buffer, "GIF", save_all=True, append_images=made[1:], duration=times, loop=0)
+    images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=times, loop=0)
     return buffer.getvalue()

@@ -17,9 +17,9 @@ _PALE = 150.0  # the grey around which it stays
 
 def between_overlay(image: np.ndarray, values: np.ndarray, high: float) -> np.ndarray:
     """A signed map (H, W) over its photograph uint8 (H, W, 3): blue above zero, red below, full at ``high``; none where it is NaN."""
-    known = np.where(np.isfinite(values), values, 0.0)
-    strength = np.sqrt(np.clip(np.abs(known) / high, 0, 1)) if high > 0 else np.zeros_like(known)
-    colour = np.where((known > 0)[..., None], POSITIVE, NEGATIVE).astype(np.float64)
+    filled = np.where(np.isfinite(values), values, 0.0)
+    strength = np.sqrt(np.clip(np.abs(filled) / high, 0, 1)) if high > 0 else np.zeros_like(filled)
+    colour = np.where((filled > 0)[..., None], POSITIVE, NEGATIVE).astype(np.float64)
     mixed = faded(image) * (1 - strength[..., None]) + colour * strength[..., None]
     return np.rint(mixed).astype(np.uint8)
 
@@ -36,11 +36,11 @@ def mosaic(tiles: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
     """Tiles (M, h, w) in 0..1 side by side in so many columns: uint8 (H, W, 3) in grey, as many pixels as cells, with a gap between."""
     count, height, width = tiles.shape
     rows = -(-count // columns)
-    made = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 128, np.uint8)
+    canvas = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 128, np.uint8)
     for number, tile in enumerate(tiles):
         top, left = number // columns * (height + gap), number % columns * (width + gap)
-        made[top : top + height, left : left + width] = np.rint(255 * tile)[..., None]
-    return made
+        canvas[top : top + height, left : left + width] = np.rint(255 * tile)[..., None]
+    return canvas
 
 
 def faded(image: np.ndarray) -> np.ndarray:

@@ -56,10 +56,10 @@ def match(model: Model, classes: list[tuple[str, str]]) -> tuple[list[int | None
 
     By WordNet id, by name, by number, or, where there are as many folders as classes, in sorted order; TrainingError when none works.
     """
-    known = wordnet_ids(model)
+    number_of_wnid = wordnet_ids(model)
     keys = [key for key, _ in classes]
-    if known and all(_WNID.fullmatch(key) for key in keys):
-        numbers = [known.get(key) for key in keys]
+    if number_of_wnid and all(_WNID.fullmatch(key) for key in keys):
+        numbers = [number_of_wnid.get(key) for key in keys]
         if any(number is not None for number in numbers):
             return numbers, "WordNet id"
     if model.labels:
@@ -107,7 +107,7 @@ def score(model: Model, photos: LabelledPhotos, *, limit: int | None = None, rep
 
     if not model.adapter.classes:
         raise TargetError(f"{model.card.name} has no classification head, so it is neither right nor wrong.")
-    numbers, how = match(model, photos.classes)
+    numbers, matched_by = match(model, photos.classes)
     items = [(source, number) for source, label in photos.items if (number := numbers[label]) is not None]
     if limit is not None and limit < len(items):
         items = [items[row * len(items) // limit] for row in range(limit)]
@@ -133,7 +133,7 @@ def score(model: Model, photos: LabelledPhotos, *, limit: int | None = None, rep
     if not images:
         raise TrainingError(f"None of the {len(items)} photographs could be read.")
     used = len({number for _, number in items})
-    return Score(images, first, fifth if model.adapter.classes > 5 else None, used, how, numbers.count(None), unreadable)
+    return Score(images, first, fifth if model.adapter.classes > 5 else None, used, matched_by, numbers.count(None), unreadable)
 
 
 def _prepared(model: Model, source: Path | bytes, unreadable: list[str]) -> torch.Tensor | None:

@@ -38,14 +38,14 @@ def milliseconds(model: Model, x: torch.Tensor, passes: int = PASSES) -> tuple[f
             started = time.perf_counter()
             model(x)
             times.append(1000 * (time.perf_counter() - started))
-    kept = torch.tensor(times[WARM_UP:], dtype=torch.float64)
-    return float(kept.median()), float(kept.min())
+    timed = torch.tensor(times[WARM_UP:], dtype=torch.float64)
+    return float(timed.median()), float(timed.min())
 
 
 def processor() -> str:
     """The name of this machine's processor."""
     try:
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+        cpu_line = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:
-        found = None
-    return found[1].strip() if found else platform.processor() or platform.machine()
+        cpu_line = None
+    return cpu_line[1].strip() if cpu_line else platform.processor() or platform.machine()

@@ -41,21 +41,21 @@ def explain_val(
     """
     import vizlib
 
-    found: dict[int, torch.Tensor] = {}
+    maps: dict[int, torch.Tensor] = {}
 
-    def one_class(label: int) -> list[int]:
+    def explain_class(label: int) -> list[int]:
         rows = np.flatnonzero(val.labels == label).tolist()
         images = [val.images[row].transpose(1, 2, 0) for row in rows]
-        for row, made in zip(rows, cast("list[Explanation]", vizlib.explain(model, images, method, target=label)), strict=True):
-            if not (made.seen.all() and made.input_map.shape == made.image.shape[:2]):
+        for row, explanation in zip(rows, cast("list[Explanation]", vizlib.explain(model, images, method, target=label)), strict=True):
+            if not (explanation.seen.all() and explanation.input_map.shape == explanation.image.shape[:2]):
                 raise TrainingError(f"{model.card.name} resizes or crops these images, and boxes are compared pixel for pixel.")
-            found[row] = torch.from_numpy(made.input_map)
+            maps[row] = torch.from_numpy(explanation.input_map)
         return rows
 
     with ThreadPoolExecutor(workers) as pool:
-        for rows in pool.map(one_class, np.unique(val.labels).tolist()):
+        for rows in pool.map(explain_class, np.unique(val.labels).tolist()):
             report(len(rows))
-    return torch.stack([found[row] for row in range(len(val))])
+    return torch.stack([maps[row] for row in range(len(val))])
 
 
 class Truth:
@@ -83,27 +83,27 @@ class Truth:
         """The scores of maps (N, h, w), how many of them say nothing, and whether they beat the centred Gaussian in paired comparison."""
         mass, hits = mass_in_box(maps, self.masks), pointing(maps, self.masks)
         scores = self._scores(mass, hits)
-        for name, one in scores.items():
+        for name, subset_scores in scores.items():
             rows, weights = self.subsets[name], self._weights[name]
             over = {}
-            for what, mine, theirs in (("mass", mass, self._reference[0]), ("pointing", hits, self._reference[1])):
-                gain = (mine - theirs)[rows]
-                over[what] = [float(gain.mean()), *middle_95((weights @ gain).numpy())]
-            one["over_gaussian"] = over
-            one["beats_gaussian"] = {what: low > 0 for what, (_, low, _) in over.items()}
+            for measure, scores_of_maps, scores_of_gaussian in (("mass", mass, self._reference[0]), ("pointing", hits, self._reference[1])):
+                gain = (scores_of_maps - scores_of_gaussian)[rows]
+                over[measure] = [float(gain.mean()), *middle_95((weights @ gain).numpy())]
+            subset_scores["over_gaussian"] = over
+            subset_scores["beats_gaussian"] = {measure: low > 0 for measure, (_, low, _) in over.items()}
         return scores | {"silent": int((maps.clamp_min(0).sum((1, 2)) == 0).sum())}
 
     def _scores(self, mass: torch.Tensor, hits: torch.Tensor) -> dict[str, Any]:
-        found = {}
+        by_subset = {}
         for name, weights in self._weights.items():
             rows = self.subsets[name]
-            held, areas, hit = mass[rows], self.areas[rows], hits[rows]
+            mass_inside, areas, hit = mass[rows], self.areas[rows], hits[rows]
             total = int(rows.sum())
-            found[name] = {
+            by_subset[name] = {
                 "images": total,
                 "area": float(areas.mean()),
-                "mass": [float(held.mean()), *middle_95((weights @ held).numpy())],
-                "ratio": [float(held.mean() / areas.mean()), *middle_95(((weights @ held) / (weights @ areas)).numpy())],
+                "mass": [float(mass_inside.mean()), *middle_95((weights @ mass_inside).numpy())],
+                "ratio": [float(mass_inside.mean() / areas.mean()), *middle_95(((weights @ mass_inside) / (weights @ areas)).numpy())],
                 "pointing": [float(hit.mean()), *wilson(float(hit.sum()), total)],
             }
-        return found
+        return by_subset

@@ -37,8 +37,8 @@ QUICK = 4  # passes: methods that need more for one map would take hours over th
 class ReportProgress:
     """How far the report is: which model and measurement, and how many of all explanations are done."""
 
-    what: str
-    done: int
+    step: str
+    explained: int
     total: int
 
 
@@ -151,12 +151,12 @@ def _confusion(logits: torch.Tensor, labels: torch.Tensor) -> list[list[int]]:
 
 def _differences(right: dict[str, torch.Tensor]) -> dict[str, dict[str, list[float]]]:
     """For each model and each other one: how much more often it is right on the same images, and the interval of that."""
-    found: dict[str, dict[str, list[float]]] = {name: {} for name in right}
+    gains: dict[str, dict[str, list[float]]] = {name: {} for name in right}
     weights = torch.from_numpy(bootstrap_weights(len(next(iter(right.values())))))
-    for mine, theirs in permutations(right, 2):
-        gain = right[mine].double() - right[theirs].double()
-        found[mine][theirs] = [float(gain.mean()), *middle_95((weights @ gain).numpy())]
-    return found
+    for model, other in permutations(right, 2):
+        gain = right[model].double() - right[other].double()
+        gains[model][other] = [float(gain.mean()), *middle_95((weights @ gain).numpy())]
+    return gains
 
 
 def _cost(model: Model, val: ImageSet) -> dict[str, Any]:
@@ -166,10 +166,10 @@ def _cost(model: Model, val: ImageSet) -> dict[str, Any]:
 
 
 def _small_data(runs: str | Path, images: int) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
+    runs_by_model: dict[str, list[dict[str, Any]]] = {}
     for run, history in read_sweeps(runs):
         last = history[-1]
-        found.setdefault(run.name, []).append(
+        runs_by_model.setdefault(run.name, []).append(
             {
                 "share": run.share,
                 "images": run.images,
@@ -178,7 +178,7 @@ def _small_data(runs: str | Path, images: int) -> dict[str, list[dict[str, Any]]
                 "top1": _share(round(last["top1"] * images), images),
             }
         )
-    return found
+    return runs_by_model
 
 
 def _localisation(
@@ -187,18 +187,18 @@ def _localisation(
     sigma = fit_sigma(box_masks(torch.from_numpy(train.boxes), (int(val.images.shape[2]), int(val.images.shape[3]))))
     truth = Truth(val, sigma)
     pairs = [(model, METHODS[method]) for model in models for method in model.card.methods if METHODS[method].passes <= QUICK]
-    done, total = 0, len(pairs) * len(val)
-    found: dict[str, Any] = {model.card.name: {} for model in models}
+    explained, total = 0, len(pairs) * len(val)
+    scores: dict[str, Any] = {model.card.name: {} for model in models}
     for model, card in pairs:
-        what = f"{model.card.name}: {card.name}"
+        step = f"{model.card.name}: {card.name}"
 
-        def heard(images: int, what: str = what) -> None:
-            nonlocal done
-            done += images
-            tell(ReportProgress(what, done, total))
+        def heard(images: int, step: str = step) -> None:
+            nonlocal explained
+            explained += images
+            tell(ReportProgress(step, explained, total))
 
         maps = explain_val(model, card.name, val, workers=workers, report=heard)
-        found[model.card.name][card.name] = {"class_specific": card.class_specific, **truth.score(maps)}
+        scores[model.card.name][card.name] = {"class_specific": card.class_specific, **truth.score(maps)}
     return {
         "about": {
             "sigma": sigma,
@@ -211,5 +211,5 @@ def _localisation(
             "the training images. A method beats it where the interval of the paired difference lies above zero.",
         },
         "references": truth.references(),
-        "models": found,
+        "models": scores,
     }

@@ -36,10 +36,10 @@ def score_concat(query: Tensor, keys: Tensor, query_weight: Tensor, key_weight: 
     query_weight W is (a, d), key_weight U (a, e), vector v (a,). Bahdanau et al. (2015), https://arxiv.org/abs/1409.0473; Luong's
     concat score v . tanh(M [q; k]) is the same with M = [W, U].
     """
-    asked, offered = query @ query_weight.T, keys @ key_weight.T
-    between = (1,) * (query.ndim - 2)
-    offered = offered.reshape(len(offered), *between, *offered.shape[1:])
-    return torch.tanh(asked.unsqueeze(-2) + offered) @ vector
+    projected_query, projected_keys = query @ query_weight.T, keys @ key_weight.T
+    extra = (1,) * (query.ndim - 2)
+    projected_keys = projected_keys.reshape(len(projected_keys), *extra, *projected_keys.shape[1:])
+    return torch.tanh(projected_query.unsqueeze(-2) + projected_keys) @ vector
 
 
 def attend(scores: Tensor, values: Tensor, mask: Tensor | None = None, temperature: float = 1.0) -> tuple[Tensor, Tensor]:

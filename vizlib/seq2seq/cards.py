@@ -78,12 +78,12 @@ def card(name: str, folder: Path = FOLDER) -> Seq2SeqCard:
     if cell == "transformer":
         title, paper = "Transformer, two layers (Vaswani 2017)", _VASWANI
     else:
-        told, paper = _SCORES[scored]
-        title = f"{cell.upper()}, {told}"
+        score_title, paper = _SCORES[scored]
+        title = f"{cell.upper()}, {score_title}"
         paper = paper or (_CHO if cell == "gru" else _SUTSKEVER)
-    weights, told_of = folder / f"{name}.safetensors", folder / f"{name}.json"
-    if weights.is_file() and told_of.is_file():
-        read = json.loads(told_of.read_text(encoding="utf-8"))
+    weights, facts_file = folder / f"{name}.safetensors", folder / f"{name}.json"
+    if weights.is_file() and facts_file.is_file():
+        read = json.loads(facts_file.read_text(encoding="utf-8"))
         measured = read["accuracy"]
         facts = {
             "accuracy": measured["exact"], "interval": tuple(measured["interval"]), "tested": measured["samples"],

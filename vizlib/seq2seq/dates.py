@@ -18,7 +18,7 @@ _TEENS: Final = (
     "tenth", "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth",
 )  # fmt: skip
 ORDINALS: Final = (
-    *_ONES, *_TEENS, "twentieth", *(f"twenty-{one}" for one in _ONES), "thirtieth", "thirty-first",
+    *_ONES, *_TEENS, "twentieth", *(f"twenty-{ordinal}" for ordinal in _ONES), "thirtieth", "thirty-first",
 )  # fmt: skip
 FIRST, LAST = 1900, 2099
 _PIVOT: Final = 69  # the two-digit years of POSIX
@@ -42,34 +42,34 @@ _FORMS: Final = tuple(
 
 def read(text: str) -> str | None:
     """The date of a text as YYYY-MM-DD; None when the text is no date, the date does not exist, or the weekday is another."""
-    found = next((match for form in _FORMS if (match := form.fullmatch(text))), None)
-    if found is None:
+    match = next((form_match for form in _FORMS if (form_match := form.fullmatch(text))), None)
+    if match is None:
         return None
-    parts = found.groupdict()
+    parts = match.groupdict()
     day, month = _day(parts["day"]), _month(parts["month"])
     if day is None or month is None:
         return None
     try:
-        said = date(_year(parts["year"]), month, day)
+        day_read = date(_year(parts["year"]), month, day)
     except ValueError:
         return None
     weekday = parts.get("weekday")
-    if not FIRST <= said.year <= LAST or (weekday and not WEEKDAYS[said.weekday()].startswith(weekday.rstrip("."))):
+    if not FIRST <= day_read.year <= LAST or (weekday and not WEEKDAYS[day_read.weekday()].startswith(weekday.rstrip("."))):
         return None
-    return said.isoformat()
+    return day_read.isoformat()
 
 
 def make(rng: random.Random, _length: int | None = None) -> str:
     """A date between 1900 and 2099, written in one of the many forms that ``read`` reads."""
     short = rng.random() < 0.25
     first, last = (date(1969, 1, 1), date(2068, 12, 31)) if short else (date(FIRST, 1, 1), date(LAST, 12, 31))
-    said = first + timedelta(days=rng.randrange((last - first).days + 1))
-    year = f"{said.year % 100:02d}" if short else str(said.year)
+    day_made = first + timedelta(days=rng.randrange((last - first).days + 1))
+    year = f"{day_made.year % 100:02d}" if short else str(day_made.year)
     if rng.random() < 0.2:
-        return _in_digits(rng, said, year)
-    month = MONTHS[said.month - 1] if rng.random() < 0.6 else MONTHS[said.month - 1][:3] + rng.choice(("", "."))
+        return _in_digits(rng, day_made, year)
+    month = MONTHS[day_made.month - 1] if rng.random() < 0.6 else MONTHS[day_made.month - 1][:3] + rng.choice(("", "."))
     style = rng.random()
-    day = str(said.day) if style < 0.3 else numbered(said.day) if style < 0.6 else ORDINALS[said.day - 1]
+    day = str(day_made.day) if style < 0.3 else numbered(day_made.day) if style < 0.6 else ORDINALS[day_made.day - 1]
     the = "the " if style >= 0.3 and rng.random() < 0.4 else ""
     year = f"'{year}" if short and rng.random() < 0.5 else year
     if rng.random() < 0.6:
@@ -78,7 +78,7 @@ def make(rng: random.Random, _length: int | None = None) -> str:
     else:
         text = f"{month} {the}{day}{rng.choice(('', ','))} {year}"
     if rng.random() < 0.5:
-        weekday = WEEKDAYS[said.weekday()]
+        weekday = WEEKDAYS[day_made.weekday()]
         text = f"{weekday if rng.random() < 0.6 else weekday[:3] + rng.choice(('', '.'))}{rng.choice(('', ','))} {text}"
     return text
 
@@ -88,10 +88,10 @@ def numbered(day: int) -> str:
     return f"{day}{'th' if day in (11, 12, 13) else {1: 'st', 2: 'nd', 3: 'rd'}.get(day % 10, 'th')}"
 
 
-def _in_digits(rng: random.Random, said: date, year: str) -> str:
-    day, month = (f"{said.day:02d}", f"{said.month:02d}") if rng.random() < 0.5 else (str(said.day), str(said.month))
-    forms = [f"{day}.{month}.{year}", f"{month}/{day}/{year}", f"{day}-{MONTHS[said.month - 1][:3]}-{year}"]
-    return rng.choice([*forms, said.isoformat()] if len(year) == 4 else forms)
+def _in_digits(rng: random.Random, day_made: date, year: str) -> str:
+    day, month = (f"{day_made.day:02d}", f"{day_made.month:02d}") if rng.random() < 0.5 else (str(day_made.day), str(day_made.month))
+    forms = [f"{day}.{month}.{year}", f"{month}/{day}/{year}", f"{day}-{MONTHS[day_made.month - 1][:3]}-{year}"]
+    return rng.choice([*forms, day_made.isoformat()] if len(year) == 4 else forms)
 
 
 def _day(word: str) -> int | None:

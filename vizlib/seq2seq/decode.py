@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 END_ID = 0
 TOP = 5
-MOST_BEAMS = 20
+MAX_BEAMS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,16 +89,16 @@ def translate(translator: Translator, text: str, *, beams: int = 1, options: Opt
 
     TextError for a text that the model cannot read, MethodError for options that do not fit it.
     """
-    if not 1 <= beams <= MOST_BEAMS:
-        raise MethodError(f"A search keeps 1 to {MOST_BEAMS} beams, not {beams}.")
+    if not 1 <= beams <= MAX_BEAMS:
+        raise MethodError(f"A search keeps 1 to {MAX_BEAMS} beams, not {beams}.")
     with torch.inference_mode():
         source, memory = read_source(translator, text, options)
         if beams == 1:
             return _write(translator, source, memory, options, lambda _, logits: int(logits.argmax()))
-        found = search(translator, memory, options, beams)
-        told = tuple((translator.decode(ids), value) for ids, value in found)
-        best = found[0][0]
-        return _write(translator, source, memory, options, lambda step, _: best[step], told, len(best))
+        targets = search(translator, memory, options, beams)
+        decoded = tuple((translator.decode(ids), value) for ids, value in targets)
+        best = targets[0][0]
+        return _write(translator, source, memory, options, lambda step, _: best[step], decoded, len(best))
 
 
 def force(translator: Translator, text: str, target: str, options: Options = AS_TRAINED) -> Translation:
@@ -162,21 +162,21 @@ def search(translator: Translator, memory: Memory, options: Options, beams: int)
         state, reading = module.step(memory.repeated(len(live)), state, last, steering(options, step))
         totals = torch.tensor([value for _, value in live], dtype=torch.float64)[:, None] + reading.logits.double().log_softmax(-1)
         values, places = totals.flatten().topk(min(beams, totals.numel()))
-        kept = []
+        open_targets = []
         for value, place in zip(values.tolist(), places.tolist(), strict=True):
             row, token = divmod(place, totals.shape[1])
             grown = ([*live[row][0], token], value)
             if token == END_ID:
                 ended.append(grown)
             else:
-                kept.append((row, grown))
-        live = [grown for _, grown in kept]
-        best = sorted(ended, key=lambda found: -found[1])[:beams]
+                open_targets.append((row, grown))
+        live = [grown for _, grown in open_targets]
+        best = sorted(ended, key=lambda target: -target[1])[:beams]
         # A log-probability only falls, so no open target can still overtake a full list of ended ones.
         if not live or (len(best) == beams and best[-1][1] >= live[0][1]):
             return best
-        state = tuple(part[[row for row, _ in kept]] for part in state)
-    return sorted([*ended, *live], key=lambda found: -found[1])[:beams]
+        state = tuple(part[[row for row, _ in open_targets]] for part in state)
+    return sorted([*ended, *live], key=lambda target: -target[1])[:beams]
 
 
 def _write(
@@ -188,13 +188,13 @@ def _write(
     beams: tuple[tuple[str, float], ...] | None = None,
     most: int | None = None,
 ) -> Translation:
-    told = formulas(translator.card.cell, translator.card.score)
+    formula = formulas(translator.card.cell, translator.card.score)
     state, last, ids, steps, total = memory.first, torch.tensor([translator.module.start]), [], [], 0.0
     for number in range(translator.task.longest_output if most is None else most):
         state, reading = translator.module.step(memory, state, last, steering(options, number))
         chosen = choose(number, reading.logits[0])
         total += float(reading.logits[0].double().log_softmax(-1)[chosen])
-        steps.append(_step(translator, reading, chosen, told))
+        steps.append(_step(translator, reading, chosen, formula))
         ids.append(chosen)
         if chosen == END_ID:
             break
@@ -212,20 +212,20 @@ def _write(
     )
 
 
-def _step(translator: Translator, reading: Reading, chosen: int, told: dict[str, str]) -> Step:
+def _step(translator: Translator, reading: Reading, chosen: int, formula: dict[str, str]) -> Step:
     probabilities = reading.logits[0].softmax(-1)
     values, places = probabilities.topk(min(TOP, len(probabilities)))
     top = tuple((translator.vocabulary[place], value) for place, value in zip(places.tolist(), values.tolist(), strict=True))
-    known: dict[str, Any] = {
+    quantities: dict[str, Any] = {
         name: None if (value := getattr(reading, name)) is None else value[0].numpy()
         for name in ("combined", "output", "logits", "query", "keys", "values", "scores", "weights", "context", "heads", "self_weights")
     }
     per_head = {name: value[0].numpy() for name, value in reading.per_head.items()}
-    return Step(translator.vocabulary[chosen], probabilities.numpy(), top, per_head=per_head, formula=told, **known)
+    return Step(translator.vocabulary[chosen], probabilities.numpy(), top, per_head=per_head, formula=formula, **quantities)
 
 
-def _row(options: Options, given: tuple[float, ...] | None) -> Tensor | None:
-    if given is None:
+def _row(options: Options, values: tuple[float, ...] | None) -> Tensor | None:
+    if values is None:
         return None
-    row = torch.tensor(given, dtype=torch.float32)
+    row = torch.tensor(values, dtype=torch.float32)
     return row if options.order is None else row[list(options.order)]

@@ -19,7 +19,7 @@ _SHARED = {
 def formulas(cell: str, score: str | None) -> dict[str, str]:
     """Quantity to LaTeX: those of a step of a model with this cell ("gru", "lstm" or "transformer") and score, in their order."""
     if cell == "transformer":
-        found = {
+        by_quantity = {
             "query": r"q = W_Q\,\mathrm{LN}(x_t)",
             "keys": r"k_i = W_K h_i",
             "values": r"v_i = W_V h_i",
@@ -33,10 +33,10 @@ def formulas(cell: str, score: str | None) -> dict[str, str]:
         name = r"\mathrm{GRU}" if cell == "gru" else r"\mathrm{LSTM}"
         query = {"query": rf"q = h_t = {name}(y_{{t-1}}, h_{{t-1}})"}
         if score is None:
-            found = {"combined": query["query"].removeprefix("q = "), "output": r"o = \tanh(W_c h_t)"}
+            by_quantity = {"combined": query["query"].removeprefix("q = "), "output": r"o = \tanh(W_c h_t)"}
         else:
             states = r"[\overrightarrow{h}_i; \overleftarrow{h}_i]"
-            found = query | {
+            by_quantity = query | {
                 "keys": rf"k_i = {states}",
                 "values": rf"v_i = k_i = {states}",
                 "scores": SCORES[score],
@@ -45,4 +45,4 @@ def formulas(cell: str, score: str | None) -> dict[str, str]:
                 "combined": r"[c; q]",
                 "output": r"o = \tanh(W_c\,[c; q])",
             }
-    return found | {"logits": _SHARED["logits"], "probabilities": _SHARED["probabilities"]}
+    return by_quantity | {"logits": _SHARED["logits"], "probabilities": _SHARED["probabilities"]}

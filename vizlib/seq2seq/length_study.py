@@ -69,14 +69,14 @@ def accuracy_by_length(
     total = len(lengths) * samples
     for length in lengths:
         rng = random.Random(f"{seed} {length}")
-        right = done = 0
-        while done < samples:
-            pairs = [translator.task.draw_from("test", rng, length) for _ in range(min(_BATCH, samples - done))]
+        right = written_so_far = 0
+        while written_so_far < samples:
+            pairs = [translator.task.draw_from("test", rng, length) for _ in range(min(_BATCH, samples - written_so_far))]
             written = write_all(translator, [source for source, _ in pairs])
             right += sum(text == target for text, (_, target) in zip(written, pairs, strict=True))
-            done += len(pairs)
+            written_so_far += len(pairs)
             if progress is not None:
-                progress(len(rows) * samples + done, total, f"{length} characters")
+                progress(len(rows) * samples + written_so_far, total, f"{length} characters")
         rows.append(LengthRow(length, right, samples, right / samples, *wilson(right, samples)))
     return tuple(rows)
 
@@ -98,14 +98,14 @@ def gradient_by_distance(
     right, the distance is the number of recurrent steps between. ``progress`` as in ``accuracy_by_length``.
     """
     task = translator.task
-    wanted = length if length is not None else max(size for size in task.lengths if size <= task.trained[1])
-    rng = random.Random(f"{seed} {wanted}")
+    source_length = length if length is not None else max(size for size in task.lengths if size <= task.trained[1])
+    rng = random.Random(f"{seed} {source_length}")
     norms = []
-    for done in range(samples):
-        source = task.draw_from("test", rng, wanted)[0]
+    for sample in range(samples):
+        source = task.draw_from("test", rng, source_length)[0]
         norms.append(embedding_gradients(translator, source, step).norm(dim=-1).flip(0).numpy())
         if progress is not None:
-            progress(done + 1, samples, f"{len(source)} characters")
+            progress(sample + 1, samples, f"{len(source)} characters")
     reach = min(map(len, norms))
     table = np.stack([row[:reach] for row in norms]).astype(np.float64)
     mean = table.mean(0)
@@ -159,4 +159,4 @@ def permuted(translator: Translator, text: str, order: Sequence[int]) -> tuple[T
     plain = translate(translator, text)
     moved = force(translator, text, plain.output, Options(order=tuple(order)))
     pairs = zip(plain.steps, moved.steps, strict=False)  # a target that ran to the limit has no end mark to compare
-    return moved, max(float(np.abs(one.probabilities - other.probabilities).max()) for one, other in pairs)
+    return moved, max(float(np.abs(plain_step.probabilities - moved_step.probabilities).max()) for plain_step, moved_step in pairs)

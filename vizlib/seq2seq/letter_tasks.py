@@ -18,15 +18,15 @@ def make(rng: random.Random, length: int | None = None) -> str:
     return "".join(rng.choices(ascii_lowercase, k=count))
 
 
-def turned(text: str) -> str | None:
+def reverse_letters(text: str) -> str | None:
     """The letters from last to first; None when there is something else."""
-    return text[::-1] if _plain(text) else None
+    return text[::-1] if _only_letters(text) else None
 
 
-def in_order(text: str) -> str | None:
+def sort_letters(text: str) -> str | None:
     """The letters in alphabetical order; None when there is something else."""
-    return "".join(sorted(text)) if _plain(text) else None
+    return "".join(sorted(text)) if _only_letters(text) else None
 
 
-def _plain(text: str) -> bool:
+def _only_letters(text: str) -> bool:
     return bool(text) and set(text) <= set(ascii_lowercase)

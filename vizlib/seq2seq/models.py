@@ -64,32 +64,32 @@ def load(name: str, folder: str | Path = FOLDER) -> Translator:
 
     ModelError for an unknown name or one without weights, CheckpointError for weights that are damaged or not those of the card.
     """
-    known = _card(name, Path(folder))
-    if known.accuracy is None:
+    translator_card = _card(name, Path(folder))
+    if translator_card.accuracy is None:
         raise ModelError(f"{name} is not trained yet: `vizlib train seq2seq {name}` does it in minutes.")
     path = Path(folder) / f"{name}.safetensors"
-    if fingerprint(path) != known.training["sha256"]:
+    if fingerprint(path) != translator_card.training["sha256"]:
         raise CheckpointError(f"{path} is not the file that its card {name}.json tells of: restore both, or train it again.")
-    module = _empty(known)
+    module = _empty(translator_card)
     load_strict(module, read_checkpoint(path), name)
-    return Translator(known, TASKS[known.task], module.eval())
+    return Translator(translator_card, TASKS[translator_card.task], module.eval())
 
 
 def untrained(name: str, seed: int = 0) -> Translator:
     """A translator whose weights nobody trained, the same on every machine; no global generator moves."""
-    known = _card(name, FOLDER)
-    module = _empty(known)
+    translator_card = _card(name, FOLDER)
+    module = _empty(translator_card)
     fill_random(module, seed)
-    return Translator(known, TASKS[known.task], module.eval())
+    return Translator(translator_card, TASKS[translator_card.task], module.eval())
 
 
-def build(known: Seq2SeqCard) -> Network:
+def build(translator_card: Seq2SeqCard) -> Network:
     """The network of a card with fresh weights from the global generator."""
-    task = TASKS[known.task]
+    task = TASKS[translator_card.task]
     sources, targets = len(task.source_alphabet), len(task.target_alphabet) + 1
-    if known.cell == "transformer":
+    if translator_card.cell == "transformer":
         return TransformerTranslator(sources, targets, width=MODEL_WIDTH, heads=HEADS, hidden=HIDDEN, layers=LAYERS)
-    return RecurrentTranslator(sources, targets, cell=known.cell, score=known.score, width=WIDTH, embedding=EMBEDDING)
+    return RecurrentTranslator(sources, targets, cell=translator_card.cell, score=translator_card.score, width=WIDTH, embedding=EMBEDDING)
 
 
 def pad(rows: Sequence[Tensor], filler: int) -> Tensor:
@@ -103,9 +103,9 @@ def _card(name: str, folder: Path) -> Seq2SeqCard:
     return card(name, folder)
 
 
-def _empty(known: Seq2SeqCard) -> Network:
+def _empty(translator_card: Seq2SeqCard) -> Network:
     with _Unfilled():
-        module = build(known)
+        module = build(translator_card)
     return module.requires_grad_(requires_grad=False)
 
 
@@ -113,7 +113,7 @@ class _Unfilled(TorchFunctionMode):
     """New tensors keep what was in memory, and no generator moves. The meta device would do as well, and import a compiler for a second."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = kwargs or {}
+        keywords = kwargs or {}
         if getattr(func, "__name__", "") in ("normal_", "uniform_", "kaiming_uniform_"):
-            return given["tensor"] if "tensor" in given else args[0]
-        return func(*args, **given)
+            return keywords["tensor"] if "tensor" in keywords else args[0]
+        return func(*args, **keywords)

@@ -19,13 +19,13 @@ _SHARES: Final = (1, 2, 4, 6, 8)  # how often a number has one, two, ... five di
 
 def in_words(number: int, *, link: str = " and ", hyphen: str = "-") -> str:
     """A number from 0 to 99,999: 342 is three hundred and forty-two, 1005 one thousand and five."""
-    thousands, rest = divmod(number, 1000)
-    hundreds, below = divmod(rest, 100)
+    thousands, below_thousand = divmod(number, 1000)
+    hundreds, below_hundred = divmod(below_thousand, 100)
     text = f"{_below_hundred(thousands, hyphen)} thousand" if thousands else ""
     if hundreds:
         text += f"{' ' if text else ''}{_UNITS[hundreds]} hundred"
-    if below or not text:
-        text += (link if text else "") + _below_hundred(below, hyphen)
+    if below_hundred or not text:
+        text += (link if text else "") + _below_hundred(below_hundred, hyphen)
     return text
 
 
@@ -71,5 +71,5 @@ def _number(rng: random.Random, digits: int | None) -> int:
 def _below_hundred(number: int, hyphen: str) -> str:
     if number < len(_UNITS):
         return _UNITS[number]
-    tens, one = divmod(number, 10)
-    return _TENS[tens - 2] + (f"{hyphen}{_UNITS[one]}" if one else "")
+    tens, unit = divmod(number, 10)
+    return _TENS[tens - 2] + (f"{hyphen}{_UNITS[unit]}" if unit else "")

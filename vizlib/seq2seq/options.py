@@ -41,11 +41,11 @@ class Options:
                 raise MethodError("The mask leaves no character to read: leave at least one.")
         if self.order is not None and sorted(self.order) != list(range(keys)):
             raise MethodError(f"The order must name each of the {keys} characters, 0 to {keys - 1}, once.")
-        for what, given in (("scores", self.scores), ("weights", self.head_weights)):
-            for step, row in (given or {}).items():
-                _count(row, keys, f"{what} of step {step}")
+        for quantity, rows_by_step in (("scores", self.scores), ("weights", self.head_weights)):
+            for step, row in (rows_by_step or {}).items():
+                _count(row, keys, f"{quantity} of step {step}")
                 if not all(math.isfinite(value) for value in row):
-                    raise MethodError(f"The {what} of step {step} must be numbers.")
+                    raise MethodError(f"The {quantity} of step {step} must be numbers.")
         for step, row in (self.head_weights or {}).items():
             if min(row) < 0 or sum(row) <= 0:
                 raise MethodError(f"The weights of step {step} must not be negative, and their sum must be above 0.")
@@ -54,6 +54,6 @@ class Options:
 AS_TRAINED: Final = Options()
 
 
-def _count(given: Sequence[object], keys: int, what: str) -> None:
-    if len(given) != keys:
-        raise MethodError(f"The {what} have one entry for each character, {keys} of them, not {len(given)}.")
+def _count(entries: Sequence[object], keys: int, name: str) -> None:
+    if len(entries) != keys:
+        raise MethodError(f"The {name} have one entry for each character, {keys} of them, not {len(entries)}.")

@@ -82,7 +82,7 @@ _ALL: Final = (
         trained=letter_tasks.TRAINED,
         lengths=(4, 6, 8, 10, 12, 14, 16, 20),
         make=letter_tasks.make,
-        read=letter_tasks.turned,
+        read=letter_tasks.reverse_letters,
     ),
     Task(
         name="sorting",
@@ -97,7 +97,7 @@ _ALL: Final = (
         trained=letter_tasks.TRAINED,
         lengths=(4, 6, 8, 10, 12, 14, 16, 20),
         make=letter_tasks.make,
-        read=letter_tasks.in_order,
+        read=letter_tasks.sort_letters,
     ),
 )
 TASKS: Final[dict[str, Task]] = {task.name: task for task in _ALL}

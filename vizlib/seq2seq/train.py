@@ -51,7 +51,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Seq2SeqProgress:
-    """Where a run stands; ``exact`` is the share of fresh samples that are right, None between the checks."""
+    """Where a run stands; ``exact_matches`` is the share of fresh samples that are right, None between the checks."""
 
     step: int
     steps: int
@@ -61,10 +61,10 @@ class Seq2SeqProgress:
     exact: float | None = None
 
 
-def recipe(known: Seq2SeqCard) -> Recipe:
+def recipe(translator_card: Seq2SeqCard) -> Recipe:
     """How a translator is trained: the same steps for every model of a task, so that only the model differs."""
-    steps = {"dates": 2000, "numbers": 2000, "digits": 1500, "reversal": 3000, "sorting": 3000}[known.task]
-    return Recipe(steps=steps, rate=2e-3 if known.cell == "transformer" else 4e-3)
+    steps = {"dates": 2000, "numbers": 2000, "digits": 1500, "reversal": 3000, "sorting": 3000}[translator_card.task]
+    return Recipe(steps=steps, rate=2e-3 if translator_card.cell == "transformer" else 4e-3)
 
 
 def train(
@@ -75,17 +75,17 @@ def train(
     A batch depends on the seed and its number alone, so a resumed run equals one that was never stopped. TrainingError when the folder
     holds another run.
     """
-    known = card(name)
-    plan = recipe(known) if plan is None else plan
+    translator_card = card(name)
+    plan = recipe(translator_card) if plan is None else plan
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
-        return _Run(known, plan, folder, report).run()
+        return _Run(translator_card, plan, folder, report).run()
 
 
 class _Run:
-    def __init__(self, known: Seq2SeqCard, plan: Recipe, folder: Path, report: Callable[[Seq2SeqProgress], None]) -> None:
+    def __init__(self, translator_card: Seq2SeqCard, plan: Recipe, folder: Path, report: Callable[[Seq2SeqProgress], None]) -> None:
         self.plan, self.folder, self.report = plan, folder, report
-        self.translator = Translator(known, TASKS[known.task], build(known))
+        self.translator = Translator(translator_card, TASKS[translator_card.task], build(translator_card))
         self.module = self.translator.module
         self.optimiser = torch.optim.AdamW(self.module.parameters(), lr=plan.rate, weight_decay=plan.weight_decay, betas=(0.9, 0.98))
         self.history: list[dict[str, Any]] = []
@@ -101,7 +101,7 @@ class _Run:
             if step % 50 == 0 and step % plan.check:
                 self.report(Seq2SeqProgress(step, plan.steps, total / (step % plan.check), self._rate(step), self.seconds))
             if step % plan.check == 0 or step == plan.steps:
-                right, tested = exact(self.translator, "stop", STOPPING, plan.seed)
+                right, tested = exact_matches(self.translator, "stop", STOPPING, plan.seed)
                 self.seconds = before + time.process_time() - started
                 loss = total / (step % plan.check or plan.check)
                 self.history.append({"step": step, "loss": round(loss, 5), "exact": right / tested})
@@ -171,7 +171,7 @@ def batch(translator: Translator, plan: Recipe, step: int) -> tuple[torch.Tensor
     return source, lengths, pad([translator.encode_target(target) for _, target in pairs], IGNORED)
 
 
-def exact(translator: Translator, part: str, samples: int, seed: int) -> tuple[int, int]:
+def exact_matches(translator: Translator, part: str, samples: int, seed: int) -> tuple[int, int]:
     """How many of ``samples`` fresh sources of a part are translated without a mistake, and how many there were."""
     rng = random.Random(f"{part} {seed}")
     translator.module.eval()
@@ -184,27 +184,27 @@ def exact(translator: Translator, part: str, samples: int, seed: int) -> tuple[i
     return right, samples
 
 
-def export(translator: Translator, told: dict[str, Any], folder: Path, command: str) -> dict[str, Any]:
+def export(translator: Translator, training: dict[str, Any], folder: Path, command: str) -> dict[str, Any]:
     """Write NAME.safetensors in float16 and NAME.json into ``folder``: the card's facts, measured from the weights as they are written.
 
     TrainingError when the folder cannot be written.
     """
     from safetensors.torch import save
 
-    module, known = translator.module, translator.card
+    module, translator_card = translator.module, translator.card
     half = {key: value.detach().to(torch.float16).contiguous() for key, value in module.state_dict().items()}
     weights = save(half)
     module.load_state_dict({key: value.float() for key, value in half.items()})
-    right, samples = exact(translator, "test", TESTED, TESTING_SEED)
+    right, samples = exact_matches(translator, "test", TESTED, TESTING_SEED)
     facts = {
-        "name": known.name,
+        "name": translator_card.name,
         "accuracy": {
             "exact": round(100 * right / samples, 3), "samples": samples,
             "interval": [round(100 * end, 3) for end in wilson(right, samples)], "seed": TESTING_SEED,
         },
-        "parameters": known.parameters,
+        "parameters": translator_card.parameters,
         "training": {
-            **told, "command": command, "sha256": hashlib.sha256(weights).hexdigest(),
+            **training, "command": command, "sha256": hashlib.sha256(weights).hexdigest(),
             "versions": {"torch": torch.__version__, "python": platform.python_version()},
         },
         "terms": "Weights Apache-2.0; trained on texts made by rule, which come with the library.",
@@ -212,10 +212,10 @@ def export(translator: Translator, told: dict[str, Any], folder: Path, command: 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for suffix, content in (("safetensors", weights), ("json", (json.dumps(facts, indent=1) + "\n").encode())):
-            path = folder / f"{known.name}.{suffix}"
+            path = folder / f"{translator_card.name}.{suffix}"
             part = path.with_name(f"{path.name}.part")
             part.write_bytes(content)
             part.replace(path)
     except OSError as error:
-        raise TrainingError(f"{known.name} cannot be written to {folder}: {error.strerror or error}.") from error
+        raise TrainingError(f"{translator_card.name} cannot be written to {folder}: {error.strerror or error}.") from error
     return facts

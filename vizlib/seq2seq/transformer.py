@@ -135,12 +135,12 @@ class TransformerTranslator(nn.Module):
     def encode_embedded(self, embedded: Tensor, lengths: Tensor) -> Memory:
         """As ``encode``, from embedded characters (B, n, w)."""
         mask = torch.arange(embedded.shape[1], device=lengths.device) < lengths[:, None]
-        x, found = self._placed(embedded), []
+        x, layer_weights = self._placed(embedded), []
         for layer in self.encoder:
             x, weights = layer(x, mask[:, None])
-            found.append(weights)
+            layer_weights.append(weights)
         nothing = torch.empty(len(embedded), 0, dtype=torch.long, device=embedded.device)
-        return Memory(self.encoder_norm(x), mask, (nothing,), tuple(found))
+        return Memory(self.encoder_norm(x), mask, (nothing,), tuple(layer_weights))
 
     def step(
         self, memory: Memory, state: tuple[Tensor, ...], last: Tensor, steering: Steering = AS_TRAINED
@@ -175,8 +175,8 @@ class TransformerTranslator(nn.Module):
         x = self._placed(self.target_embedding(written))
         own, cross, read = [], [], x
         for number, layer in enumerate(self.decoder, 1):
-            here = steering if number == len(self.decoder) else everywhere
-            x, weights, heads, read = layer(x, causal.expand(len(x), -1, -1), memory, here)
+            layer_steering = steering if number == len(self.decoder) else everywhere
+            x, weights, heads, read = layer(x, causal.expand(len(x), -1, -1), memory, layer_steering)
             own.append(weights)
             cross.append(heads)
         return self.decoder_norm(x), own, cross, read

@@ -55,13 +55,13 @@ def read_sweeps(runs: str | Path) -> list[tuple[Sweep, list[dict[str, Any]]]]:
 
     TrainingError for a note or a history that cannot be read.
     """
-    found = []
+    sweeps = []
     for note in sorted(Path(runs).glob(f"*/{NOTE}")):
         history = note.with_name("history.json")
         try:
             epochs = json.loads(history.read_text(encoding="utf-8")) if history.is_file() else []
             if epochs:
-                found.append((Sweep(**json.loads(note.read_text(encoding="utf-8"))), epochs))
+                sweeps.append((Sweep(**json.loads(note.read_text(encoding="utf-8"))), epochs))
         except (OSError, ValueError, TypeError) as error:
             raise TrainingError(f"The run in {note.parent} cannot be read: {error}.") from error
-    return sorted(found, key=lambda one: (one[0].name, one[0].share))
+    return sorted(sweeps, key=lambda sweep: (sweep[0].name, sweep[0].share))

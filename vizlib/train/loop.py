@@ -116,9 +116,9 @@ class _Run:
                 self.report(Progress(epoch, recipe.epochs, step + 1, self.steps, float(total) / (step + 1), rate * recipe.rate, speed))
         speed = self.steps * recipe.batch / (time.perf_counter() - started)
         top1, top5 = accuracy(self.average.module, self.val, self.device)
-        done = Progress(epoch, recipe.epochs, self.steps, self.steps, float(total) / self.steps, rate * recipe.rate, speed, top1, top5)
-        self.history.append({"epoch": epoch + 1, "loss": done.loss, "top1": top1, "top5": top5, "images_per_second": round(speed, 1)})
-        self.report(done)
+        progress = Progress(epoch, recipe.epochs, self.steps, self.steps, float(total) / self.steps, rate * recipe.rate, speed, top1, top5)
+        self.history.append({"epoch": epoch + 1, "loss": progress.loss, "top1": top1, "top5": top5, "images_per_second": round(speed, 1)})
+        self.report(progress)
 
     def _step(self, images: torch.Tensor, targets: torch.Tensor, rate: float) -> torch.Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
@@ -229,13 +229,13 @@ def optimisers(module: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]
         else:
             free.append(parameter)
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": free, "weight_decay": 0.0}]
-    made: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=recipe.rate)]
+    chosen: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=recipe.rate)]
     if muon:
-        made.append(MatrixMuon(muon, recipe.rate, recipe.weight_decay))
-    for optimiser in made:
+        chosen.append(MatrixMuon(muon, recipe.rate, recipe.weight_decay))
+    for optimiser in chosen:
         for group in optimiser.param_groups:
             group["initial_lr"] = group["lr"]
-    return made
+    return chosen
 
 
 def schedule(step: int, steps: int, warmup: float) -> float:

@@ -5,7 +5,7 @@ import pytest
 
 from vizlib.seq2seq import Translator, cards, load, translate
 from vizlib.seq2seq.cards import FOLDER
-from vizlib.seq2seq.train import exact
+from vizlib.seq2seq.train import exact_matches
 from vizlib.stats import wilson
 
 TRAINED = [name for name, card in cards().items() if card.accuracy is not None]
@@ -27,7 +27,7 @@ def test_all_files_together_are_small() -> None:
 def test_a_fresh_sample_agrees_with_the_card(models: dict[str, Translator], name: str) -> None:
     """Two samples of one share: the 95 % intervals, widened to 99.9 % for twenty models, of card and fresh sample meet."""
     card = cards()[name]
-    right, tested = exact(models[name], "test", SAMPLES, seed=77)
+    right, tested = exact_matches(models[name], "test", SAMPLES, seed=77)
     low, high = (100 * end for end in wilson(right, tested))
     slack = 0.68 * (high - low) / 2 + 0.68 * (card.interval[1] - card.interval[0]) / 2
     assert low - slack <= card.interval[1], (right, tested, card.accuracy)

@@ -112,7 +112,7 @@ class TestShipping:
 
     def test_the_card_tells_what_was_measured(self, shipped: Path) -> None:
         card, weights = cards(shipped)[NAME], shipped / f"{NAME}.safetensors"
-        right, tested = train.exact(load(NAME, shipped), "test", 30, train.TESTING_SEED)
+        right, tested = train.exact_matches(load(NAME, shipped), "test", 30, train.TESTING_SEED)
         assert (card.accuracy, card.tested) == (round(100 * right / tested, 3), 30)
         assert card.interval == pytest.approx(tuple(100 * end for end in wilson(right, tested)), abs=1e-3)
         assert card.bytes == weights.stat().st_size < 260_000
