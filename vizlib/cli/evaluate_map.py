@@ -30,10 +30,10 @@ def proof(model: Model, explanation: Explanation) -> dict[str, Any]:
 
     scores, checks = vizlib.evaluate(model, explanation.image, explanation), sanity_checks(model, explanation.image, explanation)
     verdict = badge(scores, checks)
-    kept = ("value", "low", "high", "percentile", "gaussian", "good")
+    fields = ("value", "low", "high", "percentile", "gaussian", "good")
     return {
         "badge": {name: getattr(verdict, name) for name in ("verdict", "words", "passed", "asked")},
-        "scores": {name: {key: getattr(score, key) for key in kept} for name, score in scores.items()},
+        "scores": {name: {key: getattr(score, key) for key in fields} for name, score in scores.items()},
         "checks": {
             name: {"similarity": check.similarity, "passed": check.passed, "reason": check.reason} for name, check in checks.items()
         },

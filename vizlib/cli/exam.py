@@ -81,7 +81,7 @@ def exam(
         display = stack.enter_context(ProgressBar())
         report = run_exams(loaded, chosen, held, pictures, boxes, display.show, questions=questions, seed=seed)
     written = _write(report, out, markdown)
-    problems = list(dict.fromkeys(f"{name}, {model}: {what}: {why}" for name, model, what, why in report.skipped))
+    problems = list(dict.fromkeys(f"{name}, {model}: {subject}: {why}" for name, model, subject, why in report.skipped))
     for line in problems:
         notices().print(f"note: {line}", soft_wrap=True, markup=False)
     failed = _failed(report)
