@@ -141,7 +141,7 @@ class TestMeasuring:
         there, back = found["differences"]["vit_tiny50"]["resnet_tiny50"], found["differences"]["resnet_tiny50"]["vit_tiny50"]
         assert there[0] == pytest.approx(gain)
         assert there == pytest.approx([-back[0], -back[2], -back[1]])
-        assert told[-1].done == told[-1].total == explained * len(val)
+        assert told[-1].explained == told[-1].total == explained * len(val)
 
     def test_differences_by_hand(self) -> None:
         found = _differences({"a": torch.tensor([1, 1, 1, 0] * 50).bool(), "b": torch.tensor([1, 0, 0, 1] * 50).bool()})

@@ -77,7 +77,7 @@ def test_a_full_search_finds_the_best_of_all_targets(monkeypatch: pytest.MonkeyP
 
     whole = models["dates_gru_concat"]
     short = Translator(whole.card, replace(whole.task, longest_output=3), whole.module)
-    monkeypatch.setattr(decode, "MOST_BEAMS", 2000)
+    monkeypatch.setattr(decode, "MAX_BEAMS", 2000)
     found = translate(short, TEXT, beams=12**3)
     letters = whole.task.target_alphabet
     every = {

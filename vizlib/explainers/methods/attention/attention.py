@@ -30,9 +30,11 @@ class OneLayer:
     even: bool = False
 
     def residual(self, step: Attention) -> float:
+        """The residual's share at a step: 0 at the chosen attention, 1 at every other."""
         return 0.0 if step.site is self.site else 1.0
 
     def attend(self, step: Attention, rows: torch.Tensor) -> torch.Tensor:
+        """Row vectors (B, R, queries) pulled through a step's attention: (B, R, keys)."""
         return step.site.pull(rows, self.fuse if step.site is self.site else None)
 
 

@@ -32,9 +32,11 @@ class RolloutRule:
     even: bool = False
 
     def residual(self, step: Attention) -> float | torch.Tensor:
+        """The residual's share at a step's attention, 0 to 1: a number, or each token's own (B, 1, N)."""
         return residual_share(step, self.residual_weight)
 
     def attend(self, step: Attention, rows: torch.Tensor) -> torch.Tensor:
+        """Row vectors (B, R, queries) pulled through a step's attention, its heads fused: (B, R, keys)."""
         return step.site.pull(rows, self.fuse)
 
 
@@ -69,9 +71,11 @@ class Prior:
     even: bool = True
 
     def residual(self, step: Attention) -> float | torch.Tensor:
+        """The residual's share at a step's attention, 0 to 1: a number, or each token's own (B, 1, N)."""
         return residual_share(step, self.residual_weight)
 
     def attend(self, step: Attention, rows: torch.Tensor) -> torch.Tensor:
+        """Row vectors (B, R, queries) shared evenly by the keys that no mask forbids: (B, R, keys)."""
         return step.site.pull_uniform(rows)
 
 
