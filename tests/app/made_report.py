@@ -8,7 +8,7 @@ import numpy as np
 
 from vizlib.catalog.methods import FAMILY_REFUSALS, METHODS, fitting
 from vizlib.datasets.classes import FIFTY
-from vizlib.model_report.measure import QUICK
+from vizlib.model_report.measure import MAX_PASSES
 from vizlib.model_report.report_file import SCHEMA
 from vizlib.stats import wilson
 from vizlib.zoo.bundled_models import NAMES
@@ -115,7 +115,7 @@ def made_report(names: tuple[str, ...] = NAMES, sweep: tuple[str, ...] = ("vit_t
             name: {
                 method: _scores(*rng.uniform((0.52, 0.5), (0.75, 0.95)), compared=True)
                 for method in fitting(FAMILY_REFUSALS[FAMILIES[NAMES.index(name)]])[0]
-                if METHODS[method].passes <= QUICK
+                if METHODS[method].passes <= MAX_PASSES
             }
             for name in names
         },

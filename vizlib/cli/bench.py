@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vizlib.bench.cases import FLOORS, Case, cases, floor_of
-from vizlib.cli.errors_and_output import FAILED, MISUSED, OK, UsageError, complain, console, exit_code, notices, print_json
+from vizlib.cli.errors_and_output import FAILED, MISUSED, OK, UsageError, exit_code, print_error, print_json, stderr_console, stdout_console
 from vizlib.errors import DownloadError, VizlibError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def bench(
             try:
                 rows += _measured(case, resolved_device, count, rounds, clock, memory=memory)
             except VizlibError as error:
-                complain(str(error))
+                print_error(str(error))
                 misused = exit_code(error) == MISUSED and not isinstance(error, DownloadError)
                 worst = max(worst, MISUSED if misused and len(chosen) == 1 else FAILED)
     print_json({**facts, "rows": [_facts(row) for row in rows]}) if as_json else _print_rows(rows)
@@ -129,7 +129,7 @@ def _measured(case: Case, device: str, threads: int, rounds: int | None, clock: 
     from vizlib.bench.peak_memory import peak
     from vizlib.bench.timing import times
 
-    screen = notices()
+    screen = stderr_console()
     workload = f"{case.model}{f' at {case.side} px' if case.side else ''}"
     with screen.status(f"timing {workload}") if screen.is_terminal else nullcontext():
         size, taken = times(case, device, rounds, clock)
@@ -169,7 +169,7 @@ def _facts(row: Row) -> dict[str, Any]:
 
 
 def _print_facts(facts: dict[str, Any]) -> None:
-    screen = console()
+    screen = stdout_console()
     screen.print(
         f"{facts['machine']}, {facts['device']}, {facts['threads']} threads, {facts['clock']} time, torch {facts['torch']}", soft_wrap=True
     )
@@ -204,7 +204,7 @@ def _print_rows(rows: list[Row]) -> None:
             _ratio(row.memory_ratio),
             _ratio(memory_aim),
         )
-    screen = console()
+    screen = stdout_console()
     screen.print(table)
     for name in dict.fromkeys(floor_of(row.method) for row in rows):
         screen.print(f"{name}: {FLOORS[name]}", soft_wrap=True)

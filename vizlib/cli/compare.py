@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vizlib.cli.errors_and_output import FAILED, OK, UsageError, complain, console, download_progress, notices, print_json
+from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progress, print_error, print_json, stderr_console, stdout_console
 from vizlib.cli.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
@@ -68,10 +68,10 @@ def compare(
         page = write_html(comparison, out)
         arrays_folder = None if arrays is None else save_arrays(comparison, arrays)
     for name, reason in comparison.skipped:
-        complain(f"{name}: {reason}")
-    _tell(comparison, as_json=as_json)
+        print_error(f"{name}: {reason}")
+    _print_findings(comparison, as_json=as_json)
     written = [str(page), *([] if arrays_folder is None else [str(arrays_folder)])]
-    notices().print(f"written to {' and '.join(written)} in {comparison.seconds:.1f} s", soft_wrap=True, markup=False)
+    stderr_console().print(f"written to {' and '.join(written)} in {comparison.seconds:.1f} s", soft_wrap=True, markup=False)
     raise typer.Exit(FAILED if comparison.skipped else OK)
 
 
@@ -82,17 +82,17 @@ def _load(word: str, device: str, stack: ExitStack) -> Any:
     return load(name, checkpoint=checkpoint or None, device=device, progress=stack.enter_context(download_progress(name)))
 
 
-def _tell(comparison: Comparison, *, as_json: bool) -> None:
-    from vizlib.compare.export import about
+def _print_findings(comparison: Comparison, *, as_json: bool) -> None:
+    from vizlib.compare.export import comparison_facts
     from vizlib.compare.findings import findings
 
     sentences = findings(comparison)
     if as_json:
         finding_rows = [{"text": finding.text, "claim": finding.claim, "agrees": finding.agrees} for finding in sentences]
         skipped = [{"image": name, "reason": reason} for name, reason in comparison.skipped]
-        print_json({**about(comparison), "images": len(comparison.images), "findings": finding_rows, "skipped": skipped})
+        print_json({**comparison_facts(comparison), "images": len(comparison.images), "findings": finding_rows, "skipped": skipped})
         return
-    screen = console()
+    screen = stdout_console()
     for finding in sentences:
         screen.print(finding.text, soft_wrap=True, markup=False)
         if finding.claim:
@@ -100,4 +100,4 @@ def _tell(comparison: Comparison, *, as_json: bool) -> None:
                 f"  {finding.claim}: here it {'is so' if finding.agrees else 'is not so'}", style="dim", soft_wrap=True, markup=False
             )
     for reason in comparison.missing.values():
-        notices().print(f"note: {reason}", soft_wrap=True, markup=False)
+        stderr_console().print(f"note: {reason}", soft_wrap=True, markup=False)

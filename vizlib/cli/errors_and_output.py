@@ -78,13 +78,13 @@ def exit_code(error: VizlibError) -> int:
     return MISUSED if isinstance(error, _MISUSE) and not isinstance(error, DownloadError) else FAILED
 
 
-def complain(message: str) -> None:
+def print_error(message: str) -> None:
     """One error line on stderr."""
     print(f"error: {message}", file=sys.stderr)
 
 
 def _failed(message: str, code: int) -> int:
-    complain(message)
+    print_error(message)
     return code
 
 
@@ -94,12 +94,12 @@ def _with_help(error: typer.TyperException) -> str:
     return f"{message} (see {context.command_path} --help)" if context is not None else message
 
 
-def console() -> Console:
+def stdout_console() -> Console:
     """Standard output: as wide as the terminal, or as wide as its lines where there is none."""
     return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
 
 
-def notices() -> Console:
+def stderr_console() -> Console:
     """Standard error, for progress and remarks that are no result."""
     return Console(stderr=True, highlight=False)
 
@@ -114,7 +114,7 @@ def download_progress(name: str) -> Iterator[Callable[[int, int | None], None]]:
     """What ``vizlib.load`` reports a download to: a bar on a terminal, silence elsewhere."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    screen = notices()
+    screen = stderr_console()
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True) as bar:
         task = bar.add_task(f"fetching {name}", total=None, visible=False)

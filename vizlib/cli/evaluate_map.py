@@ -8,7 +8,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from vizlib.cli.errors_and_output import console
+from vizlib.cli.errors_and_output import stdout_console
 from vizlib.errors import MethodError
 
 if TYPE_CHECKING:
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from vizlib.zoo.model import Model
 
 
-def check_provable(model: Model) -> None:
+def check_has_classes(model: Model) -> None:
     """MethodError where there is no probability to watch."""
     if not model.adapter.classes:
         raise MethodError(f"{model.card.name} has no classes, so there is no probability to watch: leave --evaluate out.")
 
 
-def proof(model: Model, explanation: Explanation) -> dict[str, Any]:
+def measure_map(model: Model, explanation: Explanation) -> dict[str, Any]:
     """The badge, the scores and the checks of an explanation of a picture, as they go into JSON."""
     import vizlib
     from vizlib.evaluation.badge import badge
@@ -41,7 +41,7 @@ def proof(model: Model, explanation: Explanation) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def print_proof(photo: str, measures: dict[str, Any]) -> None:
+def print_measures(photo: str, measures: dict[str, Any]) -> None:
     """A table of the measures under the verdict."""
     verdict = measures["badge"]
     title = f"{photo}: {verdict['verdict']} {verdict['passed']}/{verdict['asked']}. {verdict['words']}"
@@ -50,4 +50,4 @@ def print_proof(photo: str, measures: dict[str, Any]) -> None:
         table.add_column(heading, overflow="fold")
     for line in measures["lines"]:
         table.add_row("yes" if line["passed"] else "no", escape(line["title"]), escape(line["words"]))
-    console().print(table)
+    stdout_console().print(table)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vizlib.cli.errors_and_output import FAILED, OK, UsageError, complain, console, download_progress, notices, print_json
+from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progress, print_error, print_json, stderr_console, stdout_console
 from vizlib.cli.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
@@ -83,16 +83,16 @@ def exam(
     written = _write(report, out, markdown)
     problems = list(dict.fromkeys(f"{name}, {model}: {subject}: {why}" for name, model, subject, why in report.skipped))
     for line in problems:
-        notices().print(f"note: {line}", soft_wrap=True, markup=False)
+        stderr_console().print(f"note: {line}", soft_wrap=True, markup=False)
     failed = _failed(report)
     for line in failed:
-        complain(line)
+        print_error(line)
     if as_json:
         print_json(report.table())
     else:
         _print(report)
     if written:
-        notices().print(f"written to {', '.join(map(str, written))}", soft_wrap=True, markup=False)
+        stderr_console().print(f"written to {', '.join(map(str, written))}", soft_wrap=True, markup=False)
     raise typer.Exit(FAILED if failed else OK)
 
 
@@ -171,4 +171,4 @@ def _print(report: ExamReport) -> None:
             for average in (averages.get(name) for name in held)
         ]
         table.add_row(METHODS[method].title, *cells)
-    console().print(table)
+    stdout_console().print(table)

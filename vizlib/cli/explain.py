@@ -15,8 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from vizlib.catalog.methods import MethodCard, method_card
-from vizlib.cli.errors_and_output import FAILED, OK, UsageError, complain, console, download_progress, notices, print_json
-from vizlib.cli.evaluate_map import check_provable, print_proof, proof
+from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progress, print_error, print_json, stderr_console, stdout_console
+from vizlib.cli.evaluate_map import check_has_classes, measure_map, print_measures
 from vizlib.errors import ImageError, MethodError, VizlibError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
 ) -> None:
     """Explain photographs: write the map of each, and print what the model saw in it."""
-    from vizlib.cli.image_files import BATCH, Places, expand, in_batches
+    from vizlib.cli.image_files import BATCH, OutputFolders, expand_paths, in_batches
     from vizlib.figures.colormaps import COLORMAP_NAMES
     from vizlib.images import FITS
 
@@ -110,11 +110,11 @@ def explain(
     if len(goals) > 2:
         raise UsageError(f"--target is given once, or twice for a difference, not {len(goals)} times.")
     size, names = _image_size(image_size), _labels(labels)
-    paths, missing = expand(photos)
+    paths, missing = expand_paths(photos)
     failures: list[dict[str, str]] = []
 
     def refuse(photo: object, error: object) -> None:
-        complain(f"{photo}: {error}")
+        print_error(f"{photo}: {error}")
         failures.append({"photo": str(photo), "error": str(error)})
 
     for word, reason in missing:
@@ -141,8 +141,8 @@ def explain(
     resolved_target = _target(loaded, goals)
     _check(loaded, card, options)
     if evaluate:
-        check_provable(loaded)
-    places = Places(out)
+        check_has_classes(loaded)
+    places = OutputFolders(out)
     # A batch rounds its sums otherwise than one image does, and replay is to find the same bits where a device can give them.
     for batch in in_batches(paths, 1 if loaded.device.type == "cpu" else BATCH, refuse):
         for photo, explanation in _explained(loaded, batch, card.name, resolved_target, fit, options, refuse):
@@ -150,15 +150,15 @@ def explain(
             explanation.save(folder)
             explanation.png(folder / "map.png", opacity, colormap)
             row = _row(photo, explanation, loaded, folder, top or (5 if as_json else 1))
-            rows.append(row | {"proof": proof(loaded, explanation)} if evaluate else row)
+            rows.append(row | {"proof": measure_map(loaded, explanation)} if evaluate else row)
     if as_json:
         print_json([*rows, *failures])
     elif rows:
         _print_rows(rows)
         for row in rows if evaluate else []:
-            print_proof(row["photo"], row["proof"])
+            print_measures(row["photo"], row["proof"])
         for note in dict.fromkeys(note for row in rows for note in row["notes"]):
-            notices().print(f"note: {escape(note)}", soft_wrap=True)
+            stderr_console().print(f"note: {escape(note)}", soft_wrap=True)
     raise typer.Exit(FAILED if failures else OK)
 
 
@@ -246,9 +246,9 @@ def _first_fitting(model: Model) -> MethodCard:
 
 
 def _check(model: Model, card: MethodCard, options: dict[str, Any]) -> None:
-    from vizlib.explainers.api import check
+    from vizlib.explainers.api import check_method_fits
 
-    check(model, card)
+    check_method_fits(model, card)
     card.settle(options)
 
 
@@ -315,4 +315,4 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
         sink = "" if row["sink"] is None else f"{row['sink']:.3f}"
         cells = (row["photo"], answers or "no classes", row["label"], sink, f"{row['seconds']:.2f}", row["folder"])
         table.add_row(*(escape(cell) for cell in cells))
-    console().print(table)
+    stdout_console().print(table)

@@ -20,7 +20,7 @@ _PIXELS = 48_000_000  # of one batch's photographs together, which are held unti
 _OURS = frozenset({"map.png", "map.npz", "image.png", "input.npz", "explanation.json", "explanation.json.part"})
 
 
-def expand(words: Sequence[str]) -> tuple[list[Path], list[tuple[str, str]]]:
+def expand_paths(words: Sequence[str]) -> tuple[list[Path], list[tuple[str, str]]]:
     """The files that some words name, each once and in order, and (word, reason) for every word that names none.
 
     A folder stands for the pictures right inside it; a word with wildcards that the shell left alone for what it matches, ``**`` included.
@@ -78,7 +78,7 @@ def in_batches(paths: Sequence[Path], most: int, refuse: Callable[[Path, ImageEr
         yield batch
 
 
-class Places:
+class OutputFolders:
     """Where explanations go: OUT/STEM for each photograph, with -2, -3 and so on for stems that are taken."""
 
     def __init__(self, out: Path) -> None:

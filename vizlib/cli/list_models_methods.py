@@ -12,7 +12,7 @@ from rich.table import Table
 
 import vizlib
 from vizlib.catalog.methods import method_card
-from vizlib.cli.errors_and_output import UsageError, console, print_json
+from vizlib.cli.errors_and_output import UsageError, print_json, stdout_console
 from vizlib.errors import nearest
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _list_models(cards: list[ModelCard]) -> None:
         size = _millions(card.parameters)
         licence = card.licence.split(";")[0]
         table.add_row(card.name, card.family, card.source, size, _size(card.input_size), top1, data, licence, " ".join(card.methods))
-    console().print(table)
+    stdout_console().print(table)
 
 
 def _show_model(card: ModelCard) -> None:
@@ -172,7 +172,7 @@ def _show(name: str, rows: list[tuple[str, str]]) -> None:
 
 
 def _line(text: str) -> None:
-    console().print(text, soft_wrap=True)
+    stdout_console().print(text, soft_wrap=True)
 
 
 def _labels(labels: tuple[str, ...] | str | None) -> str:

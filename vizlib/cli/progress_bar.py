@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from vizlib.cli.errors_and_output import notices
+from vizlib.cli.errors_and_output import stderr_console
 
 
 class ProgressBar:
@@ -13,7 +13,7 @@ class ProgressBar:
     def __init__(self, *, left: bool = True) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        self.screen = notices()
+        self.screen = stderr_console()
         guess = (TextColumn("left"), TimeRemainingColumn()) if left else ()
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn(), *guess)
         self.bar = Progress(*columns, console=self.screen, disable=not self.screen.is_terminal, transient=True)

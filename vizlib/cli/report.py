@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vizlib.cli.errors_and_output import console, notices, print_json
+from vizlib.cli.errors_and_output import print_json, stderr_console, stdout_console
 from vizlib.cli.progress_bar import ProgressBar
 from vizlib.model_report.report_file import FOLDER, write_report
 
@@ -46,7 +46,7 @@ def report(
     from vizlib.model_report.measure import measure
 
     torch.set_num_threads(1)
-    screen = notices()
+    screen = stderr_console()
     with screen.status(f"reading {data}") if screen.is_terminal else nullcontext():
         train, val = read_split(data, "train"), read_split(data, "val")
     runs_folder = runs or (Path("runs") if Path("runs").is_dir() else None)
@@ -93,4 +93,4 @@ def _print_table(sections: dict[str, Any]) -> None:
             f"{sections['calibration'][name]['error']:.1%}",
             f"{best} {maps[best]['all']['ratio'][0]:.2f}x its area" if best else "none",
         )
-    console().print(table)
+    stdout_console().print(table)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from vizlib.cli.errors_and_output import FAILED, OK, UsageError, complain, console, download_progress, notices, print_json
+from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progress, print_error, print_json, stderr_console, stdout_console
 from vizlib.train.data_fractions import check_share, folder_name, take_share
 from vizlib.train.recipes import RECIPES, recipe
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from vizlib.datasets.tiny_imagenet import ImageSet
-    from vizlib.model_report.accuracy import Score
+    from vizlib.model_report.accuracy import AccuracyScore
     from vizlib.train.loop import Progress
 
 TRAIN_EPILOG = """[bold]For example[/bold]
@@ -95,7 +95,7 @@ def train(
     resolved_device = str(resolve_device(device))
     if threads is not None:
         torch.set_num_threads(threads)
-    screen = notices()
+    screen = stderr_console()
     with screen.status(f"reading {data}") if screen.is_terminal else nullcontext():
         images, val = read_split(data, "train"), read_split(data, "val")
     sizes = f"{len(images):,} training and {len(val):,} validation images of {len(images.classes)} classes"
@@ -127,16 +127,18 @@ def evaluate(
     """Measure how often a model is right: top-1 and top-5 with their 95 % Wilson intervals."""
     from vizlib import load
     from vizlib.datasets.labelled import find_photos
-    from vizlib.model_report.accuracy import score
+    from vizlib.model_report.accuracy import measure_accuracy
 
     photos = find_photos(data)
     with download_progress(model) as progress:
         loaded = load(model, checkpoint=checkpoint, device=device, dtype=dtype, progress=progress)
-    with _bars(notices(), "photographs") as bars:
+    with _bars(stderr_console(), "photographs") as bars:
         task = bars.add_task(model, total=len(photos.items), note="")
-        result = score(loaded, photos, limit=limit, report=lambda scored, total: bars.update(task, completed=scored, total=total))
+        result = measure_accuracy(
+            loaded, photos, limit=limit, report=lambda scored, total: bars.update(task, completed=scored, total=total)
+        )
     for line in result.unreadable:
-        complain(line)
+        print_error(line)
     _print_score(loaded.card.name, data, result, as_json=as_json)
     raise typer.Exit(FAILED if result.unreadable else OK)
 
@@ -225,7 +227,7 @@ class _Display:
         self.bars.update(self.task, completed=steps_taken, description=f"epoch {progress.epoch + 1}/{progress.epochs}", note=note)
 
 
-def _print_score(name: str, data: Path, result: Score, *, as_json: bool) -> None:
+def _print_score(name: str, data: Path, result: AccuracyScore, *, as_json: bool) -> None:
     from vizlib.stats import wilson
 
     shares: dict[str, Any] = {}
@@ -236,7 +238,7 @@ def _print_score(name: str, data: Path, result: Score, *, as_json: bool) -> None
         print_json({"model": name, "data": str(data), **asdict(result), **shares})
         return
     left_out = f", {result.left_out} others that the model does not know left out" if result.left_out else ""
-    screen = console()
+    screen = stdout_console()
     screen.print(
         f"{name} on {data}: {result.images:,} photographs of {result.classes} classes, matched by {result.matched}{left_out}",
         soft_wrap=True,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vizlib.cli.errors_and_output import UsageError, notices
+from vizlib.cli.errors_and_output import UsageError, stderr_console
 from vizlib.seq2seq.cards import FOLDER, NAMES
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def seq2seq(
     from vizlib.seq2seq.train import export, train
 
     torch.set_num_threads(threads)
-    screen = notices()
+    screen = stderr_console()
 
     def show(progress: Seq2SeqProgress) -> None:
         right = "" if progress.exact is None else f"  exact {progress.exact:.1%}"

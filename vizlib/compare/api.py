@@ -33,7 +33,7 @@ MOST = 4
 _Prepared = tuple[str, list[torch.Tensor], list[np.ndarray]]
 
 
-def _silent(completed: float, total: float | None = None, message: str | None = None) -> None:
+def _no_progress(completed: float, total: float | None = None, message: str | None = None) -> None:
     """Tell nobody."""
 
 
@@ -52,7 +52,7 @@ def compare(
     steps: int = STEPS,
     explain: bool = True,
     seed: int = 0,
-    progress: Callable[[float, float | None, str | None], None] = _silent,
+    progress: Callable[[float, float | None, str | None], None] = _no_progress,
 ) -> Comparison:
     """Two to four models, loaded or by name, over images: a folder, files, arrays, {name: image}. Each is measured and let go.
 
@@ -69,7 +69,7 @@ def compare(
         if strange:
             raise MethodError(f"There is no {kind} {strange[0]!r}; there are {', '.join(allowed)}.")
     accumulators = [ModelAccumulator(model, name) for model, name in zip(loaded, _names(loaded), strict=True)]
-    source, missing = Source.of(images), _differences(accumulators)
+    source, missing = Source.of(images), _class_differences(accumulators)
     scattering = scattered(points, seed)
     streams = {(reading, kernel): StreamedCKA(kernel) for reading in readings for kernel in kernels}
     names: list[str] = []
@@ -104,7 +104,7 @@ def compare(
     if not names:
         reasons = "; ".join(f"{name}: {why}" for name, why in source.skipped[:3])
         raise ImageError(f"None of {len(source.items)} images could be read ({reasons}).")
-    missing |= _few(len(names))
+    missing |= _too_few_images(len(names))
     progress(total - shown - 1, total, "receptive fields")
     measured = [accumulator.result(*_fields(accumulator, x)) for accumulator, x in zip(accumulators, samples, strict=True)]
     examples = []
@@ -134,7 +134,7 @@ def compare(
         missing,
         settings,
         time.perf_counter() - started,
-        _facts(),
+        _versions(),
     )
 
 
@@ -156,7 +156,7 @@ def _names(models: Sequence[Model]) -> list[str]:
     return names
 
 
-def _differences(accumulators: Sequence[ModelAccumulator]) -> dict[str, str]:
+def _class_differences(accumulators: Sequence[ModelAccumulator]) -> dict[str, str]:
     reasons = {}
     for first, second in combinations(range(len(accumulators)), 2):
         first_model, second_model = accumulators[first], accumulators[second]
@@ -167,7 +167,7 @@ def _differences(accumulators: Sequence[ModelAccumulator]) -> dict[str, str]:
     return reasons
 
 
-def _few(count: int) -> dict[str, str]:
+def _too_few_images(count: int) -> dict[str, str]:
     reasons = {}
     if count < NEEDS["cka"]:
         reasons["cka"] = f"CKA needs at least {NEEDS['cka']} images, and there {'is' if count == 1 else 'are'} {count}."
@@ -195,7 +195,7 @@ def _fields(accumulator: ModelAccumulator, x: list[torch.Tensor]) -> tuple[list[
     return fields, operator
 
 
-def _facts() -> dict[str, str]:
+def _versions() -> dict[str, str]:
     from vizlib import __version__
 
     return {"vizlib": __version__, "torch": torch.__version__, "threads": str(torch.get_num_threads())}

@@ -10,7 +10,7 @@ import numpy as np
 
 from vizlib.compare import text
 from vizlib.figures.charts import Mark, mark
-from vizlib.figures.comparison_charts import Curve, alignment_map, along_depth, counts
+from vizlib.figures.comparison_charts import Curve, alignment_map, along_depth, channel_bars
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -96,7 +96,7 @@ def _distance(comparison: Comparison, marks: list[Mark]) -> Chart | None:
                         dash=dash,
                     )
                 )
-        missing += _why(model, "fields")
+        missing += _missing_reason(model, "fields")
     return Chart(text.DISTANCE, along_depth(curves, "share of the diagonal", tick_format=".0%", dots=dots, zero=True), missing)
 
 
@@ -107,7 +107,7 @@ def _entropy(comparison: Comparison, marks: list[Mark]) -> Chart | None:
             names = [f"{site.name}, head {head}" for site in model.heads for head in range(len(site.entropy))]
             depth = [site.depth for site in model.heads for _ in site.entropy]
             dots.append(Curve(model_mark, depth, [float(entropy) for site in model.heads for entropy in site.entropy], names))
-        missing += _why(model, "heads")
+        missing += _missing_reason(model, "heads")
     return Chart(text.ENTROPY, along_depth([], "bits", dots=dots, zero=True), missing) if dots else None
 
 
@@ -149,7 +149,7 @@ def _branches(comparison: Comparison, marks: list[Mark]) -> Chart | None:
             curves.append(
                 Curve(model_mark, [(number + 1) / count for number in range(count)], list(model.branches.values()), list(model.branches))
             )
-        missing += _why(model, "branches")
+        missing += _missing_reason(model, "branches")
     return Chart(text.BRANCHES, along_depth(curves, "share that is passed on", tick_format=".0%"), missing) if curves else None
 
 
@@ -167,8 +167,8 @@ def _channels(comparison: Comparison, marks: list[Mark]) -> Chart | None:
         groups.append(
             (model_mark, [layer.name for layer in model.layers], (model.dead / channels).tolist(), (model.exploding / channels).tolist())
         )
-    return Chart(text.CHANNELS, counts(groups))
+    return Chart(text.CHANNELS, channel_bars(groups))
 
 
-def _why(model: ModelMeasures, measure: str) -> list[str]:
+def _missing_reason(model: ModelMeasures, measure: str) -> list[str]:
     return [f"{model.name}: {model.missing[measure]}."] if measure in model.missing else []

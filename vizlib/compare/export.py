@@ -58,7 +58,7 @@ def tables(comparison: Comparison) -> dict[str, Columns]:
     }
 
 
-def about(comparison: Comparison) -> dict[str, Any]:
+def comparison_facts(comparison: Comparison) -> dict[str, Any]:
     """What a reader of the arrays has to know, as JSON takes it: models, settings, what is missing, completeness of attributions."""
     return {
         "models": {
@@ -99,7 +99,9 @@ def save_arrays(comparison: Comparison, folder: str | os.PathLike[str]) -> Path:
                 parquet.write_table(pa.table(columns), home / f"{name}.parquet")
             else:
                 (home / f"{name}.parquet").unlink(missing_ok=True)
-        (home / "comparison.json").write_text(json.dumps(about(comparison), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (home / "comparison.json").write_text(
+            json.dumps(comparison_facts(comparison), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
     except OSError as error:
         raise VizlibError(f"The arrays cannot be written to {home}: {error.strerror or error}.") from error
     return home

@@ -31,11 +31,11 @@ def findings(comparison: Comparison) -> list[Finding]:
     """The findings in the order of the report."""
     sentences = []
     for first, second in combinations(range(len(comparison.models)), 2):
-        sentences += _pair(comparison, first, second)
+        sentences += _pair_findings(comparison, first, second)
     for model in comparison.models:
-        sentences += _looks(model)
-    sentences += [_spectrum(model) for model in comparison.models if np.isfinite(model.high_frequency[[0, -1]]).all()]
-    sentences += [_alike(model) for model in comparison.models if np.isfinite(model.similarity).all()]
+        sentences += _reach_findings(model)
+    sentences += [_spectrum_finding(model) for model in comparison.models if np.isfinite(model.high_frequency[[0, -1]]).all()]
+    sentences += [_similarity_finding(model) for model in comparison.models if np.isfinite(model.similarity).all()]
     for model in comparison.models:
         if model.dead.sum() + model.exploding.sum():
             sentences.append(
@@ -44,7 +44,7 @@ def findings(comparison: Comparison) -> list[Finding]:
     return sentences
 
 
-def _pair(comparison: Comparison, first: int, second: int) -> list[Finding]:
+def _pair_findings(comparison: Comparison, first: int, second: int) -> list[Finding]:
     first_model, second_model = comparison.models[first], comparison.models[second]
     sentences = []
     same = comparison.same_answers(first, second)
@@ -70,7 +70,7 @@ def _pair(comparison: Comparison, first: int, second: int) -> list[Finding]:
     return sentences
 
 
-def _looks(model: ModelMeasures) -> list[Finding]:
+def _reach_findings(model: ModelMeasures) -> list[Finding]:
     sentences = []
     heads = [site for site in model.heads if np.isfinite(site.distance).all()]
     if heads:
@@ -80,7 +80,8 @@ def _looks(model: ModelMeasures) -> list[Finding]:
             Finding(
                 f"The heads of {model.name}'s first attention look {_percent(first.min())} to {_percent(first.max())} of the input's "
                 f"diagonal far, those of its last {_percent(heads[-1].distance.min() / model.diagonal)} to "
-                f"{_percent(heads[-1].distance.max() / model.diagonal)}; an even look over all of it would be {_percent(_even(model))}.",
+                f"{_percent(heads[-1].distance.max() / model.diagonal)}; an even look over all of it would be "
+                f"{_percent(_even_distance(model))}.",
                 f"Transformers have heads that look globally (over {FAR:.0%}) from the first layer on (Raghu et al. 2021)",
                 widest,
             )
@@ -98,14 +99,14 @@ def _looks(model: ModelMeasures) -> list[Finding]:
     return sentences
 
 
-def _even(model: ModelMeasures) -> float:
+def _even_distance(model: ModelMeasures) -> float:
     """The mean distance of two places of the input, drawn alike everywhere, over its diagonal."""
     down, across = ((np.arange(_SAMPLES) + 0.5) * side / _SAMPLES for side in model.size)
     gaps = [np.subtract.outer(centres, centres).ravel() for centres in (down, across)]
     return float(np.hypot(gaps[0][:, None], gaps[1][None]).mean()) / model.diagonal
 
 
-def _spectrum(model: ModelMeasures) -> Finding:
+def _spectrum_finding(model: ModelMeasures) -> Finding:
     curve = model.high_frequency
     change = _within_grids(model, curve)
     way = "falls" if change < -_STEP else "rises" if change > _STEP else "hardly changes"
@@ -126,7 +127,7 @@ def _within_grids(model: ModelMeasures, curve: np.ndarray) -> float:
     return float(np.diff(curve)[same].sum())
 
 
-def _alike(model: ModelMeasures) -> Finding:
+def _similarity_finding(model: ModelMeasures) -> Finding:
     first, last = model.similarity[0], model.similarity[-1]
     text = f"The tokens of one image have a mean cosine of {first:.2f} in the first layer of {model.name} and {last:.2f} in the last."
     if not model.heads:

@@ -58,25 +58,25 @@ def thumbnails(comparison: Comparison) -> list[list[np.ndarray]]:
         return []
     example = comparison.shown[0]
     return [
-        [_bytes(example.colours((model, layer), (model, layer))[0]) for layer in range(len(layers))]
+        [_to_uint8(example.colours((model, layer), (model, layer))[0]) for layer in range(len(layers))]
         for model, layers in enumerate(example.layers)
     ]
 
 
-def correspondences(comparison: Comparison) -> list[dict[str, Any]]:
+def correspondence_pairs(comparison: Comparison) -> list[dict[str, Any]]:
     """For the first two models and some depths: the photograph as each saw it and the likeness of all places, in 256 steps from -1 to 1."""
     pairs = []
     for example in comparison.shown[:2]:
         for first, second in spread_pairs(comparison, 3):
             ends = ((0, first), (1, second))
             grids = [example.layers[model][layer].grid for model, layer in ends]
-            likeness = [[steps_of(example.correspondence(row, column)) for column in ends] for row in ends]
+            likeness = [[to_256_steps(example.correspondence(row, column)) for column in ends] for row in ends]
             depth = comparison.models[0].layers[first].depth
             pairs.append(
                 {
                     "title": f"{example.name}, {depth:.0%} up",
                     "grids": grids,
-                    "photos": [seen_by(example, model) for model in (0, 1)],
+                    "photos": [crop_seen_by(example, model) for model in (0, 1)],
                     "layers": [comparison.models[model].layers[layer].name for model, layer in ends],
                     "likeness": likeness,
                 }
@@ -84,7 +84,7 @@ def correspondences(comparison: Comparison) -> list[dict[str, Any]]:
     return pairs
 
 
-def fields(comparison: Comparison) -> list[Row]:
+def receptive_field_rows(comparison: Comparison) -> list[Row]:
     """The measured receptive fields of each model, and a ResNet's by its architecture alone, for some layers: the root of the weights."""
     rows = []
     for model in comparison.models:
@@ -99,7 +99,7 @@ def fields(comparison: Comparison) -> list[Row]:
     return rows
 
 
-def strips(comparison: Comparison) -> list[Strip]:
+def layer_strips(comparison: Comparison) -> list[Strip]:
     """The aligned layers of the first two models for every image that is shown."""
     names = [model.name for model in comparison.models[:2]]
     columns = [f"{name}: {content}" for content in ("shared colours", "length", "channels") for name in names]
@@ -110,7 +110,7 @@ def strips(comparison: Comparison) -> list[Strip]:
             chosen = [example.layers[0][first], example.layers[1][second]]
             layers = [comparison.models[0].layers[first], comparison.models[1].layers[second]]
             captions = [f"{name} {layer.name}" for name, layer in zip(names, layers, strict=True)]
-            images = [_bytes(colour) for colour in example.colours((0, first), (1, second))]
+            images = [_to_uint8(colour) for colour in example.colours((0, first), (1, second))]
             images += [coloured(layer.norms, low=float(layer.norms.min())) for layer in chosen]
             images += [mosaic(layer.mosaic[:TILES], 3) for layer in chosen]
             pairs.append(Row(" · ".join(captions), list(zip(captions * 3, images, strict=True))))
@@ -118,7 +118,7 @@ def strips(comparison: Comparison) -> list[Strip]:
     return drawn
 
 
-def differences(comparison: Comparison) -> list[Row]:
+def difference_rows(comparison: Comparison) -> list[Row]:
     """For every image and every other model: the difference of its log-probability to the first model's, and where each looks."""
     rows = []
     for example in comparison.shown:
@@ -146,14 +146,14 @@ def differences(comparison: Comparison) -> list[Row]:
                         ),
                         (f"yellow: both, blue: {first_name} alone, red: {second_name} alone", set_overlay(photo, sets)),
                     ],
-                    f"{_numbers(example, difference, (first_name, second_name), shares)} "
-                    f"{_said(example, first_name, 0)}, {_said(example, second_name, other)}.",
+                    f"{_difference_sentences(example, difference, (first_name, second_name), shares)} "
+                    f"{_answer_sentence(example, first_name, 0)}, {_answer_sentence(example, second_name, other)}.",
                 )
             )
     return rows
 
 
-def _numbers(example: Example, difference: Difference, names: tuple[str, str], shares: list[float]) -> str:
+def _difference_sentences(example: Example, difference: Difference, names: tuple[str, str], shares: list[float]) -> str:
     first_name, second_name = names
     return (
         f"log p({example.label}) is {difference.first.score:.2f} in {first_name} and {difference.second.score:.2f} in {second_name}: "
@@ -164,21 +164,21 @@ def _numbers(example: Example, difference: Difference, names: tuple[str, str], s
     )
 
 
-def _said(example: Example, name: str, model: int) -> str:
+def _answer_sentence(example: Example, name: str, model: int) -> str:
     label, share = example.answers[model][0]
     return f"{name} answers {label} ({share:.0%})"
 
 
-def seen_by(example: Example, model: int) -> np.ndarray:
+def crop_seen_by(example: Example, model: int) -> np.ndarray:
     """The part of the picture that a model saw, uint8 (h, w, 3), at most 288 pixels long."""
     y0, x0, y1, x1 = (round(side) for side in example.boxes[model])
     return shrunk(np.ascontiguousarray(example.picture[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]), LONGEST)
 
 
-def _bytes(colours: np.ndarray) -> np.ndarray:
+def _to_uint8(colours: np.ndarray) -> np.ndarray:
     return np.rint(255 * colours).astype(np.uint8)
 
 
-def steps_of(likeness: np.ndarray) -> np.ndarray:
+def to_256_steps(likeness: np.ndarray) -> np.ndarray:
     """Likeness -1..1 in 256 steps, uint8."""
     return np.rint(127.5 * (likeness + 1)).astype(np.uint8)

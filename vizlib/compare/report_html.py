@@ -27,16 +27,16 @@ _HERE = Path(__file__).parent
 
 def write_html(comparison: Comparison, path: str | os.PathLike[str]) -> Path:
     """Write the whole comparison as one HTML file that needs nothing else; its path. VizlibError where it cannot be written."""
-    return write_whole(path, page(comparison))
+    return write_whole(path, html_page(comparison))
 
 
-def page(comparison: Comparison) -> str:
+def html_page(comparison: Comparison) -> str:
     """The whole page as text."""
     from plotly.offline import get_plotlyjs
 
     names = " and ".join(model.name for model in comparison.models)
     drawn = charts(comparison)
-    pairs = pictures.correspondences(comparison)
+    pairs = pictures.correspondence_pairs(comparison)
     data = {
         "charts": {name: chart.figure for name, chart in drawn.items()},
         "cka": cka_charts(comparison),
@@ -51,25 +51,25 @@ def page(comparison: Comparison) -> str:
     css, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_safe(names)} compared</title>\n<style>{css}</style>\n<script>{get_plotlyjs()}</script></head>\n"
+        f"<title>{_escaped(names)} compared</title>\n<style>{css}</style>\n<script>{get_plotlyjs()}</script></head>\n"
         f"<body><main>{''.join(body)}</main>\n"
-        f'<script type="application/json" id="data">{_json(data)}</script>\n<script>{script}</script></body></html>\n'
+        f'<script type="application/json" id="data">{_script_json(data)}</script>\n<script>{script}</script></body></html>\n'
     )
 
 
 def _head(comparison: Comparison) -> str:
     rows = "".join(
-        f"<tr><th>{_safe(model.name)}</th><td>{_safe(model.title)}</td><td>{_safe(model.family)}</td>"
+        f"<tr><th>{_escaped(model.name)}</th><td>{_escaped(model.title)}</td><td>{_escaped(model.family)}</td>"
         f"<td>{model.parameters / 1e6:.2f} M</td><td>{model.size[0]} x {model.size[1]}</td><td>{len(model.layers)}</td></tr>"
         for model in comparison.models
     )
     count = len(comparison.images)
-    skipped = "".join(f"<li><b>{_safe(name)}</b>: {_safe(why)}</li>" for name, why in comparison.skipped)
+    skipped = "".join(f"<li><b>{_escaped(name)}</b>: {_escaped(why)}</li>" for name, why in comparison.skipped)
     left_out = (
         f'<details class="note" open><summary>{len(comparison.skipped)} left out</summary><ul>{skipped}</ul></details>' if skipped else ""
     )
     return (
-        f"<header><h1>{' against '.join(_safe(model.name) for model in comparison.models)}</h1>"
+        f"<header><h1>{' against '.join(_escaped(model.name) for model in comparison.models)}</h1>"
         f"<p>Over {count} image{'s' if count != 1 else ''}, measured in {comparison.seconds:.0f} s.</p></header>"
         f"<table><thead><tr><th>model</th><th></th><th>family</th><th>parameters</th><th>input</th><th>layers</th></tr></thead>"
         f"<tbody>{rows}</tbody></table>{left_out}" + _notes(list(comparison.missing.values()))
@@ -82,8 +82,8 @@ def _findings(comparison: Comparison) -> str:
         verdict = ""
         if finding.claim:
             kind = "agrees" if finding.agrees else "differs"
-            verdict = f'<span class="claim {kind}">{_safe(finding.claim)}: here it {"is so" if finding.agrees else "is not so"}</span>'
-        items.append(f"<li>{_safe(finding.text)}{verdict}</li>")
+            verdict = f'<span class="claim {kind}">{_escaped(finding.claim)}: here it {"is so" if finding.agrees else "is not so"}</span>'
+        items.append(f"<li>{_escaped(finding.text)}{verdict}</li>")
     return f'<section><h2>What was found</h2><ul class="findings">{"".join(items)}</ul></section>'
 
 
@@ -107,10 +107,10 @@ def _cka(comparison: Comparison) -> str:
 def _correspondence(comparison: Comparison, pairs: list[dict[str, Any]]) -> str:
     if not pairs:
         return ""
-    choices = "".join(f'<button type="button" data-pair="{number}">{_safe(pair["title"])}</button>' for number, pair in enumerate(pairs))
+    choices = "".join(f'<button type="button" data-pair="{number}">{_escaped(pair["title"])}</button>' for number, pair in enumerate(pairs))
     canvases = "".join(
-        f'<figure><canvas class="place" data-side="{side}" width="288" height="288" tabindex="0"></canvas><figcaption>{_safe(model.name)} '
-        f'<span data-layer="{side}"></span></figcaption></figure>'
+        f'<figure><canvas class="place" data-side="{side}" width="288" height="288" tabindex="0"></canvas>'
+        f'<figcaption>{_escaped(model.name)} <span data-layer="{side}"></span></figcaption></figure>'
         for side, model in enumerate(comparison.models[:2])
     )
     return _section(text.CORRESPONDENCE, f'<div class="choices">{choices}</div><div class="row">{canvases}</div>')
@@ -118,41 +118,42 @@ def _correspondence(comparison: Comparison, pairs: list[dict[str, Any]]) -> str:
 
 def _fields(comparison: Comparison) -> str:
     rows = "".join(
-        f"<tr><th>{_safe(row.title)}</th>"
-        + "".join(f'<td><img class="cells" alt="" src="{_png(image)}"><br>{_safe(caption)}</td>' for caption, image in row.images)
+        f"<tr><th>{_escaped(row.title)}</th>"
+        + "".join(f'<td><img class="cells" alt="" src="{_png(image)}"><br>{_escaped(caption)}</td>' for caption, image in row.images)
         + "</tr>"
-        for row in pictures.fields(comparison)
+        for row in pictures.receptive_field_rows(comparison)
     )
     return f"<div class='wide'><table><tbody>{rows}</tbody></table></div>" if rows else ""
 
 
 def _mosaics(comparison: Comparison) -> str:
     body = []
-    for strip in pictures.strips(comparison):
+    for strip in pictures.layer_strips(comparison):
         rows = "".join(
-            f"<tr><th>{_safe(pair.title)}</th>"
+            f"<tr><th>{_escaped(pair.title)}</th>"
             + "".join(
-                f'<td><img class="cells" alt="{_safe(caption)}" title="{_safe(caption)}" src="{_png(image)}"></td>'
+                f'<td><img class="cells" alt="{_escaped(caption)}" title="{_escaped(caption)}" src="{_png(image)}"></td>'
                 for caption, image in pair.images
             )
             + "</tr>"
             for pair in strip.pairs
         )
-        heads = "".join(f"<th>{_safe(column)}</th>" for column in strip.columns)
+        heads = "".join(f"<th>{_escaped(column)}</th>" for column in strip.columns)
         body.append(
-            f'<h3><img class="photo" alt="" src="{_png(strip.picture)}"> {_safe(strip.name)}</h3>'
+            f'<h3><img class="photo" alt="" src="{_png(strip.picture)}"> {_escaped(strip.name)}</h3>'
             f"<div class='wide'><table><thead><tr><th>layers at one depth</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
         )
-    return f"<section><h2>Layer beside layer</h2><p>{_safe(pictures.STRIP_WORDS)}</p>{''.join(body)}</section>" if body else ""
+    return f"<section><h2>Layer beside layer</h2><p>{_escaped(pictures.STRIP_WORDS)}</p>{''.join(body)}</section>" if body else ""
 
 
 def _differences(comparison: Comparison) -> str:
     body = []
-    for row in pictures.differences(comparison):
+    for row in pictures.difference_rows(comparison):
         figures = "".join(
-            f'<figure><img alt="" src="{_png(image)}"><figcaption>{_safe(caption)}</figcaption></figure>' for caption, image in row.images
+            f'<figure><img alt="" src="{_png(image)}"><figcaption>{_escaped(caption)}</figcaption></figure>'
+            for caption, image in row.images
         )
-        body.append(f"<h3>{_safe(row.title)}</h3><div class='row'>{figures}</div><p class='exactly'>{_safe(row.note)}</p>")
+        body.append(f"<h3>{_escaped(row.title)}</h3><div class='row'>{figures}</div><p class='exactly'>{_escaped(row.note)}</p>")
     why = [reason for measure, reason in comparison.missing.items() if measure.startswith("classes")]
     return _section(text.DIFFERENCE, "".join(body) + _notes(why)) if body or why else ""
 
@@ -161,22 +162,22 @@ def _about(comparison: Comparison) -> str:
     missing = [f"{model.name}, {measure}: {why}" for model in comparison.models for measure, why in model.missing.items()]
     facts = {**comparison.settings, **comparison.facts}
     settings = ", ".join(f"{name}: {' and '.join(value) if isinstance(value, list) else value}" for name, value in facts.items())
-    files = "".join(f"<li>{_safe(name)}</li>" for name in comparison.images)
+    files = "".join(f"<li>{_escaped(name)}</li>" for name in comparison.images)
     return (
-        f"<section><h2>How this was made</h2><p>{_safe(settings)}</p>{_notes(missing)}"
+        f"<section><h2>How this was made</h2><p>{_escaped(settings)}</p>{_notes(missing)}"
         f"<details><summary>The {len(comparison.images)} images</summary><ol>{files}</ol></details></section>"
     )
 
 
 def _section(about: ChartText, body: str) -> str:
     return (
-        f"<section><h2>{_safe(about.title)}</h2><p>{_safe(about.look)}</p>{body}"
-        f'<p class="exactly">{_safe(about.exactly)} <a href="{about.link}">{_safe(about.paper)}</a></p></section>'
+        f"<section><h2>{_escaped(about.title)}</h2><p>{_escaped(about.look)}</p>{body}"
+        f'<p class="exactly">{_escaped(about.exactly)} <a href="{about.link}">{_escaped(about.paper)}</a></p></section>'
     )
 
 
 def _notes(reasons: list[str]) -> str:
-    return "".join(f'<p class="note">{_safe(reason)}</p>' for reason in reasons)
+    return "".join(f'<p class="note">{_escaped(reason)}</p>' for reason in reasons)
 
 
 def _png(image: np.ndarray) -> str:
@@ -185,12 +186,12 @@ def _png(image: np.ndarray) -> str:
     return f"data:image/png;base64,{base64.b64encode(encode_png(image)).decode()}"
 
 
-def _json(data: dict[str, Any]) -> str:
+def _script_json(data: dict[str, Any]) -> str:
     """JSON that may stand inside a script element."""
-    return json.dumps(data, default=_plain, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+    return json.dumps(data, default=_json_default, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
 
 
-def _plain(value: Any) -> Any:
+def _json_default(value: Any) -> Any:
     if isinstance(value, np.ndarray) and value.dtype == np.uint8:
         return _png(value) if value.ndim == 3 else base64.b64encode(value.tobytes()).decode()
     if hasattr(value, "to_plotly_json"):
@@ -198,5 +199,5 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} is not written")
 
 
-def _safe(plain: str) -> str:
+def _escaped(plain: str) -> str:
     return html.escape(plain)

@@ -55,11 +55,11 @@ def predict(model: Model, image: Any, top: int = 5) -> list[Prediction] | list[l
     """
     if not model.adapter.classes:
         raise TargetError(f"{model.card.name} has no classification head, so it predicts no classes.")
-    subjects, many = _prepared_images(model, image, None)
+    prepared_images, many = _prepared_images(model, image, None)
     answers = []
-    for chunk in _chunks(subjects):
+    for chunk in _chunks(prepared_images):
         with torch.inference_mode():
-            logits = model(torch.cat([subject.x for subject in chunk]))
+            logits = model(torch.cat([prepared_image.x for prepared_image in chunk]))
         answers += [ranked(model, row, top) for row in logits]
     return answers if many else answers[0]
 
@@ -75,9 +75,11 @@ def ranked(model: Model, logits: torch.Tensor, top: int = 5) -> list[Prediction]
 
 def trace(model: Model, image: Any) -> Trace | list[Trace]:
     """What one pass over an image did; for a list of images or a batch of tensors, one trace each, run in batches."""
-    subjects, many = _prepared_images(model, image, None)
+    prepared_images, many = _prepared_images(model, image, None)
     image_traces = [
-        image_trace for chunk in _chunks(subjects) for image_trace in traces(model, torch.cat([subject.x for subject in chunk]))
+        image_trace
+        for chunk in _chunks(prepared_images)
+        for image_trace in traces(model, torch.cat([prepared_image.x for prepared_image in chunk]))
     ]
     return image_traces if many else image_traces[0]
 
@@ -92,11 +94,11 @@ def explain(
     model; TargetError for a class it does not have; ImageError for what is no image.
     """
     card = method_card(method)
-    check(model, card)
+    check_method_fits(model, card)
     resolved = card.settle(options)
-    subjects, many = _prepared_images(model, image, fit)
+    prepared_images, many = _prepared_images(model, image, fit)
     explanations = []
-    for chunk in _chunks(subjects):
+    for chunk in _chunks(prepared_images):
         explanations += _explain_chunk(model, chunk, card, target, fit, resolved)
     return explanations if many else explanations[0]
 
@@ -130,7 +132,7 @@ def replay(folder: str | os.PathLike[str], model: Model | None = None) -> Explan
     return again[0] if isinstance(again, list) else again
 
 
-def check(model: Model, card: MethodCard) -> None:
+def check_method_fits(model: Model, card: MethodCard) -> None:
     """MethodError, with the reason, when a method does not fit a model."""
     reason = card.refusal(model.adapter.refusals)
     if reason:
@@ -152,7 +154,7 @@ def _explain_chunk(
     model: Model, chunk: list[PreparedImage], card: MethodCard, target: Any, fit: str | None, options: dict[str, Any]
 ) -> list[Explanation]:
     method = importlib.import_module(card.module)
-    x = torch.cat([subject.x for subject in chunk])
+    x = torch.cat([prepared_image.x for prepared_image in chunk])
     logits_seen: list[torch.Tensor] = []
 
     def targets(logits: torch.Tensor) -> list[Target]:
@@ -160,16 +162,19 @@ def _explain_chunk(
         return resolve_targets(model, target, logits)
 
     started = time.perf_counter()
-    goals, outputs = method.explain(model, x, targets, options)
+    resolved_targets, outputs = method.explain(model, x, targets, options)
     seconds = (time.perf_counter() - started) / len(chunk)
-    rows = zip(chunk, goals, outputs, logits_seen[0], strict=True)
-    return [_explanation(model, subject, goal, output, logits, card, fit, options, seconds) for subject, goal, output, logits in rows]
+    rows = zip(chunk, resolved_targets, outputs, logits_seen[0], strict=True)
+    return [
+        _explanation(model, prepared_image, resolved_target, output, logits, card, fit, options, seconds)
+        for prepared_image, resolved_target, output, logits in rows
+    ]
 
 
 def _explanation(
     model: Model,
-    subject: PreparedImage,
-    goal: Target,
+    prepared_image: PreparedImage,
+    resolved_target: Target,
     output: MethodOutput,
     logits: torch.Tensor,
     card: MethodCard,
@@ -180,26 +185,26 @@ def _explanation(
     return Explanation(
         input_map=output.input_map.to("cpu", torch.float64).numpy(),
         sink=output.sink,
-        target=goal.index,
-        label=goal.label,
+        target=resolved_target.index,
+        label=resolved_target.label,
         method=card.name,
         model=model.card.name,
         options=options,
         seconds=seconds,
-        geometry=subject.geometry,
-        image=subject.picture,
+        geometry=prepared_image.geometry,
+        image=prepared_image.picture,
         logits=logits.detach().float().cpu().numpy(),
         notes=output.notes,
         stages=tuple(stage.cpu().numpy() for stage in output.stages),
         facts=output.facts,
         recipe=model.recipe,
         fit=fit,
-        prepared=subject.x.numpy() if subject.prepared else None,
+        prepared=prepared_image.x.numpy() if prepared_image.prepared else None,
     )
 
 
 def _prepared_images(model: Model, image: Any, fit: str | None) -> tuple[list[PreparedImage], bool]:
-    """The images as subjects, and whether a list is to come back."""
+    """The images ready for the model, and whether a list is to come back."""
     if isinstance(image, torch.Tensor):
         x = image.detach().cpu()
         if x.ndim == 3:
@@ -210,7 +215,7 @@ def _prepared_images(model: Model, image: Any, fit: str | None) -> tuple[list[Pr
     if isinstance(image, list | tuple):
         if not image:
             raise ImageError("The list of images is empty.")
-        return [subject for item in image for subject in _prepared_images(model, item, fit)[0]], True
+        return [prepared_image for item in image for prepared_image in _prepared_images(model, item, fit)[0]], True
     picture = read_image(image)
     return [PreparedImage(picture, model.prepare(picture, fit), model.geometry(picture.shape[:2], fit), prepared=False)], False
 
@@ -221,10 +226,10 @@ def _from_tensor(model: Model, x: torch.Tensor) -> PreparedImage:
     if not torch.isfinite(x).all():
         raise ImageError("The prepared tensor holds NaN or infinity.")
     size = (int(x.shape[2]), int(x.shape[3]))
-    return PreparedImage(_shown(model, x), x, Geometry.identity(size), prepared=True)
+    return PreparedImage(_picture_of_input(model, x), x, Geometry.identity(size), prepared=True)
 
 
-def _shown(model: Model, x: torch.Tensor) -> np.ndarray:
+def _picture_of_input(model: Model, x: torch.Tensor) -> np.ndarray:
     if model.transform is not None:
         return model.transform.to_rgb(x)
     values = x[0].float()
@@ -232,12 +237,12 @@ def _shown(model: Model, x: torch.Tensor) -> np.ndarray:
     return ((values - low) / (high - low).clamp_min(1e-12) * 255).round().byte().permute(1, 2, 0).numpy()
 
 
-def _chunks(subjects: list[PreparedImage]) -> list[list[PreparedImage]]:
-    """The subjects in their order, in runs of one input size that fit a batch."""
+def _chunks(prepared_images: list[PreparedImage]) -> list[list[PreparedImage]]:
+    """The images in their order, in runs of one input size that fit a batch."""
     chunks: list[list[PreparedImage]] = []
-    for subject in subjects:
-        if chunks and len(chunks[-1]) < BATCH and chunks[-1][0].x.shape == subject.x.shape:
-            chunks[-1].append(subject)
+    for prepared_image in prepared_images:
+        if chunks and len(chunks[-1]) < BATCH and chunks[-1][0].x.shape == prepared_image.x.shape:
+            chunks[-1].append(prepared_image)
         else:
-            chunks.append([subject])
+            chunks.append([prepared_image])
     return chunks

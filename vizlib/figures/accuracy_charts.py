@@ -47,7 +47,7 @@ def ranking(first: Sequence[Point], fifth: Sequence[Point], images: int) -> go.F
     return figure.update_layout(margin={"t": 30})
 
 
-def against(points: Sequence[Point], x_title: str, images: int) -> go.Figure:
+def accuracy_against_cost(points: Sequence[Point], x_title: str, images: int) -> go.Figure:
     """The share that is right against what a model costs, one named point for each model."""
     figure = go.Figure()
     for point, place in zip(points, _places(points), strict=True):

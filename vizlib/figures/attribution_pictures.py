@@ -68,7 +68,7 @@ def tile(photo: np.ndarray, values: np.ndarray, low: float, top: float, opacity:
     return overlay(photo, placed, opacity=opacity, low=low, high=top)
 
 
-def sheet(tiles: Sequence[tuple[str, str, np.ndarray]], columns: int = 4) -> np.ndarray:
+def contact_sheet(tiles: Sequence[tuple[str, str, np.ndarray]], columns: int = 4) -> np.ndarray:
     """Pictures uint8 (H, W, 3), all of one shape, with a title and a note above each: uint8 on white."""
     from PIL import Image, ImageDraw, ImageFont
 

@@ -144,7 +144,7 @@ def clickable(figure: go.Figure, chosen: tuple[int, int] | None = None) -> go.Fi
     return figure
 
 
-def counts(groups: Sequence[tuple[Mark, Sequence[str], Sequence[float], Sequence[float]]]) -> go.Figure:
+def channel_bars(groups: Sequence[tuple[Mark, Sequence[str], Sequence[float], Sequence[float]]]) -> go.Figure:
     """Bars a layer: dead channels, and exploding ones above them, as shares in percent."""
     figure = go.Figure()
     for model, names, dead, exploding in groups:

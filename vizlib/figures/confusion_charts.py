@@ -52,7 +52,7 @@ def heat_map(counts: np.ndarray, classes: Sequence[str], picked: int | None = No
     return figure
 
 
-def answers(names: Sequence[str], counts: Sequence[int], total: int, colour: str, right: str, x_title: str) -> go.Figure:
+def answer_bars(names: Sequence[str], counts: Sequence[int], total: int, colour: str, right: str, x_title: str) -> go.Figure:
     """Bars of how many photographs went where, the most on top; the bar named ``right`` in blue."""
     figure = go.Figure()
     figure.add_bar(

@@ -15,7 +15,7 @@ _DASHES = ("dot", "dash", "dashdot")
 _LINE = 15  # pixels between the names of the references, which stand above each other
 
 
-def truth(
+def localisation_scores(
     methods: Mapping[str, Sequence[tuple[Point, bool]]], references: Sequence[tuple[str, float]], x_title: str, tick_format: str
 ) -> go.Figure:
     """A row for each model under its method's name; filled where it beats the centred Gaussian, outlined where it does not."""

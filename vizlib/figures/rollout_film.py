@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vizlib.geometry import Geometry
 
 
-class Walk(Protocol):
+class RolloutExplanation(Protocol):
     """What is drawn: an Explanation of a rollout."""
 
     @property
@@ -37,7 +37,7 @@ class Walk(Protocol):
         """How the photograph's pixels lie on the model's."""
 
 
-def descent(explanation: Walk) -> list[np.ndarray]:
+def stages_on_input(explanation: RolloutExplanation) -> list[np.ndarray]:
     """The maps of a walk on each of its grids and on the pixels, each spread evenly over its cells: float64 (h, w), values per pixel."""
     height, width = explanation.input_map.shape
     spread = []
@@ -47,11 +47,13 @@ def descent(explanation: Walk) -> list[np.ndarray]:
     return [*spread, explanation.input_map]
 
 
-def pictures(explanation: Walk, *, opacity: float = 0.6, colormap: str = "viridis", longest: int = 480) -> list[np.ndarray]:
-    """Each map of ``descent`` over the photograph, coloured to its own peak: uint8 (H, W, 3), the longer side at most ``longest``."""
+def film_frames(
+    explanation: RolloutExplanation, *, opacity: float = 0.6, colormap: str = "viridis", longest: int = 480
+) -> list[np.ndarray]:
+    """Each map of ``stages_on_input`` over the photograph, coloured to its own peak: uint8 (H, W, 3), at most ``longest`` pixels long."""
     image = shrunk(explanation.image, longest)
     shown = []
-    for values in descent(explanation):
+    for values in stages_on_input(explanation):
         placed = cv2.resize(explanation.geometry.map_to_image(values), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
         shown.append(overlay(image, placed, opacity=opacity, colormap=colormap))
     return shown

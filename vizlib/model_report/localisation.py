@@ -32,7 +32,7 @@ def fit_sigma(masks: torch.Tensor) -> float:
     return float(SIGMAS[int(np.argmax(likelihoods))])
 
 
-def explain_val(
+def explain_validation_set(
     model: Model, method: str, val: ImageSet, *, workers: int = 1, report: Callable[[int], None] = lambda _: None
 ) -> torch.Tensor:
     """Maps (N, h, w) float64 of every image for its true class, in the set's order; ``report`` hears how many were done.
@@ -58,7 +58,7 @@ def explain_val(
     return torch.stack([maps[row] for row in range(len(val))])
 
 
-class Truth:
+class BoxTruth:
     """The boxes of a validation set, and what maps and references score on them: over all images and over those with a small box."""
 
     def __init__(self, val: ImageSet, sigma: float) -> None:

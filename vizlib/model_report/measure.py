@@ -13,11 +13,11 @@ from vizlib.errors import TrainingError
 from vizlib.evaluation.pointing_game import box_masks
 from vizlib.model_report import cost
 from vizlib.model_report.calibration import BINS, reliability
-from vizlib.model_report.localisation import SMALL, Truth, explain_val, fit_sigma
+from vizlib.model_report.localisation import SMALL, BoxTruth, explain_validation_set, fit_sigma
 from vizlib.model_report.report_file import COMMAND
 from vizlib.stats import bootstrap_weights, middle_95, wilson
 from vizlib.train.augment import normalise
-from vizlib.train.data_fractions import read_sweeps
+from vizlib.train.data_fractions import read_fraction_runs
 from vizlib.zoo.cards import bundled_cards
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 BATCH = 250
 
 
-QUICK = 4  # passes: methods that need more for one map would take hours over the validation images
+MAX_PASSES = 4  # passes: methods that need more for one map would take hours over the validation images
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _cost(model: Model, val: ImageSet) -> dict[str, Any]:
 
 def _small_data(runs: str | Path, images: int) -> dict[str, list[dict[str, Any]]]:
     runs_by_model: dict[str, list[dict[str, Any]]] = {}
-    for run, history in read_sweeps(runs):
+    for run, history in read_fraction_runs(runs):
         last = history[-1]
         runs_by_model.setdefault(run.name, []).append(
             {
@@ -185,8 +185,8 @@ def _localisation(
     models: list[Model], train: ImageSet, val: ImageSet, workers: int, tell: Callable[[ReportProgress], None]
 ) -> dict[str, dict[str, Any]]:
     sigma = fit_sigma(box_masks(torch.from_numpy(train.boxes), (int(val.images.shape[2]), int(val.images.shape[3]))))
-    truth = Truth(val, sigma)
-    pairs = [(model, METHODS[method]) for model in models for method in model.card.methods if METHODS[method].passes <= QUICK]
+    truth = BoxTruth(val, sigma)
+    pairs = [(model, METHODS[method]) for model in models for method in model.card.methods if METHODS[method].passes <= MAX_PASSES]
     explained, total = 0, len(pairs) * len(val)
     scores: dict[str, Any] = {model.card.name: {} for model in models}
     for model, card in pairs:
@@ -197,7 +197,7 @@ def _localisation(
             explained += images
             tell(ReportProgress(step, explained, total))
 
-        maps = explain_val(model, card.name, val, workers=workers, report=heard)
+        maps = explain_validation_set(model, card.name, val, workers=workers, report=heard)
         scores[model.card.name][card.name] = {"class_specific": card.class_specific, **truth.score(maps)}
     return {
         "about": {

@@ -22,9 +22,9 @@ class ProcessorKernels(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is F.scaled_dot_product_attention and len(args) == 3 and _plain(args[0], kwargs):
-            return written_out(*args, scale=kwargs.get("scale"))
+            return unfused_attention(*args, scale=kwargs.get("scale"))
         if func is F.conv2d and len(args) == 7 and not kwargs and args[6] > 1 and args[0].device.type == "cpu":
-            return grouped(*args)
+            return grouped_convolution(*args)
         return func(*args, **kwargs)
 
 
@@ -33,13 +33,13 @@ def _plain(q: Tensor, kwargs: dict[str, Any]) -> bool:
     return not special and q.device.type == "cpu" and q.shape[-2] <= LONGEST
 
 
-def written_out(q: Tensor, k: Tensor, v: Tensor, *, scale: float | None = None) -> Tensor:
+def unfused_attention(q: Tensor, k: Tensor, v: Tensor, *, scale: float | None = None) -> Tensor:
     """softmax(q k^T scale) v for q (..., Q, d), k (..., K, d), v (..., K, e); scale is d^-0.5 unless given."""
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     return torch.softmax((q * scale) @ k.transpose(-2, -1), dim=-1).to(v.dtype) @ v
 
 
-def grouped(x: Tensor, weight: Tensor, bias: Tensor | None, *window: Any) -> Tensor:
+def grouped_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, *window: Any) -> Tensor:
     """A convolution in float32 and channels-last, whatever autocast says."""
     with torch.autocast(x.device.type, enabled=False):
         x = x.float().contiguous(memory_format=torch.channels_last)

@@ -17,7 +17,7 @@ NOTE = "run.json"
 
 
 @dataclass(frozen=True)
-class Sweep:
+class FractionRun:
     """A run of the model ``name`` on ``share`` of the training photographs, which are ``images``, for ``epochs``."""
 
     name: str
@@ -41,7 +41,7 @@ def folder_name(name: str, share: float) -> str:
 def take_share(data: ImageSet, name: str, share: float, epochs: int, folder: Path) -> ImageSet:
     """The same share of every class, with a note in the run's folder of what it is; TrainingError when that cannot be written."""
     part = data.fraction(check_share(share))
-    note = Sweep(name, share, len(part), epochs)
+    note = FractionRun(name, share, len(part), epochs)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / NOTE).write_text(json.dumps(asdict(note)) + "\n", encoding="utf-8")
@@ -50,7 +50,7 @@ def take_share(data: ImageSet, name: str, share: float, epochs: int, folder: Pat
     return part
 
 
-def read_sweeps(runs: str | Path) -> list[tuple[Sweep, list[dict[str, Any]]]]:
+def read_fraction_runs(runs: str | Path) -> list[tuple[FractionRun, list[dict[str, Any]]]]:
     """The runs on a share below a folder with their histories, by name and share; those without a whole epoch are left out.
 
     TrainingError for a note or a history that cannot be read.
@@ -61,7 +61,7 @@ def read_sweeps(runs: str | Path) -> list[tuple[Sweep, list[dict[str, Any]]]]:
         try:
             epochs = json.loads(history.read_text(encoding="utf-8")) if history.is_file() else []
             if epochs:
-                sweeps.append((Sweep(**json.loads(note.read_text(encoding="utf-8"))), epochs))
+                sweeps.append((FractionRun(**json.loads(note.read_text(encoding="utf-8"))), epochs))
         except (OSError, ValueError, TypeError) as error:
             raise TrainingError(f"The run in {note.parent} cannot be read: {error}.") from error
     return sorted(sweeps, key=lambda sweep: (sweep[0].name, sweep[0].share))

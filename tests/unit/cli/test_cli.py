@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 import vizlib
 from vizlib.cli import app
-from vizlib.cli.image_files import BATCH, Places, expand, in_batches
+from vizlib.cli.image_files import BATCH, OutputFolders, expand_paths, in_batches
 from vizlib.cli.list_models_methods import NEEDS
 from vizlib.errors import TargetError
 from vizlib.train import recipes
@@ -308,13 +308,13 @@ class TestPhotos:
         (photos / "deep").mkdir()
         for name in ("deep/c.JPG", "odd[1].png", "notes.txt", ".hidden.png"):
             shutil.copy(photos / "b.png", photos / name)
-        found, missing = expand([str(photos)])
+        found, missing = expand_paths([str(photos)])
         assert [path.name for path in found] == ["a.jpg", "b.png", "odd[1].png"]
         assert not missing
-        found, _ = expand([str(photos / "**" / "*"), str(photos / "odd[1].png")])
+        found, _ = expand_paths([str(photos / "**" / "*"), str(photos / "odd[1].png")])
         assert sorted(path.name for path in found) == ["a.jpg", "b.png", "c.JPG", "odd[1].png"]
-        assert expand([str(photos / "notes.txt")])[0] == [photos / "notes.txt"]
-        assert expand(["~/surely-not-there.png"])[0] == [Path.home() / "surely-not-there.png"]
+        assert expand_paths([str(photos / "notes.txt")])[0] == [photos / "notes.txt"]
+        assert expand_paths(["~/surely-not-there.png"])[0] == [Path.home() / "surely-not-there.png"]
 
     def test_batches_hold_no_more_than_asked(self, photos: Path) -> None:
         batches = list(in_batches([photos / "a.jpg"] * (BATCH + 2), BATCH, pytest.fail))
@@ -325,7 +325,7 @@ class TestPhotos:
         (tmp_path / "cat" / "diary.txt").write_text("mine", encoding="utf-8")
         (tmp_path / "dog").mkdir()
         (tmp_path / "dog" / "explanation.json").write_text("{}", encoding="utf-8")
-        places = Places(tmp_path)
+        places = OutputFolders(tmp_path)
         names = [places.of(Path(name)).name for name in ("cat.jpg", "dog.jpg", "dog.png", "DOG.webp", "new.jpg")]
         assert names == ["cat-2", "dog", "dog-2", "DOG-3", "new"]
 

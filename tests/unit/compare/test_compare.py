@@ -26,7 +26,7 @@ from vizlib.analysis.logit_difference import explain_difference
 from vizlib.cli import app
 from vizlib.compare import compare, save_arrays, write_html
 from vizlib.compare.findings import findings
-from vizlib.compare.report_html import page
+from vizlib.compare.report_html import html_page
 from vizlib.datasets.image_source import even_batches
 from vizlib.engine.jobs import Progress
 from vizlib.errors import CancelledError, ImageError, MethodError, VizlibError
@@ -193,7 +193,7 @@ class TestBadInput:
         assert np.isnan(found.models[0].similarity_error).all()
         with pytest.raises(MethodError, match="at least 4 images"):
             found.between(0, 1)
-        assert "CKA needs at least 4 images, and there is 1." in page(found)
+        assert "CKA needs at least 4 images, and there is 1." in html_page(found)
 
     def test_few_images_have_no_interval(self, models, pictures):
         found = compare(models, pictures[:5], **SMALL)
@@ -209,13 +209,13 @@ class TestBadInput:
         assert np.isfinite(found.between(0, 1).value).all()
         with pytest.raises(MethodError, match="only their features"):
             found.shown[0].difference()
-        assert "compared by features only" in page(found)
+        assert "compared by features only" in html_page(found)
 
     def test_a_folder_with_what_is_no_image(self, models, folder):
         found = compare(models, folder, **SMALL)
         assert found.images == ("0.png", "1.png", "2.png", "more/3.png", "more/4.png")
         assert [name for name, _ in found.skipped] == ["cut.jpg", "notes.txt"]
-        assert all(name in page(found) for name in ("cut.jpg", "notes.txt"))
+        assert all(name in html_page(found) for name in ("cut.jpg", "notes.txt"))
 
     def test_nothing_to_read(self, models, tmp_path):
         with pytest.raises(ImageError, match="There are no images"):
@@ -278,7 +278,7 @@ class TestFiles:
     def test_names_are_escaped(self, models, pictures, tmp_path):
         Image.fromarray(pictures[0]).save(tmp_path / "<script>alert(1)<.png")
         found = compare(models, tmp_path, **{**SMALL, "shown": 1, "steps": 2})
-        text = page(found)
+        text = html_page(found)
         assert "<script>alert" not in text
         assert "&lt;script&gt;alert(1)&lt;.png" in text
 

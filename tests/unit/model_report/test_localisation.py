@@ -13,7 +13,7 @@ import vizlib
 from vizlib.datasets.tiny_imagenet import ImageSet
 from vizlib.errors import TrainingError
 from vizlib.evaluation.pointing_game import box_masks, centred_gaussian, mass_in_box, pointing
-from vizlib.model_report.localisation import Truth, explain_val, fit_sigma
+from vizlib.model_report.localisation import BoxTruth, explain_validation_set, fit_sigma
 from vizlib.stats import RESAMPLES, bootstrap_weights, middle_95
 
 BOX = torch.tensor([[1, 0, 2, 1]])  # columns 1 and 2, rows 0 and 1
@@ -98,7 +98,7 @@ class TestReferences:
 class TestTruth:
     def test_what_beats_the_gaussian(self) -> None:
         val = image_set(300)
-        truth = Truth(val, 0.3)
+        truth = BoxTruth(val, 0.3)
         scores = {
             "boxes": truth.score(truth.masks.double()),
             "gaussian": truth.score(truth.gaussian),
@@ -116,7 +116,7 @@ class TestTruth:
 
     def test_references_and_small_boxes(self) -> None:
         val = image_set(200)
-        truth = Truth(val, 0.3)
+        truth = BoxTruth(val, 0.3)
         found = truth.references()
         areas = (val.boxes[:, 2] - val.boxes[:, 0] + 1) * (val.boxes[:, 3] - val.boxes[:, 1] + 1) / 4096
         assert found["random"]["all"]["mass"][0] == pytest.approx(areas.mean())
@@ -131,7 +131,7 @@ class TestTruth:
     def test_no_small_box_at_all(self) -> None:
         val = image_set(3)
         val.boxes[:] = [0, 0, 63, 63]
-        truth = Truth(val, 0.3)
+        truth = BoxTruth(val, 0.3)
         assert set(truth.references()["gaussian"]) == {"all"}
         assert truth.score(torch.rand(3, 64, 64))["all"]["mass"] == pytest.approx([1, 1, 1])
 
@@ -142,9 +142,9 @@ class TestExplainingASet:
         model = vizlib.load("vit_tiny50", checkpoint="random", num_classes=2, labels=NAMES)
         val = image_set()
         told: list[int] = []
-        maps = explain_val(model, method, val, workers=2, report=told.append)
+        maps = explain_validation_set(model, method, val, workers=2, report=told.append)
         assert sum(told) == len(val)
-        assert torch.equal(maps, explain_val(model, method, val))
+        assert torch.equal(maps, explain_validation_set(model, method, val))
         for row, (image, label) in enumerate(zip(val.images, val.labels, strict=True)):
             alone = vizlib.explain(model, image.transpose(1, 2, 0), method, target=int(label)).input_map
             np.testing.assert_allclose(maps[row], alone, rtol=1e-3, atol=1e-9)
@@ -152,4 +152,4 @@ class TestExplainingASet:
     def test_a_model_that_resizes_is_refused(self) -> None:
         model = vizlib.load("vit_tiny50", checkpoint="random", num_classes=2, labels=NAMES, image_size=32)
         with pytest.raises(TrainingError, match="pixel for pixel"):
-            explain_val(model, "rollout", image_set(2))
+            explain_validation_set(model, "rollout", image_set(2))

@@ -21,10 +21,10 @@ from vizlib.datasets.tiny_imagenet import read_split
 from vizlib.errors import TrainingError
 from vizlib.model_report import cost
 from vizlib.model_report.calibration import reliability
-from vizlib.model_report.measure import QUICK, _differences, measure
+from vizlib.model_report.measure import MAX_PASSES, _differences, measure
 from vizlib.model_report.report_file import FILE, FOLDER, SCHEMA, read_report, write_report
 from vizlib.train import recipes
-from vizlib.train.data_fractions import read_sweeps, take_share
+from vizlib.train.data_fractions import read_fraction_runs, take_share
 from vizlib.train.loop import accuracy
 from vizlib.train.recipes import RECIPES, Recipe
 from vizlib.zoo.cards import bundled_cards
@@ -131,7 +131,7 @@ class TestMeasuring:
             assert (table.sum(1) == np.bincount(val.labels)).all()
             assert table.trace() / len(val) == top1
             assert sum(found["calibration"][name]["counts"]) == len(val)
-            quick = [method for method in model.card.methods if METHODS[method].passes <= QUICK]
+            quick = [method for method in model.card.methods if METHODS[method].passes <= MAX_PASSES]
             assert "occlusion" not in quick
             assert set(found["localisation"]["models"][name]) == set(quick)
             explained += len(quick)
@@ -208,12 +208,12 @@ class TestShares:
     def test_a_note_beside_the_run(self, splits: tuple[ImageSet, ImageSet], tmp_path: Path) -> None:
         part = take_share(splits[0], "vit_tiny50", 0.5, 12, tmp_path / "a")
         assert np.bincount(part.labels).tolist() == [3, 3]
-        assert read_sweeps(tmp_path) == []  # no epoch yet
+        assert read_fraction_runs(tmp_path) == []  # no epoch yet
         (tmp_path / "a" / "history.json").write_text('[{"epoch": 1, "top1": 0.5}]', encoding="utf-8")
-        ((run, history),) = read_sweeps(tmp_path)
+        ((run, history),) = read_fraction_runs(tmp_path)
         assert (run.name, run.share, run.images, run.epochs) == ("vit_tiny50", 0.5, 6, 12)
         assert history[0]["top1"] == 0.5
-        assert read_sweeps(tmp_path / "nowhere") == []
+        assert read_fraction_runs(tmp_path / "nowhere") == []
 
     def test_what_cannot_be_read_or_asked(self, splits: tuple[ImageSet, ImageSet], tmp_path: Path) -> None:
         with pytest.raises(TrainingError, match=r"0\.1, 0\.25, 0\.5"):
@@ -222,7 +222,7 @@ class TestShares:
         take_share(splits[0], "vit_tiny50", 0.1, 12, tmp_path / "a")
         (tmp_path / "a" / "history.json").write_text("[", encoding="utf-8")
         with pytest.raises(TrainingError, match="cannot be read"):
-            read_sweeps(tmp_path)
+            read_fraction_runs(tmp_path)
 
 
 class TestCommands:

@@ -19,7 +19,7 @@ from vizlib.datasets.classes import FIFTY
 from vizlib.datasets.labelled import find_photos
 from vizlib.datasets.tiny_imagenet import ImageSet, read_split
 from vizlib.errors import TrainingError
-from vizlib.model_report.accuracy import match, score
+from vizlib.model_report.accuracy import match_classes, measure_accuracy
 from vizlib.stats import wilson
 from vizlib.train import recipes
 from vizlib.train.api import train_bundled
@@ -361,7 +361,7 @@ class TestScore:
             (tmp_path / "own" / "val" / name).mkdir(parents=True)
             for number in range(3):
                 (tmp_path / "own" / "val" / name / f"{number}.jpg").write_bytes(jpeg(label, 1000 + number))
-        found = [score(model, find_photos(tmp_path / which)) for which in ("public", "parquet", "own", "own/val")]
+        found = [measure_accuracy(model, find_photos(tmp_path / which)) for which in ("public", "parquet", "own", "own/val")]
         assert {one.images for one in found} == {6}
         assert len({one.first for one in found}) == 1
         assert all(one.top5 is None for one in found)
@@ -370,21 +370,21 @@ class TestScore:
     def test_matching(self, tmp_path: Path) -> None:
         bundled_models = vizlib.load("vit_tiny50")
         wnids = [(wnid, wnid) for wnid, _ in FIFTY]
-        assert match(bundled_models, [*wnids[10:20], ("n00000001", "")]) == ([*range(10, 20), None], "WordNet id")
-        assert match(bundled_models, [("tabby", "tabby"), ("goose", "goose")]) == ([11, 3], "name")
-        assert match(bundled_models, [("7", "7"), ("12", "12")]) == ([7, 12], "number")
+        assert match_classes(bundled_models, [*wnids[10:20], ("n00000001", "")]) == ([*range(10, 20), None], "WordNet id")
+        assert match_classes(bundled_models, [("tabby", "tabby"), ("goose", "goose")]) == ([11, 3], "name")
+        assert match_classes(bundled_models, [("7", "7"), ("12", "12")]) == ([7, 12], "number")
         plain = vizlib.load("vit_tiny50", checkpoint="random", num_classes=2)
-        assert match(plain, [("x", "x"), ("y", "y")]) == ([0, 1], "sorted order of the folders")
+        assert match_classes(plain, [("x", "x"), ("y", "y")]) == ([0, 1], "sorted order of the folders")
         with pytest.raises(TrainingError, match="cannot be matched"):
-            match(bundled_models, [("x", "x"), ("y", "y")])
+            match_classes(bundled_models, [("x", "x"), ("y", "y")])
 
     def test_imagenet_folders_are_in_index_order(self) -> None:
         from timm.data import ImageNetInfo
 
         model = vizlib.load("resnet10t", checkpoint="random", labels=ImageNetInfo().label_descriptions())
         wnids = sorted(ImageNetInfo().label_names())
-        assert match(model, [(wnid, wnid) for wnid in wnids]) == (list(range(1000)), "WordNet id")
-        numbers, how = match(model, [(wnid, name) for wnid, name in FIFTY])
+        assert match_classes(model, [(wnid, wnid) for wnid in wnids]) == (list(range(1000)), "WordNet id")
+        numbers, how = match_classes(model, [(wnid, name) for wnid, name in FIFTY])
         assert how == "WordNet id"
         assert "tabby" in model.label(numbers[11] or 0)
 
@@ -392,14 +392,14 @@ class TestScore:
         model = vizlib.load("vit_tiny50", checkpoint="random", num_classes=2, labels=NAMES)
         home = folder_layout(tmp_path)
         (home / "val" / "images" / "val_0_1.JPEG").write_bytes(b"no image")
-        found = score(model, find_photos(home))
+        found = measure_accuracy(model, find_photos(home))
         assert (found.images, len(found.unreadable)) == (5, 1)
         assert "val_0_1.JPEG" in found.unreadable[0]
-        assert score(model, find_photos(home), limit=2).images == 2
+        assert measure_accuracy(model, find_photos(home), limit=2).images == 2
         for path in (home / "val" / "images").iterdir():
             path.write_bytes(b"")
         with pytest.raises(TrainingError, match="None of the 6"):
-            score(model, find_photos(home))
+            measure_accuracy(model, find_photos(home))
         with pytest.raises(TrainingError, match="no validation photographs"):
             find_photos(home / "train" / WNIDS[0] / "images")
 
@@ -430,7 +430,7 @@ class TestKernels:
             called.append(1)
             return torch.zeros(())
 
-        monkeypatch.setattr("vizlib.train.bf16_kernels.written_out", spy)
+        monkeypatch.setattr("vizlib.train.bf16_kernels.unfused_attention", spy)
         attention = torch.nn.functional.scaled_dot_product_attention
         q = torch.randn(1, 1, 4, 8)
         with ProcessorKernels():

@@ -12,7 +12,7 @@ import vizlib
 from vizlib.analysis.attention.token_rollout import rollout, rollout_from
 from vizlib.catalog.methods import METHODS
 from vizlib.explainers.methods.attention.rollout import explain
-from vizlib.figures.rollout_film import descent, gif, pictures
+from vizlib.figures.rollout_film import film_frames, gif, stages_on_input
 from vizlib.passes.forward import run
 
 FAMILIES = ["token", "registers", "t2t_performer", "t2t_transformer", "pvt", "pvt_v2", "cvt", "cct"]
@@ -64,14 +64,14 @@ def test_the_strip_keeps_the_mass_and_the_film_has_every_frame():
     model = zoo_cases.model("t2t_transformer")
     image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
     explanation = vizlib.explain(model, image)
-    maps = descent(explanation)
+    maps = stages_on_input(explanation)
     assert [one.shape for one in maps] == [(32, 32)] * (len(explanation.stages) + 1)
     for one, stage in zip(maps, explanation.stages, strict=False):
         assert one.sum() == pytest.approx(stage.sum(), rel=1e-9)
         # each cell is even, and holds what the stage says
         side = 32 // stage.shape[0]
         assert np.allclose(one.reshape(stage.shape[0], side, stage.shape[1], side).sum((1, 3)), stage, rtol=1e-6)
-    frames = pictures(explanation, longest=30)
+    frames = film_frames(explanation, longest=30)
     assert {frame.shape for frame in frames} == {(20, 30, 3)}
     film = Image.open(io.BytesIO(gif(frames)))
     assert film.format == "GIF"

@@ -97,9 +97,9 @@ def _draw_method(question: MethodChoice, job: Job[Answer]) -> None:
 
 def _draw_descent(explanation: Explanation, picture: Picture, card: ModelCard, opacity: float, colormap: str) -> None:
     from vizlib.figures.overlay import encode_jpeg
-    from vizlib.figures.rollout_film import gif, pictures
+    from vizlib.figures.rollout_film import film_frames, gif
 
-    frames = pictures(explanation, opacity=opacity, colormap=colormap)
+    frames = film_frames(explanation, opacity=opacity, colormap=colormap)
     st.markdown("#### The rollout on its way down: from the coarsest grid to the pixels")
     sizes = [f"{stage.shape[0]} × {stage.shape[1]}" for stage in explanation.stages] + ["pixels"]
     for place, frame, size in zip(st.columns(max(4, len(frames))), frames, sizes, strict=False):

@@ -49,7 +49,7 @@ def draw_files(board: MethodScheduler, answered: ModelAnswer, view: View, asked:
 
 def to_png(board: MethodScheduler, answered: ModelAnswer, look: dict[str, Any]) -> bytes:
     """The maps that are there as one picture, on the scale of the page."""
-    from vizlib.figures.attribution_pictures import sheet, tile
+    from vizlib.figures.attribution_pictures import contact_sheet, tile
     from vizlib.figures.overlay import encode_png
 
     there = [(one, map_grid_data.scaled_map(one.explanation, answered.geometry.content)) for one in board.standings() if one.explanation]
@@ -61,7 +61,7 @@ def to_png(board: MethodScheduler, answered: ModelAnswer, look: dict[str, Any]) 
         badge = one.proof.badge if one.proof is not None else None
         note = "no badge" if badge is None else f"{badge.verdict} {badge.passed}/{badge.asked}"
         tiles.append((METHODS[one.name].title, note, tile(answered.photo, found.values, low, top, look["opacity"], signed=found.signed)))
-    return encode_png(sheet(tiles))
+    return encode_png(contact_sheet(tiles))
 
 
 def to_npz(board: MethodScheduler) -> bytes:

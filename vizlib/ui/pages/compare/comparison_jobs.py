@@ -115,13 +115,13 @@ def two_of(found: Comparison, shown: Example, first: int, second: int) -> Compar
 
 def to_html(found: Comparison, shown: Example | None, why: LogitAttributions | None) -> bytes:
     """The report; the picture that is looked at comes first, and is the one that is explained."""
-    from vizlib.compare.report_html import page
+    from vizlib.compare.report_html import html_page
 
     if shown is None:
-        return page(found).encode()
+        return html_page(found).encode()
     first = shown if why is None else explained(shown, why)
     others = [one for one in found.shown if one.name != shown.name]
-    return page(replace(found, shown=(first, *others[:2]))).encode()
+    return html_page(replace(found, shown=(first, *others[:2]))).encode()
 
 
 def to_npz(found: Comparison) -> bytes:

@@ -27,11 +27,11 @@ def pack_layer_pair(
     By pair k and side s: ``k.s.colours`` uint8 (h, w, 3) in a basis that both sides share, ``k.s.lengths`` float32 (h, w),
     ``k.s.channels`` uint8 (6, h, w), and likeness of cells uint8 (cells, cells) of sides s and t as ``k.like.st``, 255 (value + 1) / 2.
     """
-    from vizlib.compare.pictures import seen_by, steps_of
+    from vizlib.compare.pictures import crop_seen_by, to_256_steps
     from vizlib.figures.overlay import encode_jpeg
 
     models = [end[0] for end in pairs[0]]
-    photos = [seen_by(one, model) for model in models]
+    photos = [crop_seen_by(one, model) for model in models]
     arrays: dict[str, np.ndarray] = {"table": viridis()}
     for side, photo in enumerate(photos):
         arrays[f"photo.{side}"] = np.frombuffer(encode_jpeg(photo, _QUALITY), np.uint8)
@@ -43,7 +43,7 @@ def pack_layer_pair(
             arrays[f"{number}.{side}.lengths"] = layer.norms.astype(np.float32)
             arrays[f"{number}.{side}.channels"] = np.rint(255 * layer.mosaic[:TILES]).astype(np.uint8)
         for name, (mine, theirs) in {"00": (0, 0), "01": (0, 1), "11": (1, 1)}.items():
-            arrays[f"{number}.like.{name}"] = steps_of(one.correspondence(ends[mine], ends[theirs]))
+            arrays[f"{number}.like.{name}"] = to_256_steps(one.correspondence(ends[mine], ends[theirs]))
         rows.append([_facts(found, one, end) for end in ends])
     header = {
         "title": one.name,

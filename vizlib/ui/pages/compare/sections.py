@@ -230,18 +230,18 @@ def _draw_chart(name: str, one: Chart) -> None:
 
 
 def _draw_fields(found: Comparison) -> None:
-    from vizlib.compare.pictures import fields
+    from vizlib.compare.pictures import receptive_field_rows
 
     st.subheader("What a layer's middle takes in", anchor=False)
     st.markdown("The input's pixels by how much they move the middle of a layer: the root of the weights, so that the weak ones are seen.")
-    for one in fields(found):
+    for one in receptive_field_rows(found):
         st.markdown(f"**{formatting.plain(one.title)}**")
         st.image([image for _, image in one.images], [caption for caption, _ in one.images], width=_FIELD, output_format="PNG")
 
 
 def draw_why(found: Comparison, wish: ComparisonRequest, shown: Example, both: tuple[int, int], view: View) -> LogitAttributions | None:
     """Why two models answer differently; what was attributed, for the report."""
-    from vizlib.compare.pictures import differences
+    from vizlib.compare.pictures import difference_rows
 
     _open(about.DIFFERENCE)
     different = found.missing.get(f"classes {both[0]} {both[1]}")
@@ -265,7 +265,7 @@ def draw_why(found: Comparison, wish: ComparisonRequest, shown: Example, both: t
     why = job_slots.result_or_status("compare.why", job)
     if why is None:
         return None
-    for row in differences(comparison_jobs.two_of(found, comparison_jobs.explained(shown, why), *both)):
+    for row in difference_rows(comparison_jobs.two_of(found, comparison_jobs.explained(shown, why), *both)):
         for column, (caption, image) in zip(st.columns(3, gap="medium"), row.images, strict=True):
             column.image(_png(image), caption, width="stretch", output_format="PNG")
         st.markdown(formatting.plain(row.note))

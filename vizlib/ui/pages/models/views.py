@@ -8,11 +8,11 @@ import numpy as np
 import streamlit as st
 
 from vizlib.catalog.methods import METHODS
-from vizlib.figures.accuracy_charts import against, curves, ranking
+from vizlib.figures.accuracy_charts import accuracy_against_cost, curves, ranking
 from vizlib.figures.calibration_charts import reliability
 from vizlib.figures.charts import CONFIG, Point
-from vizlib.figures.confusion_charts import WRONG, answers, heat_map
-from vizlib.figures.localisation_charts import truth
+from vizlib.figures.confusion_charts import WRONG, answer_bars, heat_map
+from vizlib.figures.localisation_charts import localisation_scores
 from vizlib.ui.core.url_state import one_of
 from vizlib.ui.pages.models import findings
 from vizlib.ui.pages.models import report_tables as tables
@@ -88,7 +88,9 @@ def draw_accuracy(report: Report, url_state: UrlState) -> None:
         costs = report.against(axis)
         if costs:
             _chart(
-                against(costs, tables.COSTS[axis], report.images), f"against.{axis}", f"Share of right answers against {tables.COSTS[axis]}"
+                accuracy_against_cost(costs, tables.COSTS[axis], report.images),
+                f"against.{axis}",
+                f"Share of right answers against {tables.COSTS[axis]}",
             )
             about = report.section("about")
             notes = {"multiply_adds": about.get("multiply_adds"), "time": f"Median of 40 passes over one image, on {about.get('machine')}."}
@@ -206,7 +208,7 @@ def _draw_bars(counts: np.ndarray, classes: Sequence[str], picked: int, title: s
         st.markdown("nothing at all.")
         return
     names, values = [classes[row] for row in order], [int(counts[row]) for row in order]
-    figure = answers(names, values, int(counts.sum()), WRONG, classes[picked], title)
+    figure = answer_bars(names, values, int(counts.sum()), WRONG, classes[picked], title)
     _chart(figure, f"class.{key}", "; ".join(f"{name} {value}" for name, value in zip(names, values, strict=True)))
 
 
@@ -262,7 +264,11 @@ def draw_maps(report: Report, url_state: UrlState) -> None:
         "ratio": f"mass in box ÷ box area, {images:,} photographs (95 %)",
         "pointing": f"highest place in box, {images:,} photographs (95 %)",
     }[measure]
-    _chart(truth(rows, marks, title, ".2f" if measure == "ratio" else ".0%"), "maps", findings.who_points(report, measure, subset))
+    _chart(
+        localisation_scores(rows, marks, title, ".2f" if measure == "ratio" else ".0%"),
+        "maps",
+        findings.who_points(report, measure, subset),
+    )
     sharp = "Sharp maps in the middle gain by this measure alone: all mass on the central pixel is the line named centre."
     st.caption(
         f"Filled: beats, beyond chance, the centred Gaussian, whose standard deviation is {about['sigma']:.2f} of the side. Outlined: does "
