@@ -54,11 +54,11 @@ def test_the_table_of_models_is_that_of_the_cards() -> None:
     rows = ["| model | architecture | parameters | top-1 | top-5 | images |", "|---|---|---|---|---|---|"]
     for card in vizlib.models():
         if card.source == "bundled":
-            found = card.accuracy
-            assert found is not None
-            top5 = f"{found.top5:.1%}" if found.top5 is not None else ""
+            accuracy = card.accuracy
+            assert accuracy is not None
+            top5 = f"{accuracy.top5:.1%}" if accuracy.top5 is not None else ""
             size = f"{card.parameters / 1e6:.1f} M"
-            rows.append(f"| `{card.name}` | {card.title} | {size} | {found.top1:.1%} | {top5} | {found.images:,} |")
+            rows.append(f"| `{card.name}` | {card.title} | {size} | {accuracy.top1:.1%} | {top5} | {accuracy.images:,} |")
     expected = "\n".join(rows)
     written = re.search(r"<!-- models: begin -->\n(.*?)\n?<!-- models: end -->", TEXT, re.DOTALL)
     assert written is not None
