@@ -69,8 +69,8 @@ class TestHelp:
             "    assert CliRunner().invoke(vizlib.cli.app, line).exit_code == 0, line\n"
             "print([name for name in ('torch', 'timm', 'cv2', 'captum', 'streamlit') if name in sys.modules])"
         )
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
-        assert done.stdout.strip() == "[]", done.stderr
+        process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+        assert process.stdout.strip() == "[]", process.stderr
 
     @pytest.mark.parametrize("command", ["models", "methods", "explain", "replay", "train", "eval"])
     def test_every_command_has_examples(self, command: str) -> None:
@@ -171,17 +171,22 @@ class TestExplain:
         monkeypatch.setattr("vizlib.evaluation.protocol.RANDOM_MAPS", 1)
         monkeypatch.setattr("vizlib.evaluation.protocol.BASELINES", ("mean",))
         words = ("explain", photos / "a.jpg", "--method", "grad_cam", "--out", tmp_path, "--evaluate")
-        told = read(*words)[0]["proof"]
-        assert told["badge"]["verdict"] in ("passed", "mixed", "failed")
-        assert told["badge"]["passed"] == sum(line["passed"] for line in told["lines"]) <= told["badge"]["asked"] == len(told["lines"])
-        assert list(told["scores"]) == ["deletion", "insertion", "sensitivity_n", "infidelity", "max_sensitivity"]
-        assert list(told["checks"]) == ["head", "cascade", "class"]
+        measures = read(*words)[0]["proof"]
+        assert measures["badge"]["verdict"] in ("passed", "mixed", "failed")
+        assert (
+            measures["badge"]["passed"]
+            == sum(line["passed"] for line in measures["lines"])
+            <= measures["badge"]["asked"]
+            == len(measures["lines"])
+        )
+        assert list(measures["scores"]) == ["deletion", "insertion", "sensitivity_n", "infidelity", "max_sensitivity"]
+        assert list(measures["checks"]) == ["head", "cascade", "class"]
         model, picture = vizlib.load("vit_tiny50"), photos / "a.jpg"
         expected = vizlib.evaluate(model, picture, vizlib.explain(model, picture, "grad_cam"), ["deletion"])["deletion"]
-        assert told["scores"]["deletion"]["value"] == pytest.approx(expected.value)
+        assert measures["scores"]["deletion"]["value"] == pytest.approx(expected.value)
         table = " ".join(run(*words).stdout.split())
-        assert f"{told['badge']['verdict']} {told['badge']['passed']}/{told['badge']['asked']}" in table
-        assert all(line["title"] in table for line in told["lines"])
+        assert f"{measures['badge']['verdict']} {measures['badge']['passed']}/{measures['badge']['asked']}" in table
+        assert all(line["title"] in table for line in measures["lines"])
         bare = run("explain", photos / "a.jpg", "--checkpoint", "random", "--num-classes", 0, "--out", tmp_path, "--evaluate")
         assert_one_error(bare, 2, "leave --evaluate out")
 
@@ -196,10 +201,12 @@ class TestExplain:
 
     def test_it_is_the_explanation_that_python_gives(self, photos: Path, tmp_path: Path) -> None:
         run("explain", photos / "a.jpg", "--out", tmp_path, "--option", "head_fusion=max", "--option", "discard-ratio=0.5", "--fit", "pad")
-        found = vizlib.explain(vizlib.load("vit_tiny50"), photos / "a.jpg", "rollout", fit="pad", head_fusion="max", discard_ratio=0.5)
-        assert isinstance(found, vizlib.Explanation)
+        explanation = vizlib.explain(
+            vizlib.load("vit_tiny50"), photos / "a.jpg", "rollout", fit="pad", head_fusion="max", discard_ratio=0.5
+        )
+        assert isinstance(explanation, vizlib.Explanation)
         with np.load(tmp_path / "a" / "map.npz") as arrays:
-            np.testing.assert_array_equal(arrays["input_map"], found.input_map)
+            np.testing.assert_array_equal(arrays["input_map"], explanation.input_map)
 
     def test_the_method_is_the_first_that_fits(self, photos: Path, tmp_path: Path) -> None:
         row = read("explain", photos / "a.jpg", "--model", "resnet_tiny50", "--out", tmp_path, "--target", "3")[0]
@@ -286,11 +293,11 @@ class TestExplain:
         (tmp_path / "file").write_text("", encoding="utf-8")
         assert_one_error(run("explain", photos / "a.jpg", "--out", tmp_path / "file"), 1, "cannot be written")
 
-    @pytest.mark.parametrize("how", ["option", "environment"])
-    def test_debugging_shows_the_traceback(self, photos: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
-        if how == "environment":
+    @pytest.mark.parametrize("way", ["option", "environment"])
+    def test_debugging_shows_the_traceback(self, photos: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+        if way == "environment":
             monkeypatch.setenv("VIZLIB_DEBUG", "1")
-        words = ("--debug",) if how == "option" else ()
+        words = ("--debug",) if way == "option" else ()
         assert isinstance(run("explain", photos / "a.jpg", "--target", "tabbi", *words).exception, TargetError)
 
     def test_ctrl_c_is_130(self, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,11 +315,11 @@ class TestPhotos:
         (photos / "deep").mkdir()
         for name in ("deep/c.JPG", "odd[1].png", "notes.txt", ".hidden.png"):
             shutil.copy(photos / "b.png", photos / name)
-        found, missing = expand_paths([str(photos)])
-        assert [path.name for path in found] == ["a.jpg", "b.png", "odd[1].png"]
+        files, missing = expand_paths([str(photos)])
+        assert [path.name for path in files] == ["a.jpg", "b.png", "odd[1].png"]
         assert not missing
-        found, _ = expand_paths([str(photos / "**" / "*"), str(photos / "odd[1].png")])
-        assert sorted(path.name for path in found) == ["a.jpg", "b.png", "c.JPG", "odd[1].png"]
+        files, _ = expand_paths([str(photos / "**" / "*"), str(photos / "odd[1].png")])
+        assert sorted(path.name for path in files) == ["a.jpg", "b.png", "c.JPG", "odd[1].png"]
         assert expand_paths([str(photos / "notes.txt")])[0] == [photos / "notes.txt"]
         assert expand_paths(["~/surely-not-there.png"])[0] == [Path.home() / "surely-not-there.png"]
 
@@ -349,27 +356,27 @@ class TestReplay:
 
     def test_it_differs(self, saved: Path) -> None:
         with np.load(saved / "map.npz") as arrays:
-            kept = dict(arrays)
-        kept["input_map"][3, 4] += 1e-9
-        np.savez_compressed(saved / "map.npz", **kept)
+            changed = dict(arrays)
+        changed["input_map"][3, 4] += 1e-9
+        np.savez_compressed(saved / "map.npz", **changed)
         result = run("replay", saved)
         assert result.exit_code == 1
         assert "differs: by 1e-09" in result.stdout
         np.savez_compressed(saved / "map.npz", input_map=np.zeros((2, 2)))
         assert "(2, 2)" in run("replay", saved).stdout
 
-    @pytest.mark.parametrize("what", ["no folder", "no map", "cut map", "cut manifest", "odd manifest", "no weights"])
-    def test_it_cannot(self, saved: Path, what: str) -> None:
+    @pytest.mark.parametrize("fault", ["no folder", "no map", "cut map", "cut manifest", "odd manifest", "no weights"])
+    def test_it_cannot(self, saved: Path, fault: str) -> None:
         manifest = saved / "explanation.json"
-        if what == "no folder":
+        if fault == "no folder":
             shutil.rmtree(saved)
-        elif what == "no map":
+        elif fault == "no map":
             (saved / "map.npz").unlink()
-        elif what == "cut map":
+        elif fault == "cut map":
             (saved / "map.npz").write_bytes((saved / "map.npz").read_bytes()[:100])
-        elif what == "cut manifest":
+        elif fault == "cut manifest":
             manifest.write_text(manifest.read_text(encoding="utf-8")[:50], encoding="utf-8")
-        elif what == "odd manifest":
+        elif fault == "odd manifest":
             manifest.write_text('{"format": 1, "replayable": true}', encoding="utf-8")
         else:
             facts = json.loads(manifest.read_text(encoding="utf-8"))
@@ -399,24 +406,24 @@ class TestTraining:
         again = run("train", "resnet_tiny50", "--data", data, "--ship", tmp_path / "weights")
         assert "going on" in again.stderr
         assert "epoch " not in again.stderr.replace("epochs", "").replace("last epoch", "")
-        found = read("eval", "resnet_tiny50", "--data", data, "--checkpoint", tmp_path / "weights" / "resnet_tiny50.safetensors")
-        assert found["top1"]["share"] == card["accuracy"]["top1"]
-        assert found["top1"]["low"] <= found["top1"]["share"] <= found["top1"]["high"]
-        assert found["top5"] is None
+        accuracy = read("eval", "resnet_tiny50", "--data", data, "--checkpoint", tmp_path / "weights" / "resnet_tiny50.safetensors")
+        assert accuracy["top1"]["share"] == card["accuracy"]["top1"]
+        assert accuracy["top1"]["low"] <= accuracy["top1"]["share"] <= accuracy["top1"]["high"]
+        assert accuracy["top5"] is None
 
     def test_all_of_them(self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        asked: list[tuple[str, Path]] = []
+        runs: list[tuple[str, Path]] = []
 
         def fake(name: str, images: object, val: object, folder: Path, **_: object) -> tuple[None, list[dict[str, float]]]:
-            asked.append((name, folder))
+            runs.append((name, folder))
             return None, [{"top1": 0.5, "top5": 1.0}]
 
         monkeypatch.setattr("vizlib.train.api.train_on", fake)
         assert run("train", "all", "--data", data).exit_code == 0
-        assert asked == [(name, Path("runs") / name) for name in RECIPES]
-        asked.clear()
+        assert runs == [(name, Path("runs") / name) for name in RECIPES]
+        runs.clear()
         assert run("train", "all", "--data", data, "--out", tmp_path / "x", "--epochs", 7).exit_code == 0
-        assert asked == [(name, tmp_path / "x" / f"{name}-7-epochs") for name in RECIPES]
+        assert runs == [(name, tmp_path / "x" / f"{name}-7-epochs") for name in RECIPES]
 
     def test_stopping_says_how_to_go_on(self, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def stop(*_: object, **__: object) -> None:
@@ -466,13 +473,13 @@ class TestTraining:
 
 class TestProcess:
     def test_as_a_module(self, tmp_path: Path) -> None:
-        done = in_process("explain", str(tmp_path / "gone.jpg"), env={**os.environ, "COLUMNS": "40"})
-        assert done.returncode == 1
+        process = in_process("explain", str(tmp_path / "gone.jpg"), env={**os.environ, "COLUMNS": "40"})
+        assert process.returncode == 1
         assert (
-            done.stderr
+            process.stderr
             == f"error: {tmp_path / 'gone.jpg'}: There is no file {str(tmp_path / 'gone.jpg')!r}: check the name and the folder.\n"
         )
-        assert done.stdout == ""
+        assert process.stdout == ""
 
     def test_a_broken_pipe_is_quiet(self) -> None:
         writer = subprocess.Popen(

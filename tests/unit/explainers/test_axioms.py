@@ -66,8 +66,8 @@ def picture() -> torch.Tensor:
 
 def of(method: str, target=1) -> np.ndarray:
     """What each quarter has, (4,): the sum over its pixels, or the one value that a superpixel's pixels share."""
-    found = vizlib.explain(MODEL, picture(), method, target, **OPTIONS.get(method, {})).input_map
-    quarters = found.reshape(2, HALF, 2, HALF).transpose(0, 2, 1, 3).reshape(4, -1)
+    input_map = vizlib.explain(MODEL, picture(), method, target, **OPTIONS.get(method, {})).input_map
+    quarters = input_map.reshape(2, HALF, 2, HALF).transpose(0, 2, 1, 3).reshape(4, -1)
     if method in (*PIECES, "lime"):
         assert (quarters == quarters[:, :1]).all()
         return quarters[:, 0]
@@ -76,29 +76,29 @@ def of(method: str, target=1) -> np.ndarray:
 
 @pytest.mark.parametrize("method", [*PIECES, *SLOPES, "occlusion"])
 def test_what_nobody_reads_has_no_share(method: str) -> None:
-    found = of(method)
-    assert abs(found[3]) <= (DRAWN[method] if method == "kernel_shap" else 1e-9) * np.abs(found).max()
-    assert np.abs(found[:3]).max() > 0
+    shares = of(method)
+    assert abs(shares[3]) <= (DRAWN[method] if method == "kernel_shap" else 1e-9) * np.abs(shares).max()
+    assert np.abs(shares[:3]).max() > 0
 
 
 @pytest.mark.parametrize("method", [*PIECES, *SLOPES, "occlusion"])
 def test_what_counts_alike_has_the_same_share(method: str) -> None:
-    found = of(method)
-    assert found[0] == pytest.approx(found[1], rel=2 * DRAWN.get(method, 1e-6))
+    shares = of(method)
+    assert shares[0] == pytest.approx(shares[1], rel=2 * DRAWN.get(method, 1e-6))
 
 
 @pytest.mark.parametrize("method", [*PIECES, *SLOPES, "occlusion", "lime"])
 def test_a_sum_of_scores_has_the_sum_of_their_maps(method: str) -> None:
-    both = of(method, lambda logits: 2 * logits[:, 1] - 0.5 * logits[:, 2])
+    of_sum = of(method, lambda logits: 2 * logits[:, 1] - 0.5 * logits[:, 2])
     expected = 2 * of(method, 1) - 0.5 * of(method, 2)
-    assert both == pytest.approx(expected, abs=1e-5 * np.abs(expected).max())
+    assert of_sum == pytest.approx(expected, abs=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("method", ["integrated_gradients", "deeplift", "shapley_sampling", "kernel_shap"])
 def test_shares_add_up_to_the_change_of_the_score(method: str) -> None:
-    made = vizlib.explain(MODEL, picture(), method, 1, **OPTIONS.get(method, {}))
-    assert made.facts["sum"] == pytest.approx(made.facts["change"], rel=5e-3)
-    assert made.facts["sum"] == pytest.approx(of(method).sum())
+    explanation = vizlib.explain(MODEL, picture(), method, 1, **OPTIONS.get(method, {}))
+    assert explanation.facts["sum"] == pytest.approx(explanation.facts["change"], rel=5e-3)
+    assert explanation.facts["sum"] == pytest.approx(of(method).sum())
 
 
 @pytest.mark.parametrize("method", DRAWN)

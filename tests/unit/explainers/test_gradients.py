@@ -72,9 +72,9 @@ def weights_and_gradients(model: vizlib.Model, x: torch.Tensor, score, monkeypat
     return [(weights.detach(), gradient) for weights, gradient in zip(explicit.weights, gradients, strict=True)]
 
 
-def close(found: np.ndarray, expected: torch.Tensor, tolerance: float = 1e-6) -> bool:
+def close(actual: np.ndarray, expected: torch.Tensor, tolerance: float = 1e-6) -> bool:
     expected = expected.numpy()
-    return bool(np.abs(found - expected).max() <= tolerance * np.abs(expected).max()) and bool(np.abs(expected).max() > 0)
+    return bool(np.abs(actual - expected).max() <= tolerance * np.abs(expected).max()) and bool(np.abs(expected).max() > 0)
 
 
 TARGETS = {
@@ -88,11 +88,11 @@ TARGETS = {
 @pytest.mark.parametrize("target", TARGETS)
 def test_relevance_equals_the_product_of_whole_matrices(name: str, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, x = zoo.model(name, torch.float64), zoo.inputs(name, 2).double()
-    wanted, score = TARGETS[target]
-    found = weights_and_gradients(model, x, score, monkeypatch)
+    target_argument, score = TARGETS[target]
+    layers = weights_and_gradients(model, x, score, monkeypatch)
 
     def attention(index: int, step: Attention, gather: torch.Tensor) -> torch.Tensor:
-        weights, gradient = found[index]
+        weights, gradient = layers[index]
         added = whole(step, (weights * gradient).relu().mean(1)) @ gather
         return added + torch.eye(*added.shape[1:], dtype=torch.float64) if step.skip else added
 
@@ -102,33 +102,35 @@ def test_relevance_equals_the_product_of_whole_matrices(name: str, target: str, 
 
     pulled, _ = chain(model, x, attention)
     start, _ = chain(model, x, alone)
-    for one, expected in zip(vizlib.explain(model, x, "relevance", wanted), pulled - start, strict=True):
-        assert close(one.input_map, expected)
-        assert one.input_map.min() >= 0
-        assert one.sink is None
+    for explanation, expected in zip(vizlib.explain(model, x, "relevance", target_argument), pulled - start, strict=True):
+        assert close(explanation.input_map, expected)
+        assert explanation.input_map.min() >= 0
+        assert explanation.sink is None
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("kept", [0.5, 0.1])
-def test_a_gradient_rollout_equals_the_product_of_whole_matrices(name: str, kept: float, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("residual_weight", [0.5, 0.1])
+def test_a_gradient_rollout_equals_the_product_of_whole_matrices(
+    name: str, residual_weight: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model, x = zoo.model(name, torch.float64), zoo.inputs(name, 2).double()
-    found = weights_and_gradients(model, x, lambda logits: logits[:, 3], monkeypatch)
+    layers = weights_and_gradients(model, x, lambda logits: logits[:, 3], monkeypatch)
 
     def attention(index: int, step: Attention, gather: torch.Tensor) -> torch.Tensor:
-        weights, gradient = found[index]
+        weights, gradient = layers[index]
         rows = whole(step, (weights * gradient).mean(1).relu())
         total = rows.sum(-1, keepdim=True)
         if not step.skip:
             return torch.where(total > 0, rows / total, weights.mean(1)) @ gather
         unit = torch.eye(rows.shape[1], gather.shape[1], dtype=torch.float64)
-        return kept * unit + (1 - kept) * torch.where(total > 0, (rows / total) @ gather, unit)
+        return residual_weight * unit + (1 - residual_weight) * torch.where(total > 0, (rows / total) @ gather, unit)
 
     maps, sinks = chain(model, x, attention)
-    explained = vizlib.explain(model, x, "gradient_rollout", 3, residual_weight=kept)
-    for one, expected, sink in zip(explained, maps, sinks, strict=True):
-        assert close(one.input_map, expected)
-        assert abs(one.sink - sink) < 1e-9
-        assert abs(one.input_map.sum() + one.sink - 1) < 1e-9
+    explained = vizlib.explain(model, x, "gradient_rollout", 3, residual_weight=residual_weight)
+    for explanation, expected, sink in zip(explained, maps, sinks, strict=True):
+        assert close(explanation.input_map, expected)
+        assert abs(explanation.sink - sink) < 1e-9
+        assert abs(explanation.input_map.sum() + explanation.sink - 1) < 1e-9
 
 
 @pytest.mark.parametrize("name", LAYERED)
@@ -155,9 +157,9 @@ def test_legrad_equals_the_gradient_of_each_blocks_own_score(name: str, options:
     height, width = model.transform.size
     cells = keys[:, -(height // 8) * (width // 8) :].unflatten(1, (height // 8, width // 8))
     expected = cells.repeat_interleave(8, 1).repeat_interleave(8, 2) / 64
-    for one, reference in zip(vizlib.explain(model, x, "legrad", 3, **options), expected, strict=True):
-        assert close(one.input_map, reference)
-        assert one.sink is None
+    for explanation, reference in zip(vizlib.explain(model, x, "legrad", 3, **options), expected, strict=True):
+        assert close(explanation.input_map, reference)
+        assert explanation.sink is None
 
 
 @pytest.mark.parametrize("pooling", ["mean", "readout"])
@@ -187,11 +189,11 @@ def test_the_size_of_the_blocks_does_not_matter(name: str, method: str, monkeypa
     model, x = zoo.model(name, torch.float64), zoo.inputs(name, 2)
     if method not in model.card.methods:
         pytest.skip("refused")
-    whole = [one.input_map for one in vizlib.explain(model, x, method, 2)]
+    whole = [explanation.input_map for explanation in vizlib.explain(model, x, method, 2)]
     for budget in (1, 200):
         monkeypatch.setattr("vizlib.tracing.attention_site._CPU_BLOCK", budget)
-        for one, other in zip(vizlib.explain(model, x, method, 2), whole, strict=True):
-            assert np.allclose(one.input_map, other, rtol=1e-9, atol=1e-12 * other.max())
+        for explanation, expected in zip(vizlib.explain(model, x, method, 2), whole, strict=True):
+            assert np.allclose(explanation.input_map, expected, rtol=1e-9, atol=1e-12 * expected.max())
 
 
 @pytest.mark.parametrize("method", ["gradient_rollout", "relevance"])
@@ -199,9 +201,9 @@ def test_one_image_of_a_network_with_batch_norm_gives_what_it_gives_among_others
     # torch's own gradient of a frozen batch norm is wrong here for a batch of one.
     model, xs = zoo.model("cvt", torch.float64), zoo.inputs("cvt", 3).double()
     together = vizlib.explain(model, xs, method, 3)
-    for one, x in zip(together, xs, strict=True):
+    for explanation, x in zip(together, xs, strict=True):
         alone = vizlib.explain(model, x, method, 3)
-        assert np.allclose(one.input_map, alone.input_map, rtol=1e-9, atol=1e-15)
+        assert np.allclose(explanation.input_map, alone.input_map, rtol=1e-9, atol=1e-15)
 
 
 @pytest.mark.parametrize("images", [1, 3])
@@ -221,9 +223,9 @@ def test_a_frozen_batch_norm_has_its_own_gradient(images: int, affine: bool) -> 
             with gradients_on():
                 leaf = x.detach().requires_grad_()
                 output = norm(leaf)
-                found = torch.autograd.grad(output, leaf, gradient)[0]
+                input_gradient = torch.autograd.grad(output, leaf, gradient)[0]
             assert torch.equal(output.detach(), norm(x).detach())
-            assert torch.allclose(found, gradient * scale.view(1, 6, 1, 1), atol=1e-14)
+            assert torch.allclose(input_gradient, gradient * scale.view(1, 6, 1, 1), atol=1e-14)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -233,9 +235,9 @@ def test_no_matrix_of_all_tokens_is_ever_made(method: str, monkeypatch: pytest.M
     model = vizlib.wrap(module.eval(), input_size=(256, 256))
     x = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
     monkeypatch.setattr("vizlib.tracing.attention_site._CPU_BLOCK", 64 * 1025)
-    with LargestTensor() as seen:
+    with LargestTensor() as largest_tensor:
         vizlib.explain(model, x, method, 1)
-    assert x.numel() <= seen.largest < 1025 * 1025 / 4
+    assert x.numel() <= largest_tensor.largest < 1025 * 1025 / 4
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -96,8 +96,8 @@ def test_a_module_in_training_mode_is_read_as_in_evaluation_and_keeps_its_mode(n
     live = vizlib.wrap(module, input_size=zoo.model(name).transform.size)
     before = state_of(module)
     method = live.card.methods[0]
-    mine, reference = vizlib.explain(live, zoo.inputs(name), method), vizlib.explain(zoo.model(name), zoo.inputs(name), method)
-    assert np.array_equal(mine.input_map, reference.input_map)
+    explanation, reference = vizlib.explain(live, zoo.inputs(name), method), vizlib.explain(zoo.model(name), zoo.inputs(name), method)
+    assert np.array_equal(explanation.input_map, reference.input_map)
     assert state_of(module) == before
 
 
@@ -156,8 +156,8 @@ def explicit_rollout(
 
     def matrix(site: vizlib.AttentionSite) -> torch.Tensor:
         rows = fuse(site.weights().double())
-        for one in rows:
-            one[one.argsort()[: int(discard_ratio * len(one))]] = 0
+        for row in rows:
+            row[row.argsort()[: int(discard_ratio * len(row))]] = 0
         return rows / rows.sum(-1, keepdim=True)
 
     if trace.attention[-1].name == "attn_pool":
@@ -201,8 +201,8 @@ def test_many_threads_on_one_model_give_what_one_gives(name: str, method: str, o
     with ThreadPoolExecutor(6) as pool:
         results = list(pool.map(many, range(6)))
     for offset, maps in enumerate(results):
-        for turn, found in enumerate(maps):
-            assert np.array_equal(found, alone[(offset + turn) % 4])
+        for turn, input_map in enumerate(maps):
+            assert np.array_equal(input_map, alone[(offset + turn) % 4])
 
 
 @each_call
@@ -210,10 +210,10 @@ def test_a_list_gives_what_each_image_gives(name: str, method: str, options: dic
     model = zoo.model(name)
     xs = zoo.inputs(name, 3)
     together = vizlib.explain(model, xs, method, **options)
-    for one, x in zip(together, xs, strict=True):
+    for explanation, x in zip(together, xs, strict=True):
         alone = vizlib.explain(model, x, method, **options)
-        assert one.target == alone.target
-        assert np.allclose(one.input_map, alone.input_map, rtol=1e-3, atol=1e-6)
+        assert explanation.target == alone.target
+        assert np.allclose(explanation.input_map, alone.input_map, rtol=1e-3, atol=1e-6)
 
 
 @each_call
@@ -323,9 +323,9 @@ def test_the_readout_weighs_the_tokens_that_the_head_reads(name: str) -> None:
 def test_sequence_pooling_is_read_as_its_own_weights(name: str) -> None:
     model, x = zoo.model(name), zoo.inputs(name)
     readout = vizlib.trace(model, x).readout
-    kept: dict[str, torch.Tensor] = {}
-    handle = model.module.classifier.norm.register_forward_hook(lambda _, __, output: kept.update(tokens=output))
+    outputs: dict[str, torch.Tensor] = {}
+    handle = model.module.classifier.norm.register_forward_hook(lambda _, __, output: outputs.update(tokens=output))
     with torch.no_grad():
         pooled = model.module.forward_features(x)
     handle.remove()
-    assert torch.allclose(readout.float() @ kept["tokens"][0], pooled[0], atol=1e-5)
+    assert torch.allclose(readout.float() @ outputs["tokens"][0], pooled[0], atol=1e-5)

@@ -129,17 +129,19 @@ def test_many_threads_on_one_model(method: str, name: str) -> None:
     alone = [vizlib.explain(model, zoo.inputs(name), method, target, **zoo.few(method)).input_map for target in targets]
     before = state(model)
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda target: vizlib.explain(model, zoo.inputs(name), method, target, **zoo.few(method)).input_map, targets))
-    assert all(np.array_equal(one, expected) for one, expected in zip(found, alone, strict=True))
+        input_maps = list(
+            pool.map(lambda target: vizlib.explain(model, zoo.inputs(name), method, target, **zoo.few(method)).input_map, targets)
+        )
+    assert all(np.array_equal(input_map, expected) for input_map, expected in zip(input_maps, alone, strict=True))
     assert same(before, state(model))
 
 
 @pytest.mark.parametrize("method", ["integrated_gradients", "occlusion", "rise", "shapley_sampling", "leave_one_out", "lime"])
 def test_progress_is_told_and_can_stop(method: str) -> None:
-    told: list[tuple[float, float | None]] = []
-    with told_to(lambda done, total=None, message=None: told.append((done, total))):
+    reports: list[tuple[float, float | None]] = []
+    with told_to(lambda done, total=None, message=None: reports.append((done, total))):
         vizlib.explain(zoo.model("token"), zoo.inputs("token"), method, 1, **zoo.few(method))
-    done, total = told[-1]
+    done, total = reports[-1]
     assert total
     assert 0.8 * total <= done <= 1.3 * total
 
@@ -221,11 +223,11 @@ def test_on_a_linear_model_every_method_tells_the_products() -> None:
 
 
 def test_gradient_shap_on_a_linear_model_is_the_mean_over_the_baselines_drawn() -> None:
-    x, found = picture(), of(LINEAR, "gradient_shap", samples=2000, noise=0.0)
+    x, input_map = picture(), of(LINEAR, "gradient_shap", samples=2000, noise=0.0)
     empty = torch.cat([baseline(LINEAR, x, kind) for kind in BASELINES])
     expected = (WEIGHTS * (x - empty)).sum(1).mean(0)
     spread = (WEIGHTS * (x - empty)).sum(1).std(0)
-    assert ((found - expected).abs() <= 5 * spread / 2000**0.5 + 1e-9).all()
+    assert ((input_map - expected).abs() <= 5 * spread / 2000**0.5 + 1e-9).all()
 
 
 def test_integrated_gradients_are_the_integral_and_add_up() -> None:
@@ -237,11 +239,11 @@ def test_integrated_gradients_are_the_integral_and_add_up() -> None:
         at = (empty + (node + 1) / 2 * (x - empty)).requires_grad_()
         total += share / 2 * torch.autograd.grad(model.module(at)[:, 1].sum(), at)[0]
     expected = ((x - empty) * total).sum(1)[0]
-    found = vizlib.explain(model, x, "integrated_gradients", 1, baseline="blur", steps=12)
-    assert np.allclose(found.input_map, expected.numpy(), atol=1e-10)
+    explanation = vizlib.explain(model, x, "integrated_gradients", 1, baseline="blur", steps=12)
+    assert np.allclose(explanation.input_map, expected.numpy(), atol=1e-10)
     change = float((model(x)[0, 1] - model(empty)[0, 1]).detach())
-    assert found.facts["change"] == pytest.approx(change)
-    assert found.facts["sum"] == pytest.approx(change, rel=0.05)
+    assert explanation.facts["change"] == pytest.approx(change)
+    assert explanation.facts["sum"] == pytest.approx(change, rel=0.05)
     rough = vizlib.explain(model, 6 * x, "integrated_gradients", 1, steps=2)
     assert (rough.facts["gap"] > 0.05) == bool(rough.notes)
 
@@ -259,13 +261,13 @@ def test_saliency_and_input_x_gradient_are_autograds(name: str) -> None:
 def test_saliency_behind_batch_norms_is_the_slope(name: str) -> None:
     """torch's own gradient of a frozen batch norm is wrong for one image in this version, so differences are the reference."""
     model, x = zoo.model(name, torch.float64), zoo.inputs(name).double()
-    found = vizlib.explain(model, x, "input_x_gradient", 1).input_map
+    input_map = vizlib.explain(model, x, "input_x_gradient", 1).input_map
     for row, column in ((3, 4), (17, 20), (30, 1)):
         step = torch.zeros_like(x)
         step[0, :, row, column] = 1e-6 * x[0, :, row, column]
         with torch.no_grad():
             slope = float(model(x + step)[0, 1] - model(x - step)[0, 1]) / 2e-6
-        assert found[row, column] == pytest.approx(slope, rel=1e-4, abs=1e-8)
+        assert input_map[row, column] == pytest.approx(slope, rel=1e-4, abs=1e-8)
 
 
 def test_smoothing_is_the_mean_of_noisy_maps() -> None:
@@ -299,8 +301,8 @@ def test_occlusion_is_the_mean_fall_over_the_squares_that_hid_a_pixel() -> None:
         hidden[:, :, top : top + 4, left : left + 4] = 0
         falls[top : top + 4, left : left + 4] += full - float(model(hidden)[0, 1])
         times[top : top + 4, left : left + 4] += 1
-    found = of(model, "occlusion", window=0.5, stride=0.375)
-    assert torch.allclose(found, falls / times)
+    input_map = of(model, "occlusion", window=0.5, stride=0.375)
+    assert torch.allclose(input_map, falls / times)
 
 
 def test_shapley_values_are_those_of_all_orders() -> None:
@@ -325,12 +327,12 @@ def test_shapley_values_are_those_of_all_orders() -> None:
 
 
 def test_rise_tells_where_showing_helps() -> None:
-    found = of(LINEAR, "rise", samples=4000, cells=4, seed=1)
+    input_map = of(LINEAR, "rise", samples=4000, cells=4, seed=1)
     generator = torch.Generator().manual_seed(1)
     masks = torch.cat([random_mask((8, 8), 4, 0.5, generator) for _ in range(4000)])[:, 0].double()
     scores = LINEAR(masks[:, None] * picture())[:, 1]
     expected = (scores[:, None, None] * masks).sum(0) / masks.sum(0) - scores.mean()
-    assert torch.allclose(found, expected, atol=1e-9)
+    assert torch.allclose(input_map, expected, atol=1e-9)
     assert 0.45 < float(masks.mean()) < 0.55
     assert float(masks.min()) >= 0
     assert float(masks.max()) <= 1
@@ -348,9 +350,9 @@ def test_guided_backprop_and_deeplift_on_a_rectified_convolution() -> None:
     low = module.conv(empty)
     slope = (now.relu() - low.relu()) / (now - low)
     (rescaled,) = torch.autograd.grad(now, probe, head * slope)
-    found = vizlib.explain(model, x, "deeplift", 1, baseline="colour")
-    assert np.allclose(found.input_map, ((x - empty) * rescaled).sum(1)[0].detach().numpy(), atol=1e-8)
-    assert found.facts["gap"] < 1e-8
+    explanation = vizlib.explain(model, x, "deeplift", 1, baseline="colour")
+    assert np.allclose(explanation.input_map, ((x - empty) * rescaled).sum(1)[0].detach().numpy(), atol=1e-8)
+    assert explanation.facts["gap"] < 1e-8
     assert model.module.act.inplace
 
 
@@ -392,7 +394,7 @@ def test_a_relu_in_two_places() -> None:
 @pytest.mark.parametrize(("name", "block"), [("token", "blocks"), ("mean", "blocks"), ("distilled", "blocks"), ("t2t_performer", "blocks")])
 def test_a_token_that_is_left_out_was_never_there(name: str, block: str) -> None:
     model, x = zoo.model(name), zoo.inputs(name)
-    found = vizlib.explain(model, x, "leave_one_out", 1).input_map
+    input_map = vizlib.explain(model, x, "leave_one_out", 1).input_map
     grid = vizlib.trace(model, x).attention[-1].query_grid
     module = copy.deepcopy(model.module)
     for cell in (0, grid.cells - 1):
@@ -404,7 +406,7 @@ def test_a_token_that_is_left_out_was_never_there(name: str, block: str) -> None
         handle.remove()
         row, column = divmod(cell, grid.width)
         high, wide = 32 // grid.height, 32 // grid.width
-        area = found[row * high : (row + 1) * high, column * wide : (column + 1) * wide]
+        area = input_map[row * high : (row + 1) * high, column * wide : (column + 1) * wide]
         assert np.allclose(area, expected, atol=1e-5)
 
 
@@ -423,12 +425,12 @@ def test_grad_cam_on_tokens_is_grad_cam(name: str, layer: int) -> None:
     """The tokens that leave a block, weighed by the mean slope of each channel over the cells; the class token's models one block early."""
     model, x = zoo.model(name, torch.float64), zoo.inputs(name).double()
     taps = [tap for tap in model.adapter.taps((32, 32)) if tap.grid is not None]
-    tap, kept = taps[-2] if name in ("token", "pvt", "t2t_performer") else taps[-1], []
+    tap, outputs = taps[-2] if name in ("token", "pvt", "t2t_performer") else taps[-1], []
     module = copy.deepcopy(model.module)
-    module.get_submodule(tap.path).register_forward_hook(lambda _, inputs, output: kept.append(output))
+    module.get_submodule(tap.path).register_forward_hook(lambda _, inputs, output: outputs.append(output))
     logits = module(x)
-    (slope,) = torch.autograd.grad(logits[:, 1].sum(), kept[0])
-    cells, slopes = (tensor.flatten(1, -2)[0, tap.grid.prefix :] for tensor in (kept[0].detach(), slope))
+    (slope,) = torch.autograd.grad(logits[:, 1].sum(), outputs[0])
+    cells, slopes = (tensor.flatten(1, -2)[0, tap.grid.prefix :] for tensor in (outputs[0].detach(), slope))
     expected = (cells * slopes.mean(0)).sum(1).clamp_min(0).reshape(1, 1, *tap.grid.shape)
     assert expected.any()
     large = F.interpolate(expected, size=(32, 32), mode="bilinear")[0, 0]
@@ -437,7 +439,7 @@ def test_grad_cam_on_tokens_is_grad_cam(name: str, layer: int) -> None:
 
 def test_attention_x_gradient_is_a_row_of_the_product() -> None:
     model, x = zoo.model("token", torch.float64), zoo.inputs("token").double()
-    found = vizlib.explain(model, x, "attention_x_gradient", 1, layer=2)
+    explanation = vizlib.explain(model, x, "attention_x_gradient", 1, layer=2)
     site = vizlib.trace(model, x).attention[2]
     weights = site.weights()[None].double().clone().requires_grad_()
     block = copy.deepcopy(model.module.blocks[2])
@@ -449,7 +451,7 @@ def test_attention_x_gradient_is_a_row_of_the_product() -> None:
     (gradient,) = torch.autograd.grad(score, weights)
     row = (weights * gradient).relu().mean(1)[0, 0, 1:].detach().reshape(4, 4)
     even = F.interpolate(row[None, None] / 64, size=(32, 32), mode="nearest")[0, 0]  # a cell's value is shared by its 8 x 8 pixels
-    assert np.allclose(found.input_map, even.numpy(), atol=1e-12)
+    assert np.allclose(explanation.input_map, even.numpy(), atol=1e-12)
 
 
 def test_weighted_least_squares_against_the_normal_equations() -> None:

@@ -64,11 +64,11 @@ class TestMeasures:
 
 class TestReferences:
     def test_the_gaussian_by_the_formula(self) -> None:
-        found = centred_gaussian(0.2, (4, 6))
+        gaussian = centred_gaussian(0.2, (4, 6))
         plain = [[math.exp(-(((r - 1.5) / 4) ** 2 + ((c - 2.5) / 6) ** 2) / (2 * 0.2**2)) for c in range(6)] for r in range(4)]
         expected = torch.tensor(plain, dtype=torch.float64)
-        torch.testing.assert_close(found, expected / expected.sum())
-        torch.testing.assert_close(found, found.flip(0, 1))
+        torch.testing.assert_close(gaussian, expected / expected.sum())
+        torch.testing.assert_close(gaussian, gaussian.flip(0, 1))
 
     @pytest.mark.parametrize("sigma", [0.1, 0.22])
     def test_the_sigma_that_made_the_pixels_is_found(self, sigma: float) -> None:
@@ -117,16 +117,16 @@ class TestTruth:
     def test_references_and_small_boxes(self) -> None:
         val = image_set(200)
         truth = BoxTruth(val, 0.3)
-        found = truth.references()
+        references = truth.references()
         areas = (val.boxes[:, 2] - val.boxes[:, 0] + 1) * (val.boxes[:, 3] - val.boxes[:, 1] + 1) / 4096
-        assert found["random"]["all"]["mass"][0] == pytest.approx(areas.mean())
-        assert found["random"]["small"]["images"] == int((areas < 0.5).sum())
-        assert found["random"]["small"]["area"] == pytest.approx(areas[areas < 0.5].mean())
+        assert references["random"]["all"]["mass"][0] == pytest.approx(areas.mean())
+        assert references["random"]["small"]["images"] == int((areas < 0.5).sum())
+        assert references["random"]["small"]["area"] == pytest.approx(areas[areas < 0.5].mean())
         middle = [
             np.mean([x0 <= column <= x1 and y0 <= row <= y1 for row in (31, 32) for column in (31, 32)]) for x0, y0, x1, y1 in val.boxes
         ]
-        assert found["centre"]["all"]["mass"][0] == pytest.approx(np.mean(middle))
-        assert found["gaussian"]["all"]["pointing"][0] == pytest.approx(np.mean(middle))
+        assert references["centre"]["all"]["mass"][0] == pytest.approx(np.mean(middle))
+        assert references["gaussian"]["all"]["pointing"][0] == pytest.approx(np.mean(middle))
 
     def test_no_small_box_at_all(self) -> None:
         val = image_set(3)
@@ -141,9 +141,9 @@ class TestExplainingASet:
     def test_maps_are_those_of_each_image_for_its_own_class(self, method: str) -> None:
         model = vizlib.load("vit_tiny50", checkpoint="random", num_classes=2, labels=NAMES)
         val = image_set()
-        told: list[int] = []
-        maps = explain_validation_set(model, method, val, workers=2, report=told.append)
-        assert sum(told) == len(val)
+        reported: list[int] = []
+        maps = explain_validation_set(model, method, val, workers=2, report=reported.append)
+        assert sum(reported) == len(val)
         assert torch.equal(maps, explain_validation_set(model, method, val))
         for row, (image, label) in enumerate(zip(val.images, val.labels, strict=True)):
             alone = vizlib.explain(model, image.transpose(1, 2, 0), method, target=int(label)).input_map

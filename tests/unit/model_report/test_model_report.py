@@ -53,12 +53,12 @@ def splits(home: Path) -> tuple[ImageSet, ImageSet]:
 class TestReliability:
     def test_by_hand(self) -> None:
         confidence, right = torch.tensor([0.5, 0.55, 0.95, 1.0, 0.1]), torch.tensor([True, False, True, True, False])
-        found = reliability(confidence, right, bins=2)
-        assert found.counts == [2, 3]  # 0.5 is the end of the first bin
-        assert found.confidence == pytest.approx([0.3, 2.5 / 3])
-        assert found.right == pytest.approx([0.5, 2 / 3])
-        assert found.error == pytest.approx((2 * 0.2 + 3 * (2.5 - 2) / 3) / 5)
-        assert found.mean_confidence == pytest.approx(0.62)
+        diagram = reliability(confidence, right, bins=2)
+        assert diagram.counts == [2, 3]  # 0.5 is the end of the first bin
+        assert diagram.confidence == pytest.approx([0.3, 2.5 / 3])
+        assert diagram.right == pytest.approx([0.5, 2 / 3])
+        assert diagram.error == pytest.approx((2 * 0.2 + 3 * (2.5 - 2) / 3) / 5)
+        assert diagram.mean_confidence == pytest.approx(0.62)
 
     def test_by_a_loop(self) -> None:
         rng = np.random.default_rng(0)
@@ -68,15 +68,15 @@ class TestReliability:
             inside = (confidence > k / 15) & (confidence <= (k + 1) / 15)
             counts.append(int(inside.sum()))
             error += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
-        found = reliability(torch.from_numpy(confidence), torch.from_numpy(right))
-        assert found.counts == counts
-        assert found.error == pytest.approx(error)
+        diagram = reliability(torch.from_numpy(confidence), torch.from_numpy(right))
+        assert diagram.counts == counts
+        assert diagram.error == pytest.approx(error)
 
     def test_ends_and_empty_bins(self) -> None:
-        found = reliability(torch.tensor([0.0, 1.0]), torch.tensor([0, 1]))
-        assert (found.counts[0], found.counts[-1], sum(found.counts)) == (1, 1, 2)
-        assert found.confidence[1:-1] == [None] * 13
-        assert found.error == 0
+        diagram = reliability(torch.tensor([0.0, 1.0]), torch.tensor([0, 1]))
+        assert (diagram.counts[0], diagram.counts[-1], sum(diagram.counts)) == (1, 1, 2)
+        assert diagram.confidence[1:-1] == [None] * 13
+        assert diagram.error == 0
 
 
 class TestCost:
@@ -104,10 +104,10 @@ class TestCost:
         assert cost.multiply_adds(model, torch.zeros(1, 3, 64, 64)) == sum(total)
 
     def test_the_performer_is_cheaper_than_what_it_stands_for(self) -> None:
-        both = [
+        counted = [
             cost.multiply_adds(vizlib.load(name, checkpoint="random"), torch.zeros(1, 3, 64, 64)) for name in ("t2t_tiny50", "t2t_t_tiny50")
         ]
-        assert both[0] < both[1]
+        assert counted[0] < counted[1]
 
     def test_times(self) -> None:
         median, least = cost.milliseconds(random_model("resnet_tiny50"), torch.zeros(1, 3, 64, 64), passes=3)
@@ -119,43 +119,43 @@ class TestMeasuring:
     def test_every_section(self, splits: tuple[ImageSet, ImageSet], tmp_path: Path) -> None:
         train, val = splits
         models = [random_model(name) for name in ("vit_tiny50", "resnet_tiny50")]
-        told: list[Any] = []
+        reports: list[Any] = []
         explained = 0
-        found = measure(train, val, tmp_path, models=models, tell=told.append)
+        report = measure(train, val, tmp_path, models=models, tell=reports.append)
         for model in models:
             name = model.card.name
             top1, _ = accuracy(model.module, val)
-            assert found["accuracy"][name]["top1"][0] == top1
-            assert found["accuracy"][name]["top5"][0] == 1  # of two classes
-            table = np.array(found["confusion"][name])
+            assert report["accuracy"][name]["top1"][0] == top1
+            assert report["accuracy"][name]["top5"][0] == 1  # of two classes
+            table = np.array(report["confusion"][name])
             assert (table.sum(1) == np.bincount(val.labels)).all()
             assert table.trace() / len(val) == top1
-            assert sum(found["calibration"][name]["counts"]) == len(val)
+            assert sum(report["calibration"][name]["counts"]) == len(val)
             quick = [method for method in model.card.methods if METHODS[method].passes <= MAX_PASSES]
             assert "occlusion" not in quick
-            assert set(found["localisation"]["models"][name]) == set(quick)
+            assert set(report["localisation"]["models"][name]) == set(quick)
             explained += len(quick)
-            for scores in found["localisation"]["models"][name].values():
+            for scores in report["localisation"]["models"][name].values():
                 assert scores["all"]["area"] == pytest.approx(60 * 62 / 4096)
-        gain = found["accuracy"]["vit_tiny50"]["top1"][0] - found["accuracy"]["resnet_tiny50"]["top1"][0]
-        there, back = found["differences"]["vit_tiny50"]["resnet_tiny50"], found["differences"]["resnet_tiny50"]["vit_tiny50"]
-        assert there[0] == pytest.approx(gain)
-        assert there == pytest.approx([-back[0], -back[2], -back[1]])
-        assert told[-1].explained == told[-1].total == explained * len(val)
+        gain = report["accuracy"]["vit_tiny50"]["top1"][0] - report["accuracy"]["resnet_tiny50"]["top1"][0]
+        gains, gains_back = report["differences"]["vit_tiny50"]["resnet_tiny50"], report["differences"]["resnet_tiny50"]["vit_tiny50"]
+        assert gains[0] == pytest.approx(gain)
+        assert gains == pytest.approx([-gains_back[0], -gains_back[2], -gains_back[1]])
+        assert reports[-1].explained == reports[-1].total == explained * len(val)
 
     def test_differences_by_hand(self) -> None:
-        found = _differences({"a": torch.tensor([1, 1, 1, 0] * 50).bool(), "b": torch.tensor([1, 0, 0, 1] * 50).bool()})
-        assert found["a"]["b"][0] == pytest.approx(0.25)
-        assert found["b"]["a"] == pytest.approx([-0.25, -found["a"]["b"][2], -found["a"]["b"][1]])
+        gains = _differences({"a": torch.tensor([1, 1, 1, 0] * 50).bool(), "b": torch.tensor([1, 0, 0, 1] * 50).bool()})
+        assert gains["a"]["b"][0] == pytest.approx(0.25)
+        assert gains["b"]["a"] == pytest.approx([-0.25, -gains["a"]["b"][2], -gains["a"]["b"][1]])
         # The gain of an image is 1 for a half of them, 0 and -1 for a quarter each.
         spread = 1.96 * np.sqrt((0.75 - 0.25**2) / 200)
-        assert found["a"]["b"][1:] == pytest.approx([0.25 - spread, 0.25 + spread], abs=0.015)
+        assert gains["a"]["b"][1:] == pytest.approx([0.25 - spread, 0.25 + spread], abs=0.015)
 
     def test_only_times_differ_between_runs_and_workers(self, splits: tuple[ImageSet, ImageSet]) -> None:
-        found = [measure(*splits, models=[random_model("vit_tiny50")], workers=workers) for workers in (1, 2)]
-        for one in found:
-            one["cost"]["vit_tiny50"] = one["cost"]["vit_tiny50"]["multiply_adds"]
-        assert found[0] == found[1]
+        reports = [measure(*splits, models=[random_model("vit_tiny50")], workers=workers) for workers in (1, 2)]
+        for report in reports:
+            report["cost"]["vit_tiny50"] = report["cost"]["vit_tiny50"]["multiply_adds"]
+        assert reports[0] == reports[1]
 
     def test_what_cannot_be_measured(self, splits: tuple[ImageSet, ImageSet]) -> None:
         with pytest.raises(TrainingError, match="No weights"):
@@ -168,8 +168,8 @@ class TestFile:
     def test_there_and_back(self, tmp_path: Path) -> None:
         report = {"about": {"images": 3}, "history": {}, "accuracy": {"a": {"top1": [1 / 3, 0.0, 1.0]}, "b": None}}
         path = write_report(report, tmp_path / "new")
-        found = read_report(tmp_path / "new")
-        assert found == {
+        read_back = read_report(tmp_path / "new")
+        assert read_back == {
             "schema": SCHEMA,
             "about": {"images": 3},
             "history": {},
@@ -237,24 +237,24 @@ class TestCommands:
     def test_a_share_is_trained_and_reported(self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         for length in ([], ["--epochs", 1]):
-            done = self.run("train", "resnet_tiny50", "--data", home, "--share", "0.5", *length)
-            assert done.exit_code == 0, done.output
+            result = self.run("train", "resnet_tiny50", "--data", home, "--share", "0.5", *length)
+            assert result.exit_code == 0, result.output
         assert {path.name for path in Path("runs").iterdir()} == {"resnet_tiny50-share-50", "resnet_tiny50-share-50-1-epochs"}
         monkeypatch.setattr("vizlib.model_report.measure.measure", partial(measure, models=[random_model("vit_tiny50")]))
-        done = self.run("train", "report", "--data", home, "--out", tmp_path / "out")
-        assert done.exit_code == 0, done.output
-        assert "vit_tiny50" in done.stdout
-        found = read_report(tmp_path / "out")
-        runs = found["small_data"]["resnet_tiny50"]
+        result = self.run("train", "report", "--data", home, "--out", tmp_path / "out")
+        assert result.exit_code == 0, result.output
+        assert "vit_tiny50" in result.stdout
+        report = read_report(tmp_path / "out")
+        runs = report["small_data"]["resnet_tiny50"]
         assert [(run["share"], run["images"], run["epochs"], run["epochs_done"]) for run in runs] == [(0.5, 6, 2, 2), (0.5, 6, 1, 1)]
         assert runs[0]["top1"][0] == json.loads(Path("runs/resnet_tiny50-share-50/history.json").read_text(encoding="utf-8"))[-1]["top1"]
 
     def test_no_runs_and_json(self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr("vizlib.model_report.measure.measure", partial(measure, models=[random_model("resnet_tiny50")]))
-        done = self.run("train", "report", "--data", home, "--out", tmp_path / "out", "--json", "--threads", 1)
-        assert done.exit_code == 0, done.output
-        assert json.loads(done.stdout)["small_data"] == {}
+        result = self.run("train", "report", "--data", home, "--out", tmp_path / "out", "--json", "--threads", 1)
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["small_data"] == {}
         assert read_report(tmp_path / "out")["models"]["resnet_tiny50"]["family"] == "resnet"
 
     @pytest.mark.parametrize(
@@ -267,6 +267,6 @@ class TestCommands:
         ],
     )
     def test_what_is_asked_wrongly(self, words: list[str], said: str) -> None:
-        done = self.run(*words)
-        assert done.exit_code == 2
-        assert said in done.stderr
+        result = self.run(*words)
+        assert result.exit_code == 2
+        assert said in result.stderr

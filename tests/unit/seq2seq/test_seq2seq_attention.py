@@ -16,8 +16,8 @@ def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def by_loop(score, query: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
     rows = range(len(query))
-    found = [[float(score(query[row].numpy(), key.numpy())) for key in keys[row]] for row in rows]
-    return torch.tensor(found, dtype=torch.float64)
+    scores = [[float(score(query[row].numpy(), key.numpy())) for key in keys[row]] for row in rows]
+    return torch.tensor(scores, dtype=torch.float64)
 
 
 class TestScores:
@@ -98,8 +98,8 @@ def test_every_quantity_of_a_recurrent_step_follows_from_the_one_before(name: st
     weights = {key: value.double().numpy() for key, value in translator.module.state_dict().items()}
     if not translator.card.attention and scale is not None:
         return
-    found = translate(translator, "3 may 1994", options=Options(scale=scale, temperature=0.7 if translator.card.attention else 1.0))
-    for step in found.steps:
+    translation = translate(translator, "3 may 1994", options=Options(scale=scale, temperature=0.7 if translator.card.attention else 1.0))
+    for step in translation.steps:
         if translator.card.attention:
             query, keys = step.query.astype(np.float64), step.keys.astype(np.float64)
             scores = {

@@ -27,11 +27,11 @@ class TestWriting:
     def test_forcing_what_was_written_gives_the_same_probability(self, models: dict[str, Translator], name: str) -> None:
         written = translate(models[name], TEXT)
         forced = force(models[name], TEXT, "1994-05-03")
-        known = {token: place for place, token in enumerate(models[name].vocabulary)}
-        for found in (written, forced):
-            of_steps = sum(np.log(step.probabilities[known[step.token]].astype(np.float64)) for step in found.steps)
-            assert found.log_probability == pytest.approx(of_steps, abs=1e-4)
-        ids = torch.tensor([[known[token] for token in forced.tokens]])
+        ids_by_token = {token: place for place, token in enumerate(models[name].vocabulary)}
+        for translation in (written, forced):
+            of_steps = sum(np.log(step.probabilities[ids_by_token[step.token]].astype(np.float64)) for step in translation.steps)
+            assert translation.log_probability == pytest.approx(of_steps, abs=1e-4)
+        ids = torch.tensor([[ids_by_token[token] for token in forced.tokens]])
         with torch.inference_mode():
             at_once = models[name].module(*models[name].batch([TEXT]), ids).log_softmax(-1).gather(-1, ids[..., None]).sum()
         assert forced.log_probability == pytest.approx(at_once.item(), abs=1e-4)
@@ -40,15 +40,15 @@ class TestWriting:
         texts = [TEXT, "may 3 1994", "12/24/1987", "wednesday, the twenty-eighth of september, 1977"]
         together = write_all(models[name], texts)
         for text, expected in zip(texts, together, strict=True):
-            found = translate(models[name], text)
-            assert found.output == expected
-            assert all(step.token == step.top[0][0] == models[name].vocabulary[step.probabilities.argmax()] for step in found.steps)
+            translation = translate(models[name], text)
+            assert translation.output == expected
+            assert all(step.token == step.top[0][0] == models[name].vocabulary[step.probabilities.argmax()] for step in translation.steps)
 
     def test_a_right_target_is_right(self, models: dict[str, Translator], name: str) -> None:
-        found = force(models[name], "Tuesday, 3rd of May 1994", "1994-05-03")
-        assert found.right is True
-        assert found.source == tuple("tuesday, 3rd of may 1994")
-        assert (found.output, found.tokens) == ("1994-05-03", (*"1994-05-03", END))
+        translation = force(models[name], "Tuesday, 3rd of May 1994", "1994-05-03")
+        assert translation.right is True
+        assert translation.source == tuple("tuesday, 3rd of may 1994")
+        assert (translation.output, translation.tokens) == ("1994-05-03", (*"1994-05-03", END))
         assert force(models[name], TEXT, "1994-05-04").right is False
         assert force(models[name], "may may may", "1994").right is None
 
@@ -61,12 +61,12 @@ class TestWriting:
         assert value == pytest.approx(greedy.log_probability, abs=1e-4)
 
     def test_more_beams_find_what_is_at_least_as_likely(self, models: dict[str, Translator], name: str) -> None:
-        found = translate(models[name], TEXT, beams=6)
-        values = [value for _, value in found.beams]
+        translation = translate(models[name], TEXT, beams=6)
+        values = [value for _, value in translation.beams]
         assert values == sorted(values, reverse=True)
-        assert len({text for text, _ in found.beams}) == len(found.beams) <= 6
-        assert values[0] == pytest.approx(found.log_probability, abs=1e-4)
-        assert found.log_probability >= translate(models[name], TEXT).log_probability - 1e-4
+        assert len({text for text, _ in translation.beams}) == len(translation.beams) <= 6
+        assert values[0] == pytest.approx(translation.log_probability, abs=1e-4)
+        assert translation.log_probability >= translate(models[name], TEXT).log_probability - 1e-4
 
 
 def test_a_full_search_finds_the_best_of_all_targets(monkeypatch: pytest.MonkeyPatch, models: dict[str, Translator]) -> None:
@@ -78,13 +78,13 @@ def test_a_full_search_finds_the_best_of_all_targets(monkeypatch: pytest.MonkeyP
     whole = models["dates_gru_concat"]
     short = Translator(whole.card, replace(whole.task, longest_output=3), whole.module)
     monkeypatch.setattr(decode, "MAX_BEAMS", 2000)
-    found = translate(short, TEXT, beams=12**3)
+    translation = translate(short, TEXT, beams=12**3)
     letters = whole.task.target_alphabet
     every = {
         text: force(whole, TEXT, "".join(text)).log_probability for size in range(3) for text in itertools.product(letters, repeat=size)
     }
     best = max(every, key=every.get)
-    ended = {text: value for text, value in found.beams if len(text) < 3}
+    ended = {text: value for text, value in translation.beams if len(text) < 3}
     assert max(ended, key=ended.get) == "".join(best)
     for text, value in ended.items():
         assert value == pytest.approx(every[tuple(text)], abs=1e-4)
@@ -106,9 +106,9 @@ def test_a_search_of_two_goes_on_while_an_open_target_is_likelier() -> None:
     """After bb two targets have ended, a at 0.36 * 0.5 and bb at 0.34 * 0.75 * 0.2, and bbb, at 0.19, is still open and ends at 0.95."""
     memory = Memory(torch.zeros(1, 1, 1), torch.ones(1, 1, dtype=torch.bool), (torch.zeros(1, 1),))
     translator = SimpleNamespace(module=Toy(), task=SimpleNamespace(longest_output=8))
-    found = search(translator, memory, Options(), 2)
-    assert [ids for ids, _ in found] == [[2, 2, 2, 0], [1, 0]]
-    np.testing.assert_allclose(np.exp([value for _, value in found]), [0.34 * 0.75**2 * 0.95, 0.36 * 0.5], rtol=1e-5)
+    targets = search(translator, memory, Options(), 2)
+    assert [ids for ids, _ in targets] == [[2, 2, 2, 0], [1, 0]]
+    np.testing.assert_allclose(np.exp([value for _, value in targets]), [0.34 * 0.75**2 * 0.95, 0.36 * 0.5], rtol=1e-5)
     assert [ids for ids, _ in search(translator, memory, Options(), 1)] == [[1, 0]]
 
 
@@ -130,10 +130,10 @@ class TestOptions:
         for options in ({}, {"mask": mask}, {"scores": scores}, {"head_weights": scores}):
             plain = force(models[name], TEXT, "1994", Options(**options))
             moved = force(models[name], TEXT, "1994", Options(**options, order=order))
-            for one, other in zip(plain.steps, moved.steps, strict=True):
-                np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-6)
-                np.testing.assert_allclose(one.weights[list(order)], other.weights, atol=1e-6)
-                np.testing.assert_array_equal(one.keys[list(order)].round(5), other.keys.round(5))
+            for plain_step, moved_step in zip(plain.steps, moved.steps, strict=True):
+                np.testing.assert_allclose(plain_step.probabilities, moved_step.probabilities, atol=1e-6)
+                np.testing.assert_allclose(plain_step.weights[list(order)], moved_step.weights, atol=1e-6)
+                np.testing.assert_array_equal(plain_step.keys[list(order)].round(5), moved_step.keys.round(5))
 
     def test_masked_keys_get_no_weight_in_any_layer(self, models: dict[str, Translator], name: str) -> None:
         mask = tuple(place != 4 for place in range(len(TEXT)))

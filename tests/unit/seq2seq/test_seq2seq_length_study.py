@@ -43,7 +43,7 @@ def tiny(score: str | None, task: str = "reversal") -> Translator:
 @pytest.mark.parametrize("step", [0, 2, None])
 def test_gradients_are_finite_differences(score: str | None, step: int | None) -> None:
     translator, source, epsilon = tiny(score), "abcab", 1e-5
-    found = embedding_gradients(translator, source, step)
+    gradients = embedding_gradients(translator, source, step)
     module = translator.module
     target = translator.encode_target(translate(translator, source).output)[None]
     ids, lengths = translator.batch([source])
@@ -58,7 +58,9 @@ def test_gradients_are_finite_differences(score: str | None, step: int | None) -
         for axis in range(3):
             nudge = torch.zeros_like(embedded)
             nudge[0, place, axis] = epsilon
-            assert found[place, axis].item() == pytest.approx((value(embedded + nudge) - value(embedded - nudge)) / (2 * epsilon), abs=1e-8)
+            assert gradients[place, axis].item() == pytest.approx(
+                (value(embedded + nudge) - value(embedded - nudge)) / (2 * epsilon), abs=1e-8
+            )
 
 
 def test_gradients_by_distance_are_means_from_the_end() -> None:
@@ -66,7 +68,7 @@ def test_gradients_by_distance_are_means_from_the_end() -> None:
 
     translator = tiny("dot")
     heard: list[tuple[float, float]] = []
-    found = gradient_by_distance(translator, 6, seed=3, length=7, progress=lambda done, total, _: heard.append((done, total)))
+    gradients = gradient_by_distance(translator, 6, seed=3, length=7, progress=lambda done, total, _: heard.append((done, total)))
     rng = random.Random("3 7")
     norms = []
     for _ in range(6):
@@ -74,11 +76,11 @@ def test_gradients_by_distance_are_means_from_the_end() -> None:
         rows = embedding_gradients(translator, source)
         norms.append([np.sqrt(sum(value**2 for value in rows[-1 - distance].tolist())) for distance in range(7)])
     expected = np.mean(norms, axis=0)
-    np.testing.assert_allclose(found.mean, expected / expected[0])
-    assert found.distance.tolist() == list(range(7))
-    assert (found.low <= found.mean + 1e-12).all()
-    assert (found.mean <= found.high + 1e-12).all()
-    assert found.low[0] == found.high[0] == 1
+    np.testing.assert_allclose(gradients.mean, expected / expected[0])
+    assert gradients.distance.tolist() == list(range(7))
+    assert (gradients.low <= gradients.mean + 1e-12).all()
+    assert (gradients.mean <= gradients.high + 1e-12).all()
+    assert gradients.low[0] == gradients.high[0] == 1
     assert heard == [(done, 6) for done in range(1, 7)]
 
 
@@ -87,9 +89,9 @@ def test_leaving_a_character_out_is_typing_without_it(name: str) -> None:
     translator = untrained(name)
     base = translate(translator, TEXT)
     for step in {0, min(3, len(base.steps) - 1)}:
-        found = leave_one_out(translator, TEXT, step)
+        left_out = leave_one_out(translator, TEXT, step)
         chosen = torch.tensor([translator.vocabulary.index(token) for token in base.tokens])
-        assert found.token == base.tokens[step]
+        assert left_out.token == base.tokens[step]
         for place in (0, 4, len(TEXT) - 1):
             shorter = TEXT[:place] + TEXT[place + 1 :]
             with torch.inference_mode():
@@ -97,21 +99,21 @@ def test_leaving_a_character_out_is_typing_without_it(name: str) -> None:
                     translator.module(*translator.batch([text]), chosen[None]).log_softmax(-1)[0, step, chosen[step]]
                     for text in (TEXT, shorter)
                 ]
-            assert found.removed[place] == pytest.approx((logs[0] - logs[1]).item(), abs=2e-5)
+            assert left_out.removed[place] == pytest.approx((logs[0] - logs[1]).item(), abs=2e-5)
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if "none" not in name])
 def test_masking_a_key_is_the_option_mask(name: str) -> None:
     translator = untrained(name)
     base = force(translator, TEXT, "1994-05-03")
-    found = leave_one_out(translator, TEXT, 2, target="1994-05-03")
+    left_out = leave_one_out(translator, TEXT, 2, target="1994-05-03")
     place_of = translator.vocabulary.index(base.tokens[2])
-    assert found.token == base.tokens[2]
+    assert left_out.token == base.tokens[2]
     for place in (0, 6, len(TEXT) - 1):
         mask = tuple(other != place for other in range(len(TEXT)))
         without = force(translator, TEXT, "1994-05-03", Options(mask=mask))
         expected = np.log(base.steps[2].probabilities[place_of]) - np.log(without.steps[2].probabilities[place_of])
-        assert found.masked[place] == pytest.approx(float(expected), abs=2e-5)
+        assert left_out.masked[place] == pytest.approx(float(expected), abs=2e-5)
 
 
 def test_what_cannot_be_left_out() -> None:
@@ -136,10 +138,10 @@ def test_accuracy_by_length_counts_what_is_right(monkeypatch: pytest.MonkeyPatch
     """A model that turns around rows of at most six letters, and no others."""
     import vizlib.seq2seq.length_study as measure
 
-    seen: list[str] = []
+    sources: list[str] = []
 
     def six_at_most(_translator: Translator, texts: list[str]) -> list[str]:
-        seen.extend(texts)
+        sources.extend(texts)
         return [text[::-1] if len(text) <= 6 else "" for text in texts]
 
     monkeypatch.setattr(measure, "write_all", six_at_most)
@@ -148,7 +150,7 @@ def test_accuracy_by_length_counts_what_is_right(monkeypatch: pytest.MonkeyPatch
     rows = accuracy_by_length(translator, (4, 6, 9), 120, seed=1, progress=lambda done, total, _: heard.append((done, total)))
     assert [(row.length, row.right, row.samples, row.share) for row in rows] == [(4, 120, 120, 1), (6, 120, 120, 1), (9, 0, 120, 0)]
     assert (rows[2].low, rows[2].high) == wilson(0, 120)
-    assert all(part_of(source) == "test" for source in seen)
+    assert all(part_of(source) == "test" for source in sources)
     assert heard[-1] == (360, 360)
     assert accuracy_by_length(translator, (9,), 120, seed=1) == rows[2:]
 

@@ -50,8 +50,8 @@ def test_without_attention_only_the_last_state_reaches_the_decoder(name: str, ce
     translator = untrained(name)
     module, target = translator.module, translator.encode_target("1994")
     reader, writer = cell(32, 96), cell(32, 96)
-    for one, many in ((reader, module.encoder), (writer, module.decoder)):
-        one.load_state_dict({key.removesuffix("_l0"): value for key, value in many.state_dict().items()})
+    for cell_module, recurrence in ((reader, module.encoder), (writer, module.decoder)):
+        cell_module.load_state_dict({key.removesuffix("_l0"): value for key, value in recurrence.state_dict().items()})
     with torch.inference_mode():
         state = None
         for embedded in module.source_embedding(translator.encode(TEXTS[0])):
@@ -68,25 +68,25 @@ def test_without_attention_only_the_last_state_reaches_the_decoder(name: str, ce
 def test_an_encoder_layer_is_torchs() -> None:
     torch_layer = nn.TransformerEncoderLayer(64, 4, 128, dropout=0, batch_first=True, norm_first=True).eval()
     own = EncoderLayer(64, 4, 128)
-    given = torch_layer.state_dict()
+    torch_state = torch_layer.state_dict()
     state = {}
     for kind in ("weight", "bias"):
-        for part, values in zip(("query", "key", "value"), given[f"self_attn.in_proj_{kind}"].chunk(3), strict=True):
+        for part, values in zip(("query", "key", "value"), torch_state[f"self_attn.in_proj_{kind}"].chunk(3), strict=True):
             state[f"attention.{part}.{kind}"] = values
         state |= {
-            f"attention.out.{kind}": given[f"self_attn.out_proj.{kind}"],
-            f"widen.{kind}": given[f"linear1.{kind}"],
-            f"narrow.{kind}": given[f"linear2.{kind}"],
-            f"attention_norm.{kind}": given[f"norm1.{kind}"],
-            f"feed_norm.{kind}": given[f"norm2.{kind}"],
+            f"attention.out.{kind}": torch_state[f"self_attn.out_proj.{kind}"],
+            f"widen.{kind}": torch_state[f"linear1.{kind}"],
+            f"narrow.{kind}": torch_state[f"linear2.{kind}"],
+            f"attention_norm.{kind}": torch_state[f"norm1.{kind}"],
+            f"feed_norm.{kind}": torch_state[f"norm2.{kind}"],
         }
     own.load_state_dict(state)
     x = torch.randn(2, 7, 64, generator=torch.Generator().manual_seed(0))
     mask = torch.tensor([[True] * 7, [True] * 4 + [False] * 3])
     with torch.no_grad():
         expected = torch_layer(x, src_key_padding_mask=~mask)
-        found, _ = own(x, mask[:, None])
-    torch.testing.assert_close(found[mask], expected[mask], atol=2e-6, rtol=1e-5)
+        actual, _ = own(x, mask[:, None])
+    torch.testing.assert_close(actual[mask], expected[mask], atol=2e-6, rtol=1e-5)
 
 
 def test_a_decoder_layer_is_torchs() -> None:
@@ -95,21 +95,21 @@ def test_a_decoder_layer_is_torchs() -> None:
 
     torch_layer = nn.TransformerDecoderLayer(64, 4, 128, dropout=0, batch_first=True, norm_first=True).eval()
     own = DecoderLayer(64, 4, 128)
-    given = torch_layer.state_dict()
+    torch_state = torch_layer.state_dict()
     state = {}
     for kind in ("weight", "bias"):
-        for mine, theirs in (("own", "self_attn"), ("cross", "multihead_attn")):
-            for part, values in zip(("query", "key", "value"), given[f"{theirs}.in_proj_{kind}"].chunk(3), strict=True):
-                state[f"{mine}.{part}.{kind}"] = values
-            state[f"{mine}.out.{kind}"] = given[f"{theirs}.out_proj.{kind}"]
-        for mine, theirs in (
+        for own_name, torch_name in (("own", "self_attn"), ("cross", "multihead_attn")):
+            for part, values in zip(("query", "key", "value"), torch_state[f"{torch_name}.in_proj_{kind}"].chunk(3), strict=True):
+                state[f"{own_name}.{part}.{kind}"] = values
+            state[f"{own_name}.out.{kind}"] = torch_state[f"{torch_name}.out_proj.{kind}"]
+        for own_name, torch_name in (
             ("widen", "linear1"),
             ("narrow", "linear2"),
             ("own_norm", "norm1"),
             ("cross_norm", "norm2"),
             ("feed_norm", "norm3"),
         ):
-            state[f"{mine}.{kind}"] = given[f"{theirs}.{kind}"]
+            state[f"{own_name}.{kind}"] = torch_state[f"{torch_name}.{kind}"]
     own.load_state_dict(state)
     numbers = torch.Generator().manual_seed(0)
     x, source = torch.randn(2, 5, 64, generator=numbers), torch.randn(2, 7, 64, generator=numbers)
@@ -117,8 +117,8 @@ def test_a_decoder_layer_is_torchs() -> None:
     causal = torch.ones(5, 5, dtype=torch.bool).tril()
     with torch.no_grad():
         expected = torch_layer(x, source, tgt_mask=~causal, memory_key_padding_mask=~mask)
-        found = own(x, causal.expand(2, -1, -1), Memory(source, mask, ()), Steering())[0]
-    torch.testing.assert_close(found, expected, atol=2e-6, rtol=1e-5)
+        actual = own(x, causal.expand(2, -1, -1), Memory(source, mask, ()), Steering())[0]
+    torch.testing.assert_close(actual, expected, atol=2e-6, rtol=1e-5)
 
 
 def test_positions_by_hand() -> None:
@@ -131,8 +131,8 @@ def test_positions_by_hand() -> None:
 
 def test_the_same_untrained_weights_every_time_and_no_generator_moves() -> None:
     before = torch.random.get_rng_state()
-    one, other = untrained("dates_gru_concat").module.state_dict(), untrained("dates_gru_concat").module.state_dict()
-    assert all(torch.equal(one[key], other[key]) for key in one)
+    first_state, second_state = untrained("dates_gru_concat").module.state_dict(), untrained("dates_gru_concat").module.state_dict()
+    assert all(torch.equal(first_state[key], second_state[key]) for key in first_state)
     assert torch.equal(before, torch.random.get_rng_state())
 
 

@@ -44,9 +44,9 @@ def test_with_attention_dates_are_read(models: dict[str, Translator], name: str)
 
 @pytest.mark.parametrize("name", [name for name in ATTENTIVE if name.startswith("dates") and "transformer" not in name])
 def test_the_last_digit_of_the_year_is_read_where_it_stands(models: dict[str, Translator], name: str) -> None:
-    found = translate(models[name], "tuesday, 3rd of may 1994")
-    assert found.alignment[3].argmax() >= len(found.source) - 2
-    np.testing.assert_allclose(found.alignment.sum(1), 1, rtol=1e-5)
+    translation = translate(models[name], "tuesday, 3rd of may 1994")
+    assert translation.alignment[3].argmax() >= len(translation.source) - 2
+    np.testing.assert_allclose(translation.alignment.sum(1), 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", TRAINED)

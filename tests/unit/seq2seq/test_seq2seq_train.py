@@ -57,17 +57,17 @@ def test_padding_costs_nothing() -> None:
         loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=train.IGNORED)
         total, count = 0.0, 0
         for row in range(len(source)):
-            kept = target[row][target[row] != train.IGNORED]
-            logs = translator.module(source[row : row + 1, : lengths[row]], lengths[row : row + 1], kept[None]).log_softmax(-1)[0]
-            total -= float(logs[torch.arange(len(kept)), kept].sum())
-            count += len(kept)
+            unpadded = target[row][target[row] != train.IGNORED]
+            logs = translator.module(source[row : row + 1, : lengths[row]], lengths[row : row + 1], unpadded[None]).log_softmax(-1)[0]
+            total -= float(logs[torch.arange(len(unpadded)), unpadded].sum())
+            count += len(unpadded)
     assert float(loss) == pytest.approx(total / count, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", [NAME, "reversal_transformer"])
 def test_a_stopped_run_goes_on_and_ends_the_same(tmp_path: Path, name: str) -> None:
     generator = torch.random.get_rng_state()
-    whole, told = train.train(name, tmp_path / "whole", PLAN)
+    whole, facts = train.train(name, tmp_path / "whole", PLAN)
 
     def stop(now: train.Seq2SeqProgress) -> None:
         if now.step == 2:
@@ -75,17 +75,17 @@ def test_a_stopped_run_goes_on_and_ends_the_same(tmp_path: Path, name: str) -> N
 
     with pytest.raises(KeyboardInterrupt):
         train.train(name, tmp_path / "parts", PLAN, stop)
-    again, told_again = train.train(name, tmp_path / "parts", PLAN)
-    assert told["steps"] == told_again["steps"] == 4
-    assert told["history"] == told_again["history"]
+    again, facts_again = train.train(name, tmp_path / "parts", PLAN)
+    assert facts["steps"] == facts_again["steps"] == 4
+    assert facts["history"] == facts_again["history"]
     for key, value in whole.module.state_dict().items():
         assert torch.equal(value, again.module.state_dict()[key]), key
     assert torch.equal(generator, torch.random.get_rng_state())
 
 
 def test_it_ends_when_it_is_good_enough(tmp_path: Path) -> None:
-    _, told = train.train(NAME, tmp_path, replace(PLAN, enough=0.0))
-    assert told["steps"] == 2
+    _, facts = train.train(NAME, tmp_path, replace(PLAN, enough=0.0))
+    assert facts["steps"] == 2
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
@@ -106,8 +106,8 @@ def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
 class TestShipping:
     @pytest.fixture
     def shipped(self, tmp_path: Path) -> Path:
-        translator, told = train.train(NAME, tmp_path / "run", PLAN)
-        train.export(translator, told, tmp_path / "out", "vizlib train seq2seq NAME")
+        translator, facts = train.train(NAME, tmp_path / "run", PLAN)
+        train.export(translator, facts, tmp_path / "out", "vizlib train seq2seq NAME")
         return tmp_path / "out"
 
     def test_the_card_tells_what_was_measured(self, shipped: Path) -> None:

@@ -79,21 +79,21 @@ class TestData:
     def test_both_layouts_hold_the_same_images(self, tmp_path: Path, splits: tuple[ImageSet, ImageSet]) -> None:
         home = parquet_layout(tmp_path / "parquet")
         for split, other in zip(("train", "val"), splits, strict=True):
-            found = read_split(home, split)
-            assert found.classes == other.classes
+            images = read_split(home, split)
+            assert images.classes == other.classes
             for label in (0, 1):
-                mine, theirs = found.images[found.labels == label], other.images[other.labels == label]
-                np.testing.assert_array_equal(mine, theirs)
+                own_images, other_images = images.images[images.labels == label], other.images[other.labels == label]
+                np.testing.assert_array_equal(own_images, other_images)
         assert read_split(home, "val").boxes[0].tolist() == [1, 2, 60, 63]
 
     def test_of_a_larger_set_the_fifty_classes_are_read(self, tmp_path: Path) -> None:
         wnids = tuple(sorted([wnid for wnid, _ in FIFTY] + ["n00000001", "n99999999"]))
         home = folder_layout(tmp_path, wnids, wnids, train=1, val=1)
         for split in ("train", "val"):
-            found = read_split(home, split)
-            assert found.classes == tuple(name for _, name in FIFTY)
-            assert sorted(found.labels.tolist()) == list(range(50))
-        image = found.images[found.labels.tolist().index(11)]
+            image_set = read_split(home, split)
+            assert image_set.classes == tuple(name for _, name in FIFTY)
+            assert sorted(image_set.labels.tolist()) == list(range(50))
+        image = image_set.images[image_set.labels.tolist().index(11)]
         np.testing.assert_array_equal(image, _pixels(jpeg(wnids.index(FIFTY[11][0]), 1000)))
 
     def test_the_fifty_classes_are_those_of_the_bundled_models(self) -> None:
@@ -113,27 +113,27 @@ class TestData:
         Image.new("L", (100, 80), 77).save(home / "train" / WNIDS[0] / "images" / "n00000001_0.JPEG")
         assert (read_split(home, "train").images[0] == 77).all()
 
-    @pytest.mark.parametrize("what", ["nothing", "damaged", "no annotations", "no shards", "labels", "classes"])
-    def test_what_is_wrong_is_said(self, tmp_path: Path, what: str) -> None:
+    @pytest.mark.parametrize("fault", ["nothing", "damaged", "no annotations", "no shards", "labels", "classes"])
+    def test_what_is_wrong_is_said(self, tmp_path: Path, fault: str) -> None:
         home = tmp_path / "data"
-        if what == "nothing":
+        if fault == "nothing":
             home.mkdir()
-        elif what == "damaged":
+        elif fault == "damaged":
             path = folder_layout(home) / "train" / WNIDS[1] / "images" / "n00000002_3.JPEG"
             path.write_bytes(path.read_bytes()[:300])
-        elif what == "no annotations":
+        elif fault == "no annotations":
             (folder_layout(home) / "val" / "val_annotations.txt").unlink()
-        elif what == "no shards":
+        elif fault == "no shards":
             parquet_layout(home)
             for path in home.glob("train*"):
                 path.unlink()
-        elif what == "labels":
+        elif fault == "labels":
             parquet_layout(home)
             (home / "classes.json").write_text(json.dumps([{"wnid": "n1", "name": "only"}]), encoding="utf-8")
         else:
             (parquet_layout(home) / "classes.json").write_text("{", encoding="utf-8")
         with pytest.raises(TrainingError, match="data"):
-            read_split(home, "val" if what == "no annotations" else "train")
+            read_split(home, "val" if fault == "no annotations" else "train")
 
     def test_smaller_shares_are_subsets(self, splits: tuple[ImageSet, ImageSet]) -> None:
         data = splits[0]
@@ -209,9 +209,9 @@ class TestLoop:
 
         with pytest.raises(KeyboardInterrupt):
             train(network(), TINY, *splits, tmp_path / "cut", report=kill)
-        seen: list[Progress] = []
-        resumed, again = train(network(), TINY, *splits, tmp_path / "cut", report=seen.append)
-        assert {progress.epoch for progress in seen} == {1}
+        reports: list[Progress] = []
+        resumed, again = train(network(), TINY, *splits, tmp_path / "cut", report=reports.append)
+        assert {progress.epoch for progress in reports} == {1}
         for name, tensor in whole.state_dict().items():
             assert torch.equal(tensor, resumed.state_dict()[name]), name
         assert [_timeless(row) for row in again] == [_timeless(row) for row in history]
@@ -250,8 +250,8 @@ class TestLoop:
         """With a decay of 0 the average is the last step; with 1 it stays the first."""
         module = network()
         last, _ = train(module, replace(TINY, ema=0.0), *splits, tmp_path / "last")
-        for mine, own in zip(last.parameters(), module.parameters(), strict=True):
-            assert torch.equal(mine, own)
+        for averaged, own in zip(last.parameters(), module.parameters(), strict=True):
+            assert torch.equal(averaged, own)
         start = network()
         module = network()
         train(module, replace(TINY, epochs=1), *splits, tmp_path / "slow")
@@ -277,7 +277,7 @@ class TestMuon:
         kernel = nn.Parameter(torch.randn(8, 4, 3, 3, generator=generator).to(memory_format=torch.channels_last))
         matrix = nn.Parameter(torch.randn(6, 5, generator=generator))
         copies = [nn.Parameter(kernel.detach().permute(0, 2, 3, 1).reshape(8, -1).clone()), nn.Parameter(matrix.detach().clone())]
-        mine = MatrixMuon([kernel, matrix], rate=0.02, weight_decay=0.1)
+        optimiser = MatrixMuon([kernel, matrix], rate=0.02, weight_decay=0.1)
         theirs = torch.optim.Muon(copies, lr=0.02, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
         where = kernel.data_ptr()
         for _ in range(3):
@@ -285,7 +285,7 @@ class TestMuon:
             matrix.grad = torch.randn(6, 5, generator=generator)
             copies[0].grad = kernel.grad.permute(0, 2, 3, 1).reshape(8, -1).clone()
             copies[1].grad = matrix.grad.clone()
-            mine.step()
+            optimiser.step()
             theirs.step()
         assert kernel.data_ptr() == where
         assert torch.equal(kernel.detach().permute(0, 2, 3, 1).reshape(8, -1), copies[0].detach())
@@ -300,8 +300,8 @@ class TestMuon:
         adam, muon = optimisers(module, TINY)
         assert isinstance(muon, MatrixMuon)
         assert {id(parameter) for parameter, _ in muon.pairs} == {id(module.block_conv.weight), id(module.block_linear.weight)}
-        rest = [parameter for group in adam.param_groups for parameter in group["params"]]
-        assert len(rest) + len(muon.pairs) == len(list(module.parameters()))
+        adam_parameters = [parameter for group in adam.param_groups for parameter in group["params"]]
+        assert len(adam_parameters) + len(muon.pairs) == len(list(module.parameters()))
         assert all(parameter.ndim < 2 for parameter in adam.param_groups[1]["params"])
         assert adam.param_groups[1]["weight_decay"] == 0
 
@@ -361,11 +361,11 @@ class TestScore:
             (tmp_path / "own" / "val" / name).mkdir(parents=True)
             for number in range(3):
                 (tmp_path / "own" / "val" / name / f"{number}.jpg").write_bytes(jpeg(label, 1000 + number))
-        found = [measure_accuracy(model, find_photos(tmp_path / which)) for which in ("public", "parquet", "own", "own/val")]
-        assert {one.images for one in found} == {6}
-        assert len({one.first for one in found}) == 1
-        assert all(one.top5 is None for one in found)
-        assert [one.matched for one in found] == ["name"] * 4
+        scores = [measure_accuracy(model, find_photos(tmp_path / which)) for which in ("public", "parquet", "own", "own/val")]
+        assert {score.images for score in scores} == {6}
+        assert len({score.first for score in scores}) == 1
+        assert all(score.top5 is None for score in scores)
+        assert [score.matched for score in scores] == ["name"] * 4
 
     def test_matching(self, tmp_path: Path) -> None:
         bundled_models = vizlib.load("vit_tiny50")
@@ -384,17 +384,17 @@ class TestScore:
         model = vizlib.load("resnet10t", checkpoint="random", labels=ImageNetInfo().label_descriptions())
         wnids = sorted(ImageNetInfo().label_names())
         assert match_classes(model, [(wnid, wnid) for wnid in wnids]) == (list(range(1000)), "WordNet id")
-        numbers, how = match_classes(model, [(wnid, name) for wnid, name in FIFTY])
-        assert how == "WordNet id"
+        numbers, matched_by = match_classes(model, [(wnid, name) for wnid, name in FIFTY])
+        assert matched_by == "WordNet id"
         assert "tabby" in model.label(numbers[11] or 0)
 
     def test_limits_spread_and_unreadable_photos_are_told(self, tmp_path: Path) -> None:
         model = vizlib.load("vit_tiny50", checkpoint="random", num_classes=2, labels=NAMES)
         home = folder_layout(tmp_path)
         (home / "val" / "images" / "val_0_1.JPEG").write_bytes(b"no image")
-        found = measure_accuracy(model, find_photos(home))
-        assert (found.images, len(found.unreadable)) == (5, 1)
-        assert "val_0_1.JPEG" in found.unreadable[0]
+        score = measure_accuracy(model, find_photos(home))
+        assert (score.images, len(score.unreadable)) == (5, 1)
+        assert "val_0_1.JPEG" in score.unreadable[0]
         assert measure_accuracy(model, find_photos(home), limit=2).images == 2
         for path in (home / "val" / "images").iterdir():
             path.write_bytes(b"")
@@ -420,8 +420,8 @@ class TestKernels:
         plain = gradients()
         with ProcessorKernels():
             other = gradients()
-        for expected, found in zip(plain, other, strict=True):
-            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+        for expected, actual in zip(plain, other, strict=True):
+            torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
 
     def test_what_is_not_plain_or_not_short_stays_with_torch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         called: list[int] = []
