@@ -20,10 +20,10 @@ from vizlib.zoo.weights import fill_random
 
 WAYS = ["float32", "bfloat16", "not square", "batch"]
 TABLE = [
-    pytest.param(method, name, how, id=f"{method}-{name}-{how.replace(' ', '_')}")
+    pytest.param(method, name, way, id=f"{method}-{name}-{way.replace(' ', '_')}")
     for method_index, method in enumerate(METHODS)
     for family_index, name in enumerate(zoo.FAMILIES)
-    for way_index, how in enumerate(WAYS)
+    for way_index, way in enumerate(WAYS)
     if os.environ.get("VIZLIB_FULL_TABLE") or (method_index + family_index) % len(WAYS) == way_index
 ]
 
