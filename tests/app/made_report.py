@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from vizlib.catalog.methods import FAMILY_REFUSALS, METHODS, fitting
+from vizlib.catalog.families import FAMILIES as FAMILY_CARDS
+from vizlib.catalog.methods import METHODS, fitting
 from vizlib.datasets.classes import FIFTY
 from vizlib.model_report.measure import MAX_PASSES
 from vizlib.model_report.report_file import SCHEMA
@@ -114,7 +115,7 @@ def made_report(names: tuple[str, ...] = NAMES, sweep: tuple[str, ...] = ("vit_t
         "models": {
             name: {
                 method: _scores(*rng.uniform((0.52, 0.5), (0.75, 0.95)), compared=True)
-                for method in fitting(FAMILY_REFUSALS[FAMILIES[NAMES.index(name)]])[0]
+                for method in fitting(FAMILY_CARDS[FAMILIES[NAMES.index(name)]].lacks)[0]
                 if METHODS[method].passes <= MAX_PASSES
             }
             for name in names

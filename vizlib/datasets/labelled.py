@@ -28,19 +28,19 @@ def find_photos(folder: str | Path) -> LabelledPhotos:
     home = Path(folder)
     try:
         if (home / "val.parquet").is_file() and (home / "classes.json").is_file():
-            found = _from_parquet(home)
+            photos = _from_parquet(home)
         elif (home / "val" / "val_annotations.txt").is_file():
-            found = _from_annotations(home)
+            photos = _from_annotations(home)
         else:
-            found = _from_folders(home / "val" if (home / "val").is_dir() else home)
+            photos = _from_folders(home / "val" if (home / "val").is_dir() else home)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"The validation photographs of {folder} cannot be read: {type(error).__name__}: {error}.") from error
-    if not found.items:
+    if not photos.items:
         raise TrainingError(
             f"{folder} holds no validation photographs: give val.parquet with classes.json, the tiny-imagenet-200 layout, "
             "or val/CLASS/*.jpg."
         )
-    return found
+    return photos
 
 
 def _from_parquet(home: Path) -> LabelledPhotos:
