@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -176,5 +177,98 @@ for name in model.card.methods:
 assert {"rollout", "relevance", "occlusion", "leave_one_out"} <= set(model.card.methods)
 with pytest.raises(vizlib.MethodError, match="no last feature map"):
     vizlib.explain(model, x, "grad_cam")
+""",
+    )
+
+
+# Until the components' JavaScript is joined from modules, and pages open by one helper, there is nothing to follow.
+COMPONENTS, PAGES = (ROOT / "vizlib" / "ui" / name for name in ("components/joining.py", "widgets/page.py"))
+JOINED = pytest.mark.skipif(not COMPONENTS.is_file(), reason="Components are not joined from modules yet.")
+OPENED = pytest.mark.skipif(not PAGES.is_file(), reason="Pages do not open by one helper yet.")
+SHARE_BARS = """
+from streamlit.testing.v1 import AppTest
+from vizlib.ui.core.message_codec import unpack
+
+at = AppTest.from_string('''
+from vizlib.ui.components.share_bars import share_bars
+share_bars({"lynx": 0.75, "tabby": 0.25}, key="bars")
+''', default_timeout=100).run()
+assert not at.exception, at.exception
+(element,) = at.get("bidi_component")
+assert element.proto.component_name == "vizlib_share_bars"
+message = element.proto.bytes
+assert unpack(message)[0] == {"bars": [["lynx", 0.75], ["tabby", 0.25]]}
+"""
+
+
+@JOINED
+def test_a_component(house: Path) -> None:
+    touched = follow("a component", house)
+    assert [path.suffix for path in touched] == [".py", ".html", ".css", ".js"]
+    lint(touched, house)
+    in_house(house, SHARE_BARS)
+
+
+@JOINED
+def test_the_component_of_the_recipe_draws_in_a_browser(house: Path) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="The browser tests need Playwright: pip install playwright.")
+    follow("a component", house)
+    printed = in_house(
+        house,
+        SHARE_BARS
+        + """
+import base64, json
+from pathlib import Path
+from vizlib.ui import components
+from vizlib.ui.components.joining import join_modules, join_styles
+
+home = Path(components.__file__).parent
+parts = {"js": join_modules(home, "share_bars/share_bars.js"), "css": join_styles(home, "share_bars/share_bars.css")}
+print(json.dumps(parts | {"html": (home / "share_bars/share_bars.html").read_text("utf-8"), "message": base64.b64encode(message).decode()}))
+""",
+    )
+    with sync_api.sync_playwright() as playwright:
+        own = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+        try:
+            browser = playwright.chromium.launch(executable_path=own, args=["--no-sandbox", "--disable-gpu"])
+        except sync_api.Error as error:
+            pytest.skip(f"There is no Chromium: {error}")
+        drawn = browser.new_page().evaluate(
+            """async ({ js, css, html, message }) => {
+          document.body.innerHTML = `<style>${css}</style><div style="width: 200px">${html}</div>`;
+          const component = await import(URL.createObjectURL(new Blob([js], { type: 'text/javascript' })));
+          const data = Uint8Array.from(atob(message), character => character.charCodeAt(0));
+          component.default({ parentElement: document.body.lastChild, data, setStateValue: () => {} });
+          return [...document.querySelectorAll('.row')].map(row => [row.textContent, row.querySelector('.bar').offsetWidth]);
+        }""",
+            json.loads(printed.splitlines()[-1]),
+        )
+        browser.close()
+    assert drawn == [["lynx 75 %", 150], ["tabby 25 %", 50]]
+
+
+@OPENED
+def test_a_page(house: Path) -> None:
+    touched = follow("a page", house)
+    assert len(touched) == 4
+    lint(touched, house)
+    in_house(
+        house,
+        """
+from streamlit.testing.v1 import AppTest
+from vizlib.ui.core import job_slots
+
+job_slots.PATIENCE = 300.0
+at = AppTest.from_file("app.py", default_timeout=300)
+at.query_params["model"] = "resnet_tiny50"
+at.switch_page("pages/confidence.py")
+at.run()
+assert not at.exception, at.exception
+assert at.title[0].value == "Confidence"
+assert "resnet_tiny50" in [box.value for box in at.selectbox]
+top, perplexity = at.metric
+assert (top.label, perplexity.label) == ("Top class", "Perplexity")
+assert 1 <= float(perplexity.value.split()[0]) <= 50
+assert dict(at.query_params) == {"model": "resnet_tiny50"}, dict(at.query_params)
 """,
     )
