@@ -1,33 +1,18 @@
 """Compact Transformers: convolutional tokens, sequence pooling, and what they do for small data."""
 
-import streamlit as st
+from functools import partial
 
-from vizlib.ui.core import formatting, navigation
-from vizlib.ui.core.computations import pick_model
-from vizlib.ui.core.model_service import service
-from vizlib.ui.core.url_state import UrlState
-from vizlib.ui.pages.compact.sections import PAPER, draw_columns, draw_curves, draw_ideas, members, submit_columns
-from vizlib.ui.widgets.pickers import pick_fit, pick_picture
+from vizlib.ui.core.formatting import linked
+from vizlib.ui.pages.compact.sections import PAPER, draw_page
+from vizlib.ui.widgets.model_picker import of_families, pick_model
+from vizlib.ui.widgets.page import close_page, open_picture_page
 
-arrived = navigation.open_page(
+url_state, picture, model, fit = open_picture_page(
     "compact",
     "Can a transformer learn from little data?",
     "Compact Transformers change two things in ViT: **convolutions** make the tokens, and **sequence pooling** reads all of them instead "
     "of a class token. Point at a token: above, the pixels it takes in; below, how much each model reads it.",
+    partial(pick_model, fits=of_families("compact"), bundled=["cct_tiny50", "compact_vit_tiny50"], label="Beside ViT", weights=True),
 )
-service()
-url_state = UrlState("compact", arrived=arrived)
-picture = pick_picture(url_state)
-left, right = st.columns([4, 1], gap="medium")
-with left:
-    one = pick_model(url_state, ("compact",), ("cct_tiny50", "compact_vit_tiny50"), "Beside ViT")
-with right:
-    fit = pick_fit(url_state)
-group = members(one)
-columns, drifts = submit_columns(group, picture, fit)
-made = draw_columns(url_state, group, columns, picture, fit)
-if made is not None:
-    draw_ideas(made, group, drifts)
-draw_curves()
-st.caption(f"{formatting.linked(PAPER)}. The address in your browser restores this view; a picture of your own is not part of it.")
-url_state.write()
+draw_page(model, picture, fit, url_state)
+close_page(url_state, source=f"{linked(PAPER)}.")

@@ -18,8 +18,10 @@ import vizlib
 from vizlib.catalog.methods import METHODS
 from vizlib.evaluation.badge import Badge
 from vizlib.figures import attribution_pictures
-from vizlib.ui.core import computations, job_slots
+from vizlib.ui.core import job_slots
 from vizlib.ui.core.message_codec import unpack
+from vizlib.ui.core.model_choice import ModelChoice
+from vizlib.ui.core.model_service import service
 from vizlib.ui.core.pictures import sample
 from vizlib.ui.pages.attribution import map_grid_data, scheduler
 from vizlib.ui.pages.attribution import text as attribution_words
@@ -41,9 +43,9 @@ def unproven(monkeypatch):
     """Proofs that cost nothing, for tests of what is around them."""
     made = scheduler.Proof({}, {}, Badge("mixed", "Made up.", 1, 2, ()), None, (), 0.0)
     monkeypatch.setattr(scheduler, "measure_proof", lambda *_: made)
-    computations._kept().clear()
+    service()._results.clear()
     yield
-    computations._kept().clear()
+    service()._results.clear()
 
 
 @pytest.fixture
@@ -51,9 +53,9 @@ def coarsely(monkeypatch):
     """Curves in four parts and three random maps: what is tested is that the page shows what the library measured."""
     monkeypatch.setattr("vizlib.evaluation.protocol.PARTS", 4)
     monkeypatch.setattr("vizlib.evaluation.protocol.RANDOM_MAPS", 3)
-    computations._kept().clear()
+    service()._results.clear()
     yield
-    computations._kept().clear()
+    service()._results.clear()
 
 
 def wall(at):
@@ -192,7 +194,7 @@ def test_a_proof_that_fails_says_so(page, monkeypatch):
         raise vizlib.MethodError("No proof today.")
 
     monkeypatch.setattr(scheduler, "measure_proof", refused)
-    computations._kept().clear()
+    service()._results.clear()
     at = done(page(**TWO))
     assert cards(at)["rollout"]["badge"] | {"lines": []} == {"state": "none", "text": "no score", "words": "No proof today.", "lines": []}
     assert "No proof today." in said(at)
@@ -258,7 +260,9 @@ def test_a_newer_question_stops_the_older_one(page, unproven):
     at.selectbox(key="attribution.target").set_value(7).run()
     assert board.stopped
     assert at.session_state["attribution.board"] is not board
-    assert all("7/" in key[0][-1] for slot, key in at.session_state["waiting.asked"].items() if slot.startswith("attribution.map."))
+    assert all(
+        key[0][-1][-1].startswith("7/") for slot, key in at.session_state["waiting.asked"].items() if slot.startswith("attribution.map.")
+    )
 
 
 @pytest.mark.parametrize("name", ["rollout", "occlusion"])
@@ -357,9 +361,9 @@ def test_files(page, unproven, monkeypatch):
     proof = scheduler.measure_proof(None, None, None, None)
 
     class Done:
-        asking = scheduler.ExplainRequest(computations.ModelChoice("vit_tiny50", card=model.card), sample("coffee"), None, 3, {})
+        request = scheduler.ExplainRequest(ModelChoice("vit_tiny50", card=model.card), sample("coffee"), None, 3, {})
 
-        def standings(self):
+        def states(self):
             return [scheduler.MethodState(name, one, proof=proof) for name, one in made.items()]
 
     with np.load(io.BytesIO(files.to_npz(Done()))) as arrays:

@@ -208,7 +208,7 @@ def test_a_published_model_is_fetched_only_when_asked(page):
 def test_files():
     model, picture = vizlib.load("vit_tiny50"), sample("coffee")
     answers = response_data.compute_response(Experiment("shift"), model, picture, None, None, Progress())
-    rows = list(csv.DictReader(io.StringIO(response_data.to_csv([answers]))))
+    rows = list(csv.DictReader(io.StringIO(response_data.responses_csv([answers]))))
     assert len(rows) == 17 * (4 + 6)
     first = answers.response
     drift = [float(row["value"]) for row in rows if row["measure"] == "drift" and row["layer"] == "blocks.5"]

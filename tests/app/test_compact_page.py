@@ -51,7 +51,7 @@ def test_opens_on_three_models_side_by_side(compact):
     assert at.title[0].value == "Compact"
     view, columns = sent(at)
     assert view == {"cover": "windows", "readout": "weights", "label": "", "token": ""}
-    assert [header["title"].partition(":")[0] for header, _ in columns] == ["ViT", "CVT", "CCT"]
+    assert [header["title"].partition(":")[0] for header, _ in columns] == ["ViT", "Compact ViT", "CCT"]
     assert [header["untrained"] for header, _ in columns] == [name not in all_cards() for name in NAMES]
     assert [header["pooled"] for header, _ in columns] == [False, False, True]
     for header, arrays in columns:
@@ -135,7 +135,7 @@ def test_published_models_with_random_weights(compact):
 
 def test_files():
     made = [column(name, sample("cat"))[1] for name in NAMES]
-    rows = list(csv.DictReader(io.StringIO(tokenizer_data.to_csv(made))))
+    rows = list(csv.DictReader(io.StringIO(tokenizer_data.tokens_csv(made))))
     assert len(rows) == 3 * 64
     assert (rows[64 + 9]["top"], rows[64 + 9]["bottom"]) == ("8", "16")
     assert rows[0]["answer"] == ""

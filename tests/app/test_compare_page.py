@@ -98,7 +98,7 @@ def test_the_address_restores_the_view(page):
 
 
 def test_a_link_outlives_the_wait(page, monkeypatch):
-    comparison_jobs._kept.clear()
+    model_service.service()._results.clear()
     address = {"images": "rocket,camera", "show": "length", "layer": "2", "place": "1,0.2500,0.7500", "way": "stride", "look": "Camera"}
     monkeypatch.setattr(job_slots, "PATIENCE", 0.0)  # the first run ends before anything is measured
     at = page(**address)
@@ -192,12 +192,12 @@ def test_other_classes_compare_by_features_only(page, monkeypatch):
     other = vizlib.load("vit_tiny50", checkpoint="random", num_classes=3)
     monkeypatch.setattr("vizlib.ui.core.model_service._load", lambda name, progress: other if name == "vit_tiny50" else vizlib.load(name))
     model_service.service().unload("vit_tiny50")
-    comparison_jobs._kept.clear()
+    model_service.service()._results.clear()
     try:
         at = page(images="cat,coffee")
     finally:
         model_service.service().unload("vit_tiny50")
-        comparison_jobs._kept.clear()
+        model_service.service()._results.clear()
     text = said(at).replace("\\", "")
     assert "know different classes, so they are compared by features only." in text
     assert "completeness gap" not in text
@@ -249,16 +249,16 @@ def test_an_invisible_point_lies_on_every_cell(found):
 
 
 def test_files(found):
-    rows = list(csv.DictReader(io.StringIO(comparison_jobs.to_csv(found, "layers"))))
+    rows = list(csv.DictReader(io.StringIO(comparison_jobs.table_csv(found, "layers"))))
     assert len(rows) == sum(len(model.layers) for model in found.models)
-    cka = list(csv.DictReader(io.StringIO(comparison_jobs.to_csv(found, "cka"))))
+    cka = list(csv.DictReader(io.StringIO(comparison_jobs.table_csv(found, "cka"))))
     line = next(
         one
         for one in cka
         if (one["reading"], one["kernel"], one["layer_a"], one["layer_b"]) == ("tokens", "linear", "blocks.0", "layer1.0")
     )
     assert float(line["cka"]) == pytest.approx(found.between(0, 1).value[0, 0])
-    with np.load(io.BytesIO(comparison_jobs.to_npz(found))) as arrays:
+    with np.load(io.BytesIO(comparison_jobs.arrays_npz(found))) as arrays:
         assert np.array_equal(arrays["vit_tiny50/norm"], found.models[0].norm)
     html = comparison_jobs.to_html(found, found.shown[0], None).decode()
     assert html.startswith("<!doctype html>")

@@ -12,10 +12,12 @@ from made_report import made_report
 
 import vizlib
 from vizlib.figures.charts import COLOURS, SYMBOLS
+from vizlib.figures.model_marks import mark_of
 from vizlib.model_report import report_file
+from vizlib.ui.core.tables import records_to_csv
 from vizlib.ui.pages.models import findings
 from vizlib.ui.pages.models import report_tables as tables
-from vizlib.ui.pages.models.report_tables import Report, mark_of
+from vizlib.ui.pages.models.report_tables import Report
 from vizlib.zoo.bundled_models import NAMES
 from vizlib.zoo.cards import bundled_cards
 
@@ -328,7 +330,7 @@ class TestTables:
         ids=["accuracy", "small data", "epochs", "confusions", "calibration", "maps", "empty"],
     )
     def test_csv_comes_back(self, rows):
-        back = list(csv.DictReader(io.StringIO(tables.as_csv(rows))))
+        back = list(csv.DictReader(io.StringIO(records_to_csv(rows))))
         assert back == [{key: "" if value is None else str(value) for key, value in row.items()} for row in rows]
 
     def test_references_stand_above_the_methods(self):

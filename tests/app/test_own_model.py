@@ -126,6 +126,28 @@ def test_on_the_pages_that_take_several_models(visit, page):
     assert 'vizlib.load("resnet_tiny50", checkpoint="mine.safetensors")' in "\n".join(code.value for code in at.code)
 
 
+@pytest.mark.parametrize(
+    ("page", "architecture", "component"), [("attention", "vit_tiny50", "attention_canvas"), ("compact", "cct_tiny50", "tokenizer_columns")]
+)
+def test_on_the_pages_of_one_model(visit, page, architecture, component):
+    at = visit(f"pages/{page}.py")
+    at.button(key="own.show").click().run()
+    at = settled(fill(at, architecture, weights(architecture)))
+    assert at.selectbox(key=f"{page}.model").value == "own-1"
+    assert b"mine.safetensors" in messages(at, component)[0] or page == "attention"
+    assert messages(at, component)
+    assert f'vizlib.load("{architecture}", checkpoint="mine.safetensors")' in "\n".join(code.value for code in at.code)
+    assert "own" not in str(dict(at.query_params))
+
+
+def test_a_page_that_cannot_show_it_says_why(visit):
+    at = visit("pages/compact.py", model="cct_tiny50")
+    at.button(key="own.show").click().run()
+    at = settled(fill(at, "resnet_tiny50", weights("resnet_tiny50")))
+    assert at.selectbox(key="compact.model").value == "cct_tiny50"
+    assert "Not offered here: mine.safetensors (another architecture)." in said(at)
+
+
 def test_no_link_carries_it(form):
     at = fill(form(), "resnet_tiny50", weights("resnet_tiny50"))
     at.selectbox(key="explore.own-1.target").set_value(1).run()
@@ -200,13 +222,13 @@ def test_removing_frees_memory_file_and_answers(form):
     at = fill(form(), "vit_tiny50", weights())
     card = shelf_of(at).cards["own-1"]
     assert held() == [card.identity]
-    assert any(request.model == card.identity for request in service()._answers._held)
+    assert any(card.identity in models for models, _ in service()._results._held)
     assert card.path.is_file()
     at.button(key="own.remove.own-1").click().run()
     assert not at.exception
     assert at.multiselect[0].value == ["vit_tiny50"]
     assert held() == []
-    assert not any(request.model == card.identity for request in service()._answers._held)
+    assert not any(card.identity in models for models, _ in service()._results._held)
     assert not card.path.exists()
 
 

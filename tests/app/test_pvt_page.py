@@ -141,18 +141,20 @@ def blank_png():
 
 
 def test_measured_rows_reach_the_chart(page, monkeypatch):
-    rows = (
+    rows = [
         Measurement("full", fused=False, side=224, seconds=1.5, peak_bytes=10**9),
         Measurement("full", fused=False, side=320, seconds=None, peak_bytes=None, why="no"),
-    )
-    monkeypatch.setattr(attention_cost, "_measure", lambda layer, progress: attention_cost.Measured(rows))
+    ]
+    monkeypatch.setattr(attention_cost, "_measure", lambda layer, progress: rows)
     at = page()
     assert sent(at, "attention_cost")[0][0]["measured"] == []
     at.button(key="pvt.measure.start").click().run()
     for _ in range(20):
         if sent(at, "attention_cost")[0][0]["measured"]:
             break
-        at.session_state["pvt.measure"][Layer(32, 1, 8, 2)].wait(5)
+        key, job = at.session_state["waiting.asked"]["pvt.measure"]
+        assert key == ((), Layer(32, 1, 8, 2))
+        job.wait(5)
         at.run()
     assert [one["seconds"] for one in sent(at, "attention_cost")[0][0]["measured"]] == [1.5, None]
 

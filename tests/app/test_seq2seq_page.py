@@ -19,10 +19,17 @@ from vizlib.engine.jobs import Progress
 from vizlib.seq2seq import END, TASKS, force, translate, untrained
 from vizlib.seq2seq.cards import NAMES, cards
 from vizlib.ui.core.message_codec import unpack
+from vizlib.ui.core.model_service import service
 from vizlib.ui.pages.seq2seq import choices, decoder_step, downloads, length_study, lessons, predict_first, translator_service
 
 FIRST = TASKS["dates"].examples[0]
 GRU, PLAIN, TRANSFORMER = "dates_gru_concat", "dates_gru_none", "dates_transformer"
+
+
+def forget_translators():
+    """The weights in memory, and what they wrote."""
+    translator_service._translators.clear()
+    service()._results.drop(lambda key: key[0] == ())
 
 
 @pytest.fixture
@@ -36,9 +43,9 @@ def as_trained(monkeypatch):
     }
     monkeypatch.setattr(choices, "cards", lambda: known)
     monkeypatch.setattr(translator_service, "_load", untrained)
-    translator_service.translator_service.clear()
+    forget_translators()
     yield known
-    translator_service.translator_service.clear()
+    forget_translators()
 
 
 @pytest.fixture
@@ -289,7 +296,7 @@ def test_measuring_counts_and_adds_up(page, monkeypatch):
     ((length, right, samples, low, high), _) = tally.accuracy(GRU)
     assert (length, right, samples, low) == (10, 0, 8, 0.0)
     assert high == pytest.approx(stats.binomtest(0, 8).proportion_ci(method="wilson").high)
-    rows = list(csv.DictReader(io.StringIO(length_study.as_csv(tally))))
+    rows = list(csv.DictReader(io.StringIO(length_study.measured_csv(tally))))
     assert {row["measure"] for row in rows} == {"accuracy by length", "gradient by distance"}
     assert [float(row["value"]) for row in rows if row["x"] == "0"] == [1.0, 1.0]  # relative to the last character
     at.pills(key="seq2seq.compare").set_value([GRU]).run()
@@ -337,7 +344,7 @@ def test_the_snippet_runs(page, monkeypatch):
     monkeypatch.setattr("vizlib.seq2seq.load", untrained, raising=False)
     names: dict = {}
     exec(code, names)  # noqa: S102  the page's own words
-    np.testing.assert_array_equal(names["made"].alignment, sent(at)[1]["weights"][:, 0])
+    np.testing.assert_array_equal(names["translation"].alignment, sent(at)[1]["weights"][:, 0])
 
 
 def test_the_page_imports_nothing_heavy():
@@ -357,7 +364,7 @@ print(sorted({{"torch", "timm", "captum", "cv2", "skimage"}} & set(sys.modules))
 def test_shipped_models_open(visit, name):
     if name is None:
         pytest.skip("No translator is trained here: `vizlib train seq2seq` trains them.")
-    translator_service.translator_service.clear()
+    forget_translators()
     task = cards()[name].task
     at = visit("pages/seq2seq.py", task=task, model=name)
     header, _ = sent(at)

@@ -15,7 +15,7 @@ import vizlib
 from vizlib.analysis.features.token_maps import norm_map, pca_rgb
 from vizlib.analysis.receptive_field.t2t_soft_splits import token_rounds
 from vizlib.engine.jobs import Progress
-from vizlib.ui.core import computations
+from vizlib.ui.core import model_choice
 from vizlib.ui.core.message_codec import levels, pack, unpack
 from vizlib.ui.core.pictures import handed_in, sample
 from vizlib.ui.pages.t2t import channel_grid_data, soft_split_data
@@ -56,7 +56,7 @@ def test_opens_on_the_rounds_of_the_bundled_model(t2t):
 def test_the_browser_gets_what_the_analysis_gives(name):
     model, picture = vizlib.load(name, checkpoint="random"), sample("cat")
     made = token_rounds(model, picture.pixels)
-    header, arrays = unpack(soft_split_data.compute_soft_splits(model, picture, None, Progress()).payload)
+    header, arrays = unpack(soft_split_data.compute_soft_splits(model, vizlib.load("vit_tiny50"), picture, None, Progress()).payload)
     for turn, one in enumerate(made.rounds):
         assert np.allclose(arrays[f"norms{turn}"], norm_map(one.tokens, one.grid))
         assert np.abs(arrays[f"own{turn}"] / 255 - pca_rgb(one.tokens)[0].numpy()).max() <= 0.5 / 255 + 1e-9
@@ -73,7 +73,9 @@ def test_the_browser_gets_what_the_analysis_gives(name):
 
 
 def test_the_hard_patches_are_those_of_the_vit():
-    made = soft_split_data.compute_soft_splits(vizlib.load("t2t_tiny50", checkpoint="random"), sample("cat"), None, Progress())
+    made = soft_split_data.compute_soft_splits(
+        vizlib.load("t2t_tiny50", checkpoint="random"), vizlib.load("vit_tiny50"), sample("cat"), None, Progress()
+    )
     _, arrays = unpack(made.payload)
     vit = vizlib.load("vit_tiny50")
     patches = vit.module.patch_embed(vit.prepare(sample("cat").pixels))[0].detach()
@@ -88,11 +90,15 @@ def test_the_hard_patches_are_those_of_the_vit():
 )
 def test_odd_pictures(content):
     picture = handed_in("odd.png", content)
-    made = soft_split_data.compute_soft_splits(vizlib.load("t2t_tiny50", checkpoint="random"), picture, None, Progress())
+    made = soft_split_data.compute_soft_splits(
+        vizlib.load("t2t_tiny50", checkpoint="random"), vizlib.load("vit_tiny50"), picture, None, Progress()
+    )
     assert all(np.isfinite(one.norms).all() for one in made.pictures)
     model = vizlib.load("t2t_tiny50", checkpoint="random")
     _, arrays = unpack(
-        channel_grid_data.compute_channel_grids([("resnet_tiny50", "ResNet")], "T2T-ViT", model, picture, None, Progress()).payload
+        channel_grid_data.compute_channel_grids(
+            [(vizlib.load("resnet_tiny50"), "ResNet"), (model, "T2T-ViT")], picture, None, Progress()
+        ).payload
     )
     assert all(np.isfinite(array).all() for array in arrays.values())
 
@@ -138,15 +144,17 @@ def test_a_published_model_is_offered_and_runs_with_random_weights(t2t):
 
 
 def test_a_fault_inside_is_said(t2t, monkeypatch):
-    monkeypatch.setattr(computations, "_random", lambda name, progress: 1 / 0)
+    monkeypatch.setattr(model_choice, "_random", lambda name, progress: 1 / 0)
     at = t2t(model="t2t_vit_10", weights="random")
     assert "went wrong inside" in at.error[0].value
     assert "division" not in said(at)
 
 
 def test_files(t2t):
-    made = soft_split_data.compute_soft_splits(vizlib.load("t2t_tiny50", checkpoint="random"), sample("cat"), None, Progress())
-    rows = list(csv.DictReader(io.StringIO(soft_split_data.to_csv(made, 4))))
+    made = soft_split_data.compute_soft_splits(
+        vizlib.load("t2t_tiny50", checkpoint="random"), vizlib.load("vit_tiny50"), sample("cat"), None, Progress()
+    )
+    rows = list(csv.DictReader(io.StringIO(soft_split_data.tokens_csv(made, 4))))
     assert len(rows) == 1024 + 256 + 64 + 64
     assert {row["group of 4"] for row in rows} <= set("0123")
     assert (rows[1024]["tokens"], rows[1024]["top"], rows[1024]["bottom"]) == ("Round 2", "0", "6")

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from app_helpers import image_bytes, unpack
 
+import vizlib
 from vizlib.engine.jobs import JobState
 from vizlib.figures.colormaps import COLORMAP_NAMES, tables
 from vizlib.figures.overlay import coloured
@@ -77,25 +79,69 @@ def test_words():
         assert card.name in formatting.facts(card)
 
 
-def test_a_newer_question_replaces_a_stale_one(monkeypatch):
+def test_a_newer_question_replaces_a_stale_one():
     started, go = threading.Event(), threading.Event()
 
-    def slow(self, request, picture, progress):
+    def slow(model, progress):
         started.set()
         go.wait(20)
         progress.check()
 
-    monkeypatch.setattr(model_service.ModelService, "_explain", slow)
-    monkeypatch.setattr(model_service, "_answer_bytes", lambda answer: 1)
-    engine, picture = model_service.ModelService(), handed_in("a.png", image_bytes())
-    ask = [model_service.ExplanationRequest(picture.identity, "vit_tiny50", "rollout", target, None, ()) for target in (1, 2, 3)]
-    first = engine.ask("me", ask[0], picture)
-    assert started.wait(20)
-    second, third = engine.ask("me", ask[1], picture), engine.ask("me", ask[2], picture)
+    engine = model_service.ModelService()
+    first = engine.run("me", "map", ["vit_tiny50"], slow)
+    assert started.wait(60)
+    second, third = (engine.run("me", "map", ["vit_tiny50"], lambda model, progress, target=target: target) for target in (2, 3))
     assert first.cancelled
     assert second.state is JobState.CANCELLED
-    monkeypatch.setattr(model_service.ModelService, "_explain", lambda self, request, picture, progress: request.target)
     go.set()
     assert third.wait(20)
     assert third.state is JobState.DONE
+    assert third.result() == 3
     assert first.state is JobState.CANCELLED
+
+
+@dataclass
+class Result:
+    nbytes: int
+
+
+def test_one_budget_holds_the_results_of_all_and_knows_their_models():
+    engine = model_service.ModelService()
+    opened = engine.open("own:1", lambda progress: vizlib.load("vit_tiny50", checkpoint="random"))
+    assert opened.wait(60)
+    calls = []
+
+    def ask(slot, models, key, lane=""):
+        def work(*loaded, progress):
+            calls.append((slot, len(loaded)))
+            return Result(100)
+
+        job = engine.run("me", slot, models, work, key=key, lane=lane)
+        assert job.wait(60)
+        return job.result()
+
+    both = ask("pair", ["vit_tiny50", "own:1"], "a")
+    assert ask("elsewhere", ["vit_tiny50", "own:1"], "a") is both  # another page, the same question
+    assert ask("pair", ["vit_tiny50"], "a") is not both
+    assert ask("none", [], "a") is not ask("none", [], None)
+    assert calls == [("pair", 2), ("pair", 1), ("none", 0), ("none", 0)]
+    assert engine._results.info().bytes == 300
+    engine.forget("own:1")
+    assert not any("own:1" in models for models, _ in engine._results._held)
+    assert engine._results.info().bytes == 200
+    assert not engine.ready("own:1")
+    gone = engine.run("me", "pair", ["own:1"], lambda model, progress: None)
+    assert gone.wait(60)
+    assert gone.state is JobState.CANCELLED
+
+
+def test_work_without_vision_models_wakes_none_of_their_imports():
+    engine, imported = model_service.ModelService(), []
+    engine.wake(model_service.LIGHT, lambda progress: imported.append(progress))
+    engine.wake(model_service.LIGHT, lambda progress: imported.append(progress))
+    job = engine.run("me", "text", [], lambda progress: "read", lane=model_service.LIGHT)
+    assert job.wait(20)
+    assert job.result() == "read"
+    assert len(imported) == 1
+    assert engine.awake
+    assert list(engine._imports) == [model_service.LIGHT]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vizlib.compare import text
-from vizlib.figures.charts import Mark, mark
+from vizlib.figures import model_marks
 from vizlib.figures.comparison_charts import Curve, alignment_map, along_depth, channel_bars
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from vizlib.compare.result import Comparison, ModelMeasures
     from vizlib.compare.text import ChartText
+    from vizlib.figures.charts import Mark
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,8 @@ def charts(comparison: Comparison) -> dict[str, Chart]:
 
 def marks_of(comparison: Comparison) -> list[Mark]:
     """How each model looks in every chart."""
-    return [mark(model.name, number) for number, model in enumerate(comparison.models)]
+    names = [model.name for model in comparison.models]
+    return model_marks.marks_of(names, names)
 
 
 def cka_charts(comparison: Comparison) -> dict[str, dict[str, go.Figure]]:

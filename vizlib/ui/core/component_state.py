@@ -22,18 +22,18 @@ def component_state(
     ``choices`` are words of which the first is the default; ``more`` are parts with a default and a reader, which also checks what the
     browser tells.
     """
-    readers: dict[str, Callable[[str], Any]] = {name: one_of(tuple(known)) for name, known in choices.items()}
-    keys = {name: url_state.declare(name, known[0], readers[name]) for name, known in choices.items()}
+    readers: dict[str, Callable[[str], Any]] = {name: one_of(tuple(words)) for name, words in choices.items()}
+    keys = {name: url_state.declare(name, words[0], readers[name]) for name, words in choices.items()}
     for name, (default, read) in more.items():
         readers[name], keys[name] = read, url_state.declare(name, default, read)
     state = st.session_state
 
     def take() -> None:
-        told = state[component].view or {}
+        chosen = state[component].view or {}
         for name, key in keys.items():
-            if name not in told:
+            if name not in chosen:
                 continue
-            value = told[name]
+            value = chosen[name]
             try:
                 state[key] = readers[name](".".join(map(str, value)) if isinstance(value, list) else str(value))
             except ValueError:

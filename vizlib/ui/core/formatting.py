@@ -41,8 +41,8 @@ def million(count: int) -> str:
 
 def linked(reference: str) -> str:
     """A reference that ends in its address, as a Markdown link."""
-    found = re.fullmatch(r"(.*?),? (https?://\S+)", reference)
-    return f"[{found[1]}]({found[2]})" if found else reference
+    match = re.fullmatch(r"(.*?),? (https?://\S+)", reference)
+    return f"[{match[1]}]({match[2]})" if match else reference
 
 
 def plain(text: str) -> str:
@@ -61,10 +61,10 @@ def about(card: ModelCard) -> str:
     """The rest that is known of a model: accuracy, paper, licence, where its weights are and what to know of them."""
     parts = [f"**{card.title}.** {linked(card.paper)}." if card.paper else f"**{card.title}.**"]
     if card.accuracy is not None:
-        known = card.accuracy
-        images = f" of {known.images:,} images" if known.images else ""
-        source = "" if known.measured else ", as its authors report"
-        parts.append(f"Its first answer is right for {percent(known.top1)}{images} ({known.data}){source}.")
+        accuracy = card.accuracy
+        images = f" of {accuracy.images:,} images" if accuracy.images else ""
+        source = "" if accuracy.measured else ", as its authors report"
+        parts.append(f"Its first answer is right for {percent(accuracy.top1)}{images} ({accuracy.data}){source}.")
     weights = f"[Its weights]({card.url}) are {card.wrapping}." if card.url else ""
     prepared = f"Pictures come to it with the {card.preprocessing}." if card.preprocessing.startswith("short") else ""
     return " ".join([*parts, f"{card.licence.rstrip('.')}.", *(text for text in (weights, prepared, card.note) if text)])
@@ -79,19 +79,20 @@ def snippet(
     arguments = "".join(f", {name}={_literal(value)}" for name, value in given.items())
     return (
         f"{imports}\n\n"
-        f"model = {_loaded(card)}\n"
+        f"model = {loading_code(card)}\n"
         f"image = vizlib.read_image({code})\n"
-        f"for one in vizlib.predict(model, image):\n"
-        f'    print(f"{{one.probability:.1%}} {{one.label}}")\n\n'
+        "for prediction in vizlib.predict(model, image):\n"
+        '    print(f"{prediction.probability:.1%} {prediction.label}")\n\n'
         f"explanation = vizlib.explain(model, image{arguments})\n"
         f"explanation.input_map  # float64, one value for each pixel of the model's input\n"
         f'explanation.png("map.png", opacity={opacity!r}, colormap={_literal(colormap)})\n'
     )
 
 
-def _loaded(card: ModelCard) -> str:
+def loading_code(card: ModelCard | str) -> str:
+    """The Python that loads a model, given by its card or its name."""
     if not isinstance(card, UserModelCard):
-        return f"vizlib.load({_literal(card.name)})"
+        return f"vizlib.load({_literal(card if isinstance(card, str) else card.name)})"
     given = [_literal(card.architecture), f"checkpoint={_literal(card.source_name)}"]
     if card.size is not None:
         given.append(f"image_size={card.size}")

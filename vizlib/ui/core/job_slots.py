@@ -1,4 +1,4 @@
-"""Work beside the page as a visitor meets it: asked for once, waited for, followed, stopped, tried again; weights fetched when allowed."""
+"""What a visitor asked for beside the page: waited for, followed, stopped, tried again, and the reason drawn where there is nothing."""
 
 from __future__ import annotations
 
@@ -32,17 +32,26 @@ def slots() -> dict[str, tuple[Hashable, Job[Any]]]:
 
 def submit(slot: str, key: Hashable, start: Callable[[], Job[T]]) -> Job[T]:
     """The job in a slot: the one that is there where it was asked for the same ``key``, else a new one from ``start()``."""
-    known = slots().get(slot)
-    if known is None or known[0] != key:
-        known = slots()[slot] = (key, start())
-    return known[1]
+    if not holds(slot, key):
+        slots()[slot] = (key, start())
+    return slots()[slot][1]
+
+
+def holds(slot: str, key: Hashable) -> bool:
+    """Whether a slot holds a job that was asked for this ``key``."""
+    return slot in slots() and slots()[slot][0] == key
+
+
+def job_in(slot: str) -> Job[Any] | None:
+    """The job that a slot holds, whatever it was asked for."""
+    return slots().get(slot, (None, None))[1]
 
 
 def drop(slot: str, *, cancel: bool = True) -> None:
     """Forget what a slot asked for, and stop it."""
-    known = slots().pop(slot, None)
-    if known is not None and cancel:
-        known[1].cancel()
+    _, job = slots().pop(slot, (None, None))
+    if job is not None and cancel:
+        job.cancel()
 
 
 def wait_for(jobs: Sequence[Job[Any] | None], patience: float | None = None) -> None:

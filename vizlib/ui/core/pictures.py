@@ -63,6 +63,16 @@ class Picture:
         return "data:image/jpeg;base64," + base64.b64encode(_jpeg(self.pixels, THUMBNAIL, quality=80, square=True)[0]).decode()
 
     @property
+    def file_name(self) -> str:
+        """What the names of its files begin with."""
+        return Path(self.title).stem
+
+    @property
+    def imports(self) -> str:
+        """The line that ``code`` needs before it, empty where it needs none."""
+        return "import skimage\n" if self.code.startswith("skimage.") else ""
+
+    @property
     def size(self) -> str:
         """The size in words."""
         height, width = self.pixels.shape[:2]
@@ -75,9 +85,9 @@ def sample(name: str) -> Picture:
     spec = find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         raise vizlib.ImageError("The sample photographs come with scikit-image, which is not installed: add a photograph of your own.")
-    one = SAMPLES[name]
-    pixels = vizlib.read_image(Path(spec.submodule_search_locations[0]) / "data" / one.file)
-    return Picture(f"sample:{name}", one.title, pixels, f'skimage.data.data_dir + "/{one.file}"')
+    photograph = SAMPLES[name]
+    pixels = vizlib.read_image(Path(spec.submodule_search_locations[0]) / "data" / photograph.file)
+    return Picture(f"sample:{name}", photograph.title, pixels, f'skimage.data.data_dir + "/{photograph.file}"')
 
 
 def handed_in(name: str, content: bytes) -> Picture:

@@ -102,10 +102,10 @@ def some_of(choices: list[str] | tuple[str, ...], most: int) -> Callable[[str], 
     """A reader of words joined by commas, each once; unknown ones are left out."""
 
     def read(text: str) -> list[str]:
-        known = [word for word in dict.fromkeys(text.split(",")) if word in choices]
-        if text and not known:
+        picked = [word for word in dict.fromkeys(text.split(",")) if word in choices]
+        if text and not picked:
             raise ValueError(text)
-        return known[:most]
+        return picked[:most]
 
     return read
 

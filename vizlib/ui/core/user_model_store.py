@@ -61,7 +61,7 @@ class PendingLoad:
     """A model on its way to the shelf."""
 
     identity: str
-    wish: LoadRequest
+    request: LoadRequest
     job: Job[ModelCard]
 
 
@@ -94,11 +94,11 @@ class UserModelStore:
             raise vizlib.ModelError(f"{name} cannot be kept on this server ({error.strerror or error}): its disk may be full.") from error
         return path
 
-    def open(self, wish: LoadRequest) -> Job[ModelCard]:
+    def open(self, request: LoadRequest) -> Job[ModelCard]:
         """The job that loads a model; ``take_in`` puts it on the shelf when it is done."""
         identity = f"own:{uuid4().hex}"
-        job = self._engine.open(identity, wish.load)
-        self.opening = PendingLoad(identity, wish, job)
+        job = self._engine.open(identity, request.load)
+        self.opening = PendingLoad(identity, request, job)
         return job
 
     def take_in(self) -> UserModelCard | None:
@@ -112,30 +112,30 @@ class UserModelStore:
             self.give_up()
             raise
         self.opening = None
-        return self._add(opened.identity, opened.wish, card)
+        return self._add(opened.identity, opened.request, card)
 
     def give_up(self) -> None:
         """Stop opening, and let go of what was there already."""
         if self.opening is not None:
             self.opening.job.cancel()
-            self._drop(self.opening.identity, self.opening.wish.path)
+            self._drop(self.opening.identity, self.opening.request.path)
             self.opening = None
 
-    def _add(self, identity: str, wish: LoadRequest, card: ModelCard) -> UserModelCard:
-        known = {one.name: getattr(card, one.name) for one in fields(ModelCard)}
-        known |= {"name": f"own-{next(self._numbers)}", "title": wish.source_name, "source": "own", "accuracy": None, "training": None}
-        known |= {"url": "", "wrapping": "", "preprocessing": "", "note": "", "licence": f"Your own weights of {wish.architecture}"}
-        mine = UserModelCard(
-            **known,
+    def _add(self, identity: str, request: LoadRequest, card: ModelCard) -> UserModelCard:
+        values = {field.name: getattr(card, field.name) for field in fields(ModelCard)}
+        values |= {"name": f"own-{next(self._numbers)}", "title": request.source_name, "source": "own", "accuracy": None, "training": None}
+        values |= {"url": "", "wrapping": "", "preprocessing": "", "note": "", "licence": f"Your own weights of {request.architecture}"}
+        own = UserModelCard(
+            **values,
             identity=identity,
-            architecture=wish.architecture,
-            source_name=wish.source_name,
-            labels_name=wish.labels_name,
-            size=wish.size,
-            path=wish.path,
+            architecture=request.architecture,
+            source_name=request.source_name,
+            labels_name=request.labels_name,
+            size=request.size,
+            path=request.path,
         )
-        self.cards[mine.name] = mine
-        return mine
+        self.cards[own.name] = own
+        return own
 
     def _drop(self, identity: str, path: Path) -> None:
         self._engine.forget(identity)
@@ -178,15 +178,15 @@ def user_model_store() -> UserModelStore:
     """This visitor's shelf."""
     if "own.shelf" not in st.session_state:
         st.session_state["own.shelf"] = UserModelStore(service())
-    mine: UserModelStore = st.session_state["own.shelf"]
-    return _held(mine.identity, mine)
+    store: UserModelStore = st.session_state["own.shelf"]
+    return _until_the_visit_ends(store.identity, store)
 
 
 # Streamlit lets go of what a session cached when its browser disconnects, and calls on_release: that is the end of a visit.
 @st.cache_resource(scope="session", show_spinner=False, on_release=UserModelStore.leave)
-def _held(identity: str, _mine: UserModelStore) -> UserModelStore:  # noqa: ARG001  it is the key
-    _mine.back()
-    return _mine
+def _until_the_visit_ends(identity: str, _store: UserModelStore) -> UserModelStore:  # noqa: ARG001  it is the key
+    _store.back()
+    return _store
 
 
 def read_labels(content: bytes, name: str) -> tuple[str, ...]:
@@ -206,8 +206,8 @@ def only_this_machine(address: str | None, headers: Mapping[str, str]) -> bool:
 
     The server must listen on a loopback address, the browser must have asked for one, and nothing may have passed the request on.
     """
-    asked = [headers.get("Host", ""), re.sub(r"^https?://", "", headers.get("Origin", ""))]
-    return all(map(_loopback, [address or "", *asked])) and not any(name in headers for name in FORWARDED)
+    hosts = [headers.get("Host", ""), re.sub(r"^https?://", "", headers.get("Origin", ""))]
+    return all(map(_loopback, [address or "", *hosts])) and not any(name in headers for name in FORWARDED)
 
 
 def _loopback(host: str) -> bool:

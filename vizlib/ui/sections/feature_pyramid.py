@@ -2,35 +2,61 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
 
 from vizlib.ui.components.feature_pyramid import VIEWS, feature_pyramid
-from vizlib.ui.core import computations, formatting
+from vizlib.ui.core import computations, formatting, job_slots
+from vizlib.ui.core.model_choice import model_choice
+from vizlib.ui.core.tables import to_csv
 from vizlib.ui.core.url_state import one_of
 from vizlib.ui.sections import feature_pyramid_data
+from vizlib.ui.widgets.downloads import download_row, file_stem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from vizlib.engine.jobs import Job
-    from vizlib.ui.core.computations import ModelChoice
+    from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.sections.feature_pyramid_data import FeaturePyramid
 
+RANDOM = "Choose random weights above to see its architecture at work."
 
-def submit_feature_pyramid(slot: str, one: ModelChoice, picture: Picture, fit: str | None) -> Job[FeaturePyramid] | None:
+
+def submit_feature_pyramid(slot: str, model: ModelChoice, picture: Picture, fit: str | None) -> Job[FeaturePyramid] | None:
     """The job that looks at every stage of a model."""
     return computations.compute(
-        slot, one, picture, fit, lambda model, progress: feature_pyramid_data.compute_feature_pyramid(model, picture, fit, progress)
+        slot,
+        ("feature_pyramid", picture.identity, fit),
+        [model],
+        lambda loaded, progress: feature_pyramid_data.compute_feature_pyramid(loaded, picture, fit, progress),
     )
+
+
+def pyramid_or_status(
+    page: str, model: ModelChoice, picture: Picture, fit: str | None, view: str, words: Callable[[FeaturePyramid], str] | None = None
+) -> FeaturePyramid | None:
+    """Draw the model's pyramid beside a ViT's one grid, under ``words`` about it; until it is there, why not. ``view`` is a key."""
+    vit = model_choice("vit_tiny50")
+    jobs = [
+        submit_feature_pyramid(f"{page}.stages", model, picture, fit),
+        submit_feature_pyramid(f"{page}.beside", vit, picture, fit),
+    ]
+    job_slots.wait_for(jobs)
+    pyramid = computations.result_or_status(f"{page}.stages", jobs[0], [model], RANDOM)
+    if pyramid is None:
+        return None
+    beside = computations.result_or_status(f"{page}.beside", jobs[1], [vit])
+    if words is not None:
+        st.markdown(words(pyramid))
+    draw_feature_pyramid(page, pyramid, beside, model, picture, view)
+    return pyramid
 
 
 def view_key(url_state: UrlState) -> str:
@@ -39,49 +65,44 @@ def view_key(url_state: UrlState) -> str:
 
 
 def draw_feature_pyramid(
-    page: str, made: FeaturePyramid, beside: FeaturePyramid | None, one: ModelChoice, picture: Picture, key: str
+    page: str, pyramid: FeaturePyramid, beside: FeaturePyramid | None, model: ModelChoice, picture: Picture, key: str
 ) -> None:
     """The component over all stages, the table of numbers, and the files; ``key`` is that of the view."""
     state = st.session_state
-    # The view goes to the browser only when a link set it: what the browser itself told must not come back as a new message.
-    told, sent = f"{page}.told", f"{page}.sent"
-    if state.get(told) != state[key]:
+    # The view goes to the browser only when a link set it: what the browser itself chose must not come back as a new message.
+    received, sent = f"{page}.received", f"{page}.sent"
+    if state.get(received) != state[key]:
         state[sent] = state[key]
-    groups = [made] if beside is None else [made, beside]
+    groups = [pyramid] if beside is None else [pyramid, beside]
 
     def take_view() -> None:
         chosen = state[f"{page}.pyramid"].view
         if chosen in VIEWS:
-            state[key] = state[told] = chosen
+            state[key] = state[received] = chosen
 
     feature_pyramid(_pack(page, groups, picture.title, state.get(sent, state[key])), key=f"{page}.pyramid", on_view=take_view)
     with st.expander("Energy, scale by scale", icon=":material/equalizer:"):
-        st.markdown(_energy_words(made))
+        st.markdown(_energy_words(pyramid))
         st.markdown(_table(groups))
-    stem = f"{Path(picture.title).stem}-{one.name}".lower().replace(" ", "_")
-    with st.container(horizontal=True):
-        st.download_button(
-            "PNG", partial(_png, groups, state[key]), f"{stem}-stages.png", "image/png",
-            key=f"{page}.stages.png", icon=":material/image:", on_click="ignore",
-        )  # fmt: skip
-        st.download_button(
-            "CSV", partial(_csv, groups), f"{stem}-stages.csv", "text/csv",
-            key=f"{page}.stages.csv", icon=":material/table:", on_click="ignore",
-            help="Every cell of every stage: its norm and its share of the rollout.",
-        )  # fmt: skip
+    download_row(
+        file_stem(picture, model),
+        page,
+        ("-stages.png", partial(_png, groups, state[key]), ""),
+        ("-stages.csv", partial(_csv, groups), "Every cell of every stage: its norm and its share of the rollout."),
+    )
 
 
 def _pack(page: str, groups: Sequence[FeaturePyramid], title: str, view: str) -> bytes:
     # Packing a megabyte anew on every rerun would cost more than the rerun.
-    held: tuple[Any, bytes] | None = st.session_state.get(f"{page}.packed")
+    packed: tuple[Any, bytes] | None = st.session_state.get(f"{page}.packed")
     key = (tuple(id(group) for group in groups), title, view)
-    if held is None or held[0] != key:
-        held = st.session_state[f"{page}.packed"] = (key, feature_pyramid_data.pack_feature_pyramid(groups, title, view))
-    return held[1]
+    if packed is None or packed[0] != key:
+        packed = st.session_state[f"{page}.packed"] = (key, feature_pyramid_data.pack_feature_pyramid(groups, title, view))
+    return packed[1]
 
 
-def _energy_words(made: FeaturePyramid) -> str:
-    first, last = made.levels[0], made.levels[-1]
+def _energy_words(pyramid: FeaturePyramid) -> str:
+    first, last = pyramid.levels[0], pyramid.levels[-1]
     return (
         "The energy of a stage is the mean square of its features. It splits exactly by the size of what carries it: what is constant "
         "over the picture, then what blocks of cells add as they halve down to single cells. In the first stage "
@@ -111,17 +132,15 @@ def _table(groups: Sequence[FeaturePyramid]) -> str:
 
 
 def _csv(groups: Sequence[FeaturePyramid]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(["model", "stage", "block", "row", "column", "norm", "rollout_share"])
-    for group in groups:
-        for index, level in enumerate(group.levels):
-            norm = group.arrays[f"{index}.norm"]
-            walked = group.arrays.get(f"{index}.rollout")
-            for row, column in np.ndindex(norm.shape):
-                share = "" if walked is None else repr(float(walked[row, column]))
-                writer.writerow([group.facts["title"], index + 1, level["block"], row, column, repr(float(norm[row, column])), share])
-    return buffer.getvalue()
+    def rows() -> Iterator[list[Any]]:
+        for group in groups:
+            for index, level in enumerate(group.levels):
+                norm, rollout = group.arrays[f"{index}.norm"], group.arrays.get(f"{index}.rollout")
+                for row, column in np.ndindex(norm.shape):
+                    share = None if rollout is None else float(rollout[row, column])
+                    yield [group.facts["title"], index + 1, level["block"], row, column, float(norm[row, column]), share]
+
+    return to_csv(["model", "stage", "block", "row", "column", "norm", "rollout_share"], rows())
 
 
 def _png(groups: Sequence[FeaturePyramid], view: str, side: int = 320) -> bytes:
@@ -152,8 +171,8 @@ def _level_picture(group: FeaturePyramid, index: int, view: str, shape: tuple[in
     picture = get("pca")
     if view == "norm" and (norm := get("norm")) is not None:
         picture = coloured(norm, low=float(norm.min()))
-    elif view == "rollout" and (walked := get("rollout")) is not None:
-        picture = coloured(walked)
+    elif view == "rollout" and (rollout := get("rollout")) is not None:
+        picture = coloured(rollout)
     elif view == "channels" and (values := get("values")) is not None and (order := get("order")) is not None:
         tall, wide = group.levels[index]["grid"]
         count = int(np.ceil(np.sqrt(len(order))))

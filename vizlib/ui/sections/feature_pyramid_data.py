@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vizlib.figures.model_marks import family_name
 from vizlib.ui.components._lib import viridis
 from vizlib.ui.core.message_codec import pack
 from vizlib.ui.core.model_input import as_jpeg, model_input
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from vizlib.ui.core.pictures import Picture
 
 MOST_TILES = 16
-FAMILIES = {"pvt": "PVT", "pvt_v2": "PVT v2", "cvt": "CvT", "vit": "ViT", "resnet": "ResNet"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,18 +55,18 @@ def compute_feature_pyramid(model: Model, picture: Picture, fit: str | None, pro
     from vizlib.passes.forward import run
 
     progress(0, None, "Looking at every stage")
-    done = run(model, model.prepare(picture.pixels, fit), keep_states=True)
-    found = scales(done.lineage(), done.size)
-    maps = {name: one.float().cpu() for name, one in stage_maps(done).items()}
+    forward = run(model, model.prepare(picture.pixels, fit), keep_states=True)
+    grids = scales(forward.lineage(), forward.size)
+    maps = {name: features.float().cpu() for name, features in stage_maps(forward).items()}
     geometry = model.geometry(picture.pixels.shape[:2], fit)
     arrays: dict[str, np.ndarray] = {"photo": as_jpeg(model_input(picture, geometry))}
     levels = []
-    for index, ((block, features), scale, below) in enumerate(zip(maps.items(), found[1:], found[:-1], strict=True)):
+    for index, ((block, features), scale, below) in enumerate(zip(maps.items(), grids[1:], grids[:-1], strict=True)):
         tokens, grid = features.flatten(1).T, (features.shape[1], features.shape[2])
         values, low, high = _levels(features.flatten(1).numpy())
         colours = pca_rgb(tokens)[0].reshape(*grid, 3)
         strongest = features.flatten(1).var(1, correction=0).argsort(descending=True)[:MOST_TILES]
-        made = {
+        level = {
             "rows": scale.rows.astype("<i4"),
             "columns": scale.columns.astype("<i4"),
             "pca": (colours * 255).round().numpy().astype(np.uint8),
@@ -76,13 +76,13 @@ def compute_feature_pyramid(model: Model, picture: Picture, fit: str | None, pro
             "high": high,
             "order": strongest.numpy().astype("<u2"),
         }
-        arrays |= {f"{index}.{name}": array for name, array in made.items()}
+        arrays |= {f"{index}.{name}": array for name, array in level.items()}
         levels.append(
             {
                 "block": block,
                 "grid": list(grid),
                 "channels": len(features),
-                "cell": round(done.size[0] / grid[0]),
+                "cell": round(forward.size[0] / grid[0]),
                 "window": int(scale.rows[len(scale.rows) // 2] @ [-1, 1]),
                 "below": list(below.grid),
                 "energy": float(energy(features).mean()),
@@ -90,19 +90,19 @@ def compute_feature_pyramid(model: Model, picture: Picture, fit: str | None, pro
                 "octaves": octaves(features).tolist(),
             }
         )
-    arrays |= _walked(model, picture, fit, len(levels))
-    return FeaturePyramid({"title": FAMILIES.get(model.card.family, model.card.name), "size": list(done.size), "levels": levels}, arrays)
+    arrays |= _rollout_shares(model, picture, fit, len(levels))
+    return FeaturePyramid({"title": family_name(model.card.family, model.card.name), "size": list(forward.size), "levels": levels}, arrays)
 
 
-def _walked(model: Model, picture: Picture, fit: str | None, count: int) -> dict[str, np.ndarray]:
+def _rollout_shares(model: Model, picture: Picture, fit: str | None, count: int) -> dict[str, np.ndarray]:
     """The rollout's share of every cell of every stage, fine to coarse; nothing where the model has none."""
     import vizlib
 
     try:
-        walked: Any = vizlib.explain(model, picture.pixels, "rollout", None, fit)
+        rollout: Any = vizlib.explain(model, picture.pixels, "rollout", None, fit)
     except vizlib.MethodError:
         return {}
-    stages = walked.stages[::-1][-count:]
+    stages = rollout.stages[::-1][-count:]
     return {f"{index}.rollout": np.asarray(stage) for index, stage in enumerate(stages)}
 
 

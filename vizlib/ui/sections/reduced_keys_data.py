@@ -46,23 +46,23 @@ def compute_reduced_keys(model: Model, picture: Picture, fit: str | None, progre
     from vizlib.passes.forward import run
 
     progress(0, None, "Reading the attention of every stage")
-    done = run(model, model.prepare(picture.pixels, fit))
-    last = {step.site.stage: step for step in sites(done.lineage("contribution" if _weighs(model) else "uniform"))}
+    forward = run(model, model.prepare(picture.pixels, fit))
+    last = {step.site.stage: step for step in sites(forward.lineage("contribution" if _weighs(model) else "uniform"))}
     arrays: dict[str, np.ndarray] = {"photo": as_jpeg(model_input(picture, model.geometry(picture.pixels.shape[:2], fit)))}
-    found: list[dict[str, Any]] = []
+    drawn: list[dict[str, Any]] = []
     layers, left_out = [], []
     for stage, step in last.items():
         site = step.site
-        layers.append(_layer(step, done.size))
+        layers.append(_layer(step, forward.size))
         if site.heads * site.query_grid.tokens * site.key_grid.tokens > MOST_WEIGHTS:
             left_out.append(f"stage {stage + 1} ({site.query_grid.tokens:,} × {site.key_grid.tokens:,} weights a head)")
             continue
         weights, peaks = levels(site.weights().float().cpu().numpy())
         boxes, shares = _gathered(step)
-        made = {"levels": weights, "peaks": peaks, "boxes": boxes, "shares": shares}
-        arrays |= {f"{len(found)}.{name}": array for name, array in made.items()}
-        found.append(_facts(step, "conv" if model.card.family == "cvt" else "SR", weights, peaks, shares))
-    return ReducedKeys({"size": list(done.size), "sites": found, "layers": layers}, arrays, tuple(left_out))
+        parts = {"levels": weights, "peaks": peaks, "boxes": boxes, "shares": shares}
+        arrays |= {f"{len(drawn)}.{name}": array for name, array in parts.items()}
+        drawn.append(_facts(step, "conv" if model.card.family == "cvt" else "SR", weights, peaks, shares))
+    return ReducedKeys({"size": list(forward.size), "sites": drawn, "layers": layers}, arrays, tuple(left_out))
 
 
 def _weighs(model: Model) -> bool:
@@ -74,7 +74,7 @@ def _facts(step: Attention, reduced: str, weights: np.ndarray, peaks: np.ndarray
     site, prefix = step.site, step.site.prefix
     window = shares.shape[1:]
     ask = np.argmax((weights[:, prefix:, prefix:].max(-1) * peaks[:, prefix:]).mean(0))
-    one = "Each key is one token: nothing is reduced here."
+    single = "Each key is one token: nothing is reduced here."
     return {
         "name": site.name,
         "stage": site.stage + 1,
@@ -83,7 +83,7 @@ def _facts(step: Attention, reduced: str, weights: np.ndarray, peaks: np.ndarray
         "grid": list(site.query_grid.shape),
         "keys": list(site.key_grid.shape),
         "reduced": "" if window == (1, 1) else reduced,
-        "gathers": one if window == (1, 1) else f"a window of {window[0]} × {window[1]} tokens, brighter where more passes",
+        "gathers": single if window == (1, 1) else f"a window of {window[0]} × {window[1]} tokens, brighter where more passes",
         "strongest": [int(ask) // site.query_grid.width, int(ask) % site.query_grid.width],
     }
 
@@ -110,13 +110,13 @@ def _gathered(step: Attention) -> tuple[np.ndarray, np.ndarray]:
         one_hot = torch.zeros(1, len(chunk), keys.tokens, dtype=torch.float64, device=step.site.q.device)
         one_hot[0, torch.arange(len(chunk)), prefix + chunk] = 1
         spread = step.gather.spread(one_hot)[0, :, grid.prefix :].unflatten(1, grid.shape).cpu().numpy()
-        for one in spread:
-            down, across = (np.flatnonzero(one.any(axis)) for axis in (1, 0))
+        for cells in spread:
+            down, across = (np.flatnonzero(cells.any(axis)) for axis in (1, 0))
             box = (down[0], across[0], down[-1] + 1, across[-1] + 1)
             boxes.append(box)
-            shares.append(one[box[0] : box[2], box[1] : box[3]])
-    tall, wide = max(one.shape[0] for one in shares), max(one.shape[1] for one in shares)
+            shares.append(cells[box[0] : box[2], box[1] : box[3]])
+    tall, wide = max(share.shape[0] for share in shares), max(share.shape[1] for share in shares)
     padded = np.zeros((len(shares), tall, wide), np.float32)
-    for index, one in enumerate(shares):
-        padded[index, : one.shape[0], : one.shape[1]] = one
+    for index, share in enumerate(shares):
+        padded[index, : share.shape[0], : share.shape[1]] = share
     return np.array(boxes, "<i4"), padded

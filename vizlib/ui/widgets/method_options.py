@@ -1,4 +1,4 @@
-"""What one column asks: a model, a method with its options, a class; read from the page's state before anything is drawn."""
+"""The method that a model is explained by, its options and its class: read from the page's state, and drawn as widgets."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from vizlib.catalog.methods import METHODS, MethodCard, Option
-from vizlib.ui.core.model_service import ExplanationRequest
 from vizlib.ui.core.url_state import number, one_of
-from vizlib.ui.core.user_model_card import UserModelCard, identity_of
+from vizlib.ui.widgets.explanation import ExplanationRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vizlib import ModelCard
+    from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
 
@@ -26,9 +26,9 @@ OWN = -1  # the class that the model itself answers
 
 @dataclass(frozen=True)
 class MethodChoice:
-    """A column's choices and the keys of their widgets."""
+    """A method for one model with its options and class, and the keys of their widgets."""
 
-    card: ModelCard
+    model: ModelChoice
     method: MethodCard
     target: int | None
     options: dict[str, Any]
@@ -37,40 +37,46 @@ class MethodChoice:
     option_keys: dict[str, str]
 
     @property
+    def card(self) -> ModelCard:
+        """What is known of the model; one that was never trained has none, and no methods are offered for it."""
+        assert self.model.card is not None  # noqa: S101
+        return self.model.card
+
+    @property
     def changed(self) -> dict[str, Any]:
         """The options that differ from their defaults: what a snippet has to name."""
         return {option.name: self.options[option.name] for option in self.method.options if self.options[option.name] != option.default}
 
     def request(self, picture: Picture, fit: str | None) -> ExplanationRequest:
-        """The question as the engine takes it."""
+        """What the model is asked."""
         target = self.target if self.method.class_specific else None
-        return ExplanationRequest(picture.identity, identity_of(self.card), self.method.name, target, fit, tuple(self.options.items()))
+        return ExplanationRequest(picture.identity, self.method.name, target, fit, tuple(self.options.items()))
 
 
-def read_method_choice(card: ModelCard, url_state: UrlState) -> MethodChoice:
-    """The question in the page's state; a model starts with the first method that fits it."""
-    name, state = card.name, st.session_state
-    best = next(iter(card.methods), next(iter(METHODS)))
-    linked = not isinstance(card, UserModelCard)
-    method_key = url_state.declare(f"{name}.method", best, one_of(tuple(METHODS)), linked=linked)
-    target_key = url_state.declare(f"{name}.target", OWN, int, linked=linked)
+def read_method_choice(model: ModelChoice, url_state: UrlState) -> MethodChoice:
+    """The method in the page's state; a model starts with the first one that fits it."""
+    name, state = model.name, st.session_state
+    best = next(iter(model.card.methods if model.card is not None else ()), next(iter(METHODS)))
+    method_key = url_state.declare(f"{name}.method", best, one_of(tuple(METHODS)), linked=not model.own)
+    target_key = url_state.declare(f"{name}.target", OWN, int, linked=not model.own)
     method = METHODS[state[method_key]]
-    keys = {
-        option.name: url_state.declare(f"{name}.{option.name}", option.default, _reader(option), _written, linked=linked)
-        for option in method.options
-    }
-    options = {option: state[key] for option, key in keys.items()}
-    return MethodChoice(card, method, None if state[target_key] == OWN else state[target_key], options, method_key, target_key, keys)
+    target = None if state[target_key] == OWN else state[target_key]
+    options, keys = _declare_options(name, method, url_state, linked=not model.own)
+    return MethodChoice(model, method, target, options, method_key, target_key, keys)
 
 
-def read_options(card: ModelCard, method: MethodCard, url_state: UrlState) -> MethodChoice:
-    """The question of one method on a page that shows several: the model's own answer, and the method's options."""
-    linked = not isinstance(card, UserModelCard)
+def read_options(model: ModelChoice, method: MethodCard, url_state: UrlState) -> MethodChoice:
+    """One method on a page that shows several: the model's own answer, and the method's options."""
+    options, keys = _declare_options(method.name, method, url_state, linked=not model.own)
+    return MethodChoice(model, method, None, options, "", "", keys)
+
+
+def _declare_options(prefix: str, method: MethodCard, url_state: UrlState, *, linked: bool) -> tuple[dict[str, Any], dict[str, str]]:
     keys = {
-        option.name: url_state.declare(f"{method.name}.{option.name}", option.default, _reader(option), _written, linked=linked)
+        option.name: url_state.declare(f"{prefix}.{option.name}", option.default, _reader(option), _written, linked=linked)
         for option in method.options
     }
-    return MethodChoice(card, method, None, {option: st.session_state[key] for option, key in keys.items()}, "", "", keys)
+    return {name: st.session_state[key] for name, key in keys.items()}, keys
 
 
 def _reader(option: Option) -> Callable[[str], Any]:
@@ -94,28 +100,28 @@ def _written(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def draw_method(question: MethodChoice, *, narrow: bool = False) -> None:
+def draw_method(choice: MethodChoice, *, narrow: bool = False) -> None:
     """The widgets of the method and its options; methods that do not fit the model can be chosen, to read why."""
-    fitting = set(question.card.methods)
+    fitting = set(choice.card.methods)
     names = sorted(METHODS, key=lambda name: name not in fitting)
     with st.container(horizontal=not narrow, vertical_alignment="bottom"):
         st.selectbox(
             "Method",
             names,
-            key=question.method_key,
+            key=choice.method_key,
             label_visibility="collapsed",
             format_func=lambda name: METHODS[name].title + ("" if name in fitting else " (does not fit)"),
         )
-        if question.method.options and question.method.name in fitting:
-            draw_options(question)
+        if choice.method.options and choice.method.name in fitting:
+            draw_options(choice)
 
 
-def draw_options(question: MethodChoice) -> None:
-    """The options of the question's method, behind a button."""
+def draw_options(choice: MethodChoice) -> None:
+    """The options of the chosen method, behind a button."""
     with st.popover("Options", icon=":material/tune:"):
-        for option in question.method.options:
-            if option.needs not in question.card.refusals:
-                _draw_option(option, question.option_keys[option.name])
+        for option in choice.method.options:
+            if option.needs not in choice.card.refusals:
+                _draw_option(option, choice.option_keys[option.name])
 
 
 def _draw_option(option: Option, key: str) -> None:

@@ -21,8 +21,8 @@ def uploader(home: DeltaGenerator, slot: str, label: str, take: Callable[[list[U
     """
     state = st.session_state
     taken = state.setdefault(f"{slot}.taken", 0)
-    found = home.file_uploader(label, key=f"{slot}.{taken}", **options)
-    files = found if isinstance(found, list) else [found] if found is not None else []
+    uploaded = home.file_uploader(label, key=f"{slot}.{taken}", **options)
+    files = uploaded if isinstance(uploaded, list) else [uploaded] if uploaded is not None else []
     if files:
         state[f"{slot}.taken"] = taken + 1
         take(files)

@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def opened_models() -> dict[str, UserModelCard]:
-    """The cards of this visitor's own models by name."""
-    return user_model_store().cards
-
-
 def finish_opening() -> str | None:
     """The name of a model that has just been opened, and the form closed; what went wrong is kept for the form to say."""
     form = _form()
@@ -51,14 +46,14 @@ def finish_opening() -> str | None:
 
 def draw_user_models() -> None:
     """The open models, each with a way to remove it, and the form or the way to it."""
-    mine = user_model_store()
+    store = user_model_store()
     with st.container(gap="xsmall"):
-        for card in mine.cards.values():
+        for card in store.cards.values():
             _draw_row(card)
         if _form()["open"]:
             with st.container(border=True):
                 _draw_form()
-        elif len(mine.cards) < MOST:
+        elif len(store.cards) < MOST:
             st.button("Your own checkpoint", key="own.show", icon=":material/upload_file:", type="tertiary", on_click=_show)
 
 
@@ -138,14 +133,14 @@ def _open() -> None:
     if user_model_store().opening is not None:
         return
     try:
-        job = user_model_store().open(_wish(state))
+        job = user_model_store().open(_load_request(state))
     except vizlib.VizlibError as error:
         form["error"] = str(error)
     else:
         job_slots.wait_for([job])
 
 
-def _wish(state: Any) -> LoadRequest:
+def _load_request(state: Any) -> LoadRequest:
     architecture, size = state[_key("architecture")], state[_key("size")]
     weights, labels = state[_key("weights")], state[_key("labels")]
     typed = (state.get(_key("path")) or "").strip() if _local() else ""

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from vizlib.ui.components.photo_map import MapData, pack, photo_map
-from vizlib.ui.core import formatting
-from vizlib.ui.core.url_state import number
-from vizlib.ui.pages.attention.forward_pass import resend, result_or_status, submit
+from vizlib.ui.components.photo_map import photo_map
+from vizlib.ui.core import computations, formatting
+from vizlib.ui.core.url_state import number, resend
+from vizlib.ui.widgets.explanation import pack_shares
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vizlib import Model
     from vizlib.engine.jobs import Progress
+    from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.pages.attention.forward_pass import AttentionPass
@@ -29,19 +28,18 @@ def threshold_key(url_state: UrlState) -> str:
     return url_state.declare("threshold", THRESHOLD, number(2, 50), lambda value: f"{value:g}")
 
 
-def draw_artifact_tokens(scene: AttentionPass, model: str, picture: Picture, url_state: UrlState, colormap: str) -> None:
+def draw_artifact_tokens(scene: AttentionPass, model: ModelChoice, picture: Picture, url_state: UrlState, colormap: str) -> None:
     """The norms of every layer, the cells that stand out, and the rollout with and without them."""
     from vizlib.analysis.attention.artifact_tokens import artifact_cells
 
     key = threshold_key(url_state)
     st.markdown("Some tokens grow far longer than all others: the model uses them as a scratch pad, and maps then light up in empty sky "
                 "([Darcet et al. 2024](https://arxiv.org/abs/2309.16588)). Red dots mark them here and in the picture above.")  # fmt: skip
-    resend(key)
     threshold = st.slider(
         "Odd from this robust z-score on",
         2.0,
         50.0,
-        key=key,
+        key=resend(key),
         step=0.5,
         help="(norm − median) / (1.4826 · median absolute deviation) among the patches of one layer.",
     )
@@ -57,20 +55,18 @@ def draw_artifact_tokens(scene: AttentionPass, model: str, picture: Picture, url
     if not odd:
         return
 
-    def work(found: Model, progress: Progress) -> list[tuple[bytes, float]]:  # noqa: ARG001  what every work is given
+    def compute_rollouts(loaded: Model, progress: Progress) -> list[tuple[bytes, float]]:
         from vizlib.analysis.attention.artifact_tokens import rollout_without
         from vizlib.analysis.attention.token_rollout import rollout
 
-        packed = []
-        for one in (rollout(found, scene.x), rollout_without(found, scene.x, odd)):
-            values: np.ndarray = one.input_map.cpu().numpy()
-            packed.append((pack(picture, MapData(values, 1 / values.size, "share", scene.geometry)), one.sink or 0.0))
-        return packed
+        progress(0, None, "Walking with and without them")
+        outputs = (rollout(loaded, scene.x), rollout_without(loaded, scene.x, odd))
+        return [(pack_shares(picture, output.input_map.cpu().numpy(), scene.geometry), output.sink or 0.0) for output in outputs]
 
-    made = result_or_status("odd", submit("odd", (scene.identity, repr(odd)), model, work))
-    if made is None:
+    rollouts = computations.compute_or_status("attention.odd", (scene.identity, repr(odd)), [model], compute_rollouts, keep=False)
+    if rollouts is None:
         return
-    for place, title, (payload, sink) in zip(st.columns(2, gap="large"), ("Rollout", "Rollout without them"), made, strict=True):
+    for place, title, (payload, sink) in zip(st.columns(2, gap="large"), ("Rollout", "Rollout without them"), rollouts, strict=True):
         with place:
             st.markdown(f"**{title}**")
             photo_map(payload, key=f"attention.odd.{title}")

@@ -10,13 +10,11 @@ import streamlit as st
 from vizlib.figures.colormaps import COLORMAP_NAMES
 from vizlib.ui.components.attention_canvas import attention_canvas
 from vizlib.ui.components.attention_patch import attention_patch
-from vizlib.ui.core import formatting
 from vizlib.ui.core.url_state import number, one_of
-from vizlib.ui.pages.attention.forward_pass import resend
-from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
-    from vizlib import ModelCard
+    from vizlib.ui.core.model_choice import ModelChoice
+    from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.pages.attention.forward_pass import AttentionPass
 
@@ -48,29 +46,6 @@ class Keys:
     maps: str
 
 
-def pick_model(url_state: UrlState) -> ModelCard:
-    """One model; those without attention can be chosen too, to read why there is nothing to see."""
-    cards = all_cards()
-    attentive = [name for name, card in cards.items() if "lineage" not in card.refusals]
-    names = attentive + [name for name in cards if name not in attentive]
-    key = url_state.declare("model", names[0], one_of(names))
-
-    def title(name: str) -> str:
-        card = cards[name]
-        size = "" if card.source == "bundled" else f" · {formatting.megabytes(card)}"
-        return f"{card.title or name}{size}" + ("" if name in attentive else " (no attention)")
-
-    resend(key)
-    chosen = st.selectbox(
-        "Model",
-        names,
-        key=key,
-        format_func=title,
-        help="The first ones are built in, small, and work offline. The weights of the others are fetched once, when you say so.",
-    )
-    return cards[chosen]
-
-
 def canvas_keys(url_state: UrlState) -> Keys:
     """Declare what the canvas writes into the address; it changes most of it without telling the server."""
     return Keys(
@@ -97,8 +72,8 @@ def draw_canvas(scene: AttentionPass, keys: Keys) -> SelectedToken | None:
     state = st.session_state
 
     def take_pin() -> None:
-        told = state["attention.canvas"].pin or {}
-        for name, value in told.items():
+        pin = state["attention.canvas"].pin or {}
+        for name, value in pin.items():
             if hasattr(keys, name):
                 state[getattr(keys, name)] = value
 
@@ -142,8 +117,8 @@ def opening_layer(scene: AttentionPass) -> int:
     return last[(len(last) - 1) // 2] if last else 0
 
 
-def snippet(scene: AttentionPass, model: str, code: str, fit: str | None, held: SelectedToken | None) -> str:
-    """The Python that gives the numbers of the held query; ``code`` is the expression that ``vizlib.read_image`` takes."""
+def snippet(scene: AttentionPass, model: ModelChoice, picture: Picture, fit: str | None, held: SelectedToken | None) -> str:
+    """The Python that gives the numbers of the held query."""
     if held is None or scene.view.sites[held.layer].name == "readout":
         held = SelectedToken(0, None, 0, reverse=False)
     fitted = "image" if fit is None else f'image, fit="{fit}"'
@@ -153,14 +128,14 @@ def snippet(scene: AttentionPass, model: str, code: str, fit: str | None, held: 
     rows = "" if held.reverse else f"rows=[{held.query}]"
     pick = f"site.weights({(rows + heads).removeprefix(', ')})" + (f"[:, :, {held.query}]" if held.reverse else "")
     return (
-        ("import skimage\n\n" if code.startswith("skimage.") else "")
-        + "import vizlib\nfrom vizlib.analysis.attention.head_ablation import HeadAblation, compare_ablation\n\n"
-        + f'model = vizlib.load("{model}")\n'
-        + f"image = vizlib.read_image({code})\n"
-        + f"site = vizlib.trace(model, {prepared}).attention[{held.layer}]\n"
-        + f"{pick}  # {'(heads, queries): what each gives to it' if held.reverse else '(heads, 1, keys): each row sums to 1'}\n\n"
-        + f"outcome = compare_ablation(model, model.prepare({fitted}), {ablation})\n"
-        + "outcome.after - outcome.before  # how the logits change without that layer's first head\n"
+        f"{picture.imports}import vizlib\n"
+        "from vizlib.analysis.attention.head_ablation import HeadAblation, compare_ablation\n\n"
+        f"model = {model.code}\n"
+        f"image = vizlib.read_image({picture.code})\n"
+        f"site = vizlib.trace(model, {prepared}).attention[{held.layer}]\n"
+        f"{pick}  # {'(heads, queries): what each gives to it' if held.reverse else '(heads, 1, keys): each row sums to 1'}\n\n"
+        f"outcome = compare_ablation(model, model.prepare({fitted}), {ablation})\n"
+        "outcome.after - outcome.before  # how the logits change without that layer's first head\n"
     )
 
 
@@ -170,8 +145,8 @@ def layer_name(scene: AttentionPass, layer: int) -> str:
     site = sites[layer]
     if site.name == "readout":
         return "read-out"
-    stages = list(dict.fromkeys(one.stage for one in sites))
-    within = [index for index, one in enumerate(sites) if one.stage == site.stage]
+    stages = list(dict.fromkeys(other.stage for other in sites))
+    within = [index for index, other in enumerate(sites) if other.stage == site.stage]
     stage = f"stage {stages.index(site.stage) + 1}, " if len(stages) > 1 else ""
     return f"{stage}layer {within.index(layer) + 1}"
 

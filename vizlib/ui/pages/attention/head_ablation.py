@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from vizlib.ui.components.photo_map import MapData, pack, photo_map
-from vizlib.ui.core import formatting
-from vizlib.ui.core.url_state import one_of
+from vizlib.ui.components.photo_map import photo_map
+from vizlib.ui.core import computations, formatting
+from vizlib.ui.core.url_state import one_of, resend
 from vizlib.ui.pages.attention.canvas import layer_name, token_name
-from vizlib.ui.pages.attention.forward_pass import resend, result_or_status, submit
+from vizlib.ui.widgets.explanation import pack_shares
 
 if TYPE_CHECKING:
     from vizlib import Model, Prediction
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vizlib.engine.jobs import Progress
     from vizlib.tracing.attention_site import AttentionSite
     from vizlib.tracing.token_grid import Grid
+    from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.pages.attention.canvas import SelectedToken
@@ -29,33 +30,34 @@ _MOST = 8
 Pairs = list[tuple[int, int]]
 
 
-def head_ablation_keys(model: str, url_state: UrlState) -> tuple[str, str, str]:
+def head_ablation_keys(model: ModelChoice, url_state: UrlState) -> tuple[str, str, str]:
     """Declare which heads are off, in which way, and which patches are hidden."""
     return (
-        url_state.declare(f"{model}.off", [], _pairs, _joined),
+        url_state.declare(f"{model.name}.off", [], _pairs, _joined, linked=not model.own),
         url_state.declare("way", "zero", one_of(tuple(_WAYS))),
-        url_state.declare(f"{model}.hidden", [], _pairs, _joined),
+        url_state.declare(f"{model.name}.hidden", [], _pairs, _joined, linked=not model.own),
     )
 
 
-def draw_head_ablation(scene: AttentionPass, held: SelectedToken | None, model: str, picture: Picture, url_state: UrlState) -> None:
+def draw_head_ablation(scene: AttentionPass, held: SelectedToken | None, model: ModelChoice, picture: Picture, url_state: UrlState) -> None:
     """What to switch off, and the answer before and after."""
-    surgery = _choose(scene, held, model, url_state)
-    if not surgery:
+    ablation = _choose(scene, held, model, url_state)
+    if not ablation:
         st.info("Nothing is switched off. Choose a head or a whole layer, or hide a patch that you hold: only your own view changes.",
                 icon=":material/content_cut:")  # fmt: skip
         return
 
-    def work(found: Model, progress: Progress) -> _AblationResult:  # noqa: ARG001  what every work is given
-        return _ablate(scene, found, surgery, picture)
+    def compute_outcome(loaded: Model, progress: Progress) -> _AblationResult:
+        progress(0, None, "Running the model without them")
+        return _ablate(scene, loaded, ablation, picture)
 
-    key = (scene.identity, tuple(sorted(surgery.heads.items())), tuple(sorted(surgery.cut.items())), surgery.dropped)
-    found = result_or_status("surgery", submit("surgery", key, model, work))
-    if found is not None:
-        _draw_outcome(found)
+    key = (scene.identity, tuple(sorted(ablation.heads.items())), tuple(sorted(ablation.cut.items())), ablation.dropped)
+    outcome = computations.compute_or_status("attention.surgery", key, [model], compute_outcome, keep=False)
+    if outcome is not None:
+        _draw_outcome(outcome)
 
 
-def _choose(scene: AttentionPass, held: SelectedToken | None, model: str, url_state: UrlState) -> HeadAblation:
+def _choose(scene: AttentionPass, held: SelectedToken | None, model: ModelChoice, url_state: UrlState) -> HeadAblation:
     from vizlib.analysis.attention.head_ablation import HeadAblation
 
     state = st.session_state
@@ -64,13 +66,11 @@ def _choose(scene: AttentionPass, held: SelectedToken | None, model: str, url_st
     off, way, hidden = head_ablation_keys(model, url_state)
     state[off] = [pair for pair in state[off] if pair in every]
     left, right = st.columns([3, 2], gap="large")
-    resend(off)
-    resend(way)
     with left:
         st.multiselect(
             "Heads to switch off",
             every,
-            key=off,
+            key=resend(off),
             format_func=lambda pair: f"{layer_name(scene, pair[0])}, head {pair[1] + 1}",
             placeholder="None",
             help="Type a layer to find its heads. Everybody else keeps the model as it is.",
@@ -80,7 +80,7 @@ def _choose(scene: AttentionPass, held: SelectedToken | None, model: str, url_st
         st.segmented_control(
             "Switch them",
             list(_WAYS),
-            key=way,
+            key=resend(way),
             format_func=_WAYS.__getitem__,
             required=True,
             help="**To zero** removes what the head adds. **To its mean** gives every token the head's average. **To an even look** keeps "
@@ -100,13 +100,13 @@ def _layer_buttons(scene: AttentionPass, held: SelectedToken | None, every: Pair
     state = st.session_state
     if held is not None:
         here = [pair for pair in every if pair[0] == held.layer]
-        one = [pair for pair in here if held.head is None or pair[1] == held.head]
+        head = [pair for pair in here if held.head is None or pair[1] == held.head]
 
         def add(pairs: Pairs) -> None:
             state[off] = [*state[off], *(pair for pair in pairs if pair not in state[off])]
 
-        if held.head is not None and one:
-            st.button("The held head", key="attention.off.head", icon=":material/add:", on_click=add, args=(one,))
+        if held.head is not None and head:
+            st.button("The held head", key="attention.off.head", icon=":material/add:", on_click=add, args=(head,))
         if here:
             st.button(
                 f"All of {layer_name(scene, held.layer)}", key="attention.off.layer", icon=":material/add:", on_click=add, args=(here,)
@@ -175,7 +175,7 @@ def _moved(token: int, source: Grid, target: Grid) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _AblationResult:
-    """What a surgery did, ready to be drawn; pairs are before and after."""
+    """What an ablation did, ready to be drawn; pairs are before and after."""
 
     before: list[Prediction]
     after: list[Prediction]
@@ -184,47 +184,46 @@ class _AblationResult:
     moved: float
 
 
-def _ablate(scene: AttentionPass, model: Model, surgery: HeadAblation, picture: Picture) -> _AblationResult:
+def _ablate(scene: AttentionPass, model: Model, ablation: HeadAblation, picture: Picture) -> _AblationResult:
     from vizlib.analysis.attention.head_ablation import compare_ablation
     from vizlib.explainers.api import ranked
 
-    outcome = compare_ablation(model, scene.x, surgery)
+    outcome = compare_ablation(model, scene.x, ablation)
     before, after = (
         ranked(model, logits.float().cpu(), model.adapter.classes) if model.adapter.classes else []
         for logits in (outcome.before, outcome.after)
     )
-    packed = []
-    for found in (outcome.map_before, outcome.map_after):
-        values = found.input_map.cpu().numpy()
-        packed.append(pack(picture, MapData(values, 1 / values.size, "share", scene.geometry)))
+    first, second = (
+        pack_shares(picture, output.input_map.cpu().numpy(), scene.geometry) for output in (outcome.map_before, outcome.map_after)
+    )
     sinks = (outcome.map_before.sink or 0.0, outcome.map_after.sink or 0.0)
-    return _AblationResult(before, after, (packed[0], packed[1]), sinks, outcome.moved)
+    return _AblationResult(before, after, (first, second), sinks, outcome.moved)
 
 
-def _draw_outcome(found: _AblationResult) -> None:
-    if found.before:
-        first, now = found.before[0], found.after[0]
+def _draw_outcome(outcome: _AblationResult) -> None:
+    if outcome.before:
+        first, now = outcome.before[0], outcome.after[0]
         same = "still answers" if first.index == now.index else "changes its answer: from"
         to = "" if first.index == now.index else f" to **{now.label}** ({formatting.percent(now.probability)})"
         st.markdown(f"#### The model {same} **{first.label}**{to}")
-    _draw_table(found)
+    _draw_table(outcome)
     for index, place in enumerate(st.columns(2, gap="large")):
         with place:
             st.markdown(f"**{('Rollout before', 'Rollout after')[index]}**")
-            photo_map(found.maps[index], key=f"attention.surgery.{index}")
-            if any(found.sinks):
-                st.caption(f"{formatting.percent(found.sinks[index])} ends in learned tokens.")
-    st.markdown(f"**{formatting.percent(found.moved)}** of the map moved elsewhere.")
+            photo_map(outcome.maps[index], key=f"attention.surgery.{index}")
+            if any(outcome.sinks):
+                st.caption(f"{formatting.percent(outcome.sinks[index])} ends in learned tokens.")
+    st.markdown(f"**{formatting.percent(outcome.moved)}** of the map moved elsewhere.")
 
 
-def _draw_table(found: _AblationResult) -> None:
-    if not found.before:
+def _draw_table(outcome: _AblationResult) -> None:
+    if not outcome.before:
         st.caption("This model has no classes; its map shows the change.")
         return
-    was = {row.index: row for row in found.before}
-    ahead = {row.index: None for row in [*found.before[:4], *found.after[:4]]}
+    was = {row.index: row for row in outcome.before}
+    ahead = {row.index: None for row in [*outcome.before[:4], *outcome.after[:4]]}
     rows = sorted(ahead, key=lambda index: -was[index].probability)[:_MOST]
-    now = {row.index: row for row in found.after}
+    now = {row.index: row for row in outcome.after}
     lines = "\n".join(
         f"| {was[index].label.split(',')[0]} | {formatting.percent(was[index].probability)} | {formatting.percent(now[index].probability)} "
         f"| {was[index].logit:.2f} | {now[index].logit:.2f} | {now[index].logit - was[index].logit:+.2f} |"
@@ -234,13 +233,13 @@ def _draw_table(found: _AblationResult) -> None:
 
 
 def _pairs(text: str) -> Pairs:
-    found = []
+    pairs = []
     for part in text.split("_"):
         layer, token = part.split(".")
-        found.append((int(layer) - 1, int(token) - 1))
-    if any(layer < -1 or token < 0 for layer, token in found):
+        pairs.append((int(layer) - 1, int(token) - 1))
+    if any(layer < -1 or token < 0 for layer, token in pairs):
         raise ValueError(text)
-    return found
+    return pairs
 
 
 def _joined(pairs: Pairs) -> str:

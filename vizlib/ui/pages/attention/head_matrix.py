@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from vizlib.ui.components.head_matrix import head_matrix, table
-from vizlib.ui.core import formatting
+from vizlib.ui.core import computations, formatting
 from vizlib.ui.pages.attention.canvas import layer_name
-from vizlib.ui.pages.attention.forward_pass import result_or_status, submit
 
 if TYPE_CHECKING:
     import numpy as np
 
     from vizlib import Model
     from vizlib.engine.jobs import Progress
+    from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.pages.attention.forward_pass import AttentionPass
 
 _TITLES = {"entropy": "Entropy", "distance": "Mean distance", "learned": "To learned tokens", "diagonal": "To itself"}
 
 
-def draw_heads(scene: AttentionPass, model: str, colormap: str) -> None:
+def draw_heads(scene: AttentionPass, model: ModelChoice, colormap: str) -> None:
     """Four tables; a click opens the head in the canvas."""
 
-    def work(found: Model, progress: Progress) -> dict[str, tuple[str, np.ndarray]]:  # noqa: ARG001  what every work is given
+    def compute_statistics(loaded: Model, progress: Progress) -> dict[str, tuple[str, np.ndarray]]:  # noqa: ARG001  the pass is there
         from vizlib.analysis.attention.head_statistics import MEASURES, head_statistics, matrix
 
         rows = []
@@ -33,8 +33,8 @@ def draw_heads(scene: AttentionPass, model: str, colormap: str) -> None:
             rows.append(head_statistics(site, scene.geometry.input_size))
         return {measure: (note, matrix(rows, measure)) for measure, note in MEASURES.items()}
 
-    found = result_or_status("heads", submit("heads", scene.identity, model, work))
-    if found is None:
+    statistics = computations.compute_or_status("attention.heads", scene.identity, [model], compute_statistics, keep=False)
+    if statistics is None:
         return
     st.markdown(
         "Each square is one head. Click one to open it in the picture above: the far-sighted, the local and the idle ones look different."
@@ -43,7 +43,7 @@ def draw_heads(scene: AttentionPass, model: str, colormap: str) -> None:
     write = {"entropy": lambda x: f"{x:.2f} bits", "distance": lambda x: f"{x:.1f} px"}
     tables = [
         table(_TITLES[name], note, values, [[write.get(name, formatting.percent)(value) for value in row] for row in values], colormap)
-        for name, (note, values) in found.items()
+        for name, (note, values) in statistics.items()
     ]
     head_matrix(tables, names, key="attention.heads")
     st.caption("Averages over all patches of this photograph as queries; distances in pixels of the model's input (Raghu et al. 2021, "

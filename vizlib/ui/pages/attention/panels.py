@@ -1,4 +1,4 @@
-"""What stands below the canvas: one panel at a time, so that only what is looked at is computed."""
+"""The canvas, and below it one panel at a time, so that only what is looked at is computed."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from vizlib.ui.core.url_state import one_of
+from vizlib.ui.core import formatting
+from vizlib.ui.core.url_state import one_of, resend
 from vizlib.ui.pages.attention.artifact_tokens import draw_artifact_tokens, threshold_key
-from vizlib.ui.pages.attention.forward_pass import resend
+from vizlib.ui.pages.attention.canvas import canvas_keys, draw_canvas, snippet
+from vizlib.ui.pages.attention.forward_pass import pass_or_status
 from vizlib.ui.pages.attention.head_ablation import draw_head_ablation, head_ablation_keys
 from vizlib.ui.pages.attention.head_matrix import draw_heads
 from vizlib.ui.pages.attention.method_comparison import draw_methods, methods_key
 from vizlib.ui.pages.attention.selected_token import draw_selected_token
+from vizlib.ui.widgets.snippet import draw_snippet
 
 if TYPE_CHECKING:
-    from vizlib import ModelCard
+    from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.pages.attention.canvas import Keys, SelectedToken
@@ -30,10 +33,32 @@ PANELS = {
 }
 
 
-def declare(card: ModelCard, url_state: UrlState) -> str:
+def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: UrlState) -> None:
+    """The canvas with its panel, or the reason why a model has none."""
+    keys, panel_key = canvas_keys(url_state), declare(model, url_state)
+    if model.card is not None and "lineage" in model.card.refusals:
+        _refuse(model, f"{model.card.refusals['lineage']}.")
+        return
+    scene = pass_or_status(model, picture, fit)
+    if scene is None:
+        return
+    if scene.refusal:
+        _refuse(model, scene.refusal)
+        return
+    held = draw_canvas(scene, keys)
+    draw_panel(panel_key, scene, held, keys, model, picture, fit, url_state)
+    draw_snippet(snippet(scene, model, picture, fit, held))
+
+
+def _refuse(model: ModelChoice, reason: str) -> None:
+    title = formatting.plain(model.card.title) if model.card is not None else ""
+    st.info(f"{title or model.name} cannot be shown here: {reason}", icon=":material/block:")
+
+
+def declare(model: ModelChoice, url_state: UrlState) -> str:
     """Declare all that the panels keep in the address, so that a link lasts until the model is there; the key of the chosen panel."""
-    head_ablation_keys(card.name, url_state)
-    methods_key(card, url_state)
+    head_ablation_keys(model, url_state)
+    methods_key(model, url_state)
     threshold_key(url_state)
     return url_state.declare("panel", next(iter(PANELS)), one_of(tuple(PANELS)))
 
@@ -43,24 +68,23 @@ def draw_panel(
     scene: AttentionPass,
     held: SelectedToken | None,
     keys: Keys,
-    card: ModelCard,
+    model: ModelChoice,
     picture: Picture,
     fit: str | None,
     url_state: UrlState,
 ) -> None:
     """The chooser and the panel that it names."""
     opacity, colormap = st.session_state[keys.opacity], st.session_state[keys.colors]
-    resend(key)
     chosen = st.segmented_control(
-        "Below the canvas", list(PANELS), key=key, format_func=PANELS.__getitem__, required=True, label_visibility="collapsed"
+        "Below the canvas", list(PANELS), key=resend(key), format_func=PANELS.__getitem__, required=True, label_visibility="collapsed"
     )
     if chosen == "held":
-        draw_selected_token(scene, held, card.name, picture)
+        draw_selected_token(scene, held, model, picture)
     elif chosen == "heads":
-        draw_heads(scene, card.name, colormap)
+        draw_heads(scene, model, colormap)
     elif chosen == "surgery":
-        draw_head_ablation(scene, held, card.name, picture, url_state)
+        draw_head_ablation(scene, held, model, picture, url_state)
     elif chosen == "methods":
-        draw_methods(card, picture, fit, url_state, opacity, colormap)
+        draw_methods(model, picture, fit, url_state, opacity, colormap)
     elif chosen == "tokens":
-        draw_artifact_tokens(scene, card.name, picture, url_state, colormap)
+        draw_artifact_tokens(scene, model, picture, url_state, colormap)

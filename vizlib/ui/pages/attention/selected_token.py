@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
-from vizlib.ui.components.photo_map import MapData, pack, photo_map
-from vizlib.ui.core import formatting
+from vizlib.ui.components.photo_map import photo_map
+from vizlib.ui.core import computations, formatting
 from vizlib.ui.pages.attention.canvas import layer_name, token_name
-from vizlib.ui.pages.attention.forward_pass import result_or_status, submit
+from vizlib.ui.widgets.downloads import download_row, file_stem, npz
+from vizlib.ui.widgets.explanation import pack_shares
 
 if TYPE_CHECKING:
     from vizlib import Model
     from vizlib.analysis.attention.head_statistics import Row
     from vizlib.engine.jobs import Progress
+    from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
     from vizlib.ui.pages.attention.canvas import SelectedToken
     from vizlib.ui.pages.attention.forward_pass import AttentionPass
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _TOP = 6
 
 
-def draw_selected_token(scene: AttentionPass, held: SelectedToken | None, model: str, picture: Picture) -> None:
+def draw_selected_token(scene: AttentionPass, held: SelectedToken | None, model: ModelChoice, picture: Picture) -> None:
     """The numbers of the held query and its rollout; before the first click, what a click does."""
     if held is None:
         st.info("Click a patch on the photograph, or a learned token beside it, to hold it: its exact numbers and its way down to the "
@@ -39,8 +39,8 @@ def draw_selected_token(scene: AttentionPass, held: SelectedToken | None, model:
         _draw_rollout(scene, held, model, picture)
 
 
-def _draw_numbers(scene: AttentionPass, held: SelectedToken, model: str) -> None:
-    def work(found: Model, progress: Progress) -> Row:  # noqa: ARG001  what every work is given
+def _draw_numbers(scene: AttentionPass, held: SelectedToken, model: ModelChoice) -> None:
+    def compute_row(loaded: Model, progress: Progress) -> Row:  # noqa: ARG001  the pass is there
         from vizlib.analysis.attention.head_statistics import attention_row
 
         return attention_row(scene.view.sites[held.layer], held.query, scene.geometry.input_size, held.head, reverse=held.reverse)
@@ -51,7 +51,7 @@ def _draw_numbers(scene: AttentionPass, held: SelectedToken, model: str) -> None
     subject = token_name(scene, held.layer, held.query, key=held.reverse)
     verb = "is looked at" if held.reverse else "looks"
     st.markdown(f"**{subject[0].upper()}{subject[1:]}** {verb} in {layer_name(scene, held.layer)}, {which}:")
-    row = result_or_status("row", submit("row", (scene.identity, held), model, work))
+    row = computations.compute_or_status("attention.row", (scene.identity, held), [model], compute_row, keep=False)
     if row is None:
         return
     _draw_metrics(scene, held, row)
@@ -90,7 +90,7 @@ def _draw_top(row: Row, *, reverse: bool) -> None:
     st.markdown(f"| {'Most from' if reverse else 'Most to'} | {what} |\n|:--|--:|\n{lines}")
 
 
-def _draw_rollout(scene: AttentionPass, held: SelectedToken, model: str, picture: Picture) -> None:
+def _draw_rollout(scene: AttentionPass, held: SelectedToken, model: ModelChoice, picture: Picture) -> None:
     site = scene.view.sites[held.layer]
     if held.reverse and site.key_grid != site.query_grid:
         st.caption("Its keys are gathered from several tokens, so a walk down to the pixels starts at none of them: look at "
@@ -98,18 +98,20 @@ def _draw_rollout(scene: AttentionPass, held: SelectedToken, model: str, picture
         return
     read_out = site.name == "readout"
 
-    def work(found: Model, progress: Progress) -> tuple[bytes, np.ndarray, float]:  # noqa: ARG001
+    def compute_walk(loaded: Model, progress: Progress) -> tuple[bytes, np.ndarray, float]:
         from vizlib.analysis.attention.token_rollout import rollout, rollout_from
 
-        walked = rollout(found, scene.x) if read_out else rollout_from(found, scene.x, held.layer, held.query)
-        values = walked.input_map.cpu().numpy()
-        return pack(picture, MapData(values, 1 / values.size, "share", scene.geometry)), values, walked.sink or 0.0
+        progress(0, None, "Walking down to the pixels")
+        output = rollout(loaded, scene.x) if read_out else rollout_from(loaded, scene.x, held.layer, held.query)
+        values = output.input_map.cpu().numpy()
+        return pack_shares(picture, values, scene.geometry), values, output.sink or 0.0
 
     st.markdown("**Where it comes from**: the rollout from this token, through all layers below, down to the pixels")
-    done = result_or_status("walk", submit("walk", (scene.identity, held.layer, held.query), model, work))
-    if done is None:
+    key = (scene.identity, held.layer, held.query)
+    walk = computations.compute_or_status("attention.walk", key, [model], compute_walk, keep=False)
+    if walk is None:
         return
-    payload, values, sink = done
+    payload, values, sink = walk
     photo_map(payload, key="attention.walk")
     if sink:
         st.caption(f"{formatting.percent(sink)} of the walk ends in learned tokens, not in the image.")
@@ -119,22 +121,13 @@ def _draw_rollout(scene: AttentionPass, held: SelectedToken, model: str, picture
 
         return encode_png(overlay(picture.pixels, scene.geometry.map_to_image(values)))
 
-    def npz() -> bytes:
-        buffer = io.BytesIO()
+    def arrays() -> bytes:
         rows = np.zeros((0, 0)) if held.reverse else site.weights([held.query])[:, 0].cpu().numpy()
-        np.savez_compressed(buffer, input_map=values, sink=sink, attention=rows)
-        return buffer.getvalue()
+        return npz(input_map=values, sink=sink, attention=rows)
 
-    stem = f"{Path(picture.title).stem}-{model}-layer{held.layer}-token{held.query}".lower().replace(" ", "_")
-    with st.container(horizontal=True):
-        st.download_button("PNG", png, f"{stem}.png", "image/png", key="attention.png", icon=":material/image:", on_click="ignore")
-        st.download_button(
-            "NPZ",
-            npz,
-            f"{stem}.npz",
-            "application/octet-stream",
-            key="attention.npz",
-            icon=":material/data_array:",
-            on_click="ignore",
-            help="Arrays for NumPy: this map, its sink, and what the token looks at in every head of its layer.",
-        )
+    download_row(
+        file_stem(picture, model, f"layer{held.layer}", f"token{held.query}"),
+        "attention",
+        ("png", png, ""),
+        ("npz", arrays, "Arrays for NumPy: this map, its sink, and what the token looks at in every head of its layer."),
+    )

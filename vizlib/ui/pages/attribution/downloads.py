@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,77 +12,75 @@ import streamlit as st
 from vizlib.catalog.methods import METHODS
 from vizlib.ui.pages.attribution import map_grid_data
 from vizlib.ui.pages.attribution.scheduler import SLOT
+from vizlib.ui.widgets.downloads import download_button, file_stem, npz
+from vizlib.ui.widgets.snippet import draw_snippet
 
 if TYPE_CHECKING:
     from vizlib.ui.pages.attribution.scheduler import ExplainRequest, Goal, MethodScheduler, ModelAnswer
-    from vizlib.ui.pages.attribution.sections import View
+    from vizlib.ui.pages.attribution.view import View
     from vizlib.ui.widgets.method_options import MethodChoice
 
 
-def draw_files(board: MethodScheduler, answered: ModelAnswer, view: View, asked: Goal, questions: dict[str, MethodChoice]) -> None:
+def draw_files(scheduler: MethodScheduler, answer: ModelAnswer, view: View, goal: Goal, choices: dict[str, MethodChoice]) -> None:
     """Downloads, and the exact Python."""
     st.header("Take it with you", anchor=False)
-    stem = f"{Path(board.asking.picture.title).stem}-{board.asking.subject.name}-attribution".lower().replace(" ", "_")
-    files = (
-        (
-            "PNG",
-            "png",
-            "image/png",
-            partial(to_png, board, answered, view.wall),
-            "image",
-            "All maps over the photograph, with their badges.",
-        ),
-        ("NPZ", "npz", "application/octet-stream", partial(to_npz, board), "data_array", "Every map on the model's input, by method."),
-        ("JSON", "json", "application/json", partial(to_json, board), "data_object", "Every score and check, with its definition."),
-    )
+    request = scheduler.request
+    stem = file_stem(request.picture, request.model, "attribution")
+    empty = not any(state.explanation is not None for state in scheduler.states())
     with st.container(horizontal=True):
-        for label, end, kind, make, icon, help_ in files:
-            st.download_button(
-                label, make, f"{stem}.{end}", kind, key=f"{SLOT}file.{end}", icon=f":material/{icon}:", on_click="ignore", help=help_,
-                disabled=end != "json" and not any(one.explanation is not None for one in board.standings()),
-            )  # fmt: skip
-    with st.expander("Use it from Python", icon=":material/code:"):
-        st.code(snippet(board.asking, asked, questions), language="python", wrap_lines=True)
+        download_button(
+            f"{stem}.png", partial(to_png, scheduler, answer, view.wall), key=f"{SLOT}file.png", disabled=empty,
+            hint="All maps over the photograph, with their badges.",
+        )  # fmt: skip
+        download_button(
+            f"{stem}.npz", partial(to_npz, scheduler), key=f"{SLOT}file.npz", disabled=empty,
+            hint="Every map on the model's input, by method.",
+        )  # fmt: skip
+        download_button(
+            f"{stem}.json", partial(to_json, scheduler), key=f"{SLOT}file.json", hint="Every score and check, with its definition."
+        )
+    draw_snippet(snippet(request, goal, choices))
 
 
-def to_png(board: MethodScheduler, answered: ModelAnswer, look: dict[str, Any]) -> bytes:
+def to_png(scheduler: MethodScheduler, answer: ModelAnswer, look: dict[str, Any]) -> bytes:
     """The maps that are there as one picture, on the scale of the page."""
     from vizlib.figures.attribution_pictures import contact_sheet, tile
     from vizlib.figures.overlay import encode_png
 
-    there = [(one, map_grid_data.scaled_map(one.explanation, answered.geometry.content)) for one in board.standings() if one.explanation]
-    most = max(found.top for _, found in there)
+    drawn = [
+        (state, map_grid_data.scaled_map(state.explanation, answer.geometry.content)) for state in scheduler.states() if state.explanation
+    ]
+    most = max(scaled.top for _, scaled in drawn)
     tiles = []
-    for one, found in there:
-        top = most if look["scale"] == "one" else found.top
-        low = found.low if look["scale"] == "stretch" else 0.0
-        badge = one.proof.badge if one.proof is not None else None
+    for state, scaled in drawn:
+        top = most if look["scale"] == "one" else scaled.top
+        low = scaled.low if look["scale"] == "stretch" else 0.0
+        badge = state.proof.badge if state.proof is not None else None
         note = "no badge" if badge is None else f"{badge.verdict} {badge.passed}/{badge.asked}"
-        tiles.append((METHODS[one.name].title, note, tile(answered.photo, found.values, low, top, look["opacity"], signed=found.signed)))
+        picture = tile(answer.photo, scaled.values, low, top, look["opacity"], signed=scaled.signed)
+        tiles.append((METHODS[state.name].title, note, picture))
     return encode_png(contact_sheet(tiles))
 
 
-def to_npz(board: MethodScheduler) -> bytes:
+def to_npz(scheduler: MethodScheduler) -> bytes:
     """The maps that are there, float64 (h, w), by the method's name."""
-    buffer = io.BytesIO()
-    arrays: dict[str, Any] = {one.name: one.explanation.input_map for one in board.standings() if one.explanation is not None}
-    np.savez_compressed(buffer, **arrays)
-    return buffer.getvalue()
+    return npz(**{state.name: state.explanation.input_map for state in scheduler.states() if state.explanation is not None})
 
 
-def to_json(board: MethodScheduler) -> str:
+def to_json(scheduler: MethodScheduler) -> str:
     """Where every method stands, in numbers."""
-    asking = board.asking
+    request = scheduler.request
     rows: dict[str, Any] = {}
-    for one in board.standings():
-        row: dict[str, Any] = {"options": asking.options.get(one.name, {})}
-        if one.refusal:
-            row["refused"] = one.refusal
-        if one.explanation is not None:
-            made = one.explanation
-            row |= {"label": made.label, "sink": made.sink, "facts": made.facts, "notes": list(made.notes), "coarse": one.coarse}
-        if one.proof is not None:
-            proof = one.proof
+    for state in scheduler.states():
+        row: dict[str, Any] = {"options": request.options.get(state.name, {})}
+        if state.refusal:
+            row["refused"] = state.refusal
+        if state.explanation is not None:
+            explanation = state.explanation
+            row |= {"label": explanation.label, "sink": explanation.sink, "facts": explanation.facts}
+            row |= {"notes": list(explanation.notes), "coarse": state.coarse}
+        if state.proof is not None:
+            proof = state.proof
             row["scores"] = {name: _plain(vars(score)) for name, score in proof.scores.items()}
             row["checks"] = {
                 name: _plain({key: value for key, value in vars(check).items() if key != "map"}) for name, check in proof.checks.items()
@@ -97,28 +93,26 @@ def to_json(board: MethodScheduler) -> str:
                     "passed": proof.badge.passed,
                     "asked": proof.badge.asked,
                 }
-        elif one.proof_refusal:
-            row["not_measured"] = [one.proof_refusal]
-        rows[one.name] = row
-    goal = list(asking.goal) if isinstance(asking.goal, tuple) else asking.goal
-    head = {"model": asking.subject.name, "picture": asking.picture.title, "fit": asking.fit, "target": goal}
+        elif state.proof_refusal:
+            row["not_measured"] = [state.proof_refusal]
+        rows[state.name] = row
+    goal = list(request.goal) if isinstance(request.goal, tuple) else request.goal
+    head = {"model": request.model.name, "picture": request.picture.title, "fit": request.fit, "target": goal}
     return json.dumps({**head, "methods": rows}, indent=1, ensure_ascii=False) + "\n"
 
 
-def snippet(asking: ExplainRequest, asked: Goal, questions: dict[str, MethodChoice]) -> str:
+def snippet(request: ExplainRequest, goal: Goal, choices: dict[str, MethodChoice]) -> str:
     """The Python behind the wall and its badges."""
-    code = asking.picture.code
-    imports = "import skimage\n\n" if code.startswith("skimage.") else ""
-    target = "" if asked is None else f", target={asked!r}"
-    fit = "" if asking.fit is None else f', fit="{asking.fit}"'
-    methods = "".join(f'    "{name}": {_arguments(question.changed)},\n' for name, question in questions.items())
-    return f"""{imports}import vizlib
+    target = "" if goal is None else f", target={goal!r}"
+    fit = "" if request.fit is None else f', fit="{request.fit}"'
+    methods = "".join(f'    "{name}": {_arguments(choice.changed)},\n' for name, choice in choices.items())
+    return f"""{request.picture.imports}import vizlib
 from vizlib.evaluation.badge import badge
 from vizlib.evaluation.faithfulness import FaithfulnessScorer
 from vizlib.evaluation.sanity_checks import sanity_checks
 
-model = {asking.subject.code}
-image = vizlib.read_image({code})
+model = {request.model.code}
+image = vizlib.read_image({request.picture.code})
 methods = {{
 {methods}}}
 scorer = FaithfulnessScorer(model, image{target}{fit})  # measures the random maps once, for all methods
@@ -142,8 +136,8 @@ def _arguments(options: dict[str, Any]) -> str:
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     """Numbers as JSON takes them; NaN, which it does not take, as null."""
-    found = {}
+    numbers = {}
     for name, value in values.items():
         plain = value.item() if isinstance(value, np.generic) else value
-        found[name] = None if isinstance(plain, float) and not np.isfinite(plain) else plain
-    return found
+        numbers[name] = None if isinstance(plain, float) and not np.isfinite(plain) else plain
+    return numbers

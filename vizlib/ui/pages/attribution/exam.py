@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,12 +11,12 @@ import streamlit as st
 import vizlib
 from vizlib.catalog.methods import METHODS
 from vizlib.evaluation.exams.cards import EXAMS
-from vizlib.ui.core import formatting, job_slots
-from vizlib.ui.core.model_service import service, visitor
+from vizlib.ui.core import computations, formatting
 from vizlib.ui.core.pictures import SAMPLES, handed_in, sample
 from vizlib.ui.core.url_state import resend
 from vizlib.ui.pages.attribution import text
 from vizlib.ui.pages.attribution.scheduler import SLOT
+from vizlib.ui.widgets.downloads import download_row, file_stem
 from vizlib.ui.widgets.pickers import MOST_BYTES
 from vizlib.ui.widgets.uploader import uploader
 
@@ -26,38 +25,33 @@ if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
     from vizlib import Model
-    from vizlib.engine.jobs import Job, Progress
+    from vizlib.engine.jobs import Progress
     from vizlib.evaluation.exams import ExamReport, Mark
-    from vizlib.ui.core.computations import ModelChoice
+    from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
 
 SLOT_EXAM = f"{SLOT}exam"
 QUICK = 4  # images through the model for one map, up to which a method takes the exam unasked
 QUESTIONS = 12  # of each exam for each model: a minute or two, and the intervals say how sure that is
 MOST_FILES = 24
-_FILES = (
-    ("Report", "html", "text/html", "description"),
-    ("CSV", "csv", "text/csv", "table"),
-    ("JSON", "json", "application/json", "data_object"),
-)
 
 
 @dataclass(frozen=True)
 class ExamRequest:
     """What was asked for: a model, methods, exams, and the pictures by what tells them from others."""
 
-    subject: ModelChoice
+    model: ModelChoice
     methods: tuple[str, ...]
     exams: tuple[str, ...]
     pictures: tuple[Picture, ...]
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What tells it from others."""
-        return (self.subject.identity, self.methods, self.exams, tuple(one.identity for one in self.pictures))
+        """What tells it from others of the same model."""
+        return (self.methods, self.exams, tuple(picture.identity for picture in self.pictures))
 
 
-def draw_exam(subject: ModelChoice, picture: Picture, names: list[str]) -> None:
+def draw_exam(model: ModelChoice, picture: Picture, names: list[str]) -> None:
     """Choose, start, follow, and read the report; nothing runs before it is asked for."""
     st.header("The exam, where the right answer is known", anchor=False)
     st.markdown(
@@ -68,7 +62,7 @@ def draw_exam(subject: ModelChoice, picture: Picture, names: list[str]) -> None:
     offered = [name for name, card in EXAMS.items() if card.needs != "boxes"]
     exams_key, methods_key = f"{SLOT_EXAM}.exams", f"{SLOT_EXAM}.methods"
     state.setdefault(exams_key, offered)
-    fitting = text.in_order(subject.card.methods if subject.card else ())
+    fitting = text.in_order(model.card.methods if model.card else ())
     chosen = [name for name in state.get(methods_key, [name for name in names if METHODS[name].passes <= QUICK]) if name in fitting]
     state[methods_key] = chosen
     exams = st.pills("Exams", offered, key=resend(exams_key), selection_mode="multi", format_func=lambda name: EXAMS[name].title)
@@ -77,96 +71,93 @@ def draw_exam(subject: ModelChoice, picture: Picture, names: list[str]) -> None:
         help="Each question costs a map. Methods that ask the model hundreds of times are left out unless you take them in.",
     )  # fmt: skip
     pictures = _pictures(picture) if any(EXAMS[name].needs for name in exams) else ()
-    sitting = ExamRequest(
-        subject, tuple(name for name in fitting if name in methods), tuple(name for name in offered if name in exams), pictures
+    request = ExamRequest(
+        model, tuple(name for name in fitting if name in methods), tuple(name for name in offered if name in exams), pictures
     )
     st.button(
         "Sit the exam", icon=":material/school:", type="primary", key=f"{SLOT_EXAM}.start", disabled=not (exams and methods),
-        on_click=partial(state.__setitem__, f"{SLOT_EXAM}.asked", sitting),
+        on_click=partial(state.__setitem__, f"{SLOT_EXAM}.asked", request),
     )  # fmt: skip
-    asked: ExamRequest | None = state.get(f"{SLOT_EXAM}.asked")
-    if asked is None or asked.subject.identity != subject.identity:
+    started: ExamRequest | None = state.get(f"{SLOT_EXAM}.asked")
+    if started is None or started.model.identity != model.identity:
         with st.expander("What is asked, and how the answer is known", icon=":material/quiz:"):
             st.markdown("\n".join(f"- **{card.title}.** {card.summary} {card.how} {_paper(card)}" for card in EXAMS.values()))
         return
-    job = _submit(asked)
-    job_slots.wait_for([job])
-    report = job_slots.result_or_status(SLOT_EXAM, job)
+    report = _report_or_status(started)
     if report is not None:
-        _draw_report(report, asked)
+        _draw_report(report, started)
 
 
 def _pictures(picture: Picture) -> tuple[Picture, ...]:
     """The photographs that questions are made of: the one above, the visitor's further ones, and the samples."""
     state = st.session_state
-    mine = state.setdefault(f"{SLOT_EXAM}.files", {"pictures": [], "errors": []})
+    uploads = state.setdefault(f"{SLOT_EXAM}.files", {"pictures": [], "errors": []})
 
     def take(files: list[UploadedFile]) -> None:
-        mine["errors"] = []
+        uploads["errors"] = []
         for file in files:
-            if len(mine["pictures"]) >= MOST_FILES:
-                mine["errors"].append(f"{file.name}: {MOST_FILES} photographs are the most here; `vizlib exam` takes any number.")
+            if len(uploads["pictures"]) >= MOST_FILES:
+                uploads["errors"].append(f"{file.name}: {MOST_FILES} photographs are the most here; `vizlib exam` takes any number.")
             elif file.size > MOST_BYTES:
-                mine["errors"].append(f"{file.name} has {file.size / 1e6:.0f} MB, over the limit of {MOST_BYTES >> 20} MB.")
+                uploads["errors"].append(f"{file.name} has {file.size / 1e6:.0f} MB, over the limit of {MOST_BYTES >> 20} MB.")
             else:
                 try:
-                    mine["pictures"].append(handed_in(file.name, file.getvalue()))
+                    uploads["pictures"].append(handed_in(file.name, file.getvalue()))
                 except vizlib.ImageError as error:
-                    mine["errors"].append(str(error))
+                    uploads["errors"].append(str(error))
 
     with st.expander(
-        f"Photographs for the questions: {len(SAMPLES)} samples and {len(mine['pictures'])} more", icon=":material/photo_library:"
+        f"Photographs for the questions: {len(SAMPLES)} samples and {len(uploads['pictures'])} more", icon=":material/photo_library:"
     ) as box:
         uploader(
             box, f"{SLOT_EXAM}.upload", "Add photographs", take, type=["image/*"], accept_multiple_files=True,
             max_upload_size=MOST_BYTES >> 20,
             help="Of things that the model knows: questions are made of photographs that it answers with confidence.",
         )  # fmt: skip
-        if mine["errors"]:
-            st.error("Left out. " + " ".join(formatting.plain(one) for one in mine["errors"]), icon=":material/broken_image:")
-    found = {one.identity: one for one in (*mine["pictures"], picture, *(sample(name) for name in SAMPLES))}
-    return tuple(found.values())
+        if uploads["errors"]:
+            st.error("Left out. " + " ".join(formatting.plain(error) for error in uploads["errors"]), icon=":material/broken_image:")
+    pictures = (*uploads["pictures"], picture, *(sample(name) for name in SAMPLES))
+    return tuple({each.identity: each for each in pictures}.values())
 
 
-def _submit(asked: ExamRequest) -> Job[ExamReport]:
+def _report_or_status(request: ExamRequest) -> ExamReport | None:
     images: dict[str, np.ndarray] = {}
-    for one in asked.pictures:
-        name, number = one.title, 2
+    for picture in request.pictures:
+        name, number = picture.title, 2
         while name in images:
-            name, number = f"{one.title} ({number})", number + 1
-        images[name] = one.pixels
+            name, number = f"{picture.title} ({number})", number + 1
+        images[name] = picture.pixels
 
-    def work(model: Model, progress: Progress) -> ExamReport:
+    def compute(model: Model, progress: Progress) -> ExamReport:
         from vizlib.evaluation.exams import run_exams
 
         progress(0, None, "Making the questions")
-        return run_exams([model], list(asked.methods), list(asked.exams), images, progress=progress, questions=QUESTIONS)
+        return run_exams([model], list(request.methods), list(request.exams), images, progress=progress, questions=QUESTIONS)
 
-    key = hashlib.blake2b(repr(asked.key).encode(), digest_size=12).hexdigest()
-    return job_slots.submit(SLOT_EXAM, key, lambda: service().run(visitor(), asked.subject.identity, SLOT_EXAM, work))
+    return computations.compute_or_status(SLOT_EXAM, ("exam", *request.key), [request.model], compute, keep=False)
 
 
-def _draw_report(report: ExamReport, asked: ExamRequest) -> None:
+def _draw_report(report: ExamReport, request: ExamRequest) -> None:
     from vizlib.figures.overlay import encode_png
 
-    marks = {(one.exam, one.model, one.method): one for one in report.marks}
-    for exam in asked.exams:
-        models = list(dict.fromkeys(one.model for one in report.marks if one.exam == exam))
+    marks = {(mark.exam, mark.model, mark.method): mark for mark in report.marks}
+    for exam in request.exams:
+        models = list(dict.fromkeys(mark.model for mark in report.marks if mark.exam == exam))
         st.subheader(EXAMS[exam].title, anchor=False)
-        examples = [one for one in report.examples if one.exam == exam]
+        examples = [example for example in report.examples if example.exam == exam]
         left, right = st.columns([1, 4], gap="medium") if examples else (None, st.container())
         if left is not None:
             left.image(encode_png(examples[0].picture), width="stretch", output_format="PNG")
             left.caption(formatting.plain(examples[0].words))
         with right:
             st.markdown(f"{EXAMS[exam].summary} *{EXAMS[exam].unit.capitalize()}*, with its 95 % interval:")
-            st.markdown(_table(marks, exam, models, asked.methods))
+            st.markdown(_table(marks, exam, models, request.methods))
     alike: dict[tuple[str, str, str], list[str]] = {}
-    for one in report.marks:
-        if one.refused:
-            alike.setdefault((one.exam, one.model, one.refused), []).append(METHODS[one.method].title)
+    for mark in report.marks:
+        if mark.refused:
+            alike.setdefault((mark.exam, mark.model, mark.refused), []).append(METHODS[mark.method].title)
     reasons = [
-        f"- {EXAMS[exam].title}, {formatting.plain(model)}, {', '.join(names) if len(names) < len(asked.methods) else 'all methods'}: "
+        f"- {EXAMS[exam].title}, {formatting.plain(model)}, {', '.join(names) if len(names) < len(request.methods) else 'all methods'}: "
         f"{formatting.plain(why)}"
         for (exam, model, why), names in alike.items()
     ]
@@ -181,12 +172,8 @@ def _draw_report(report: ExamReport, asked: ExamRequest) -> None:
         "A check: the whole interval lies above what an even map and a Gaussian in the middle reach on the same questions. With so few "
         "questions intervals are wide: `vizlib exam` on the command line takes as many as you like, and boxes too."
     )
-    with st.container(horizontal=True):
-        for label, end, kind, icon in _FILES:
-            st.download_button(
-                label, partial(report_bytes, report, end), f"exam-{asked.subject.name}.{end}", kind, key=f"{SLOT_EXAM}.{end}",
-                icon=f":material/{icon}:", on_click="ignore",
-            )  # fmt: skip
+    files = [(end, partial(report_bytes, report, end), "") for end in ("html", "csv", "json")]
+    download_row(file_stem("exam", request.model), SLOT_EXAM, *files)
 
 
 def _table(marks: dict[tuple[str, str, str], Mark], exam: str, models: list[str], methods: tuple[str, ...]) -> str:
@@ -194,8 +181,8 @@ def _table(marks: dict[tuple[str, str, str], Mark], exam: str, models: list[str]
     rows = [f"| **{METHODS[name].title}** | {' | '.join(_cell(marks.get((exam, model, name))) for model in models)} |" for name in methods]
     blind = []
     for model in models:
-        known = [one for name in methods if (one := marks.get((exam, model, name))) is not None and not one.refused]
-        blind.append(f"{known[0].reference:.2f}, {known[0].questions} questions" if known else "")
+        graded = [mark for name in methods if (mark := marks.get((exam, model, name))) is not None and not mark.refused]
+        blind.append(f"{graded[0].reference:.2f}, {graded[0].questions} questions" if graded else "")
     head = f"| | {' | '.join(map(formatting.plain, models))} |\n|---|{'---|' * len(models)}\n"
     return head + "\n".join(rows) + f"\n| *even map or blob* | {' | '.join(blind)} |"
 

@@ -48,88 +48,88 @@ def scaled_map(explanation: Explanation, content: np.ndarray) -> ScaledMap:
 
     values = np.nan_to_num(explanation.input_map, nan=0.0)
     inside = values[content] if content.any() else values.ravel()
-    one = float(np.abs(inside).mean())
-    scaled = shrunk(values / one if one > 0 else np.zeros_like(values), LONGEST)
-    part = inside / one if one > 0 else np.zeros_like(inside)
+    mean = float(np.abs(inside).mean())
+    scaled = shrunk(values / mean if mean > 0 else np.zeros_like(values), LONGEST)
+    part = inside / mean if mean > 0 else np.zeros_like(inside)
     signed = METHODS[explanation.method].signed
     low = 0.0 if signed else float(np.quantile(part, 1 - CLIPPED))
-    return ScaledMap(scaled, one, low, float(np.quantile(np.abs(part), CLIPPED)), signed)
+    return ScaledMap(scaled, mean, low, float(np.quantile(np.abs(part), CLIPPED)), signed)
 
 
-def pack_map_grid(board: MethodScheduler, answered: ModelAnswer, view: dict[str, Any], depth: str) -> bytes:
+def pack_map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: dict[str, Any], depth: str) -> bytes:
     """The photograph, the maps that are there, and for every method where it stands."""
-    content = answered.geometry.content
+    content = answer.geometry.content
     arrays: dict[str, np.ndarray] = {
-        "photo": answered.jpeg,
+        "photo": answer.jpeg,
         "viridis": viridis(),
         "diverging": _diverging(),
     }
     cards = []
-    standings = board.standings()
-    for one in standings:
-        card = _card(one, depth, prove=board.prove, stopped=board.stopped)
-        if one.explanation is not None:
-            found = scaled_map(one.explanation, content)
-            low, high = float(found.values.min()), float(found.values.max())
-            levels = (found.values - low) * (65535 / (high - low) if high > low else 0.0)
-            arrays[f"{one.name}.map"] = np.rint(levels).astype(np.uint16)
-            card |= {"ends": [low, high], "low": found.low, "top": found.top, "one": found.one, "signed": found.signed}
+    states = scheduler.states()
+    for state in states:
+        card = _card(state, depth, prove=scheduler.prove, stopped=scheduler.stopped)
+        if state.explanation is not None:
+            scaled = scaled_map(state.explanation, content)
+            low, high = float(scaled.values.min()), float(scaled.values.max())
+            levels = (scaled.values - low) * (65535 / (high - low) if high > low else 0.0)
+            arrays[f"{state.name}.map"] = np.rint(levels).astype(np.uint16)
+            card |= {"ends": [low, high], "low": scaled.low, "top": scaled.top, "one": scaled.one, "signed": scaled.signed}
         cards.append(card)
     side = next((array.shape for name, array in arrays.items() if name.endswith(".map")), None)
     if side is not None:
         arrays["content"] = _content(content, side)
     header = {
-        "title": board.asking.picture.title,
-        "size": list(answered.photo.shape[:2]),
+        "title": scheduler.request.picture.title,
+        "size": list(answer.photo.shape[:2]),
         "cards": cards,
         "view": view,
-        "status": status(board, standings),
-        "busy": board.busy,
-        "stopped": board.stopped,
+        "status": status(scheduler, states),
+        "busy": scheduler.busy,
+        "stopped": scheduler.stopped,
     }
     return pack(header, arrays)
 
 
-def status(board: MethodScheduler, standings: Sequence[MethodState]) -> str:
+def status(scheduler: MethodScheduler, states: Sequence[MethodState]) -> str:
     """How far the work is, in one line."""
-    maps, proofs = sum(one.settled for one in standings), sum(one.proven for one in standings)
-    told = f"{maps} of {len(standings)} maps"
-    if board.maps_after:
-        told += f" in {formatting.seconds(board.maps_after)}"
-    if board.prove:
-        told += f" · {proofs} of {len(standings)} badges"
-        if board.proofs_after:
-            told += f" after {formatting.seconds(board.proofs_after)}"
-    return told
+    maps, proofs = sum(state.settled for state in states), sum(state.proven for state in states)
+    text = f"{maps} of {len(states)} maps"
+    if scheduler.maps_after:
+        text += f" in {formatting.seconds(scheduler.maps_after)}"
+    if scheduler.prove:
+        text += f" · {proofs} of {len(states)} badges"
+        if scheduler.proofs_after:
+            text += f" after {formatting.seconds(scheduler.proofs_after)}"
+    return text
 
 
-def _card(one: MethodState, depth: str, *, prove: bool, stopped: bool) -> dict[str, Any]:
-    method = METHODS[one.name]
-    if one.refusal:
+def _card(state: MethodState, depth: str, *, prove: bool, stopped: bool) -> dict[str, Any]:
+    method = METHODS[state.name]
+    if state.refusal:
         note = "no map"
-    elif one.explanation is None:
+    elif state.explanation is None:
         note = "stopped" if stopped else "waiting"
-    elif one.coarse:
-        note = attribution_words.first_look(one.name)
+    elif state.coarse:
+        note = attribution_words.first_look(state.name)
     else:
-        note = formatting.seconds(one.explanation.seconds)
-    state = "refused" if one.refusal else "waiting" if one.explanation is None else "first" if one.coarse else "done"
+        note = formatting.seconds(state.explanation.seconds)
+    stage = "refused" if state.refusal else "waiting" if state.explanation is None else "first" if state.coarse else "done"
     return {
-        "name": one.name,
+        "name": state.name,
         "title": method.title,
         "summary": method.summary,
-        "state": state,
+        "state": stage,
         "note": note,
-        "refusal": one.refusal,
-        "badge": _badge(one, prove=prove, stopped=stopped),
-        "on": one.name == depth,
+        "refusal": state.refusal,
+        "badge": _badge(state, prove=prove, stopped=stopped),
+        "on": state.name == depth,
     }
 
 
-def _badge(one: MethodState, *, prove: bool, stopped: bool) -> dict[str, Any]:
-    proof = one.proof
-    if one.refusal or one.proof_refusal:
-        return {"state": "none", "text": "no score", "words": one.refusal or one.proof_refusal, "lines": []}
+def _badge(state: MethodState, *, prove: bool, stopped: bool) -> dict[str, Any]:
+    proof = state.proof
+    if state.refusal or state.proof_refusal:
+        return {"state": "none", "text": "no score", "words": state.refusal or state.proof_refusal, "lines": []}
     if proof is None:
         if not prove:
             return {"state": "asleep", "text": "not measured", "words": "Nothing was measured yet: the button above does it.", "lines": []}
@@ -138,11 +138,11 @@ def _badge(one: MethodState, *, prove: bool, stopped: bool) -> dict[str, Any]:
     rows = attribution_words.lines(proof.scores, proof.checks)
     if proof.badge is None:
         return {"state": "none", "text": "no badge", "words": " ".join(proof.refused), "lines": rows}
-    found = proof.badge
+    badge = proof.badge
     return {
-        "state": found.verdict,
-        "text": f"{attribution_words.VERDICTS[found.verdict]} {found.passed}/{found.asked}",
-        "words": " ".join([found.words, *proof.refused]),
+        "state": badge.verdict,
+        "text": f"{attribution_words.VERDICTS[badge.verdict]} {badge.passed}/{badge.asked}",
+        "words": " ".join([badge.words, *proof.refused]),
         "lines": rows,
     }
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from vizlib.catalog.methods import METHODS
 from vizlib.engine.progress import told_to
-from vizlib.ui.core import computations, formatting, job_slots
+from vizlib.ui.core import computations, formatting
 from vizlib.ui.core.url_state import resend
 from vizlib.ui.pages.attribution import map_grid_data
 from vizlib.ui.pages.attribution import text as attribution_words
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vizlib.evaluation.sanity_checks import Check
     from vizlib.evaluation.stability_bands import StabilityBands
     from vizlib.ui.pages.attribution.scheduler import MethodScheduler, ModelAnswer, Proof
-    from vizlib.ui.pages.attribution.sections import View
+    from vizlib.ui.pages.attribution.view import View
     from vizlib.ui.widgets.method_options import MethodChoice
 
 
@@ -55,55 +55,55 @@ class StabilityResult:
         return 4 * self.bands.held.nbytes
 
 
-def draw_method_detail(board: MethodScheduler, answered: ModelAnswer, view: View, questions: dict[str, MethodChoice]) -> None:
+def draw_method_detail(scheduler: MethodScheduler, answer: ModelAnswer, view: View, choices: dict[str, MethodChoice]) -> None:
     """Everything that is known of one method's map."""
     st.header("One method, closely", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.selectbox("Method", list(questions), key=resend(view.depth), format_func=lambda one: METHODS[one].title)
-        refusals = questions[name].card.refusals
-        if any(option.needs not in refusals for option in questions[name].method.options):
-            draw_options(questions[name])
-    method, one = METHODS[name], board.standing(name)
+        name = st.selectbox("Method", list(choices), key=resend(view.depth), format_func=lambda method: METHODS[method].title)
+        refusals = choices[name].card.refusals
+        if any(option.needs not in refusals for option in choices[name].method.options):
+            draw_options(choices[name])
+    method, state = METHODS[name], scheduler.state_of(name)
     st.markdown(f"{method.summary} {formatting.linked(f'{method.paper}, {method.paper_url}')}.")
-    if one.refusal:
-        st.info(one.refusal, icon=":material/block:")
+    if state.refusal:
+        st.info(state.refusal, icon=":material/block:")
         return
-    if one.explanation is None:
+    if state.explanation is None:
         st.markdown(":material/hourglass_top: Its map is not there yet.")
         return
     left, right = st.columns([2, 3], gap="large")
     with left:
-        _draw_map(one.explanation, answered, view)
-        st.markdown(attribution_words.facts(one.explanation))
-        for note in one.explanation.notes:
+        _draw_map(state.explanation, answer, view)
+        st.markdown(attribution_words.facts(state.explanation))
+        for note in state.explanation.notes:
             st.info(note, icon=":material/info:")
     with right:
-        _draw_badge(one.proof, one.proof_refusal, prove=board.prove, stopped=board.stopped)
-    if one.coarse or not all(each.settled for each in board.standings()):
+        _draw_badge(state.proof, state.proof_refusal, prove=scheduler.prove, stopped=scheduler.stopped)
+    if state.coarse or not all(each.settled for each in scheduler.states()):
         st.caption("What follows comes after the last map.")
         return
-    if one.proof is not None and one.proof.curves is not None:
-        _draw_curves(one.proof.curves, method.title)
-    if one.proof is not None and one.proof.checks:
-        _draw_sanity(board, one.explanation, one.proof.checks, answered, view)
-    _draw_stability(board, one.explanation, answered)
+    if state.proof is not None and state.proof.curves is not None:
+        _draw_curves(state.proof.curves, method.title)
+    if state.proof is not None and state.proof.checks:
+        _draw_sanity(scheduler, state.explanation, state.proof.checks, answer, view)
+    _draw_stability(scheduler, state.explanation, answer)
 
 
-def _draw_map(explanation: Explanation, answered: ModelAnswer, view: View) -> None:
-    st.image(_png(picture_of(explanation.method, explanation.input_map, answered, view.wall)), width="stretch", output_format="PNG")
+def _draw_map(explanation: Explanation, answer: ModelAnswer, view: View) -> None:
+    st.image(_png(picture_of(explanation.method, explanation.input_map, answer, view.wall)), width="stretch", output_format="PNG")
 
 
-def picture_of(name: str, values: np.ndarray, answered: ModelAnswer, look: dict[str, Any]) -> np.ndarray:
+def picture_of(name: str, values: np.ndarray, answer: ModelAnswer, look: dict[str, Any]) -> np.ndarray:
     """A map of a method over the photograph, on a scale of its own: uint8 (H, W, 3)."""
     import numpy as np
 
     from vizlib.figures.attribution_pictures import tile
 
-    inside = values[answered.geometry.content & np.isfinite(values)]
+    inside = values[answer.geometry.content & np.isfinite(values)]
     signed = METHODS[name].signed
     top = float(np.quantile(np.abs(inside), map_grid_data.CLIPPED)) if inside.size else 0.0
     low = float(np.quantile(inside, 1 - map_grid_data.CLIPPED)) if look["scale"] == "stretch" and inside.size else 0.0
-    return tile(answered.photo, np.nan_to_num(values, nan=0.0), low, top, look["opacity"], signed=signed)
+    return tile(answer.photo, np.nan_to_num(values, nan=0.0), low, top, look["opacity"], signed=signed)
 
 
 def _draw_badge(proof: Proof | None, refusal: str, *, prove: bool, stopped: bool) -> None:
@@ -141,13 +141,13 @@ def _draw_curves(curves: Curves, title: str) -> None:
         "fall at once on the left, and come back at once on the right."
     )
     for place, kind in zip(st.columns(2, gap="medium"), ("deletion", "insertion"), strict=True):
-        mine = tuple(getattr(curves, f"{kind}{end}") for end in ("", "_low", "_high"))
+        own = tuple(getattr(curves, f"{kind}{end}") for end in ("", "_low", "_high"))
         others = tuple(getattr(curves, f"{kind}_random_{end}") for end in ("low", "high"))
-        figure = removal_curve(curves.share, mine, others, getattr(curves, f"{kind}_gaussian"), title, insert=kind == "insertion")
+        figure = removal_curve(curves.share, own, others, getattr(curves, f"{kind}_gaussian"), title, insert=kind == "insertion")
         place.plotly_chart(figure, key=f"{SLOT}{kind}", config=CONFIG, alt=f"{kind}: probability over the share of pixels")
 
 
-def _draw_sanity(board: MethodScheduler, explanation: Explanation, checks: dict[str, Check], answered: ModelAnswer, view: View) -> None:
+def _draw_sanity(scheduler: MethodScheduler, explanation: Explanation, checks: dict[str, Check], answer: ModelAnswer, view: View) -> None:
     st.subheader("Does it change when the model does?", anchor=False)
     st.markdown(
         "A map that looks the same after the model's weights were drawn anew, or for another class, does not tell of what was learned "
@@ -155,9 +155,9 @@ def _draw_sanity(board: MethodScheduler, explanation: Explanation, checks: dict[
     )
     tiles: list[tuple[str, str, np.ndarray, bool | None]] = [("The map", "", explanation.input_map, None)]
     tiles += [(check.title, f"similarity {check.similarity:.2f}", check.map, check.passed) for check in checks.values()]
-    _draw_tiles(explanation.method, tiles, answered, view)
+    _draw_tiles(explanation.method, tiles, answer, view)
     key = f"{SLOT}cascade.asked"
-    about = f"{board.asking.key}/{board.asking.about(explanation.method)}"
+    about = f"{scheduler.request.key}/{scheduler.request.about(explanation.method)}"
     state = st.session_state
     if state.get(key) != about:
         st.button(
@@ -165,67 +165,63 @@ def _draw_sanity(board: MethodScheduler, explanation: Explanation, checks: dict[
             help="Weights are drawn anew from the classifier down, layer after layer, and the map is made again after each.",
         )  # fmt: skip
         return
-    picture = board.asking.picture
+    picture = scheduler.request.picture
 
-    def make(model: Model, progress: Progress) -> CascadeResult:
+    def compute(model: Model, progress: Progress) -> CascadeResult:
         from vizlib.evaluation.sanity_checks import cascade
 
         progress(0, None, f"{METHODS[explanation.method].title}: drawing the model anew, layer by layer")
         with told_to(progress):
             return CascadeResult(cascade(model, picture.pixels, explanation))
 
-    job = computations.compute(
-        f"{SLOT}cascade", board.asking.subject, picture, board.asking.fit, make, board.asking.about(explanation.method)
-    )
-    job_slots.wait_for([job])
-    found = computations.result_or_status(f"{SLOT}cascade", board.asking.subject, job)
-    if found is not None:
-        _draw_tiles(
-            explanation.method, [(name, f"similarity {value:.2f}", values, None) for name, value, values in found.rows], answered, view
-        )
+    request = scheduler.request
+    result_key = ("cascade", picture.identity, request.fit, request.about(explanation.method))
+    result = computations.compute_or_status(f"{SLOT}cascade", result_key, [request.model], compute)
+    if result is not None:
+        tiles = [(name, f"similarity {value:.2f}", values, None) for name, value, values in result.rows]
+        _draw_tiles(explanation.method, tiles, answer, view)
 
 
 def _draw_tiles(
-    method: str, tiles: Sequence[tuple[str, str, np.ndarray, bool | None]], answered: ModelAnswer, view: View, per_row: int = 4
+    method: str, tiles: Sequence[tuple[str, str, np.ndarray, bool | None]], answer: ModelAnswer, view: View, per_row: int = 4
 ) -> None:
     sign = {True: ":green[:material/check:] ", False: ":red[:material/close:] ", None: ""}
     for first in range(0, len(tiles), per_row):
         for place, (title, note, values, passed) in zip(st.columns(per_row, gap="small"), tiles[first : first + per_row], strict=False):
-            place.image(_png(picture_of(method, values, answered, view.wall)), width="stretch", output_format="PNG")
+            place.image(_png(picture_of(method, values, answer, view.wall)), width="stretch", output_format="PNG")
             place.caption(f"{sign[passed]}**{formatting.plain(title)}**" + (f"  \n{note}" if note else ""))
 
 
-def _draw_stability(board: MethodScheduler, explanation: Explanation, answered: ModelAnswer) -> None:
+def _draw_stability(scheduler: MethodScheduler, explanation: Explanation, answer: ModelAnswer) -> None:
     st.subheader("What of it stays under noise", anchor=False)
-    method, asking, state = METHODS[explanation.method], board.asking, st.session_state
-    key, about = f"{SLOT}stability.asked", f"{asking.key}/{asking.about(method.name)}"
-    if (method.passes >= HEAVY or not board.prove) and state.get(key) != about:
+    method, request, state = METHODS[explanation.method], scheduler.request, st.session_state
+    key, about = f"{SLOT}stability.asked", f"{request.key}/{request.about(method.name)}"
+    if (method.passes >= HEAVY or not scheduler.prove) and state.get(key) != about:
         st.button(
             "Measure it", icon=":material/grain:", key=f"{SLOT}stability.ask", on_click=state.__setitem__, args=(key, about),
             help=f"Makes the map again a dozen times: about {12 * method.passes:,} pictures go through the model.",
         )  # fmt: skip
         return
 
-    def make(model: Model, progress: Progress) -> StabilityResult:
+    def compute(model: Model, progress: Progress) -> StabilityResult:
         from vizlib.evaluation.stability_bands import stability
 
         progress(0, None, f"{method.title}: making the map again under noise")
         with told_to(progress):
-            return StabilityResult(stability(model, asking.picture.pixels, explanation))
+            return StabilityResult(stability(model, request.picture.pixels, explanation))
 
-    job = computations.compute(f"{SLOT}stability", asking.subject, asking.picture, asking.fit, make, asking.about(method.name))
-    job_slots.wait_for([job])
-    found = computations.result_or_status(f"{SLOT}stability", asking.subject, job)
-    if found is None:
+    result_key = ("stability", request.picture.identity, request.fit, request.about(method.name))
+    result = computations.compute_or_status(f"{SLOT}stability", result_key, [request.model], compute)
+    if result is None:
         return
     from vizlib.figures.attribution_pictures import contours
 
-    bands = found.bands
+    bands = result.bands
     left, right = st.columns([2, 3], gap="large", vertical_alignment="center")
-    left.image(_png(contours(answered.photo, bands.held)), width="stretch", output_format="PNG")
+    left.image(_png(contours(answer.photo, bands.held)), width="stretch", output_format="PNG")
     right.markdown(
-        f"**{bands.overlap:.0%}** of the strongest places stay the same. Lines enclose what is among the strongest places in at least 90 % "
-        "(white), 50 % (yellow) and 10 % (blue) of the runs: where the three lie close together, the map is firm."
+        f"**{formatting.percent(bands.overlap)}** of the strongest places stay the same. Lines enclose what is among the strongest places "
+        "in at least 90 % (white), 50 % (yellow) and 10 % (blue) of the runs: where the three lie close together, the map is firm."
     )
     right.caption(f"**Exactly:** {formatting.plain(bands.definition)}")
 

@@ -39,59 +39,60 @@ class RegionResult:
         return 1024
 
 
-def draw_region(asking: ExplainRequest, answered: ModelAnswer, board: MethodScheduler | None) -> None:
+def draw_region(request: ExplainRequest, answer: ModelAnswer, scheduler: MethodScheduler | None) -> None:
     """The photograph to brush on, and what the region under the brush carries."""
     st.header("Ask the model itself", anchor=False)
     st.markdown("Brush what you think the answer rests on, let go, and the model is asked with that alone, and without it.")
-    if not answered.ranking:
+    if not answer.ranking:
         st.info("A model without classes has no score that a region could carry.", icon=":material/info:")
         return
 
     @st.fragment
     def region() -> None:
-        _region(asking, answered, board)
+        _region(request, answer, scheduler)
 
     region()
 
 
-def _region(asking: ExplainRequest, answered: ModelAnswer, board: MethodScheduler | None) -> None:
+def _region(request: ExplainRequest, answer: ModelAnswer, scheduler: MethodScheduler | None) -> None:
     state = st.session_state
-    size = answered.geometry.input_size
-    kept = state.setdefault(SLOT_REGION, {"size": size, "text": "", "told": "", "given": 0})
-    if kept["size"] != size:
-        kept |= {"size": size, "text": "", "told": "", "given": kept["given"] + 1}
+    size = answer.geometry.input_size
+    brush = state.setdefault(SLOT_REGION, {"size": size, "text": "", "given": 0})
+    if brush["size"] != size:
+        brush |= {"size": size, "text": "", "given": brush["given"] + 1}
 
     def take() -> None:
         text = state[f"{SLOT}brush"].region
-        if isinstance(text, str) and text != kept["text"]:
-            kept["text"] = text
+        if isinstance(text, str) and text != brush["text"]:
+            brush["text"] = text
 
-    mask = unpack_region(kept["text"], size)
-    found = _submit(asking, mask, board) if mask is not None and mask.any() else None
+    mask = unpack_region(brush["text"], size)
+    result = _submit(request, mask, scheduler) if mask is not None and mask.any() else None
     header: dict[str, Any] = {
-        "title": asking.picture.title, "size": list(answered.photo.shape[:2]), "grid": list(size), "given": kept["given"],
-        "label": _label(asking, answered),
+        "title": request.picture.title, "size": list(answer.photo.shape[:2]), "grid": list(size), "given": brush["given"],
+        "label": _label(request, answer),
     }  # fmt: skip
-    if found is not None:
-        header |= pack_region_score(found.region_score)
-    region_brush(pack(header, {"photo": answered.jpeg}), key=f"{SLOT}brush", on_region=take)
-    if found is not None:
-        st.caption(f"**Exactly:** {formatting.plain(found.region_score.definition)}")
+    if result is not None:
+        header |= pack_region_score(result.region_score)
+    region_brush(pack(header, {"photo": answer.jpeg}), key=f"{SLOT}brush", on_region=take)
+    if result is not None:
+        st.caption(f"**Exactly:** {formatting.plain(result.region_score.definition)}")
 
 
-def _submit(asking: ExplainRequest, mask: np.ndarray, board: MethodScheduler | None) -> RegionResult | None:
-    def make(model: Model, progress: Progress) -> RegionResult:
+def _submit(request: ExplainRequest, mask: np.ndarray, scheduler: MethodScheduler | None) -> RegionResult | None:
+    def compute(model: Model, progress: Progress) -> RegionResult:
         from vizlib.evaluation.region_score import region_score
 
         progress(0, None, "Asking about the region")
-        return RegionResult(region_score(model, asking.picture.pixels, mask, asking.goal, asking.fit))
+        return RegionResult(region_score(model, request.picture.pixels, mask, request.goal, request.fit))
 
-    about = f"{asking.goal}/{hashlib.blake2b(np.packbits(mask).tobytes(), digest_size=12).hexdigest()}"
-    job = computations.compute(SLOT_REGION, asking.subject, asking.picture, asking.fit, make, about)
-    if job is not None and not job.wait(SHORT) and board is not None:
-        board.make_way()
+    region = hashlib.blake2b(np.packbits(mask).tobytes(), digest_size=12).hexdigest()
+    key = ("region", request.picture.identity, request.fit, request.goal, region)
+    job = computations.compute(SLOT_REGION, key, [request.model], compute)
+    if job is not None and not job.wait(SHORT) and scheduler is not None:
+        scheduler.make_way()
     job_slots.wait_for([job], PATIENCE)
-    return computations.result_or_status(SLOT_REGION, asking.subject, job)
+    return computations.result_or_status(SLOT_REGION, job, [request.model])
 
 
 def pack_region_score(carried: RegionScore) -> dict[str, Any]:
@@ -106,8 +107,9 @@ def pack_region_score(carried: RegionScore) -> dict[str, Any]:
     size = f"This region is {formatting.percent(carried.area)} of the picture."
     if np.isnan(carried.brings):
         return {"rows": rows, "words": f"{size} The whole picture scores no higher than an empty one, so there is nothing to carry."}
-    said = f"Alone it brings {_share(carried.brings)} of the score; without it {_share(carried.loses)} of the score is lost."
-    return {"rows": rows, "words": f"{size} {said}"}
+    brings, loses = formatting.percent(carried.brings), formatting.percent(carried.loses)
+    sentence = f"Alone it brings {brings} of the score; without it {loses} of the score is lost."
+    return {"rows": rows, "words": f"{size} {sentence}"}
 
 
 def unpack_region(text: str, size: tuple[int, int]) -> np.ndarray | None:
@@ -120,13 +122,9 @@ def unpack_region(text: str, size: tuple[int, int]) -> np.ndarray | None:
     return bits[:count].astype(bool).reshape(size) if len(bits) == -(-count // 8) * 8 and count <= len(bits) else None
 
 
-def _share(share: float) -> str:
-    return f"{100 * share:.0f}\u00a0%"
-
-
-def _label(asking: ExplainRequest, answered: ModelAnswer) -> str:
-    labels = {row.index: row.label for row in answered.ranking}
-    goal = asking.goal
+def _label(request: ExplainRequest, answer: ModelAnswer) -> str:
+    labels = {row.index: row.label for row in answer.ranking}
+    goal = request.goal
     if isinstance(goal, tuple):
         return f"{labels[goal[0]]} rather than {labels[goal[1]]}"
     return labels.get(goal, "") if goal is not None else ""

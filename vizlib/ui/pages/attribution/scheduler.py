@@ -17,7 +17,7 @@ from vizlib.ui.core import computations, job_slots
 from vizlib.ui.core.model_input import as_jpeg, model_input
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
 
     import numpy as np
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vizlib.evaluation.badge import Badge
     from vizlib.evaluation.faithfulness import Curves, FaithfulnessScorer
     from vizlib.evaluation.sanity_checks import Check
-    from vizlib.ui.core.computations import ModelChoice
+    from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
 
     Goal = int | tuple[int, int] | None
@@ -91,7 +91,7 @@ class Proof:
 class ExplainRequest:
     """One question: a model, a picture and its fit, the class or pair that is explained, and the options of every method."""
 
-    subject: ModelChoice
+    model: ModelChoice
     picture: Picture
     fit: str | None
     goal: Goal
@@ -100,7 +100,7 @@ class ExplainRequest:
     @property
     def key(self) -> tuple[Any, ...]:
         """What tells it from others, the methods left aside."""
-        return (self.subject.identity, self.picture.identity, self.fit, self.goal)
+        return (self.model.identity, self.picture.identity, self.fit, self.goal)
 
     def about(self, name: str, *, coarse: bool = False) -> str:
         """What a map of this question is kept by."""
@@ -113,8 +113,8 @@ class ExplainRequest:
             return chosen
         cheaper = {}
         for option, value in METHODS[name].coarse.items():
-            mine = chosen.get(option, value)
-            cheaper[option] = max(mine, value) if option == "stride" else min(mine, value)
+            own = chosen.get(option, value)
+            cheaper[option] = max(own, value) if option == "stride" else min(own, value)
         return chosen | cheaper
 
 
@@ -140,24 +140,24 @@ class MethodState:
         return bool(self.refusal or self.proof_refusal) or self.proof is not None
 
 
-def submit_answer(one: ModelChoice, picture: Picture, fit: str | None) -> Job[ModelAnswer] | None:
+def submit_answer(model: ModelChoice, picture: Picture, fit: str | None) -> Job[ModelAnswer] | None:
     """The job that asks the model what it sees; None where its weights would have to be fetched first."""
 
-    def make(model: Model, progress: Progress) -> ModelAnswer:
+    def compute(loaded: Model, progress: Progress) -> ModelAnswer:
         import torch
 
         from vizlib.explainers.api import ranked
 
         progress(0, None, "Asking the model")
-        geometry = model.geometry(picture.pixels.shape[:2], fit)
+        geometry = loaded.geometry(picture.pixels.shape[:2], fit)
         ranking: list[Prediction] = []
-        if model.adapter.classes:
+        if loaded.adapter.classes:
             with torch.inference_mode():
-                logits = model(model.prepare(picture.pixels, fit))[0].float().cpu()
-            ranking = ranked(model, logits, model.adapter.classes)
+                logits = loaded(loaded.prepare(picture.pixels, fit))[0].float().cpu()
+            ranking = ranked(loaded, logits, loaded.adapter.classes)
         return ModelAnswer(ranking, geometry, model_input(picture, geometry))
 
-    return computations.compute(f"{SLOT}answer", one, picture, fit, make)
+    return computations.compute(f"{SLOT}answer", ("answer", picture.identity, fit), [model], compute)
 
 
 class Shared:
@@ -165,16 +165,16 @@ class Shared:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: FaithfulnessScorer | None = None
+        self._scorer: FaithfulnessScorer | None = None
 
-    def yardstick(self, asking: ExplainRequest, model: Model) -> FaithfulnessScorer:
-        """The yardstick of the question."""
+    def scorer(self, request: ExplainRequest, model: Model) -> FaithfulnessScorer:
+        """The scorer of the question."""
         from vizlib.evaluation.faithfulness import FaithfulnessScorer
 
         with self._lock:
-            if self._made is None:
-                self._made = FaithfulnessScorer(model, asking.picture.pixels, asking.goal, asking.fit)
-            return self._made
+            if self._scorer is None:
+                self._scorer = FaithfulnessScorer(model, request.picture.pixels, request.goal, request.fit)
+            return self._scorer
 
 
 class MethodScheduler:
@@ -183,18 +183,18 @@ class MethodScheduler:
     It lives in the visitor's session, and moves only when that visitor's page asks: a page that is closed leaves no queue behind.
     """
 
-    def __init__(self, asking: ExplainRequest, names: list[str], first: str, *, prove: bool) -> None:
-        self.asking, self.names, self.prove, self.first = asking, names, prove, first
+    def __init__(self, request: ExplainRequest, names: list[str], first: str, *, prove: bool) -> None:
+        self.request, self.names, self.prove, self.first = request, names, prove, first
         self.stopped = False
         self.shared = Shared()
         self.began = time.monotonic()
         self.maps_after = self.proofs_after = 0.0
 
-    def take(self, asking: ExplainRequest, names: list[str], first: str, *, prove: bool) -> None:
+    def take(self, request: ExplainRequest, names: list[str], first: str, *, prove: bool) -> None:
         """The same question with other methods or options: what is done stays, what nobody asks for any more is stopped."""
-        if (names, asking.options, prove) != (self.names, self.asking.options, self.prove):
+        if (names, request.options, prove) != (self.names, self.request.options, self.prove):
             self.stopped, self.began, self.maps_after, self.proofs_after = False, time.monotonic(), 0.0, 0.0
-        self.asking, self.names, self.first, self.prove = asking, names, first, prove
+        self.request, self.names, self.first, self.prove = request, names, first, prove
         wanted = {self._key(kind, name) for name in names for kind in ("first", "map", "proof")}
         for slot, (key, _) in list(job_slots.slots().items()):
             if slot.startswith(tuple(f"{SLOT}{kind}." for kind in ("first", "map", "proof"))) and key not in wanted:
@@ -214,10 +214,10 @@ class MethodScheduler:
             if not job.done:
                 job.wait(GLANCE)
             under_way += not job.done
-        standings = self.standings()
-        if not self.maps_after and all(one.settled for one in standings):
+        states = self.states()
+        if not self.maps_after and all(state.settled for state in states):
             self.maps_after = time.monotonic() - self.began
-        if not self.proofs_after and self.prove and all(one.proven for one in standings):
+        if not self.proofs_after and self.prove and all(state.proven for state in states):
             self.proofs_after = time.monotonic() - self.began
 
     def stop(self) -> None:
@@ -225,9 +225,7 @@ class MethodScheduler:
         self.stopped = True
         for name in self.names:
             for kind in ("first", "map", "proof"):
-                known = job_slots.slots().get(f"{SLOT}{kind}.{name}")
-                if known is not None and not known[1].done:
-                    job_slots.drop(f"{SLOT}{kind}.{name}")
+                self._put_back(kind, name)
 
     def go_on(self) -> None:
         """Take the work up again."""
@@ -236,30 +234,33 @@ class MethodScheduler:
     def make_way(self) -> None:
         """Put proofs that are under way back in the queue, for something that a hand is waiting for."""
         for name in self.names:
-            known = job_slots.slots().get(f"{SLOT}proof.{name}")
-            if known is not None and not known[1].done:
-                job_slots.drop(f"{SLOT}proof.{name}")
+            self._put_back("proof", name)
 
-    def standings(self) -> list[MethodState]:
+    def _put_back(self, kind: str, name: str) -> None:
+        job = job_slots.job_in(f"{SLOT}{kind}.{name}")
+        if job is not None and not job.done:
+            job_slots.drop(f"{SLOT}{kind}.{name}")
+
+    def states(self) -> list[MethodState]:
         """Where every method stands."""
-        return [self.standing(name) for name in self.names]
+        return [self.state_of(name) for name in self.names]
 
-    def standing(self, name: str) -> MethodState:
+    def state_of(self, name: str) -> MethodState:
         """Where one method stands."""
-        one = MethodState(name)
-        made, one.refusal = self._found("map", name)
-        if made is None and not one.refusal:
-            made, _ = self._found("first", name)
-            one.coarse = made is not None
-        one.explanation = made.explanation if made is not None else None
-        if one.settled and one.explanation is not None:
-            one.proof, one.proof_refusal = self._found("proof", name)
-        return one
+        state = MethodState(name)
+        mapped, state.refusal = self._outcome("map", name)
+        if mapped is None and not state.refusal:
+            mapped, _ = self._outcome("first", name)
+            state.coarse = mapped is not None
+        state.explanation = mapped.explanation if mapped is not None else None
+        if state.settled and state.explanation is not None:
+            state.proof, state.proof_refusal = self._outcome("proof", name)
+        return state
 
     @property
     def busy(self) -> bool:
         """Whether more is to come."""
-        return not self.stopped and any(not one.settled or (self.prove and not one.proven) for one in self.standings())
+        return not self.stopped and any(not state.settled or (self.prove and not state.proven) for state in self.states())
 
     def _tasks(self) -> Iterator[tuple[int, str, str]]:
         """(stage, method, kind) in their order; a stage that has not ended holds the next one back."""
@@ -275,21 +276,24 @@ class MethodScheduler:
         order = sorted(self.names, key=lambda name: name != self.first)
         yield from ((2, name, "proof") for name in order)
 
-    def _key(self, kind: str, name: str) -> tuple[Any, ...]:
-        asking, slot = self.asking, f"{SLOT}{kind}.{name}"
-        about = asking.about(name, coarse=kind == "first")
-        return (slot, asking.subject.identity, asking.picture.identity, asking.fit, about)
+    def _key(self, kind: str, name: str) -> Hashable:
+        """What the slot of a method's first look, map or proof holds while it is for this question."""
+        return computations.slot_key(self._result_key(kind, name), [self.request.model])
+
+    def _result_key(self, kind: str, name: str) -> tuple[Any, ...]:
+        request = self.request
+        shown = "proof" if kind == "proof" else "map"
+        return (shown, request.picture.identity, request.fit, request.about(name, coarse=kind == "first"))
 
     def _ended(self, kind: str, name: str) -> bool:
-        known = job_slots.slots().get(f"{SLOT}{kind}.{name}")
-        return known is not None and known[0] == self._key(kind, name) and known[1].done
+        slot = f"{SLOT}{kind}.{name}"
+        return job_slots.holds(slot, self._key(kind, name)) and job_slots.slots()[slot][1].done
 
-    def _found(self, kind: str, name: str) -> tuple[Any, str]:
+    def _outcome(self, kind: str, name: str) -> tuple[Any, str]:
         """What a job gave, or why it gave nothing."""
-        known = job_slots.slots().get(f"{SLOT}{kind}.{name}")
-        if known is None or known[0] != self._key(kind, name) or not known[1].done:
+        if not self._ended(kind, name):
             return None, ""
-        job = known[1]
+        job = job_slots.slots()[f"{SLOT}{kind}.{name}"][1]
         if job.state is JobState.DONE:
             return job.result(), ""
         error = job.exception()
@@ -304,46 +308,46 @@ class MethodScheduler:
 
     def _start(self, kind: str, name: str) -> Job[Any] | None:
         if kind == "proof":
-            one = self.standing(name)
-            return None if one.explanation is None or one.coarse else self._prove(one.explanation)
+            state = self.state_of(name)
+            return None if state.explanation is None or state.coarse else self._prove(state.explanation)
         return self._map(name, coarse=kind == "first")
 
     def _map(self, name: str, *, coarse: bool) -> Job[Mapped] | None:
-        asking = self.asking
-        options, goal, picture, fit = asking.given(name, coarse=coarse), asking.goal, asking.picture, asking.fit
+        request = self.request
+        options, goal, picture, fit = request.given(name, coarse=coarse), request.goal, request.picture, request.fit
 
-        def make(model: Model, progress: Progress) -> Mapped:
+        def compute(model: Model, progress: Progress) -> Mapped:
             progress(0, None, f"{METHODS[name].title}: {'a first look' if coarse else 'the map'}")
             with told_to(progress):
-                made = cast("Explanation", vizlib.explain(model, picture.pixels, name, goal, fit, **options))
-            return Mapped(replace(made, image=picture.pixels))
+                explanation = cast("Explanation", vizlib.explain(model, picture.pixels, name, goal, fit, **options))
+            return Mapped(replace(explanation, image=picture.pixels))
 
         kind = "first" if coarse else "map"
-        return computations.compute(f"{SLOT}{kind}.{name}", asking.subject, picture, fit, make, asking.about(name, coarse=coarse))
+        return computations.compute(f"{SLOT}{kind}.{name}", self._result_key(kind, name), [request.model], compute)
 
     def _prove(self, explanation: Explanation) -> Job[Proof] | None:
-        asking, shared, name = self.asking, self.shared, explanation.method
+        request, shared, name = self.request, self.shared, explanation.method
 
-        def make(model: Model, progress: Progress) -> Proof:
+        def compute(model: Model, progress: Progress) -> Proof:
             progress(0, None, f"{METHODS[name].title}: measuring how far the map can be trusted")
             with told_to(progress):
-                return measure_proof(model, asking.picture, explanation, shared.yardstick(asking, model))
+                return measure_proof(model, request.picture, explanation, shared.scorer(request, model))
 
-        return computations.compute(f"{SLOT}proof.{name}", asking.subject, asking.picture, asking.fit, make, asking.about(name))
+        return computations.compute(f"{SLOT}proof.{name}", self._result_key("proof", name), [request.model], compute)
 
 
-def measure_proof(model: Model, picture: Picture, explanation: Explanation, yardstick: FaithfulnessScorer) -> Proof:
+def measure_proof(model: Model, picture: Picture, explanation: Explanation, scorer: FaithfulnessScorer) -> Proof:
     """The scores, the checks and the badge of one map."""
     from vizlib.evaluation.badge import badge
     from vizlib.evaluation.sanity_checks import sanity_checks
 
     began = time.perf_counter()
-    scores = yardstick.score(explanation)
-    curves = yardstick.curves(explanation)
+    scores = scorer.score(explanation)
+    curves = scorer.curves(explanation)
     refused: tuple[str, ...] = ()
     try:
         checks = sanity_checks(model, picture.pixels, explanation)
     except vizlib.MethodError as error:
         checks, refused = {}, (str(error),)
-    found = badge(scores, checks) if checks else None
-    return Proof(scores, checks, found, curves, refused, time.perf_counter() - began)
+    verdict = badge(scores, checks) if checks else None
+    return Proof(scores, checks, verdict, curves, refused, time.perf_counter() - began)

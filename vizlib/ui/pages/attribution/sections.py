@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,24 +10,23 @@ import streamlit as st
 from vizlib.catalog.methods import METHODS
 from vizlib.ui.components.map_grid import map_grid
 from vizlib.ui.core import computations, formatting, job_slots
-from vizlib.ui.core.component_state import component_state
-from vizlib.ui.core.url_state import number, one_of, resend, some_of
-from vizlib.ui.core.user_model_card import UserModelCard
-from vizlib.ui.pages.attribution import map_grid_data
+from vizlib.ui.core.url_state import resend, some_of
+from vizlib.ui.pages.attribution import downloads, exam, map_grid_data, method_detail, region
 from vizlib.ui.pages.attribution import text as attribution_words
-from vizlib.ui.pages.attribution.scheduler import SLOT, ExplainRequest, MethodScheduler
-from vizlib.ui.widgets import user_model_form
+from vizlib.ui.pages.attribution.scheduler import SLOT, ExplainRequest, MethodScheduler, submit_answer
+from vizlib.ui.pages.attribution.view import View
+from vizlib.ui.widgets.explanation import class_labels
 from vizlib.ui.widgets.method_options import OWN, read_options
-from vizlib.zoo.cards import all_cards
+from vizlib.ui.widgets.model_picker import pick_model
+from vizlib.ui.widgets.pickers import pick_fit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
 
-    from vizlib import Explanation, ModelCard
+    from vizlib import ModelCard
     from vizlib.engine.jobs import Job
-    from vizlib.ui.core.computations import ModelChoice
+    from vizlib.ui.core.model_choice import ModelChoice
+    from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.pages.attribution.scheduler import Goal, ModelAnswer
     from vizlib.ui.widgets.method_options import MethodChoice
@@ -39,87 +36,66 @@ _CLICK = 44  # pixels around the middle of a cell that take a click: cells are w
 _PAIR = 300  # pixels of the longer side of two maps side by side
 
 
-@dataclass(frozen=True)
-class View:
-    """The keys of what is chosen below, declared before there is anything to show, so that a link keeps them."""
-
-    wall: dict[str, Any]
-    take: Callable[[], None]
-    target: str
-    minus: str
-    depth: str
-    pair: str
-
-    @classmethod
-    def of_address(cls, url_state: UrlState, names: list[str]) -> View:
-        """Every part of the page's address that is read once there is an answer; the first of the methods is the one looked at closer."""
-        wall, take = component_state(url_state, "attribution.wall", {"scale": map_grid_data.SCALES}, {"opacity": (0.6, number(0, 1))})
-        view = cls(
-            wall,
-            take,
-            url_state.declare("target", OWN, int),
-            url_state.declare("minus", OWN, int),
-            url_state.declare("depth", names[0] if names else "", one_of(tuple(METHODS))),
-            url_state.declare("pair", "", _pair_text),
-        )
-        if st.session_state[view.depth] not in names:
-            st.session_state[view.depth] = names[0] if names else ""
-        return view
-
-
-def pick_model(url_state: UrlState) -> ModelChoice:
-    """One model: bundled, published, or of the visitor's own."""
-    known = all_cards()
-    bundled = [name for name, card in known.items() if card.source == "bundled"]
-    fresh, mine = user_model_form.finish_opening(), user_model_form.opened_models()
-    cards: dict[str, ModelCard] = mine | known
-    key = url_state.declare("model", bundled[0], one_of(tuple(cards)), lambda name: name if name in known else None)
-    state = st.session_state
-    if fresh or state[key] not in cards:
-        state[key] = fresh or bundled[0]
-
-    def word(name: str) -> str:
-        if name in mine:
-            return f"{mine[name].title} · yours"
-        return name if name in bundled else f"{name} · {formatting.megabytes(cards[name])}"
-
-    name = st.selectbox(
-        "Model", [*bundled, *mine, *(name for name in known if name not in bundled)], key=resend(key), format_func=word,
-        help="The first ones are built in and work offline. The weights of the others are fetched once, when you say so.",
-    )  # fmt: skip
-    user_model_form.draw_user_models()
-    return computations.ModelChoice(name, card=cards[name])
+def draw_page(url_state: UrlState, picture: Picture) -> None:
+    """The model, what it is asked, and every section as far as its numbers are there."""
+    left, middle, right = st.columns([4, 6, 2], gap="medium")
+    with left:
+        model = pick_model(url_state)
+    with right:
+        fit = pick_fit(url_state)
+    choices = pick_methods(url_state, model)
+    view = View.of_address(url_state, list(choices))
+    job = submit_answer(model, picture, fit)
+    with middle:
+        answer = wait_for_answer(model, job)
+    if answer is None:
+        return
+    with middle:
+        goal, resolved = pick_goal(view, answer)
+    closer = st.session_state[view.depth]
+    request = ExplainRequest(model, picture, fit, resolved, {name: choice.options for name, choice in choices.items()})
+    scheduler = None
+    if choices:
+        scheduler = scheduler_for(request, list(choices), closer, prove=pick_proof(model))
+        draw_map_grid(scheduler, answer, view, closer)
+        draw_scale_words(model)
+        draw_agreement(scheduler, view)
+        method_detail.draw_method_detail(scheduler, answer, view, choices)
+    else:
+        st.info("Choose a method above.", icon=":material/touch_app:")
+    region.draw_region(request, answer, st.session_state.get(f"{SLOT}board"))
+    exam.draw_exam(model, picture, list(choices))
+    if scheduler is not None:
+        downloads.draw_files(scheduler, answer, view, goal, choices)
 
 
-def card_of(subject: ModelChoice) -> ModelCard:
-    """The card of the model; ``pick_model`` gives every one of its subjects one."""
-    assert subject.card is not None  # noqa: S101
-    return subject.card
+def card_of(model: ModelChoice) -> ModelCard:
+    """The card of the model, which every one has that this page offers."""
+    assert model.card is not None  # noqa: S101
+    return model.card
 
 
-def wait_for_answer(subject: ModelChoice, job: Job[ModelAnswer] | None) -> ModelAnswer | None:
+def wait_for_answer(model: ModelChoice, job: Job[ModelAnswer] | None) -> ModelAnswer | None:
     """What the model answers, once it is there; until then, why not."""
     job_slots.wait_for([job])
-    return computations.result_or_status(f"{SLOT}answer", subject, job)
+    return computations.result_or_status(f"{SLOT}answer", job, [model])
 
 
-def pick_goal(view: View, answered: ModelAnswer) -> tuple[Goal, Goal]:
-    """The class that is explained, or the difference of two: as it is asked, None being the model's own answer, and as it is settled."""
+def pick_goal(view: View, answer: ModelAnswer) -> tuple[Goal, Goal]:
+    """The class that is explained, or the difference of two: as it is asked, None being the model's own answer, and as it is resolved."""
     target_key, minus_key = view.target, view.minus
-    rows = sorted(answered.ranking, key=lambda row: row.label.lower())
-    if not rows:
+    labels = class_labels(answer.ranking)
+    if not labels:
         st.info(
             "This model has no classes: it gives features, not answers. Methods that need a class do not fit it.", icon=":material/info:"
         )
         return None, None
-    alike = Counter(row.label for row in rows)
-    labels = {row.index: row.label if alike[row.label] == 1 else f"{row.label} ({row.index})" for row in rows}
-    first = answered.ranking[0]
+    first = answer.ranking[0]
     state = st.session_state
     for key in (target_key, minus_key):
         if state[key] not in labels:
             state[key] = OWN
-    chances = {row.index: formatting.percent(row.probability) for row in rows}
+    chances = {row.index: formatting.percent(row.probability) for row in answer.ranking}
     left, right = st.columns(2, gap="medium")
     target = left.selectbox(
         "Why", [OWN, *labels], key=resend(target_key), help="Type to search all classes of this model.",
@@ -131,22 +107,21 @@ def pick_goal(view: View, answered: ModelAnswer) -> tuple[Goal, Goal]:
         "and not", [OWN, *labels], key=resend(minus_key), format_func=lambda index: "no other class" if index == OWN else labels[index],
         help="With a second class the difference of the two scores is explained: what speaks for the one rather than the other.",
     )  # fmt: skip
-    settled = first.index if target == OWN else target
+    resolved = first.index if target == OWN else target
     if minus == OWN:
-        return (None if target == OWN else target), settled
-    if minus == settled:
+        return (None if target == OWN else target), resolved
+    if minus == resolved:
         right.caption("That is the same class: the class itself is explained.")
-        return (None if target == OWN else target), settled
-    return (settled, minus), (settled, minus)
+        return (None if target == OWN else target), resolved
+    return (resolved, minus), (resolved, minus)
 
 
-def pick_methods(url_state: UrlState, subject: ModelChoice) -> dict[str, MethodChoice]:
+def pick_methods(url_state: UrlState, model: ModelChoice) -> dict[str, MethodChoice]:
     """The methods on the wall, at first twelve that fit, with their options."""
-    card = card_of(subject)
+    card = card_of(model)
     fitting = attribution_words.in_order(card.methods)
-    linked = not isinstance(card, UserModelCard)
     key = url_state.declare(
-        f"{card.name}.methods", fitting[: attribution_words.FIRST], some_of(tuple(fitting), len(fitting)), ",".join, linked=linked
+        f"{card.name}.methods", fitting[: attribution_words.FIRST], some_of(tuple(fitting), len(fitting)), ",".join, linked=not model.own
     )
     state = st.session_state
     state[key] = [name for name in state[key] if name in fitting]
@@ -154,15 +129,15 @@ def pick_methods(url_state: UrlState, subject: ModelChoice) -> dict[str, MethodC
         "Methods", fitting, key=key, selection_mode="multi", format_func=lambda name: METHODS[name].title,
         help="The first ones read attention and gradients and are quick; the last ones ask the model hundreds of times.",
     )  # fmt: skip
-    questions = {name: read_options(card, METHODS[name], url_state) for name in fitting}
-    return {name: question for name, question in questions.items() if name in chosen}
+    choices = {name: read_options(model, METHODS[name], url_state) for name in fitting}
+    return {name: choice for name, choice in choices.items() if name in chosen}
 
 
-def pick_proof(subject: ModelChoice) -> bool:
+def pick_proof(model: ModelChoice) -> bool:
     """Whether the maps are to be measured: by themselves with the small bundled models, else when the visitor says so."""
-    if subject.card is not None and subject.card.source == "bundled":
+    if model.card is not None and model.card.source == "bundled":
         return True
-    key = f"{SLOT}prove.{subject.identity}"
+    key = f"{SLOT}prove.{model.identity}"
     if st.session_state.get(key):
         return True
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -174,31 +149,31 @@ def pick_proof(subject: ModelChoice) -> bool:
     return False
 
 
-def scheduler_for(asking: ExplainRequest, names: list[str], first: str, *, prove: bool) -> MethodScheduler:
-    """This visitor's board; a new question replaces the one before it, and stops what that had under way."""
+def scheduler_for(request: ExplainRequest, names: list[str], first: str, *, prove: bool) -> MethodScheduler:
+    """This visitor's scheduler; a new question replaces the one before it, and stops what that had under way."""
     state, slot = st.session_state, f"{SLOT}board"
-    known: MethodScheduler | None = state.get(slot)
-    if known is None or known.asking.key != asking.key:
-        if known is not None:
-            known.stop()
-        known = state[slot] = MethodScheduler(asking, names, first, prove=prove)
-    known.take(asking, names, first, prove=prove)
-    known.advance()
-    return known
+    scheduler: MethodScheduler | None = state.get(slot)
+    if scheduler is None or scheduler.request.key != request.key:
+        if scheduler is not None:
+            scheduler.stop()
+        scheduler = state[slot] = MethodScheduler(request, names, first, prove=prove)
+    scheduler.take(request, names, first, prove=prove)
+    scheduler.advance()
+    return scheduler
 
 
-def draw_map_grid(board: MethodScheduler, answered: ModelAnswer, view: View, depth: str) -> None:
+def draw_map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: View, depth: str) -> None:
     """The maps and their badges; looked at again while more is to come."""
-    drawn = stage_of(board, depth)
+    drawn = stage_of(scheduler, depth)
 
-    @st.fragment(run_every=TICK if board.busy else None)
+    @st.fragment(run_every=TICK if scheduler.busy else None)
     def wall() -> None:
-        _map_grid(board, answered, view, depth, drawn)
+        _map_grid(scheduler, answer, view, depth, drawn)
 
     wall()
 
 
-def draw_scale_words(subject: ModelChoice) -> None:
+def draw_scale_words(model: ModelChoice) -> None:
     """What the colours and the badges mean, and which methods do not fit the model, with the reason."""
     st.caption(
         "**Colours:** methods measure in different units, so each map is divided by the mean size of its own values; what they then have "
@@ -207,76 +182,75 @@ def draw_scale_words(subject: ModelChoice) -> None:
         "it. **Badges** are of this map, this model and this picture: faithfulness against random smooth maps and a Gaussian in the "
         "middle, and whether the map changes when the model does. Click a badge for every number."
     )
-    unfit = card_of(subject).unavailable
+    unfit = card_of(model).unavailable
     if unfit:
         title = f"{len(unfit)} {'method does' if len(unfit) == 1 else 'methods do'} not fit this model, and why"
         with st.expander(title, icon=":material/block:"):
             st.markdown("\n".join(f"- **{METHODS[name].title}**: {formatting.plain(why)}." for name, why in unfit.items()))
 
 
-def stage_of(board: MethodScheduler, depth: str) -> tuple[Any, ...]:
+def stage_of(scheduler: MethodScheduler, depth: str) -> tuple[Any, ...]:
     """What the rest of the page is drawn from: it is drawn again when this changes, not with every badge."""
-    standings = board.standings()
-    one = board.standing(depth) if depth else None
-    closer = (one.settled, one.explanation is None, one.coarse, one.proven) if one is not None else ()
-    return (all(each.settled for each in standings), board.busy, board.stopped, closer)
+    state = scheduler.state_of(depth) if depth else None
+    closer = (state.settled, state.explanation is None, state.coarse, state.proven) if state is not None else ()
+    return (all(each.settled for each in scheduler.states()), scheduler.busy, scheduler.stopped, closer)
 
 
-def _map_grid(board: MethodScheduler, answered: ModelAnswer, view: View, depth: str, drawn: tuple[Any, ...]) -> None:
+def _map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: View, depth: str, drawn: tuple[Any, ...]) -> None:
     state = st.session_state
-    if state.get(f"{SLOT}board") is not board:
+    if state.get(f"{SLOT}board") is not scheduler:
         return
-    board.advance()
-    held_ = state.setdefault(f"{SLOT}wall.held", {"token": None, "told": None, "given": None, "message": b""})
-    if view.wall != held_["told"]:
-        held_["given"] = held_["told"] = dict(view.wall)
-    standings = board.standings()
+    scheduler.advance()
+    sent = state.setdefault(f"{SLOT}wall.sent", {"token": None, "received": None, "given": None, "message": b""})
+    if view.wall != sent["received"]:
+        sent["given"] = sent["received"] = dict(view.wall)
     token = (
-        id(board), id(answered), depth, board.stopped, board.busy, held_["given"], board.maps_after, board.proofs_after, board.prove,
-        [(one.name, id(one.explanation), one.coarse, one.refusal, id(one.proof), one.proof_refusal) for one in standings],
+        id(scheduler), id(answer), depth, scheduler.stopped, scheduler.busy, sent["given"],
+        scheduler.maps_after, scheduler.proofs_after, scheduler.prove,
+        [(each.name, id(each.explanation), each.coarse, each.refusal, id(each.proof), each.proof_refusal) for each in scheduler.states()],
     )  # fmt: skip
-    if token != held_["token"]:
-        held_ |= {"token": token, "message": map_grid_data.pack_map_grid(board, answered, held_["given"], depth)}
+    if token != sent["token"]:
+        sent |= {"token": token, "message": map_grid_data.pack_map_grid(scheduler, answer, sent["given"], depth)}
 
     def take_view() -> None:
         view.take()
-        held_["told"] = {name: state[f"attribution.{name}"] for name in view.wall}
+        sent["received"] = {name: state[f"attribution.{name}"] for name in view.wall}
         state[f"{SLOT}wall.acted"] = True  # the address and the pictures below follow
 
     def act() -> None:
-        asked = state[f"{SLOT}wall"].act
-        if asked == "stop":
-            board.stop()
-        elif asked == "on":
-            board.go_on()
-        elif asked in METHODS:
-            state[view.depth] = asked
-        state[f"{SLOT}wall.acted"] = asked is not None
+        action = state[f"{SLOT}wall"].act
+        if action == "stop":
+            scheduler.stop()
+        elif action == "on":
+            scheduler.go_on()
+        elif action in METHODS:
+            state[view.depth] = action
+        state[f"{SLOT}wall.acted"] = action is not None
 
-    map_grid(held_["message"], key=f"{SLOT}wall", on_view=take_view, on_act=act)
-    if state.pop(f"{SLOT}wall.acted", False) or stage_of(board, depth) != drawn:
+    map_grid(sent["message"], key=f"{SLOT}wall", on_view=take_view, on_act=act)
+    if state.pop(f"{SLOT}wall.acted", False) or stage_of(scheduler, depth) != drawn:
         st.rerun()
 
 
-def draw_agreement(board: MethodScheduler, view: View) -> None:
+def draw_agreement(scheduler: MethodScheduler, view: View) -> None:
     """How alike the maps are, two by two; a click on a cell shows its two maps on one grid."""
     from vizlib.evaluation.rank_agreement import agreement, common_grid
     from vizlib.figures.attribution_charts import agreement_map
     from vizlib.figures.charts import CONFIG
     from vizlib.figures.comparison_charts import clickable
 
-    made = {one.name: one.explanation for one in board.standings() if one.explanation is not None and one.settled}
+    explanations = {each.name: each.explanation for each in scheduler.states() if each.explanation is not None and each.settled}
     st.header("Do they agree?", anchor=False)
-    if len(made) < 2:
+    if len(explanations) < 2:
         st.info("Two maps or more can be compared: choose another method above.", icon=":material/touch_app:")
         return
     st.markdown(
         "Each number says how alike two methods order the pixels of this picture: 1 is the same order, 0 none in common, -1 the reverse. "
         "Look for blocks: methods of one kind agree with each other, and that alone proves nothing."
     )
-    grids = common_grid(list(made.values()))
+    grids = common_grid(list(explanations.values()))
     values = agreement(grids)
-    names = list(made)
+    names = list(explanations)
     titles = [METHODS[name].title for name in names]
     row, column = _pair(st.session_state[view.pair], names, values)
     key = f"{SLOT}agreement"
@@ -311,8 +285,8 @@ def _pair(text: str, names: list[str], values: np.ndarray) -> tuple[int, int]:
     chosen = text.split("~") if text else []
     if len(chosen) == 2 and all(name in names for name in chosen):
         return names.index(chosen[0]), names.index(chosen[1])
-    known = np.where(np.isfinite(values), values, 1.0)
-    row, column = divmod(int(known.argmin()), len(names))
+    finite = np.where(np.isfinite(values), values, 1.0)
+    row, column = divmod(int(finite.argmin()), len(names))
     return row, column
 
 
@@ -320,15 +294,3 @@ def _take_pair(view: View, key: str, names: list[str]) -> None:
     points = st.session_state[key].selection.points
     if points:
         st.session_state[view.pair] = f"{names[round(points[0]['y'])]}~{names[round(points[0]['x'])]}"
-
-
-def _pair_text(text: str) -> str:
-    if text and not all(name in METHODS for name in text.split("~")):
-        raise ValueError(text)
-    return text
-
-
-def explained(board: MethodScheduler, name: str) -> Explanation | None:
-    """The full map of a method, once it is there."""
-    one = board.standing(name)
-    return one.explanation if one.settled else None

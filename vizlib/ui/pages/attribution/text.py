@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from vizlib.catalog.methods import METHODS
 from vizlib.evaluation.metrics import METRICS
-from vizlib.ui.core.formatting import seconds
+from vizlib.ui.core.formatting import percent, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +26,8 @@ FIRST = 12
 
 def in_order(names: Any) -> list[str]:
     """Methods in the order of the page; ones that the order does not know come last."""
-    known = set(names)
-    return [*(name for name in ORDER if name in known), *(name for name in METHODS if name in known and name not in ORDER)]
+    wanted = set(names)
+    return [*(name for name in ORDER if name in wanted), *(name for name in METHODS if name in wanted and name not in ORDER)]
 
 
 def first_look(name: str) -> str:
@@ -79,13 +79,13 @@ def lines(scores: Mapping[str, Score], checks: Mapping[str, Check]) -> list[dict
 
 def facts(explanation: Explanation) -> str:
     """What is to be known of one map: time, sums, sinks."""
-    told = [f"Made in {seconds(explanation.seconds)}."]
+    sentences = [f"Made in {seconds(explanation.seconds)}."]
     if explanation.sink:
-        told.append(f"**{explanation.sink:.1%}** of the walk ends in learned tokens, not in the picture.")
+        sentences.append(f"**{percent(explanation.sink)}** of the walk ends in learned tokens, not in the picture.")
     if "gap" in explanation.facts:
-        known = explanation.facts
-        told.append(
-            f"**Completeness:** the map adds up to {known['sum']:.3g}, and the score changes by {known['change']:.3g} from the baseline: "
-            f"a gap of {known['gap']:.1%}."
+        total, change, gap = (explanation.facts[name] for name in ("sum", "change", "gap"))
+        sentences.append(
+            f"**Completeness:** the map adds up to {total:.3g}, and the score changes by {change:.3g} from the baseline: a gap of "
+            f"{percent(gap)}."
         )
-    return " ".join(told)
+    return " ".join(sentences)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vizlib.analysis.perturbation.cards import CARDS
+from vizlib.figures.model_marks import short_name
 from vizlib.ui.core.formatting import percent
-from vizlib.ui.pages.models.report_tables import short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,23 +58,23 @@ class Verdict:
     agrees: bool | None
 
 
-def kept(found: Response) -> float:
+def kept(response: Response) -> float:
     """The mean probability of the model's own first answer over all strengths that change something, relative to the picture as it is."""
-    return float(found.curve[_changing(found)].mean() / found.original[found.target])
+    return float(response.curve[_changing(response)].mean() / response.original[response.target])
 
 
-def best_first_layer(found: Response) -> float:
+def best_first_layer(response: Response) -> float:
     """The smallest drift of the first layer over all strengths that change something."""
-    return float(np.nanmin(found.drift[0, _changing(found)]))
+    return float(np.nanmin(response.drift[0, _changing(response)]))
 
 
-def last_layer(found: Response) -> float:
+def last_layer(response: Response) -> float:
     """The mean drift of the last layer over all strengths that change something and can be measured."""
-    return float(np.nanmean(found.drift[-1, _changing(found)]))
+    return float(np.nanmean(response.drift[-1, _changing(response)]))
 
 
-def _changing(found: Response) -> np.ndarray:
-    return np.array([strength != CARDS[found.perturbation].neutral for strength in found.strengths])
+def _changing(response: Response) -> np.ndarray:
+    return np.array([strength != CARDS[response.perturbation].neutral for strength in response.strengths])
 
 
 def _two_digits(value: float) -> str:
@@ -138,10 +138,10 @@ def needed(preset: Claim) -> tuple[str, str]:
     return preset.more, preset.less
 
 
-def verdict(preset: Claim, found: Mapping[str, Response]) -> Verdict:
+def verdict(preset: Claim, responses: Mapping[str, Response]) -> Verdict:
     """What the two models of a claim did with this picture, and whether that is as expected."""
-    more, less = (preset.measure.read(found[name]) for name in needed(preset))
+    more, less = (preset.measure.read(responses[name]) for name in needed(preset))
     said, write = preset.measure.said, preset.measure.write
-    sentence = f"{short(preset.more)} {said.format(write(more))}; {short(preset.less)} {said.format(write(less))}."
+    sentence = f"{short_name(preset.more)} {said.format(write(more))}; {short_name(preset.less)} {said.format(write(less))}."
     gap = more - less
     return Verdict(sentence, None if not abs(gap) >= preset.measure.least else gap > 0)

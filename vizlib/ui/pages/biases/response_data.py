@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +9,18 @@ import numpy as np
 
 from vizlib.analysis.perturbation.cards import CARDS
 from vizlib.engine.progress import told_to
-from vizlib.figures.charts import COLOURS, Mark, mark
+from vizlib.figures.charts import Mark, mark
+from vizlib.figures.model_marks import short_name
 from vizlib.ui.core.message_codec import pack
-from vizlib.ui.pages.models.report_tables import short
-from vizlib.zoo.bundled_models import NAMES
+from vizlib.ui.core.tables import to_csv
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from vizlib import Model
     from vizlib.analysis.perturbation.cards import PerturbationCard
     from vizlib.analysis.perturbation.response_curves import Response
     from vizlib.engine.jobs import Progress
-    from vizlib.ui.core.computations import ModelChoice
     from vizlib.ui.core.pictures import Picture
 
 MARGIN = 8.0
@@ -41,7 +38,7 @@ class Experiment:
 
     @property
     def key(self) -> str:
-        """The question as a text."""
+        """The experiment as a text."""
         return f"{self.perturbation}/{self.partner}/{self.salience}/{self.seed}"
 
 
@@ -64,18 +61,8 @@ class ModelResponse:
         return self.response.nbytes + self.pictures.nbytes + 40 * len(self.labels)
 
 
-def marks(models: Sequence[ModelChoice]) -> list[Mark]:
-    """A mark for each: a bundled model's own everywhere, for others the next that is free."""
-    taken = {NAMES.index(one.name) for one in models if one.name in NAMES}
-    free = (number for number in range(len(COLOURS) + len(models)) if number not in taken)
-    return [
-        mark(short(one.name), NAMES.index(one.name)) if one.name in NAMES else mark(one.card.title if one.card else one.name, next(free))
-        for one in models
-    ]
-
-
 def compute_response(
-    question: Experiment, model: Model, picture: Picture, partner: Picture | None, fit: str | None, progress: Progress
+    experiment: Experiment, model: Model, picture: Picture, partner: Picture | None, fit: str | None, progress: Progress
 ) -> ModelResponse:
     """Ask a model about a picture at every strength of a change."""
     import torch
@@ -84,30 +71,30 @@ def compute_response(
     from vizlib.analysis.perturbation.registry import Aids, perturbation
     from vizlib.analysis.perturbation.response_curves import response, to_pixels
 
-    title = short(model.card.name)
+    title = short_name(model.card.name)
     x = model.prepare(picture.pixels, fit)
     salience = other = None
-    if question.salience:
+    if experiment.salience:
         progress(0, None, f"Asking {title} what is salient")
         with told_to(progress):
-            made: Any = vizlib.explain(model, x, question.salience)
-        salience = torch.from_numpy(made.input_map)
+            explanation: Any = vizlib.explain(model, x, experiment.salience)
+        salience = torch.from_numpy(explanation.input_map)
     if partner is not None:
         other = to_pixels(model, model.prepare(partner.pixels, fit))[0]
-    aids = Aids(seed=question.seed, margin=MARGIN, salience=salience, other=other)
-    how = perturbation(question.perturbation)
-    found = response(
+    aids = Aids(seed=experiment.seed, margin=MARGIN, salience=salience, other=other)
+    change = perturbation(experiment.perturbation)
+    measured = response(
         model,
         x,
-        question.perturbation,
+        experiment.perturbation,
         aids=aids,
-        progress=lambda done, total: progress(done, total, f"Asking {title}: {how.title.lower()}"),
+        progress=lambda done, total: progress(done, total, f"Asking {title}: {change.title.lower()}"),
     )
     pixels = to_pixels(model, x)
-    shown = torch.cat([how(pixels, strength, aids) for strength in found.strengths])
+    shown = torch.cat([change(pixels, strength, aids) for strength in measured.strengths])
     pictures = (shown * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
-    labels = tuple(model.label(index) if model.labels else f"class {index}" for index in range(len(found.original)))
-    return ModelResponse(found, pictures, labels)
+    labels = tuple(model.label(index) if model.labels else f"class {index}" for index in range(len(measured.original)))
+    return ModelResponse(measured, pictures, labels)
 
 
 def strength_text(card: PerturbationCard, strength: float) -> str:
@@ -121,39 +108,40 @@ def strength_text(card: PerturbationCard, strength: float) -> str:
 def pack_response_lab(answers: Sequence[ModelResponse], at: float) -> bytes:
     """The models side by side, opening on strength ``at``; one picture for all of them unless each has its own map."""
     first = answers[0]
-    how = CARDS[first.response.perturbation]
-    shared = how.needs != "salience"
+    change = CARDS[first.response.perturbation]
+    shared = change.needs != "salience"
     header = {
-        "change": how.title,
+        "change": change.title,
         "strengths": list(first.response.strengths),
-        "words": [strength_text(how, strength) for strength in first.response.strengths],
+        "words": [strength_text(change, strength) for strength in first.response.strengths],
         "at": at,
         "size": list(first.pictures.shape[1:3]),
         "shared": shared,
         "models": [
-            {"title": one.mark.label, "colour": one.mark.colour, "labels": list(one.labels), "target": one.response.target}
-            for one in answers
+            {"title": answer.mark.label, "colour": answer.mark.colour, "labels": list(answer.labels), "target": answer.response.target}
+            for answer in answers
         ],
     }
-    arrays = {f"{number}.pictures": one.pictures for number, one in enumerate(answers) if number == 0 or not shared}
-    for number, one in enumerate(answers):
-        arrays[f"{number}.answers"] = np.concatenate([one.response.original[None], one.response.probabilities]).astype(np.float32)
+    arrays = {f"{number}.pictures": answer.pictures for number, answer in enumerate(answers) if number == 0 or not shared}
+    for number, answer in enumerate(answers):
+        response = answer.response
+        arrays[f"{number}.answers"] = np.concatenate([response.original[None], response.probabilities]).astype(np.float32)
     return pack(header, arrays)
 
 
-def to_csv(answers: Sequence[ModelResponse]) -> str:
+def responses_csv(answers: Sequence[ModelResponse]) -> str:
     """One line for each model, strength and number measured; drift has one for each layer, empty where no cell can be compared."""
-    text = io.StringIO()
-    write = csv.writer(text, lineterminator="\n").writerow
-    write(["model", "change", "strength", "measure", "layer", "value"])
-    for one in answers:
-        found = one.response
-        for index, strength in enumerate(found.strengths):
-            start = [one.mark.label, found.perturbation, f"{strength:g}"]
-            write([*start, f"probability of {one.labels[found.target]}", "", f"{found.curve[index]:.6g}"])
-            write([*start, "first answer", "", one.labels[int(found.probabilities[index].argmax())]])
-            write([*start, "KL(original || changed), nats", "", f"{found.divergence[index]:.6g}"])
-            write([*start, "cosine of the read-out", "", f"{found.readout[index]:.6g}"])
-            for layer, value in zip(found.layers, found.drift[:, index], strict=True):
-                write([*start, "drift", layer.name, "" if np.isnan(value) else f"{value:.6g}"])
-    return text.getvalue()
+
+    def rows() -> Iterator[list[Any]]:
+        for answer in answers:
+            response = answer.response
+            for index, strength in enumerate(response.strengths):
+                start = [answer.mark.label, response.perturbation, f"{strength:g}"]
+                yield [*start, f"probability of {answer.labels[response.target]}", "", f"{response.curve[index]:.6g}"]
+                yield [*start, "first answer", "", answer.labels[int(response.probabilities[index].argmax())]]
+                yield [*start, "KL(original || changed), nats", "", f"{response.divergence[index]:.6g}"]
+                yield [*start, "cosine of the read-out", "", f"{response.readout[index]:.6g}"]
+                for layer, drift in zip(response.layers, response.drift[:, index], strict=True):
+                    yield [*start, "drift", layer.name, None if np.isnan(drift) else f"{drift:.6g}"]
+
+    return to_csv(["model", "change", "strength", "measure", "layer", "value"], rows())

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
 from vizlib.analysis.perturbation.cards import CARDS
+from vizlib.figures.model_marks import marks_of, short_name
 from vizlib.ui.components.response_lab import response_lab
 from vizlib.ui.core import computations, job_slots
-from vizlib.ui.core.computations import ModelChoice
-from vizlib.ui.core.formatting import plain
+from vizlib.ui.core.formatting import percent, plain
 from vizlib.ui.core.pictures import SAMPLES, sample
 from vizlib.ui.core.url_state import number, one_of, resend
 from vizlib.ui.pages.biases import response_data
 from vizlib.ui.pages.biases.claims import ALONE, CLAIMS, needed, verdict
 from vizlib.ui.pages.biases.response_data import Experiment, strength_text
-from vizlib.ui.pages.models.report_tables import short
-from vizlib.ui.widgets import pickers
+from vizlib.ui.widgets.downloads import download_row, file_stem
+from vizlib.ui.widgets.model_picker import pick_models
+from vizlib.ui.widgets.snippet import draw_snippet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import plotly.graph_objects as go
 
-    from vizlib.engine.jobs import Job
+    from vizlib import Model
+    from vizlib.engine.jobs import Job, Progress
+    from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.pages.biases.response_data import ModelResponse
@@ -52,24 +54,45 @@ DEFINITIONS = (
 )
 
 
-def pick_models(url_state: UrlState) -> list[ModelChoice]:
+def draw_page(models: Sequence[ModelChoice], picture: Picture, fit: str | None, url_state: UrlState) -> None:
+    """What is asked, the claim, the lab and the charts, as far as there are answers."""
+    claim, experiment = pick_experiment(url_state, picture)
+    view = view_keys(url_state)
+    if not models:
+        st.info("Choose a model to ask.", icon=":material/touch_app:")
+        return
+    jobs = submit_responses(models, experiment, picture, fit)
+    above = st.container()
+    answers = results_or_status(models, jobs)
+    with above:
+        draw_claim(claim, answers, models)
+    if answers:
+        at = draw_lab(claim, experiment, answers)
+        draw_curves(view, answers, at)
+        draw_files(answers, picture)
+    draw_snippet(snippet(models, experiment, picture, fit))
+
+
+def pick_alike(url_state: UrlState) -> list[ModelChoice]:
     """Models of one input size, so that a pixel is a pixel for all of them; those of another are left out with a word."""
-    cards = pickers.pick_models(url_state, _FIRST_MODELS, _MOST)
-    alike = [card for card in cards if card.input_size == cards[0].input_size]
-    others = [card for card in cards if card not in alike]
+    cards = [(model, model.card) for model in pick_models(url_state, _FIRST_MODELS, _MOST) if model.card is not None]
+    if not cards:
+        return []
+    first = cards[0][1]
+    others = [card for _, card in cards if card.input_size != first.input_size]
     if others:
-        height, width = cards[0].input_size
+        height, width = first.input_size
         sizes = ", ".join(f"{plain(card.title)} takes {card.input_size[0]} × {card.input_size[1]}" for card in others)
         st.info(
-            f"{plain(cards[0].title)} takes {height} × {width} pixels, and {sizes}. A shift of 4 pixels would not be the same for both, "
+            f"{plain(first.title)} takes {height} × {width} pixels, and {sizes}. A shift of 4 pixels would not be the same for both, "
             "so only models of the first one's size are asked.",
             icon=":material/straighten:",
         )
-    return [ModelChoice(card.name, card=card) for card in alike]
+    return [model for model, card in cards if card.input_size == first.input_size]
 
 
 def pick_experiment(url_state: UrlState, picture: Picture) -> tuple[str, Experiment]:
-    """A claim, or a change on one's own, and what the change needs: the name of the claim, and the question."""
+    """A claim, or a change on one's own, and what the change needs: the name of the claim, and the experiment."""
     state = st.session_state
     claim_key = url_state.declare("claim", next(iter(CLAIMS)), one_of((*CLAIMS, ALONE)))
     preset = CLAIMS.get(state[claim_key])
@@ -77,15 +100,15 @@ def pick_experiment(url_state: UrlState, picture: Picture) -> tuple[str, Experim
     at_key = url_state.declare("at", None, number(-1e6, 1e6), lambda value: None if value is None else f"{value:g}")
 
     def take_claim() -> None:
-        taken = CLAIMS.get(state[claim_key])
+        claimed = CLAIMS.get(state[claim_key])
         state[at_key] = None
-        if taken is not None:
-            state[change_key] = taken.perturbation
+        if claimed is not None:
+            state[change_key] = claimed.perturbation
 
     def take_change() -> None:
         state[at_key] = None
-        taken = CLAIMS.get(state[claim_key])
-        if taken is not None and taken.perturbation != state[change_key]:
+        claimed = CLAIMS.get(state[claim_key])
+        if claimed is not None and claimed.perturbation != state[change_key]:
             state[claim_key] = ALONE
 
     if preset is not None and state[change_key] != preset.perturbation:  # a link that contradicts itself
@@ -127,34 +150,31 @@ def _pick_seed(url_state: UrlState) -> int:
 
 
 def submit_responses(
-    models: Sequence[ModelChoice], question: Experiment, picture: Picture, fit: str | None
+    models: Sequence[ModelChoice], experiment: Experiment, picture: Picture, fit: str | None
 ) -> list[Job[ModelResponse] | None]:
     """The jobs, one a model."""
-    partner = sample(question.partner) if question.partner else None
-    jobs = [
-        computations.compute(
-            _slot(one),
-            one,
-            picture,
-            fit,
-            lambda model, progress: response_data.compute_response(question, model, picture, partner, fit, progress),
-            question.key,
-        )
-        for one in models
-    ]
+    partner = sample(experiment.partner) if experiment.partner else None
+    key = ("response", picture.identity, fit, experiment)
+
+    def compute(model: Model, progress: Progress) -> ModelResponse:
+        return response_data.compute_response(experiment, model, picture, partner, fit, progress)
+
+    jobs = [computations.compute(_slot(model), key, [model], compute) for model in models]
     job_slots.wait_for(jobs)
     return jobs
 
 
 def results_or_status(models: Sequence[ModelChoice], jobs: Sequence[Job[ModelResponse] | None]) -> list[ModelResponse]:
     """What has been answered; where there is nothing yet, why is drawn."""
-    found = [computations.result_or_status(_slot(one), one, job, "Choose another model.") for one, job in zip(models, jobs, strict=True)]
-    drawn = zip(found, models, response_data.marks(models), strict=True)
-    return [replace(made, name=one.name, mark=mark) for made, one, mark in drawn if made is not None]
+    answers = [computations.result_or_status(_slot(model), job, [model]) for model, job in zip(models, jobs, strict=True)]
+    titles = [model.card.title if model.own and model.card is not None else short_name(model.name) for model in models]
+    marks = marks_of([model.name for model in models], titles)
+    rows = zip(answers, models, marks, strict=True)
+    return [replace(answer, name=model.name, mark=mark) for answer, model, mark in rows if answer is not None]
 
 
-def _slot(one: ModelChoice) -> str:
-    return f"biases.{one.name}"
+def _slot(model: ModelChoice) -> str:
+    return f"biases.{model.name}"
 
 
 def draw_claim(claim: str, answers: Sequence[ModelResponse], chosen: Sequence[ModelChoice]) -> None:
@@ -162,42 +182,42 @@ def draw_claim(claim: str, answers: Sequence[ModelResponse], chosen: Sequence[Mo
     preset = CLAIMS.get(claim)
     if preset is None:
         return
-    found = {one.name: one.response for one in answers}
-    missing = [short(name) for name in needed(preset) if name not in {one.name for one in chosen}]
+    responses = {answer.name: answer.response for answer in answers}
+    missing = [short_name(name) for name in needed(preset) if name not in {model.name for model in chosen}]
     with st.container(border=True):
         st.markdown(f"**The claim.** {preset.claim} {preset.paper}.")
         st.markdown(f"**To expect:** {preset.expect}")
         if missing:
             st.markdown(f"**Measured here:** choose {' and '.join(missing)} above to put it to the test.")
-        elif all(name in found for name in needed(preset)):
-            held = verdict(preset, found)
+        elif all(name in responses for name in needed(preset)):
+            outcome = verdict(preset, responses)
             badge = {
                 True: ":green-badge[:material/check: as expected]",
                 False: ":orange-badge[:material/close: not as expected]",
                 None: ":gray-badge[:material/remove: no clear difference]",
-            }[held.agrees]
-            st.markdown(f"**Measured here:** {held.sentence} {badge}")
+            }[outcome.agrees]
+            st.markdown(f"**Measured here:** {outcome.sentence} {badge}")
             st.caption("One picture and one small model of each kind: a case, not a proof. Another picture may well say otherwise.")
 
 
-def draw_lab(claim: str, question: Experiment, answers: Sequence[ModelResponse]) -> float:
+def draw_lab(claim: str, experiment: Experiment, answers: Sequence[ModelResponse]) -> float:
     """The component; which strength it stands on."""
-    card, state = CARDS[question.perturbation], st.session_state
+    card, state = CARDS[experiment.perturbation], st.session_state
     default = CLAIMS[claim].at if claim in CLAIMS else card.strengths[len(card.strengths) // 2]
-    told = state.setdefault("biases.told", {"token": None, "at": None, "message": b""})
+    sent = state.setdefault("biases.sent", {"token": None, "at": None, "message": b""})
     chosen = state["biases.at"]
     at = default if chosen is None else chosen
 
     def take() -> None:
         strength = (state["biases.lab"].view or {}).get("at")
         if strength in card.strengths:
-            state["biases.at"] = told["at"] = float(strength)
+            state["biases.at"] = sent["at"] = float(strength)
 
-    token = (question.key, tuple((one.mark, id(one.response)) for one in answers))
-    # A strength that the browser itself told is there already: the pictures are not sent again for it.
-    if told["token"] != token or told["at"] != chosen:
-        told |= {"token": token, "at": chosen, "message": response_data.pack_response_lab(answers, at), "answers": list(answers)}
-    response_lab(told["message"], key="biases.lab", on_change=take)
+    token = (experiment.key, tuple((answer.mark, id(answer.response)) for answer in answers))
+    # A strength that the browser itself chose is there already: the pictures are not sent again for it.
+    if sent["token"] != token or sent["at"] != chosen:
+        sent |= {"token": token, "at": chosen, "message": response_data.pack_response_lab(answers, at), "answers": list(answers)}
+    response_lab(sent["message"], key="biases.lab", on_change=take)
     return at
 
 
@@ -215,12 +235,9 @@ def draw_curves(keys: tuple[str, str], answers: Sequence[ModelResponse], at: flo
     card, place = CARDS[first.perturbation], first.strengths.index(at)
     names = [strength_text(card, strength) for strength in first.strengths]
     st.subheader("Whose answer holds", anchor=False)
-    measure = _choose("Measure", {name: one[0] for name, one in _MEASURES.items()}, keys[0])
+    measure = _choose("Measure", {name: titles[0] for name, titles in _MEASURES.items()}, keys[0])
     _, title, form = _MEASURES[measure]
-    lines = [
-        (one.mark, {"probability": one.response.curve, "kl": one.response.divergence, "readout": one.response.readout}[measure].tolist())
-        for one in answers
-    ]
+    lines = [(answer.mark, _measured(answer, measure)) for answer in answers]
     _chart(
         response_charts.curves(lines, names, (card.title.lower(), title), place, tick_format=form),
         "curves",
@@ -232,65 +249,67 @@ def draw_curves(keys: tuple[str, str], answers: Sequence[ModelResponse], at: flo
         st.markdown(f"{card.title}: **{names[place]}**.")
         depths = [
             Curve(
-                one.mark,
-                [layer.depth for layer in one.response.layers],
-                one.response.drift[:, place].tolist(),
-                [layer.name for layer in one.response.layers],
+                answer.mark,
+                [layer.depth for layer in answer.response.layers],
+                answer.response.drift[:, place].tolist(),
+                [layer.name for layer in answer.response.layers],
             )
-            for one in answers
+            for answer in answers
         ]
         _chart(along_depth(depths, "drift", zero=True), "depth", f"Drift of every layer at {names[place]}")
     else:
-        maps = [(one.mark, [layer.name for layer in one.response.layers], one.response.drift) for one in answers]
+        maps = [(answer.mark, [layer.name for layer in answer.response.layers], answer.response.drift) for answer in answers]
         _chart(response_charts.drift_maps(maps, names), "maps", "Drift of every layer at every strength, a heat map a model")
-    if any(np.isnan(one.response.drift[:, place]).any() for one in answers):
+    if any(np.isnan(answer.response.drift[:, place]).any() for answer in answers):
         st.caption("Some layers have no cell that can be compared at this strength: their cells are too large for it.")
     st.caption(DEFINITIONS)
+
+
+def _measured(answer: ModelResponse, measure: str) -> list[float]:
+    response = answer.response
+    return {"probability": response.curve, "kl": response.divergence, "readout": response.readout}[measure].tolist()
 
 
 def draw_files(answers: Sequence[ModelResponse], picture: Picture) -> None:
     """The numbers and the pictures to take away."""
     first = answers[0].response
-    stem = f"{Path(picture.title).stem}-{first.perturbation}".lower().replace(" ", "_")
 
     def png() -> bytes:
         from vizlib.figures.overlay import encode_png
         from vizlib.figures.response_charts import strip
 
         rows = [
-            (f"{one.mark.label}: probability of {one.labels[one.response.target]}", one.pictures,
-             [f"{value:g}: {100 * share:.0f} %" for value, share in zip(first.strengths, one.response.curve, strict=True)])
-            for one in answers
+            (f"{answer.mark.label}: probability of {answer.labels[answer.response.target]}", answer.pictures,
+             [f"{strength:g}: {percent(share)}" for strength, share in zip(first.strengths, answer.response.curve, strict=True)])
+            for answer in answers
         ]  # fmt: skip
         return encode_png(strip(rows))
 
-    with st.container(horizontal=True):
-        st.download_button(
-            "PNG", png, f"{stem}.png", "image/png", key="biases.png", icon=":material/image:", on_click="ignore",
-            help="The pictures as each model got them, with the probability of its first answer.",
-        )  # fmt: skip
-        st.download_button(
-            "CSV", partial(response_data.to_csv, list(answers)), f"{stem}.csv", "text/csv", key="biases.csv", icon=":material/table:",
-            on_click="ignore", help="All numbers: answers, divergence, read-out and drift of every layer at every strength.",
-        )  # fmt: skip
+    numbers = "All numbers: answers, divergence, read-out and drift of every layer at every strength."
+    download_row(
+        file_stem(picture, first.perturbation),
+        "biases",
+        ("png", png, "The pictures as each model got them, with the probability of its first answer."),
+        ("csv", partial(response_data.responses_csv, list(answers)), numbers),
+    )
 
 
-def snippet(models: Sequence[ModelChoice], question: Experiment, picture: Picture, fit: str | None) -> str:
+def snippet(models: Sequence[ModelChoice], experiment: Experiment, picture: Picture, fit: str | None) -> str:
     """The Python behind the page's numbers."""
-    codes = [picture.code, *([sample(question.partner).code] if question.partner else [])]
+    codes = [picture.code, *([sample(experiment.partner).code] if experiment.partner else [])]
     imports = "import skimage\n" if any(code.startswith("skimage.") for code in codes) else ""
-    imports += "import torch\n" if question.salience else ""
+    imports += "import torch\n" if experiment.salience else ""
     given = "" if fit is None else f', "{fit}"'
-    options = [*([f"seed={question.seed}"] if question.seed else []), f"margin={response_data.MARGIN:g}"]
+    options = [*([f"seed={experiment.seed}"] if experiment.seed else []), f"margin={response_data.MARGIN:g}"]
     lines = ""
-    if question.partner:
+    if experiment.partner:
         lines += f"    other = to_pixels(model, model.prepare(vizlib.read_image({codes[1]}){given}))[0]\n"
         options.append("other=other")
-    if question.salience:
-        lines += f'    salience = torch.from_numpy(vizlib.explain(model, x, "{question.salience}").input_map)\n'
+    if experiment.salience:
+        lines += f'    salience = torch.from_numpy(vizlib.explain(model, x, "{experiment.salience}").input_map)\n'
         options.append("salience=salience")
-    pixels = ", to_pixels" if question.partner else ""
-    loads = ", ".join(one.code for one in models)
+    pixels = ", to_pixels" if experiment.partner else ""
+    loads = ", ".join(model.code for model in models)
     return f"""{imports}{chr(10) if imports else ""}import vizlib
 from vizlib.analysis.perturbation.registry import Aids
 from vizlib.analysis.perturbation.response_curves import response{pixels}
@@ -298,16 +317,16 @@ from vizlib.analysis.perturbation.response_curves import response{pixels}
 image = vizlib.read_image({picture.code})
 for model in [{loads}]:
     x = model.prepare(image{given})
-{lines}    found = response(model, x, "{question.perturbation}", aids=Aids({", ".join(options)}))
-    print(model.card.name, model.label(found.target), found.original[found.target])
-    print(found.strengths, found.curve, found.divergence, found.readout)
-    print([layer.name for layer in found.layers], found.drift)  # layers x strengths
+{lines}    measured = response(model, x, "{experiment.perturbation}", aids=Aids({", ".join(options)}))
+    print(model.card.name, model.label(measured.target), measured.original[measured.target])
+    print(measured.strengths, measured.curve, measured.divergence, measured.readout)
+    print([layer.name for layer in measured.layers], measured.drift)  # layers x strengths
 """
 
 
 def _choose(label: str, choices: dict[str, str], key: str) -> str:
     st.segmented_control(
-        label, list(choices), key=resend(key), format_func=lambda one: choices[one], required=True, label_visibility="collapsed"
+        label, list(choices), key=resend(key), format_func=choices.__getitem__, required=True, label_visibility="collapsed"
     )
     return st.session_state[key]
 

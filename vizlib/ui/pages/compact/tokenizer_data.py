@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +9,11 @@ import numpy as np
 
 from vizlib.figures.colormaps import tables
 from vizlib.ui.core.message_codec import levels, pack
+from vizlib.ui.core.tables import to_csv
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import torch
 
     from vizlib import Model
@@ -75,30 +76,30 @@ def compute_column(title: str, untrained: bool, model: Model, picture: Picture, 
     from vizlib.passes.forward import run
 
     progress(0, None, f"Running {title}")
-    done = run(model, model.prepare(picture.pixels, fit))
+    forward = run(model, model.prepare(picture.pixels, fit))
     transform: Any = model.transform
-    reach = cover(model, done.size)
+    reach = cover(model, forward.size)
     arrays: dict[str, np.ndarray] = {
-        "photo": transform.to_rgb(done.x.float().cpu()),
+        "photo": transform.to_rgb(forward.x.float().cpu()),
         "colours": np.frombuffer(tables(), np.uint8)[:768],
         "down": reach.down.numpy().astype(np.int32),
         "across": reach.across.numpy().astype(np.int32),
     }
-    weights, own, parts, bias = _readout(done)
+    weights, own, parts, bias = _readout(forward)
     arrays["weights"] = weights
-    logits = done.logits[0].float().cpu()
+    logits = forward.logits[0].float().cpu()
     arrays["logits"], arrays["probabilities"] = logits.numpy(), logits.softmax(0).numpy()
     if parts is not None and bias is not None:
         arrays |= {"parts": parts.T, "bias": bias}
     pooled = bool(getattr(getattr(model.module, "tokenizer", None), "pool", False))
     if pooled:
         progress.check()
-        arrays |= _windows(routes(done).cpu().numpy(), reach)
+        arrays |= _windows(routes(forward).cpu().numpy(), reach)
     labels = [model.label(index) if model.labels else f"class {index}" for index in range(len(logits))]
     header = {
         "title": title,
         "untrained": untrained,
-        "size": done.size,
+        "size": forward.size,
         "grid": reach.grid,
         "own": own,
         "labels": labels,
@@ -108,7 +109,7 @@ def compute_column(title: str, untrained: bool, model: Model, picture: Picture, 
     middle = reach.box(reach.grid[0] // 2, reach.grid[1] // 2)
     covers = [reach.box(row, place) for row in range(reach.grid[0]) for place in range(reach.grid[1])]
     size = f"{middle[2] - middle[0]} × {middle[3] - middle[1]}"
-    return Column(pack(header, arrays), title, labels, weights.reshape(reach.grid), parts, covers, size, _sharing(model, done.size))
+    return Column(pack(header, arrays), title, labels, weights.reshape(reach.grid), parts, covers, size, _sharing(model, forward.size))
 
 
 def compute_drift(model: Model, picture: Picture, fit: str | None, progress: Progress) -> Drift:
@@ -129,18 +130,21 @@ def compute_drift(model: Model, picture: Picture, fit: str | None, progress: Pro
     return Drift(shifts, stride, tokens.tolist(), feature_drift(features_of(model), x, shifts).tolist())
 
 
-def to_csv(columns: list[Column]) -> str:
+def tokens_csv(columns: list[Column]) -> str:
     """One line for each token of each model: place, pixels covered (ends left out), read-out weight, share of the model's own answer."""
-    text = io.StringIO()
-    write = csv.writer(text, lineterminator="\n").writerow
-    write(["model", "row", "column", "top", "left", "bottom", "right", "read-out weight", "answer", "share of its logit"])
-    for one in columns:
-        answer = None if one.parts is None else int(one.parts.sum(0).argmax())
-        for index, box in enumerate(one.covers):
-            row, place = divmod(index, one.weights.shape[1])
-            share = ["", ""] if answer is None or one.parts is None else [one.labels[answer], f"{one.parts[index, answer]:.6g}"]
-            write([one.title, row, place, *box, f"{one.weights[row, place]:.6g}", *share])
-    return text.getvalue()
+
+    def rows() -> Iterator[list[Any]]:
+        for column in columns:
+            answer = None if column.parts is None else int(column.parts.sum(0).argmax())
+            for index, box in enumerate(column.covers):
+                row, place = divmod(index, column.weights.shape[1])
+                share: list[str | None] = [None, None]
+                if answer is not None and column.parts is not None:
+                    share = [column.labels[answer], f"{column.parts[index, answer]:.6g}"]
+                yield [column.title, row, place, *box, f"{column.weights[row, place]:.6g}", *share]
+
+    names = ["model", "row", "column", "top", "left", "bottom", "right", "read-out weight", "answer", "share of its logit"]
+    return to_csv(names, rows())
 
 
 def to_png(columns: list[Column], photos: list[np.ndarray]) -> bytes:
@@ -149,26 +153,26 @@ def to_png(columns: list[Column], photos: list[np.ndarray]) -> bytes:
 
     from vizlib.figures.overlay import encode_png, overlay
 
-    side, made = 320, []
-    for one, photo in zip(columns, photos, strict=True):
+    side, panels = 320, []
+    for column, photo in zip(columns, photos, strict=True):
         wide = cv2.resize(photo, (side, side), interpolation=cv2.INTER_NEAREST)
-        spread = cv2.resize(one.weights.astype(np.float32), (side, side), interpolation=cv2.INTER_NEAREST)
-        made += [overlay(wide, spread), np.full((side, 8, 3), 255, np.uint8)]
-    return encode_png(np.concatenate(made[:-1], axis=1))
+        spread = cv2.resize(column.weights.astype(np.float32), (side, side), interpolation=cv2.INTER_NEAREST)
+        panels += [overlay(wide, spread), np.full((side, 8, 3), 255, np.uint8)]
+    return encode_png(np.concatenate(panels[:-1], axis=1))
 
 
-def _readout(done: Any) -> tuple[np.ndarray, float, np.ndarray | None, np.ndarray | None]:
+def _readout(forward: Any) -> tuple[np.ndarray, float, np.ndarray | None, np.ndarray | None]:
     """Weights of the tokens (N,), the class token's weight on itself, and for sequence pooling parts (N, K) and bias (K,)."""
     from vizlib.analysis.attention.sequence_pooling import pooled_shares
 
-    module: Any = done.model.module
-    if done.model.adapter.family == "compact" and module.classifier.seq_pool:
+    module: Any = forward.model.module
+    if forward.model.adapter.family == "compact" and module.classifier.seq_pool:
         head = module.classifier
-        tokens = done.recording.notes["classifier.norm"]["tokens"][0].detach()
+        tokens = forward.recording.notes["classifier.norm"]["tokens"][0].detach()
         score, bias = head.attention_pool.weight[0].detach(), head.attention_pool.bias.detach()
-        made = pooled_shares(tokens, score, bias, head.fc.weight.detach(), head.fc.bias.detach())
-        return _array(made.weights), 0.0, _array(made.parts), _array(made.bias)
-    site = done.lineage().sites[-1]
+        shares = pooled_shares(tokens, score, bias, head.fc.weight.detach(), head.fc.bias.detach())
+        return _array(shares.weights), 0.0, _array(shares.parts), _array(shares.bias)
+    site = forward.lineage().sites[-1]
     row = site.weights(rows=[0])[:, 0].double().mean(0)
     return _array(row[site.prefix :]), float(row[: site.prefix].sum()), None, None
 
@@ -179,7 +183,7 @@ def _windows(rows: np.ndarray, reach: Reach) -> dict[str, np.ndarray]:
     boxes = np.array([reach.box(row, place) for row in range(reach.grid[0]) for place in range(reach.grid[1])])
     tall, wide = int((boxes[:, 2] - boxes[:, 0]).max()), int((boxes[:, 3] - boxes[:, 1]).max())
     top, left = np.minimum(boxes[:, 0], height - tall), np.minimum(boxes[:, 1], width - wide)
-    cut = np.stack([one.reshape(height, width)[y : y + tall, x : x + wide].ravel() for one, y, x in zip(rows, top, left, strict=True)])
+    cut = np.stack([cells.reshape(height, width)[y : y + tall, x : x + wide].ravel() for cells, y, x in zip(rows, top, left, strict=True)])
     shares, peaks = levels(cut)
     return {"routes": shares.reshape(-1, tall, wide), "peaks": peaks, "corners": np.stack([top, left], 1).astype(np.int32)}
 
@@ -188,13 +192,13 @@ def _sharing(model: Model, size: tuple[int, int]) -> list[Sharing]:
     from vizlib.analysis.receptive_field.theoretical_receptive_field import parents
     from vizlib.analysis.receptive_field.tokenizer import layers
 
-    found = []
+    rows = []
     for layer in layers(model):
         size = parents(size, layer.window).grid
         if layer.parameters:
             kernel, stride, _ = layer.window
-            found.append(Sharing(layer.name, f"{kernel} × {kernel}, stride {stride}", size, layer.parameters, layer.connections(size)))
-    return found
+            rows.append(Sharing(layer.name, f"{kernel} × {kernel}, stride {stride}", size, layer.parameters, layer.connections(size)))
+    return rows
 
 
 def _array(values: torch.Tensor) -> np.ndarray:

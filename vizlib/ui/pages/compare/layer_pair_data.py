@@ -20,7 +20,7 @@ End = tuple[int, int]
 
 
 def pack_layer_pair(
-    found: Comparison, one: Example, pairs: Sequence[tuple[End, End]], view: Mapping[str, Any], single: bool = False
+    comparison: Comparison, example: Example, pairs: Sequence[tuple[End, End]], view: Mapping[str, Any], single: bool = False
 ) -> bytes:
     """Pairs of layers, each end as (model, layer), all pairs of the same two models; the browser opens on ``view``.
 
@@ -31,23 +31,23 @@ def pack_layer_pair(
     from vizlib.figures.overlay import encode_jpeg
 
     models = [end[0] for end in pairs[0]]
-    photos = [crop_seen_by(one, model) for model in models]
+    photos = [crop_seen_by(example, model) for model in models]
     arrays: dict[str, np.ndarray] = {"table": viridis()}
     for side, photo in enumerate(photos):
         arrays[f"photo.{side}"] = np.frombuffer(encode_jpeg(photo, _QUALITY), np.uint8)
     rows = []
     for number, ends in enumerate(pairs):
-        for side, (end, colours) in enumerate(zip(ends, one.colours(*ends), strict=True)):
-            layer: ExampleLayer = one.layers[end[0]][end[1]]
+        for side, (end, colours) in enumerate(zip(ends, example.colours(*ends), strict=True)):
+            layer: ExampleLayer = example.layers[end[0]][end[1]]
             arrays[f"{number}.{side}.colours"] = np.rint(255 * colours).astype(np.uint8)
             arrays[f"{number}.{side}.lengths"] = layer.norms.astype(np.float32)
             arrays[f"{number}.{side}.channels"] = np.rint(255 * layer.mosaic[:TILES]).astype(np.uint8)
-        for name, (mine, theirs) in {"00": (0, 0), "01": (0, 1), "11": (1, 1)}.items():
-            arrays[f"{number}.like.{name}"] = to_256_steps(one.correspondence(ends[mine], ends[theirs]))
-        rows.append([_facts(found, one, end) for end in ends])
+        for name, (side, other) in {"00": (0, 0), "01": (0, 1), "11": (1, 1)}.items():
+            arrays[f"{number}.like.{name}"] = to_256_steps(example.correspondence(ends[side], ends[other]))
+        rows.append([_facts(comparison, example, end) for end in ends])
     header = {
-        "title": one.name,
-        "models": [found.models[model].name for model in models],
+        "title": example.name,
+        "models": [comparison.models[model].name for model in models],
         "sizes": [list(photo.shape[:2]) for photo in photos],
         "pairs": rows,
         "single": single,
@@ -56,8 +56,8 @@ def pack_layer_pair(
     return pack(header, arrays)
 
 
-def _facts(found: Comparison, one: Example, end: End) -> dict[str, Any]:
-    layer, drawn = found.models[end[0]].layers[end[1]], one.layers[end[0]][end[1]]
+def _facts(comparison: Comparison, example: Example, end: End) -> dict[str, Any]:
+    layer, drawn = comparison.models[end[0]].layers[end[1]], example.layers[end[0]][end[1]]
     return {
         "layer": layer.name,
         "depth": layer.depth,

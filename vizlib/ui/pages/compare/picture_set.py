@@ -45,30 +45,30 @@ def pick_set(url_state: UrlState) -> PictureSet:
     """Samples to choose among and an uploader for several files; what cannot be read is found when it is measured."""
     key = url_state.declare("images", list(SAMPLES), some_of(list(SAMPLES), len(SAMPLES)), ",".join)
     state = st.session_state
-    mine = state.setdefault("compare.files", {"files": [], "errors": []})
+    uploads = state.setdefault("compare.files", {"files": [], "errors": []})
 
     def take(files: list[UploadedFile]) -> None:
-        mine["errors"] = []
+        uploads["errors"] = []
         for file in files:
-            held = mine["files"]
-            if len(held) >= MOST_FILES:
-                mine["errors"].append(f"{file.name}: {MOST_FILES} files are the most here; `vizlib compare` takes any number.")
+            kept = uploads["files"]
+            if len(kept) >= MOST_FILES:
+                uploads["errors"].append(f"{file.name}: {MOST_FILES} files are the most here; `vizlib compare` takes any number.")
             elif file.size > MOST_BYTES:
-                mine["errors"].append(f"{file.name} has {file.size / 1e6:.0f} MB, over the limit of {MOST_BYTES >> 20} MB.")
-            elif file.size + sum(len(one.content) for one in held) > MOST_TOGETHER:
-                mine["errors"].append(f"{file.name}: with it, the files would take over {MOST_TOGETHER >> 20} MB.")
+                uploads["errors"].append(f"{file.name} has {file.size / 1e6:.0f} MB, over the limit of {MOST_BYTES >> 20} MB.")
+            elif file.size + sum(len(other.content) for other in kept) > MOST_TOGETHER:
+                uploads["errors"].append(f"{file.name}: with it, the files would take over {MOST_TOGETHER >> 20} MB.")
             else:
-                held.append(_File(file.file_id, file.name, file.getvalue()))
+                kept.append(_File(file.file_id, file.name, file.getvalue()))
 
     def remove() -> None:
-        mine["files"], mine["errors"] = [], []
+        uploads["files"], uploads["errors"] = [], []
 
     left, right = st.columns([3, 2], gap="medium")
     uploader(
         right, "compare.upload", "Add photographs", take, type=["image/*"], accept_multiple_files=True, max_upload_size=MOST_BYTES >> 20,
         help=f"Up to {MOST_FILES} files, which are compared over instead of the samples. They stay in this server's memory.",
     )  # fmt: skip
-    files: list[_File] = mine["files"]
+    files: list[_File] = uploads["files"]
     with left:
         st.pills(
             "Photographs", list(SAMPLES), key=key, format_func=lambda name: SAMPLES[name].title, selection_mode="multi",
@@ -78,10 +78,10 @@ def pick_set(url_state: UrlState) -> PictureSet:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(f"**{len(files)} file{'s' if len(files) > 1 else ''} of yours** instead of the samples.")
                 st.button("Back to the samples", key="compare.remove", icon=":material/undo:", type="tertiary", on_click=remove)
-    if mine["errors"]:
-        st.error("Left out. " + " ".join(formatting.plain(one) for one in mine["errors"]), icon=":material/broken_image:")
+    if uploads["errors"]:
+        st.error("Left out. " + " ".join(formatting.plain(error) for error in uploads["errors"]), icon=":material/broken_image:")
     if files:
-        return PictureSet(tuple(one.identity for one in files), _named(files))
+        return PictureSet(tuple(file.identity for file in files), _named(files))
     chosen = [name for name in SAMPLES if name in state[key]]
     return PictureSet(
         tuple(f"sample:{name}" for name in chosen), {SAMPLES[name].title: sample(name).pixels for name in chosen}, tuple(chosen)
@@ -90,10 +90,10 @@ def pick_set(url_state: UrlState) -> PictureSet:
 
 def _named(files: list[_File]) -> dict[str, Any]:
     """The files by name, told apart by a number where two have the same."""
-    found: dict[str, Any] = {}
-    for one in files:
-        name, number = one.name, 2
-        while name in found:
-            name, number = f"{one.name} ({number})", number + 1
-        found[name] = one.content
-    return found
+    contents: dict[str, Any] = {}
+    for file in files:
+        name, number = file.name, 2
+        while name in contents:
+            name, number = f"{file.name} ({number})", number + 1
+        contents[name] = file.content
+    return contents

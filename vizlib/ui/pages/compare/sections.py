@@ -14,12 +14,15 @@ from vizlib.compare import text as about
 from vizlib.compare.result import NEEDS
 from vizlib.ui.components.image_gallery import image_gallery
 from vizlib.ui.components.layer_pair import layer_pair
-from vizlib.ui.core import formatting, job_slots
+from vizlib.ui.core import formatting
 from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.pictures import Picture
 from vizlib.ui.core.url_state import one_of
 from vizlib.ui.pages.compare import comparison_jobs
+from vizlib.ui.pages.compare.comparison_jobs import ComparisonRequest
 from vizlib.ui.pages.compare.layer_pair_data import pack_layer_pair
+from vizlib.ui.widgets.downloads import download_button, file_stem
+from vizlib.ui.widgets.snippet import draw_snippet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +32,11 @@ if TYPE_CHECKING:
     from vizlib.compare.charts import Chart
     from vizlib.compare.result import Comparison, Example
     from vizlib.compare.text import ChartText
+    from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.url_state import UrlState
-    from vizlib.ui.pages.compare.comparison_jobs import ComparisonRequest, LogitAttributions
+    from vizlib.ui.pages.compare.comparison_jobs import LogitAttributions
     from vizlib.ui.pages.compare.layer_pair_data import End
+    from vizlib.ui.pages.compare.picture_set import PictureSet
 
 KINDS = {
     "tokens/linear": "places, linear", "tokens/rbf": "places, rbf", "pooled/linear": "mean over places, linear",
@@ -61,7 +66,7 @@ class View:
     take: Callable[[], None]
 
     @classmethod
-    def of_address(cls, url_state: UrlState, wish: ComparisonRequest) -> View:
+    def of_address(cls, url_state: UrlState, request: ComparisonRequest) -> View:
         """Every part of the page's address that a widget of these sections holds."""
         layers, take = component_state(
             url_state, "compare.layers", {"show": _SHOWS}, {"layer": (-1, _whole), "place": ("0,0.5,0.5", _place)}
@@ -71,22 +76,46 @@ class View:
             url_state.declare("cka", "tokens/linear", one_of(tuple(KINDS))),
             url_state.declare("cell", "", _cell_text),
             url_state.declare("way", "depth", one_of(tuple(WAYS))),
-            url_state.declare("look", next(iter(wish.pictures.pictures), ""), str, linked=bool(wish.pictures.samples)),
+            url_state.declare("look", next(iter(request.pictures.pictures), ""), str, linked=bool(request.pictures.samples)),
             url_state.declare("of", "first", one_of(("first", "second"))),
             layers,
             take,
         )
 
 
-def pick_pair(found: Comparison, view: View) -> tuple[int, int]:
+def draw_page(models: list[ModelChoice], pictures: PictureSet, fit: str | None, url_state: UrlState) -> None:
+    """Every section, as far as its numbers are there."""
+    request = ComparisonRequest(tuple(models), pictures, fit)
+    view = View.of_address(url_state, request)
+    if len(models) < 2:
+        st.info("Choose two models or more: a comparison takes two to four.", icon=":material/touch_app:")
+        return
+    if not len(pictures):
+        st.info("Choose at least one photograph above, or add your own.", icon=":material/touch_app:")
+        return
+    comparison = comparison_jobs.comparison_or_status(request)
+    if comparison is None:
+        return
+    draw_findings(comparison)
+    both = pick_pair(comparison, view)
+    shown = pick_shown(comparison, view)
+    if shown is not None:
+        draw_layers(comparison, shown, both, view)
+    draw_cka(comparison, shown, both, view)
+    draw_charts(comparison)
+    why = draw_why(comparison, request, shown, both, view) if shown is not None else None
+    draw_files(comparison, request, shown, why)
+
+
+def pick_pair(comparison: Comparison, view: View) -> tuple[int, int]:
     """The two models that are looked at closely, of all that are compared."""
-    count = len(found.models)
+    count = len(comparison.models)
     pairs = {f"{first}-{second}": (first, second) for first, second in combinations(range(count), 2)}
     if st.session_state[view.pair] not in pairs:
         st.session_state[view.pair] = _PAIRS[0]
     if count == 2:
         return 0, 1
-    names = [one.name for one in found.models]
+    names = [model.name for model in comparison.models]
     chosen = st.selectbox(
         "Two of them closely", list(pairs), key=view.pair,
         format_func=lambda pair: " and ".join(names[model] for model in pairs[pair]),
@@ -95,91 +124,93 @@ def pick_pair(found: Comparison, view: View) -> tuple[int, int]:
     return pairs[chosen]
 
 
-def draw_findings(found: Comparison) -> None:
+def draw_findings(comparison: Comparison) -> None:
     """What was measured, in sentences, beside what papers claim; and what was left out."""
     from vizlib.compare.findings import findings
 
     lines = []
-    for one in findings(found):
-        line = f"- {formatting.plain(one.text)}"
-        if one.claim:
-            verdict = ":green-badge[:material/check: here it is so]" if one.agrees else ":orange-badge[:material/close: here it is not so]"
-            line += f"  \n  :gray[{formatting.plain(one.claim)}] {verdict}"
+    for finding in findings(comparison):
+        line = f"- {formatting.plain(finding.text)}"
+        if finding.claim:
+            verdict = (
+                "green-badge[:material/check: here it is so]" if finding.agrees else "orange-badge[:material/close: here it is not so]"
+            )
+            line += f"  \n  :gray[{formatting.plain(finding.claim)}] :{verdict}"
         lines.append(line)
-    count = len(found.images)
-    st.header("What was found", anchor=False)
+    count = len(comparison.images)
+    st.header("What was comparison", anchor=False)
     st.markdown("\n".join(lines[:_OPEN]))
     if len(lines) > _OPEN:
         with st.expander(f"{len(lines) - _OPEN} more", icon=":material/list:"):
             st.markdown("\n".join(lines[_OPEN:]))
     pictures = "one picture" if count == 1 else f"{count} pictures"
     st.caption(
-        f"Measured on {pictures} in {formatting.seconds(found.seconds)}. A claim of a paper holds for its models and data; "
+        f"Measured on {pictures} in {formatting.seconds(comparison.seconds)}. A claim of a paper holds for its models and data; "
         "so few pictures and these models are a case, not a proof."
     )
-    if found.skipped:
-        listed = "\n".join(f"- **{formatting.plain(name)}**: {formatting.plain(why)}" for name, why in found.skipped)
+    if comparison.skipped:
+        listed = "\n".join(f"- **{formatting.plain(name)}**: {formatting.plain(why)}" for name, why in comparison.skipped)
         st.warning(f"Left out, for they could not be read:\n{listed}", icon=":material/broken_image:")
 
 
-def pick_map_style(found: Comparison, view: View) -> Example | None:
+def pick_shown(comparison: Comparison, view: View) -> Example | None:
     """The picture whose layers are looked at."""
-    names = [one.name for one in found.shown]
+    names = [example.name for example in comparison.shown]
     if not names:
         return None
     if st.session_state[view.look] not in names:
         st.session_state[view.look] = names[0]
     if len(names) > 1:
-        image_gallery(_thumbnails(found), st.session_state[view.look], key="compare.gallery", on_pick=partial(_take_look, view))
-    if len(found.images) > len(names):
-        st.caption(f"Layers are kept of the first {len(names)} pictures; all {len(found.images)} are in the measures.")
-    return next(one for one in found.shown if one.name == st.session_state[view.look])
+        image_gallery(_thumbnails(comparison), st.session_state[view.look], key="compare.gallery", on_pick=partial(_take_look, view))
+    if len(comparison.images) > len(names):
+        st.caption(f"Layers are kept of the first {len(names)} pictures; all {len(comparison.images)} are in the measures.")
+    return next(example for example in comparison.shown if example.name == st.session_state[view.look])
 
 
-def draw_cka(found: Comparison, shown: Example | None, both: tuple[int, int], view: View) -> None:
+def draw_cka(comparison: Comparison, shown: Example | None, both: tuple[int, int], view: View) -> None:
     """Which layers hold the same, as heat maps; a click on a cell shows its two layers."""
     from vizlib.compare.charts import cka_chart
     from vizlib.figures.charts import CONFIG
     from vizlib.figures.comparison_charts import clickable
 
     _open(about.CKA)
-    few = "cka" in found.missing
+    few = "cka" in comparison.missing
     st.segmented_control(
         "CKA of", list(KINDS), key=view.kind, format_func=KINDS.__getitem__, required=True, disabled=few, label_visibility="collapsed"
     )
     if few:
-        st.info(found.missing["cka"], icon=":material/photo_library:")
+        st.info(comparison.missing["cka"], icon=":material/photo_library:")
         return
     reading, kernel = st.session_state[view.kind].split("/")
     first, second = both
-    ends = _cell(found, both, view, reading, kernel)
+    ends = _cell(comparison, both, view, reading, kernel)
     for column, (rows, columns) in zip(st.columns(3, gap="medium"), ((first, second), (first, first), (second, second)), strict=True):
         chosen = (ends[0][1], ends[1][1]) if (ends[0][0], ends[1][0]) == (rows, columns) else None
         key = f"compare.cka.{rows}.{columns}"
-        figure = clickable(cka_chart(found, rows, columns, reading, kernel), chosen)
+        figure = clickable(cka_chart(comparison, rows, columns, reading, kernel), chosen)
         figure.update_traces(showscale=(rows, columns) == both, selector={"type": "heatmap"})  # one scale is enough for three maps
         with column:
             st.plotly_chart(
                 figure, key=key, config=CONFIG, selection_mode="points",
                 on_select=partial(_take_cell, view, key, rows, columns),
             )  # fmt: skip
-    if "interval" in found.missing:
-        st.caption(found.missing["interval"])
+    if "interval" in comparison.missing:
+        st.caption(comparison.missing["interval"])
     if shown is not None:
         names = [
-            f"**{formatting.plain(found.models[model].layers[layer].name)}** of {formatting.plain(found.models[model].name)}"
+            f"**{formatting.plain(comparison.models[model].layers[layer].name)}** of {formatting.plain(comparison.models[model].name)}"
             for model, layer in ends
         ]
-        value = found.between(ends[0][0], ends[1][0], reading, kernel).value[ends[0][1], ends[1][1]]
+        value = comparison.between(ends[0][0], ends[1][0], reading, kernel).value[ends[0][1], ends[1][1]]
         st.markdown(f"The framed cell: {names[0]} and {names[1]}, CKA {value:.2f}. Click another to see its two layers here.")
-        _draw_pairs("cell", found, shown, [ends], {"show": "colours", "layer": 0, "place": "0,0.5,0.5"}, single=True)
+        _draw_pairs("cell", comparison, shown, [ends], {"show": "colours", "layer": 0, "place": "0,0.5,0.5"}, single=True)
     _close(about.CKA)
 
 
-def draw_layers(found: Comparison, shown: Example, both: tuple[int, int], view: View) -> None:
+def draw_layers(comparison: Comparison, shown: Example, both: tuple[int, int], view: View) -> None:
     """Aligned layers of two models on one picture, and which of their places are alike."""
     _open(about.CORRESPONDENCE, "Layer beside layer")
-    few = "cka" in found.missing
+    few = "cka" in comparison.missing
     if few and st.session_state[view.way] == "cka":
         st.session_state[view.way] = "depth"
     ways = [way for way in WAYS if not (few and way == "cka")]
@@ -190,82 +221,84 @@ def draw_layers(found: Comparison, shown: Example, both: tuple[int, int], view: 
     if few:
         st.caption(f"By best CKA needs at least {NEEDS['cka']} pictures.")
     first, second = both
-    pairs: list[tuple[End, End]] = [((first, mine), (second, theirs)) for mine, theirs in found.aligned(st.session_state[view.way], *both)]
-    said = [
-        f"{formatting.plain(found.models[model].name)} answers **{formatting.plain(shown.answers[model][0][0])}** "
+    pairs: list[tuple[End, End]] = [
+        ((first, row), (second, column)) for row, column in comparison.aligned(st.session_state[view.way], *both)
+    ]
+    answers = [
+        f"{formatting.plain(comparison.models[model].name)} answers **{formatting.plain(shown.answers[model][0][0])}** "
         f"({formatting.percent(shown.answers[model][0][1])})"
         for model in both
         if shown.answers[model]
     ]
-    if said:
-        st.markdown(f"{formatting.plain(shown.name)}: {'; '.join(said)}.")
-    _draw_pairs("layers", found, shown, pairs, view.layers, take=view.take)
+    if answers:
+        st.markdown(f"{formatting.plain(shown.name)}: {'; '.join(answers)}.")
+    _draw_pairs("layers", comparison, shown, pairs, view.layers, take=view.take)
     _close(about.CORRESPONDENCE)
 
 
-def draw_charts(found: Comparison) -> None:
+def draw_charts(comparison: Comparison) -> None:
     """The measures along depth, all models in each."""
     from vizlib.compare.charts import charts
 
-    made = charts(found)
-    tiles: list[Callable[[], None]] = [partial(_draw_chart, name, one) for name, one in made.items()]
-    tiles.insert(1, partial(_draw_fields, found))  # beside how far each layer looks
+    drawn = charts(comparison)
+    tiles: list[Callable[[], None]] = [partial(_draw_chart, name, chart) for name, chart in drawn.items()]
+    tiles.insert(1, partial(_draw_fields, comparison))  # beside how far each layer looks
     st.header("From the first layer to the last", anchor=False)
     for start in range(0, len(tiles), 2):
         for column, draw in zip(st.columns(2, gap="large"), tiles[start : start + 2], strict=False):
             with column:
                 draw()
-    if "channels" not in made:
+    if "channels" not in drawn:
         st.caption("No channel of these models is dead or explodes on these pictures.")
 
 
-def _draw_chart(name: str, one: Chart) -> None:
+def _draw_chart(name: str, chart: Chart) -> None:
     from vizlib.figures.charts import CONFIG
 
-    st.subheader(one.text.title, anchor=False, help=formatting.plain(one.text.exactly))
-    st.markdown(one.text.look)
-    st.plotly_chart(one.figure, key=f"compare.chart.{name}", config=CONFIG, alt=one.text.title)
-    reasons = "".join(f"{formatting.plain(reason)} " for reason in one.missing)
-    st.caption(f"{reasons}[{one.text.paper}]({one.text.link}).")
+    st.subheader(chart.text.title, anchor=False, help=formatting.plain(chart.text.exactly))
+    st.markdown(chart.text.look)
+    st.plotly_chart(chart.figure, key=f"compare.chart.{name}", config=CONFIG, alt=chart.text.title)
+    reasons = "".join(f"{formatting.plain(reason)} " for reason in chart.missing)
+    st.caption(f"{reasons}[{chart.text.paper}]({chart.text.link}).")
 
 
-def _draw_fields(found: Comparison) -> None:
+def _draw_fields(comparison: Comparison) -> None:
     from vizlib.compare.pictures import receptive_field_rows
 
     st.subheader("What a layer's middle takes in", anchor=False)
     st.markdown("The input's pixels by how much they move the middle of a layer: the root of the weights, so that the weak ones are seen.")
-    for one in receptive_field_rows(found):
-        st.markdown(f"**{formatting.plain(one.title)}**")
-        st.image([image for _, image in one.images], [caption for caption, _ in one.images], width=_FIELD, output_format="PNG")
+    for row in receptive_field_rows(comparison):
+        st.markdown(f"**{formatting.plain(row.title)}**")
+        st.image([image for _, image in row.images], [caption for caption, _ in row.images], width=_FIELD, output_format="PNG")
 
 
-def draw_why(found: Comparison, wish: ComparisonRequest, shown: Example, both: tuple[int, int], view: View) -> LogitAttributions | None:
+def draw_why(
+    comparison: Comparison, request: ComparisonRequest, shown: Example, both: tuple[int, int], view: View
+) -> LogitAttributions | None:
     """Why two models answer differently; what was attributed, for the report."""
     from vizlib.compare.pictures import difference_rows
 
     _open(about.DIFFERENCE)
-    different = found.missing.get(f"classes {both[0]} {both[1]}")
+    different = comparison.missing.get(f"classes {both[0]} {both[1]}")
     if different:
         st.info(different, icon=":material/block:")
         return None
-    place = found.images.index(shown.name)
+    place = comparison.images.index(shown.name)
     goals = {}
     for name, model in zip(("first", "second"), both, strict=True):
-        answers = found.models[model].answers
+        answers = comparison.models[model].answers
         assert answers is not None  # noqa: S101  models with the same classes have some
-        goals[name] = (int(answers[place]), f"{shown.answers[model][0][0]}, the answer of {found.models[model].name}")
+        goals[name] = (int(answers[place]), f"{shown.answers[model][0][0]}, the answer of {comparison.models[model].name}")
     if goals["first"][0] == goals["second"][0]:
         target = goals["first"][0]
         st.markdown(f"Both answer **{formatting.plain(shown.answers[both[0]][0][0])}**: the map says why one is surer of it.")
     else:
         st.segmented_control("The class", list(goals), key=view.of, format_func=lambda name: goals[name][1], required=True)
         target = goals[st.session_state[view.of]][0]
-    job = comparison_jobs.submit_attributions(wish, shown, target, [number in both for number in range(len(found.models))])
-    job_slots.wait_for([job])
-    why = job_slots.result_or_status("compare.why", job)
+    why = comparison_jobs.attributions_or_status(request, shown, target, [number in both for number in range(len(comparison.models))])
     if why is None:
         return None
-    for row in difference_rows(comparison_jobs.two_of(found, comparison_jobs.explained(shown, why), *both)):
+    for row in difference_rows(comparison_jobs.two_of(comparison, comparison_jobs.explained(shown, why), *both)):
         for column, (caption, image) in zip(st.columns(3, gap="medium"), row.images, strict=True):
             column.image(_png(image), caption, width="stretch", output_format="PNG")
         st.markdown(formatting.plain(row.note))
@@ -273,63 +306,60 @@ def draw_why(found: Comparison, wish: ComparisonRequest, shown: Example, both: t
     return why
 
 
-def draw_files(found: Comparison, wish: ComparisonRequest, shown: Example | None, why: LogitAttributions | None) -> None:
+def draw_files(comparison: Comparison, request: ComparisonRequest, shown: Example | None, why: LogitAttributions | None) -> None:
     """The comparison to take away."""
-    stem = "-".join(["compare", *(model.name for model in found.models)])
-    html = partial(comparison_jobs.to_html, found, shown, why)
-    files: list[tuple[str, str, str, Callable[[], Any], str, str]] = [
-        ("Report", "html", "text/html", html, "description", "The whole comparison as one page that needs no network."),
-        ("NPZ", "npz", "application/octet-stream", partial(comparison_jobs.to_npz, found), "data_array", "Every array, by name."),
-        ("CSV", "csv", "text/csv", partial(comparison_jobs.to_csv, found, "layers"), "table", "One line for each layer of each model."),
-    ]
-    if found.cka:
-        files.append(
-            ("CKA as CSV", "cka.csv", "text/csv", partial(comparison_jobs.to_csv, found, "cka"), "table", "One line for each cell.")
-        )
+    stem = file_stem("compare", *(model.name for model in comparison.models))
+    html = partial(comparison_jobs.to_html, comparison, shown, why)
+    table = partial(comparison_jobs.table_csv, comparison)
     st.header("Take it with you", anchor=False)
     with st.container(horizontal=True):
-        for label, end, kind, make, icon, help_ in files:
-            st.download_button(
-                label, make, f"{stem}.{end}", kind, key=f"compare.{end}", icon=f":material/{icon}:", on_click="ignore", help=help_
+        download_button(f"{stem}.html", html, key="compare.html", hint="The whole comparison as one page that needs no network.")
+        download_button(f"{stem}.npz", partial(comparison_jobs.arrays_npz, comparison), key="compare.npz", hint="Every array, by name.")
+        download_button(f"{stem}.csv", partial(table, "layers"), key="compare.csv", hint="One line for each layer of each model.")
+        if comparison.cka:
+            download_button(
+                f"{stem}.cka.csv", partial(table, "cka"), key="compare.cka.csv", label="CKA as CSV", hint="One line for each cell."
             )
-    with st.expander("Use it from Python, or from the command line", icon=":material/code:"):
-        st.code(comparison_jobs.snippet(wish), language="python", wrap_lines=True)
-        st.markdown("On the command line, over a folder `photos` of yours:")
-        st.code(comparison_jobs.command(wish), language="bash", wrap_lines=True)
+    draw_snippet(
+        comparison_jobs.snippet(request),
+        title="Use it from Python, or from the command line",
+        command=comparison_jobs.command(request),
+    )
 
 
 def _draw_pairs(
-    name: str, found: Comparison, shown: Example, pairs: list[tuple[End, End]], view: dict[str, Any], *, single: bool = False,
+    name: str, comparison: Comparison, shown: Example, pairs: list[tuple[End, End]], view: dict[str, Any], *, single: bool = False,
     take: Callable[[], None] | None = None,
 ) -> None:  # fmt: skip
     """The component; its message is made again only for other layers, or a view that the browser does not have already."""
     state = st.session_state
-    held = state.setdefault(f"compare.held.{name}", {"token": None, "view": None, "message": b"", "made": 0})
-    token = (id(found), shown.name, tuple(pairs))
+    sent = state.setdefault(f"compare.sent.{name}", {"token": None, "view": None, "message": b"", "made": 0})
+    token = (id(comparison), shown.name, tuple(pairs))
 
     def taken() -> None:
         if take is not None:
             take()
-            held["view"] = {part: state[f"compare.{part}"] for part in view}
+            sent["view"] = {part: state[f"compare.{part}"] for part in view}
 
-    if held["token"] != token or held["view"] != view:
-        made = held["made"] + 1
-        held |= {
+    if sent["token"] != token or sent["view"] != view:
+        count = sent["made"] + 1
+        sent |= {
             "token": token,
             "view": view,
-            "made": made,
-            "of": found,
-            "message": pack_layer_pair(found, shown, pairs, view | {"made": made}, single),
+            "made": count,
+            "of": comparison,
+            "message": pack_layer_pair(comparison, shown, pairs, view | {"made": count}, single),
         }
-    layer_pair(held["message"], key=f"compare.{name}", on_change=taken)
+    layer_pair(sent["message"], key=f"compare.{name}", on_change=taken)
 
 
-def _thumbnails(found: Comparison) -> dict[str, Picture]:
+def _thumbnails(comparison: Comparison) -> dict[str, Picture]:
     """The pictures that can be looked at, each shrunk once."""
-    held = st.session_state.setdefault("compare.thumbnails", {"of": None, "pictures": {}})
-    if held["of"] is not found:
-        held |= {"of": found, "pictures": {one.name: Picture(one.name, one.name, one.picture, "") for one in found.shown}}
-    return held["pictures"]
+    thumbnails = st.session_state.setdefault("compare.thumbnails", {"of": None, "pictures": {}})
+    if thumbnails["of"] is not comparison:
+        pictures = {example.name: Picture(example.name, example.name, example.picture, "") for example in comparison.shown}
+        thumbnails |= {"of": comparison, "pictures": pictures}
+    return thumbnails["pictures"]
 
 
 def _take_look(view: View) -> None:
@@ -338,15 +368,15 @@ def _take_look(view: View) -> None:
         st.session_state[view.look] = chosen
 
 
-def _cell(found: Comparison, both: tuple[int, int], view: View, reading: str, kernel: str) -> tuple[End, End]:
+def _cell(comparison: Comparison, both: tuple[int, int], view: View, reading: str, kernel: str) -> tuple[End, End]:
     """The two layers of the chosen cell; where none of these models is chosen, the two most alike."""
     text = st.session_state[view.cell]
     if text:
         models, layers = ([int(number) for number in part.split(".")] for part in text.split("-"))
-        known = all(model in both for model in models)
-        if known and all(layer < len(found.models[model].layers) for model, layer in zip(models, layers, strict=True)):
+        there = all(model in both for model in models)
+        if there and all(layer < len(comparison.models[model].layers) for model, layer in zip(models, layers, strict=True)):
             return (models[0], layers[0]), (models[1], layers[1])
-    value = found.between(*both, reading, kernel).value
+    value = comparison.between(*both, reading, kernel).value
     row, column = divmod(int(value.argmax()), value.shape[1])
     return (both[0], row), (both[1], column)
 
@@ -357,13 +387,13 @@ def _take_cell(view: View, key: str, rows: int, columns: int) -> None:
         st.session_state[view.cell] = f"{rows}.{columns}-{round(points[0]['y'])}.{round(points[0]['x'])}"
 
 
-def _open(one: ChartText, title: str = "") -> None:
-    st.header(title or one.title, anchor=False)
-    st.markdown(one.look)
+def _open(text: ChartText, title: str = "") -> None:
+    st.header(title or text.title, anchor=False)
+    st.markdown(text.look)
 
 
-def _close(one: ChartText) -> None:
-    st.caption(f"{formatting.plain(one.exactly)} [{one.paper}]({one.link}).")
+def _close(text: ChartText) -> None:
+    st.caption(f"{formatting.plain(text.exactly)} [{text.paper}]({text.link}).")
 
 
 def _png(image: np.ndarray) -> bytes:

@@ -34,9 +34,9 @@ class Projections:
         return sum(array.nbytes for array in self.arrays.values())
 
 
-def pack_conv_projection(made: Projections) -> bytes:
+def pack_conv_projection(projections: Projections) -> bytes:
     """Everything for the component."""
-    return pack(made.facts, {**made.arrays, "table": viridis()})
+    return pack(projections.facts, {**projections.arrays, "table": viridis()})
 
 
 def compute_projections(model: Model, picture: Picture, fit: str | None, progress: Progress) -> Projections:
@@ -45,42 +45,42 @@ def compute_projections(model: Model, picture: Picture, fit: str | None, progres
     from vizlib.passes.forward import run
 
     progress(0, None, "Reading the projections")
-    done = run(model, model.prepare(picture.pixels, fit))
-    places = blocks(done)
+    forward = run(model, model.prepare(picture.pixels, fit))
+    places = blocks(forward)
     squeezed = []
     for index, (stage, block) in enumerate(places):
         progress(index, len(places), "Asking with all keys instead of the squeezed ones")
-        squeezed.append((f"stage {stage + 1}, block {block + 1}", squeeze(done, stage, block)))
+        squeezed.append((f"stage {stage + 1}, block {block + 1}", squeeze(forward, stage, block)))
     last = dict(places)
-    drawn = places if _bytes(done, places) <= MOST_BYTES else list(last.items())
+    drawn = places if _bytes(forward, places) <= MOST_BYTES else list(last.items())
     arrays: dict[str, np.ndarray] = {}
     facts = []
     for index, (stage, block) in enumerate(drawn):
-        found = projection(done, stage, block)
-        arrays[f"{index}.before"] = _shades(found.before.float().cpu().numpy())
-        told = {}
+        maps = projection(forward, stage, block)
+        arrays[f"{index}.before"] = _shades(maps.before.float().cpu().numpy())
+        numbers = {}
         for part in PARTS:
-            kernels = found.kernels[part].float().cpu()
-            arrays[f"{index}.{part}"] = _shades(found.after[part].float().cpu().numpy())
+            kernels = maps.kernels[part].float().cpu()
+            arrays[f"{index}.{part}"] = _shades(maps.after[part].float().cpu().numpy())
             arrays[f"{index}.{part}.kernel"] = kernels.flatten(1).numpy()
-            told[part] = {"centre": float(centre_share(kernels).mean()), "constancy": float(constancy(kernels).mean())}
-        spread = found.before.flatten(1).std(1)
+            numbers[part] = {"centre": float(centre_share(kernels).mean()), "constancy": float(constancy(kernels).mean())}
+        spread = maps.before.flatten(1).std(1)
         facts.append(
             {
                 "stage": stage + 1,
                 "block": block + 1,
-                "channels": len(found.before),
-                "facts": told,
-                "grid": list(found.before.shape[1:]),
-                "keys": list(found.after["k"].shape[1:]),
+                "channels": len(maps.before),
+                "facts": numbers,
+                "grid": list(maps.before.shape[1:]),
+                "keys": list(maps.after["k"].shape[1:]),
                 "clearest": int(spread.argmax()),
             }
         )
-    return Projections({"size": list(done.size), "blocks": facts}, arrays, squeezed)
+    return Projections({"size": list(forward.size), "blocks": facts}, arrays, squeezed)
 
 
-def _bytes(done: Any, places: list[tuple[int, int]]) -> int:
-    notes, module = done.recording.notes, done.model.module
+def _bytes(forward: Any, places: list[tuple[int, int]]) -> int:
+    notes, module = forward.recording.notes, forward.model.module
     return sum(int(2.5 * notes[module.stage(stage).blocks[block].attn.value_site]["x"][0].numel()) for stage, block in places)
 
 

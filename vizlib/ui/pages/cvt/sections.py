@@ -1,35 +1,73 @@
-"""The sections of the CvT page: the projections, what squeezing does, and what shuffling and shifting do."""
+"""The CvT page from top to bottom: overlapping windows, projections, squeezed keys, and what shuffling and shifting do."""
 
 from __future__ import annotations
 
-import csv
-import io
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from vizlib.ui.components.conv_projection import conv_projection
 from vizlib.ui.components.shuffle_shift import shuffle_shift
-from vizlib.ui.core import computations, formatting
-from vizlib.ui.pages.cvt import projection_data, shuffle_shift_data
+from vizlib.ui.core import computations, formatting, job_slots
+from vizlib.ui.core.model_choice import model_choice
+from vizlib.ui.core.tables import to_csv
+from vizlib.ui.pages.cvt import projection_data, shuffle_shift_data, text
+from vizlib.ui.sections import feature_pyramid, reduced_keys
+from vizlib.ui.widgets.downloads import download_button, file_stem
+from vizlib.ui.widgets.snippet import draw_snippet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from vizlib.engine.jobs import Job
-    from vizlib.ui.core.computations import ModelChoice
+    from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
+    from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.pages.cvt.projection_data import Projections
     from vizlib.ui.pages.cvt.shuffle_shift_data import ShuffleShift
     from vizlib.ui.sections.feature_pyramid_data import FeaturePyramid
 
 
-def overlap(made: FeaturePyramid) -> str:
+def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: UrlState) -> None:
+    """Every section, as far as its numbers are there."""
+    view = feature_pyramid.view_key(url_state)
+    if feature_pyramid.pyramid_or_status("cvt", model, picture, fit, view, overlap) is None:
+        return
+    st.header("A convolution makes q, k and v", anchor=False)
+    st.markdown(text.PROJECTION)
+    projections = computations.compute_or_status(
+        "cvt.maps",
+        ("projections", picture.identity, fit),
+        [model],
+        lambda loaded, progress: projection_data.compute_projections(loaded, picture, fit, progress),
+    )
+    if projections is not None:
+        draw_projections(projections, model, picture)
+        st.header("Keys on a squeezed grid", anchor=False)
+        st.markdown(text.KEYS)
+        job = reduced_keys.submit_reduced_keys("cvt.keys", model, picture, fit)
+        job_slots.wait_for([job])
+        keys = computations.result_or_status("cvt.keys", job, [model])
+        if keys is not None:
+            reduced_keys.draw_reduced_keys("cvt", keys, model, picture)
+        draw_squeezed(projections)
+    st.header("No table of positions", anchor=False)
+    st.markdown(text.MOVED)
+    models = [model, model_choice("vit_tiny50")]
+    jobs = [submit_shuffle_shift(f"cvt.moves.{index}", each, picture, fit) for index, each in enumerate(models)]
+    shifts = [
+        computations.result_or_status(f"cvt.moves.{index}", job, [each]) for index, (each, job) in enumerate(zip(models, jobs, strict=True))
+    ]
+    if all(shift is not None for shift in shifts):
+        draw_shuffle_shift([shift for shift in shifts if shift is not None], model, picture)
+    draw_snippet(text.snippet(model, picture, fit))
+
+
+def overlap(pyramid: FeaturePyramid) -> str:
     """How the windows of every stage overlap, in a sentence with this model's numbers."""
     parts = []
-    for index, level in enumerate(made.levels):
+    for index, level in enumerate(pyramid.levels):
         stride = max(1, round(level["below"][0] / level["grid"][0]))
         what = "pixel" if index == 0 else "cell"
         often = (level["window"] / stride) ** 2
@@ -40,29 +78,21 @@ def overlap(made: FeaturePyramid) -> str:
     return f"Tokens come from windows that overlap: {'; '.join(parts)}. The class token joins only in the last stage."
 
 
-def submit_projections(one: ModelChoice, picture: Picture, fit: str | None) -> Job[Projections] | None:
-    """The job that reads every block's projections."""
-    return computations.compute(
-        "cvt.maps", one, picture, fit, lambda model, progress: projection_data.compute_projections(model, picture, fit, progress)
-    )
-
-
-def draw_projections(made: Projections, one: ModelChoice, picture: Picture) -> None:
+def draw_projections(projections: Projections, model: ModelChoice, picture: Picture) -> None:
     """The component over kernels and maps, and their numbers as a file."""
-    conv_projection(projection_data.pack_conv_projection(made), key="cvt.projection")
-    st.download_button(
-        "CSV", partial(_kernels_csv, made), f"{_stem(picture, one)}-kernels.csv", "text/csv",
-        key="cvt.kernels.csv", icon=":material/table:", on_click="ignore",
-        help="Every kernel that is drawn, with the gain of its batch norm.",
+    conv_projection(projection_data.pack_conv_projection(projections), key="cvt.projection")
+    download_button(
+        f"{file_stem(picture, model)}-kernels.csv", partial(_kernels_csv, projections), key="cvt.kernels.csv",
+        hint="Every kernel that is drawn, with the gain of its batch norm.",
     )  # fmt: skip
 
 
-def draw_squeezed(made: Projections) -> None:
+def draw_squeezed(projections: Projections) -> None:
     """A table of what the stride of keys and values does in every block."""
     rows = ["| block | keys | without stride | multiply-adds of attention saved | the block's output moves by |", "|---|---|---|---|---|"]
     rows += [
-        f"| {name} | {found.keys:,} | {found.all_keys:,} | {formatting.percent(found.saved)} | {formatting.percent(found.change)} |"
-        for name, found in made.squeezed
+        f"| {name} | {block.keys:,} | {block.all_keys:,} | {formatting.percent(block.saved)} | {formatting.percent(block.change)} |"
+        for name, block in projections.squeezed
     ]
     with st.expander("What squeezing costs, block by block", icon=":material/compress:"):
         st.markdown(
@@ -72,52 +102,42 @@ def draw_squeezed(made: Projections) -> None:
         st.markdown("\n".join(rows))
 
 
-def submit_shuffle_shift(one: ModelChoice, picture: Picture, fit: str | None) -> list[tuple[ModelChoice, Job[ShuffleShift] | None]]:
-    """The jobs that shuffle and shift the picture, for the model and for a ViT."""
-    pair = [one, computations.model_choice("vit_tiny50")]
-    return [(subject, _submit_shuffle_shift(f"cvt.moves.{index}", subject, picture, fit)) for index, subject in enumerate(pair)]
-
-
-def draw_shuffle_shift(made: Sequence[ShuffleShift], one: ModelChoice, picture: Picture) -> None:
-    """The component over all moves, and their numbers as a file."""
-    shuffle_shift(shuffle_shift_data.pack_shuffle_shift(made), key="cvt.moved")
-    st.download_button(
-        "CSV", partial(_moves_csv, made), f"{_stem(picture, one)}-moves.csv", "text/csv",
-        key="cvt.moves.csv", icon=":material/table:", on_click="ignore",
-    )  # fmt: skip
-
-
-def _submit_shuffle_shift(slot: str, one: ModelChoice, picture: Picture, fit: str | None) -> Job[ShuffleShift] | None:
+def submit_shuffle_shift(slot: str, model: ModelChoice, picture: Picture, fit: str | None) -> Job[ShuffleShift] | None:
+    """The job that shuffles and shifts the picture."""
     return computations.compute(
-        slot, one, picture, fit, lambda model, progress: shuffle_shift_data.compute_shuffle_shift(model, picture, fit, progress)
+        slot,
+        ("shuffle_shift", picture.identity, fit),
+        [model],
+        lambda loaded, progress: shuffle_shift_data.compute_shuffle_shift(loaded, picture, fit, progress),
     )
 
 
-def _stem(picture: Picture, one: ModelChoice) -> str:
-    return f"{Path(picture.title).stem}-{one.name}".lower().replace(" ", "_")
+def draw_shuffle_shift(shifts: Sequence[ShuffleShift], model: ModelChoice, picture: Picture) -> None:
+    """The component over all moves, and their numbers as a file."""
+    shuffle_shift(shuffle_shift_data.pack_shuffle_shift(shifts), key="cvt.moved")
+    download_button(f"{file_stem(picture, model)}-moves.csv", partial(_moves_csv, shifts), key="cvt.moves.csv")
 
 
-def _kernels_csv(made: Projections) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(["stage", "block", "part", "channel", *(f"k{row}{column}" for row in range(3) for column in range(3))])
-    for index, block in enumerate(made.facts["blocks"]):
-        for part in ("q", "k", "v"):
-            for channel, kernel in enumerate(made.arrays[f"{index}.{part}.kernel"]):
-                writer.writerow([block["stage"], block["block"], part, channel, *(repr(float(weight)) for weight in kernel)])
-    return buffer.getvalue()
+def _kernels_csv(projections: Projections) -> str:
+    columns = ["stage", "block", "part", "channel", *(f"k{row}{column}" for row in range(3) for column in range(3))]
+    rows = (
+        [block["stage"], block["block"], part, channel, *map(float, kernel)]
+        for index, block in enumerate(projections.facts["blocks"])
+        for part in ("q", "k", "v")
+        for channel, kernel in enumerate(projections.arrays[f"{index}.{part}.kernel"])
+    )
+    return to_csv(columns, rows)
 
 
-def _moves_csv(made: Sequence[ShuffleShift]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(["model", "move", "answer_distance", "same_first_answer", "token_cosine"])
-    for row in (row for one in made for row in one.rows):
-        moves = [
-            (f"{tiles} x {tiles} patches shuffled", found) for tiles, found in zip(shuffle_shift_data.TILES, row["shuffled"], strict=True)
-        ]
-        moves += [(f"shifted right by {step}/64 of the width", found) for step, found in enumerate(row["shifted"])]
-        for name, found in moves:
-            tokens = "" if found["tokens"] is None else repr(found["tokens"])
-            writer.writerow([row["title"], name, repr(found["distance"]), repr(found["same"]), tokens])
-    return buffer.getvalue()
+def _moves_csv(shifts: Sequence[ShuffleShift]) -> str:
+    def rows() -> Iterator[list[Any]]:
+        for row in (row for shift in shifts for row in shift.rows):
+            moves = [
+                (f"{tiles} x {tiles} patches shuffled", effect)
+                for tiles, effect in zip(shuffle_shift_data.TILES, row["shuffled"], strict=True)
+            ]
+            moves += [(f"shifted right by {step}/64 of the width", effect) for step, effect in enumerate(row["shifted"])]
+            for name, effect in moves:
+                yield [row["title"], name, effect["distance"], effect["same"], effect["tokens"]]
+
+    return to_csv(["model", "move", "answer_distance", "same_first_answer", "token_cosine"], rows())

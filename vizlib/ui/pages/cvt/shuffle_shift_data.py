@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vizlib.figures.model_marks import family_name
 from vizlib.ui.core.message_codec import pack
 from vizlib.ui.core.model_input import as_jpeg, model_input
-from vizlib.ui.sections.feature_pyramid_data import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ def pack_shuffle_shift(moves: Sequence[ShuffleShift]) -> bytes:
     orders = {f"order.{tiles}": random_order(tiles * tiles, SEEDS[0]).numpy().astype("<u2") for tiles in TILES}
     header = {
         "size": list(moves[0].size), "tiles": TILES, "seeds": len(SEEDS), "shifts": [step / 64 for step in range(STEPS)],
-        "models": [row for one in moves for row in one.rows],
+        "models": [row for effect in moves for row in effect.rows],
     }  # fmt: skip
     return pack(header, {"photo": as_jpeg(moves[0].photo), **orders})
 
@@ -56,21 +56,21 @@ def compute_shuffle_shift(model: Model, picture: Picture, fit: str | None, progr
     from vizlib.analysis.perturbation.patch_shuffle import has_positions, shifted, shuffled, without_positions
 
     x = model.prepare(picture.pixels, fit)
-    title = FAMILIES.get(model.card.family, model.card.name)
+    title = family_name(model.card.family, model.card.name)
     readings = [(title if not has_positions(model) else f"{title} with its table of positions", model)]
     if has_positions(model):
         readings.append((f"{title} without the table", without_positions(model)))
     rows = []
-    for index, (name, one) in enumerate(readings):
-        found = []
+    for index, (name, reading) in enumerate(readings):
+        shuffles = []
         for step, tiles in enumerate(TILES):
             progress(index * 5 + step, 5 * len(readings), f"Shuffling patches for {name}")
-            found.append(_mean(shuffled(one, x, x.shape[-1] // tiles, SEEDS)))
-        moved: list[ShuffleEffect] = []
+            shuffles.append(_mean(shuffled(reading, x, x.shape[-1] // tiles, SEEDS)))
+        shifts: list[ShuffleEffect] = []
         for half in (range(9), range(9, STEPS)):
             progress(index * 5 + 3 + half.start // 9, 5 * len(readings), f"Shifting the picture for {name}")
-            moved += shifted(one, x, [(0, round(step * x.shape[-1] / 64)) for step in half])
-        rows.append({"title": name, "shuffled": found, "shifted": [_mean([change]) for change in moved]})
+            shifts += shifted(reading, x, [(0, round(step * x.shape[-1] / 64)) for step in half])
+        rows.append({"title": name, "shuffled": shuffles, "shifted": [_mean([change]) for change in shifts]})
     return ShuffleShift(rows, (int(x.shape[-2]), int(x.shape[-1])), model_input(picture, model.geometry(picture.pixels.shape[:2], fit)))
 
 

@@ -8,7 +8,7 @@ from vizlib.ui.core.formatting import linked
 from vizlib.zoo.official_releases import PAPERS as _PAPERS
 
 if TYPE_CHECKING:
-    from vizlib.ui.core.computations import ModelChoice
+    from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
 
 PROJECTION = (
@@ -26,18 +26,17 @@ MOVED = (
 PAPER = f"{linked(_PAPERS['cvt'])}."
 
 
-def snippet(one: ModelChoice, picture: Picture, fit: str | None) -> str:
+def snippet(model: ModelChoice, picture: Picture, fit: str | None) -> str:
     """The Python behind the page's figures."""
-    imports = "import skimage\n\n" if picture.code.startswith("skimage.") else ""
     given = "" if fit is None else f', "{fit}"'
-    return f"""{imports}import vizlib
+    return f"""{picture.imports}import vizlib
 from vizlib.analysis.cost import spatial_reduction
 from vizlib.analysis.features import conv_projection, feature_pyramid
 from vizlib.analysis.features.token_maps import pca_rgb
 from vizlib.analysis.perturbation import patch_shuffle
 from vizlib.passes.forward import run
 
-model = {one.code}
+model = {model.code}
 image = vizlib.read_image({picture.code})
 x = model.prepare(image{given})
 done = run(model, x, keep_states=True)

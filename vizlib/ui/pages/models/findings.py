@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vizlib.catalog.methods import METHODS
-from vizlib.ui.pages.models.report_tables import share_words, short
+from vizlib.figures.model_marks import short_name
+from vizlib.ui.core.formatting import percent
+from vizlib.ui.pages.models.report_tables import share_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,12 +23,12 @@ def listed(words: Sequence[str]) -> str:
 
 
 def _bold(name: str) -> str:
-    return f"**{short(name)}**"
+    return f"**{short_name(name)}**"
 
 
 def _points(gain: Sequence[float]) -> str:
     """A difference of shares with its interval, in points."""
-    value, low, high = (100 * one for one in gain)
+    value, low, high = (100 * share for share in gain)
     return f"{value:.1f} points ({low:.1f} to {high:.1f})"
 
 
@@ -36,10 +38,10 @@ def who_wins(report: Report) -> str:
     if not names:
         return ""
     best, others = names[0], names[1:]
-    said = f"for {share_words(report.top(best))} of {report.images:,} photographs"
+    often = f"for {share_words(report.top(best))} of {report.images:,} photographs"
     if not others:
-        return f"{_bold(best)} is right {said}; no other model is measured yet."
-    text = f"{_bold(best)} is right most often, {said}"
+        return f"{_bold(best)} is right {often}; no other model is measured yet."
+    text = f"{_bold(best)} is right most often, {often}"
     gains = report.section("differences").get(best, {})
     if best != PLAIN and PLAIN in gains:
         low = gains[PLAIN][1]
@@ -61,7 +63,7 @@ def _unequal(report: Report) -> str:
     epochs = sorted({facts[name]["epochs"] for name in report.names if facts.get(name, {}).get("epochs")})
     if len(epochs) < 2:
         return ""
-    return f" They were not trained equally long: {listed([str(one) for one in epochs])} epochs."
+    return f" They were not trained equally long: {listed([str(count) for count in epochs])} epochs."
 
 
 def dearer(report: Report) -> str:
@@ -112,24 +114,24 @@ def worst_confusion(report: Report, name: str) -> str:
     hardest, easiest = right.index(min(right)), right.index(max(right))
     return (
         f"The most frequent mistake of {_bold(name)}: it takes **{classes[row]}** for **{classes[column]}**, {most} times in "
-        f"{sum(counts[row])}. Hardest for it is **{classes[hardest]}** ({100 * right[hardest]:.0f}\u00a0% right), easiest "
-        f"**{classes[easiest]}** ({100 * right[easiest]:.0f}\u00a0%)."
+        f"{sum(counts[row])}. Hardest for it is **{classes[hardest]}** ({percent(right[hardest])} right), easiest "
+        f"**{classes[easiest]}** ({percent(right[easiest])})."
     )
 
 
 def who_knows(report: Report, name: str) -> str:
     """Whether a model says more or less than is so, and which one's confidence is nearest to the truth."""
-    known = report.section("calibration")
-    measured = [one for one in report.names if one in known]
-    gap = known[name]["mean_confidence"] - report.top(name)[0]
+    calibration = report.section("calibration")
+    measured = [other for other in report.names if other in calibration]
+    gap = calibration[name]["mean_confidence"] - report.top(name)[0]
     way = "less sure than it should be" if gap < 0 else "surer than it should be"
     text = (
-        f"{_bold(name)} is {way}: {100 * known[name]['mean_confidence']:.0f}\u00a0% confident on average and right for "
-        f"{100 * report.top(name)[0]:.0f}\u00a0%."
+        f"{_bold(name)} is {way}: {percent(calibration[name]['mean_confidence'])} confident on average and right for "
+        f"{percent(report.top(name)[0])}."
     )
     if len(measured) > 1:
-        best = min(measured, key=lambda one: known[one]["error"])
-        text += f" Nearest to the truth is {_bold(best)}, off by {100 * known[best]['error']:.1f}\u00a0points on average."
+        best = min(measured, key=lambda other: calibration[other]["error"])
+        text += f" Nearest to the truth is {_bold(best)}, off by {100 * calibration[best]['error']:.1f}\u00a0points on average."
     return text
 
 
@@ -142,7 +144,7 @@ def who_points(report: Report, measure: str, subset: str) -> str:
         return ""
     beats = [row for row in rows if row[0]["beats_gaussian"][_key(measure)]]
     best, method, name = max(rows, key=lambda row: row[0][measure][0])
-    value = f"{best['ratio'][0]:.2f} times the box's share" if measure == "ratio" else f"{100 * best['pointing'][0]:.0f}\u00a0% inside"
+    value = f"{best['ratio'][0]:.2f} times the box's share" if measure == "ratio" else f"{percent(best['pointing'][0])} inside"
     many = f"{len(beats)} of {len(rows)}" if beats else f"None of {len(rows)}"
     return f"{many} maps beat a Gaussian around the middle of the image. Best is **{METHODS[method].title}** of {_bold(name)}: {value}."
 

@@ -8,8 +8,10 @@ import streamlit as st
 
 from vizlib.catalog.methods import METHODS
 from vizlib.ui.core import formatting
+from vizlib.ui.core.tables import records_to_csv
 from vizlib.ui.pages.models.findings import listed
-from vizlib.ui.pages.models.report_tables import as_csv, share_words
+from vizlib.ui.pages.models.report_tables import share_words
+from vizlib.ui.widgets.downloads import download_button
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
@@ -62,14 +64,14 @@ def _draw_others(cards: list[ModelCard], url_state: UrlState) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         key = url_state.declare("find", "")
         find = st.text_input("Search", key=key, placeholder="a name, family, licence or paper", icon=":material/search:", width=380)
-        found = [card for card in cards if all(word in _text(card) for word in find.lower().split())]
-        st.markdown(f"{len(found)} of {len(cards)} models" if find else f"{len(cards)} models")
-    if not found:
+        matching = [card for card in cards if all(word in _text(card) for word in find.lower().split())]
+        st.markdown(f"{len(matching)} of {len(cards)} models" if find else f"{len(cards)} models")
+    if not matching:
         st.info(
             f"No card says {find!r}. Any other name of timm loads too, in Python and on the command line.", icon=":material/search_off:"
         )
         return
-    rows = [_row(card) for card in found]
+    rows = [_row(card) for card in matching]
     st.dataframe(
         rows,
         hide_index=True,
@@ -81,22 +83,20 @@ def _draw_others(cards: list[ModelCard], url_state: UrlState) -> None:
         },
         alt=f"{len(rows)} models with their family, size, licence and paper",
     )
-    st.download_button(
-        "CSV", as_csv(rows), "vizlib-models.csv", "text/csv", key="models.csv.cards", icon=":material/download:", on_click="ignore"
-    )
+    download_button("vizlib-models.csv", records_to_csv(rows), key="models.csv.cards")
     st.caption("Their weights come from their authors or the Hugging Face hub, once, when you say so on the Explore page.")
 
 
 def _row(card: ModelCard) -> dict[str, Any]:
-    known = card.accuracy
+    accuracy = card.accuracy
     return {
         "model": card.name,
         "family": card.family,
         "from": card.source,
         "parameters, M": round(card.parameters / 1e6, 2),
         "input, px": "\u00a0×\u00a0".join(map(str, reversed(card.input_size))),
-        "top-1 %": None if known is None else round(100 * known.top1, 2),
-        "on": "" if known is None else known.data,
+        "top-1 %": None if accuracy is None else round(100 * accuracy.top1, 2),
+        "on": "" if accuracy is None else accuracy.data,
         "licence": card.licence,
         "paper": card.paper[card.paper.find("https://") :] if "https://" in card.paper else "",
     }

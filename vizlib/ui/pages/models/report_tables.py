@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vizlib.catalog.methods import METHODS
-from vizlib.figures.charts import Mark, Point, mark
+from vizlib.figures.charts import Mark, Point
+from vizlib.figures.model_marks import mark_of, short_name
 from vizlib.stats import wilson
 from vizlib.zoo.bundled_models import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SHORT = {
-    "vit_tiny50": "ViT",
-    "compact_vit_tiny50": "Compact ViT",
-    "cct_tiny50": "CCT",
-    "t2t_tiny50": "T2T performer",
-    "t2t_t_tiny50": "T2T transformer",
-    "pvt_tiny50": "PVT",
-    "cvt_tiny50": "CvT",
-    "resnet_tiny50": "ResNet",
-}
 COSTS = {
     "parameters": "parameters, millions",
     "multiply_adds": "multiply-adds of one image, millions",
     "time": "milliseconds for one image on one core",
 }
 REFERENCES = {"random": "random", "gaussian": "Gaussian", "centre": "centre"}
-
-
-def short(name: str) -> str:
-    """A bundled model's name as it stands in charts."""
-    return SHORT.get(name, name)
-
-
-def mark_of(name: str) -> Mark:
-    """The one colour and symbol of a model, the same in every chart and whichever models there are."""
-    return mark(short(name), NAMES.index(name) if name in NAMES else len(NAMES))
 
 
 def point_of(name: str, values: Sequence[float], x: float = 0.0, note: str = "") -> Point:
@@ -51,7 +30,7 @@ def point_of(name: str, values: Sequence[float], x: float = 0.0, note: str = "")
 
 def share_words(values: Sequence[float]) -> str:
     """A share with its interval: 62.5 % (59.8 to 65.1 %)."""
-    value, low, high = (100 * one for one in values)
+    value, low, high = (100 * share for share in values)
     return f"{value:.1f}\u00a0% ({low:.1f} to {high:.1f}\u00a0%)"
 
 
@@ -100,11 +79,11 @@ class Report:
 
     def cost(self, name: str, cost: str) -> float | None:
         """What a model costs, in the units of COSTS."""
-        known = self.section("cost").get(name, {})
+        costs = self.section("cost").get(name, {})
         value = {
             "parameters": self.section("models").get(name, {}).get("parameters"),
-            "multiply_adds": known.get("multiply_adds"),
-            "time": known.get("milliseconds"),
+            "multiply_adds": costs.get("multiply_adds"),
+            "time": costs.get("milliseconds"),
         }[cost]
         return None if value is None else float(value) / (1 if cost == "time" else 1e6)
 
@@ -130,7 +109,7 @@ class Report:
 
     def small_data(self) -> dict[str, list[tuple[int, list[float], int]]]:
         """For each model trained on shares: images, top-1 with its interval and epochs, from few to all of the photographs."""
-        found = {}
+        series = {}
         for name in NAMES:
             # Of several runs on the same photographs the longest one counts.
             runs = sorted(self.section("small_data").get(name, []), key=lambda run: run["epochs"])
@@ -139,13 +118,13 @@ class Report:
             if rows and name in self.names and facts.get("training_images"):
                 rows[facts["training_images"]] = (facts["training_images"], self.top(name), facts.get("epochs") or 0)
             if rows:
-                found[name] = [rows[images] for images in sorted(rows)]
-        return found
+                series[name] = [rows[images] for images in sorted(rows)]
+        return series
 
     def unfinished(self) -> list[str]:
         """Runs on a share that have not come to their end, in words."""
         return [
-            f"{short(name)} on {run['images']:,} photographs ({run['epochs_done']} of {run['epochs']} epochs)"
+            f"{short_name(name)} on {run['images']:,} photographs ({run['epochs_done']} of {run['epochs']} epochs)"
             for name, runs in self.section("small_data").items()
             for run in runs
             if run["epochs_done"] != run["epochs"]
@@ -153,10 +132,10 @@ class Report:
 
     def calibration_intervals(self, name: str) -> list[list[float] | None]:
         """For each bin of confidence the share right with its Wilson interval, None where no answer fell."""
-        known = self.section("calibration")[name]
+        bins = self.section("calibration")[name]
         return [
             None if share is None else [share, *wilson(share * count, count)]
-            for share, count in zip(known["right"], known["counts"], strict=True)
+            for share, count in zip(bins["right"], bins["counts"], strict=True)
         ]
 
     def maps(self) -> dict[str, dict[str, dict[str, Any]]]:
@@ -168,9 +147,9 @@ class Report:
 
     def stale(self, shipped: dict[str, str | None]) -> tuple[list[str], list[str]]:
         """Of the shipped models (name: hash of the weights) those not in the report, and those measured from other weights."""
-        known = self.section("models")
+        measured = self.section("models")
         missing = [name for name in shipped if name not in self.names]
-        other = [name for name, digest in shipped.items() if known.get(name, {}).get("sha256") and known[name]["sha256"] != digest]
+        other = [name for name, digest in shipped.items() if measured.get(name, {}).get("sha256") and measured[name]["sha256"] != digest]
         return missing, other
 
 
@@ -182,7 +161,7 @@ def accuracy_rows(report: Report) -> list[dict[str, Any]]:
         facts = report.section("models").get(name, {})
         rows.append(
             {
-                "model": short(name),
+                "model": short_name(name),
                 "top-1 %": round(100 * first, 2),
                 "from %": round(100 * low, 2),
                 "to %": round(100 * high, 2),
@@ -201,7 +180,7 @@ def small_data_rows(report: Report) -> list[dict[str, Any]]:
     """A row for each model and number of training photographs."""
     return [
         {
-            "model": short(name),
+            "model": short_name(name),
             "training images": images,
             "epochs": epochs,
             "top-1 %": round(100 * top[0], 2),
@@ -215,7 +194,7 @@ def small_data_rows(report: Report) -> list[dict[str, Any]]:
 
 def epoch_rows(report: Report) -> list[dict[str, Any]]:
     """A row for each model and epoch."""
-    return [{"model": short(name), **row} for name in report.names for row in report.section("history").get(name, [])]
+    return [{"model": short_name(name), **row} for name in report.names for row in report.section("history").get(name, [])]
 
 
 def confusion_rows(report: Report, name: str) -> list[dict[str, Any]]:
@@ -234,16 +213,16 @@ def calibration_rows(report: Report) -> list[dict[str, Any]]:
     """A row for each model: what it says, what is so, and the calibration error."""
     rows = []
     for name in report.names:
-        known = report.section("calibration").get(name)
-        if known:
-            said, right = known["mean_confidence"], report.top(name)[0]
+        calibration = report.section("calibration").get(name)
+        if calibration:
+            said, right = calibration["mean_confidence"], report.top(name)[0]
             rows.append(
                 {
-                    "model": short(name),
+                    "model": short_name(name),
                     "mean confidence %": round(100 * said, 1),
                     "right %": round(100 * right, 1),
                     "confidence minus right, points": round(100 * (said - right), 1),
-                    "calibration error %": round(100 * known["error"], 1),
+                    "calibration error %": round(100 * calibration["error"], 1),
                 }
             )
     return sorted(rows, key=lambda row: row["calibration error %"])
@@ -259,7 +238,7 @@ def map_rows(report: Report, subset: str) -> list[dict[str, Any]]:
     for method, models in report.maps().items():
         for name, scores in models.items():
             if subset in scores:
-                rows.append(_map_row(METHODS[method].title, short(name), scores[subset], beaten_words(scores[subset])))
+                rows.append(_map_row(METHODS[method].title, short_name(name), scores[subset], beaten_words(scores[subset])))
     return rows
 
 
@@ -290,12 +269,3 @@ def beaten_words(scores: dict[str, Any]) -> str:
     """In which of the two measures a map beats the centred Gaussian."""
     beats = scores["beats_gaussian"]
     return {(True, True): "both", (True, False): "mass", (False, True): "pointing", (False, False): "no"}[beats["mass"], beats["pointing"]]
-
-
-def as_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows as a table for spreadsheets."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(rows[0]) if rows else [])
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()

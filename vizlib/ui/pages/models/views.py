@@ -13,10 +13,13 @@ from vizlib.figures.calibration_charts import reliability
 from vizlib.figures.charts import CONFIG, Point
 from vizlib.figures.confusion_charts import WRONG, answer_bars, heat_map
 from vizlib.figures.localisation_charts import localisation_scores
+from vizlib.figures.model_marks import mark_of, short_name
+from vizlib.ui.core.tables import records_to_csv
 from vizlib.ui.core.url_state import one_of
 from vizlib.ui.pages.models import findings
 from vizlib.ui.pages.models import report_tables as tables
-from vizlib.ui.pages.models.report_tables import REFERENCES, mark_of, point_of, short
+from vizlib.ui.pages.models.report_tables import REFERENCES, point_of
+from vizlib.ui.widgets.downloads import download_button
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +47,8 @@ def _chart(figure: go.Figure, key: str, alt: str) -> None:
 
 def _choose(label: str, choices: dict[str, str], key: str, *, named: bool = False) -> str:
     """One of a few, as buttons; its label is shown only where several stand side by side."""
-    seen: Literal["visible", "collapsed"] = "visible" if named else "collapsed"
-    st.segmented_control(label, list(choices), key=key, format_func=lambda one: choices[one], required=True, label_visibility=seen)
+    visibility: Literal["visible", "collapsed"] = "visible" if named else "collapsed"
+    st.segmented_control(label, list(choices), key=key, format_func=choices.__getitem__, required=True, label_visibility=visibility)
     return st.session_state[key]
 
 
@@ -53,15 +56,7 @@ def _take_away(rows: Sequence[dict[str, Any]], name: str) -> None:
     """The table behind a chart, folded, with the file for spreadsheets."""
     with st.expander("The numbers", icon=":material/table_view:"):
         st.dataframe(list(rows), hide_index=True)
-        st.download_button(
-            "CSV",
-            tables.as_csv(rows),
-            f"vizlib-{name}.csv",
-            "text/csv",
-            key=f"models.csv.{name}",
-            icon=":material/download:",
-            on_click="ignore",
-        )
+        download_button(f"vizlib-{name}.csv", records_to_csv(rows), key=f"models.csv.{name}")
 
 
 def draw_accuracy(report: Report, url_state: UrlState) -> None:
@@ -104,7 +99,7 @@ def draw_accuracy(report: Report, url_state: UrlState) -> None:
 
 def _draw_curves(report: Report, key: str) -> None:
     runs = report.small_data()
-    absent = [short(name) for name in WISHED if name not in runs]
+    absent = [short_name(name) for name in WISHED if name not in runs]
     if runs:
         series = [
             (
@@ -118,7 +113,9 @@ def _draw_curves(report: Report, key: str) -> None:
         _chart(curves(series, title, report.images, log=True, ticks=ticks), key, "Share of right answers by number of training photographs")
         epochs = sorted({epochs for rows in runs.values() for *_, epochs in rows})
         length = (
-            f"{findings.listed([str(one) for one in epochs])} epochs each" if len(epochs) == 1 else "not all equally long: see the numbers"
+            f"{findings.listed([str(count) for count in epochs])} epochs each"
+            if len(epochs) == 1
+            else "not all equally long: see the numbers"
         )
         st.caption(f"{report.section('about').get('small_data', '')} Trained {length}.")
     if absent:
@@ -144,15 +141,15 @@ def draw_small_data(report: Report, url_state: UrlState) -> None:  # noqa: ARG00
 
 
 def _pick_model(report: Report, url_state: UrlState, section: str) -> str | None:
-    known = [name for name in report.names if name in report.section(section)]
-    if not known:
+    measured = [name for name in report.names if name in report.section(section)]
+    if not measured:
         st.info(NOT_YET, icon=":material/hourglass_empty:")
         return None
-    best = max(known, key=lambda name: report.top(name)[0])
-    key = url_state.declare("model", best, one_of(known))
-    if st.session_state[key] not in known:
+    best = max(measured, key=lambda name: report.top(name)[0])
+    key = url_state.declare("model", best, one_of(measured))
+    if st.session_state[key] not in measured:
         st.session_state[key] = best
-    return _choose("Model", {name: short(name) for name in known}, key)
+    return _choose("Model", {name: short_name(name) for name in measured}, key)
 
 
 def draw_confusions(report: Report, url_state: UrlState) -> None:
@@ -184,7 +181,7 @@ def draw_confusions(report: Report, url_state: UrlState) -> None:
     _chart(
         heat_map(counts, classes, None if picked == ANY else picked),
         "confusions",
-        f"Answers of {short(name)} for the photographs of each class. {findings.worst_confusion(report, name)}",
+        f"Answers of {short_name(name)} for the photographs of each class. {findings.worst_confusion(report, name)}",
     )
     size = int(counts.sum(1).max())
     st.caption(f"A row is a class of {size} photographs, a column an answer. Blue: right. Red: mistakes. Blank: never.")
@@ -218,11 +215,11 @@ def draw_calibration(report: Report, url_state: UrlState) -> None:
     if name is None:
         return
     st.markdown(findings.who_knows(report, name))
-    known = report.section("calibration")[name]
+    bins = report.section("calibration")[name]
     _chart(
-        reliability(mark_of(name), known["counts"], known["confidence"], report.calibration_intervals(name), report.images),
+        reliability(mark_of(name), bins["counts"], bins["confidence"], report.calibration_intervals(name), report.images),
         "calibration",
-        f"Reliability diagram of {short(name)}: {findings.who_knows(report, name)}",
+        f"Reliability diagram of {short_name(name)}: {findings.who_knows(report, name)}",
     )
     st.caption(
         "Above the dotted line a model is right more often than it says, below it less often. Label smoothing and mixed images in training "

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vizlib.figures.model_marks import family_name
 from vizlib.ui.core.message_codec import pack
 from vizlib.ui.core.model_input import as_jpeg, model_input
-from vizlib.ui.sections.feature_pyramid_data import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,15 +43,15 @@ def pack_segmentation(fields: Sequence[Segmentation], title: str, chosen: int) -
     """The fields side by side over the first one's photograph."""
     rows = [
         {
-            "title": one.title,
-            "facts": one.facts,
-            "grid": list(one.labels.shape[1:]),
-            "ratios": [None if math.isnan(ratio) else ratio for ratio in one.ratios],
+            "title": field.title,
+            "facts": field.facts,
+            "grid": list(field.labels.shape[1:]),
+            "ratios": [None if math.isnan(ratio) else ratio for ratio in field.ratios],
         }
-        for one in fields
+        for field in fields
     ]
     header: dict[str, Any] = {"title": title, "size": fields[0].size, "counts": COUNTS, "chosen": chosen, "fields": rows}
-    return pack(header, {"photo": as_jpeg(fields[0].photo)} | {f"{index}.labels": one.labels for index, one in enumerate(fields)})
+    return pack(header, {"photo": as_jpeg(fields[0].photo)} | {f"{index}.labels": field.labels for index, field in enumerate(fields)})
 
 
 def compute_segmentation(model: Model, picture: Picture, fit: str | None, side: int, progress: Progress) -> Segmentation:
@@ -61,17 +61,17 @@ def compute_segmentation(model: Model, picture: Picture, fit: str | None, side: 
     from vizlib.passes.forward import run
 
     progress(0, len(COUNTS) + 1, "Fusing the stages")
-    done = run(model, model.prepare(picture.pixels, fit), keep_states=True)
-    maps = list(stage_maps(done).values())
-    factor = side / max(done.size)
-    grid = (max(1, round(done.size[0] * factor)), max(1, round(done.size[1] * factor)))
-    cells = principal(fused([one.cpu() for one in maps], grid).flatten(1).T)
+    forward = run(model, model.prepare(picture.pixels, fit), keep_states=True)
+    maps = list(stage_maps(forward).values())
+    factor = side / max(forward.size)
+    grid = (max(1, round(forward.size[0] * factor)), max(1, round(forward.size[1] * factor)))
+    cells = principal(fused([features.cpu() for features in maps], grid).flatten(1).T)
     photo = model_input(picture, model.geometry(picture.pixels.shape[:2], fit))
-    found = []
+    groups = []
     for index, count in enumerate(COUNTS):
         progress(index + 1, len(COUNTS) + 1, f"Grouping into {count}")
-        found.append(kmeans_map(cells, count).reshape(grid).numpy().astype(np.uint8))
-    sides = " + ".join(str(one.shape[1]) for one in maps)
+        groups.append(kmeans_map(cells, count).reshape(grid).numpy().astype(np.uint8))
+    sides = " + ".join(str(features.shape[1]) for features in maps)
     facts = f"grids of {sides} cells, fused" if len(maps) > 1 else f"one grid of {sides} × {maps[0].shape[2]} cells"
-    ratios = tuple(edge_ratio(one, photo) for one in found)
-    return Segmentation(FAMILIES.get(model.card.family, model.card.name), facts, done.size, np.stack(found), ratios, photo)
+    ratios = tuple(edge_ratio(labels, photo) for labels in groups)
+    return Segmentation(family_name(model.card.family, model.card.name), facts, forward.size, np.stack(groups), ratios, photo)

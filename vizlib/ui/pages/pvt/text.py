@@ -8,7 +8,7 @@ from vizlib.ui.core.formatting import linked
 from vizlib.zoo.official_releases import PAPERS as _PAPERS
 
 if TYPE_CHECKING:
-    from vizlib.ui.core.computations import ModelChoice
+    from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
 
 KEYS = (
@@ -28,18 +28,17 @@ DENSE = (
 PAPERS = "; ".join(linked(_PAPERS[family]) for family in ("pvt", "pvt_v2")) + "."
 
 
-def snippet(one: ModelChoice, picture: Picture, fit: str | None) -> str:
+def snippet(model: ModelChoice, picture: Picture, fit: str | None) -> str:
     """The Python behind the page's figures."""
-    imports = "import skimage\n\n" if picture.code.startswith("skimage.") else ""
     given = "" if fit is None else f', "{fit}"'
-    return f"""{imports}import vizlib
+    return f"""{picture.imports}import vizlib
 from vizlib.analysis.cost import spatial_reduction
 from vizlib.analysis.cost.spatial_reduction_timing import measure
 from vizlib.analysis.features import feature_pyramid
 from vizlib.analysis.features.token_maps import kmeans_map, norm_map, pca_rgb
 from vizlib.passes.forward import run
 
-model = {one.code}
+model = {model.code}
 image = vizlib.read_image({picture.code})
 done = run(model, model.prepare(image{given}), keep_states=True)
 

@@ -11,14 +11,13 @@ import streamlit as st
 from vizlib.ui.components.alignment import alignment
 from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.message_codec import pack
-from vizlib.ui.pages.seq2seq import downloads as files
-from vizlib.ui.pages.seq2seq import translator_service as work
+from vizlib.ui.pages.seq2seq import downloads, translator_service
 from vizlib.ui.pages.seq2seq.choices import TranslationRequest, forget_edit
+from vizlib.ui.widgets.downloads import download_button, file_stem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vizlib.engine.jobs import Job
     from vizlib.seq2seq.decode import Step, Translation
     from vizlib.seq2seq.models import Translator
     from vizlib.ui.core.url_state import UrlState
@@ -27,31 +26,31 @@ KEY = "seq2seq.alignment"
 LISTED = 5  # probabilities of a step that are shown
 
 
-def submit_translation(asked: TranslationRequest) -> Job[Translation]:
-    """The job that decodes what is asked."""
+def translation_or_status(request: TranslationRequest) -> Translation | None:
+    """What is written for a request, once it is there; until then, why not."""
 
-    def answer(translator: Translator) -> Translation:
+    def translate_text(translator: Translator) -> Translation:
         from vizlib.seq2seq.decode import force, translate
 
-        if asked.target is not None:
-            return force(translator, asked.text, asked.target)
-        return translate(translator, asked.text, beams=asked.beams)
+        if request.target is not None:
+            return force(translator, request.text, request.target)
+        return translate(translator, request.text, beams=request.beams)
 
-    return work.submit("answer", asked.key, asked.card.name, answer)
-
-
-def identity_of(asked: TranslationRequest) -> str:
-    """A short name for an answer, the same whenever the same is asked."""
-    return hashlib.blake2b(repr((asked.card.name, asked.key)).encode(), digest_size=6).hexdigest()
+    return translator_service.result_or_status("answer", request.key, request.card.name, translate_text)
 
 
-def attentive(made: Translation) -> bool:
+def identity_of(request: TranslationRequest) -> str:
+    """A short name for an answer, the same whenever the same is request."""
+    return hashlib.blake2b(repr((request.card.name, request.key)).encode(), digest_size=6).hexdigest()
+
+
+def attentive(translation: Translation) -> bool:
     """Whether the model has attention that can be drawn."""
-    return bool(made.steps) and made.steps[0].weights is not None
+    return bool(translation.steps) and translation.steps[0].weights is not None
 
 
 def pack_alignment(
-    made: Translation,
+    translation: Translation,
     vocabulary: str,
     identity: str,
     title: str,
@@ -69,16 +68,17 @@ def pack_alignment(
     ``weights`` is float32 (steps, maps, characters): the mean over heads first, then every head where there are several.
     """
     heads, weights = ["mean"], None
-    if attentive(made):
-        weights = np.stack([head_maps(one) for one in made.steps])
-        several = made.steps[0].heads
+    if attentive(translation):
+        weights = np.stack([head_maps(written) for written in translation.steps])
+        several = translation.steps[0].heads
         if weights.shape[1] > 1 and several is not None:
             heads += [f"layer {layer + 1}, head {head + 1}" for layer in range(several.shape[0]) for head in range(several.shape[1])]
-    top = [[[char, float(p)] for char, p in one.top[:LISTED]] for one in made.steps]
+    top = [[[char, float(p)] for char, p in written.top[:LISTED]] for written in translation.steps]
     header = {
-        "identity": identity, "title": title, "source": list(source or made.source), "tokens": list(made.tokens), "given": forced,
-        "own": [one.top[0][0] for one in made.steps], "sure": [files.chance(one, vocabulary) for one in made.steps], "top": top,
-        "beams": [[text, float(log)] for text, log in made.beams], "heads": heads, "step": step, "covered": covered, "still": still,
+        "identity": identity, "title": title, "source": list(source or translation.source), "tokens": list(translation.tokens),
+        "given": forced, "own": [written.top[0][0] for written in translation.steps],
+        "sure": [downloads.chance(written, vocabulary) for written in translation.steps], "top": top,
+        "beams": [[text, float(log)] for text, log in translation.beams], "heads": heads, "step": step, "covered": covered, "still": still,
     }  # fmt: skip
     return pack(header, {} if weights is None else {"weights": weights})
 
@@ -94,11 +94,11 @@ def step_view(url_state: UrlState) -> tuple[str, Callable[[], None]]:
     """Declare the step that is taken apart: what the address says of it, and what to call when another was chosen."""
     view, take = component_state(url_state, KEY, {}, {"step": ("", _step)})
 
-    def taken() -> None:
+    def changed() -> None:
         forget_edit()
         take()
 
-    return view["step"], taken
+    return view["step"], changed
 
 
 def step_of(view: str, steps: int) -> int:
@@ -106,27 +106,27 @@ def step_of(view: str, steps: int) -> int:
     return min(int(view) if view else (steps + 1) // 2, max(0, steps - 1))
 
 
-def draw_alignment(made: Translation, asked: TranslationRequest, step: int, take: Callable[[], None], covered: int) -> None:
+def draw_alignment(translation: Translation, request: TranslationRequest, step: int, take: Callable[[], None], covered: int) -> None:
     """The matrix with its files."""
-    title = f"{asked.card.title} reads {asked.text}"
-    sent = pack_alignment(made, asked.vocabulary, identity_of(asked), title, step, forced=asked.target is not None, covered=covered)
-    alignment(sent, key=KEY, on_change=take)
-    stem = f"alignment-{asked.card.name}"
+    title = f"{request.card.title} reads {request.text}"
+    message = pack_alignment(
+        translation, request.vocabulary, identity_of(request), title, step, forced=request.target is not None, covered=covered
+    )
+    alignment(message, key=KEY, on_change=take)
+    if covered >= 0:
+        return
+    stem = file_stem("alignment", request.card.name)
     with st.container(horizontal=True):
-        if covered < 0 and attentive(made):
-            st.download_button(
-                "PNG", lambda: files.png(made), f"{stem}.png", "image/png", key="seq2seq.png", icon=":material/image:", on_click="ignore"
-            )
-        if covered < 0:
-            st.download_button(
-                "CSV", lambda: files.csv(made, asked.vocabulary), f"{stem}.csv", "text/csv", key="seq2seq.csv", icon=":material/table:",
-                on_click="ignore",
-                help="One line for each pair of a written and a read character: weight and score.",
-            )  # fmt: skip
-            st.download_button(
-                "NPZ", lambda: files.npz(made), f"{stem}.npz", "application/octet-stream", key="seq2seq.npz", icon=":material/data_array:",
-                on_click="ignore", help="Every array of every step: queries, keys, values, scores, weights, contexts, outputs, logits.",
-            )  # fmt: skip
+        if attentive(translation):
+            download_button(f"{stem}.png", lambda: downloads.png(translation), key="seq2seq.png")
+        download_button(
+            f"{stem}.csv", lambda: downloads.csv(translation, request.vocabulary), key="seq2seq.csv",
+            hint="One line for each pair of a written and a read character: weight and score.",
+        )  # fmt: skip
+        download_button(
+            f"{stem}.npz", lambda: downloads.npz(translation), key="seq2seq.npz",
+            hint="Every array of every step: queries, keys, values, scores, weights, contexts, outputs, logits.",
+        )  # fmt: skip
 
 
 def _step(text: str) -> str:

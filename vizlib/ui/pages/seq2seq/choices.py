@@ -55,12 +55,12 @@ def of_task(task: str) -> list[Seq2SeqCard]:
 
 def first_of(task: str) -> Seq2SeqCard:
     """The model a task opens on: the one of Bahdanau and colleagues where it is trained, else the most accurate one."""
-    known = of_task(task)
-    trained = [card for card in known if card.accuracy is not None]
-    additive = [card for card in known if card.cell == "gru" and card.score == "concat"]
+    models = of_task(task)
+    trained = [card for card in models if card.accuracy is not None]
+    additive = [card for card in models if card.cell == "gru" and card.score == "concat"]
     if additive and additive[0] in trained:
         return additive[0]
-    return max(trained, key=lambda card: card.accuracy or 0) if trained else (additive or known)[0]
+    return max(trained, key=lambda card: card.accuracy or 0) if trained else (additive or models)[0]
 
 
 def forget_edit() -> None:
@@ -73,12 +73,12 @@ def pick(url_state: UrlState) -> TranslationRequest | None:
     state = st.session_state
     task_key = url_state.declare("task", "dates", one_of(tuple(TASKS)))
     task = TASKS[state[task_key]]
-    known = {card.name: card for card in of_task(task.name)}
+    models = {card.name: card for card in of_task(task.name)}
     first = first_of(task.name)
-    model_key = url_state.declare("model", first.name, one_of(tuple(known)))
+    model_key = url_state.declare("model", first.name, one_of(tuple(models)))
     text_key = url_state.declare("text", task.examples[0], str, lambda text: text if _unread(task, text) is None else None)
     beams_key = url_state.declare("beams", 1, _beams)
-    if state[model_key] not in known:
+    if state[model_key] not in models:
         state[model_key] = first.name
 
     def take_task() -> None:
@@ -88,14 +88,14 @@ def pick(url_state: UrlState) -> TranslationRequest | None:
 
     left, middle, right = st.columns([2, 3, 2], gap="medium", vertical_alignment="bottom")
     left.selectbox("Task", list(TASKS), key=task_key, format_func=lambda name: TASKS[name].title, on_change=take_task)
-    middle.selectbox("Model", list(known), key=model_key, format_func=lambda name: _named(known[name]), on_change=forget_edit)
+    middle.selectbox("Model", list(models), key=model_key, format_func=lambda name: _named(models[name]), on_change=forget_edit)
     right.segmented_control(
         "Greedy, or a beam of", BEAMS, key=beams_key, format_func=lambda count: "greedy" if count == 1 else str(count), required=True,
         on_change=forget_edit,
         help="**Greedy** takes the likeliest character at every step. A **beam** keeps several beginnings alive and gives the likeliest "
         "whole answer among them.",
     )  # fmt: skip
-    card = known[state[model_key]]
+    card = models[state[model_key]]
     left, right = st.columns([5, 3], gap="medium", vertical_alignment="bottom")
     with left:
         text = _pick_text(task, text_key)

@@ -15,12 +15,11 @@ from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.message_codec import pack
 from vizlib.ui.core.url_state import number, one_of
 from vizlib.ui.pages.seq2seq import text as words
-from vizlib.ui.pages.seq2seq import translator_service as work
+from vizlib.ui.pages.seq2seq import translator_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vizlib.engine.jobs import Job
     from vizlib.seq2seq.decode import Step, Translation
     from vizlib.seq2seq.models import Translator
     from vizlib.ui.core.url_state import UrlState
@@ -122,9 +121,9 @@ def raw_scores(view: View, *, divided_by: bool) -> np.ndarray:
     return np.asarray(view.scores, np.float64) * (np.sqrt(view.width) if divided_by else 1.0)
 
 
-def scaled(asked: TranslationRequest) -> bool:
+def scaled(request: TranslationRequest) -> bool:
     """Whether the model divides its scores by sqrt(d)."""
-    return asked.card.score == "scaled_dot"
+    return request.card.score == "scaled_dot"
 
 
 def edit_view(url_state: UrlState) -> tuple[dict[str, Any], Callable[[], None]]:
@@ -137,99 +136,108 @@ def head_key(url_state: UrlState) -> str:
     return url_state.declare("head", 0, lambda text: int(number(0, 99)(text)))
 
 
-def submit_step(asked: TranslationRequest, made: Translation, step: int, edit: Edit) -> Job[Outcome]:
-    """The job that runs the decoder on after an edit."""
+def outcome_or_status(request: TranslationRequest, translation: Translation, step: int, edit: Edit) -> Outcome | None:
+    """What the decoder writes on after an edit, once it is there; until then, why not."""
 
     def follow(translator: Translator) -> Outcome:
         from vizlib.seq2seq.decode import translate
 
-        mask = tuple(place not in edit.mask for place in range(len(made.source))) if edit.mask else None
+        mask = tuple(place not in edit.mask for place in range(len(translation.source))) if edit.mask else None
         scale = None if edit.scale == "as" else edit.scale == "on"
         general = Options(temperature=edit.tau, scale=scale, mask=mask)
-        if asked.card.cell == "transformer":
-            along = again(translator, made, general)
-            return Outcome(along.steps[step], translate(translator, asked.text, options=general).output, None)
-        one = view_of(made.steps[step], 0)
-        weights = weights_of(raw_scores(one, divided_by=scaled(asked)), edit, scaled=scaled(asked), width=one.width)
+        if request.card.cell == "transformer":
+            along = again(translator, translation, general)
+            return Outcome(along.steps[step], translate(translator, request.text, options=general).output, None)
+        view = view_of(translation.steps[step], 0)
+        weights = weights_of(raw_scores(view, divided_by=scaled(request)), edit, scaled=scaled(request), width=view.width)
         replaced = Options(head_weights={step: tuple(weights.tolist())})
-        free = asked.target is None and asked.beams == 1
-        along = translate(translator, asked.text, options=replaced) if free else again(translator, made, replaced)
-        everywhere = None if general == Options() else translate(translator, asked.text, options=general).output
+        free = request.target is None and request.beams == 1
+        along = translate(translator, request.text, options=replaced) if free else again(translator, translation, replaced)
+        everywhere = None if general == Options() else translate(translator, request.text, options=general).output
         return Outcome(along.steps[step], along.output if free else words.own(along), everywhere)
 
-    return work.submit("edit", (asked.key, step, edit), asked.card.name, follow)
+    return translator_service.result_or_status("edit", (request.key, step, edit), request.card.name, follow)
 
 
 def pack_decoder_step(
-    made: Translation, asked: TranslationRequest, identity: str, step: int, head: int, edit: Edit, outcome: Outcome | None
+    translation: Translation, request: TranslationRequest, identity: str, step: int, head: int, edit: Edit, outcome: Outcome | None
 ) -> bytes:
     """The packed step; with an ``outcome``, what follows from the edit as the arrays ``after.*``.
 
     In a Transformer a change of temperature reaches the query too: then the attention that is drawn is the one after it.
     """
-    one, free = made.steps[step], asked.target is None and asked.beams == 1
-    before = view_of(one, head)
-    moved = outcome is not None and asked.card.cell == "transformer"
+    written, free = translation.steps[step], request.target is None and request.beams == 1
+    before = view_of(written, head)
+    moved = outcome is not None and request.card.cell == "transformer"
     now = view_of(outcome.step, head) if outcome is not None and moved else before
     arrays: dict[str, np.ndarray] = {name: getattr(now, name) for name in ("query", "keys", "values")}
-    arrays |= {name: np.asarray(getattr(one, name)) for name in _AFTER} | {"weights": before.weights}
-    arrays["raw"] = raw_scores(now, divided_by=divided(edit, scaled=scaled(asked)) if moved else scaled(asked))
-    arrays["raw.before"] = raw_scores(before, divided_by=scaled(asked))
+    arrays |= {name: np.asarray(getattr(written, name)) for name in _AFTER} | {"weights": before.weights}
+    arrays["raw"] = raw_scores(now, divided_by=divided(edit, scaled=scaled(request)) if moved else scaled(request))
+    arrays["raw.before"] = raw_scores(before, divided_by=scaled(request))
     if outcome is not None:
         arrays |= {f"after.{name}": np.asarray(getattr(outcome.step, name)) for name in _AFTER}
     header = {
-        "identity": f"{identity}.{step}.{head}", "source": list(made.source), "width": now.width, "scaled": scaled(asked),
-        "products": asked.card.score in ("dot", "scaled_dot"), "draggable": asked.card.cell != "transformer",
-        "alphabet": list(asked.vocabulary), "output": made.output if free or asked.target is None else words.own(made), "view": edit.view,
+        "identity": f"{identity}.{step}.{head}", "source": list(translation.source), "width": now.width, "scaled": scaled(request),
+        "products": request.card.score in ("dot", "scaled_dot"), "draggable": request.card.cell != "transformer",
+        "alphabet": list(request.vocabulary), "view": edit.view,
+        "output": translation.output if free or request.target is None else words.own(translation),
         "exact": edit.view if outcome is not None else None, "exact_output": outcome.output if outcome else "",
-        "parts": _parts(one, asked), **words.step_words(asked.card),
+        "parts": _parts(written, request), **words.step_words(request.card),
     }  # fmt: skip
     return pack(header, arrays)
 
 
 def draw_decoder_step(
-    made: Translation, asked: TranslationRequest, identity: str, step: int, view: dict[str, Any], take: Callable[[], None], head: str
+    translation: Translation,
+    request: TranslationRequest,
+    identity: str,
+    step: int,
+    view: dict[str, Any],
+    take: Callable[[], None],
+    head: str,
 ) -> None:
     """The step with its controls; what was changed by hand is followed up exactly."""
     st.header(f"Step {step + 1}, taken apart", anchor=False)
-    st.markdown(words.APART if asked.card.cell != "transformer" else words.APART_TRANSFORMER)
-    edit = Edit.read(view, len(made.source))
-    heads = len(made.steps[step].per_head.get("query", ()))
+    st.markdown(words.APART if request.card.cell != "transformer" else words.APART_TRANSFORMER)
+    edit = Edit.read(view, len(translation.source))
+    heads = len(translation.steps[step].per_head.get("query", ()))
     state = st.session_state
     if heads:
         state[head] = min(state[head], heads - 1)
-        st.segmented_control("Head", range(heads), key=head, format_func=lambda one: f"head {one + 1}", required=True)
+        st.segmented_control("Head", range(heads), key=head, format_func=lambda head: f"head {head + 1}", required=True)
         edit = Edit(edit.tau, edit.scale, edit.mask)
     outcome = None
     if edit != AS_IT_WAS:
-        outcome = work.result_or_status("edit", submit_step(asked, made, step, edit))
-    decoder_step(pack_decoder_step(made, asked, identity, step, state[head] if heads else 0, edit, outcome), key=KEY, on_change=take)
+        outcome = outcome_or_status(request, translation, step, edit)
+    decoder_step(
+        pack_decoder_step(translation, request, identity, step, state[head] if heads else 0, edit, outcome), key=KEY, on_change=take
+    )
     if outcome is not None and outcome.everywhere is not None:
         st.markdown(
             f"The same temperature, scale and mask at **every** step: it writes `{outcome.everywhere or '(nothing)'}`"
-            + (", as before." if outcome.everywhere == made.output else f" instead of `{made.output or '(nothing)'}`.")
+            + (", as before." if outcome.everywhere == translation.output else f" instead of `{translation.output or '(nothing)'}`.")
         )
     with st.expander("All formulas of this step", icon=":material/function:"):
-        for name, formula in made.steps[step].formula.items():
+        for name, formula in translation.steps[step].formula.items():
             st.latex(rf"\textsf{{{name}:}}\quad {formula}")
 
 
-def again(translator: Translator, made: Translation, options: Options) -> Translation:
+def again(translator: Translator, translation: Translation, options: Options) -> Translation:
     """An answer written again under other options, its own characters given at every step; as many steps as it had."""
     from vizlib.seq2seq.decode import force
 
-    along = force(translator, "".join(made.source), given(made), options)
+    along = force(translator, "".join(translation.source), given(translation), options)
     # An answer that was cut off at the longest there may be has no end mark, and teacher forcing asks for one.
-    return replace(along, steps=along.steps[: len(made.steps)], tokens=along.tokens[: len(made.tokens)])
+    return replace(along, steps=along.steps[: len(translation.steps)], tokens=along.tokens[: len(translation.tokens)])
 
 
-def given(made: Translation) -> str:
+def given(translation: Translation) -> str:
     """The characters of an answer as teacher forcing takes them."""
-    return "".join(made.tokens).removesuffix(END)
+    return "".join(translation.tokens).removesuffix(END)
 
 
-def _parts(step: Step, asked: TranslationRequest) -> list[tuple[str, int]]:
-    if asked.card.cell == "transformer":
+def _parts(step: Step, request: TranslationRequest) -> list[tuple[str, int]]:
+    if request.card.cell == "transformer":
         return [("state after reading, x′", len(step.combined))]
     context = len(step.context) if step.context is not None else 0
     return [("context c", context), ("query q", len(step.combined) - context)]

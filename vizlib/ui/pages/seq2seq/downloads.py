@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import csv as tables
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vizlib.errors import VizlibError
 from vizlib.seq2seq.task_base import END
+from vizlib.ui.core.tables import to_csv
+from vizlib.ui.widgets import downloads
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vizlib.seq2seq.decode import Step, Translation
 
 ARRAYS = ("query", "keys", "values", "scores", "weights", "context", "combined", "output", "logits", "probabilities", "heads")
@@ -25,39 +28,37 @@ def chance(step: Step, vocabulary: str) -> float:
     return float(step.probabilities[vocabulary.index(step.token)])
 
 
-def csv(made: Translation, vocabulary: str) -> str:
+def csv(translation: Translation, vocabulary: str) -> str:
     """One line for each pair of a written and a read character; for a model without attention one for each written character."""
-    buffer = io.StringIO()
-    writer = tables.writer(buffer)
-    writer.writerow(["step", "written", "probability", "place", "read", "score", "weight"])
-    for index, step in enumerate(made.steps):
-        known = [index + 1, step.token, repr(chance(step, vocabulary))]
-        if step.weights is None:
-            writer.writerow([*known, "", "", "", ""])
-            continue
-        scores = step.scores if step.scores is not None else [float("nan")] * len(made.source)
-        for place, (char, score, weight) in enumerate(zip(made.source, scores, step.weights, strict=True)):
-            writer.writerow([*known, place + 1, char, repr(float(score)), repr(float(weight))])
-    return buffer.getvalue()
+
+    def rows() -> Iterator[list[Any]]:
+        for index, step in enumerate(translation.steps):
+            written = [index + 1, step.token, chance(step, vocabulary)]
+            if step.weights is None:
+                yield [*written, None, None, None, None]
+                continue
+            scores = step.scores if step.scores is not None else [float("nan")] * len(translation.source)
+            for place, (char, score, weight) in enumerate(zip(translation.source, scores, step.weights, strict=True)):
+                yield [*written, place + 1, char, float(score), float(weight)]
+
+    return to_csv(["step", "written", "probability", "place", "read", "score", "weight"], rows())
 
 
-def npz(made: Translation) -> bytes:
+def npz(translation: Translation) -> bytes:
     """Every array of every step, as ``name`` (steps, ...); the characters as ``source`` and ``tokens``."""
-    arrays = {"source": np.array(list(made.source)), "tokens": np.array(list(made.tokens))}
+    arrays = {"source": np.array(list(translation.source)), "tokens": np.array(list(translation.tokens))}
     for name in ARRAYS:
-        found = [getattr(step, name) for step in made.steps]
-        if found[0] is not None:
-            arrays[name] = np.stack(found)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    return buffer.getvalue()
+        values = [getattr(step, name) for step in translation.steps]
+        if values[0] is not None:
+            arrays[name] = np.stack(values)
+    return downloads.npz(**arrays)
 
 
-def png(made: Translation) -> bytes:
+def png(translation: Translation) -> bytes:
     """The alignment matrix with its characters, on white: a written character a row, a read one a column."""
     from PIL import Image, ImageDraw, ImageFont
 
-    weights = made.alignment
+    weights = translation.alignment
     if weights is None:
         raise VizlibError("This model has no attention, so there is no alignment to draw.")
     rows, columns = weights.shape
@@ -68,9 +69,9 @@ def png(made: Translation) -> bytes:
             left, top = (column + 1) * CELL + CELL // 2, (row + 1) * CELL + CELL // 2
             colour = np.rint(_PAPER + (_INK - _PAPER) * float(weights[row, column])).astype(int)
             pen.rectangle((left + 1, top + 1, left + CELL - 2, top + CELL - 2), fill=tuple(colour.tolist()))
-    for column, char in enumerate(made.source):
+    for column, char in enumerate(translation.source):
         pen.text(((column + 2) * CELL, CELL), _shown(char), fill="black", font=font, anchor="mm")
-    for row, char in enumerate(made.tokens):
+    for row, char in enumerate(translation.tokens):
         pen.text((CELL * 0.8, (row + 2) * CELL), _shown(char), fill="black", font=font, anchor="mm")
     buffer = io.BytesIO()
     image.save(buffer, "PNG")

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import random
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from vizlib.seq2seq.cards import NAMES
-from vizlib.ui.core import job_slots
+from vizlib.ui.core import computations, job_slots
+from vizlib.ui.core.model_service import MEASURE
+from vizlib.ui.core.tables import to_csv
 from vizlib.ui.core.url_state import some_of
 from vizlib.ui.pages.seq2seq import text as words
-from vizlib.ui.pages.seq2seq import translator_service as work
 from vizlib.ui.pages.seq2seq.choices import of_task
+from vizlib.ui.pages.seq2seq.translator_service import SLOT, translator
+from vizlib.ui.widgets.downloads import download_button, file_stem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import plotly.graph_objects as go
 
     from vizlib.engine.jobs import Job, Progress
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.pages.seq2seq.choices import TranslationRequest
 
-SLOT = work.SLOT + "measure"
+SLOT_MEASURE = SLOT + "measure"
 ROUNDS, CHUNK = 5, 10  # a round adds this many texts of every length, for every model
 GRADIENTS = 20  # texts for the gradients of a model
 MOST_MODELS = 4
@@ -57,8 +60,8 @@ class Tally:
         from vizlib.stats import wilson
 
         with self.lock:
-            known = sorted((length, *count) for (one, length), count in self.right.items() if one == name)
-        return [(length, right, samples, *wilson(right, samples)) for length, right, samples in known]
+            counts = sorted((length, *count) for (model, length), count in self.right.items() if model == name)
+        return [(length, right, samples, *wilson(right, samples)) for length, right, samples in counts]
 
 
 def count(tally: Tally, lengths: tuple[int, ...], seed: int, progress: Progress) -> Tally:
@@ -66,26 +69,26 @@ def count(tally: Tally, lengths: tuple[int, ...], seed: int, progress: Progress)
     from vizlib.seq2seq.length_study import accuracy_by_length, gradient_by_distance
 
     weight = 1
-    steps, done = (ROUNDS + 1) * len(tally.names) * len(lengths), 0
+    steps, counted = (ROUNDS + 1) * len(tally.names) * len(lengths), 0
 
-    def told(part: float, whole: float, what: str) -> None:  # noqa: ARG001  the words of the whole say enough
-        progress(done + weight * part / whole, steps)
+    def report(part: float, whole: float, what: str) -> None:  # noqa: ARG001  the words of the whole say enough
+        progress(counted + weight * part / whole, steps)
 
-    models = {name: work.translator_service().translator(name) for name in tally.names}
+    models = {name: translator(name) for name in tally.names}
     for step in range(ROUNDS):
-        for name, translator in models.items():
-            progress(done, steps, "Counting right answers")
+        for name, model in models.items():
+            progress(counted, steps, "Counting right answers")
             for length in lengths:  # one at a time, for each is drawn as soon as it is there
-                (row,) = accuracy_by_length(translator, (length,), CHUNK, seed + step, told)
+                (row,) = accuracy_by_length(model, (length,), CHUNK, seed + step, report)
                 tally.add(name, row.length, row.right, row.samples)
-                done += 1
-    for name, translator in models.items():
+                counted += 1
+    for name, model in models.items():
         weight = len(lengths)
-        progress(done, steps, "Following gradients back")
-        found = gradient_by_distance(translator, GRADIENTS, seed, progress=told)
+        progress(counted, steps, "Following gradients back")
+        gradients = gradient_by_distance(model, GRADIENTS, seed, progress=report)
         with tally.lock:
-            tally.gradients[name] = [(float(a), float(b), float(c), float(d)) for a, b, c, d in zip(*found, strict=True)]
-        done += weight
+            tally.gradients[name] = [(float(a), float(b), float(c), float(d)) for a, b, c, d in zip(*gradients, strict=True)]
+        counted += weight
     return tally
 
 
@@ -98,40 +101,38 @@ def compare_key(url_state: UrlState) -> str:
     return url_state.declare("compare", [], some_of(NAMES, MOST_MODELS), written)
 
 
-def draw_length_study(asked: TranslationRequest, key: str) -> None:
+def draw_length_study(request: TranslationRequest, key: str) -> None:
     """The choice of models, the button, and both charts, which grow while the work goes on."""
     st.header("The two problems that attention solved", anchor=False)
     st.markdown(words.PROBLEMS)
-    names = _pick(asked, key)
+    names = _pick(request, key)
     if not names:
         st.info("Choose at least one model to measure.", icon=":material/checklist:")
         return
     tally = st.session_state.get(_TALLY)
-    if tally is None or (tally.task, tally.names) != (asked.task.name, names):
-        job_slots.drop(SLOT)
-        tally = st.session_state[_TALLY] = Tally(asked.task.name, names)
-    job = job_slots.slots().get(SLOT, (None, None))[1]
+    if tally is None or (tally.task, tally.names) != (request.task.name, names):
+        job_slots.drop(SLOT_MEASURE)
+        tally = st.session_state[_TALLY] = Tally(request.task.name, names)
+    job = job_slots.job_in(SLOT_MEASURE)
 
     def start() -> None:
         seed = random.randrange(1 << 30)
         tally.seeds.append(seed)
-        job_slots.drop(SLOT)
-        job_slots.submit(
-            SLOT,
-            seed,
-            lambda: work.translator_service().measure("measure", lambda progress: count(tally, asked.task.lengths, seed, progress)),
+        job_slots.drop(SLOT_MEASURE)
+        computations.compute(
+            SLOT_MEASURE, seed, (), lambda progress: count(tally, request.task.lengths, seed, progress), keep=False, lane=MEASURE
         )
 
     running = job is not None and not job.done
     label = "Measure on new inputs" if not tally.seeds else f"Add {ROUNDS * CHUNK} more of each length"
     st.button(label, key="seq2seq.measure", icon=":material/play_arrow:", on_click=start, disabled=running, type="primary")
-    st.fragment(_live, run_every=_BEAT if running else None)(tally, asked.task, job, running)
+    st.fragment(_live, run_every=_BEAT if running else None)(tally, request.task, job, running)
 
 
-def _pick(asked: TranslationRequest, key: str) -> tuple[str, ...]:
-    trained = {card.name: card.title for card in of_task(asked.task.name) if card.accuracy is not None}
+def _pick(request: TranslationRequest, key: str) -> tuple[str, ...]:
+    trained = {card.name: card.title for card in of_task(request.task.name) if card.accuracy is not None}
     state = st.session_state
-    state[key] = [name for name in state[key] if name in trained] or _usual(asked.task.name, asked.card.name)
+    state[key] = [name for name in state[key] if name in trained] or _usual(request.task.name, request.card.name)
     st.pills("Models to measure", list(trained), key=key, selection_mode="multi", format_func=trained.__getitem__)
     return tuple(state[key][:MOST_MODELS])
 
@@ -148,7 +149,7 @@ def _live(tally: Tally, task: Task, job: Job[Tally] | None, running: bool) -> No
             st.progress(job.progress.fraction or 0.0, text=f"{job.progress.message} …")
             st.button("Stop", key="seq2seq.stop", icon=":material/stop_circle:", type="tertiary", on_click=job.cancel)
     elif job is not None and job.exception() is not None:
-        job_slots.result_or_status(SLOT, job)
+        job_slots.result_or_status(SLOT_MEASURE, job)
     if tally.right:
         left, right = st.columns(2, gap="medium")
         titles = {card.name: card.title for card in of_task(task.name)}
@@ -160,10 +161,7 @@ def _live(tally: Tally, task: Task, job: Job[Tally] | None, running: bool) -> No
             "Texts drawn by the task's rule, none of them seen in training; bars and bands are 95 % intervals. "
             f"Seeds: {', '.join(map(str, tally.seeds))}."
         )
-        st.download_button(
-            "CSV", lambda: as_csv(tally), f"measured-{task.name}.csv", "text/csv", key="seq2seq.measured.csv", icon=":material/table:",
-            on_click="ignore",
-        )  # fmt: skip
+        download_button(f"{file_stem('measured', task.name)}.csv", lambda: measured_csv(tally), key="seq2seq.measured.csv")
     if running and job is not None and job.done:
         st.rerun()
 
@@ -225,17 +223,17 @@ def gradient_chart(tally: Tally, titles: dict[str, str]) -> go.Figure:
     )  # fmt: skip
 
 
-def as_csv(tally: Tally) -> str:
+def measured_csv(tally: Tally) -> str:
     """Both measurements as one table."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(["model", "measure", "x", "value", "low", "high", "right", "texts"])
-    for name in tally.names:
-        for length, right, samples, low, high in tally.accuracy(name):
-            writer.writerow([name, "accuracy by length", length, repr(right / samples), repr(low), repr(high), right, samples])
-        for distance, mean, low, high in tally.gradients.get(name, []):
-            writer.writerow([name, "gradient by distance", int(distance), repr(mean), repr(low), repr(high), "", ""])
-    return buffer.getvalue()
+
+    def rows() -> Iterator[list[Any]]:
+        for name in tally.names:
+            for length, right, samples, low, high in tally.accuracy(name):
+                yield [name, "accuracy by length", length, right / samples, low, high, right, samples]
+            for distance, mean, low, high in tally.gradients.get(name, []):
+                yield [name, "gradient by distance", int(distance), mean, low, high, None, None]
+
+    return to_csv(["model", "measure", "x", "value", "low", "high", "right", "texts"], rows())
 
 
 def _chart(figure: go.Figure, key: str) -> None:

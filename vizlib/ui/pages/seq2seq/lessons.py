@@ -12,16 +12,16 @@ import streamlit as st
 import vizlib
 from vizlib.seq2seq.options import Options
 from vizlib.ui.components.alignment import alignment
+from vizlib.ui.core.formatting import percent
 from vizlib.ui.core.url_state import one_of
 from vizlib.ui.pages.seq2seq import text as words
-from vizlib.ui.pages.seq2seq import translator_service as work
+from vizlib.ui.pages.seq2seq import translator_service
 from vizlib.ui.pages.seq2seq.alignment import pack_alignment
 from vizlib.ui.pages.seq2seq.decoder_step import again, given
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from vizlib.engine.jobs import Job
     from vizlib.seq2seq.decode import Translation
     from vizlib.seq2seq.length_study import LeftOut
     from vizlib.seq2seq.models import Translator
@@ -41,7 +41,7 @@ class Shuffled:
     ``read`` is the text in the new order and ``written`` its answer; None where that text cannot be read.
     """
 
-    made: Translation
+    translation: Translation
     difference: float
     read: str
     written: str | None
@@ -63,7 +63,7 @@ def order_of(name: str, source: tuple[str, ...]) -> list[int]:
     return places
 
 
-def draw_order(made: Translation, asked: TranslationRequest, identity: str, step: int, key: str) -> None:
+def draw_order(translation: Translation, request: TranslationRequest, identity: str, step: int, key: str) -> None:
     """The same matrix with its columns in another order, and how little that changed."""
     state = st.session_state
     st.header("Attention does not know the order", anchor=False)
@@ -76,117 +76,121 @@ def draw_order(made: Translation, asked: TranslationRequest, identity: str, step
         st.button("Shuffle the keys", key="seq2seq.shuffle", icon=":material/shuffle:", on_click=shuffle)
         st.button("Turn them around", key="seq2seq.reverse", icon=":material/swap_horiz:", on_click=state.update, args=({key: REVERSED},))
         st.button("Sort them", key="seq2seq.sort", icon=":material/sort_by_alpha:", on_click=state.update, args=({key: SORTED},))
-    order = order_of(state[key], made.source)
-    found = work.result_or_status("order", _submit_order(asked, made, order))
-    if found is None:
+    order = order_of(state[key], translation.source)
+    shuffled = _shuffled_or_status(request, translation, order)
+    if shuffled is None:
         return
-    output = found.made.output if asked.target is None else words.own(found.made)
+    output = shuffled.translation.output if request.target is None else words.own(shuffled.translation)
     st.markdown(
         f"With its keys in this order the model writes `{output or '(nothing)'}`, and no probability of any step differs by "
-        f"more than **{found.difference:.0e}**: rounding. "
+        f"more than **{shuffled.difference:.0e}**: rounding. "
         + (
-            f"Reading the characters themselves in this order, `{words.code(found.read)}`, it writes `{found.written or '(nothing)'}`."
-            if found.written is not None
+            f"Reading the characters themselves in this order, `{words.code(shuffled.read)}`, "
+            f"it writes `{shuffled.written or '(nothing)'}`."
+            if shuffled.written is not None
             else "The characters in this order make a text that the model cannot read."
         )
     )
-    title = f"{asked.card.title}, keys in another order"
-    columns = tuple(made.source[place] for place in order)
-    name, forced = f"{identity}.{state[key]}", asked.target is not None
-    sent = pack_alignment(found.made, asked.vocabulary, name, title, step, source=columns, forced=forced, still=True)
-    alignment(sent, key="seq2seq.ordered")
+    title = f"{request.card.title}, keys in another order"
+    columns = tuple(translation.source[place] for place in order)
+    name, forced = f"{identity}.{state[key]}", request.target is not None
+    message = pack_alignment(shuffled.translation, request.vocabulary, name, title, step, source=columns, forced=forced, still=True)
+    alignment(message, key="seq2seq.ordered")
     st.page_link("pages/attention.py", label="The same formula on image patches", icon=":material/ads_click:")
 
 
-def draw_left_out(made: Translation, asked: TranslationRequest, step: int) -> None:
+def draw_left_out(translation: Translation, request: TranslationRequest, step: int) -> None:
     """The attention of a step beside what each character is worth to it."""
     st.header("Attention is not explanation", anchor=False)
     st.markdown(f"{words.NOT_EXPLANATION} {words.DEBATE}")
-    if len(made.source) < 2:
+    if len(translation.source) < 2:
         st.info("Nothing is left of one character when it is left out: type at least two.", icon=":material/block:")
         return
 
     def leave(translator: Translator) -> LeftOut:
         from vizlib.seq2seq.length_study import leave_one_out
 
-        return leave_one_out(translator, asked.text, step, target=given(made))
+        return leave_one_out(translator, request.text, step, target=given(translation))
 
-    found = work.result_or_status("left_out", work.submit("left_out", (asked.key, step), asked.card.name, leave))
-    weights = made.steps[step].weights
-    if found is None or weights is None:
+    losses = translator_service.result_or_status("left_out", (request.key, step), request.card.name, leave)
+    weights = translation.steps[step].weights
+    if losses is None or weights is None:
         return
     from vizlib.figures.charts import CONFIG
 
-    looked, worth = int(np.argmax(weights)), int(np.argmax(found.removed))
-    agree = f"They agree in rank by **{spearman(weights, found.removed):.2f}** (Spearman; 1 would be the same order, 0 none in common)."
-    needs = f"What it needs most is {_at(made, worth)}: without it the log-probability falls by {found.removed[worth]:.2f}."
-    if found.removed[worth] < _NOTHING:
-        needs = f"But it can do without any one of them: the log-probability never falls by more than {max(0.0, found.removed[worth]):.1g}."
+    looked, worth = int(np.argmax(weights)), int(np.argmax(losses.removed))
+    agree = f"They agree in rank by **{spearman(weights, losses.removed):.2f}** (Spearman; 1 would be the same order, 0 none in common)."
+    needs = f"What it needs most is {_at(translation, worth)}: without it the log-probability falls by {losses.removed[worth]:.2f}."
+    if losses.removed[worth] < _NOTHING:
+        needs = (
+            f"But it can do without any one of them: the log-probability never falls by more than {max(0.0, losses.removed[worth]):.1g}."
+        )
     elif looked == worth:
         needs += " The two are the same character here."
     st.markdown(
-        f"Writing {words.quoted(made.tokens[step])}, it looks most at {_at(made, looked)} ({100 * weights[looked]:.1f} %). {needs} {agree}"
+        f"Writing {words.quoted(translation.tokens[step])}, it looks most at {_at(translation, looked)} "
+        f"({percent(float(weights[looked]))}). {needs} {agree}"
     )
-    st.plotly_chart(left_out_chart(made, step, found), key="seq2seq.left_out", config=CONFIG)
+    st.plotly_chart(left_out_chart(translation, step, losses), key="seq2seq.left_out", config=CONFIG)
 
 
-def spearman(one: np.ndarray, other: np.ndarray) -> float:
+def spearman(first_row: np.ndarray, other: np.ndarray) -> float:
     """The correlation of ranks of two rows (n,), equal values sharing their mean rank; NaN where all of one are equal."""
-    first, second = (_ranks(row) for row in (one, other))
+    first, second = (_ranks(row) for row in (first_row, other))
     spread = first.std() * second.std()
     return float(((first - first.mean()) * (second - second.mean())).mean() / spread) if spread > 0 else float("nan")
 
 
-def left_out_chart(made: Translation, step: int, found: LeftOut) -> go.Figure:
+def left_out_chart(translation: Translation, step: int, losses: LeftOut) -> go.Figure:
     """Above, the weights of a step; below, what its log-probability loses without each character, and without its key only."""
     from plotly.subplots import make_subplots
 
     from vizlib.figures.charts import COLOURS, framed
 
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06)
-    places, weights = list(range(len(made.source))), made.steps[step].weights
-    said = [f"{words.quoted(char)}, character {place + 1}" for place, char in enumerate(made.source)]
+    places, weights = list(range(len(translation.source))), translation.steps[step].weights
+    hover = [f"{words.quoted(char)}, character {place + 1}" for place, char in enumerate(translation.source)]
     figure.add_bar(
-        x=places, y=weights, name="attention", marker={"color": COLOURS[0]}, row=1, col=1, customdata=said,
+        x=places, y=weights, name="attention", marker={"color": COLOURS[0]}, row=1, col=1, customdata=hover,
         hovertemplate="%{customdata}: weight %{y:.3f}<extra></extra>",
     )  # fmt: skip
     figure.add_bar(
-        x=places, y=found.removed, name="lost without the character", marker={"color": COLOURS[3]}, row=2, col=1, customdata=said,
+        x=places, y=losses.removed, name="lost without the character", marker={"color": COLOURS[3]}, row=2, col=1, customdata=hover,
         hovertemplate="%{customdata}: log-probability %{y:.3f} lower without it<extra></extra>",
     )  # fmt: skip
-    if found.masked is not None:
+    if losses.masked is not None:
         figure.add_scatter(
-            x=places, y=found.masked, name="lost without its key only", mode="markers", row=2, col=1, customdata=said,
+            x=places, y=losses.masked, name="lost without its key only", mode="markers", row=2, col=1, customdata=hover,
             marker={"color": COLOURS[4], "symbol": "diamond", "size": 8},
             hovertemplate="%{customdata}: log-probability %{y:.3f} lower with its key hidden<extra></extra>",
         )  # fmt: skip
     framed(figure, height=_HEIGHT, x={}, y={}, legend=True)
-    labels = ["␣" if char == " " else char for char in made.source]
+    labels = ["␣" if char == " " else char for char in translation.source]
     figure.update_xaxes(tickvals=places, ticktext=labels, tickangle=0, tickfont={"family": "monospace", "size": 15})
     figure.update_yaxes(title="weight", row=1, col=1)
     figure.update_yaxes(title="log-probability lost", tickformat=".3~g", row=2, col=1)
     return figure
 
 
-def _submit_order(asked: TranslationRequest, made: Translation, order: list[int]) -> Job[Shuffled]:
-    def shuffled(translator: Translator) -> Shuffled:
+def _shuffled_or_status(request: TranslationRequest, translation: Translation, order: list[int]) -> Shuffled | None:
+    def shuffle(translator: Translator) -> Shuffled:
         from vizlib.seq2seq.decode import translate
 
-        moved = again(translator, made, Options(order=tuple(order)))
-        pairs = zip(made.steps, moved.steps, strict=True)
-        difference = max(float(np.abs(one.probabilities - other.probabilities).max()) for one, other in pairs)
-        read = "".join(made.source[place] for place in order)
+        moved = again(translator, translation, Options(order=tuple(order)))
+        pairs = zip(translation.steps, moved.steps, strict=True)
+        difference = max(float(np.abs(before.probabilities - after.probabilities).max()) for before, after in pairs)
+        read = "".join(translation.source[place] for place in order)
         try:
             written = translate(translator, read).output
         except vizlib.TextError:
             written = None
         return Shuffled(moved, difference, read, written)
 
-    return work.submit("order", (asked.key, tuple(order)), asked.card.name, shuffled)
+    return translator_service.result_or_status("order", (request.key, tuple(order)), request.card.name, shuffle)
 
 
-def _at(made: Translation, place: int) -> str:
-    return f"{words.quoted(made.source[place])} (character {place + 1})"
+def _at(translation: Translation, place: int) -> str:
+    return f"{words.quoted(translation.source[place])} (character {place + 1})"
 
 
 def _ranks(row: np.ndarray) -> np.ndarray:

@@ -29,26 +29,27 @@ def revealed(identity: str, step: int) -> bool:
     return _name(identity, step) in st.session_state.setdefault(_SHOWN, set())
 
 
-def pack_predict_first(made: Translation, identity: str, step: int, *, open_: bool) -> bytes:
+def pack_predict_first(translation: Translation, identity: str, step: int, *, open_: bool) -> bytes:
     """The packed question: the text, what is written so far, and the attention (n,) that is to be guessed."""
-    written = "".join(made.tokens[:step])
+    written = "".join(translation.tokens[:step])
     header = {
-        "identity": _name(identity, step), "source": list(made.source), "token": made.tokens[step], "written": written, "revealed": open_,
+        "identity": _name(identity, step), "source": list(translation.source), "token": translation.tokens[step],
+        "written": written, "revealed": open_,
     }  # fmt: skip
-    return pack(header, {"weights": np.asarray(made.steps[step].weights, np.float32)})
+    return pack(header, {"weights": np.asarray(translation.steps[step].weights, np.float32)})
 
 
-def draw_predict_first(made: Translation, identity: str, step: int) -> None:
+def draw_predict_first(translation: Translation, identity: str, step: int) -> None:
     """The bars to drag; once the truth was asked for, it stays."""
     state = st.session_state
 
     def take() -> None:
-        told = state[KEY].view or {}
-        if told.get("revealed") == _name(identity, step):
-            state[_SHOWN].add(told["revealed"])
+        view = state[KEY].view or {}
+        if view.get("revealed") == _name(identity, step):
+            state[_SHOWN].add(view["revealed"])
 
     st.header("Predict first", anchor=False)
-    predict_first(pack_predict_first(made, identity, step, open_=revealed(identity, step)), key=KEY, on_change=take)
+    predict_first(pack_predict_first(translation, identity, step, open_=revealed(identity, step)), key=KEY, on_change=take)
 
 
 def _name(identity: str, step: int) -> str:

@@ -90,10 +90,10 @@ def code(text: str) -> str:
     return text.replace(" ", "␣").replace("`", "'")
 
 
-def own(made: Translation) -> str:
+def own(translation: Translation) -> str:
     """What the model would have written at every step, where the characters were given to it."""
     written = []
-    for step in made.steps:
+    for step in translation.steps:
         best = step.top[0][0]
         if best == END:
             break
@@ -112,25 +112,25 @@ def about(card: Seq2SeqCard) -> str:
     return " ".join([*parts, f"Trained by `{command}`."] if command else parts)
 
 
-def snippet(asked: TranslationRequest, step: int) -> str:
+def snippet(request: TranslationRequest, step: int) -> str:
     """The Python that gives what the page shows."""
-    if asked.target is not None:
-        line = f"made = force(translator, {asked.text!r}, {asked.target!r})"
+    if request.target is not None:
+        line = f"translation = force(translator, {request.text!r}, {request.target!r})"
     else:
-        beams = "" if asked.beams == 1 else f", beams={asked.beams}"
-        line = f"made = translate(translator, {asked.text!r}{beams})"
+        beams = "" if request.beams == 1 else f", beams={request.beams}"
+        line = f"translation = translate(translator, {request.text!r}{beams})"
     return (
         "from vizlib.seq2seq import Options, force, leave_one_out, load, translate\n\n"
-        f'translator = load("{asked.card.name}")\n'
+        f'translator = load("{request.card.name}")\n'
         f"{line}\n"
-        "print(made.output, made.log_probability)\n"
+        "print(translation.output, translation.log_probability)\n"
         + (
-            f"step = made.steps[{step}]\n"
+            f"step = translation.steps[{step}]\n"
             "step.scores, step.weights, step.context  # (characters,), (characters,) sums to 1, (values,)\n\n"
-            f"sharper = translate(translator, {asked.text!r}, options=Options(temperature=0.5))\n"
-            f"lost = leave_one_out(translator, {asked.text!r}, {step})\n"
+            f"sharper = translate(translator, {request.text!r}, options=Options(temperature=0.5))\n"
+            f"lost = leave_one_out(translator, {request.text!r}, {step})\n"
             "lost.removed, lost.masked  # what the character's log-probability loses without each character, and without its key\n"
-            if asked.card.attention
+            if request.card.attention
             else ""
         )
     )

@@ -1,83 +1,63 @@
-"""Where the seq2seq page's work runs: small models shared by all visitors, and a thread each for answers and for measurements."""
+"""The translators in memory, shared by all visitors, and the work that asks them: without what vision models import."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import streamlit as st
 
 from vizlib.engine.cache import BoundedCache
-from vizlib.engine.jobs import Worker
-from vizlib.ui.core import job_slots
-from vizlib.ui.core.model_service import visitor
+from vizlib.ui.core import computations
+from vizlib.ui.core.model_service import LIGHT, service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from vizlib.engine.jobs import Job, Progress
+    from vizlib.engine.jobs import Progress
     from vizlib.seq2seq.models import Translator
 
 SLOT = "seq2seq."
-KEPT = 512  # answers of a few hundred kilobytes each
-KEPT_BYTES = 64 << 20
-MOST_MODELS = 32
-_CELL = 64 << 10  # bytes that one step of an answer may take
+MODEL_BYTES = 64 << 20
 T = TypeVar("T")
 
 
-class TranslatorService:
-    """The translators in memory, what they answered, and the threads that ask them.
+@dataclass(frozen=True, eq=False)
+class _Kept(Generic[T]):
+    """A result about one text: a few hundred kilobytes at the most."""
 
-    A measurement takes seconds and an answer milliseconds, so each has a thread of its own; neither waits for what vision models import.
+    result: T
+    nbytes: int = 64 << 10
+
+
+def wake_translators() -> None:
+    """Have the imports of the translators begin."""
+    service().wake(LIGHT, _import)
+
+
+def result_or_status(what: str, key: Hashable, model: str, work: Callable[[Translator], T]) -> T | None:
+    """What ``work`` with a translator gives, once it is there; until then, drawn on the page, why not.
+
+    ``key`` says of what, beside the model; work for another key under the name ``what`` is replaced.
     """
 
-    def __init__(self) -> None:
-        self._models: BoundedCache[str, Translator] = BoundedCache(
-            max_bytes=KEPT_BYTES, size=lambda one: 4 * one.card.parameters, max_count=MOST_MODELS
-        )
-        self._answers: BoundedCache[Hashable, Any] = BoundedCache(max_bytes=KEPT * _CELL, size=lambda _: _CELL, max_count=KEPT)
-        self._quick, self._slow = Worker(name="seq2seq"), Worker(name="seq2seq-measure")
-        self._quick.submit("imports", _import)  # while the page draws its first words
+    def compute(progress: Progress) -> _Kept[T]:
+        progress(0, None, "Reading")
+        return _Kept(work(translator(model)))
 
-    def ask(self, what: str, key: Hashable, model: str, work: Callable[[Translator], T]) -> Job[T]:
-        """The job that answers; what it gives is kept for all visitors under ``model`` and ``key``."""
+    kept = computations.compute_or_status(SLOT + what, (what, model, key), (), compute)
+    return None if kept is None else kept.result
 
-        def done(progress: Progress) -> T:
-            progress(0, None, "Reading")
-            return self._answers.get((what, model, key), lambda: work(self.translator(model)))
 
-        return _waking(self._quick.submit((visitor(), what), done))
-
-    def measure(self, what: str, work: Callable[[Progress], T]) -> Job[T]:
-        """The job of a measurement, which reports its own progress; it replaces this visitor's last one under ``what``."""
-        return _waking(self._slow.submit((visitor(), what), work))
-
-    def translator(self, name: str) -> Translator:
-        """A model; to be called from inside a job only."""
-        return self._models.get(name, lambda: _load(name))
+def translator(name: str) -> Translator:
+    """A model; to be called from inside a job only."""
+    return _translators().get(name, partial(_load, name))
 
 
 @st.cache_resource(show_spinner=False)
-def translator_service() -> TranslatorService:
-    """The one desk of this server."""
-    return TranslatorService()
-
-
-def submit(what: str, key: Hashable, model: str, work: Callable[[Translator], T]) -> Job[T]:
-    """The job of this visitor that does ``work`` for ``key``; one for another key under the name ``what`` is replaced."""
-    return job_slots.submit(SLOT + what, (model, key), lambda: translator_service().ask(what, key, model, work))
-
-
-def result_or_status(what: str, job: Job[T]) -> T | None:
-    """The answer; where there is none yet, or none at all, say so on the page and give None."""
-    job_slots.wait_for([job])
-    return job_slots.result_or_status(SLOT + what, job)
-
-
-def _waking(job: Job[T]) -> Job[T]:
-    # Said here, for a job without words would wake the engine of the vision models.
-    job.progress.message = job.progress.message or "Waking up"
-    return job
+def _translators() -> BoundedCache[str, Translator]:
+    return BoundedCache(max_bytes=MODEL_BYTES, size=lambda model: 4 * model.card.parameters, max_count=32)
 
 
 def _import(progress: Progress) -> None:  # noqa: ARG001  it has no steps

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vizlib.ui.core.message_codec import pack
-from vizlib.ui.core.model_service import service
+from vizlib.ui.core.tables import to_csv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,33 +34,24 @@ class ChannelGrids:
         return 2 * len(self.payload)
 
 
-def compute_channel_grids(
-    others: Sequence[tuple[str, str]], title: str, model: Model, picture: Picture, fit: str | None, progress: Progress
-) -> ChannelGrids:
-    """Run the models, given by identity and title, and then ``model`` called ``title``, on the picture, and mark all their channels."""
-    found: list[dict[str, Any]] = []
-    arrays: dict[str, np.ndarray] = {}
-    lines: list[list[Any]] = []
-    for name, called in others:
-        progress(0, None, f"Running {called}")
-        other = service().model(name, progress)
-        found.append(_channel_grid(other, called, len(found), picture, fit, arrays, lines, bare=True))
-    progress(0, None, f"Running {title}")
-    found.append(_channel_grid(model, title, len(found), picture, fit, arrays, lines, bare=False))
+def compute_channel_grids(models: Sequence[tuple[Model, str]], picture: Picture, fit: str | None, progress: Progress) -> ChannelGrids:
+    """Run models, each with its title, on the picture and mark all their channels; the last one is the T2T-ViT, the others stand beside."""
     from vizlib.analysis.features import channels
 
+    grids: list[dict[str, Any]] = []
+    arrays: dict[str, np.ndarray] = {}
+    lines: list[list[Any]] = []
+    for number, (model, title) in enumerate(models):
+        progress(0, None, f"Running {title}")
+        grids.append(_channel_grid(model, title, number, picture, fit, arrays, lines, bare=number < len(models) - 1))
     rules = {"edge": channels.EDGE, "flat": channels.FLAT, "deviations": channels.DEVIATIONS, "times": channels.TIMES}
-    return ChannelGrids(pack({"walls": found, "rules": rules}, arrays), lines)
+    return ChannelGrids(pack({"walls": grids, "rules": rules}, arrays), lines)
 
 
-def to_csv(made: ChannelGrids) -> str:
+def channels_csv(grids: ChannelGrids) -> str:
     """One line for each channel of each layer, with its numbers and marks."""
-    text = io.StringIO()
-    write = csv.writer(text, lineterminator="\n").writerow
-    write(["model", "layer", "drawn", "channel", "lowest", "highest", "deviation", "edge correlation", "low-level", "dead", "exploding"])
-    for line in made.lines:
-        write([f"{value:.6g}" if isinstance(value, float) else value for value in line])
-    return text.getvalue()
+    columns = ["model", "layer", "drawn", "channel", "lowest", "highest", "deviation", "edge correlation", "low-level", "dead", "exploding"]
+    return to_csv(columns, ([f"{value:.6g}" if isinstance(value, float) else value for value in line] for line in grids.lines))
 
 
 def _channel_grid(
@@ -141,7 +130,7 @@ def _agreement(true: torch.Tensor, short: torch.Tensor) -> float:
     """The median over channels of the correlation's magnitude between the two ways."""
     import torch
 
-    a, b = (one.double().flatten(1) for one in (true, short))
+    a, b = (maps.double().flatten(1) for maps in (true, short))
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
     size = a.norm(dim=1) * b.norm(dim=1)
     return float(torch.where(size > 0, (a * b).sum(1).abs() / size.clamp_min(1e-300), 0.0).median())

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from vizlib.ui.components.channel_grid import channel_grid
 from vizlib.ui.components.soft_split import soft_split
+from vizlib.ui.core import computations, job_slots
 from vizlib.ui.core.component_state import component_state
-from vizlib.ui.core.computations import compute, model_choice, result_or_status
-from vizlib.ui.core.job_slots import wait_for
+from vizlib.ui.core.model_choice import model_choice
 from vizlib.ui.pages.t2t import channel_grid_data, soft_split_data
+from vizlib.ui.widgets.downloads import download_button, download_row, file_stem
+from vizlib.ui.widgets.snippet import draw_snippet
+from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
-    from vizlib.engine.jobs import Job
-    from vizlib.ui.core.computations import ModelChoice
+    from vizlib import Model
+    from vizlib.engine.jobs import Job, Progress
+    from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.pages.t2t.channel_grid_data import ChannelGrids
     from vizlib.ui.pages.t2t.soft_split_data import SoftSplits
 
+HARD = "vit_tiny50"  # whose patches stand beside the soft splits
+RANDOM = "Choose random weights above to see its architecture at work."
 PAPER = "Yuan et al., Tokens-to-Token ViT: Training Vision Transformers from Scratch on ImageNet (2021), https://arxiv.org/abs/2101.11986"
 _CHOICES = {
     "draw": ("colours", "length", "likeness", "groups"),
@@ -36,56 +41,76 @@ _WALL_CHOICES = {
 }
 
 
-def submit_soft_splits(one: ModelChoice, picture: Picture, fit: str | None) -> tuple[Job[SoftSplits] | None, Job[ChannelGrids] | None]:
-    """The jobs of the page, the one that the first picture waits for first."""
-    splits = compute(
-        "t2t.splits", one, picture, fit, lambda model, progress: soft_split_data.compute_soft_splits(model, picture, fit, progress)
-    )
-    others = [model_choice(name) for name in ("resnet_tiny50", "vit_tiny50")]
-    called = [
-        (other.identity, f"{title}{' (random)' if other.random else ''}") for other, title in zip(others, ("ResNet", "ViT"), strict=True)
-    ]
-    title = f"T2T-ViT{' (random)' if one.random else ''}"
-    made = partial(channel_grid_data.compute_channel_grids, called, title)
-    walls = compute("t2t.walls", one, picture, fit, lambda model, progress: made(model, picture, fit, progress))
-    wait_for([splits])
-    return splits, walls
+def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: UrlState) -> None:
+    """Every section, as far as its numbers are there."""
+    # The job that the first picture waits for is asked for first.
+    splits_job, grids_job = submit_soft_splits(model, picture, fit), submit_channel_grids(model, picture, fit)
+    job_slots.wait_for([splits_job])
+    splits = draw_splits(url_state, model, splits_job, picture, fit)
+    if splits is not None:
+        draw_costs(splits)
+    draw_channel_grids(url_state, model, grids_job, picture)
 
 
-def draw_splits(url_state: UrlState, one: ModelChoice, job: Job[SoftSplits] | None, picture: Picture, fit: str | None) -> SoftSplits | None:
+def submit_soft_splits(model: ModelChoice, picture: Picture, fit: str | None) -> Job[SoftSplits] | None:
+    """The job that lays out the rounds, with the patches of a ViT beside them where its training is shipped."""
+
+    def compute(loaded: Model, vit: Model | None = None, *, progress: Progress) -> SoftSplits:
+        return soft_split_data.compute_soft_splits(loaded, vit, picture, fit, progress)
+
+    beside = [model_choice(HARD)] if HARD in all_cards() else []
+    return computations.compute("t2t.splits", ("soft_splits", picture.identity, fit), [model, *beside], compute)
+
+
+def submit_channel_grids(model: ModelChoice, picture: Picture, fit: str | None) -> Job[ChannelGrids] | None:
+    """The job of Figure 2: the channels of a ResNet, a ViT and the model."""
+    models = [model_choice("resnet_tiny50"), model_choice("vit_tiny50"), model]
+    titles = [f"{title}{' (random)' if each.random else ''}" for title, each in zip(("ResNet", "ViT", "T2T-ViT"), models, strict=True)]
+
+    def compute(*loaded: Model, progress: Progress) -> ChannelGrids:
+        return channel_grid_data.compute_channel_grids(list(zip(loaded, titles, strict=True)), picture, fit, progress)
+
+    return computations.compute("t2t.walls", ("channel_grids", picture.identity, fit), models, compute)
+
+
+def draw_splits(
+    url_state: UrlState, model: ModelChoice, job: Job[SoftSplits] | None, picture: Picture, fit: str | None
+) -> SoftSplits | None:
     """The soft splits over the picture, and what to take away."""
     view, take = component_state(url_state, "t2t.view", _CHOICES, {"groups": (5, _groups), "token": ("", _token)})
-    made = result_or_status("t2t.splits", one, job)
-    if made is None:
+    splits = computations.result_or_status("t2t.splits", job, [model], RANDOM)
+    if splits is None:
         return None
-    soft_split(made.payload, view, key="t2t.view", on_change=take)
-    stem = f"{Path(picture.title).stem}-{one.name}".lower().replace(" ", "_")
-    png = partial(soft_split_data.to_png, made, view["draw"], shared=view["basis"] == "shared", groups=view["groups"])
-    with st.container(horizontal=True):
-        st.download_button("PNG", png, f"{stem}-tokens.png", "image/png", key="t2t.png", icon=":material/image:", on_click="ignore")
-        st.download_button(
-            "CSV", partial(soft_split_data.to_csv, made, view["groups"]), f"{stem}-tokens.csv", "text/csv", key="t2t.csv",
-            icon=":material/table:", on_click="ignore", help="One line for each token: place, pixels it covers, length, colours, group.",
-        )  # fmt: skip
-    with st.expander("Use it from Python", icon=":material/code:"):
-        st.code(_snippet(one, picture, fit), language="python", wrap_lines=True)
-    return made
+    soft_split(splits.payload, view, key="t2t.view", on_change=take)
+    png = partial(soft_split_data.to_png, splits, view["draw"], shared=view["basis"] == "shared", groups=view["groups"])
+    download_row(
+        file_stem(picture, model),
+        "t2t",
+        ("-tokens.png", png, ""),
+        (
+            "-tokens.csv",
+            partial(soft_split_data.tokens_csv, splits, view["groups"]),
+            "One line for each token: place, pixels it covers, length, colours, group.",
+        ),
+    )
+    draw_snippet(_snippet(model, picture, fit))
+    return splits
 
 
-def draw_costs(made: SoftSplits) -> None:
+def draw_costs(splits: SoftSplits) -> None:
     """Every step with the shape it leaves and its multiply-adds, beside the one step of hard patches."""
     st.subheader("Step by step, and what it costs", anchor=False)
-    soft, hard = (sum(step.macs for step in steps) for steps in (made.soft, made.hard))
-    count = made.soft[-1].shape[0]
+    soft, hard = (sum(step.macs for step in steps) for steps in (splits.soft, splits.hard))
+    count = splits.soft[-1].shape[0]
     st.markdown(
         f"Every round reshapes the tokens to an image, unfolds it, and lets them attend: $T_{{i+1}} = "
         f"\\mathrm{{unfold}}(\\mathrm{{reshape}}(\\mathrm{{MLP}}(\\mathrm{{attention}}(T_i))))$. Soft splits make **{count} tokens** for "
-        f"**{_millions(soft)}** multiply-adds, where hard patches make {made.hard[-1].shape[0]} for {_millions(hard)}; the blocks that "
-        f"follow take {_millions(made.blocks)}."
+        f"**{_millions(soft)}** multiply-adds, where hard patches make {splits.hard[-1].shape[0]} for {_millions(hard)}; the blocks that "
+        f"follow take {_millions(splits.blocks)}."
     )
-    most = max(step.macs for step in [*made.soft, *made.hard])
+    most = max(step.macs for step in [*splits.soft, *splits.hard])
     rows = ["| step | grid | tokens × numbers | multiply-adds | |", "|---|---|--:|--:|:--|"]
-    for steps in (made.soft, made.hard):
+    for steps in (splits.soft, splits.hard):
         for step in steps:
             bar = f":primary[{'▮' * max(1, round(16 * step.macs / most))}]" if step.macs else ""
             shape, grid = f"{step.shape[0]:,} × {step.shape[1]:,}", f"{step.grid[0]} × {step.grid[1]}"
@@ -94,7 +119,7 @@ def draw_costs(made: SoftSplits) -> None:
     st.markdown("\n".join(rows))
 
 
-def draw_channel_grids(url_state: UrlState, one: ModelChoice, job: Job[ChannelGrids] | None, picture: Picture) -> None:
+def draw_channel_grids(url_state: UrlState, model: ModelChoice, job: Job[ChannelGrids] | None, picture: Picture) -> None:
     """Figure 2 of the paper, from the true forward passes; nothing where the weights are not here, which the page has said above."""
     if job is None:
         return
@@ -105,20 +130,19 @@ def draw_channel_grids(url_state: UrlState, one: ModelChoice, job: Job[ChannelGr
         "drew it* to see what their shortcuts did: bare convolutions without norm, ReLU and residual; blocks without class token and "
         "positions."
     )
-    if one.random:
+    if model.random:
         st.info(
             "The T2T-ViT below is untrained: its maps show what the architecture does before it learnt anything.", icon=":material/info:"
         )
     view, take = component_state(url_state, "t2t.wall", _WALL_CHOICES, {"layers": ("", _layers)})
-    made = result_or_status("t2t.walls", one, job)
-    if made is None:
+    grids = computations.result_or_status("t2t.walls", job, [model])
+    if grids is None:
         return
     shown = view | {"layers": [int(part) for part in view["layers"].split(".") if part]}
-    channel_grid(made.payload, shown, key="t2t.wall", on_change=take)
-    stem = f"{Path(picture.title).stem}-{one.name}".lower().replace(" ", "_")
-    st.download_button(
-        "CSV", partial(channel_grid_data.to_csv, made), f"{stem}-channels.csv", "text/csv", key="t2t.channels", icon=":material/table:",
-        on_click="ignore", help="One line for each channel of each layer: its values, its edge score and its marks.",
+    channel_grid(grids.payload, shown, key="t2t.wall", on_change=take)
+    download_button(
+        f"{file_stem(picture, model)}-channels.csv", partial(channel_grid_data.channels_csv, grids), key="t2t.channels",
+        hint="One line for each channel of each layer: its values, its edge score and its marks.",
     )  # fmt: skip
 
 
@@ -142,24 +166,23 @@ def _millions(macs: int) -> str:
     return f"{macs / 1e9:.2f}\u00a0G" if macs >= 1e9 else f"{macs / 1e6:.1f}\u00a0M" if macs >= 1e5 else f"{macs / 1e3:.0f}\u00a0k"
 
 
-def _snippet(one: ModelChoice, picture: Picture, fit: str | None) -> str:
-    imports = "import skimage\n" if picture.code.startswith("skimage.") else ""
+def _snippet(model: ModelChoice, picture: Picture, fit: str | None) -> str:
     given = "" if fit is None else f', fit="{fit}"'
     return (
-        f"{imports}import vizlib\n"
+        f"{picture.imports}import vizlib\n"
         "from vizlib.analysis.receptive_field.t2t_soft_splits import token_rounds\n"
         "from vizlib.analysis.features.token_maps import cosine_map, kmeans_map, norm_map, pca_rgb\n\n"
-        f"model = {one.code}\n"
+        f"model = {model.code}\n"
         f"image = vizlib.read_image({picture.code})\n"
-        f"made = token_rounds(model, image{given})\n"
-        "for turn, one in enumerate(made.rounds):\n"
-        "    height, width = one.grid\n"
+        f"splits = token_rounds(model, image{given})\n"
+        "for turn, split in enumerate(splits.rounds):\n"
+        "    height, width = split.grid\n"
         "    middle = (height // 2) * width + width // 2 - 1\n"
-        "    lengths = norm_map(one.tokens, one.grid)  # (h, w)\n"
-        "    (colours,) = pca_rgb(one.tokens)  # (tokens, 3) in 0..1\n"
-        "    likeness = cosine_map(one.tokens, middle)  # (tokens,)\n"
-        "    groups = kmeans_map(one.tokens, 5)  # (tokens,)\n"
-        "    paths = one.reach.counts(height // 2, width // 2 - 1)  # how often each pixel counts in that token\n"
-        "    lineage = made.lineages(turn)[middle]  # with attention: shares of the first round's windows\n"
+        "    lengths = norm_map(split.tokens, split.grid)  # (h, w)\n"
+        "    (colours,) = pca_rgb(split.tokens)  # (tokens, 3) in 0..1\n"
+        "    likeness = cosine_map(split.tokens, middle)  # (tokens,)\n"
+        "    groups = kmeans_map(split.tokens, 5)  # (tokens,)\n"
+        "    paths = split.reach.counts(height // 2, width // 2 - 1)  # how often each pixel counts in that token\n"
+        "    lineage = splits.lineages(turn)[middle]  # with attention: shares of the first round's windows\n"
         '    print(f"round {turn + 1}: {height} x {width} tokens, {(paths > 0).sum()} pixels each, counted up to {paths.max()} times")\n'
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +9,11 @@ import numpy as np
 
 from vizlib.figures.colormaps import tables
 from vizlib.ui.core.message_codec import levels, pack
-from vizlib.ui.core.model_service import service
-from vizlib.zoo.cards import all_cards
+from vizlib.ui.core.tables import to_csv
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import torch
 
     from vizlib import Model
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from vizlib.ui.core.pictures import Picture
 
 GROUPS = (2, 3, 4, 5, 6, 8)
-HARD = "vit_tiny50"  # whose patches stand beside the soft splits where it takes the same input
 _WIDE = 240  # pixels of a map in the PNG
 
 
@@ -61,84 +59,85 @@ class SoftSplits:
         return 2 * len(self.payload)
 
 
-def compute_soft_splits(model: Model, picture: Picture, fit: str | None, progress: Progress) -> SoftSplits:
-    """Run the model once and lay out its rounds, with the patches of a ViT beside them."""
+def compute_soft_splits(model: Model, vit: Model | None, picture: Picture, fit: str | None, progress: Progress) -> SoftSplits:
+    """Run the model once and lay out its rounds, with the patches of ``vit`` beside them where it takes the same input."""
     from vizlib.analysis.receptive_field.t2t_soft_splits import token_rounds
 
     progress(0, None, "Splitting the picture into tokens")
-    made = token_rounds(model, picture.pixels, fit)
+    splits = token_rounds(model, picture.pixels, fit)
     transform: Any = model.transform
-    photo = transform.to_rgb(made.done.x.float().cpu())
-    sets = [one.tokens.float().cpu() for one in made.rounds]
+    photo = transform.to_rgb(splits.done.x.float().cpu())
+    sets = [split.tokens.float().cpu() for split in splits.rounds]
     titles = [f"Round {turn + 1}" for turn in range(len(sets))]
-    windows = [one.window for one in made.rounds]
-    reaches = [one.reach for one in made.rounds]
-    hard_title, hard, patch = _hard_tokens(model, picture, fit, made, progress)
+    windows = [split.window for split in splits.rounds]
+    reaches = [split.reach for split in splits.rounds]
+    hard_title, hard, patch = _hard_tokens(model, vit, picture, fit, splits)
     from vizlib.analysis.receptive_field.theoretical_receptive_field import parents
 
-    reaches.append(parents(made.done.size, patch))
+    reaches.append(parents(splits.done.size, patch))
     sets, titles, windows = [*sets, hard], [*titles, hard_title], [*windows, patch]
     progress.check()
     pictures, together = _pictures(sets, titles, windows, reaches)
     arrays: dict[str, np.ndarray] = {"photo": photo, "colours": np.frombuffer(tables(), np.uint8)[:768]}
     for index, (shown, tokens, reach) in enumerate(zip(pictures, sets, reaches, strict=True)):
         arrays |= _arrays(index, shown, tokens.numpy(), reach)
-    for turn, one in enumerate(made.rounds):
+    for turn, split in enumerate(splits.rounds):
         arrays |= {
-            f"step_down{turn}": one.step.down.numpy().astype(np.uint8),
-            f"step_across{turn}": one.step.across.numpy().astype(np.uint8),
+            f"step_down{turn}": split.step.down.numpy().astype(np.uint8),
+            f"step_across{turn}": split.step.across.numpy().astype(np.uint8),
         }
-        if turn == 0 and one.site is not None:
+        if turn == 0 and split.site is not None:
             # Thousands of tokens by as many cells would be megabytes: the browser makes one row from q and k when it is asked for.
-            arrays |= {"q": one.site.q[0, 0].float().cpu().numpy(), "k": one.site.k[0, 0].float().cpu().numpy()}
+            arrays |= {"q": split.site.q[0, 0].float().cpu().numpy(), "k": split.site.k[0, 0].float().cpu().numpy()}
         else:
-            arrays[f"lineage{turn}"], arrays[f"peaks{turn}"] = levels(made.lineages(turn).cpu().numpy())
+            arrays[f"lineage{turn}"], arrays[f"peaks{turn}"] = levels(splits.lineages(turn).cpu().numpy())
         progress.check()
-    performer = type(made.rounds[0].site).__name__ == "PerformerSite"
+    performer = type(splits.rounds[0].site).__name__ == "PerformerSite"
     kind = "performer" if performer else "softmax"
     header = {
         "title": picture.title,
-        "size": made.done.size,
+        "size": splits.done.size,
         "kind": kind,
-        "scale": made.rounds[0].site.scale if made.rounds[0].site is not None else 1.0,
-        "rounds": len(made.rounds),
+        "scale": splits.rounds[0].site.scale if splits.rounds[0].site is not None else 1.0,
+        "rounds": len(splits.rounds),
         "groups": GROUPS,
         "sets": [
-            {"title": one.title, "grid": one.grid, "window": one.window, "channels": one.channels, "together": mates}
-            for one, mates in zip(pictures, together, strict=True)
+            {"title": shown.title, "grid": shown.grid, "window": shown.window, "channels": shown.channels, "together": mates}
+            for shown, mates in zip(pictures, together, strict=True)
         ],
     }
-    return SoftSplits(pack(header, arrays), photo, pictures, *_costs(model, made, patch))
+    return SoftSplits(pack(header, arrays), photo, pictures, *_costs(model, splits, patch))
 
 
-def to_csv(made: SoftSplits, groups: int) -> str:
+def tokens_csv(splits: SoftSplits, groups: int) -> str:
     """One line for each token: round, place, window in pixels (ends left out), length, colours by its own basis, group."""
-    text = io.StringIO()
-    write = csv.writer(text, lineterminator="\n").writerow
-    write(["tokens", "row", "column", "top", "left", "bottom", "right", "length", "red", "green", "blue", f"group of {groups}"])
-    for one in made.pictures:
-        for index in range(one.grid[0] * one.grid[1]):
-            row, column = divmod(index, one.grid[1])
-            colours = [f"{value / 255:.3f}" for value in one.own[index]]
-            group = one.groups[groups][index]
-            write([one.title, row, column, *one.boxes[index], f"{one.norms[row, column]:.6g}", *colours, group])
-    return text.getvalue()
+
+    def rows() -> Iterator[list[Any]]:
+        for shown in splits.pictures:
+            for index in range(shown.grid[0] * shown.grid[1]):
+                row, column = divmod(index, shown.grid[1])
+                colours = [f"{value / 255:.3f}" for value in shown.own[index]]
+                place = [shown.title, row, column, *shown.boxes[index]]
+                yield [*place, f"{shown.norms[row, column]:.6g}", *colours, shown.groups[groups][index]]
+
+    columns = ["tokens", "row", "column", "top", "left", "bottom", "right", "length", "red", "green", "blue", f"group of {groups}"]
+    return to_csv(columns, rows())
 
 
-def to_png(made: SoftSplits, draw: str, *, shared: bool, groups: int) -> bytes:
+def to_png(splits: SoftSplits, draw: str, *, shared: bool, groups: int) -> bytes:
     """The photograph as the model gets it and the maps of all rounds side by side; likeness, which needs a token, is drawn as colours."""
     import cv2
 
     from vizlib.figures.overlay import coloured, encode_png
 
-    panels = [made.photo]
-    for one in made.pictures:
+    panels = [splits.photo]
+    for shown in splits.pictures:
         if draw == "length":
-            panels.append(coloured(one.norms, low=float(one.norms.min())))
+            panels.append(coloured(shown.norms, low=float(shown.norms.min())))
         elif draw == "groups":
-            panels.append(GROUP_COLOURS[one.groups[groups]].reshape(*one.grid, 3))
+            panels.append(GROUP_COLOURS[shown.groups[groups]].reshape(*shown.grid, 3))
         else:
-            panels.append((one.shared if shared else one.own).reshape(*one.grid, 3))
+            panels.append((shown.shared if shared else shown.own).reshape(*shown.grid, 3))
     gap = np.full((_WIDE, 8, 3), 255, np.uint8)
     wide = [cv2.resize(panel, (_WIDE, _WIDE), interpolation=cv2.INTER_NEAREST) for panel in panels]
     return encode_png(np.concatenate([part for panel in wide for part in (panel, gap)][:-1], axis=1))
@@ -151,39 +150,36 @@ GROUP_COLOURS = np.array(
 
 
 def _hard_tokens(
-    model: Model, picture: Picture, fit: str | None, made: Any, progress: Progress
+    model: Model, vit: Model | None, picture: Picture, fit: str | None, splits: Any
 ) -> tuple[str, torch.Tensor, tuple[int, int, int]]:
     """The tokens of patches that do not overlap: the ViT's own where it takes the very input, else the bare pixels of each patch."""
+    import torch
     import torch.nn.functional as F
 
-    side = made.done.size[0] // made.rounds[-1].grid[0]
-    if HARD in all_cards():
-        vit = service().model(HARD, progress)
-        if vit.transform == model.transform:
-            import torch
+    from vizlib.tracing.shared_copy import capture_outputs
 
-            from vizlib.tracing.shared_copy import capture_outputs
-
-            kept: dict[str, Any] = {}
-            with torch.inference_mode(), capture_outputs(vit.resting(), ["patch_embed"], kept.__setitem__) as copied:
-                vit.run(copied, vit.prepare(picture.pixels, fit))
-            module: Any = vit.module
-            patch = module.patch_embed.patch_size[0]
-            return "ViT's patches", kept["patch_embed"][0].float().cpu(), (patch, patch, 0)
-    cut = F.unfold(made.done.x.float().cpu(), side, stride=side)[0].T
+    if vit is not None and vit.transform == model.transform:
+        kept: dict[str, Any] = {}
+        with torch.inference_mode(), capture_outputs(vit.resting(), ["patch_embed"], kept.__setitem__) as copied:
+            vit.run(copied, vit.prepare(picture.pixels, fit))
+        module: Any = vit.module
+        patch = module.patch_embed.patch_size[0]
+        return "ViT's patches", kept["patch_embed"][0].float().cpu(), (patch, patch, 0)
+    side = splits.done.size[0] // splits.rounds[-1].grid[0]
+    cut = F.unfold(splits.done.x.float().cpu(), side, stride=side)[0].T
     return "Hard patches, bare pixels", cut.contiguous(), (side, side, 0)
 
 
-def _costs(model: Model, made: Any, patch: tuple[int, int, int]) -> tuple[list[CostStep], list[CostStep], int]:
+def _costs(model: Model, splits: Any, patch: tuple[int, int, int]) -> tuple[list[CostStep], list[CostStep], int]:
     from vizlib.analysis.cost.attention_macs import block_macs, hard_split_steps, soft_split_steps
 
     module: Any = model.module
-    width, token_width = made.rounds[-1].tokens.shape[1], made.rounds[0].tokens.shape[1]
-    kind = "performer" if type(made.rounds[0].site).__name__ == "PerformerSite" else "transformer"
-    soft = soft_split_steps(made.done.size, [one.window for one in made.rounds], token_width=token_width, width=width, tokens=kind)
+    width, token_width = splits.rounds[-1].tokens.shape[1], splits.rounds[0].tokens.shape[1]
+    kind = "performer" if type(splits.rounds[0].site).__name__ == "PerformerSite" else "transformer"
+    soft = soft_split_steps(splits.done.size, [split.window for split in splits.rounds], token_width=token_width, width=width, tokens=kind)
     ratio = module.blocks[0].mlp.fc1.out_features / width
-    tokens = len(made.rounds[-1].tokens) + 1
-    return soft, hard_split_steps(made.done.size, patch[0], width=width), len(module.blocks) * block_macs(tokens, width, ratio)
+    tokens = len(splits.rounds[-1].tokens) + 1
+    return soft, hard_split_steps(splits.done.size, patch[0], width=width), len(module.blocks) * block_macs(tokens, width, ratio)
 
 
 def _pictures(
@@ -200,13 +196,13 @@ def _pictures(
             for index, colours in zip(mates, pca_rgb([sets[mate] for mate in mates], shared=True), strict=True):
                 shared[index] = colours
                 together[index] = " and ".join(str(mate + 1) for mate in mates)
-    found = []
+    pictures = []
     for index, tokens in enumerate(sets):
         reach = reaches[index]
         height, width = reach.grid
         down, across = [reach.box(row, 0)[::2] for row in range(height)], [reach.box(0, column)[1::2] for column in range(width)]
         boxes = np.array([(top, left, bottom, right) for top, bottom in down for left, right in across])
-        found.append(
+        pictures.append(
             TokenPicture(
                 titles[index],
                 reach.grid,
@@ -219,7 +215,7 @@ def _pictures(
                 boxes,
             )
         )
-    return found, together
+    return pictures, together
 
 
 def _arrays(index: int, shown: TokenPicture, tokens: np.ndarray, reach: Any) -> dict[str, np.ndarray]:

@@ -1,0 +1,176 @@
+"""The models side by side: each one's map over the picture, its answers, and what to take away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from vizlib.engine.jobs import JobState
+from vizlib.ui.components.photo_map import pack, photo_map
+from vizlib.ui.components.top_predictions import top_predictions
+from vizlib.ui.core import computations, formatting, job_slots
+from vizlib.ui.core.user_model_card import UserModelCard
+from vizlib.ui.widgets.downloads import download_row, file_stem
+from vizlib.ui.widgets.explanation import class_labels, submit_explanation
+from vizlib.ui.widgets.method_options import OWN, draw_method, read_method_choice
+from vizlib.ui.widgets.pickers import pick_map_style
+from vizlib.ui.widgets.snippet import draw_snippet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vizlib import Explanation
+    from vizlib.engine.jobs import Job
+    from vizlib.ui.core.model_choice import ModelChoice
+    from vizlib.ui.core.pictures import Picture
+    from vizlib.ui.core.url_state import UrlState
+    from vizlib.ui.widgets.explanation import Answer
+    from vizlib.ui.widgets.method_options import MethodChoice
+    from vizlib.ui.widgets.pickers import MapStyle
+
+TOP = 5
+SLOT = "column."
+WITHOUT_WEIGHTS = "With a checkpoint of your own it works: choose that among the models."
+
+
+def draw_columns(models: Sequence[ModelChoice], picture: Picture, fit: str | None, url_state: UrlState) -> None:
+    """How all maps look, and a column for each model."""
+    methods = [read_method_choice(model, url_state) for model in models]
+    jobs = submit_explanations(methods, picture, fit)
+    style = pick_map_style(url_state, several=len(models) > 1)
+    if not models:
+        st.info("Choose a model to see what it looks at.", icon=":material/visibility:")
+    tops = common_tops(jobs) if style.scale == "one" else {}
+    per_row = 3 if len(models) == 3 else 2
+    for first in range(0, len(methods), per_row):
+        for place, method in zip(st.columns(per_row, gap="large"), methods[first : first + per_row], strict=False):
+            with place:
+                draw_column(method, jobs[method.model.name], picture, fit, style, tops, narrow=per_row > 2)
+
+
+def submit_explanations(methods: Sequence[MethodChoice], picture: Picture, fit: str | None) -> dict[str, Job[Answer] | None]:
+    """The jobs that explain, by model; None for models whose weights would have to be fetched first."""
+    chosen = {method.model.name: method for method in methods}
+    for slot in [slot for slot in job_slots.slots() if slot.startswith(SLOT) and slot.removeprefix(SLOT) not in chosen]:
+        job_slots.drop(slot)
+    jobs = {name: submit_explanation(SLOT + name, method.model, method.request(picture, fit), picture) for name, method in chosen.items()}
+    job_slots.wait_for(list(jobs.values()))
+    return jobs
+
+
+def common_tops(jobs: dict[str, Job[Answer] | None]) -> dict[str, float]:
+    """The upper end of one scale for all maps, for each unit that there is; in multiples of the unit."""
+    tops: dict[str, float] = {}
+    for job in jobs.values():
+        data = job.result().map if job is not None and job.state is JobState.DONE else None
+        if data is not None:
+            tops[data.unit] = max(data.reach, tops.get(data.unit, 0.0))
+    return tops
+
+
+def draw_column(
+    choice: MethodChoice,
+    job: Job[Answer] | None,
+    picture: Picture,
+    fit: str | None,
+    style: MapStyle,
+    tops: dict[str, float],
+    *,
+    narrow: bool = False,
+) -> None:
+    """Draw one model's column; ``tops`` are the upper ends of the common scales by unit, none where each map has its own."""
+    card = choice.card
+    with st.container(gap="xsmall"):
+        st.subheader(formatting.plain(card.title) if isinstance(card, UserModelCard) else card.title, anchor=False)
+        st.caption(formatting.facts(card))
+    draw_method(choice, narrow=narrow)
+    answer = computations.result_or_status(SLOT + card.name, job, [choice.model], WITHOUT_WEIGHTS)
+    if answer is None:
+        photo_map(pack(picture, None), key=f"map.{card.name}")
+        return
+    if answer.explanation is None:
+        st.info(answer.refusal, icon=":material/block:")
+    photo_map(answer.payload, key=f"map.{card.name}")
+    if answer.explanation is not None:
+        _draw_facts(answer.explanation)
+    _draw_answers(choice, answer)
+    if answer.explanation is not None:
+        _draw_takeaways(choice, answer, picture, fit, style, tops)
+
+
+def _draw_facts(explanation: Explanation) -> None:
+    facts = [f"Explained in {formatting.seconds(explanation.seconds)}."]
+    if explanation.sink:
+        facts.append(
+            f"**{formatting.percent(explanation.sink)}** of the walk ends in learned tokens such as the class token, not in the image."
+        )
+    if "gap" in explanation.facts:
+        total, change = explanation.facts["sum"], explanation.facts["change"]
+        facts.append(f"The map adds up to **{total:.3g}**, where the score changes by {change:.3g} from the baseline.")
+    st.markdown(" ".join(facts))
+    for note in explanation.notes:
+        st.info(note, icon=":material/info:")
+
+
+def _draw_answers(choice: MethodChoice, answer: Answer) -> None:
+    if not answer.ranking:
+        st.info("This model has no classes: it gives features, not answers. The map needs none.", icon=":material/info:")
+        return
+    state, key, name = st.session_state, choice.target_key, choice.card.name
+    # A class that the model does not have is refused; another one must then be within reach.
+    pickable = choice.method.class_specific and (answer.explanation is not None or choice.target is not None)
+    chosen = answer.explanation.target if pickable and answer.explanation else None
+    rows = answer.ranking[:TOP] + [row for row in answer.ranking[TOP:] if row.index == chosen]
+
+    def take() -> None:
+        picked = state[f"answers.{name}"].pick
+        state[key] = OWN if picked == answer.ranking[0].index else picked
+
+    agnostic = f"{choice.method.title} gives the same map for all of them." if not choice.method.class_specific else ""
+    hint = "Choose the one to explain." if pickable else agnostic if answer.explanation is not None else ""
+    st.markdown(f"**Answers.** {hint}")
+    top_predictions(rows, chosen if isinstance(chosen, int) else None, pickable=pickable, key=f"answers.{name}", on_pick=take)
+    if pickable and answer.explanation is not None:
+        labels = {OWN: "The model's own answer"} | class_labels(answer.ranking)
+        st.selectbox(
+            "Class to explain",
+            list(labels),
+            key=key,
+            format_func=lambda index: labels[index],
+            help="Type to search all classes of this model.",
+        )
+
+
+def _draw_takeaways(
+    choice: MethodChoice, answer: Answer, picture: Picture, fit: str | None, style: MapStyle, tops: dict[str, float]
+) -> None:
+    explanation, data, name = answer.explanation, answer.map, choice.card.name
+    if explanation is None or data is None:
+        return
+
+    def png() -> bytes:
+        from vizlib.figures.overlay import encode_png, overlay, signed_overlay
+
+        if data.unit == "score":
+            reach = tops.get(data.unit, data.reach)
+            return encode_png(signed_overlay(explanation.image, explanation.map, opacity=style.opacity, reach=reach))
+        low = data.lowest * data.one if style.scale == "stretch" else 0.0
+        high = tops.get(data.unit, data.peak) * data.one
+        return encode_png(overlay(explanation.image, explanation.map, opacity=style.opacity, colormap=style.colormap, low=low, high=high))
+
+    download_row(
+        file_stem(picture, choice.model, explanation.method),
+        f"explore.{name}",
+        ("png", png, ""),
+        ("npz", explanation.npz, "Arrays for NumPy: the map on the model's input and on the picture, what was seen, the logits."),
+    )
+    target = choice.target if choice.method.class_specific else None
+    draw_snippet(
+        formatting.snippet(choice.card, picture.code, explanation.method, target, fit, choice.changed, style.opacity, style.colormap)
+    )
+    with st.expander("The method and the model", icon=":material/menu_book:"):
+        st.markdown(
+            f"**{choice.method.title}.** {choice.method.summary} [{choice.method.paper}]({choice.method.paper_url})\n\n"
+            f"{formatting.about(choice.card)}"
+        )

@@ -1,0 +1,41 @@
+"""The PVT page from top to bottom: what each scale holds, keys from a reduced grid, what that saves, and dense prediction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from vizlib.ui.core import computations, job_slots
+from vizlib.ui.pages.pvt import attention_cost, segmentation, text
+from vizlib.ui.sections import feature_pyramid, reduced_keys
+from vizlib.ui.widgets.snippet import draw_snippet
+
+if TYPE_CHECKING:
+    from vizlib.ui.core.model_choice import ModelChoice
+    from vizlib.ui.core.pictures import Picture
+    from vizlib.ui.core.url_state import UrlState
+
+
+def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: UrlState) -> None:
+    """Every section, as far as its numbers are there."""
+    view, groups = feature_pyramid.view_key(url_state), segmentation.groups_key(url_state)
+    pyramid = feature_pyramid.pyramid_or_status("pvt", model, picture, fit, view)
+    if pyramid is None:
+        return
+    st.header("Keys from a reduced grid", anchor=False)
+    st.markdown(text.KEYS)
+    job = reduced_keys.submit_reduced_keys("pvt.keys", model, picture, fit)
+    job_slots.wait_for([job])
+    keys = computations.result_or_status("pvt.keys", job, [model])
+    if keys is not None:
+        reduced_keys.draw_reduced_keys("pvt", keys, model, picture)
+        st.header("What it costs", anchor=False)
+        st.markdown(text.COST)
+        attention_cost.draw_attention_cost(keys, model)
+    st.header("Why it matters for dense prediction", anchor=False)
+    st.markdown(text.DENSE)
+    fields = segmentation.segmentations_or_status(model, picture, fit, max(pyramid.levels[0]["grid"]))
+    if fields:
+        segmentation.draw_segmentations(fields, picture, groups)
+    draw_snippet(text.snippet(model, picture, fit))

@@ -1,0 +1,114 @@
+"""An explanation as pages ask for it and draw it: the model's answers, and the map packed for the browser or why there is none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+import vizlib
+from vizlib.catalog.methods import METHODS
+from vizlib.engine.progress import told_to
+from vizlib.ui.components.photo_map import MapData, pack
+from vizlib.ui.core import computations
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vizlib import Explanation, Geometry, Model, Prediction
+    from vizlib.engine.jobs import Job, Progress
+    from vizlib.ui.core.model_choice import ModelChoice
+    from vizlib.ui.core.pictures import Picture
+
+
+@dataclass(frozen=True)
+class ExplanationRequest:
+    """What is asked of a model: this picture by its identity, this method, this class (None: the model's own answer)."""
+
+    picture: str
+    method: str
+    target: int | None
+    fit: str | None
+    options: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a model said of a picture: all classes by falling probability, and the map or the sentence that says why there is none."""
+
+    ranking: list[Prediction]
+    explanation: Explanation | None
+    refusal: str
+    map: MapData | None
+    payload: bytes
+
+    @property
+    def nbytes(self) -> int:
+        """What keeping it takes."""
+        explanation = self.explanation
+        arrays = explanation.image.nbytes + explanation.input_map.nbytes if explanation is not None else 0
+        return len(self.payload) + 300 * len(self.ranking) + arrays
+
+
+def submit_explanation(slot: str, model: ModelChoice, request: ExplanationRequest, picture: Picture) -> Job[Answer] | None:
+    """The job that explains; None where the model's weights would have to be fetched first."""
+    return computations.compute(slot, request, [model], partial(compute_answer, request, picture))
+
+
+def compute_answer(request: ExplanationRequest, picture: Picture, model: Model, progress: Progress) -> Answer:
+    """Explain what a model says of a picture; a method or class that does not fit it is a refusal, not an error."""
+    progress(0, None, "Explaining")
+    explanation: Explanation | None = None
+    refusal = ""
+    try:
+        with told_to(progress):
+            explained = vizlib.explain(model, picture.pixels, request.method, request.target, request.fit, **dict(request.options))
+    except (vizlib.MethodError, vizlib.TargetError) as error:
+        refusal = str(error)
+    else:
+        # The page already holds the picture: one copy is enough.
+        explanation = replace(cast("Explanation", explained), image=picture.pixels)
+    data = map_data(explanation)
+    return Answer(_ranking(model, picture, request.fit, explanation), explanation, refusal, data, pack(picture, data))
+
+
+def map_data(explanation: Explanation | None) -> MapData | None:
+    """An explanation's map with the unit in which the browser names its values."""
+    if explanation is None:
+        return None
+    values = explanation.input_map
+    if METHODS[explanation.method].signed:
+        return MapData(values, 1.0, "score", explanation.geometry)
+    if explanation.options.get("show") == "lift":
+        return MapData(values, 1.0, "lift", explanation.geometry)
+    total = float(np.nansum(values)) + (explanation.sink or 0.0)
+    return MapData(values, total / values.size, "share", explanation.geometry)
+
+
+def pack_shares(picture: Picture, values: np.ndarray, geometry: Geometry) -> bytes:
+    """The message of a map whose pixels and learned tokens share 1, as a rollout's do."""
+    return pack(picture, MapData(values, 1 / values.size, "share", geometry))
+
+
+def class_labels(ranking: Sequence[Prediction]) -> dict[int, str]:
+    """A text for every class, in the order of the alphabet: each its own and never another one, for the browser answers with it."""
+    rows = sorted(ranking, key=lambda row: row.label.lower())
+    alike = Counter(row.label for row in rows)
+    return {row.index: row.label if alike[row.label] == 1 else f"{row.label} ({row.index})" for row in rows}
+
+
+def _ranking(model: Model, picture: Picture, fit: str | None, explanation: Explanation | None) -> list[Prediction]:
+    """All classes by falling probability, from the pass that the explanation made or, where there is none, from one more."""
+    import torch
+
+    from vizlib.explainers.api import ranked
+
+    if not model.adapter.classes:
+        return []
+    if explanation is not None:
+        return ranked(model, torch.from_numpy(explanation.logits), model.adapter.classes)
+    with torch.inference_mode():
+        return ranked(model, model(model.prepare(picture.pixels, fit))[0].float().cpu(), model.adapter.classes)

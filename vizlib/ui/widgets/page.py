@@ -1,0 +1,55 @@
+"""How a page begins and ends: heading, address, picture, models and fit; and what its link restores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import streamlit as st
+
+from vizlib.ui.core import navigation
+from vizlib.ui.core.model_service import service
+from vizlib.ui.core.url_state import UrlState
+from vizlib.ui.widgets.pickers import FIRST_SAMPLE, pick_fit, pick_picture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vizlib.ui.core.pictures import Picture
+
+M = TypeVar("M")
+
+
+def open_page(name: str, headline: str, sentence: str, *, vision: bool = True) -> UrlState:
+    """The heading, then the state that the page keeps in its address; a page of ``vision`` models has their imports begin meanwhile."""
+    arrived = navigation.open_page(name, headline, sentence)
+    if vision:
+        service().wake()
+    return UrlState(name, arrived=arrived)
+
+
+def open_picture_page(
+    name: str, headline: str, sentence: str, pick: Callable[[UrlState], M], *, first: str = FIRST_SAMPLE
+) -> tuple[UrlState, Picture, M, str | None]:
+    """A page about one picture, at first the sample ``first``: its state, the picture, what ``pick`` gives, and the fit."""
+    url_state = open_page(name, headline, sentence)
+    picture = pick_picture(url_state, first)
+    models, fit = pick_beside_fit(url_state, pick)
+    return url_state, picture, models, fit
+
+
+def pick_beside_fit(url_state: UrlState, pick: Callable[[UrlState], M]) -> tuple[M, str | None]:
+    """What ``pick`` gives, and beside it how pictures are fitted into a model's input."""
+    left, right = st.columns([4, 1], gap="medium")
+    with left:
+        models = pick(url_state)
+    with right:
+        fit = pick_fit(url_state)
+    return models, fit
+
+
+def close_page(url_state: UrlState, *, source: str = "", not_linked: str = "a picture or a model of your own") -> None:
+    """The last line of a page, with the papers that it rests on, and the address that restores it."""
+    restores = "The address in your browser restores this view"
+    lines = [source, f"{restores}; {not_linked} is not part of it." if not_linked else f"{restores}."]
+    st.caption(" ".join(filter(None, lines)))
+    url_state.write()
