@@ -134,16 +134,25 @@ def detached_call(call: AttentionCall) -> AttentionCall:
 def gradients(
     model: Model, score: torch.Tensor, outputs: Sequence[torch.Tensor | None], *, keep_graph: bool = False
 ) -> tuple[torch.Tensor, ...]:
-    """d score / d output of each attention, zeros where the score does not depend on it.
+    """d score / d output of each attention.
 
-    TargetError for a score without a gradient, MethodError for an attention that autograd cannot see, ModelError for one that overflows.
+    TargetError for a score without a gradient, MethodError for an attention that autograd cannot see or that no gradient reaches, ModelError
+    for a gradient that overflows.
     """
     if not score.requires_grad:
         raise TargetError("This target has no gradient with respect to the logits; compute it from them with differentiable functions.")
     seen = [output for output in outputs if output is not None and output.requires_grad]
     if len(seen) != len(outputs):
         raise MethodError(f"{model.card.name} computes an attention out of autograd's sight, so its weights have no gradient.")
-    slopes = torch.autograd.grad(score, seen, retain_graph=keep_graph, materialize_grads=True)
+    if not seen:
+        return ()  # whoever reads the pass misses the attentions that there should be
+    reached = torch.autograd.grad(score, seen, retain_graph=keep_graph, allow_unused=True)
+    slopes = tuple(slope for slope in reached if slope is not None)
+    if len(slopes) < len(reached):
+        raise MethodError(
+            f"No gradient of this target reaches {len(reached) - len(slopes)} of the {len(reached)} attentions of {model.card.name}: something "
+            "on the way is quantised, detached or run without gradients. Take the float weights, or a method that needs no gradient."
+        )
     if not all(bool(torch.isfinite(gradient).all()) for gradient in slopes):
         raise ModelError(f"The gradients of {model.card.name} overflow in {model.dtype}; load it in float32.")
     return slopes

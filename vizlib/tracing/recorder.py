@@ -5,7 +5,7 @@ A ``TorchFunctionMode`` belongs to the thread that entered it, so any number of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -31,7 +31,8 @@ class AttentionCall:
     """One softmax attention: q (B, h, N, d), k (B, h, M, d), scale, bias broadcastable to (B, h, N, M) or None.
 
     ``v`` and ``output`` (B, h, N, d) are there only where the recorder was asked to keep them, ``gradient``, that of a score with respect
-    to the output, only after a pass with gradients.
+    to the output, only after a pass with gradients. ``applied`` says that these very weights, and not others made from them, met the
+    values; of attention that is written out this is seen where the softmax's result goes into a product.
     """
 
     q: torch.Tensor
@@ -41,6 +42,7 @@ class AttentionCall:
     v: torch.Tensor | None = None
     output: torch.Tensor | None = None
     gradient: torch.Tensor | None = None
+    applied: bool = True
 
 
 @dataclass
@@ -119,9 +121,13 @@ class _Watcher(TorchFunctionMode):
         if func is F.scaled_dot_product_attention:
             self._fused(output, *args, **(kwargs or {}))
         elif func in _MATMUL:
-            self._matmul(output, *args)
+            self._matmul(output, *args, **(kwargs or {}))
+        elif func is torch.einsum:
+            self._einsum(*args)
         elif func in _SOFTMAX:
-            self._softmax(output, args[0])
+            self._softmax(output, *args, **(kwargs or {}))
+        elif func in _KEEP and self.weights is not None and args and args[0] is self.weights[0] and output.shape == args[0].shape:
+            self.weights = (output, self.weights[1])
         elif self.scores is not None and any(arg is self.scores.now for arg in args[:2]):
             self._follow(func, output, args, kwargs or {})
         return output
@@ -155,20 +161,34 @@ class _Watcher(TorchFunctionMode):
         factor = query.shape[-1] ** -0.5 if scale is None else float(scale)
         self._add(query, key, factor, bias, value, output)
 
-    def _matmul(self, output: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
+    def _matmul(self, output: torch.Tensor, left: torch.Tensor, right: torch.Tensor, **_: Any) -> None:
         if self.weights is not None and left is self.weights[0]:
-            call = self.recording.calls[self.weights[1]]
-            if self.keep_values:
-                self.recording.calls[self.weights[1]] = AttentionCall(call.q, call.k, call.scale, call.bias, right, output)
-            self.weights = None
+            self._apply(v=right, output=output)
         elif left.ndim == 4 and right.ndim == 4:
             self.scores = _Scores(output, left, right.transpose(-2, -1))
 
-    def _softmax(self, output: torch.Tensor, scores: torch.Tensor) -> None:
-        # Only a product that goes into a softmax is attention; whatever happened to it in between that is not followed hides it, and the
-        # count of sites then tells.
-        if self.scores is not None and self.scores.now is scores:
-            self._add(self.scores.q, self.scores.k, 1.0, self.scores.bias, None, None)
+    def _einsum(self, equation: object, *operands: Any) -> None:
+        # A product by name: the weights' last axis, the keys, must be what is summed over.
+        if self.weights is None or len(operands) != 2 or operands[0] is not self.weights[0] or not isinstance(equation, str):
+            return
+        sources, _, result = equation.replace(" ", "").partition("->")
+        weights, _, values = sources.partition(",")
+        if result and weights and weights[-1] in values and weights[-1] not in result and weights[-2:-1] in result:
+            self._apply()
+
+    def _apply(self, v: torch.Tensor | None = None, output: torch.Tensor | None = None) -> None:
+        """The weights of the last softmax met values; ``v`` and ``output`` where they lie as a call has them."""
+        assert self.weights is not None  # noqa: S101  the caller looked
+        _, number = self.weights
+        call = replace(self.recording.calls[number], applied=True)
+        self.recording.calls[number] = replace(call, v=v, output=output) if self.keep_values else call
+        self.weights = None
+
+    def _softmax(self, output: torch.Tensor, scores: torch.Tensor, dim: int | None = None, *_: Any, **__: Any) -> None:
+        # Only a product that goes into a softmax over its keys is attention; whatever happened to it in between that is not followed hides
+        # it, and the count of sites then tells.
+        if self.scores is not None and self.scores.now is scores and dim in (-1, scores.ndim - 1):
+            self._add(self.scores.q, self.scores.k, 1.0, self.scores.bias, None, None, applied=False)
             self.weights = (output, len(self.recording.calls) - 1)
         self.scores = None
 
@@ -180,11 +200,13 @@ class _Watcher(TorchFunctionMode):
         bias: torch.Tensor | None,
         v: torch.Tensor | None,
         output: torch.Tensor | None,
+        *,
+        applied: bool = True,
     ) -> None:
         if self.keep_values:
-            self.recording.calls.append(AttentionCall(q, k, scale, bias, v, output))
+            self.recording.calls.append(AttentionCall(q, k, scale, bias, v, output, applied=applied))
         else:
-            self.recording.calls.append(AttentionCall(_alone(q), _alone(k), scale, bias))
+            self.recording.calls.append(AttentionCall(_alone(q), _alone(k), scale, bias, applied=applied))
 
 
 def _alone(tensor: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ import torch
 
 from vizlib.catalog.families import FAMILIES
 from vizlib.errors import MethodError, ModelError
+from vizlib.zoo.adapters.foreign import foreign_method
 
 if TYPE_CHECKING:
     from torch import nn
@@ -78,12 +79,34 @@ def check_patches(embed: Any, size: Size) -> None:
         )
 
 
+def check_cut(projection: Any, size: Size, grid: Grid, *, padded: bool) -> None:
+    """MethodError when a convolution does not cut an input (h, w) into this grid: it then stands on something else than the pixels.
+
+    ``padded`` allows a border that is filled up to whole patches.
+    """
+    for side, kernel, stride, padding, cells in zip(
+        size, projection.kernel_size, projection.stride, projection.padding, grid.shape, strict=True
+    ):
+        fits = (side + 2 * padding - kernel) // stride + 1
+        if cells != fits and not (padded and cells == -(-side // stride)):
+            raise MethodError(
+                f"The convolution that makes the tokens would cut {size[0]} x {size[1]} pixels into {fits} cells a side where there are "
+                f"{cells}: it stands on something else than the pixels, so the map would not be certain."
+            )
+
+
 def counted(recording: Recording, expected: int) -> list[AttentionCall]:
-    """The recorded attention calls; MethodError when there are not as many as the architecture has."""
+    """The recorded attention calls; MethodError when there are not as many as the architecture has, or what they gave was not used."""
     if len(recording.calls) != expected:
         raise MethodError(
             f"The forward pass ran {len(recording.calls)} attentions that can be read and the architecture has {expected}, "
             "so the map would not be certain."
+        )
+    changed = [number for number, call in enumerate(recording.calls) if not call.applied]
+    if changed:
+        raise MethodError(
+            f"The weights of attention {changed[0]} are not what its values are weighed by: something changes them after the softmax "
+            "(or they never meet the values), so a map of them would show another attention than the one that ran."
         )
     return recording.calls
 
@@ -108,11 +131,18 @@ class Adapter(ABC):
     """
 
     family: ClassVar[str]
+    reads_classes: ClassVar[bool] = True  # whether it relies on what the methods of known classes do
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         family = FAMILIES.get(self.family)  # an adapter of the user's own has a family of its own
         self.refusals: dict[str, str] = {} if family is None else dict(family.lacks)
+        method = foreign_method(module) if self.reads_classes else None
+        if method is not None:
+            reason = f"{method} runs in place of what vizlib knows of this family, so how its tokens reach the answer is not certain"
+            # What the head reads says nothing of where tokens lie; all else may move them.
+            lost = ("lineage", "layers", "keys") if method.endswith(".forward_head") else ("lineage", "layers", "keys", "feature_map")
+            self.refusals |= dict.fromkeys(lost, reason)
         if self.classes == 0:
             self.refusals["head"] = "the model has no classification head, so it has no classes to explain"
 

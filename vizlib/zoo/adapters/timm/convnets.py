@@ -23,6 +23,7 @@ class ResNetAdapter(Adapter):
     """A stem and four layers of residual blocks; the last layer's output is the feature map."""
 
     family = "resnet"
+    reads_classes = False
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__(module)
@@ -51,6 +52,7 @@ class PlainAdapter(Adapter):
     """Any other classifier: runs and predicts; its last feature map is read where the model itself says which one it is."""
 
     family = "other"
+    reads_classes = False
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__(module)

@@ -11,7 +11,7 @@ from vizlib.tracing.residuals import Port, Residual
 from vizlib.tracing.token_flow import Attention, Step
 from vizlib.tracing.token_grid import Grid
 from vizlib.tracing.windowed_attention import Layout, WindowedSite
-from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap, check_patches, counted
+from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap, check_cut, check_patches, counted
 from vizlib.zoo.adapters.windows import Window, spread
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class SwinAdapter(Adapter):
         super().__init__(module)
         reason = self._unreadable()
         if reason:
-            self.refusals["lineage"] = reason
+            self.refusals.setdefault("lineage", reason)
 
     @classmethod
     def fits(cls, module: nn.Module) -> bool:
@@ -59,6 +59,7 @@ class SwinAdapter(Adapter):
                 weight, x = _merged(self._stages[stage].downsample), recording.notes.get(f"layers.{stage}.downsample", {}).get("x")
                 steps.append(spread(windows, grids[stage - 1], grids[stage], _MERGE, weight, None if x is None else x.permute(0, 3, 1, 2)))
         projection: Any = self.module.patch_embed.proj  # type: ignore[union-attr]
+        check_cut(projection, size, grids[0], padded=True)
         window = Window(projection.kernel_size, projection.stride, projection.padding)
         steps.append(spread(windows, Grid(*size), grids[0], window, projection.weight.flatten(2), recording.x))
         images = calls[-1].q.shape[0] // _layout(blocks[-1][3], grids[-1]).windows

@@ -11,7 +11,7 @@ from vizlib.tracing.attention_site import AttentionSite
 from vizlib.tracing.residuals import Port, Residual
 from vizlib.tracing.token_flow import Attention, FromCells, Step, ToSink
 from vizlib.tracing.token_grid import Grid
-from vizlib.zoo.adapters.base import Adapter, Classifier, Lineage, Size, Tap, check_patches, counted
+from vizlib.zoo.adapters.base import Adapter, Classifier, Lineage, Size, Tap, check_cut, check_patches, counted
 from vizlib.zoo.adapters.windows import Window, spread
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class ViTAdapter(Adapter):
             del self.refusals["two_classifiers"]
         reason = self._unreadable()
         if reason:
-            self.refusals["lineage"] = reason
+            self.refusals.setdefault("lineage", reason)
 
     @classmethod
     def fits(cls, module: nn.Module) -> bool:
@@ -143,13 +143,20 @@ class ViTAdapter(Adapter):
         return [Attention(site, skip=False), *([] if whole else [FromCells(grid)])]
 
     def _pixels(self, recording: Recording, grid: Grid, size: Size, windows: str) -> Step:
-        projection: Any = self.module.patch_embed.proj  # type: ignore[union-attr]
+        embed: Any = self.module.patch_embed
+        projection = embed.proj
+        check_cut(projection, size, grid, padded=bool(getattr(embed, "dynamic_img_pad", False)))
         window = Window(projection.kernel_size, projection.stride, projection.padding)
         return spread(windows, Grid(*size), grid.without_prefix(), window, projection.weight.flatten(2), recording.x)
 
     def _unreadable(self) -> str | None:
         module: Any = self.module
         projection = getattr(module.patch_embed, "proj", None)
+        if hasattr(module.patch_embed, "backbone"):
+            return (
+                f"a {type(module.patch_embed.backbone).__name__} stands before its patches ({type(module.patch_embed).__name__}), whose "
+                "windows on the pixels this adapter does not know"
+            )
         if not isinstance(projection, torch.nn.Conv2d):
             return f"its patches come from a {type(module.patch_embed).__name__}, whose windows this adapter does not know"
         strange = {type(block).__name__ for block in module.blocks if not isinstance(block, _plain_blocks())}
