@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from vizlib.engine.memory import available_memory
 from vizlib.engine.progress import tell
-from vizlib.errors import ModelError, TargetError
+from vizlib.errors import MethodError, ModelError, TargetError
 from vizlib.passes.forward import check_finite
 from vizlib.tracing.shared_copy import shared_copy
 
@@ -116,7 +116,27 @@ def checked_maps(scorer: TargetScorer, maps: torch.Tensor) -> torch.Tensor:
 
 
 def check_differentiable(scorer: TargetScorer) -> None:
-    """TargetError when the score has no gradient with respect to the image."""
+    """TargetError when the score has no gradient at all, MethodError when none of it reaches the image."""
     x = scorer.x[:1].clone().requires_grad_()
-    if not scorer.for_image(0).scores(x).requires_grad:
+    score = scorer.for_image(0).scores(x)
+    if not score.requires_grad:
         raise TargetError("This target has no gradient with respect to the logits; compute it from them with differentiable functions.")
+    if not _depends_on(score, x):
+        raise MethodError(
+            f"No gradient of this target reaches the pixels of {scorer.model.card.name}: something on the way is quantised, detached "
+            "or run without gradients. Take the float weights, or a method that needs no gradient."
+        )
+
+
+def _depends_on(score: torch.Tensor, x: torch.Tensor) -> bool:
+    """Whether autograd's graph leads from the score to the leaf x; walked, so that no gradient has to be computed."""
+    seen, waiting = set(), [score.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen or "NotImplemented" in node.name():  # what has no derivative passes nothing on
+            continue
+        if getattr(node, "variable", None) is x:
+            return True
+        seen.add(node)
+        waiting += [following for following, _ in node.next_functions]
+    return False

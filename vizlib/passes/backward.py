@@ -136,8 +136,8 @@ def gradients(
 ) -> tuple[torch.Tensor, ...]:
     """d score / d output of each attention.
 
-    TargetError for a score without a gradient, MethodError for an attention that autograd cannot see or that no gradient reaches, ModelError
-    for a gradient that overflows.
+    TargetError for a score without a gradient, MethodError for an attention that autograd cannot see or that no gradient reaches,
+    ModelError for a gradient that overflows.
     """
     if not score.requires_grad:
         raise TargetError("This target has no gradient with respect to the logits; compute it from them with differentiable functions.")
@@ -149,9 +149,10 @@ def gradients(
     reached = torch.autograd.grad(score, seen, retain_graph=keep_graph, allow_unused=True)
     slopes = tuple(slope for slope in reached if slope is not None)
     if len(slopes) < len(reached):
+        missed = f"{len(reached) - len(slopes)} of the {len(reached)} places where {model.card.name} is read"
         raise MethodError(
-            f"No gradient of this target reaches {len(reached) - len(slopes)} of the {len(reached)} attentions of {model.card.name}: something "
-            "on the way is quantised, detached or run without gradients. Take the float weights, or a method that needs no gradient."
+            f"No gradient of this target reaches {missed}: something on the way is quantised, detached or run without gradients. "
+            "Take the float weights, or a method that needs no gradient."
         )
     if not all(bool(torch.isfinite(gradient).all()) for gradient in slopes):
         raise ModelError(f"The gradients of {model.card.name} overflow in {model.dtype}; load it in float32.")

@@ -207,3 +207,29 @@ def test_a_convolution_on_something_else_than_the_pixels_is_refused() -> None:
     module.patch_embed.proj.register_forward_pre_hook(lambda part, inputs: (nn.functional.interpolate(inputs[0], scale_factor=2),))
     with pytest.raises(vizlib.MethodError):
         vizlib.explain(vizlib.wrap(module), X, "rollout")
+
+
+class Cut(VisionTransformer):
+    """No gradient passes its last block's input."""
+
+    def __init__(self, **options) -> None:
+        super().__init__(**options)
+        self.blocks[-1].register_forward_pre_hook(lambda part, inputs: (inputs[0].detach(),))
+
+
+def int8() -> nn.Module:
+    return torch.ao.quantization.quantize_dynamic(small(), {nn.Linear}, dtype=torch.qint8)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    "method", ["relevance", "gradient_rollout", "legrad", "grad_cam", "saliency", "integrated_gradients", "gradient_shap"]
+)
+@pytest.mark.parametrize("make", [int8, lambda: small(Cut)], ids=["int8", "detached"])
+def test_a_score_that_no_gradient_reaches_is_said(make, method) -> None:
+    model = vizlib.wrap(make())
+    if method in ("grad_cam", "legrad") and isinstance(model.module, Cut):
+        pytest.skip("It reads each block's own output, which is reached: its map is right.")
+    with pytest.raises(vizlib.MethodError, match="quantised, detached or run without gradients"):
+        vizlib.explain(model, X, method, target=1)
+    assert vizlib.explain(model, X, "occlusion", target=1).input_map.any()
