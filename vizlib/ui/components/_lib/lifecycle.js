@@ -5,14 +5,21 @@ const live = new WeakMap();
 
 function keep(make, take, end = () => {}) {
   return args => {
-    const home = args.parentElement, inside = home.firstElementChild;
+    const home = args.parentElement;
+    const inside = home.firstElementChild;
     let here = live.get(home);
     // The same element may come back with fresh HTML inside after it was away while an answer was made.
-    if (here && here.inside !== inside) { end(here.one); here = null; }
-    if (!here) { here = { inside, one: make(home), calls: [] }; live.set(home, here); }
+    if (here && here.inside !== inside) {
+      end(here.one);
+      here = null;
+    }
+    if (!here) {
+      here = { inside, one: make(home), calls: [] };
+      live.set(home, here);
+    }
     const mine = here;
     mine.calls.push(args);
-    setTimeout(() => mine.calls.splice(0, mine.calls.length - 1));   // by then the older ones are taken back
+    setTimeout(() => mine.calls.splice(0, mine.calls.length - 1)); // by then the older ones are taken back
     take(mine.one, args);
     return () => {
       if (home.isConnected && live.get(home) === mine) {

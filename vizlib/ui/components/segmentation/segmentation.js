@@ -2,74 +2,138 @@ const HUES = ['#E69F00', '#56B4E9', '#009E73', '#F0E442', '#0072B2', '#D55E00', 
 
 class Segments {
   constructor(root) {
-    this.root = root; this.find = name => root.querySelector('.' + name);
-    this.count = this.find('count'); this.tint = this.find('tint');
-    this.count.addEventListener('input', () => { this.groups = Number(this.count.value); this.draw(); this.tell('groups', this.groups); });
+    this.root = root;
+    this.find = name => root.querySelector('.' + name);
+    this.count = this.find('count');
+    this.tint = this.find('tint');
+    this.count.addEventListener('input', () => {
+      this.groups = Number(this.count.value);
+      this.draw();
+      this.tell('groups', this.groups);
+    });
     this.tint.addEventListener('change', () => this.draw());
   }
 
   load(header, arrays) {
-    this.header = header; this.arrays = arrays;
-    if (header.chosen !== this.given) { this.given = header.chosen; this.groups = header.chosen; }
+    this.header = header;
+    this.arrays = arrays;
+    if (header.chosen !== this.given) {
+      this.given = header.chosen;
+      this.groups = header.chosen;
+    }
     if (this.url) URL.revokeObjectURL(this.url);
     this.url = photograph(arrays.photo);
-    this.count.min = header.counts[0]; this.count.max = header.counts.at(-1);
+    this.count.min = header.counts[0];
+    this.count.max = header.counts.at(-1);
     this.panels = header.fields.map((field, index) => {
-      const panel = el('figure', 'panel'), caption = el('figcaption'), stage = el('div', 'stage'), image = el('img'), canvas = el('canvas');
-      const facts = el('span', '', field.facts), ratio = el('em');
+      const panel = el('figure', 'panel');
+      const caption = el('figcaption');
+      const stage = el('div', 'stage');
+      const image = el('img');
+      const canvas = el('canvas');
+      const facts = el('span', '', field.facts);
+      const ratio = el('em');
       caption.append(el('b', '', field.title), facts, ratio);
-      image.src = this.url; image.alt = `${header.title}, grouped by ${field.title}`;
+      image.src = this.url;
+      image.alt = `${header.title}, grouped by ${field.title}`;
       stage.style.aspectRatio = `${header.size[1]} / ${header.size[0]}`;
-      stage.append(image, canvas); panel.append(caption, stage);
+      stage.append(image, canvas);
+      panel.append(caption, stage);
       const one = { panel, stage, canvas, ratio, index, labels: arrays[`${index}.labels`] };
-      stage.addEventListener('pointermove', e => { this.at = cellAt(e, stage, field.grid).map((v, axis) => (v + 0.5) / field.grid[axis]); this.ask(); });
-      stage.addEventListener('pointerleave', () => { this.at = null; this.ask(); });
+      stage.addEventListener('pointermove', e => {
+        this.at = cellAt(e, stage, field.grid).map((v, axis) => (v + 0.5) / field.grid[axis]);
+        this.ask();
+      });
+      stage.addEventListener('pointerleave', () => {
+        this.at = null;
+        this.ask();
+      });
       return one;
     });
     this.find('panels').replaceChildren(...this.panels.map(one => one.panel));
     this.draw();
   }
 
-  ask() { this.frame ||= requestAnimationFrame(() => { this.frame = 0; this.draw(); }); }
+  ask() {
+    this.frame ||= requestAnimationFrame(() => {
+      this.frame = 0;
+      this.draw();
+    });
+  }
 
   draw() {
-    this.count.value = this.groups; this.find('count-shown').textContent = this.groups;
+    this.count.value = this.groups;
+    this.find('count-shown').textContent = this.groups;
     const said = [];
     for (const one of this.panels) {
-      const field = this.header.fields[one.index], [rows, columns] = field.grid, which = this.header.counts.indexOf(this.groups);
-      const labels = one.labels.subarray(which * rows * columns, (which + 1) * rows * columns), ratio = field.ratios[which];
-      one.ratio.textContent = ratio === null ? 'no boundary or no edge to compare' : `its boundaries are ${ratio.toFixed(2)}× as steep as the picture`;
+      const field = this.header.fields[one.index];
+      const [rows, columns] = field.grid;
+      const which = this.header.counts.indexOf(this.groups);
+      const labels = one.labels.subarray(which * rows * columns, (which + 1) * rows * columns);
+      const ratio = field.ratios[which];
+      one.ratio.textContent =
+        ratio === null
+          ? 'no boundary or no edge to compare'
+          : `its boundaries are ${ratio.toFixed(2)}× as steep as the picture`;
       const chosen = this.at ? labels[Math.floor(this.at[0] * rows) * columns + Math.floor(this.at[1] * columns)] : -1;
-      if (this.at) said.push(`${field.title} ${percent(labels.filter(label => label === chosen).length / labels.length)}`);
+      if (this.at)
+        said.push(`${field.title} ${percent(labels.filter(label => label === chosen).length / labels.length)}`);
       this.paint(one.canvas, labels, rows, columns, chosen);
       one.stage.dataset.drawn = `${this.groups}`;
     }
-    this.find('reading').textContent = said.length ? `The group here covers: ${said.join(', ')} of the picture.` : 'Point at a picture to single out the group there, in all of them.';
+    this.find('reading').textContent = said.length
+      ? `The group here covers: ${said.join(', ')} of the picture.`
+      : 'Point at a picture to single out the group there, in all of them.';
   }
 
   paint(canvas, labels, rows, columns, chosen) {
-    const size = 480, ratio = this.header.size[0] / this.header.size[1], width = ratio > 1 ? size / ratio : size, height = width * ratio;
-    canvas.width = Math.round(width); canvas.height = Math.round(height);
-    const pen = canvas.getContext('2d'), dy = canvas.height / rows, dx = canvas.width / columns;
-    for (let y = 0; y < rows; y++) for (let x = 0; x < columns; x++) {
-      const label = labels[y * columns + x];
-      if (chosen >= 0 && label !== chosen) pen.fillStyle = 'rgb(0 0 0 / .6)';
-      else if (this.tint.checked) pen.fillStyle = `${HUES[label % 8]}88`;
-      else continue;
-      pen.fillRect(Math.floor(x * dx), Math.floor(y * dy), Math.ceil((x + 1) * dx) - Math.floor(x * dx), Math.ceil((y + 1) * dy) - Math.floor(y * dy));
-    }
+    const size = 480;
+    const ratio = this.header.size[0] / this.header.size[1];
+    const width = ratio > 1 ? size / ratio : size;
+    const height = width * ratio;
+    canvas.width = Math.round(width);
+    canvas.height = Math.round(height);
+    const pen = canvas.getContext('2d');
+    const dy = canvas.height / rows;
+    const dx = canvas.width / columns;
+    for (let y = 0; y < rows; y++)
+      for (let x = 0; x < columns; x++) {
+        const label = labels[y * columns + x];
+        if (chosen >= 0 && label !== chosen) pen.fillStyle = 'rgb(0 0 0 / .6)';
+        else if (this.tint.checked) pen.fillStyle = `${HUES[label % 8]}88`;
+        else continue;
+        pen.fillRect(
+          Math.floor(x * dx),
+          Math.floor(y * dy),
+          Math.ceil((x + 1) * dx) - Math.floor(x * dx),
+          Math.ceil((y + 1) * dy) - Math.floor(y * dy),
+        );
+      }
     const lines = new Path2D();
-    for (let y = 0; y < rows; y++) for (let x = 0; x < columns; x++) {
-      const label = labels[y * columns + x];
-      if (x + 1 < columns && labels[y * columns + x + 1] !== label) { lines.moveTo((x + 1) * dx, y * dy); lines.lineTo((x + 1) * dx, (y + 1) * dy); }
-      if (y + 1 < rows && labels[(y + 1) * columns + x] !== label) { lines.moveTo(x * dx, (y + 1) * dy); lines.lineTo((x + 1) * dx, (y + 1) * dy); }
-    }
+    for (let y = 0; y < rows; y++)
+      for (let x = 0; x < columns; x++) {
+        const label = labels[y * columns + x];
+        if (x + 1 < columns && labels[y * columns + x + 1] !== label) {
+          lines.moveTo((x + 1) * dx, y * dy);
+          lines.lineTo((x + 1) * dx, (y + 1) * dy);
+        }
+        if (y + 1 < rows && labels[(y + 1) * columns + x] !== label) {
+          lines.moveTo(x * dx, (y + 1) * dy);
+          lines.lineTo((x + 1) * dx, (y + 1) * dy);
+        }
+      }
     pen.lineCap = 'square';
-    pen.strokeStyle = '#000'; pen.lineWidth = 5; pen.stroke(lines);
-    pen.strokeStyle = '#ffd23f'; pen.lineWidth = 2.5; pen.stroke(lines);
+    pen.strokeStyle = '#000';
+    pen.lineWidth = 5;
+    pen.stroke(lines);
+    pen.strokeStyle = '#ffd23f';
+    pen.lineWidth = 2.5;
+    pen.stroke(lines);
   }
 
-  destroy() { cancelAnimationFrame(this.frame); }
+  destroy() {
+    cancelAnimationFrame(this.frame);
+  }
 }
 
 export default mount(Segments);

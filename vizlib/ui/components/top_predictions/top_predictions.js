@@ -1,11 +1,13 @@
 const percent = share => (share > 0 && share < 0.001 ? 'under 0.1' : (share * 100).toFixed(share < 0.1 ? 1 : 0)) + ' %';
 
 function line(row, { chosen, pickable }, pick) {
-  const item = document.createElement('li'), element = document.createElement(pickable ? 'button' : 'div');
+  const item = document.createElement('li');
+  const element = document.createElement(pickable ? 'button' : 'div');
   element.className = 'line';
   const part = (name, text) => {
     const span = document.createElement('span');
-    span.className = name; span.textContent = text;
+    span.className = name;
+    span.textContent = text;
     element.append(span);
     return span;
   };
@@ -27,8 +29,12 @@ function line(row, { chosen, pickable }, pick) {
 
 function show(parentElement, { data: bytes, setTriggerValue }) {
   const data = JSON.parse(new TextDecoder().decode(bytes));
-  const list = parentElement.querySelector('.list'), focused = list.getRootNode().activeElement?.dataset?.index;
-  list.setAttribute('aria-label', data.pickable ? 'Answers of the model; choose one to explain it' : 'Answers of the model');
+  const list = parentElement.querySelector('.list');
+  const focused = list.getRootNode().activeElement?.dataset?.index;
+  list.setAttribute(
+    'aria-label',
+    data.pickable ? 'Answers of the model; choose one to explain it' : 'Answers of the model',
+  );
   list.replaceChildren(...data.rows.map(row => line(row, data, index => setTriggerValue('pick', index))));
   if (focused !== undefined) list.querySelector(`[data-index="${focused}"]`)?.focus();
 }
