@@ -8,12 +8,12 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: help app test check clean
+.PHONY: help app test check node clean
 
 help: ## print this
 	@echo "make app     install what the app needs, start it and open it     PORT=8501 ARGS='more options of streamlit run'"
 	@echo "make test    install what the tests need and run them all         ARGS='tests/unit -k rollout' JOBS=2"
-	@echo "make check   ruff, its formatter, mypy and the walls between rooms (import-linter)"
+	@echo "make check   ruff, its formatter, mypy and the walls between rooms (import-linter); then, with Node, eslint, prettier, tsc and node --test"
 	@echo "make clean   remove $(VENV) and every cache"
 	@echo "Another Python than python3: PYTHON=/path/to/python3.11"
 
@@ -25,14 +25,15 @@ app: $(VENV)/.runtime
 test: $(VENV)/.test $(VENV)/.browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
-check: $(VENV)/.test
+check: node $(VENV)/.test node_modules/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	npm run --silent check
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) node_modules build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:
@@ -50,6 +51,16 @@ $(VENV)/.runtime: $(VENV)/.made requirements.txt constraints.txt
 
 $(VENV)/.test: $(VENV)/.runtime requirements-test.txt
 	$(PIP) -r requirements-test.txt
+	@touch $@
+
+# The app needs no Node; what checks its JavaScript does.
+node:
+	@node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 11) ? 0 : 1)' \
+	  2>/dev/null && command -v npm >/dev/null 2>&1 || { \
+	  echo "make check needs Node 20.11 or newer with npm, for the JavaScript of the components: install it from nodejs.org or with your system's tools."; exit 1; }
+
+node_modules/.installed: package.json package-lock.json
+	npm ci --no-audit --no-fund
 	@touch $@
 
 # A Chromium for the browser tests, unless the system has one; without either they are skipped and say so.

@@ -12,6 +12,7 @@ export default [
       'max-len': ['error', { code: 120 }],
       'no-implicit-globals': 'error',
       'no-shadow': 'error',
+      'no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
       'no-var': 'error',
       'object-shorthand': 'error',
       'one-var': ['error', 'never'],

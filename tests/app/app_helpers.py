@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
-import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
+
+from vizlib.ui.core import message_codec
 
 if TYPE_CHECKING:
     from streamlit.testing.v1 import AppTest
@@ -40,23 +40,27 @@ def said(at: AppTest) -> str:
 
 
 def components(at: AppTest, name: str) -> list[Any]:
-    """What the page sent to each component of this name: bytes, or the decoded JSON."""
-    return [data if name == "photo_map" else json.loads(data) for data in messages(at, name)]
+    """What the page sent to each component of this name: bytes, or the header where that is all there is."""
+    return [data if name == "photo_map" else header_alone(data) for data in messages(at, name)]
+
+
+def header_alone(data: bytes) -> dict[str, Any]:
+    """The header of a message that brings no arrays."""
+    header, arrays = message_codec.unpack(data)
+    assert arrays == {}
+    return header
 
 
 def unpack(payload: bytes) -> tuple[dict[str, Any], np.ndarray | None, np.ndarray]:
     """The header, the map and the photograph of a packed photo map: what the browser reads out of it."""
-    assert payload[:4] == b"VZM1"
-    (length,) = struct.unpack("<I", payload[4:8])
-    header = json.loads(payload[8 : 8 + length])
-    at, values = 8 + length, None
-    if "input" in header:
-        at += 768 * len(header["colormaps"])
-        count = header["input"][0] * header["input"][1]
-        values = np.frombuffer(payload, "<f4", count, at).reshape(header["input"])
-        at += 4 * count
-    assert len(payload) == at + header["jpeg"]
-    return header, values, np.asarray(Image.open(io.BytesIO(payload[at:])))
+    header, arrays = message_codec.unpack(payload)
+    values = arrays.get("values")
+    assert (values is None) == ("input" not in header)
+    if values is not None:
+        assert values.dtype == np.float32
+        assert values.shape == tuple(header["input"])
+        assert arrays["tables"].size == 768 * len(header["colormaps"])
+    return header, values, np.asarray(Image.open(io.BytesIO(arrays["photo"].tobytes())))
 
 
 def maps(at: AppTest) -> list[tuple[dict[str, Any], np.ndarray | None, np.ndarray]]:

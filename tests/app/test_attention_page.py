@@ -1,18 +1,17 @@
 from __future__ import annotations
 
-import json
-import struct
 import time
 from functools import partial
 
 import numpy as np
 import pytest
-from app_helpers import ROOT, image_bytes, maps, messages, said
+from app_helpers import ROOT, components, image_bytes, maps, messages, said
 from streamlit.testing.v1 import AppTest
 
 import vizlib
 from vizlib.analysis.attention.head_ablation import HeadAblation, compare_ablation
 from vizlib.ui.core import job_slots, model_service
+from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.pictures import sample
 from vizlib.zoo.cards import all_cards
 
@@ -34,14 +33,10 @@ def random_weights(monkeypatch, loads):
 def canvas(at: AppTest) -> tuple[dict, dict]:
     """The header of the canvas and that of the attention in it."""
     (data,) = messages(at, "attention_canvas")
-    assert data[:4] == b"VZA1"
-    (length,) = struct.unpack("<I", data[4:8])
-    header = json.loads(data[8 : 8 + length])
-    start = 8 + length + 768 * len(header["colormaps"])
-    inner = data[start : start + header["attention"]]
-    assert len(data) == start + header["attention"] + header["jpeg"]
-    (length,) = struct.unpack("<I", inner[4:8])
-    return header, json.loads(inner[8 : 8 + length])
+    header, arrays = unpack(data)
+    assert arrays["tables"].size == 768 * len(header["colormaps"])
+    assert arrays["photo"][:2].tobytes() == b"\xff\xd8"
+    return header, unpack(arrays["attention"])[0]
 
 
 def test_opens_on_a_picture_with_every_head(attention):
@@ -114,8 +109,7 @@ def test_an_address_that_means_nothing_holds_nothing(attention, address):
 
 def test_all_heads_in_four_tables(attention):
     at = attention(panel="heads")
-    (data,) = messages(at, "head_matrix")
-    found = json.loads(data)
+    (found,) = components(at, "head_matrix")
     assert [one["title"] for one in found["tables"]] == ["Entropy", "Mean distance", "To learned tokens", "To itself"]
     assert [len(row) for row in found["tables"][0]["cells"]] == [3] * 6
     assert found["layers"][0] == "Layer 1"
@@ -192,8 +186,9 @@ def test_a_finer_layer_is_sent_when_it_is_wanted(attention, random_weights):
     at.session_state["attention.want"] = (header["view"], 2)
     at.run()
     (tile,) = messages(at, "attention_patch")
-    (length,) = struct.unpack("<I", tile[:4])
-    assert json.loads(tile[4 : 4 + length]) == {"view": header["view"], "layer": 2}
+    patch, arrays = unpack(tile)
+    assert patch == {"view": header["view"], "layer": 2}
+    assert len(unpack(arrays["attention"])[0]["sites"]) == 1
 
 
 def test_an_upload_is_shown(attention):

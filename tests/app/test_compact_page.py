@@ -4,7 +4,6 @@ import base64
 import csv
 import io
 import json
-import struct
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,12 +32,9 @@ def compact(visit):
 def sent(at: AppTest) -> tuple[dict, list[tuple[dict, dict]]]:
     """The view, and the header and arrays of each column."""
     (message,) = messages(at, "tokenizer_columns")
-    parts, start = [], 0
-    while start < len(message):
-        (length,) = struct.unpack("<Q", message[start : start + 8])
-        parts.append(message[start + 8 : start + 8 + length])
-        start += 8 + length
-    return json.loads(parts[0]), [unpack(part) for part in parts[1:]]
+    header, arrays = unpack(message)
+    assert list(arrays) == [f"column.{index}" for index in range(len(arrays))]
+    return header["view"], [unpack(part) for part in arrays.values()]
 
 
 def column(name, picture):

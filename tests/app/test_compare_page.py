@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from app_helpers import ROOT, image_bytes, messages, said, settled
+from app_helpers import ROOT, components, image_bytes, messages, said, settled
 
 import vizlib
 from vizlib.analysis.logit_difference import explain_difference
@@ -175,7 +175,7 @@ def test_uploads_and_unreadable_files(page):
     text = said(at).replace("\\", "")
     assert "**3 files of yours**" in text
     assert "- **broken.png**: " in text
-    assert [one["name"] for one in json.loads(messages(at, "image_gallery")[0])["items"]] == ["a.png", "a.png (2)"]
+    assert [one["name"] for one in components(at, "image_gallery")[0]["items"]] == ["a.png", "a.png (2)"]
     assert "CKA needs at least 4 images, and there are 2." in text
     at.button(key="compare.remove").click().run()
     settled(at)

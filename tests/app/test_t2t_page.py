@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import struct
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,8 +31,8 @@ def t2t(visit):
 def sent(at: AppTest, name: str) -> tuple[dict, dict, dict]:
     """The view, the header and the arrays that a component got."""
     (message,) = messages(at, name)
-    (length,) = struct.unpack("<Q", message[:8])
-    return json.loads(message[8 : 8 + length]), *unpack(message[8 + length :])
+    header, arrays = unpack(message)
+    return header["view"], *unpack(arrays["payload"])
 
 
 def test_opens_on_the_rounds_of_the_bundled_model(t2t):

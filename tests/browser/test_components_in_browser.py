@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import vizlib.ui.components
+from vizlib.ui.components.joining import join_modules
 from vizlib.ui.pages.pvt import segmentation_data
 
 HOME = Path(vizlib.ui.components.__file__).parent
 KEPT = """async source => {
-  const { keep } = await import(URL.createObjectURL(new Blob([source + '\\nexport { keep };'], { type: 'text/javascript' })));
+  const { keep } = await import(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })));
   const add = (home, kind) => { const made = document.createElement(kind); home.append(made); return made; };
   let count = 0;
   window.log = [];
@@ -87,7 +88,6 @@ def test_a_picture_of_before_does_not_replace_the_one_of_now(visit):
         segmentation_data.Segmentation(title, "", (16, 16), labels, (1.0,) * len(segmentation_data.COUNTS), photo)
         for title in ("A", "B", "C")
     ]
-    source = "\n".join((HOME / f"{path}.js").read_text("utf-8") for path in ("_lib/lifecycle", "_lib/kit", "segmentation/segmentation"))
     visit.page.goto("about:blank")
     titles = visit.page.evaluate(
         """async ([source, html, newer, older]) => {
@@ -99,8 +99,8 @@ def test_a_picture_of_before_does_not_replace_the_one_of_now(visit):
           return [...home.querySelectorAll('figcaption b')].map(one => one.textContent);
         }""",
         [
-            source,
-            (HOME / "segments/segments.html").read_text("utf-8"),
+            join_modules(HOME, "segmentation/segmentation.js"),
+            (HOME / "segmentation/segmentation.html").read_text("utf-8"),
             *(list(segmentation_data.pack_segmentation(some, "p", 4)) for some in (made, made[:1])),
         ],
     )
@@ -110,9 +110,7 @@ def test_a_picture_of_before_does_not_replace_the_one_of_now(visit):
 
 def test_every_component_is_kept():
     """All but the one that only passes its message on, by the name of what it belongs to."""
-    loose = {path.parent.name for path in HOME.glob("*/*.js") if path.stem not in ("kit", "lifecycle", "attention_patch")} - {
-        path.parent.name
-        for path in HOME.glob("*/*.js")
-        if any(f"export default {by}(" in path.read_text("utf-8") for by in ("keep", "mount"))
-    }
-    assert not loose
+    files = {path.parent.name: path.parent / f"{path.parent.name}.js" for path in HOME.glob("*/__init__.py") if path.parent.name != "_lib"}
+    kept = {name for name, path in files.items() if any(f"export default {by}(" in path.read_text("utf-8") for by in ("keep", "mount"))}
+    assert set(files) - kept == {"attention_patch"}
+    assert len(kept) > 20

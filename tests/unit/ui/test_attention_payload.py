@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import json
-import struct
-
 import numpy as np
 import pytest
 import torch
@@ -14,6 +11,7 @@ from vizlib.passes.forward import traces
 from vizlib.tracing.attention_site import AttentionSite
 from vizlib.tracing.token_grid import Grid
 from vizlib.ui.components.attention_canvas import payload
+from vizlib.ui.core.message_codec import unpack
 from vizlib.zoo.weights import fill_random
 
 
@@ -21,13 +19,13 @@ class Decoder:
     """What the browser does with the bytes, as plainly as it can be written."""
 
     def __init__(self, data: bytes) -> None:
-        assert data[:4] == payload.MAGIC
-        (length,) = struct.unpack("<I", data[4:8])
-        self.header = json.loads(data[8 : 8 + length])
-        self.body = data[8 + length :]
+        self.header, self.arrays = unpack(data)
 
-    def array(self, at: int, kind: str, *shape: int) -> np.ndarray:
-        return np.frombuffer(self.body, kind, int(np.prod(shape)), at).reshape(shape)
+    def array(self, name: str, kind: str, *shape: int) -> np.ndarray:
+        array = self.arrays[name]
+        assert array.dtype == kind
+        assert array.shape == shape
+        return array
 
     def matrix(self, index: int) -> np.ndarray:
         site = self.header["sites"][index]
@@ -36,12 +34,12 @@ class Decoder:
         heads = site["heads"]
         if site["coding"] == "matrix":
             steps = (1 << site["bits"]) - 1
-            codes = self.array(site["codes"], "u1" if site["bits"] == 8 else "<u2", heads, n, m - prefix[1])
-            cells = (codes / steps) ** 2 * self.array(site["peaks"], "<f4", heads, n)[..., None]
-            return np.concatenate([self.array(site["learned"], "<f4", heads, n, prefix[1]), cells], -1)
-        q = self.array(site["q"], "<f4", heads, n, site["width"]).astype(float)
-        k = self.array(site["k"], "<f4", heads, m, site["width"]).astype(float)
-        totals = self.array(site["totals"], "<f4", heads, n)[..., None]
+            codes = self.array(f"{index}.codes", "u1" if site["bits"] == 8 else "<u2", heads, n, m - prefix[1])
+            cells = (codes / steps) ** 2 * self.array(f"{index}.peaks", "<f4", heads, n)[..., None]
+            return np.concatenate([self.array(f"{index}.learned", "<f4", heads, n, prefix[1]), cells], -1)
+        q = self.array(f"{index}.q", "<f4", heads, n, site["width"]).astype(float)
+        k = self.array(f"{index}.k", "<f4", heads, m, site["width"]).astype(float)
+        totals = self.array(f"{index}.totals", "<f4", heads, n)[..., None]
         scores = q @ k.swapaxes(1, 2)
         return np.exp(scores - totals) if site["coding"] == "softmax" else scores / totals
 
@@ -83,9 +81,9 @@ def test_attention_inside_windows_is_refused():
 def test_the_error_bound_is_reached_and_not_passed(bits):
     generator = np.random.default_rng(0)
     weights = generator.dirichlet(np.full(400, 0.05), size=(2, 300)).astype(np.float32)
-    blob = payload._Blob()
-    entry = payload._matrix(weights, 0, bits, blob)
-    codes = np.frombuffer(b"".join(blob.parts), "u1" if bits == 8 else "<u2", weights.size, entry["codes"]).reshape(weights.shape)
+    entry, arrays = payload._matrix(weights, 0, bits)
+    codes = arrays["codes"]
+    assert codes.dtype == ("u1" if bits == 8 else "<u2")
     peak = weights.max(-1, keepdims=True)
     off = np.abs((codes / ((1 << bits) - 1)) ** 2 * peak - weights) / peak
     assert entry["error"] * 0.5 < off.max() <= entry["error"] + 1e-7
@@ -148,8 +146,8 @@ def test_3136_tokens_fit_into_a_view():
     decoder = Decoder(data)
     first, site = decoder.header["sites"][0], shown.sites[0]
     assert (first["coding"], first["queries"]) == ("softmax", [56, 56])
-    q, k = (decoder.array(first[name], "<f4", 3136, first["width"]).astype(float) for name in ("q", "k"))
-    row = np.exp(q[1500] @ k.T - decoder.array(first["totals"], "<f4", 3136)[1500])
+    q, k = (decoder.array(f"0.{name}", "<f4", 1, 3136, first["width"])[0].astype(float) for name in ("q", "k"))
+    row = np.exp(q[1500] @ k.T - decoder.array("0.totals", "<f4", 1, 3136)[0][1500])
     assert np.abs(row - site.weights([1500])[0, 0].numpy()).max() < 1e-6
 
 

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
+
+from vizlib.ui.components.joining import join_modules, join_styles
 
 if TYPE_CHECKING:
     from streamlit.components.v2.types import ComponentRenderer
 
-
-def register(name: str, *, kit: bool = False) -> ComponentRenderer:
-    """The component in the folder ``name``, whose three files carry the folder's name too; ``kit`` puts the kit's CSS and JS first."""
-    home = files(__package__)
-    before = ["_lib/kit"] if kit else []
-
-    def joined(kind: str, *paths: str) -> str:
-        return "\n".join((home / f"{path}.{kind}").read_text("utf-8") for path in paths)
-
-    own = f"{name}/{name}"
-    css, js = joined("css", *before, own), joined("js", "_lib/lifecycle", *before, own)
-    return st.components.v2.component(f"vizlib_{name}", html=joined("html", own), css=css, js=js)
+_HOME = Path(__file__).parent
 
 
-def as_json(data: dict[str, Any]) -> bytes:
-    """Data for a component as JSON in bytes: a dictionary would be searched for tables, and importing pandas takes half a second."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+def register(name: str) -> ComponentRenderer:
+    """The component in the folder ``name``, whose three files carry the folder's name too, with all that they import."""
+    html = (_HOME / f"{name}/{name}.html").read_text("utf-8")
+    path = f"{name}/{name}"
+    return st.components.v2.component(
+        f"vizlib_{name}", html=html, css=join_styles(_HOME, f"{path}.css"), js=join_modules(_HOME, f"{path}.js")
+    )

@@ -1,4 +1,4 @@
-"""Arrays and pictures for a component in one message of bytes."""
+"""Arrays, pictures and other messages for a component in one message of bytes; ``components/_lib/decoder.js`` reads it in the browser."""
 
 from __future__ import annotations
 
@@ -8,41 +8,62 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vizlib.errors import VizlibError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAGIC = b"VZP1"
 _KINDS = {np.dtype(kind).str: kind for kind in ("u1", "<u2", "<i4", "<f4")}
+_ALIGNMENT = 8  # bytes: what the browser needs to view any array in place
 
 
-def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
+class MessageError(VizlibError):
+    """Bytes that are no message, or one that was cut off."""
+
+
+def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray | bytes] | None = None) -> bytes:
     """A header that JSON takes and named arrays (uint8, uint16, int32, float32; float64 is rounded), each at a multiple of eight bytes.
 
-    The message is MAGIC, the header's length, the header with ``arrays`` {name: [kind, shape, offset]}, the arrays.
+    The message is MAGIC, the header's length (uint32, little-endian), the header with ``arrays`` {name: [kind, shape, offset]}, the
+    arrays. Bytes go as uint8, so that a message may hold others; theirs are then in place too.
     """
     index: dict[str, Any] = {}
-    parts: list[bytes] = []
-    at = 0
-    for name, array in arrays.items():
-        flat = np.ascontiguousarray(array, "<f4" if array.dtype.kind == "f" else None)
-        data = flat.tobytes()
-        index[name] = [_KINDS[flat.dtype.str], list(flat.shape), at]
-        parts.append(data + b"\0" * (-len(data) % 8))
-        at += len(parts[-1])
+    parts: list[bytes | memoryview] = []
+    offset = 0
+    for name, array in (arrays or {}).items():
+        flat = _flat(array)
+        index[name] = [_KINDS[flat.dtype.str], list(flat.shape), offset]
+        parts += [flat.data.cast("B") if flat.size else b"", b"\0" * (-flat.nbytes % _ALIGNMENT)]
+        offset += flat.nbytes + -flat.nbytes % _ALIGNMENT
     text = json.dumps({**header, "arrays": index}, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
+    text += b" " * (-len(text) % _ALIGNMENT)
     return b"".join([MAGIC, struct.pack("<I", len(text)), text, *parts])
 
 
-def unpack(message: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The header and the arrays of a message: what the browser reads out of it."""
-    (length,) = struct.unpack("<I", message[4:8])
-    header = json.loads(message[8 : 8 + length])
+def unpack(message: bytes | memoryview | np.ndarray) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The header and the arrays of a message, or of one inside another: what the browser reads out of it. MessageError for other bytes."""
+    data = np.ascontiguousarray(message).data if isinstance(message, np.ndarray) else memoryview(message)
+    if data[:4] != MAGIC or len(data) < _ALIGNMENT:
+        raise MessageError(f"{len(data)} bytes are no packed message: they do not begin with {MAGIC.decode()}.")
+    (length,) = struct.unpack("<I", data[4:8])
+    start = _ALIGNMENT + length
+    if len(data) < start:
+        raise MessageError(f"The packed message ends inside its header, after {len(data)} of at least {start} bytes.")
+    header = json.loads(bytes(data[_ALIGNMENT:start]))
     arrays = {}
-    for name, (kind, shape, at) in header.pop("arrays").items():
+    for name, (kind, shape, offset) in header.pop("arrays").items():
         count = int(np.prod(shape, dtype=np.int64))
-        arrays[name] = np.frombuffer(message, np.dtype(kind), count, 8 + length + at).reshape(shape)
+        if start + offset + count * np.dtype(kind).itemsize > len(data):
+            raise MessageError(f"The packed message ends inside {name!r}, after {len(data)} bytes.")
+        arrays[name] = np.frombuffer(data, np.dtype(kind), count, start + offset).reshape(shape)
     return header, arrays
+
+
+def _flat(array: np.ndarray | bytes) -> np.ndarray:
+    if isinstance(array, bytes):
+        return np.frombuffer(array, np.uint8)
+    return np.ascontiguousarray(array, "<f4" if array.dtype.kind == "f" else None)
 
 
 def levels(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,22 +1,12 @@
-"""What several components share in the browser: reading packed arrays, painting grids, buttons, formulas that light up a picture."""
+"""What several components share in the browser: ES modules and CSS that they import, and the colours that pages send to them."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vizlib.figures.colormaps import tables
-from vizlib.ui import components
-
-if TYPE_CHECKING:
-    from streamlit.components.v2.types import ComponentRenderer
-
-
-def register(name: str) -> ComponentRenderer:
-    """The component in the folder ``name`` beside this one, with the shared JavaScript and CSS before its own."""
-    return components.register(name, kit=True)
 
 
 @cache

@@ -1,12 +1,14 @@
-const STEP = 220; // milliseconds a character while it plays
-const shown = char => (char === ' ' ? '␣' : char);
-const quoted = char => (char === ' ' ? 'the blank' : char === '■' ? 'the end' : `“${char}”`);
-const share = value => (value > 0 && value < 0.0005 ? '< 0.1' : (value * 100).toFixed(1)) + ' %';
+import { Component, mount } from '../_lib/component.js';
+import { create } from '../_lib/dom.js';
+import { percent, visible } from '../_lib/formatting.js';
+import { clamp, takeArrow } from '../_lib/grid.js';
 
-class Alignment {
+const STEP = 220; // milliseconds a character while it plays
+const quoted = char => (char === ' ' ? 'the blank' : char === '■' ? 'the end' : `“${char}”`);
+
+class Alignment extends Component {
   constructor(root) {
-    this.root = root;
-    this.find = name => root.querySelector('.' + name);
+    super(root);
     this.sheet = this.find('sheet');
     this.quiet = matchMedia('(prefers-reduced-motion: reduce)').matches;
     this.find('play').onclick = () => (this.timer ? this.pause() : this.play());
@@ -18,22 +20,22 @@ class Alignment {
       this.pause();
       this.write(this.count + 1);
     };
-    this.find('written').oninput = e => {
+    this.find('written').oninput = event => {
       this.pause();
-      this.write(Number(e.target.value));
+      this.write(Number(event.target.value));
     };
-    this.find('heads').onchange = e => {
-      this.head = Number(e.target.value);
+    this.find('heads').onchange = event => {
+      this.head = Number(event.target.value);
       this.paint();
       this.point(this.row, this.column);
     };
-    this.sheet.onpointermove = e => this.over(e);
+    this.sheet.onpointermove = event => this.over(event);
     this.sheet.onpointerleave = () => this.point(this.step, -1);
-    this.sheet.onclick = e => {
-      const at = this.place(e);
+    this.sheet.onclick = event => {
+      const at = this.place(event);
       if (at) this.choose(at[0]);
     };
-    this.sheet.onkeydown = e => this.key(e);
+    this.sheet.onkeydown = event => this.key(event);
     this.sheet.onfocus = () => this.point(this.row, Math.max(0, this.column));
   }
 
@@ -82,15 +84,15 @@ class Alignment {
     const columns = mapped ? n : 1;
     this.sheet.style.gridTemplateColumns = mapped ? `auto repeat(${n}, minmax(9px, 1fr))` : 'auto minmax(180px, 1fr)';
     this.sheet.style.maxWidth = mapped ? `${n * 40 + 40}px` : '460px';
-    this.tops = header.source.map(char => el('span', '', shown(char)));
+    this.tops = header.source.map(char => create('span', '', visible(char)));
     this.sides = [];
     this.cells = [];
-    const parts = mapped ? [el('span', 'of'), ...this.tops] : [];
+    const parts = mapped ? [create('span', 'of'), ...this.tops] : [];
     for (let row = 0; row < rows; row++) {
-      const side = el('span', 'of', shown(header.tokens[row]));
-      const cells = Array.from({ length: columns }, () => el('span', 'cell'));
+      const side = create('span', 'of', visible(header.tokens[row]));
+      const cells = Array.from({ length: columns }, () => create('span', 'cell'));
       if (!mapped) {
-        const bar = el('i');
+        const bar = create('i');
         bar.style.width = `${header.sure[row] * 100}%`;
         cells[0].classList.add('sure');
         cells[0].append(bar);
@@ -112,7 +114,7 @@ class Alignment {
     );
     const letters = (chars, over) =>
       chars.map((char, i) => {
-        const one = el('i', '', char);
+        const one = create('i', '', char);
         one.onpointerenter = () => over(i);
         one.onpointerleave = () => this.point(this.step, -1);
         return one;
@@ -121,8 +123,8 @@ class Alignment {
     this.wrote = letters(header.tokens, i => {
       if (i < this.count) this.point(i, -1);
     });
-    this.wrote.forEach((one, i) => {
-      one.onclick = () => this.choose(i);
+    this.wrote.forEach((letter, i) => {
+      letter.onclick = () => this.choose(i);
     });
     this.find('reads').replaceChildren(...this.read);
     this.find('writes').replaceChildren(...this.wrote);
@@ -134,10 +136,9 @@ class Alignment {
     this.cells.forEach((cells, row) =>
       cells.forEach((cell, column) => {
         const hidden = this.covered(row);
+        const ink = `var(--ink) ${(this.weight(row, column) * 100).toFixed(2)}%`;
         cell.classList.toggle('covered', hidden);
-        cell.style.background = hidden
-          ? ''
-          : `color-mix(in oklab, var(--ink) ${(this.weight(row, column) * 100).toFixed(2)}%, var(--st-secondary-background-color))`;
+        cell.style.background = hidden ? '' : `color-mix(in oklab, ${ink}, var(--st-secondary-background-color))`;
       }),
     );
   }
@@ -167,14 +168,14 @@ class Alignment {
   }
 
   write(count) {
-    this.count = Math.max(0, Math.min(this.rows, count));
+    this.count = clamp(count, 0, this.rows);
     this.find('written').value = this.count;
     this.find('written-shown').textContent = `${this.count} of ${this.rows}`;
     this.cells.forEach((cells, row) => {
-      for (const one of [this.sides[row], ...cells]) one.classList.toggle('later', row >= this.count);
+      for (const part of [this.sides[row], ...cells]) part.classList.toggle('later', row >= this.count);
     });
-    this.wrote.forEach((one, i) => {
-      one.style.visibility = i < this.count ? '' : 'hidden';
+    this.wrote.forEach((letter, i) => {
+      letter.style.visibility = i < this.count ? '' : 'hidden';
     });
     this.buttons();
     const last = this.count === this.rows ? this.step : Math.max(0, this.count - 1);
@@ -193,24 +194,19 @@ class Alignment {
     this.pause();
     this.step = row;
     this.point(row, this.column);
-    this.tell('view', { step: String(row) });
+    this.report('view', { step: String(row) });
   }
 
   key(event) {
-    const move = ARROWS[event.key];
     if (event.key === 'Enter' || event.key === ' ') {
       event.preventDefault();
       this.choose(this.row);
     }
-    if (!move) return;
-    event.preventDefault();
-    event.stopPropagation();
+    const step = takeArrow(event);
+    if (!step) return;
     this.pause();
-    const clip = (value, count) => Math.max(0, Math.min(count - 1, value));
-    this.point(
-      clip(this.row + move[0], Math.max(1, this.count)),
-      this.mapped ? clip(this.column + move[1], this.n) : -1,
-    );
+    const row = clamp(this.row + step[0], 0, Math.max(1, this.count) - 1);
+    this.point(row, this.mapped ? clamp(this.column + step[1], 0, this.n - 1) : -1);
   }
 
   point(row, column) {
@@ -228,17 +224,17 @@ class Alignment {
       side.classList.toggle('wrong', header.given && header.own[r] !== header.tokens[r]);
     });
     this.tops.forEach((top, c) => top.classList.toggle('lit', c === column));
-    this.read.forEach((one, c) => {
-      one.classList.toggle('lit', c === column);
-      one.style.background =
+    this.read.forEach((letter, c) => {
+      letter.classList.toggle('lit', c === column);
+      letter.style.background =
         mapped && drawn && !hidden
           ? `color-mix(in oklab, var(--ink) ${(this.weight(row, c) * 70).toFixed(1)}%, transparent)`
           : '';
     });
-    this.wrote.forEach((one, r) => {
-      one.classList.toggle('lit', drawn && r === row);
-      one.classList.toggle('blank', header.tokens[r] === '■');
-      one.classList.toggle('wrong', header.given && header.own[r] !== header.tokens[r]);
+    this.wrote.forEach((letter, r) => {
+      letter.classList.toggle('lit', drawn && r === row);
+      letter.classList.toggle('blank', header.tokens[r] === '■');
+      letter.classList.toggle('wrong', header.given && header.own[r] !== header.tokens[r]);
     });
     this.tellSide(row);
     this.find('reading').textContent = this.words(row, column, hidden);
@@ -256,12 +252,12 @@ class Alignment {
       fact + (header.given && header.own[row] !== token ? `, would have written ${quoted(header.own[row])}` : '');
     this.find('bars').replaceChildren(
       ...(row < this.count ? header.top[row] : []).map(([char, p]) => {
-        const line = el('li', char === token ? 'taken' : '');
-        const track = el('span', 'track');
-        const bar = el('i');
+        const line = create('li', char === token ? 'taken' : '');
+        const track = create('span', 'track');
+        const bar = create('i');
         bar.style.width = `${p * 100}%`;
         track.append(bar);
-        line.append(el('code', '', shown(char)), track, el('span', '', share(p)));
+        line.append(create('code', '', visible(char)), track, create('span', '', percent(p, 1)));
         return line;
       }),
     );
@@ -275,16 +271,19 @@ class Alignment {
   words(row, column, hidden) {
     const { header, n } = this;
     if (row >= this.count) return 'Press play to watch it write.';
-    const doing = `${header.given ? 'Given' : 'Writing'} ${quoted(header.tokens[row])}, step ${row + 1} of ${this.rows}`;
-    if (!this.mapped)
-      return `${doing}: probability ${share(header.sure[row])}. This model has no attention: all it knows of the sentence is one vector.`;
+    const verb = header.given ? 'Given' : 'Writing';
+    const doing = `${verb} ${quoted(header.tokens[row])}, step ${row + 1} of ${this.rows}`;
+    if (!this.mapped) {
+      const alone = 'This model has no attention: all it knows of the sentence is one vector.';
+      return `${doing}: probability ${percent(header.sure[row], 1)}. ${alone}`;
+    }
     if (hidden) return `${doing}: where it looks is covered until you have predicted it.`;
     let best = 0;
     for (let c = 1; c < n; c++) if (this.weight(row, c) > this.weight(row, best)) best = c;
-    const most = `${column < 0 ? 'it looks most' : 'Most'} at ${quoted(header.source[best])}, character ${best + 1}: ${share(this.weight(row, best))}.`;
-    return column < 0
-      ? `${doing}: ${most}`
-      : `${doing}: ${share(this.weight(row, column))} at ${quoted(header.source[column])}, character ${column + 1} of ${n}. ${most}`;
+    const most = `at ${quoted(header.source[best])}, character ${best + 1}: ${percent(this.weight(row, best), 1)}.`;
+    if (column < 0) return `${doing}: it looks most ${most}`;
+    const here = `at ${quoted(header.source[column])}, character ${column + 1} of ${n}`;
+    return `${doing}: ${percent(this.weight(row, column), 1)} ${here}. Most ${most}`;
   }
 }
 

@@ -5,12 +5,11 @@ Only two things reach the server: ``pin``, a query that was clicked, and ``want`
 
 from __future__ import annotations
 
-import json
-import struct
 from typing import TYPE_CHECKING, Any
 
 from vizlib.figures.colormaps import COLORMAP_NAMES, tables
 from vizlib.ui.components import register
+from vizlib.ui.core import message_codec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,12 +17,11 @@ if TYPE_CHECKING:
     from vizlib.geometry import Geometry
     from vizlib.ui.core.pictures import Picture
 
-MAGIC = b"VZA1"
 _component = register("attention_canvas")
 
 
 def pack(picture: Picture, geometry: Geometry, attention: bytes, *, view: str, odd: Sequence[Sequence[int]] = ()) -> bytes:
-    """Everything the browser needs: a header, the colour tables, the packed attention (see ``payload.py``), the photograph.
+    """Everything the browser needs: the colour tables, the packed attention (see ``payload.py``), the photograph.
 
     ``view`` tells this message from others, so that a finer layer finds its canvas; ``odd`` are the cells with abnormal norm on the
     query grid of each site.
@@ -39,12 +37,8 @@ def pack(picture: Picture, geometry: Geometry, attention: bytes, *, view: str, o
         "offset": geometry.offset,
         "colormaps": COLORMAP_NAMES,
         "odd": [list(cells) for cells in odd],
-        "attention": len(attention),
-        "jpeg": len(jpeg),
     }
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 4)
-    return b"".join([MAGIC, struct.pack("<I", len(text)), text, tables(), attention, jpeg])
+    return message_codec.pack(header, {"tables": tables(), "attention": attention, "photo": jpeg})
 
 
 def attention_canvas(payload: bytes, *, key: str, on_pin: Callable[[], None], on_want: Callable[[], None]) -> Any:

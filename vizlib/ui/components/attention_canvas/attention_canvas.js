@@ -1,159 +1,84 @@
-const page = (globalThis.vizlib ??= { look: { opacity: 0.6, colormap: 'viridis', scale: 'own' }, peaks: new Map() });
-const REST = 300; // milliseconds without a change before the address follows
+import { cssColour, namedTable } from '../_lib/colormaps.js';
+import { Component, mount } from '../_lib/component.js';
+import { create } from '../_lib/dom.js';
+import { percent } from '../_lib/formatting.js';
+import { clamp, hatchAround, paintRamp, shareAt, takeArrow } from '../_lib/grid.js';
+import { changeAppearance, onAppearance, page } from '../_lib/map_appearance.js';
+import { decodeSites } from './attention_site.js';
+
+const SETTLED = 300; // milliseconds without a change before the address follows
 const IDLE = 500; // and before a coarse layer asks for its finer rows
 const MEAN = -1;
-const OWNED = ['layer', 'head', 'query', 'reverse', 'opacity', 'colors', 'scale', 'maps']; // the canvas writes these parts of the address itself
-const percent = x => (x > 0 && x < 0.0005 ? 'under 0.1' : (x * 100).toFixed(x < 0.0995 ? 1 : 0)) + ' %';
+// The canvas writes these parts of the address itself.
+const OWNED = ['layer', 'head', 'query', 'reverse', 'opacity', 'colors', 'scale', 'maps'];
 
-// One attention: mirrors vizlib/analysis/payload.py. A row is what one query gives to every key, a column what one key gets.
-export class Site {
-  constructor(entry, body) {
-    Object.assign(this, entry);
-    this.grids = [this.queries, this.keys];
-    this.names = [this.query_prefix, this.key_prefix];
-    [this.n, this.m] = [0, 1].map(i => this.names[i].length + this.grids[i][0] * this.grids[i][1]);
-    this.pool ??= 1;
-    const floats = (at, count) => new Float32Array(body, at, count);
-    const { heads, n, m } = this;
-    if (this.coding === 'matrix') {
-      const kind = this.bits === 8 ? Uint8Array : Uint16Array;
-      const learned = this.key_prefix.length;
-      this.peakOf = floats(this.peaks, heads * n);
-      this.learnedOf = floats(this.learned, heads * n * learned);
-      this.code = new kind(body, this.codes, heads * n * (m - learned));
-      this.steps = (2 ** this.bits - 1) ** 2;
-    } else {
-      this.qOf = floats(this.q, heads * n * this.width);
-      this.kOf = floats(this.k, heads * m * this.width);
-      this.totalOf = floats(this.totals, heads * n);
-    }
+// The indices of the largest values from ``start`` on, in falling order.
+function largest(values, start, end, most) {
+  const best = [];
+  for (let i = start; i < end; i++) {
+    if (best.length === most && !(values[i] > values[best.at(-1)])) continue;
+    best.push(i);
+    best.sort((a, b) => values[b] - values[a]);
+    best.length = Math.min(most, best.length);
   }
-
-  row(head, i, out, start) {
-    const at = head * this.n + i;
-    const m = this.m;
-    if (this.coding === 'matrix') {
-      const learned = this.key_prefix.length;
-      const cells = m - learned;
-      const factor = this.peakOf[at] / this.steps;
-      const first = at * cells;
-      for (let j = 0; j < learned; j++) out[start + j] = this.learnedOf[at * learned + j];
-      for (let j = 0; j < cells; j++) {
-        const c = this.code[first + j];
-        out[start + learned + j] = c * c * factor;
-      }
-      return;
-    }
-    for (let j = 0; j < m; j++) out[start + j] = this.weight(at, head * m + j);
-  }
-
-  column(head, j, out, start) {
-    const n = this.n;
-    if (this.coding === 'matrix') {
-      const learned = this.key_prefix.length;
-      const cells = this.m - learned;
-      for (let i = 0; i < n; i++) {
-        const at = head * n + i;
-        if (j < learned) {
-          out[start + i] = this.learnedOf[at * learned + j];
-          continue;
-        }
-        const c = this.code[at * cells + j - learned];
-        out[start + i] = (c * c * this.peakOf[at]) / this.steps;
-      }
-      return;
-    }
-    for (let i = 0; i < n; i++) out[start + i] = this.weight(head * n + i, head * this.m + j);
-  }
-
-  weight(query, key) {
-    const { width, qOf, kOf } = this;
-    let score = 0;
-    for (let c = 0, a = query * width, b = key * width; c < width; c++) score += qOf[a + c] * kOf[b + c];
-    return this.coding === 'softmax' ? Math.exp(score - this.totalOf[query]) : score / this.totalOf[query];
-  }
+  return best;
 }
 
-function unpackSites(bytes) {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (view.getUint32(0, false) !== 0x565a5431) throw new Error('not packed attention');
-  const length = view.getUint32(4, true);
-  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
-  const body = bytes.slice(8 + length).buffer; // a copy begins at a multiple of four
-  return header.sites.map(entry => new Site(entry, body));
-}
-
-export function decode(bytes) {
-  // mirrors pack in __init__.py
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (view.getUint32(0, false) !== 0x565a4131) throw new Error('not an attention canvas');
-  const length = view.getUint32(4, true);
-  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
-  let at = 8 + length;
-  const take = count => bytes.slice(at, (at += count));
-  return {
-    header,
-    tables: take(header.colormaps.length * 768),
-    sites: unpackSites(take(header.attention)),
-    jpeg: take(header.jpeg),
-  };
-}
-
-class Canvas {
+class AttentionCanvas extends Component {
   constructor(root) {
-    this.find = name => root.querySelector('.' + name);
+    super(root);
     this.stage = this.find('stage');
     this.map = this.find('map');
     this.over = this.find('over');
     this.strips = [...root.querySelectorAll('.unseen')];
+    this.trigger = (_name, _value) => {}; // tells the page at once
     this.stop = new AbortController();
     const on = (what, kind, act) => what.addEventListener(kind, act, { signal: this.stop.signal });
-    on(this.stage, 'pointermove', e => this.point(e));
-    on(this.stage, 'pointerdown', e => {
-      this.point(e);
-      this.down = [e.clientX, e.clientY];
+    on(this.stage, 'pointermove', event => this.point(event));
+    on(this.stage, 'pointerdown', event => {
+      this.point(event);
+      this.down = [event.clientX, event.clientY];
     });
     on(this.stage, 'pointerleave', () => {
       this.query = this.held;
-      this.ask();
+      this.requestDraw();
     });
-    on(this.stage, 'click', e => {
-      if (this.point(e)) this.pin();
+    on(this.stage, 'click', event => {
+      if (this.point(event)) this.pin();
     });
-    on(this.stage, 'keydown', e => this.key(e));
-    on(this.find('layer'), 'input', e => {
+    on(this.stage, 'keydown', event => this.key(event));
+    on(this.find('layer'), 'input', event => {
       this.rest();
-      this.go(this.stageSites()[+e.target.value]);
+      this.showLayer(this.stageSites()[+event.target.value]);
     });
     on(this.find('play'), 'click', () => this.play(!this.playing));
     on(this.find('forward'), 'click', () => this.turn(false));
     on(this.find('reverse'), 'click', () => this.turn(true));
-    on(this.find('opacity'), 'input', e => this.look({ opacity: e.target.value / 100 }));
-    on(this.find('colormap'), 'change', e => this.look({ colormap: e.target.value }));
-    on(this.find('one'), 'change', e => {
-      this.one = e.target.checked;
-      this.ask();
+    on(this.find('opacity'), 'input', event => changeAppearance({ opacity: event.target.value / 100 }));
+    on(this.find('colormap'), 'change', event => changeAppearance({ colormap: event.target.value }));
+    on(this.find('one'), 'change', event => {
+      this.oneScale = event.target.checked;
+      this.requestDraw();
     });
-    on(this.find('maps'), 'change', e => this.look({ scale: e.target.checked ? 'one' : 'own' }));
-    on(this.find('drop'), 'change', () => this.ask());
-    on(document, 'vizlib:tile', e => this.finer(e.detail));
-    on(document, 'vizlib:open', e => this.open(e.detail));
-    on(document, 'vizlib:look', () => this.ask());
+    on(this.find('maps'), 'change', event => changeAppearance({ scale: event.target.checked ? 'one' : 'own' }));
+    on(this.find('drop'), 'change', () => this.requestDraw());
+    on(document, 'vizlib:patch', event => this.finer(event.detail));
+    on(document, 'vizlib:open', event => this.open(event.detail));
+    onAppearance(() => this.requestDraw(), this.stop.signal);
     on(window, 'popstate', () => this.arrive());
     this.watch = new ResizeObserver(() => this.fit());
     this.watch.observe(this.find('root'));
     this.watch.observe(this.find('left'));
-    this.quiet = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    this.reducedMotion = matchMedia('(prefers-reduced-motion: reduce)').matches;
   }
 
-  load(bytes) {
-    if (this.bytes && this.bytes.length === bytes.length && bytes.every((value, i) => value === this.bytes[i])) return;
-    const first = !this.bytes;
-    this.bytes = bytes;
-    Object.assign(this, decode(bytes));
+  load(header, arrays) {
+    const isFirst = !this.sites;
+    this.header = header;
+    this.tables = arrays.tables;
+    this.sites = decodeSites(arrays.attention);
     this.asked = new Set();
-    if (this.url) URL.revokeObjectURL(this.url);
-    this.url = URL.createObjectURL(new Blob([this.jpeg], { type: 'image/jpeg' }));
+    this.replacePhotograph(arrays.photo);
     const { title, image, colormaps } = this.header;
     const photo = this.find('photo');
     photo.src = this.url;
@@ -170,22 +95,21 @@ class Canvas {
     const stages = [...new Set(this.sites.map(site => site.stage))];
     this.find('stages').replaceChildren(
       ...(stages.length > 1 ? stages : []).map((stage, i) => {
-        const button = document.createElement('button');
+        const button = create('button', '', `Stage ${i + 1}`);
         button.type = 'button';
         button.dataset.stage = stage;
-        button.textContent = `Stage ${i + 1}`;
-        const one = this.sites.find(site => site.stage === stage);
-        button.title = `${one.full[0].join(' × ')} patches`;
+        const first = this.sites.find(site => site.stage === stage);
+        button.title = `${first.full[0].join(' × ')} patches`;
         button.onclick = () => {
           this.rest();
-          this.go(this.sites.findIndex(site => site.stage === stage));
+          this.showLayer(this.sites.findIndex(site => site.stage === stage));
         };
         return button;
       }),
     );
     this.layer = -1;
-    if (first) this.arrive();
-    else this.go(Math.min(this.wanted ?? Infinity, this.start()), true);
+    if (isFirst) this.arrive();
+    else this.showLayer(this.start(), true);
     this.fit();
   }
 
@@ -206,20 +130,20 @@ class Canvas {
     const head = named ? number('head') : old.head;
     this.head = Number.isInteger(head) ? head : MEAN;
     this.reversed = named ? given.get('reverse') === '1' : !!old.reverse;
-    const look = {};
-    if (number('opacity') >= 0 && number('opacity') <= 1) look.opacity = number('opacity');
-    if (this.header.colormaps.includes(given.get('colors'))) look.colormap = given.get('colors');
-    this.one = named ? given.get('scale') === 'one' : !!old.one;
-    look.scale = (named ? given.get('maps') : old.maps) === 'own' ? 'own' : 'one'; // maps that are compared share a scale
-    Object.assign(page.look, look);
+    const appearance = {};
+    if (number('opacity') >= 0 && number('opacity') <= 1) appearance.opacity = number('opacity');
+    if (this.header.colormaps.includes(given.get('colors'))) appearance.colormap = given.get('colors');
+    this.oneScale = named ? given.get('scale') === 'one' : !!old.one;
+    // Maps that are compared share a scale.
+    appearance.scale = (named ? given.get('maps') : old.maps) === 'own' ? 'own' : 'one';
     this.held = this.query = old.held ?? { v: 0.5001, u: 0.5001 };
-    this.go(Number.isInteger(layer) && layer >= 0 && layer < this.sites.length ? layer : this.start(), true);
+    this.showLayer(Number.isInteger(layer) && layer >= 0 && layer < this.sites.length ? layer : this.start(), true);
     const query = number('query');
     if (Number.isInteger(query) && query >= 0) {
       this.held = this.query = this.place(query, true);
       this.pinned = true;
     }
-    document.dispatchEvent(new CustomEvent('vizlib:look'));
+    changeAppearance(appearance);
   }
 
   get site() {
@@ -236,7 +160,8 @@ class Canvas {
     return 1 - this.from;
   }
 
-  // The grid that is pointed at: as it is shown, or, ``exact``, as the model has it and the address and the server speak of it.
+  // The grid that is pointed at: as it is shown, or, ``exact``, as the model has it and the address and the server
+  // speak of it.
   pointed(exact) {
     const { site, from } = this;
     return {
@@ -255,8 +180,8 @@ class Canvas {
     } = this.pointed(exact);
     if (query.name !== undefined && names.includes(query.name)) return names.indexOf(query.name);
     if (!rows) return 0;
-    const y = Math.min(rows - 1, Math.max(0, Math.floor(((query.v ?? 0.5) * full[0]) / pool)));
-    const x = Math.min(columns - 1, Math.max(0, Math.floor(((query.u ?? 0.5) * full[1]) / pool)));
+    const y = clamp(Math.floor(((query.v ?? 0.5) * full[0]) / pool), 0, rows - 1);
+    const x = clamp(Math.floor(((query.u ?? 0.5) * full[1]) / pool), 0, columns - 1);
     return names.length + y * columns + x;
   }
 
@@ -272,73 +197,72 @@ class Canvas {
     return { v: ((Math.floor(cell / columns) + 0.5) * pool) / full[0], u: (((cell % columns) + 0.5) * pool) / full[1] };
   }
 
-  point(e) {
+  point(event) {
     if (!this.sites) return false;
-    const box = this.stage.getBoundingClientRect();
+    const [down, across] = shareAt(event, this.stage);
     const { image, input, scale, offset } = this.header;
-    const u = (((e.clientX - box.left) / box.width) * image[1] * scale[1] + offset[1]) / input[1];
-    const v = (((e.clientY - box.top) / box.height) * image[0] * scale[0] + offset[0]) / input[0];
+    const u = (across * image[1] * scale[1] + offset[1]) / input[1];
+    const v = (down * image[0] * scale[0] + offset[0]) / input[0];
     if (!(u >= 0 && u < 1 && v >= 0 && v < 1)) {
       this.query = this.held;
-      this.ask();
+      this.requestDraw();
       return false;
     }
     this.query = { u, v };
-    this.ask();
+    this.requestDraw();
     return true;
   }
 
-  key(e) {
-    if (e.ctrlKey || e.metaKey || e.altKey) return;
-    const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[e.key];
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const step = takeArrow(event);
     if (step) {
       const full = this.site.full[this.from];
       const pool = this.site.pool;
       const at = this.place(this.token(this.query));
-      const clamp = x => Math.min(0.99999, Math.max(0, x));
       this.held = this.query = {
-        v: clamp((at.v ?? 0.5) + (step[0] * pool) / full[0]),
-        u: clamp((at.u ?? 0.5) + (step[1] * pool) / full[1]),
+        v: clamp((at.v ?? 0.5) + (step[0] * pool) / full[0], 0, 0.99999),
+        u: clamp((at.u ?? 0.5) + (step[1] * pool) / full[1], 0, 0.99999),
       };
       this.speak();
-    } else if (e.key === '[' || e.key === ']') {
+    } else if (event.key === '[' || event.key === ']') {
       this.rest();
-      this.go(this.layer + (e.key === ']' ? 1 : -1));
+      this.showLayer(this.layer + (event.key === ']' ? 1 : -1));
       this.speak();
-    } else if (/^[0-9]$/.test(e.key)) {
-      this.choose(e.key === '0' ? MEAN : +e.key - 1);
+    } else if (/^[0-9]$/.test(event.key)) {
+      this.choose(event.key === '0' ? MEAN : +event.key - 1);
       this.speak();
-    } else if (e.key === ' ') this.play(!this.playing);
-    else if (e.key === 'Enter') this.pin();
+    } else if (event.key === ' ') this.play(!this.playing);
+    else if (event.key === 'Enter') this.pin();
     else return;
-    e.preventDefault();
-    e.stopPropagation();
-    this.ask();
+    event.preventDefault();
+    event.stopPropagation();
+    this.requestDraw();
   }
 
-  go(layer, force) {
-    layer = Math.min(this.sites.length - 1, Math.max(0, layer));
-    if (layer === this.layer && !force) return;
-    this.layer = layer;
+  showLayer(layer, force) {
+    const wanted = clamp(layer, 0, this.sites.length - 1);
+    if (wanted === this.layer && !force) return;
+    this.layer = wanted;
     if (this.head >= this.site.heads) this.head = MEAN;
     const within = this.stageSites();
     const slider = this.find('layer');
     slider.max = within.length - 1;
-    slider.value = within.indexOf(layer);
+    slider.value = within.indexOf(this.layer);
     const layers = within.filter(i => this.sites[i].name !== 'readout').length;
-    const words = this.site.name === 'readout' ? 'Read-out' : `Layer ${within.indexOf(layer) + 1} of ${layers}`;
+    const words = this.site.name === 'readout' ? 'Read-out' : `Layer ${within.indexOf(this.layer) + 1} of ${layers}`;
     slider.setAttribute('aria-valuetext', words);
     this.find('where').textContent = words;
     this.find('where').title = this.site.name;
     for (const button of this.find('stages').children)
       button.setAttribute('aria-pressed', +button.dataset.stage === this.site.stage);
-    this.parts();
+    this.buildParts();
     this.refine();
-    this.ask();
+    this.requestDraw();
   }
 
   // The canvases and buttons that this layer needs.
-  parts() {
+  buildParts() {
     const [rows, columns] = this.site.grids[this.onto];
     const { heads } = this.site;
     const box = this.find('heads');
@@ -348,16 +272,12 @@ class Canvas {
     const count = heads > 1 ? heads + 1 : 0;
     while (box.children.length > count) box.lastChild.remove();
     while (box.children.length < count) {
-      const button = document.createElement('button');
-      const canvas = document.createElement('canvas');
-      const label = document.createElement('span');
       const head = box.children.length - 1;
+      const button = create('button', 'head');
       button.type = 'button';
-      button.className = 'head';
-      label.textContent = head < 0 ? 'mean' : head + 1;
       button.setAttribute('aria-label', head < 0 ? 'Mean of the heads' : `Head ${head + 1}`);
       button.onclick = () => this.choose(head);
-      button.append(canvas, label);
+      button.append(create('canvas'), create('span', '', head < 0 ? 'mean' : head + 1));
       box.append(button);
     }
     this.small = [...box.children].map(button => button.firstChild);
@@ -369,14 +289,13 @@ class Canvas {
     const names = [...new Set([...this.site.names[this.from], ...this.site.names[this.onto]])];
     this.find('chips').replaceChildren(
       ...names.map(name => {
-        const chip = document.createElement('button');
+        const chip = create('button', 'chip');
         chip.type = 'button';
-        chip.className = 'chip';
         chip.dataset.name = name;
         chip.disabled = !this.site.names[this.from].includes(name);
         const preview = query => () => {
           this.query = query();
-          this.ask();
+          this.requestDraw();
         };
         chip.onpointerenter = preview(() => (chip.disabled ? this.held : { ...this.held, name }));
         chip.onpointerleave = preview(() => this.held);
@@ -401,20 +320,20 @@ class Canvas {
   choose(head) {
     if (head >= this.site.heads || (head >= 0 && this.site.heads === 1)) return;
     this.head = head;
-    this.ask();
+    this.requestDraw();
   }
 
   turn(reversed) {
     this.reversed = reversed;
-    this.parts();
-    this.ask();
+    this.buildParts();
+    this.requestDraw();
   }
 
   open({ layer, head }) {
     if (!this.sites) return;
     this.head = head;
-    this.go(layer, true);
-    this.stage.scrollIntoView({ block: 'center', behavior: this.quiet ? 'auto' : 'smooth' });
+    this.showLayer(layer, true);
+    this.stage.scrollIntoView({ block: 'center', behavior: this.reducedMotion ? 'auto' : 'smooth' });
   }
 
   play(playing) {
@@ -423,7 +342,11 @@ class Canvas {
     const button = this.find('play');
     button.setAttribute('aria-pressed', playing);
     button.setAttribute('aria-label', playing ? 'Stop' : 'Play the layers');
-    if (playing) this.timer = setInterval(() => this.go((this.layer + 1) % this.sites.length), this.quiet ? 1800 : 900);
+    if (playing)
+      this.timer = setInterval(
+        () => this.showLayer((this.layer + 1) % this.sites.length),
+        this.reducedMotion ? 1800 : 900,
+      );
   }
   rest() {
     if (this.playing) this.play(false);
@@ -437,13 +360,13 @@ class Canvas {
     if (this.site.pool === 1 || this.asked.has(name)) return;
     this.idle = setTimeout(() => {
       this.asked.add(name);
-      this.tell('want', { layer });
+      this.trigger('want', { layer });
     }, IDLE);
   }
 
-  finer({ view, layer, bytes }) {
-    if (!this.sites || view !== this.header.view || !bytes.length || this.sites[layer]?.pool === 1) return;
-    const [site] = unpackSites(bytes);
+  finer({ view, layer, attention }) {
+    if (!this.sites || view !== this.header.view || !attention || this.sites[layer]?.pool === 1) return;
+    const [site] = decodeSites(attention);
     const held = this.query;
     this.sites[layer] = site;
     if (site.heads * Math.max(site.n, site.m) > this.values.length)
@@ -451,18 +374,13 @@ class Canvas {
     if (Math.max(site.n, site.m) > this.mean.length) this.mean = new Float32Array(Math.max(site.n, site.m));
     if (layer === this.layer) {
       this.query = held;
-      this.parts();
-      this.ask();
+      this.buildParts();
+      this.requestDraw();
     }
   }
 
-  look(change) {
-    page.look = { ...page.look, ...change };
-    document.dispatchEvent(new CustomEvent('vizlib:look'));
-  }
-
   state() {
-    const { opacity, colormap, scale } = page.look;
+    const { opacity, colormap, scale } = page.appearance;
     return {
       layer: this.layer,
       head: this.head,
@@ -470,7 +388,7 @@ class Canvas {
       reverse: this.reversed,
       opacity,
       colors: colormap,
-      scale: this.one ? 'one' : 'own',
+      scale: this.oneScale ? 'one' : 'own',
       maps: scale === 'one' ? 'one' : 'own',
     };
   }
@@ -478,10 +396,10 @@ class Canvas {
   pin() {
     this.held = this.query;
     this.pinned = true;
-    this.ask();
+    this.requestDraw();
     this.speak();
     this.address();
-    this.tell('pin', this.state());
+    this.trigger('pin', this.state());
   }
 
   // The address follows by itself, without the server; a rerun may have written an older one over it.
@@ -494,7 +412,7 @@ class Canvas {
       head: now.head,
       reverse: now.reverse,
       held: this.held,
-      one: this.one,
+      one: this.oneScale,
       maps: now.maps,
     };
     const quiet = {
@@ -515,7 +433,7 @@ class Canvas {
     if (wanted !== location.pathname + location.search + location.hash) history.replaceState(history.state, '', wanted);
   }
 
-  ask() {
+  requestDraw() {
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
       this.draw();
@@ -538,23 +456,9 @@ class Canvas {
     style.left = `${from[1]}%`;
     style.height = `${size[0]}%`;
     style.width = `${size[1]}%`;
-    const cut = x => Math.min(100, Math.max(0, x));
-    const [top, left] = from.map(cut);
-    const [bottom, right] = [0, 1].map(i => cut(from[i] + size[i]));
-    const strips = [
-      [0, 0, 100, top],
-      [0, bottom, 100, 100 - bottom],
-      [0, top, left, bottom - top],
-      [right, top, 100 - right, bottom - top],
-    ];
-    strips.forEach(([x, y, w, h], i) => {
-      const strip = this.strips[i].style;
-      strip.display = w > 0.05 && h > 0.05 ? 'block' : 'none';
-      strip.left = `${x}%`;
-      strip.top = `${y}%`;
-      strip.width = `${w}%`;
-      strip.height = `${h}%`;
-    });
+    const [top, left] = from.map(side => clamp(side, 0, 100));
+    const [bottom, right] = [0, 1].map(axis => clamp(from[axis] + size[axis], 0, 100));
+    hatchAround(this.strips, [top, left, bottom, right]);
     const ratio = window.devicePixelRatio || 1;
     this.over.width = Math.round(wide * ratio);
     this.over.height = Math.round(((wide * height) / width) * ratio);
@@ -577,7 +481,7 @@ class Canvas {
       for (let i = 0, at = head * count; i < count; i++) mean[i] += values[at + i] / heads;
     }
     const odd = this.find('drop').checked ? this.oddCells(this.onto) : [];
-    const one = this.one;
+    const one = this.oneScale;
     const tops = [];
     for (let head = MEAN; head < heads; head++) tops.push(this.top(head, count, learned, odd));
     const common = one ? Math.max(...tops) : 0;
@@ -585,20 +489,21 @@ class Canvas {
     const shown = Math.min(this.head, heads - 1);
     const high = one ? common : tops[shown + 1];
     this.paint(this.image, this.map, shown, count, learned, high, colours, odd);
-    this.map.style.opacity = page.look.opacity;
+    this.map.style.opacity = page.appearance.opacity;
     this.small.forEach((canvas, i) => {
       this.paint(this.image, canvas, i - 1, count, learned, one ? common : tops[i], colours, odd);
       canvas.parentElement.setAttribute('aria-pressed', i - 1 === shown);
     });
     this.outline();
-    this.words(shown, token, count, learned, high);
+    this.showReading(shown, token, count, learned, high);
     this.controls();
-    this.stage.dataset.drawn = `${this.layer} ${shown} ${token} ${this.reversed ? 'reverse' : 'forward'} ${page.look.colormap}`;
+    const direction = this.reversed ? 'reverse' : 'forward';
+    this.stage.dataset.drawn = `${this.layer} ${shown} ${token} ${direction} ${page.appearance.colormap}`;
     clearTimeout(this.later);
-    this.later = setTimeout(() => this.address(), REST);
+    this.later = setTimeout(() => this.address(), SETTLED);
   }
 
-  of(head, count) {
+  valuesOf(head, count) {
     return head === MEAN ? this.mean.subarray(0, count) : this.values.subarray(head * count, (head + 1) * count);
   }
 
@@ -610,7 +515,7 @@ class Canvas {
   }
 
   top(head, count, learned, odd) {
-    const values = this.of(head, count);
+    const values = this.valuesOf(head, count);
     let top = 0;
     for (let i = learned; i < count; i++)
       if (values[i] > top && !(odd.length && odd.includes(i - learned))) top = values[i];
@@ -619,7 +524,7 @@ class Canvas {
 
   paint(image, canvas, head, count, learned, high, colours, odd) {
     const out = new Uint32Array(image.data.buffer);
-    const values = this.of(head, count);
+    const values = this.valuesOf(head, count);
     const factor = high > 0 ? 255 / high : 0;
     for (let i = learned; i < count; i++) out[i - learned] = colours[Math.min(255, values[i] * factor) | 0];
     for (const cell of odd) out[cell] = 0;
@@ -627,69 +532,64 @@ class Canvas {
   }
 
   colours() {
-    const name = page.look.colormap;
+    const name = page.appearance.colormap;
     if (this.painted === name && this.table) return this.table;
-    const start = 768 * Math.max(0, this.header.colormaps.indexOf(name));
-    const table = this.tables.subarray(start, start + 768);
-    this.table = new Uint32Array(256);
-    for (let i = 0; i < 256; i++)
-      this.table[i] = (0xff000000 | (table[3 * i + 2] << 16) | (table[3 * i + 1] << 8) | table[3 * i]) >>> 0;
-    const bar = new ImageData(256, 1);
-    new Uint32Array(bar.data.buffer).set(this.table);
-    this.find('colours').getContext('2d').putImageData(bar, 0, 0);
+    this.table = namedTable(this.tables, this.header.colormaps, name);
+    paintRamp(this.find('colours'), this.table);
     this.painted = name;
     return this.table;
+  }
+
+  // The box [left, top, width, height] of a query's cell in pixels of the overlay; null for a learned token.
+  cellOnOverlay(query) {
+    const token = this.token(query);
+    const { site, from } = this;
+    const learned = site.names[from].length;
+    if (token < learned) return null;
+    const { image, input, scale, offset } = this.header;
+    const columns = site.grids[from][1];
+    const cell = token - learned;
+    const place = [Math.floor(cell / columns), cell % columns];
+    const onInput = axis => input[axis] / site.full[from][axis];
+    const perInput = axis => [this.over.height, this.over.width][axis] / scale[axis] / image[axis];
+    const [top, left] = place.map((at, axis) => (at * site.pool * onInput(axis) - offset[axis]) * perInput(axis));
+    const [height, width] = [0, 1].map(axis => site.pool * onInput(axis) * perInput(axis));
+    return [left, top, width, height];
   }
 
   outline() {
     const context = this.over.getContext('2d');
     const { width, height } = this.over;
     context.clearRect(0, 0, width, height);
-    const { image, input, scale, offset } = this.header;
     const unit = width / this.stage.clientWidth || 1;
-    const box = query => {
-      const token = this.token(query);
-      const names = this.site.names[this.from];
-      const columns = this.site.grids[this.from][1];
-      if (token < names.length) return null;
-      const full = this.site.full[this.from];
-      const pool = this.site.pool;
-      const cell = token - names.length;
-      const y = Math.floor(cell / columns) * pool;
-      const x = (cell % columns) * pool;
-      const left = (((x / full[1]) * input[1] - offset[1]) / scale[1] / image[1]) * width;
-      const top = (((y / full[0]) * input[0] - offset[0]) / scale[0] / image[0]) * height;
-      return [
-        left,
-        top,
-        (((pool / full[1]) * input[1]) / scale[1] / image[1]) * width,
-        (((pool / full[0]) * input[0]) / scale[0] / image[0]) * height,
-      ];
-    };
-    const frame = (query, colour, wide) => {
-      const at = box(query);
-      if (!at) return;
-      const grow = Math.max(0, (7 * unit - at[2]) / 2);
-      context.lineWidth = (wide + 2) * unit;
-      context.strokeStyle = '#000';
-      context.strokeRect(at[0] - grow, at[1] - grow, at[2] + 2 * grow, at[3] + 2 * grow);
-      context.lineWidth = wide * unit;
-      context.strokeStyle = colour;
-      context.strokeRect(at[0] - grow, at[1] - grow, at[2] + 2 * grow, at[3] + 2 * grow);
-    };
     for (const cell of this.oddCells(this.from)) {
-      const at = box(this.place(cell + this.site.names[this.from].length));
-      if (!at) continue;
+      const box = this.cellOnOverlay(this.place(cell + this.site.names[this.from].length));
+      if (!box) continue;
       context.beginPath();
-      context.arc(at[0] + at[2] / 2, at[1] + at[3] / 2, Math.max(3 * unit, at[2] / 7), 0, 7);
+      context.arc(box[0] + box[2] / 2, box[1] + box[3] / 2, Math.max(3 * unit, box[2] / 7), 0, 7);
       context.fillStyle = '#ff4b6e';
       context.fill();
       context.lineWidth = unit;
       context.strokeStyle = '#fff';
       context.stroke();
     }
-    if (this.pinned && this.held !== this.query && this.held.name === undefined) frame(this.held, '#7fd4e0', 1.5);
-    if (this.query.name === undefined) frame(this.query, '#fff', 2);
+    if (this.pinned && this.held !== this.query && this.held.name === undefined)
+      this.drawFrame(context, unit, this.held, '#7fd4e0', 1.5);
+    if (this.query.name === undefined) this.drawFrame(context, unit, this.query, '#fff', 2);
+  }
+
+  drawFrame(context, unit, query, colour, wide) {
+    const box = this.cellOnOverlay(query);
+    if (!box) return;
+    const grow = Math.max(0, (7 * unit - box[2]) / 2);
+    for (const [line, ink] of [
+      [wide + 2, '#000'],
+      [wide, colour],
+    ]) {
+      context.lineWidth = line * unit;
+      context.strokeStyle = ink;
+      context.strokeRect(box[0] - grow, box[1] - grow, box[2] + 2 * grow, box[3] + 2 * grow);
+    }
   }
 
   // Where a token of the painted or the pointed grid is, in words.
@@ -702,63 +602,47 @@ class Canvas {
       : `row ${Math.floor(cell / columns) + 1}, column ${(cell % columns) + 1}`;
   }
 
-  words(shown, token, count, learned, high) {
-    const values = this.of(shown, count);
-    const best = [];
-    for (let i = learned; i < count; i++) {
-      if (best.length < 3 || values[i] > values[best[2]]) {
-        best.push(i);
-        best.sort((a, b) => values[b] - values[a]);
-        best.length = Math.min(3, best.length);
-      }
-    }
-    const what = this.reversed ? 'is looked at most from' : 'looks most at';
-    const head = shown === MEAN ? (this.site.heads > 1 ? 'mean of the heads' : 'its one head') : `head ${shown + 1}`;
+  showReading(shown, token, count, learned, high) {
+    const values = this.valuesOf(shown, count);
+    const best = largest(values, learned, count, 3);
+    const verb = this.reversed ? 'is looked at most from' : 'looks most at';
+    const mean = this.site.heads > 1 ? 'mean of the heads' : 'its one head';
+    const head = shown === MEAN ? mean : `head ${shown + 1}`;
     const list = best.map(i => `${this.spot(i, this.onto)} (${percent(values[i])})`).join('; ');
     const pooled = this.site.pool > 1 ? ` Shown in cells of ${this.site.pool} × ${this.site.pool} patches.` : '';
     const subject = this.spot(token, this.from);
-    const reading = this.find('reading');
-    const bold = document.createElement('b');
-    const more = document.createElement('span');
-    bold.textContent = subject[0].toUpperCase() + subject.slice(1);
-    more.className = 'more';
-    more.textContent = `${this.find('where').textContent}, ${head}.${pooled}`;
-    reading.replaceChildren(bold, ` ${what} ${list || 'learned tokens only'}.`, more);
-    this.spoken = `${subject} ${what} ${list}. ${more.textContent}`;
+    const more = create('span', 'more', `${this.find('where').textContent}, ${head}.${pooled}`);
+    const bold = create('b', '', subject[0].toUpperCase() + subject.slice(1));
+    this.find('reading').replaceChildren(bold, ` ${verb} ${list || 'learned tokens only'}.`, more);
+    this.spoken = `${subject} ${verb} ${list}. ${more.textContent}`;
     this.find('high').textContent = percent(high);
     this.find('what').textContent = this.reversed
       ? 'share of each patch’s attention that comes here'
       : 'share of its attention';
-    for (const chip of this.find('chips').children) {
-      const at = this.site.names[this.onto].indexOf(chip.dataset.name);
-      const share = at < 0 ? '' : ` ${percent(values[at])}`;
-      chip.setAttribute(
-        'aria-pressed',
-        (this.query.name === chip.dataset.name && !chip.disabled) || (!this.site.grids[this.from][0] && !chip.disabled),
-      );
-      const text = `${chip.dataset.name}${share}`;
-      if (chip.textContent !== text) {
-        const swatch = document.createElement('i');
-        chip.replaceChildren(...(at < 0 ? [] : [swatch]), text);
-      }
-      if (at >= 0) {
-        const colour = this.table[Math.min(255, (values[at] / (high || 1)) * 255) | 0];
-        chip.firstChild.style.background = `rgb(${colour & 255} ${(colour >> 8) & 255} ${(colour >> 16) & 255})`;
-      }
-      chip.title =
-        at < 0
-          ? ''
-          : this.reversed
-            ? `gives ${percent(values[at])} of its attention here`
-            : `gets ${percent(values[at])} of this attention`;
-    }
+    for (const chip of this.find('chips').children) this.fillChip(chip, values, high);
+  }
+
+  // The button of a learned token: its share and its colour, where it is one that is painted.
+  fillChip(chip, values, high) {
+    const { name } = chip.dataset;
+    const token = this.site.names[this.onto].indexOf(name);
+    const isQuery = this.query.name === name || !this.site.grids[this.from][0];
+    chip.setAttribute('aria-pressed', isQuery && !chip.disabled);
+    const share = token < 0 ? '' : percent(values[token]);
+    const text = token < 0 ? name : `${name} ${share}`;
+    if (chip.textContent !== text) chip.replaceChildren(...(token < 0 ? [] : [create('i')]), text);
+    chip.title = '';
+    if (token < 0) return;
+    const colour = this.table[Math.min(255, (values[token] / (high || 1)) * 255) | 0];
+    chip.firstChild.style.background = cssColour(colour);
+    chip.title = this.reversed ? `gives ${share} of its attention here` : `gets ${share} of this attention`;
   }
 
   controls() {
-    const { opacity, colormap, scale } = page.look;
+    const { opacity, colormap, scale } = page.appearance;
     this.find('opacity').value = Math.round(opacity * 100);
     this.find('colormap').value = colormap;
-    this.find('one').checked = this.one;
+    this.find('one').checked = this.oneScale;
     this.find('maps').checked = scale === 'one';
     this.find('common').style.display = this.site.heads > 1 ? '' : 'none';
     this.find('forward').setAttribute('aria-pressed', !this.reversed);
@@ -778,16 +662,10 @@ class Canvas {
     cancelAnimationFrame(this.frame);
     clearInterval(this.timer);
     for (const timer of [this.later, this.idle, this.talk]) clearTimeout(timer);
-    if (this.url) URL.revokeObjectURL(this.url);
   }
 }
 
-export default keep(
-  home => new Canvas(home),
-  (canvas, { data, setTriggerValue }) => {
-    canvas.tell = setTriggerValue;
-    if (data && data.length) canvas.load(data);
-    canvas.ask();
-  },
-  canvas => canvas.destroy(),
-);
+export default mount(AttentionCanvas, (canvas, { setTriggerValue }) => {
+  canvas.trigger = setTriggerValue;
+  canvas.requestDraw();
+});

@@ -6,10 +6,8 @@ would be too much, a coarser matrix of pooled cells, to be replaced by the finer
 
 from __future__ import annotations
 
-import json
-import struct
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -17,6 +15,7 @@ import torch
 from vizlib.analysis.attention.head_statistics import check_whole
 from vizlib.tracing.attention_site import AttentionSite, PerformerSite
 from vizlib.tracing.token_grid import Grid
+from vizlib.ui.core import message_codec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,11 +23,11 @@ if TYPE_CHECKING:
     from vizlib.passes.forward import Trace
     from vizlib.zoo.model import Model
 
-MAGIC = b"VZT1"
 BUDGET = 16_000_000  # bytes of one view
 _QUICK = 4_000_000  # up to here the matrices have 16 bits, beyond it 8
 _BLOCK = 1 << 21  # weights in memory at once
 _COARSEST = 64
+_Packed: TypeAlias = "tuple[dict[str, Any], dict[str, np.ndarray]]"  # what is said of a site, and its arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,53 +71,34 @@ def prefix_names(model: Model) -> tuple[str, ...]:
     return tuple([*names, *(f"register {index + 1}" for index in range(registers))][: max(count, 1)])
 
 
-@dataclass
-class _Blob:
-    """Arrays one behind the other, each at a multiple of four bytes."""
-
-    parts: list[bytes] = field(default_factory=list)
-    size: int = 0
-
-    def add(self, array: np.ndarray) -> int:
-        """Append an array; where it begins."""
-        start, data = self.size, np.ascontiguousarray(array).tobytes()
-        data += b"\0" * (-len(data) % 4)
-        self.parts.append(data)
-        self.size += len(data)
-        return start
-
-
 def pack(shown: View, budget: int = BUDGET) -> bytes:
-    """All sites in at most about ``budget`` bytes: magic, length of a JSON header (uint32), header, arrays.
+    """All sites in at most about ``budget`` bytes, the arrays of site i under ``i.name``.
 
     A weight from a matrix of C = 255 or 65,535 steps is off by at most peak (1 / C + 1 / 4 C^2), ``error`` in the header, peak the
     largest weight on a cell in its row; weights on learned tokens are float32.
     """
-    blob = _Blob()
     bits = 16 if sum(_exact_bytes(site, 16) for site in shown.sites) <= _QUICK else 8
     sizes = [_exact_bytes(site, bits) for site in shown.sites]
     pools = [1] * len(sizes)
     if sum(sizes) > budget:
         pools = _pools(shown.sites, sizes, budget)
-    entries = [
-        _entry(shown, site, bits, blob) if pool == 1 else _coarse_entry(shown, site, pool, blob)
-        for site, pool in zip(shown.sites, pools, strict=True)
+    packed = [
+        _entry(shown, site, bits) if pool == 1 else _coarse_entry(shown, site, pool) for site, pool in zip(shown.sites, pools, strict=True)
     ]
-    return _joined({"sites": entries}, blob)
+    return _joined({}, packed)
 
 
 def pack_site(shown: View, index: int, budget: int = BUDGET) -> bytes | None:
     """One site exactly, in the form of ``pack``; None where even that is over the budget."""
-    site, blob = shown.sites[index], _Blob()
+    site = shown.sites[index]
     if _exact_bytes(site, 8) > budget:
         return None
-    return _joined({"sites": [_entry(shown, site, 16 if _exact_bytes(site, 16) <= _QUICK else 8, blob)], "index": index}, blob)
+    return _joined({"index": index}, [_entry(shown, site, 16 if _exact_bytes(site, 16) <= _QUICK else 8)])
 
 
-def _joined(header: dict[str, Any], blob: _Blob) -> bytes:
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    return b"".join([MAGIC, struct.pack("<I", len(text)), text, *blob.parts])
+def _joined(header: dict[str, Any], sites: Sequence[_Packed]) -> bytes:
+    arrays = {f"{index}.{name}": array for index, (_, parts) in enumerate(sites) for name, array in parts.items()}
+    return message_codec.pack({**header, "sites": [facts for facts, _ in sites]}, arrays)
 
 
 def _matrix_bytes(heads: int, queries: Grid, keys: Grid, bits: int) -> int:
@@ -150,18 +130,21 @@ def _pools(sites: Sequence[AttentionSite], sizes: Sequence[int], budget: int) ->
     return [1 if keep else _COARSEST for keep in small]
 
 
-def _entry(shown: View, site: AttentionSite, bits: int, blob: _Blob) -> dict[str, Any]:
+def _entry(shown: View, site: AttentionSite, bits: int) -> _Packed:
     common = _described(shown, site, site.query_grid, site.key_grid)
     whole = _matrix_bytes(site.heads, site.query_grid, site.key_grid, bits)
     if site.bias is not None or whole <= _factor_bytes(site):
-        return common | _matrix(np.concatenate([block for _, block in blocks(site)], 1), site.key_grid.prefix, bits, blob)
-    return common | _factors(site, blob)
+        facts, arrays = _matrix(np.concatenate([block for _, block in blocks(site)], 1), site.key_grid.prefix, bits)
+    else:
+        facts, arrays = _factors(site)
+    return common | facts, arrays
 
 
-def _coarse_entry(shown: View, site: AttentionSite, pool: int, blob: _Blob) -> dict[str, Any]:
+def _coarse_entry(shown: View, site: AttentionSite, pool: int) -> _Packed:
     queries, keys = pooled(site.query_grid, pool), pooled(site.key_grid, pool)
     common = _described(shown, site, queries, keys)
-    return common | {"pool": pool} | _matrix(coarse(site, pool), keys.prefix, 8, blob)
+    facts, arrays = _matrix(coarse(site, pool), keys.prefix, 8)
+    return common | {"pool": pool} | facts, arrays
 
 
 def _described(shown: View, site: AttentionSite, queries: Grid, keys: Grid) -> dict[str, Any]:
@@ -181,24 +164,18 @@ def _answers(count: int) -> list[str]:
     return ["the answer"] if count == 1 else [f"answer {index + 1}" for index in range(count)]
 
 
-def _matrix(weights: np.ndarray, prefix: int, bits: int, blob: _Blob) -> dict[str, Any]:
+def _matrix(weights: np.ndarray, prefix: int, bits: int) -> _Packed:
     """Weights (heads, N, M): learned tokens in float32, cells as the root of their share of the row's peak, which keeps small ones."""
     steps = (1 << bits) - 1
     cells = weights[..., prefix:]
     peaks = cells.max(-1) if cells.shape[-1] else np.zeros(cells.shape[:2], np.float32)
     shares = np.sqrt(cells / np.maximum(peaks, 1e-30)[..., None])
     codes = np.rint(shares * steps).astype(np.uint8 if bits == 8 else "<u2")
-    return {
-        "coding": "matrix",
-        "bits": bits,
-        "error": 1 / steps + 1 / (4 * steps**2),
-        "peaks": blob.add(peaks.astype("<f4")),
-        "learned": blob.add(weights[..., :prefix].astype("<f4")),
-        "codes": blob.add(codes),
-    }
+    facts = {"coding": "matrix", "bits": bits, "error": 1 / steps + 1 / (4 * steps**2)}
+    return facts, {"peaks": peaks.astype("<f4"), "learned": weights[..., :prefix].astype("<f4"), "codes": codes}
 
 
-def _factors(site: AttentionSite, blob: _Blob) -> dict[str, Any]:
+def _factors(site: AttentionSite) -> _Packed:
     """q with the scale in it and k, (heads, tokens, width), and what each row is divided by: its sum, or the logarithm of that."""
     q, k = (part[0].to(torch.float64) for part in (site.q, site.k))
     if isinstance(site, PerformerSite):
@@ -208,8 +185,8 @@ def _factors(site: AttentionSite, blob: _Blob) -> dict[str, Any]:
         step = max(1, _BLOCK // k.shape[1])
         parts = [(q[:, start : start + step] @ k.transpose(1, 2)).logsumexp(-1) for start in range(0, q.shape[1], step)]
         totals = torch.cat(parts, 1)
-    sent = {name: blob.add(part.cpu().numpy().astype("<f4")) for name, part in (("q", q), ("k", k), ("totals", totals))}
-    return {"coding": kind, "width": int(q.shape[2])} | sent
+    arrays = {name: part.cpu().numpy().astype("<f4") for name, part in (("q", q), ("k", k), ("totals", totals))}
+    return {"coding": kind, "width": int(q.shape[2])}, arrays
 
 
 def blocks(site: AttentionSite) -> Iterator[tuple[torch.Tensor, np.ndarray]]:

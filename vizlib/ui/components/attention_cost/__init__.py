@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vizlib.ui.components._lib import register
+from vizlib.ui.components import register
 from vizlib.ui.core.message_codec import pack
 
 if TYPE_CHECKING:
@@ -24,4 +24,4 @@ def attention_cost(layers: Sequence[Layer], measured: Sequence[Measurement], mea
         "stage": measured_stage,
         "free": free,
     }
-    _component(data=pack(header, {}), key=key)
+    _component(data=pack(header), key=key)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import struct
-
 from vizlib.ui.components import register
+from vizlib.ui.core.message_codec import pack
 
 _component = register("attention_patch")
 
 
 def attention_patch(attention: bytes | None, *, view: str, layer: int, key: str) -> None:
     """Hand one packed site to the canvas that shows ``view``; None says that the layer cannot be sent any finer."""
-    text = json.dumps({"view": view, "layer": layer}).encode()
-    text += b" " * (-len(text) % 4)
-    _component(data=struct.pack("<I", len(text)) + text + (attention or b""), key=key)
+    _component(data=pack({"view": view, "layer": layer}, {} if attention is None else {"attention": attention}), key=key)

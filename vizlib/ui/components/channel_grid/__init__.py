@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Any
 
-from vizlib.ui.components import as_json, register
+from vizlib.ui.components import register
+from vizlib.ui.core.message_codec import pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,6 +15,4 @@ _component = register("channel_grid")
 
 def channel_grid(payload: bytes, view: Mapping[str, Any], *, key: str, on_change: Callable[[], None]) -> Any:
     """Draw packed ``Walls``; ``.view`` of the result is what the visitor last chose {order, scaling, way, layers}, or None."""
-    text = as_json(dict(view))
-    text += b" " * (-(len(text) + 8) % 8)
-    return _component(data=struct.pack("<Q", len(text)) + text + payload, key=key, default={"view": None}, on_view_change=on_change)
+    return _component(data=pack({"view": dict(view)}, {"payload": payload}), key=key, default={"view": None}, on_view_change=on_change)

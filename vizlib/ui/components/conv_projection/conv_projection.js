@@ -1,10 +1,15 @@
+import { colourTable, cssColour, diverging } from '../_lib/colormaps.js';
+import { Component, mount } from '../_lib/component.js';
+import { choices, create, formula } from '../_lib/dom.js';
+import { percent } from '../_lib/formatting.js';
+import { cellAt, paint, placeMark } from '../_lib/grid.js';
+
 const PARTS = ['q', 'k', 'v'];
 const WORDS = { q: 'what a token asks', k: 'what it is found by', v: 'what it hands on' };
 
-class Projection {
+class ConvProjection extends Component {
   constructor(root) {
-    this.root = root;
-    this.find = name => root.querySelector('.' + name);
+    super(root);
     this.slider = this.find('channel');
     this.slider.addEventListener('input', () => this.choose(Number(this.slider.value)));
   }
@@ -12,7 +17,7 @@ class Projection {
   load(header, arrays) {
     this.header = header;
     this.arrays = arrays;
-    this.colours = palette(arrays.table);
+    this.colours = colourTable(arrays.table);
     choices(
       this.find('blocks'),
       header.blocks.map((block, i) => [i, `Stage ${block.stage}, block ${block.block}`]),
@@ -31,12 +36,12 @@ class Projection {
     this.after = Object.fromEntries(PARTS.map(part => [part, get(part)]));
     this.kernels = Object.fromEntries(PARTS.map(part => [part, get(`${part}.kernel`)]));
     this.slider.max = block.channels - 1;
-    this.walls = PARTS.map(part => this.wall(part));
-    this.find('walls').replaceChildren(...this.walls.map(one => one.figure));
+    this.kernelGrids = PARTS.map(part => this.kernelGrid(part));
+    this.find('walls').replaceChildren(...this.kernelGrids.map(({ figure }) => figure));
     this.panels = ['x', ...PARTS].map(part => this.panel(part));
-    this.find('panels').replaceChildren(...this.panels.map(one => one.figure));
+    this.find('panels').replaceChildren(...this.panels.map(({ figure }) => figure));
     const light = part => on => {
-      this.walls[PARTS.indexOf(part)].figure.classList.toggle('lit', on);
+      this.kernelGrids[PARTS.indexOf(part)].figure.classList.toggle('lit', on);
       this.panels[1 + PARTS.indexOf(part)].figure.classList.toggle('lit', on);
     };
     const [h, w] = block.grid;
@@ -54,12 +59,12 @@ class Projection {
   }
 
   // All kernels of one part, a tile each: blue takes away, red adds, each to its own strongest cell.
-  wall(part) {
-    const figure = el('figure', 'wall');
-    const caption = el('figcaption');
-    const canvas = el('canvas');
-    const mark = el('i', 'mark self');
-    const box = el('div', 'box');
+  kernelGrid(part) {
+    const figure = create('figure', 'wall');
+    const caption = create('figcaption');
+    const canvas = create('canvas');
+    const mark = create('i', 'mark self');
+    const box = create('div', 'box');
     const { channels, facts } = this.block;
     const columns = Math.ceil(Math.sqrt(channels * 1.6));
     const rows = Math.ceil(channels / columns);
@@ -67,12 +72,13 @@ class Projection {
     const peaks = Array.from({ length: channels }, (_, c) =>
       Math.max(...kernels.subarray(9 * c, 9 * c + 9).map(Math.abs)),
     );
+    const centre = percent(facts[part].centre);
     caption.append(
-      el('b', '', `The ${channels} kernels of ${part}`),
-      el(
+      create('b', '', `The ${channels} kernels of ${part}`),
+      create(
         'span',
         '',
-        `${percent(facts[part].centre)} of their weight on the centre; ${percent(facts[part].constancy)} answers to an even surface`,
+        `${centre} of their weight on the centre; ${percent(facts[part].constancy)} answers to an even surface`,
       ),
     );
     paint(canvas, rows * 4 - 1, columns * 4 - 1, i => {
@@ -80,39 +86,41 @@ class Projection {
       const x = i % (columns * 4 - 1);
       const c = Math.floor(y / 4) * columns + Math.floor(x / 4);
       if (y % 4 === 3 || x % 4 === 3 || c >= channels) return 0;
-      return signed(peaks[c] ? kernels[9 * c + 3 * (y % 4) + (x % 4)] / peaks[c] : 0);
+      return diverging(peaks[c] ? kernels[9 * c + 3 * (y % 4) + (x % 4)] / peaks[c] : 0);
     });
-    canvas.addEventListener('pointermove', e => {
-      const [y, x] = cellAt(e, canvas, [rows, columns]);
+    canvas.addEventListener('pointermove', event => {
+      const [y, x] = cellAt(event, canvas, [rows, columns]);
       const c = y * columns + x;
       if (c < channels) this.choose(c);
     });
     box.append(canvas, mark);
     figure.append(caption, box);
-    const place1 = c =>
-      place(mark, [
-        (Math.floor(c / columns) * 4) / (rows * 4 - 1),
-        ((c % columns) * 4) / (columns * 4 - 1),
-        (Math.floor(c / columns) * 4 + 3) / (rows * 4 - 1),
-        ((c % columns) * 4 + 3) / (columns * 4 - 1),
-      ]);
-    return { figure, place: place1, peaks };
+    const size = [rows * 4 - 1, columns * 4 - 1];
+    const markChannel = channel => {
+      const [top, left] = [Math.floor(channel / columns) * 4, (channel % columns) * 4];
+      placeMark(mark, [top / size[0], left / size[1], (top + 3) / size[0], (left + 3) / size[1]]);
+    };
+    return { figure, mark: markChannel };
   }
 
   panel(part) {
-    const figure = el('figure', 'panel');
-    const caption = el('figcaption');
-    const stage = el('div', 'stage');
-    const canvas = el('canvas');
+    const figure = create('figure', 'panel');
+    const caption = create('figcaption');
+    const stage = create('div', 'stage');
+    const canvas = create('canvas');
     const grid = part === 'k' || part === 'v' ? this.block.keys : this.block.grid;
     caption.append(
-      el('b', '', part === 'x' ? 'Before: x' : `After: ${part}`),
-      el('span', '', part === 'x' ? `${grid[0]} × ${grid[1]} cells` : `${grid[0]} × ${grid[1]} cells, ${WORDS[part]}`),
+      create('b', '', part === 'x' ? 'Before: x' : `After: ${part}`),
+      create(
+        'span',
+        '',
+        part === 'x' ? `${grid[0]} × ${grid[1]} cells` : `${grid[0]} × ${grid[1]} cells, ${WORDS[part]}`,
+      ),
     );
     stage.style.aspectRatio = `${this.header.size[1]} / ${this.header.size[0]}`;
     stage.append(canvas);
     figure.append(caption, stage);
-    const kernel = part === 'x' ? null : el('div', 'kernel');
+    const kernel = part === 'x' ? null : create('div', 'kernel');
     if (kernel) figure.append(kernel);
     return { part, figure, stage, canvas, grid, kernel };
   }
@@ -120,8 +128,8 @@ class Projection {
   choose(channel) {
     this.slider.value = channel;
     this.find('channel-shown').textContent = channel;
-    for (const one of this.walls) one.place(channel);
-    const said = [];
+    for (const { mark } of this.kernelGrids) mark(channel);
+    const kernels = [];
     for (const { part, canvas, stage, grid, kernel } of this.panels) {
       const cells = grid[0] * grid[1];
       const values = (part === 'x' ? this.before : this.after[part]).subarray(channel * cells, (channel + 1) * cells);
@@ -132,20 +140,20 @@ class Projection {
       const peak = Math.max(...weights.map(Math.abs));
       kernel.replaceChildren(
         ...[...weights].map(weight => {
-          const cell = el('span', '', weight.toFixed(2));
-          const packed = signed(peak ? weight / peak : 0);
-          cell.style.background = `rgb(${packed & 255} ${(packed >> 8) & 255} ${(packed >> 16) & 255})`;
+          const cell = create('span', '', weight.toFixed(2));
+          cell.style.background = cssColour(diverging(peak ? weight / peak : 0));
           if (Math.abs(weight) > 0.6 * peak) cell.style.color = '#fff';
           return cell;
         }),
       );
       const sum = weights.reduce((a, b) => a + b, 0);
       const size = weights.reduce((a, b) => a + Math.abs(b), 0);
-      said.push(`${part}: centre ${percent(size ? Math.abs(weights[4]) / size : 0)}, sum ${sum.toFixed(2)}`);
+      kernels.push(`${part}: centre ${percent(size ? Math.abs(weights[4]) / size : 0)}, sum ${sum.toFixed(2)}`);
     }
     this.find('reading').textContent =
-      `Channel ${channel}, kernels with the gain of their batch norm. ${said.join('; ')}. A large centre passes the map on; a sum near zero sees edges alone.`;
+      `Channel ${channel}, kernels with the gain of their batch norm. ${kernels.join('; ')}. ` +
+      'A large centre passes the map on; a sum near zero sees edges alone.';
   }
 }
 
-export default mount(Projection);
+export default mount(ConvProjection);

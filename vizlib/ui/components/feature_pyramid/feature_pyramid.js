@@ -1,13 +1,21 @@
+import { colourTable, diverging, rgbPixel } from '../_lib/colormaps.js';
+import { Component, mount } from '../_lib/component.js';
+import { choices, create, formula } from '../_lib/dom.js';
+import { number, percent } from '../_lib/formatting.js';
+import { cellAt, cellBox, extent, paint, placeMark, ramp, stepped, takeArrow } from '../_lib/grid.js';
+
 const VIEWS = {
   colours: [
     'Colours',
-    'The three directions in which the tokens of a stage differ most, as red, green and blue: like colours are like tokens.',
+    'The three directions in which the tokens of a stage differ most, as red, green and blue: ' +
+      'like colours are like tokens.',
   ],
   norm: ['Norm', 'The length of each token, dark to bright from the shortest to the longest of its stage.'],
   channels: ['Channels', 'The channels that vary most, each scaled to itself: 16 of a stage.'],
   similarity: [
     'Similarity',
-    'How alike the token under the pointer and all others of its stage are, once their mean is taken off: the cosine, blue to red.',
+    'How alike the token under the pointer and all others of its stage are, once their mean is taken off: ' +
+      'the cosine, blue to red.',
   ],
   rollout: [
     'Rollout',
@@ -16,8 +24,10 @@ const VIEWS = {
 };
 const HINT = 'Point at a cell, or move it with the arrow keys.';
 
-// The spans of one axis: what cells [first, last) reach on the grid below, and on the grid above. Mirrors vizlib/analysis/pyramid.py.
-function below(spans, [first, last]) {
+// The spans of one axis: what cells [first, last) reach on the grid below, and on the grid above. Mirrors
+// vizlib/analysis/features/feature_pyramid.py.
+function below(spans, ends) {
+  const [first, last] = ends;
   let low = Infinity;
   let high = 0;
   for (let i = first; i < last; i++) {
@@ -26,7 +36,8 @@ function below(spans, [first, last]) {
   }
   return first < last ? [low, high] : [0, 0];
 }
-function above(spans, [first, last]) {
+function above(spans, ends) {
+  const [first, last] = ends;
   let low = -1;
   let high = 0;
   if (first < last)
@@ -37,7 +48,8 @@ function above(spans, [first, last]) {
       }
   return low < 0 ? [0, 0] : [low, high];
 }
-function covered(scales, from, [top, left, bottom, right], to) {
+function covered(scales, from, box, to) {
+  const [top, left, bottom, right] = box;
   let rows = [top, bottom];
   let columns = [left, right];
   for (let i = from; i > to; i--) {
@@ -51,19 +63,13 @@ function covered(scales, from, [top, left, bottom, right], to) {
   return [rows[0], columns[0], rows[1], columns[1]];
 }
 
-class Pyramid {
-  constructor(root) {
-    this.root = root;
-    this.find = name => root.querySelector('.' + name);
-  }
-
+class FeaturePyramid extends Component {
   load(header, arrays) {
     this.header = header;
     this.arrays = arrays;
     this.at = null;
-    this.colours = palette(arrays.table);
-    if (this.url) URL.revokeObjectURL(this.url);
-    this.url = photograph(arrays.photo);
+    this.colours = colourTable(arrays.table);
+    this.replacePhotograph(arrays.photo);
     this.groups = header.groups.map((group, g) => ({
       ...group,
       scales: [
@@ -83,7 +89,7 @@ class Pyramid {
       ],
     }));
     const known = Object.entries(VIEWS).filter(
-      ([name]) => name !== 'rollout' || this.groups.some(group => group.scales.some(one => one.rollout)),
+      ([name]) => name !== 'rollout' || this.groups.some(group => group.scales.some(scale => scale.rollout)),
     );
     if (header.view !== this.given) {
       this.given = header.view;
@@ -98,7 +104,7 @@ class Pyramid {
       name => {
         this.view = name;
         this.draw();
-        this.tell('view', name);
+        this.report('view', name);
       },
     );
     this.build();
@@ -109,59 +115,58 @@ class Pyramid {
 
   build() {
     this.panels = [];
-    const figure = (g, level, name, facts) => {
-      const panel = el('figure', 'panel');
-      const caption = el('figcaption');
-      const stage = el('div', 'stage');
-      const mark = el('i', 'mark');
-      caption.append(el('b', '', name), ...facts.map(text => el('span', '', text)));
-      stage.tabIndex = 0;
-      stage.setAttribute('role', 'application');
-      stage.setAttribute('aria-label', `${name}, ${facts.join(', ')}. ${HINT}`);
-      stage.style.aspectRatio = `${this.groups[g].size[1]} / ${this.groups[g].size[0]}`;
-      const picture = level ? el('canvas') : el('img');
-      if (!level) {
-        picture.src = this.url;
-        picture.alt = this.header.title;
-        stage.dataset.drawn = 'photo';
-      }
-      stage.append(picture, mark);
-      panel.append(caption, stage);
-      const one = { g, level, panel, stage, picture, mark };
-      stage.addEventListener('pointermove', e => this.over(one, e));
-      stage.addEventListener('pointerdown', e => this.over(one, e));
-      stage.addEventListener('pointerleave', () => this.leave());
-      stage.addEventListener('keydown', e => this.key(one, e));
-      stage.addEventListener('blur', () => this.leave());
-      this.panels.push(one);
-      return panel;
-    };
     const [h, w] = this.groups[0].size;
-    const all = [figure(0, 0, 'The picture', [`${h} × ${w} pixels,`, `as ${this.groups[0].title} gets it`])];
+    const figures = [this.figure(0, 0, 'The picture', [`${h} × ${w} pixels,`, `as ${this.groups[0].title} gets it`])];
     this.groups.forEach((group, g) =>
       group.levels.forEach((level, i) => {
         const several = group.levels.length > 1;
         const name = several ? `Stage ${i + 1}` : group.title;
         const facts = [`${level.grid[0]} × ${level.grid[1]} cells of ${level.cell} px`, `${level.channels} channels`];
-        const panel = figure(g, i + 1, name, facts);
-        if (g && !i) panel.classList.add('first');
-        all.push(panel);
+        const figure = this.figure(g, i + 1, name, facts);
+        if (g && !i) figure.classList.add('first');
+        figures.push(figure);
       }),
     );
-    this.find('panels').replaceChildren(...all);
+    this.find('panels').replaceChildren(...figures);
+  }
+
+  figure(g, level, name, facts) {
+    const figure = create('figure', 'panel');
+    const caption = create('figcaption');
+    const stage = create('div', 'stage');
+    const mark = create('i', 'mark');
+    const picture = level ? create('canvas') : create('img');
+    const panel = { g, level, figure, stage, picture, mark };
+    caption.append(create('b', '', name), ...facts.map(text => create('span', '', text)));
+    stage.tabIndex = 0;
+    stage.setAttribute('role', 'application');
+    stage.setAttribute('aria-label', `${name}, ${facts.join(', ')}. ${HINT}`);
+    stage.style.aspectRatio = `${this.groups[g].size[1]} / ${this.groups[g].size[0]}`;
+    if (!level) {
+      picture.src = this.url;
+      picture.alt = this.header.title;
+      stage.dataset.drawn = 'photo';
+    }
+    stage.append(picture, mark);
+    figure.append(caption, stage);
+    for (const kind of ['pointermove', 'pointerdown']) stage.addEventListener(kind, event => this.over(panel, event));
+    for (const kind of ['pointerleave', 'blur']) stage.addEventListener(kind, () => this.leave());
+    stage.addEventListener('keydown', event => this.key(panel, event));
+    this.panels.push(panel);
+    return figure;
   }
 
   terms() {
     const parts = [];
-    const light = one => on => one.panel.classList.toggle('lit', on);
-    for (const one of this.panels.filter(one => !one.g)) {
-      const { grid, channels } = this.groups[0].scales[one.level];
+    const light = panel => on => panel.figure.classList.toggle('lit', on);
+    for (const panel of this.panels.filter(({ g }) => !g)) {
+      const { grid, channels } = this.groups[0].scales[panel.level];
       parts.push(...(parts.length ? [' → '] : []), [
-        one.level ? `${grid[0]} × ${grid[1]} × ${channels}` : `${grid[0]} × ${grid[1]} × 3 pixels`,
-        light(one),
+        panel.level ? `${grid[0]} × ${grid[1]} × ${channels}` : `${grid[0]} × ${grid[1]} × 3 pixels`,
+        light(panel),
       ]);
     }
-    const single = this.panels.find(one => one.g);
+    const single = this.panels.find(panel => panel.g);
     if (single) {
       const { grid, channels } = this.groups[single.g].scales[single.level];
       parts.push(`    ${this.groups[single.g].title}, one scale from start to end: `, [
@@ -172,8 +177,8 @@ class Pyramid {
     formula(this.find('terms'), parts);
   }
 
-  tokens(scale) {
-    // unit tokens without what all have in common, channel by channel
+  // Unit tokens without what all have in common, channel by channel.
+  unitTokens(scale) {
     if (scale.unit) return scale.unit;
     const cells = scale.grid[0] * scale.grid[1];
     const unit = new Float32Array(scale.channels * cells);
@@ -195,99 +200,94 @@ class Pyramid {
 
   draw() {
     this.find('about').textContent = VIEWS[this.view][1];
-    for (const one of this.panels) if (one.level) this.drawLevel(one);
+    for (const panel of this.panels) if (panel.level) this.drawLevel(panel);
   }
 
-  drawLevel(one) {
-    const scale = this.groups[one.g].scales[one.level];
+  drawLevel(panel) {
+    const scale = this.groups[panel.g].scales[panel.level];
     const [rows, columns] = scale.grid;
-    const cells = rows * columns;
-    one.stage.classList.toggle('mosaic', this.view === 'channels');
-    one.stage.dataset.drawn = this.view;
-    if (this.view === 'colours')
-      paint(
-        one.picture,
-        rows,
-        columns,
-        i => (0xff000000 | (scale.pca[3 * i + 2] << 16) | (scale.pca[3 * i + 1] << 8) | scale.pca[3 * i]) >>> 0,
-      );
-    else if (this.view === 'norm')
-      paint(one.picture, rows, columns, ramp(scale.norm, this.colours, ...ends(scale.norm)));
-    else if (this.view === 'rollout') {
-      if (scale.rollout)
-        paint(one.picture, rows, columns, ramp(scale.rollout, this.colours, 0, ends(scale.rollout)[1]));
-      else paint(one.picture, rows, columns, () => 0);
-    } else if (this.view === 'channels') {
-      const side = (scale.side = Math.ceil(Math.sqrt(scale.order.length)));
-      paint(one.picture, side * rows, side * columns, i => {
-        const y = Math.floor(i / (side * columns));
-        const x = i % (side * columns);
-        const tile = Math.floor(y / rows) * side + Math.floor(x / columns);
-        if (tile >= scale.order.length) return 0;
-        return this.colours[scale.values[scale.order[tile] * cells + (y % rows) * columns + (x % columns)] >> 8];
-      });
-    } else this.drawSimilar(one, scale);
+    const { view, colours } = this;
+    panel.stage.classList.toggle('mosaic', view === 'channels');
+    panel.stage.dataset.drawn = view;
+    if (view === 'channels') this.drawChannels(panel, scale);
+    else if (view === 'similarity') this.drawSimilar(panel, scale);
+    else if (view === 'colours') paint(panel.picture, rows, columns, i => rgbPixel(scale.pca, i));
+    else if (view === 'norm') {
+      const [low, high] = extent(scale.norm);
+      paint(panel.picture, rows, columns, ramp(scale.norm, colours, low, high));
+    } else if (scale.rollout)
+      paint(panel.picture, rows, columns, ramp(scale.rollout, colours, 0, extent(scale.rollout)[1]));
+    else paint(panel.picture, rows, columns, () => 0);
   }
 
-  drawSimilar(one, scale) {
+  drawChannels(panel, scale) {
+    const [rows, columns] = scale.grid;
+    const side = Math.ceil(Math.sqrt(scale.order.length));
+    scale.side = side;
+    paint(panel.picture, side * rows, side * columns, i => {
+      const y = Math.floor(i / (side * columns));
+      const x = i % (side * columns);
+      const tile = Math.floor(y / rows) * side + Math.floor(x / columns);
+      if (tile >= scale.order.length) return 0;
+      const channel = scale.order[tile] * rows * columns;
+      return this.colours[scale.values[channel + (y % rows) * columns + (x % columns)] >> 8];
+    });
+  }
+
+  drawSimilar(panel, scale) {
     const [rows, columns] = scale.grid;
     const cells = rows * columns;
-    const unit = this.tokens(scale);
-    const box = this.boxes?.get(one) ?? [rows >> 1, columns >> 1, (rows >> 1) + 1, (columns >> 1) + 1];
+    const unit = this.unitTokens(scale);
+    const box = this.boxes?.get(panel) ?? [rows >> 1, columns >> 1, (rows >> 1) + 1, (columns >> 1) + 1];
     const cell = Math.min(rows - 1, (box[0] + box[2]) >> 1) * columns + Math.min(columns - 1, (box[1] + box[3]) >> 1);
     const cosine = new Float32Array(cells);
     for (let c = 0; c < scale.channels; c++) {
-      const mine = unit[c * cells + cell];
-      for (let i = 0; i < cells; i++) cosine[i] += mine * unit[c * cells + i];
+      const own = unit[c * cells + cell];
+      for (let i = 0; i < cells; i++) cosine[i] += own * unit[c * cells + i];
     }
     scale.cosine = cosine;
-    paint(one.picture, rows, columns, i => signed(cosine[i]));
+    paint(panel.picture, rows, columns, i => diverging(cosine[i]));
   }
 
-  over(one, event) {
-    const scale = this.groups[one.g].scales[one.level];
+  over(panel, event) {
+    const scale = this.groups[panel.g].scales[panel.level];
     const grid = scale.grid;
-    if (one.level && this.view === 'channels') {
-      const [y, x] = cellAt(event, one.stage, [grid[0] * scale.side, grid[1] * scale.side]);
+    if (panel.level && this.view === 'channels') {
+      const [y, x] = cellAt(event, panel.stage, [grid[0] * scale.side, grid[1] * scale.side]);
       this.tile = Math.floor(y / grid[0]) * scale.side + Math.floor(x / grid[1]);
-      this.at = [one, y % grid[0], x % grid[1]];
-    } else this.at = [one, ...cellAt(event, one.stage, grid)];
-    this.ask();
+      this.at = [panel, y % grid[0], x % grid[1]];
+    } else this.at = [panel, ...cellAt(event, panel.stage, grid)];
+    this.requestDraw();
   }
 
-  key(one, event) {
-    const step = ARROWS[event.key];
+  key(panel, event) {
+    const step = takeArrow(event);
     if (!step) return;
-    event.preventDefault();
-    event.stopPropagation();
-    const grid = this.groups[one.g].scales[one.level].grid;
-    const far = event.shiftKey || !one.level ? Math.ceil(grid[0] / 16) : 1;
-    const [, y, x] = this.at && this.at[0] === one ? this.at : [one, grid[0] >> 1, grid[1] >> 1];
-    this.at = [
-      one,
-      Math.max(0, Math.min(grid[0] - 1, y + far * step[0])),
-      Math.max(0, Math.min(grid[1] - 1, x + far * step[1])),
-    ];
+    const grid = this.groups[panel.g].scales[panel.level].grid;
+    const far = event.shiftKey || !panel.level ? Math.ceil(grid[0] / 16) : 1;
+    const [, y, x] = this.at && this.at[0] === panel ? this.at : [panel, grid[0] >> 1, grid[1] >> 1];
+    this.at = [panel, ...stepped([y, x], [far * step[0], far * step[1]], grid)];
     this.tile = 0;
     this.show();
   }
 
   leave() {
     this.at = null;
-    this.ask();
+    this.requestDraw();
   }
-  ask() {
+  requestDraw() {
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
       this.show();
     });
   }
 
-  // The box of the cell under the pointer on every panel, through the windows of its own model and as a share of the picture on others.
+  // The box of the cell under the pointer on every panel, through the windows of its own model and as a share of the
+  // picture on others.
   show() {
-    for (const one of this.panels) {
-      one.mark.style.display = 'none';
-      one.mark.classList.remove('self');
+    for (const panel of this.panels) {
+      panel.mark.style.display = 'none';
+      panel.mark.classList.remove('self');
     }
     this.boxes = null;
     if (!this.at) {
@@ -301,72 +301,75 @@ class Pyramid {
     const [h, w] = group.size;
     const share = [pixels[0] / h, pixels[1] / w, pixels[2] / h, pixels[3] / w];
     this.boxes = new Map();
-    for (const one of this.panels) {
-      const { scales } = this.groups[one.g];
-      const grid = scales[one.level].grid;
-      let found;
-      if (one.g === from.g) found = one === from ? box : covered(scales, from.level, box, one.level);
-      else {
-        const size = this.groups[one.g].size;
-        const other = [
-          Math.floor(share[0] * size[0]),
-          Math.floor(share[1] * size[1]),
-          Math.ceil(share[2] * size[0]),
-          Math.ceil(share[3] * size[1]),
-        ];
-        found = covered(scales, 0, other, one.level);
-      }
-      this.boxes.set(one, found);
-      one.mark.classList.toggle('self', one === from);
-      if (!one.level || this.view !== 'channels')
-        place(one.mark, [found[0] / grid[0], found[1] / grid[1], found[2] / grid[0], found[3] / grid[1]]);
-      else if (one === from) {
-        const side = group.scales[from.level].side;
-        const ty = Math.floor(this.tile / side) * grid[0];
-        const tx = (this.tile % side) * grid[1];
-        place(one.mark, [
-          (ty + y) / (grid[0] * side),
-          (tx + x) / (grid[1] * side),
-          (ty + y + 1) / (grid[0] * side),
-          (tx + x + 1) / (grid[1] * side),
-        ]);
-      }
+    for (const panel of this.panels) {
+      const { scales, size } = this.groups[panel.g];
+      const elsewhere = [
+        Math.floor(share[0] * size[0]),
+        Math.floor(share[1] * size[1]),
+        Math.ceil(share[2] * size[0]),
+        Math.ceil(share[3] * size[1]),
+      ];
+      const onOther = () => covered(scales, 0, elsewhere, panel.level);
+      const onOwn = () => (panel === from ? box : covered(scales, from.level, box, panel.level));
+      this.boxes.set(panel, panel.g === from.g ? onOwn() : onOther());
+      this.placeBox(panel, from, [y, x]);
     }
-    if (this.view === 'similarity') for (const one of this.panels) if (one.level) this.drawLevel(one);
+    if (this.view === 'similarity') for (const panel of this.panels) if (panel.level) this.drawLevel(panel);
     this.find('reading').textContent = this.words(from, y, x, pixels);
   }
 
-  words(from, y, x, [top, left, bottom, right]) {
-    const group = this.groups[from.g];
-    const scale = group.scales[from.level];
-    const several = group.levels.length > 1;
-    const name = from.level ? (several ? `Stage ${from.level}` : group.title) : 'Pixel';
-    const elsewhere = this.panels
-      .filter(one => one.g === from.g && one.level && one !== from)
-      .map(one => {
-        const [t, l, b, r] = this.boxes.get(one);
-        const count = (b - t) * (r - l);
-        return `${count} of stage ${one.level}`;
-      });
-    let text = `${name}, row ${y}, column ${x}`;
-    if (from.level)
-      text += `: rows ${top} to ${bottom - 1}, columns ${left} to ${right - 1} of the picture (${bottom - top} × ${right - left} px)`;
-    if (elsewhere.length) text += `; cells: ${elsewhere.join(', ')}`;
-    if (from.level) {
-      const i = y * scale.grid[1] + x;
-      const cells = scale.grid[0] * scale.grid[1];
-      if (this.view === 'similarity')
-        text += '. The mean cosine to its stage is ' + number(scale.cosine.reduce((a, b) => a + b, 0) / cells);
-      if (this.view === 'norm') text += `. Norm ${number(scale.norm[i])}`;
-      if (this.view === 'rollout' && scale.rollout)
-        text += `. Share of the walk ${percent(scale.rollout[i])}, ${(scale.rollout[i] * cells).toFixed(1)}× an even one`;
-      if (this.view === 'channels' && this.tile < scale.order.length) {
-        const c = scale.order[this.tile];
-        const value = scale.low[c] + (scale.values[c * cells + i] * (scale.high[c] - scale.low[c])) / 65535;
-        text += `. Channel ${c}: ${number(value)}`;
-      }
+  placeBox(panel, from, cell) {
+    const scale = this.groups[panel.g].scales[panel.level];
+    const [rows, columns] = scale.grid;
+    const [top, left, bottom, right] = this.boxes.get(panel);
+    panel.mark.classList.toggle('self', panel === from);
+    if (!panel.level || this.view !== 'channels')
+      placeMark(panel.mark, [top / rows, left / columns, bottom / rows, right / columns]);
+    else if (panel === from) {
+      const inTile = [
+        Math.floor(this.tile / scale.side) * rows + cell[0],
+        (this.tile % scale.side) * columns + cell[1],
+      ];
+      placeMark(panel.mark, cellBox(inTile, [rows * scale.side, columns * scale.side]));
     }
-    return text + '.';
+  }
+
+  words(from, y, x, pixels) {
+    const [top, left, bottom, right] = pixels;
+    const group = this.groups[from.g];
+    const stage = group.levels.length > 1 ? `Stage ${from.level}` : group.title;
+    let text = `${from.level ? stage : 'Pixel'}, row ${y}, column ${x}`;
+    if (from.level) {
+      const place = `rows ${top} to ${bottom - 1}, columns ${left} to ${right - 1}`;
+      text += `: ${place} of the picture (${bottom - top} × ${right - left} px)`;
+    }
+    const others = this.panels.filter(panel => panel.g === from.g && panel.level && panel !== from);
+    const elsewhere = others.map(panel => {
+      const box = this.boxes.get(panel);
+      return `${(box[2] - box[0]) * (box[3] - box[1])} of stage ${panel.level}`;
+    });
+    if (elsewhere.length) text += `; cells: ${elsewhere.join(', ')}`;
+    return `${text}${from.level ? this.valueWords(group.scales[from.level], y, x) : ''}.`;
+  }
+
+  // What the view shows at a cell.
+  valueWords(scale, y, x) {
+    const i = y * scale.grid[1] + x;
+    const cells = scale.grid[0] * scale.grid[1];
+    if (this.view === 'similarity')
+      return `. The mean cosine to its stage is ${number(scale.cosine.reduce((sum, value) => sum + value, 0) / cells)}`;
+    if (this.view === 'norm') return `. Norm ${number(scale.norm[i])}`;
+    if (this.view === 'rollout' && scale.rollout) {
+      const share = scale.rollout[i];
+      return `. Share of the walk ${percent(share)}, ${(share * cells).toFixed(1)}× an even one`;
+    }
+    if (this.view === 'channels' && this.tile < scale.order.length) {
+      const channel = scale.order[this.tile];
+      const [low, high] = [scale.low[channel], scale.high[channel]];
+      const value = low + (scale.values[channel * cells + i] * (high - low)) / 65535;
+      return `. Channel ${channel}: ${number(value)}`;
+    }
+    return '';
   }
 
   destroy() {
@@ -374,4 +377,4 @@ class Pyramid {
   }
 }
 
-export default mount(Pyramid);
+export default mount(FeaturePyramid);

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vizlib.ui.components import as_json, register
+from vizlib.ui.components import register
+from vizlib.ui.core.message_codec import pack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,4 +35,4 @@ def table(title: str, note: str, values: np.ndarray, texts: Sequence[Sequence[st
 
 def head_matrix(tables: Sequence[dict[str, Any]], layers: Sequence[str], *, key: str) -> None:
     """Draw the tables side by side; ``layers`` names their rows."""
-    _component(data=as_json({"tables": list(tables), "layers": list(layers)}), key=key)
+    _component(data=pack({"tables": list(tables), "layers": list(layers)}), key=key)

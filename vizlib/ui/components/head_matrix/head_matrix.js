@@ -1,46 +1,47 @@
-function draw({ title, note, cells, ends }, layers) {
-  const make = (kind, name, text) =>
-    Object.assign(document.createElement(kind), { className: name, textContent: text ?? '' });
-  const box = make('section', 'one');
-  const grid = make('div', 'grid');
-  const reading = make('output', 'reading');
+import { decode } from '../_lib/decoder.js';
+import { create } from '../_lib/dom.js';
+import { keep } from '../_lib/lifecycle.js';
+
+function square({ title, layers, layer, head, cell }, reading, rest) {
+  if (!cell) return create('i', 'none', '');
+  const button = create('button', 'cell', '');
+  const words = `${layers[layer]}, head ${head + 1}: ${cell.text}`;
+  button.type = 'button';
+  button.style.background = cell.colour;
+  button.setAttribute('aria-label', `${title}, ${words}. Open it in the picture.`);
+  button.onpointerenter = button.onfocus = () => {
+    reading.textContent = words;
+  };
+  button.onpointerleave = button.onblur = () => {
+    reading.textContent = rest;
+  };
+  button.onclick = () => document.dispatchEvent(new CustomEvent('vizlib:open', { detail: { layer, head } }));
+  return button;
+}
+
+function matrix({ title, note, cells, ends }, layers) {
+  const box = create('section', 'one');
+  const grid = create('div', 'grid');
   const rest = ends.length ? `from ${ends[0]} to ${ends[1]}` : 'nothing to measure in this model';
+  const reading = create('output', 'reading', rest);
   const most = Math.max(...cells.map(row => row.length));
+  const heading = head => (most <= 8 || head % 2 === 0 ? head + 1 : '');
   grid.style.gridTemplateColumns = `auto repeat(${most}, minmax(8px, 1fr))`;
   grid.append(
-    make('span', 'top'),
-    ...Array.from({ length: most }, (_, head) => make('span', 'top', most <= 8 || head % 2 === 0 ? head + 1 : '')),
+    create('span', 'top', ''),
+    ...Array.from({ length: most }, (_, head) => create('span', 'top', heading(head))),
   );
   cells.forEach((row, layer) => {
-    grid.append(make('span', '', layers[layer]));
-    row.forEach((cell, head) => {
-      if (!cell) {
-        grid.append(make('i', 'none'));
-        return;
-      }
-      const button = make('button', 'cell');
-      const words = `${layers[layer]}, head ${head + 1}: ${cell.text}`;
-      button.type = 'button';
-      button.style.background = cell.colour;
-      button.setAttribute('aria-label', `${title}, ${words}. Open it in the picture.`);
-      button.onpointerenter = button.onfocus = () => {
-        reading.textContent = words;
-      };
-      button.onpointerleave = button.onblur = () => {
-        reading.textContent = rest;
-      };
-      button.onclick = () => document.dispatchEvent(new CustomEvent('vizlib:open', { detail: { layer, head } }));
-      grid.append(button);
-    });
+    const squares = row.map((cell, head) => square({ title, layers, layer, head, cell }, reading, rest));
+    grid.append(create('span', '', layers[layer]), ...squares);
   });
-  reading.textContent = rest;
-  box.append(make('div', 'title', title), make('div', 'note', note), grid, reading);
+  box.append(create('div', 'title', title), create('div', 'note', note), grid, reading);
   return box;
 }
 
-function show(parentElement, { data: bytes }) {
-  const data = JSON.parse(new TextDecoder().decode(bytes));
-  parentElement.querySelector('.tables').replaceChildren(...data.tables.map(table => draw(table, data.layers)));
+function show(parentElement, { data }) {
+  const { tables, layers } = decode(data).header;
+  parentElement.querySelector('.tables').replaceChildren(...tables.map(table => matrix(table, layers)));
 }
 
 export default keep(home => home, show);

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vizlib.ui.components import as_json, register
+from vizlib.ui.components import register
+from vizlib.ui.core.message_codec import pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,4 +18,4 @@ _component = register("image_gallery")
 def image_gallery(choices: Mapping[str, Picture], chosen: str, *, key: str, on_pick: Callable[[], None]) -> Any:
     """Draw the pictures by name; ``.pick`` of the result is the name just chosen, else None."""
     items = [{"name": name, "title": picture.title, "source": picture.thumbnail} for name, picture in choices.items()]
-    return _component(data=as_json({"items": items, "chosen": chosen}), key=key, on_pick_change=on_pick)
+    return _component(data=pack({"items": items, "chosen": chosen}), key=key, on_pick_change=on_pick)

@@ -1,17 +1,34 @@
+import { colourTable, pixel, rgbPixel } from '../_lib/colormaps.js';
+import { Component, mount } from '../_lib/component.js';
+import { choices, photographUrl } from '../_lib/dom.js';
+import { percent } from '../_lib/formatting.js';
+import { cellAt, cellBox, extent, indexAt, paint, placeMark, ramp, stepped, takeArrow } from '../_lib/grid.js';
+
 const SHOWS = [
   ['colours', 'Shared colours', 'Three principal components that both layers share, as red, green and blue'],
   ['length', 'Lengths', 'How long the features of each place are, each layer from its lowest to its highest'],
   ['channels', 'Channels', 'The six channels that vary most, each from its lowest to its highest'],
 ];
 
-class LayerPair {
+// Likenesses come as 0 to 255 for cosines from -1 to 1.
+function cosine(level) {
+  return level / 127.5 - 1;
+}
+
+// The index of the highest likeness, the place itself left aside.
+function mostAlike(row, self) {
+  let best = -1;
+  for (let i = 0; i < row.length; i++) if (i !== self && (best < 0 || row[i] > row[best])) best = i;
+  return best;
+}
+
+class LayerPair extends Component {
   constructor(root) {
-    this.root = root;
-    this.find = name => root.querySelector('.' + name);
+    super(root);
     this.panels = [...root.querySelectorAll('.panel')].map((panel, i) => {
       const part = selector => panel.querySelector(selector);
       return {
-        panel,
+        figure: panel,
         side: i % 2,
         layer: i < 2,
         stage: part('.stage'),
@@ -23,49 +40,40 @@ class LayerPair {
         facts: part('span'),
       };
     });
-    for (const one of this.panels) {
+    for (const panel of this.panels) {
       const point = event => {
-        if (one.layer && this.show === 'channels') return;
-        const [y, x] = cellAt(event, one.stage, this.grid(one.side));
-        this.at(one.side, y, x);
+        if (panel.layer && this.show === 'channels') return;
+        this.moveTo(panel.side, cellAt(event, panel.stage, this.grid(panel.side)));
       };
-      one.stage.addEventListener('pointermove', point);
-      one.stage.addEventListener('pointerdown', point);
-      one.stage.addEventListener('keydown', event => {
-        const step = ARROWS[event.key];
+      panel.stage.addEventListener('pointermove', point);
+      panel.stage.addEventListener('pointerdown', point);
+      panel.stage.addEventListener('keydown', event => {
+        const step = takeArrow(event);
         if (!step) return;
-        event.preventDefault();
-        event.stopPropagation();
-        const [y, x] = this.cell(one.side);
-        const [rows, columns] = this.grid(one.side);
-        this.at(
-          one.side,
-          Math.max(0, Math.min(rows - 1, y + step[0])),
-          Math.max(0, Math.min(columns - 1, x + step[1])),
-        );
+        this.moveTo(panel.side, stepped(this.cell(panel.side), step, this.grid(panel.side)));
       });
     }
     this.slider = root.querySelector('.depth input');
     this.slider.oninput = () => {
       this.pair = Number(this.slider.value);
       this.draw();
-      this.told();
+      this.reportView();
     };
   }
 
   load(header, arrays) {
     this.header = header;
     this.arrays = arrays;
-    this.table = palette(arrays.table);
+    this.table = colourTable(arrays.table);
     (this.urls ?? []).forEach(url => URL.revokeObjectURL(url));
-    this.urls = [0, 1].map(side => photograph(arrays[`photo.${side}`]));
-    for (const one of this.panels) {
-      const [height, width] = header.sizes[one.side];
-      one.stage.style.aspectRatio = `${width} / ${height}`;
-      one.name.textContent = header.models[one.side];
-      if (one.image) {
-        one.image.src = this.urls[one.side];
-        one.image.alt = header.title;
+    this.urls = [0, 1].map(side => photographUrl(arrays[`photo.${side}`]));
+    for (const panel of this.panels) {
+      const [height, width] = header.sizes[panel.side];
+      panel.stage.style.aspectRatio = `${width} / ${height}`;
+      panel.name.textContent = header.models[panel.side];
+      if (panel.image) {
+        panel.image.src = this.urls[panel.side];
+        panel.image.alt = header.title;
       }
     }
     this.show = header.view.show;
@@ -76,7 +84,7 @@ class LayerPair {
     choices(this.find('shows'), SHOWS, this.show, 'What is shown of the layers', name => {
       this.show = name;
       this.draw();
-      this.told();
+      this.reportView();
     });
     this.slider.max = last;
     this.slider.value = this.pair;
@@ -91,49 +99,46 @@ class LayerPair {
   // The cell of a side where the place lies.
   cell(side) {
     const [rows, columns] = this.grid(side);
-    const clip = (share, count) => Math.max(0, Math.min(count - 1, Math.floor(share * count)));
-    return [clip(this.place.y, rows), clip(this.place.x, columns)];
+    return [indexAt(this.place.y, rows), indexAt(this.place.x, columns)];
   }
 
-  at(side, y, x) {
+  moveTo(side, cell) {
+    const [y, x] = cell;
     const [rows, columns] = this.grid(side);
     this.place = { side, y: (y + 0.5) / rows, x: (x + 0.5) / columns };
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
       this.likeness();
     });
-    this.told();
+    this.reportView();
   }
 
-  told() {
+  reportView() {
     const { side, y, x } = this.place;
-    this.tell('view', { show: this.show, layer: this.pair, place: [side, y.toFixed(4), x.toFixed(4)].join(',') });
+    this.report('view', { show: this.show, layer: this.pair, place: [side, y.toFixed(4), x.toFixed(4)].join(',') });
   }
 
   draw() {
     const { header, arrays, pair } = this;
     const tiled = this.show === 'channels';
-    for (const one of this.panels.slice(0, 2)) {
-      const facts = header.pairs[pair][one.side];
-      const get = name => arrays[`${pair}.${one.side}.${name}`];
-      one.facts.textContent = `${facts.layer} · ${facts.cells.join(' × ')} × ${facts.channels}`;
-      one.facts.title = `${percent(facts.depth)} of the way up, ${facts.cells.join(' × ')} places with ${facts.channels} channels each`;
-      one.panel.classList.toggle('tiled', tiled);
-      one.stage.title = tiled ? `Channels ${facts.numbers.join(', ')}` : '';
+    for (const panel of this.panels.slice(0, 2)) {
+      const facts = header.pairs[pair][panel.side];
+      const get = name => arrays[`${pair}.${panel.side}.${name}`];
+      panel.facts.textContent = `${facts.layer} · ${facts.cells.join(' × ')} × ${facts.channels}`;
+      const places = `${facts.cells.join(' × ')} places with ${facts.channels} channels each`;
+      panel.facts.title = `${percent(facts.depth)} of the way up, ${places}`;
+      panel.figure.classList.toggle('tiled', tiled);
+      panel.stage.title = tiled ? `Channels ${facts.numbers.join(', ')}` : '';
       if (this.show === 'colours') {
         const [rows, columns] = facts.grid;
         const rgb = get('colours');
-        paint(
-          one.canvas,
-          rows,
-          columns,
-          i => (0xff000000 | (rgb[3 * i + 2] << 16) | (rgb[3 * i + 1] << 8) | rgb[3 * i]) >>> 0,
-        );
+        paint(panel.canvas, rows, columns, i => rgbPixel(rgb, i));
       } else if (this.show === 'length') {
         const lengths = get('lengths');
         const [rows, columns] = lengths.shape;
-        paint(one.canvas, rows, columns, ramp(lengths, this.table, ...ends(lengths)));
-      } else this.tiles(one.canvas, get('channels'));
+        const [low, high] = extent(lengths);
+        paint(panel.canvas, rows, columns, ramp(lengths, this.table, low, high));
+      } else this.tiles(panel.canvas, get('channels'));
     }
     this.likeness();
   }
@@ -151,7 +156,7 @@ class LayerPair {
       const inner = [y % (rows + 1), x % (columns + 1)];
       if (tile >= count || inner[0] === rows || inner[1] === columns) return 0;
       const value = values[(tile * rows + inner[0]) * columns + inner[1]];
-      return (0xff000000 | (value << 16) | (value << 8) | value) >>> 0;
+      return pixel(value, value, value);
     });
   }
 
@@ -167,38 +172,37 @@ class LayerPair {
   likeness() {
     const { side } = this.place;
     const [y, x] = this.cell(side);
-    const [, columns] = this.grid(side);
-    const cell = y * columns + x;
-    const said = [];
-    const box = (at, rows, wide) => [
-      Math.floor(at / wide) / rows,
-      (at % wide) / wide,
-      (Math.floor(at / wide) + 1) / rows,
-      ((at % wide) + 1) / wide,
-    ];
-    for (const one of this.panels) {
-      const [rows, wide] = this.grid(one.side);
-      const row = this.row(side, one.side, cell);
-      const own = one.side === side;
-      const hidden = one.layer && this.show === 'channels';
-      let best = -1;
-      for (let i = 0; i < row.length; i++) if (!(own && i === cell) && (best < 0 || row[i] > row[best])) best = i;
-      one.best.style.display = one.self.style.display = 'none';
-      if (!hidden) {
-        if (best >= 0) place(one.best, box(best, rows, wide));
-        if (own) place(one.self, box(cell, rows, wide));
-      }
-      if (one.layer) continue;
-      paint(one.canvas, rows, wide, i => (Math.round(205 * (1 - Math.max(0, row[i] / 127.5 - 1))) << 24) | 0x14100c);
-      one.stage.dataset.drawn = `${this.pair} ${side} ${cell}`;
-      if (best >= 0)
-        said.push(
-          `${own ? 'elsewhere in ' : 'in '}${this.header.models[one.side]} the place at row ${Math.floor(best / wide) + 1}, column ${(best % wide) + 1} (likeness ${(row[best] / 127.5 - 1).toFixed(2)})`,
-        );
+    const cell = y * this.grid(side)[1] + x;
+    const matches = [];
+    for (const panel of this.panels) {
+      const size = this.grid(panel.side);
+      const row = this.row(side, panel.side, cell);
+      const best = mostAlike(row, panel.side === side ? cell : -1);
+      this.markCells(panel, best, cell);
+      if (panel.layer) continue;
+      paint(panel.canvas, size[0], size[1], i =>
+        pixel(12, 16, 20, Math.round(205 * (1 - Math.max(0, cosine(row[i]))))),
+      );
+      panel.stage.dataset.drawn = `${this.pair} ${side} ${cell}`;
+      if (best < 0) continue;
+      const where = `${panel.side === side ? 'elsewhere in ' : 'in '}${this.header.models[panel.side]}`;
+      const place = `row ${Math.floor(best / size[1]) + 1}, column ${(best % size[1]) + 1}`;
+      matches.push(`${where} the place at ${place} (likeness ${cosine(row[best]).toFixed(2)})`);
     }
-    const facts = this.header.pairs[this.pair][side];
-    this.find('reading').textContent =
-      `Most like row ${y + 1}, column ${x + 1} of ${this.header.models[side]} ${facts.layer} (white frame): ${said.join(', and ')}. Yellow frames are around them; the darker, the less alike.`;
+    const { layer } = this.header.pairs[this.pair][side];
+    const from = `row ${y + 1}, column ${x + 1} of ${this.header.models[side]} ${layer} (white frame)`;
+    const frames = 'Yellow frames are around them; the darker, the less alike.';
+    this.find('reading').textContent = `Most like ${from}: ${matches.join(', and ')}. ${frames}`;
+  }
+
+  // The frames around the place itself and around what is most like it.
+  markCells(panel, best, cell) {
+    const [rows, columns] = this.grid(panel.side);
+    const box = index => cellBox([Math.floor(index / columns), index % columns], [rows, columns]);
+    panel.best.style.display = panel.self.style.display = 'none';
+    if (panel.layer && this.show === 'channels') return;
+    if (best >= 0) placeMark(panel.best, box(best));
+    if (panel.side === this.place.side) placeMark(panel.self, box(cell));
   }
 
   destroy() {

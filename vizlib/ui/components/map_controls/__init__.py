@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vizlib.figures.colormaps import COLORMAP_NAMES
-from vizlib.ui.components import as_json, register
+from vizlib.ui.components import register
+from vizlib.ui.core.message_codec import pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,4 +20,4 @@ def map_controls(opacity: float, colormap: str, scale: str, *, several: bool, ke
     ``several`` offers one scale for all maps.
     """
     data = {"look": {"opacity": opacity, "colormap": colormap, "scale": scale}, "colormaps": COLORMAP_NAMES, "several": several}
-    return _component(data=as_json(data), key=key, default={"look": None}, on_look_change=on_change)
+    return _component(data=pack(data), key=key, default={"look": None}, on_look_change=on_change)

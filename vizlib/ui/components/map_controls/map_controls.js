@@ -1,15 +1,14 @@
-const page = (globalThis.vizlib ??= { look: { opacity: 0.6, colormap: 'viridis', scale: 'own' }, peaks: new Map() });
-const REST = 350; // milliseconds without a change before the page hears of it
+import { Component, mount } from '../_lib/component.js';
+import { changeAppearance, page } from '../_lib/map_appearance.js';
 
-class Look {
+class MapControls extends Component {
   constructor(root) {
-    this.find = name => root.querySelector('.' + name);
-    this.radios = [...root.querySelectorAll('input[type=radio]')];
+    super(root);
+    this.scales = [...root.querySelectorAll('input[type=radio]')];
     this.opacity = this.find('opacity');
     this.colormap = this.find('colormap');
     this.opacity.addEventListener('input', () => this.change());
-    this.colormap.addEventListener('change', () => this.change());
-    for (const radio of this.radios) radio.addEventListener('change', () => this.change());
+    for (const input of [this.colormap, ...this.scales]) input.addEventListener('change', () => this.change());
   }
 
   load({ look, colormaps, several }) {
@@ -21,37 +20,23 @@ class Look {
     const given = JSON.stringify(look);
     if (given === this.given) return; // what the page repeats must not undo what the hand is doing
     this.given = given;
-    if (this.timer) return;
-    page.look = { ...look };
-    this.show();
+    if (!this.waiting) this.show(look);
   }
 
-  show() {
-    const { opacity, colormap, scale } = page.look;
+  show(appearance) {
+    const { opacity, colormap, scale } = appearance;
     this.opacity.value = Math.round(opacity * 100);
     this.colormap.value = colormap;
-    for (const radio of this.radios) radio.checked = radio.value === scale;
+    for (const radio of this.scales) radio.checked = radio.value === scale;
     this.find('shown').textContent = `${Math.round(opacity * 100)} %`;
-    document.dispatchEvent(new CustomEvent('vizlib:look'));
+    changeAppearance({ opacity, colormap, scale });
   }
 
   change() {
-    const scale = this.radios.find(radio => radio.checked)?.value ?? 'own';
-    page.look = { opacity: this.opacity.value / 100, colormap: this.colormap.value, scale };
-    this.show();
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      this.timer = 0;
-      this.tell('look', page.look);
-    }, REST);
+    const scale = this.scales.find(radio => radio.checked)?.value ?? 'own';
+    this.show({ opacity: this.opacity.value / 100, colormap: this.colormap.value, scale });
+    this.report('look', page.appearance);
   }
 }
 
-export default keep(
-  home => new Look(home),
-  (look, { data, setStateValue }) => {
-    look.tell = setStateValue;
-    look.load(JSON.parse(new TextDecoder().decode(data)));
-  },
-  look => clearTimeout(look.timer),
-);
+export default mount(MapControls);

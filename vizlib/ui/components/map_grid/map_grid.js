@@ -1,3 +1,9 @@
+import { colourTable, withAlpha } from '../_lib/colormaps.js';
+import { Component, mount } from '../_lib/component.js';
+import { sameNumbers } from '../_lib/decoder.js';
+import { choices, create, createSvg } from '../_lib/dom.js';
+import { clamp, paint, shareAt, takeArrow } from '../_lib/grid.js';
+
 const SCALES = [
   ['own', 'from zero', 'Each map from zero to its own 99 % quantile'],
   ['stretch', 'lowest to highest', 'Each map from its lowest 1 % to its highest 1 %'],
@@ -13,34 +19,30 @@ const PATHS = {
   asleep: 'M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11',
 };
 
-function sign(state) {
-  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-  const path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
-  svg.setAttribute('viewBox', '0 0 16 16');
-  svg.setAttribute('aria-hidden', 'true');
-  svg.classList.add(state);
-  path.setAttribute('d', PATHS[state]);
-  svg.append(path);
+function badgeSign(state) {
+  const svg = createSvg('svg', { viewBox: '0 0 16 16', 'aria-hidden': 'true', class: state });
+  svg.append(createSvg('path', { d: PATHS[state] }));
   return svg;
 }
 
-class Wall {
+class MapGrid extends Component {
   constructor(root) {
-    this.root = root;
-    this.find = name => root.querySelector('.' + name);
+    super(root);
     this.view = { scale: 'own', opacity: 0.6 };
+    this.act = _what => {}; // tells the page at once
+    this.plain = this.both = null; // the colours of maps, and of those with a sign
     this.cards = new Map();
     this.point = null;
     this.opacity = this.find('opacity');
     this.opacity.addEventListener('input', () => {
       this.view.opacity = this.opacity.value / 100;
       this.draw();
-      this.say();
+      this.reportView();
     });
     this.mark = choices(this.find('scale'), SCALES, 'own', 'Scale', name => {
       this.view.scale = name;
       this.draw();
-      this.say();
+      this.reportView();
     });
     this.find('stop').onclick = () => this.act(this.header.stopped ? 'on' : 'stop');
     this.dialog = this.find('proof');
@@ -53,8 +55,8 @@ class Wall {
     });
   }
 
-  say() {
-    this.tell('view', { ...this.view });
+  reportView() {
+    this.report('view', { ...this.view });
   }
 
   load(header, arrays) {
@@ -68,37 +70,32 @@ class Wall {
       this.mark(this.view.scale);
       this.opacity.value = Math.round(this.view.opacity * 100);
     }
-    if (!same(this.photo, arrays.photo)) {
+    if (!sameNumbers(this.photo, arrays.photo)) {
       this.photo = arrays.photo;
-      if (this.url) URL.revokeObjectURL(this.url);
-      this.url = photograph(arrays.photo);
-      this.cards.forEach(one => {
-        one.img.src = this.url;
+      this.replacePhotograph(arrays.photo);
+      this.cards.forEach(entry => {
+        entry.img.src = this.url;
       });
     }
-    this.plain ??= palette(arrays.viridis);
-    this.both ??= palette(arrays.diverging);
-    for (const [name, colours] of [
-      ['plain', this.plain],
-      ['both', this.both],
-    ]) {
+    this.plain ??= colourTable(arrays.viridis);
+    this.both ??= colourTable(arrays.diverging);
+    for (const [name, colours] of Object.entries({ plain: this.plain, both: this.both }))
       paint(this.find(name), 1, 96, i => colours[Math.round((i / 95) * 255)]);
-    }
     this.find('status').textContent = header.status;
     const stop = this.find('stop');
     stop.textContent = header.stopped ? 'Go on' : 'Stop';
     stop.classList.toggle('there', header.busy || header.stopped);
     const names = header.cards.map(card => card.name);
     const home = this.find('cards');
-    for (const [name, one] of this.cards)
+    for (const [name, entry] of this.cards)
       if (!names.includes(name)) {
-        one.root.remove();
+        entry.root.remove();
         this.cards.delete(name);
       }
     header.cards.forEach((card, place) => {
-      const one = this.cards.get(card.name) ?? this.make(card);
-      if (home.children[place] !== one.root) home.insertBefore(one.root, home.children[place] ?? null);
-      this.fill(one, card);
+      const entry = this.cards.get(card.name) ?? this.make(card);
+      if (home.children[place] !== entry.root) home.insertBefore(entry.root, home.children[place] ?? null);
+      this.fill(entry, card);
     });
     this.draw();
     this.cross();
@@ -106,17 +103,17 @@ class Wall {
   }
 
   make(card) {
-    const root = el('div', 'card');
-    const title = el('b', '', card.title);
-    const note = el('span', 'note');
-    const stage = el('div', 'stage');
-    const img = el('img');
-    const canvas = el('canvas');
-    const veil = el('div', 'veil');
-    const cross = el('i', 'cross');
-    const foot = el('div', 'foot');
-    const badge = el('button', 'badge');
-    const closer = el('button', 'act closer', 'Closer');
+    const root = create('div', 'card');
+    const title = create('b', '', card.title);
+    const note = create('span', 'note');
+    const stage = create('div', 'stage');
+    const img = create('img');
+    const canvas = create('canvas');
+    const veil = create('div', 'veil');
+    const cross = create('i', 'cross');
+    const foot = create('div', 'foot');
+    const badge = create('button', 'badge');
+    const closer = create('button', 'act closer', 'Closer');
     badge.type = closer.type = 'button';
     title.title = card.summary;
     img.alt = '';
@@ -128,113 +125,106 @@ class Wall {
     stage.tabIndex = 0;
     stage.setAttribute('role', 'application');
     stage.setAttribute('aria-label', `${card.title}, map over ${this.header.title}. Arrow keys read it.`);
-    const at = event => {
-      const box = stage.getBoundingClientRect();
-      this.read(card.name, (event.clientY - box.top) / box.height, (event.clientX - box.left) / box.width);
-    };
+    const at = event => this.read(card.name, ...shareAt(event, stage));
     stage.addEventListener('pointermove', at);
     stage.addEventListener('pointerdown', at);
     stage.addEventListener('pointerleave', () => this.leave());
     stage.addEventListener('blur', () => this.leave());
     stage.addEventListener('keydown', event => {
-      const step = ARROWS[event.key];
       const map = this.arrays[`${card.name}.map`];
-      if (!step || !map) return;
-      event.preventDefault();
-      event.stopPropagation();
+      const step = map && takeArrow(event);
+      if (!step) return;
       const [y, x] = this.point ?? [0.5, 0.5];
       this.read(card.name, y + step[0] / map.shape[0], x + step[1] / map.shape[1]);
     });
     stage.append(img, canvas, veil, cross);
     foot.append(badge, closer);
     root.append(title, note, stage, foot);
-    const one = { root, note, stage, img, canvas, veil, cross, badge, closer };
-    this.cards.set(card.name, one);
-    return one;
+    const entry = { root, note, stage, img, canvas, veil, cross, badge, closer };
+    this.cards.set(card.name, entry);
+    return entry;
   }
 
-  fill(one, card) {
-    one.card = card;
-    one.root.className = `card ${card.state}${card.on ? ' on' : ''}${card.signed ? ' signed' : ''}`;
-    one.note.textContent = card.note;
-    one.note.title = card.note;
-    one.veil.textContent = card.refusal;
-    one.stage.style.aspectRatio = `${this.header.size[1]} / ${this.header.size[0]}`;
-    one.badge.dataset.state = card.badge.state;
-    one.badge.replaceChildren(sign(card.badge.state), el('span', '', card.badge.text));
-    one.badge.title = card.badge.words;
-    one.badge.setAttribute('aria-label', `${card.title}: ${card.badge.text}. ${card.badge.words}`);
-    one.closer.setAttribute('aria-pressed', String(card.on));
+  fill(entry, card) {
+    entry.card = card;
+    entry.root.className = `card ${card.state}${card.on ? ' on' : ''}${card.signed ? ' signed' : ''}`;
+    entry.note.textContent = card.note;
+    entry.note.title = card.note;
+    entry.veil.textContent = card.refusal;
+    entry.stage.style.aspectRatio = `${this.header.size[1]} / ${this.header.size[0]}`;
+    entry.badge.dataset.state = card.badge.state;
+    entry.badge.replaceChildren(badgeSign(card.badge.state), create('span', '', card.badge.text));
+    entry.badge.title = card.badge.words;
+    entry.badge.setAttribute('aria-label', `${card.title}: ${card.badge.text}. ${card.badge.words}`);
+    entry.closer.setAttribute('aria-pressed', String(card.on));
   }
 
+  // A map's value in multiples of the map's mean.
   value(name, cell) {
-    // in multiples of the map's mean
     const map = this.arrays[`${name}.map`];
     const [low, high] = this.cards.get(name).card.ends;
     return low + (map[cell] / 65535) * (high - low);
   }
 
   draw() {
-    const there = [...this.cards.values()].filter(one => one.card.ends);
-    const most = Math.max(...there.map(one => one.card.top), 0);
-    const content = this.arrays.content;
-    for (const one of this.cards.values()) {
-      const { name, ends, low, top, signed } = one.card;
+    const shown = [...this.cards.values()].filter(entry => entry.card.ends);
+    const most = Math.max(...shown.map(entry => entry.card.top), 0);
+    for (const entry of this.cards.values()) {
+      const { name, ends, low, top, signed } = entry.card;
       if (!ends) {
-        one.canvas.width = 0;
-        one.drawn = '';
-        delete one.stage.dataset.drawn;
+        entry.canvas.width = 0;
+        entry.drawn = '';
+        delete entry.stage.dataset.drawn;
         continue;
       }
       const to = this.view.scale === 'one' ? most : top;
       const from = signed ? -to : this.view.scale === 'stretch' ? low : 0;
       const map = this.arrays[`${name}.map`];
-      const how = `${from} ${to} ${one.card.one}`;
-      one.canvas.style.opacity = this.view.opacity;
-      if (one.drawn === how && same(one.map, map)) continue;
-      one.drawn = how;
-      one.map = map;
-      const colours = signed ? this.both : this.plain;
-      const factor = to > from ? 255 / (to - from) : 0;
-      paint(one.canvas, map.shape[0], map.shape[1], cell => {
-        if (content && !content[cell]) return 0;
-        const value = this.value(name, cell);
-        const colour = colours[Math.max(0, Math.min(255, (value - from) * factor)) | 0];
-        return signed
-          ? ((colour & 0xffffff) | ((Math.sqrt(Math.min(1, to > 0 ? Math.abs(value) / to : 0)) * 255) << 24)) >>> 0
-          : colour;
-      });
-      one.stage.dataset.drawn = how;
+      const drawn = `${from} ${to} ${entry.card.one}`;
+      entry.canvas.style.opacity = this.view.opacity;
+      if (entry.drawn === drawn && sameNumbers(entry.map, map)) continue;
+      entry.drawn = drawn;
+      entry.map = map;
+      paint(entry.canvas, map.shape[0], map.shape[1], this.colourOf(entry.card, from, to));
+      entry.stage.dataset.drawn = drawn;
     }
   }
 
-  read(name, y, x) {
-    y = Math.min(Math.max(y, 0), 1 - 1e-9);
-    x = Math.min(Math.max(x, 0), 1 - 1e-9);
-    this.point = [y, x];
+  // What paints a cell of a map; where there is no evidence either way the photograph shows.
+  colourOf({ name, signed }, from, to) {
+    const { content } = this.arrays;
+    const colours = signed ? this.both : this.plain;
+    const factor = to > from ? 255 / (to - from) : 0;
+    return cell => {
+      if (content && !content[cell]) return 0;
+      const value = this.value(name, cell);
+      const colour = colours[clamp((value - from) * factor, 0, 255) | 0];
+      return signed ? withAlpha(colour, Math.sqrt(Math.min(1, to > 0 ? Math.abs(value) / to : 0)) * 255) : colour;
+    };
+  }
+
+  read(name, down, across) {
+    this.point = [clamp(down, 0, 1 - 1e-9), clamp(across, 0, 1 - 1e-9)];
     this.cross();
-    const one = this.cards.get(name);
-    const map = this.arrays[`${name}.map`];
-    if (!map) {
-      this.find('reading').textContent = '';
-      return;
-    }
-    const cell = Math.floor(y * map.shape[0]) * map.shape[1] + Math.floor(x * map.shape[1]);
-    if (this.arrays.content && !this.arrays.content[cell]) {
-      this.find('reading').textContent = 'Padding: no picture here.';
-      return;
-    }
-    const value = this.value(name, cell);
-    this.find('reading').textContent =
-      `${one.card.title}: ${value.toFixed(Math.abs(value) < 10 ? 2 : 0)} × the map's mean size; ${(value * one.card.one).toPrecision(3)} in the method's own unit.`;
+    this.find('reading').textContent = this.reading(this.cards.get(name).card, this.arrays[`${name}.map`]);
+  }
+
+  reading(card, map) {
+    if (!map) return '';
+    const [row, column] = this.point.map((share, axis) => Math.floor(share * map.shape[axis]));
+    const cell = row * map.shape[1] + column;
+    if (this.arrays.content && !this.arrays.content[cell]) return 'Padding: no picture here.';
+    const value = this.value(card.name, cell);
+    const multiple = `${value.toFixed(Math.abs(value) < 10 ? 2 : 0)} × the map's mean size`;
+    return `${card.title}: ${multiple}; ${(value * card.one).toPrecision(3)} in the method's own unit.`;
   }
 
   cross() {
-    for (const one of this.cards.values()) {
-      one.cross.style.display = this.point ? 'block' : 'none';
+    for (const entry of this.cards.values()) {
+      entry.cross.style.display = this.point ? 'block' : 'none';
       if (this.point) {
-        one.cross.style.top = `${this.point[0] * 100}%`;
-        one.cross.style.left = `${this.point[1] * 100}%`;
+        entry.cross.style.top = `${this.point[0] * 100}%`;
+        entry.cross.style.left = `${this.point[1] * 100}%`;
       }
     }
   }
@@ -252,19 +242,19 @@ class Wall {
       return;
     }
     const key = JSON.stringify(card.badge);
-    if (this.open === name && this.dialog.open && this.told === key) return;
+    if (this.open === name && this.dialog.open && this.shownBadge === key) return;
     this.open = name;
-    this.told = key;
+    this.shownBadge = key;
     this.dialog.querySelector('h3').textContent = `${card.title}: ${card.badge.text}`;
     this.find('said').textContent = card.badge.words;
     this.find('rows').replaceChildren(
       ...card.badge.lines.map(line => {
-        const row = el('div', 'row');
-        const head = el('div', 'head');
+        const row = create('div', 'row');
+        const head = create('div', 'head');
         if (line.passed !== null) row.dataset.passed = line.passed;
-        head.append(el('b', '', line.title), el('span', '', line.value));
-        if (line.passed !== null) head.append(el('i', '', line.passed ? '✓ passed' : '✕ not passed'));
-        row.append(head, el('div', 'beside', line.beside), el('div', 'rule', line.rule));
+        head.append(create('b', '', line.title), create('span', '', line.value));
+        if (line.passed !== null) head.append(create('i', '', line.passed ? '✓ passed' : '✕ not passed'));
+        row.append(head, create('div', 'beside', line.beside), create('div', 'rule', line.rule));
         return row;
       }),
     );
@@ -272,6 +262,6 @@ class Wall {
   }
 }
 
-export default mount(Wall, (one, { setTriggerValue }) => {
-  one.act = what => setTriggerValue('act', what);
+export default mount(MapGrid, (entry, { setTriggerValue }) => {
+  entry.act = what => setTriggerValue('act', what);
 });

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,12 +10,12 @@ import numpy as np
 
 from vizlib.figures.colormaps import COLORMAP_NAMES, diverging, tables
 from vizlib.ui.components import register
+from vizlib.ui.core import message_codec
 
 if TYPE_CHECKING:
     from vizlib.geometry import Geometry
     from vizlib.ui.core.pictures import Picture
 
-MAGIC = b"VZM1"
 _component = register("photo_map")
 
 
@@ -56,13 +54,13 @@ class MapData:
 
 
 def pack(picture: Picture, data: MapData | None) -> bytes:
-    """Everything the browser needs in one message: a header, the colour tables, the map in float32, the photograph.
+    """Everything the browser needs in one message: the colour tables, the map in float32, the photograph.
 
     Without a map the photograph alone, for while the map is being made.
     """
     jpeg, shown = picture.jpeg
-    header: dict[str, object] = {"image": picture.pixels.shape[:2], "shown": shown, "title": picture.title, "jpeg": len(jpeg)}
-    parts: list[bytes] = []
+    header: dict[str, object] = {"image": picture.pixels.shape[:2], "shown": shown, "title": picture.title}
+    arrays: dict[str, np.ndarray | bytes] = {"photo": jpeg}
     if data is not None:
         geometry = data.geometry
         header |= {
@@ -75,10 +73,8 @@ def pack(picture: Picture, data: MapData | None) -> bytes:
             "peak": data.reach,
             "lowest": data.lowest,
         }
-        parts = [diverging() if data.unit == "score" else tables(), np.ascontiguousarray(data.values, "<f4").tobytes()]
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 4)  # the float32 values begin at a multiple of four
-    return b"".join([MAGIC, struct.pack("<I", len(text)), text, *parts, jpeg])
+        arrays |= {"tables": diverging() if data.unit == "score" else tables(), "values": data.values.astype("<f4", copy=False)}
+    return message_codec.pack(header, arrays)
 
 
 def photo_map(payload: bytes, *, key: str) -> None:

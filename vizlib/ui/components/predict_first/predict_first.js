@@ -1,14 +1,19 @@
+import { Component, mount } from '../_lib/component.js';
+import { create } from '../_lib/dom.js';
+import { percent, visible } from '../_lib/formatting.js';
+import { clamp } from '../_lib/grid.js';
+
 const FLOOR = 0.002; // no bar falls below this height, so that a guess never calls something impossible
-const shown = char => (char === ' ' ? '␣' : char);
-const share = value => (value > 0 && value < 0.0005 ? '< 0.1' : (value * 100).toFixed(1)) + ' %';
 
-// Bits by which p is worse described with q than with itself; mirrors divergence in vizlib/ui/seq2seq_predict.py.
-const divergence = (p, q) => p.reduce((sum, one, i) => sum + (one > 0 ? one * Math.log2(one / q[i]) : 0), 0);
+// Bits by which p is worse described with q than with itself; mirrors divergence in
+// vizlib/ui/pages/seq2seq/predict_first.py.
+function divergence(p, q) {
+  return p.reduce((sum, share, i) => sum + (share > 0 ? share * Math.log2(share / q[i]) : 0), 0);
+}
 
-class Predict {
+class PredictFirst extends Component {
   constructor(root) {
-    this.root = root;
-    this.find = name => root.querySelector('.' + name);
+    super(root);
     this.columns = this.find('columns');
     this.find('even').onclick = () => {
       this.heights.fill(0.25);
@@ -17,18 +22,18 @@ class Predict {
     this.find('reveal').onclick = () => {
       this.open = true;
       this.draw();
-      this.tell('view', { revealed: this.header.identity });
+      this.report('view', { revealed: this.header.identity });
     };
     // Dragging paints: the bar under the pointer takes the pointer's height, and the next one when it gets there.
-    this.columns.onpointerdown = e => {
+    this.columns.onpointerdown = event => {
       if (this.open) return;
-      e.preventDefault();
-      this.columns.setPointerCapture(e.pointerId);
+      event.preventDefault();
+      this.columns.setPointerCapture(event.pointerId);
       this.painting = true;
-      this.drag(e);
+      this.drag(event);
     };
-    this.columns.onpointermove = e => {
-      if (this.painting) this.drag(e);
+    this.columns.onpointermove = event => {
+      if (this.painting) this.drag(event);
     };
     this.columns.onpointerup = this.columns.onpointercancel = () => {
       this.painting = false;
@@ -43,17 +48,17 @@ class Predict {
       this.heights = header.source.map(() => 0.25);
       this.painting = false;
       this.bars = header.source.map((char, j) => {
-        const one = el('div', 'one');
-        const bar = el('div', 'bar');
-        bar.append(el('i'), el('u'), el('span'));
-        one.append(el('code', '', shown(char)), bar);
+        const column = create('div', 'one');
+        const bar = create('div', 'bar');
+        bar.append(create('i'), create('u'), create('span'));
+        column.append(create('code', '', visible(char)), bar);
         bar.tabIndex = 0;
         bar.setAttribute('role', 'slider');
-        bar.setAttribute('aria-label', `Your guess for character ${j + 1}, ${shown(char)}`);
+        bar.setAttribute('aria-label', `Your guess for character ${j + 1}, ${visible(char)}`);
         bar.setAttribute('aria-valuemin', 0);
         bar.setAttribute('aria-valuemax', 100);
-        bar.onkeydown = e => this.key(j, e);
-        return one;
+        bar.onkeydown = event => this.key(j, event);
+        return column;
       });
       this.columns.replaceChildren(...this.bars);
     }
@@ -66,27 +71,27 @@ class Predict {
     const next = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (next) {
       event.preventDefault();
-      this.bars[Math.max(0, Math.min(this.bars.length - 1, j + next))].lastChild.focus();
+      this.bars[clamp(j + next, 0, this.bars.length - 1)].lastChild.focus();
     }
     if (!way || this.open) return;
     event.preventDefault();
     event.stopPropagation();
-    this.heights[j] = Math.max(FLOOR, Math.min(1, this.heights[j] + way));
+    this.heights[j] = clamp(this.heights[j] + way, FLOOR, 1);
     this.draw(j);
   }
 
   drag(event) {
-    for (const [j, one] of this.bars.entries()) {
-      const box = one.lastChild.getBoundingClientRect();
+    for (const [j, column] of this.bars.entries()) {
+      const box = column.lastChild.getBoundingClientRect();
       if (event.clientX < box.left || event.clientX > box.right) continue;
-      this.heights[j] = Math.max(FLOOR, Math.min(1, (box.bottom - event.clientY) / box.height));
+      this.heights[j] = clamp((box.bottom - event.clientY) / box.height, FLOOR, 1);
       this.draw(j);
     }
   }
 
   guess() {
     const total = this.heights.reduce((a, b) => a + b, 0);
-    return this.heights.map(one => one / total);
+    return this.heights.map(height => height / total);
   }
 
   draw(at = -1) {
@@ -97,54 +102,55 @@ class Predict {
     const ask = this.find('ask');
     ask.replaceChildren(
       'It has written ',
-      el('code', '', header.written || 'nothing'),
+      create('code', '', header.written || 'nothing'),
       header.written ? '' : ' yet',
       ' and writes ',
-      el('code', '', shown(header.token)),
+      create('code', '', visible(header.token)),
       ' next. Where does it look? Drag the bars: they always share out 100 %.',
     );
     this.root.classList.toggle('open', open);
-    this.bars.forEach((one, j) => {
-      const [bar, real, text] = one.lastChild.children;
+    this.bars.forEach((column, j) => {
+      const [bar, real, text] = column.lastChild.children;
       bar.style.height = `${(open ? guess[j] / highest : this.heights[j]) * 100}%`;
       real.style.height = `${(truth[j] / highest) * 100}%`;
       text.textContent =
         n <= 26 && (open ? truth[j] : guess[j]) >= 0.02 ? `${((open ? truth[j] : guess[j]) * 100).toFixed(0)}%` : '';
-      one.lastChild.setAttribute('aria-valuenow', (guess[j] * 100).toFixed(1));
-      one.lastChild.setAttribute(
+      column.lastChild.setAttribute('aria-valuenow', (guess[j] * 100).toFixed(1));
+      column.lastChild.setAttribute(
         'aria-valuetext',
-        open ? `guess ${share(guess[j])}, truth ${share(truth[j])}` : share(guess[j]),
+        open ? `guess ${percent(guess[j], 1)}, truth ${percent(truth[j], 1)}` : percent(guess[j], 1),
       );
     });
     this.find('reveal').disabled = this.find('even').disabled = open;
-    const out = this.find('reading');
-    if (!open) {
-      out.textContent =
-        at >= 0
-          ? `“${shown(header.source[at])}”, character ${at + 1}: ${share(guess[at])} of your attention.`
-          : 'Also with the keyboard: Tab or the arrows to a bar, up and down to change it.';
-    } else {
-      const bits = divergence(truth, guess);
-      const even = divergence(
-        truth,
-        guess.map(() => 1 / n),
-      );
-      const best = truth.indexOf(Math.max(...truth));
-      const mine = guess.indexOf(Math.max(...guess));
-      out.replaceChildren(
-        el('span', 'guess', 'Your guess'),
-        ' and ',
-        el('span', 'truth', 'the truth'),
-        `: KL(truth ‖ guess) = ${bits.toFixed(2)} bits; an even spread would have been ${even.toFixed(2)}. `,
-        `It looks most at “${shown(header.source[best])}”, character ${best + 1} (${share(truth[best])}, you gave it ${share(guess[best])}). `,
-        mine === best
-          ? 'That is where you put most, too.'
-          : `You put most on “${shown(header.source[mine])}”, character ${mine + 1}, which gets ${share(truth[mine])}.`,
-      );
-      this.root.dataset.bits = bits.toFixed(4);
-    }
+    this.find('reading').replaceChildren(...(open ? this.verdict(guess) : [this.instruction(at, guess)]));
     this.root.dataset.drawn = `${header.identity} ${open ? 'open' : 'closed'}`;
+  }
+
+  instruction(at, guess) {
+    if (at < 0) return 'Also with the keyboard: Tab or the arrows to a bar, up and down to change it.';
+    return `“${visible(this.header.source[at])}”, character ${at + 1}: ${percent(guess[at], 1)} of your attention.`;
+  }
+
+  // How far the guess was from the truth, in words.
+  verdict(guess) {
+    const { truth } = this;
+    const bits = divergence(truth, guess);
+    const even = divergence(truth, Array(guess.length).fill(1 / guess.length));
+    const best = truth.indexOf(Math.max(...truth));
+    const guessed = guess.indexOf(Math.max(...guess));
+    const name = j => `“${visible(this.header.source[j])}”, character ${j + 1}`;
+    const shares = `${percent(truth[best], 1)}, you gave it ${percent(guess[best], 1)}`;
+    const missed = `You put most on ${name(guessed)}, which gets ${percent(truth[guessed], 1)}.`;
+    this.root.dataset.bits = bits.toFixed(4);
+    return [
+      create('span', 'guess', 'Your guess'),
+      ' and ',
+      create('span', 'truth', 'the truth'),
+      `: KL(truth ‖ guess) = ${bits.toFixed(2)} bits; an even spread would have been ${even.toFixed(2)}. `,
+      `It looks most at ${name(best)} (${shares}). `,
+      guessed === best ? 'That is where you put most, too.' : missed,
+    ];
   }
 }
 
-export default mount(Predict);
+export default mount(PredictFirst);

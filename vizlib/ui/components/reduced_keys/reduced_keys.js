@@ -1,7 +1,12 @@
-class Reduced {
+import { colourTable } from '../_lib/colormaps.js';
+import { Component, mount } from '../_lib/component.js';
+import { choices, formula } from '../_lib/dom.js';
+import { percent, thousands } from '../_lib/formatting.js';
+import { cellAt, cellBox, extent, paint, placeMark, ramp, stepped, takeArrow } from '../_lib/grid.js';
+
+class ReducedKeys extends Component {
   constructor(root) {
-    this.root = root;
-    this.find = name => root.querySelector('.' + name);
+    super(root);
     this.panels = Object.fromEntries(
       ['query', 'keys', 'key'].map(name => {
         const panel = root.querySelector(`.panel.${name}`);
@@ -21,35 +26,34 @@ class Reduced {
     );
     const { query, keys } = this.panels;
     for (const kind of ['pointermove', 'pointerdown']) {
-      query.stage.addEventListener(kind, e => {
-        this.query = cellAt(e, query.stage, this.site.grid);
+      query.stage.addEventListener(kind, event => {
+        this.query = cellAt(event, query.stage, this.site.grid);
         this.key = null;
-        this.ask();
+        this.requestDraw();
       });
-      keys.stage.addEventListener(kind, e => {
-        this.key = cellAt(e, keys.stage, this.site.keys);
-        this.ask();
+      keys.stage.addEventListener(kind, event => {
+        this.key = cellAt(event, keys.stage, this.site.keys);
+        this.requestDraw();
       });
     }
     keys.stage.addEventListener('pointerleave', () => {
       this.key = null;
-      this.ask();
+      this.requestDraw();
     });
-    query.stage.addEventListener('keydown', e => this.walk(e, 'query', this.site.grid));
-    keys.stage.addEventListener('keydown', e => this.walk(e, 'key', this.site.keys));
+    query.stage.addEventListener('keydown', event => this.walk(event, 'query', this.site.grid));
+    keys.stage.addEventListener('keydown', event => this.walk(event, 'key', this.site.keys));
     this.find('token').onclick = () => {
       this.query = null;
       this.key = null;
-      this.ask();
+      this.requestDraw();
     };
   }
 
   load(header, arrays) {
     this.header = header;
     this.arrays = arrays;
-    this.colours = palette(arrays.table);
-    if (this.url) URL.revokeObjectURL(this.url);
-    this.url = photograph(arrays.photo);
+    this.colours = colourTable(arrays.table);
+    this.replacePhotograph(arrays.photo);
     for (const { image, stage } of Object.values(this.panels)) {
       image.src = this.url;
       image.alt = header.title;
@@ -92,34 +96,32 @@ class Reduced {
     query.facts.textContent = `${h} × ${w} = ${h * w} tokens ask`;
     keys.facts.textContent = `${kh} × ${kw} = ${kh * kw} keys answer`;
     key.facts.textContent = site.gathers;
-    const light = one => on => one.panel.classList.toggle('lit', on);
+    const light = part => on => part.panel.classList.toggle('lit', on);
+    const [asked, answering] = [h * w, kh * kw];
+    const made = `${thousands(asked)} × ${thousands(answering)} weights`;
+    const fewer = `${(asked / answering).toFixed(0)} times fewer`;
+    const saved = ` instead of ${thousands(asked)} × ${thousands(asked)}: ${fewer}`;
     formula(this.find('terms'), [
       'softmax( ',
-      [`q (${h * w})`, light(query)],
+      [`q (${asked})`, light(query)],
       ' · ',
-      [`${site.reduced ? `${site.reduced}(K)` : 'K'}ᵀ (${kh * kw})`, light(keys)],
+      [`${site.reduced ? `${site.reduced}(K)` : 'K'}ᵀ (${answering})`, light(keys)],
       ' / √d ) · ',
       [site.reduced ? `${site.reduced}(V)` : 'V', light(key)],
-      site.reduced
-        ? `    ${(h * w).toLocaleString()} × ${(kh * kw).toLocaleString()} weights instead of ${(h * w).toLocaleString()} × ${(h * w).toLocaleString()}: ` +
-          `${((h * w) / (kh * kw)).toFixed(0)} times fewer`
-        : `    ${(h * w).toLocaleString()} × ${(kh * kw).toLocaleString()} weights`,
+      `    ${made}${site.reduced ? saved : ''}`,
     ]);
     this.show();
   }
 
   walk(event, what, [rows, columns]) {
-    const step = ARROWS[event.key];
+    const step = takeArrow(event);
     if (!step) return;
-    event.preventDefault();
-    event.stopPropagation();
-    const [y, x] = this[what] ?? [rows >> 1, columns >> 1];
-    this[what] = [Math.max(0, Math.min(rows - 1, y + step[0])), Math.max(0, Math.min(columns - 1, x + step[1]))];
+    this[what] = stepped(this[what] ?? [rows >> 1, columns >> 1], step, [rows, columns]);
     if (what === 'query') this.key = null;
     this.show();
   }
 
-  ask() {
+  requestDraw() {
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
       this.show();
@@ -143,48 +145,52 @@ class Reduced {
   }
 
   show() {
-    const {
-      site,
-      panels: { query, keys, key },
-    } = this;
-    const [h, w] = site.grid;
-    const [kh, kw] = site.keys;
+    const { site, panels } = this;
     const row = this.row();
     const cells = row.subarray(site.prefix);
-    const top = ends(cells)[1];
+    const top = extent(cells)[1];
+    const [rows, columns] = site.keys;
     this.find('token').classList.toggle('on', !this.query);
-    query.mark.style.display = 'none';
-    if (this.query)
-      place(query.mark, [this.query[0] / h, this.query[1] / w, (this.query[0] + 1) / h, (this.query[1] + 1) / w]);
-    paint(keys.canvas, kh, kw, ramp(cells, this.colours, 0, top));
-    keys.stage.dataset.drawn = `${this.query} ${this.head}`;
-    const strongest = cells.indexOf(top);
-    const chosen = this.key ? this.key[0] * kw + this.key[1] : strongest;
-    const ky = Math.floor(chosen / kw);
-    const kx = chosen % kw;
-    place(keys.mark, [ky / kh, kx / kw, (ky + 1) / kh, (kx + 1) / kw]);
-    const [t, l, b, r] = this.boxes.subarray(4 * chosen, 4 * chosen + 4);
+    panels.query.mark.style.display = 'none';
+    if (this.query) placeMark(panels.query.mark, cellBox(this.query, site.grid));
+    paint(panels.keys.canvas, rows, columns, ramp(cells, this.colours, 0, top));
+    panels.keys.stage.dataset.drawn = `${this.query} ${this.head}`;
+    const chosen = this.key ? this.key[0] * columns + this.key[1] : cells.indexOf(top);
+    const key = [Math.floor(chosen / columns), chosen % columns];
+    placeMark(panels.keys.mark, cellBox(key, site.keys));
+    const gathered = this.drawGathered(chosen);
+    this.find('reading').textContent = `${this.weightWords(row, chosen, key)} ${gathered}`;
+  }
+
+  // The tokens that a key gathers and how much each counts; what there is to say of them.
+  drawGathered(chosen) {
+    const { canvas, mark } = this.panels.key;
+    const [rows, columns] = this.site.grid;
+    const [top, left, bottom, right] = this.boxes.subarray(4 * chosen, 4 * chosen + 4);
     const [, tall, wide] = this.shares.shape;
     const share = (y, x) =>
-      y >= t && y < b && x >= l && x < r ? this.shares[(chosen * tall + y - t) * wide + x - l] : -1;
+      y >= top && y < bottom && x >= left && x < right ? this.shares[(chosen * tall + y - top) * wide + x - left] : -1;
     let most = 0;
-    for (let y = t; y < b; y++) for (let x = l; x < r; x++) most = Math.max(most, share(y, x));
-    paint(key.canvas, h, w, i => {
-      const value = share(Math.floor(i / w), i % w);
+    for (let y = top; y < bottom; y++) for (let x = left; x < right; x++) most = Math.max(most, share(y, x));
+    paint(canvas, rows, columns, i => {
+      const value = share(Math.floor(i / columns), i % columns);
       return value < 0 ? 0 : this.colours[Math.min(255, (value / most) * 255) | 0];
     });
-    place(key.mark, [t / h, l / w, b / h, r / w]);
-    const count = (b - t) * (r - l);
-    const which = this.key ? 'the key pointed at' : 'its strongest key';
+    placeMark(mark, [top / rows, left / columns, bottom / rows, right / columns]);
+    const count = (bottom - top) * (right - left);
+    if (count === 1) return 'That key gathers one token.';
+    const strongest = `the strongest of them with ${percent(most)} where an even share is ${percent(1 / count)}`;
+    return `That key gathers ${count} tokens, ${strongest}.`;
+  }
+
+  weightWords(row, chosen, key) {
+    const [y, x] = key;
+    const { prefix } = this.site;
     const who = this.query ? `Token at row ${this.query[0]}, column ${this.query[1]}` : 'The class token';
-    const learned = site.prefix ? `, ${percent(row[0])} to the class token` : '';
-    const spread =
-      count === 1
-        ? 'one token'
-        : `${count} tokens, the strongest of them with ${percent(most)} where an even share is ${percent(1 / count)}`;
-    this.find('reading').textContent =
-      `${who} gives ${percent(cells[chosen])} to ${which} (row ${ky}, column ${kx}; even: ${percent(1 / row.length)})${learned}. ` +
-      `That key gathers ${spread}.`;
+    const which = this.key ? 'the key pointed at' : 'its strongest key';
+    const learned = prefix ? `, ${percent(row[0])} to the class token` : '';
+    const place = `row ${y}, column ${x}; even: ${percent(1 / row.length)}`;
+    return `${who} gives ${percent(row[prefix + chosen])} to ${which} (${place})${learned}.`;
   }
 
   destroy() {
@@ -192,4 +198,4 @@ class Reduced {
   }
 }
 
-export default mount(Reduced);
+export default mount(ReducedKeys);

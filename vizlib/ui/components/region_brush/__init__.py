@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vizlib.ui.components._lib import register
+from vizlib.ui.components import register
 
 if TYPE_CHECKING:
     from collections.abc import Callable

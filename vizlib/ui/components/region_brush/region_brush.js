@@ -1,12 +1,19 @@
+import { Component, mount } from '../_lib/component.js';
+import { sameNumbers } from '../_lib/decoder.js';
+import { choices, create } from '../_lib/dom.js';
+import { percent } from '../_lib/formatting.js';
+import { clamp, paint, shareAt, takeArrow } from '../_lib/grid.js';
+
 const MODES = [
   ['brush', 'Brush', 'Drag over the picture'],
   ['erase', 'Erase', 'Drag over what is too much'],
 ];
-const EMPTY = ['the whole picture', 'the region alone', 'without the region', 'an empty picture'];
+const COALITIONS = ['the whole picture', 'the region alone', 'without the region', 'an empty picture'];
 
-class Brush {
+class RegionBrush extends Component {
   constructor(root) {
-    this.find = name => root.querySelector('.' + name);
+    super(root);
+    this.reportNow = (_name, _value) => {};
     this.mode = 'brush';
     this.down = false;
     this.last = null;
@@ -20,14 +27,14 @@ class Brush {
     this.find('clear').onclick = () => {
       this.mask.fill(0);
       this.draw();
-      this.done();
+      this.send();
     };
     this.find('invert').onclick = () => {
       this.mask.forEach((value, i) => {
         this.mask[i] = value ? 0 : 1;
       });
       this.draw();
-      this.done();
+      this.send();
     };
     this.stage.addEventListener('pointerdown', event => {
       event.preventDefault();
@@ -42,7 +49,7 @@ class Brush {
       if (this.down) {
         this.down = false;
         this.last = null;
-        this.done();
+        this.send();
       }
     };
     this.stage.addEventListener('pointerup', up);
@@ -70,10 +77,9 @@ class Brush {
   load(header, arrays) {
     const fresh = this.given !== header.given || !this.mask || this.mask.length !== header.grid[0] * header.grid[1];
     this.header = header;
-    if (!same(this.photo, arrays.photo)) {
+    if (!sameNumbers(this.photo, arrays.photo)) {
       this.photo = arrays.photo;
-      if (this.url) URL.revokeObjectURL(this.url);
-      this.url = photograph(arrays.photo);
+      this.replacePhotograph(arrays.photo);
       this.stage.querySelector('img').src = this.url;
     }
     if (fresh) {
@@ -85,23 +91,23 @@ class Brush {
       'aria-label',
       `${header.title}: brush a region. Arrow keys move the brush, Enter or Space paints or erases.`,
     );
-    this.say();
+    this.showAnswer();
     if (fresh || !this.stage.dataset.drawn) this.draw();
   }
 
-  say() {
+  showAnswer() {
     const { words, rows, label } = this.header;
     const there = words && this.mask.some(Boolean);
     this.find('words').textContent = there ? words : `Nothing is brushed yet. What is watched: ${label}.`;
     this.find('bars').replaceChildren(
-      ...EMPTY.map((title, number) => {
-        const bar = el('div', there ? 'bar' : 'bar unknown');
-        const track = el('div', 'track');
+      ...COALITIONS.map((title, number) => {
+        const bar = create('div', there ? 'bar' : 'bar unknown');
+        const track = create('div', 'track');
         const row = there ? rows[number] : null;
-        bar.append(el('span', '', title), el('span', 'said', row ? percent(row.value) : '–'), track);
+        bar.append(create('span', '', title), create('span', 'said', row ? percent(row.value) : '–'), track);
         if (row) {
-          const fill = el('i');
-          const spread = el('u');
+          const fill = create('i');
+          const spread = create('u');
           fill.style.width = `${row.value * 100}%`;
           spread.style.left = `${row.low * 100}%`;
           spread.style.width = `${(row.high - row.low) * 100}%`;
@@ -113,14 +119,20 @@ class Brush {
     );
   }
 
+  // In pixels of the model's input.
   radius() {
     return (this.wide.value / 200) * Math.max(...this.header.grid);
-  } // in pixels of the model's input
+  }
+
+  // The pen's, which takes the pixel under it in.
+  reach() {
+    return Math.max(0.71, this.radius());
+  }
 
   at(event) {
-    const box = this.stage.getBoundingClientRect();
+    const [down, across] = shareAt(event, this.stage);
     const [rows, columns] = this.header.grid;
-    this.point = [((event.clientY - box.top) / box.height) * rows, ((event.clientX - box.left) / box.width) * columns];
+    this.point = [down * rows, across * columns];
     this.show();
     if (this.down) this.stroke();
   }
@@ -138,17 +150,17 @@ class Brush {
 
   dab(y, x) {
     const [rows, columns] = this.header.grid;
-    const r = Math.max(0.71, this.radius());
+    const radius = this.reach();
     const value = this.mode === 'brush' ? 1 : 0;
-    for (let i = Math.max(0, Math.floor(y - r)); i < Math.min(rows, y + r + 1); i++) {
-      for (let j = Math.max(0, Math.floor(x - r)); j < Math.min(columns, x + r + 1); j++) {
-        if (Math.hypot(i + 0.5 - y, j + 0.5 - x) <= r) this.mask[i * columns + j] = value;
+    for (let i = Math.max(0, Math.floor(y - radius)); i < Math.min(rows, y + radius + 1); i++) {
+      for (let j = Math.max(0, Math.floor(x - radius)); j < Math.min(columns, x + radius + 1); j++) {
+        if (Math.hypot(i + 0.5 - y, j + 0.5 - x) <= radius) this.mask[i * columns + j] = value;
       }
     }
   }
 
   key(event) {
-    const step = ARROWS[event.key];
+    const step = takeArrow(event);
     const paints = event.key === 'Enter' || event.key === ' ';
     if (!step && !paints) return;
     event.preventDefault();
@@ -156,17 +168,13 @@ class Brush {
     const [rows, columns] = this.header.grid;
     const far = Math.max(1, this.radius() / 2);
     const [y, x] = this.point ?? [rows / 2, columns / 2];
-    this.point = step
-      ? [
-          Math.min(rows - 0.5, Math.max(0.5, y + step[0] * far)),
-          Math.min(columns - 0.5, Math.max(0.5, x + step[1] * far)),
-        ]
-      : [y, x];
+    const [down, across] = step ?? [0, 0];
+    this.point = [clamp(y + down * far, 0.5, rows - 0.5), clamp(x + across * far, 0.5, columns - 0.5)];
     this.show();
     if (paints) {
       this.dab(...this.point);
       this.draw();
-      this.done();
+      this.send();
     }
   }
 
@@ -178,18 +186,18 @@ class Brush {
       this.mask[i] = y >= top && y < bottom && x >= left && x < right ? 1 : 0;
     });
     this.draw();
-    this.done();
+    this.send();
   }
 
   show() {
     const [rows, columns] = this.header.grid;
-    const r = Math.max(0.71, this.radius());
+    const radius = this.reach();
     Object.assign(this.pen.style, {
       display: 'block',
       top: `${(this.point[0] / rows) * 100}%`,
       left: `${(this.point[1] / columns) * 100}%`,
-      width: `${((2 * r) / columns) * 100}%`,
-      height: `${((2 * r) / rows) * 100}%`,
+      width: `${((2 * radius) / columns) * 100}%`,
+      height: `${((2 * radius) / rows) * 100}%`,
     });
   }
 
@@ -201,19 +209,19 @@ class Brush {
     this.stage.dataset.drawn = String(this.mask.reduce((a, b) => a + b, 0));
   }
 
-  done() {
+  send() {
     const bytes = new Uint8Array(Math.ceil(this.mask.length / 8));
     this.mask.forEach((value, i) => {
       if (value) bytes[i >> 3] |= 128 >> (i & 7);
     });
     let text = '';
     for (const byte of bytes) text += String.fromCharCode(byte);
-    this.now('region', btoa(text));
-    if (!this.mask.some(Boolean)) this.say();
+    this.reportNow('region', btoa(text));
+    if (!this.mask.some(Boolean)) this.showAnswer();
   }
 }
 
 // A hand that let go wants its answer at once.
-export default mount(Brush, (one, { setStateValue }) => {
-  one.now = setStateValue;
+export default mount(RegionBrush, (brush, { setStateValue }) => {
+  brush.reportNow = setStateValue;
 });

@@ -1,14 +1,19 @@
-const SVG = 'http://www.w3.org/2000/svg';
+import { rgbPixel } from '../_lib/colormaps.js';
+import { Component, mount } from '../_lib/component.js';
+import { create, createSvg } from '../_lib/dom.js';
+import { percent } from '../_lib/formatting.js';
+import { paint } from '../_lib/grid.js';
+
 const TOP = 3;
 
-class Lab {
+class ResponseLab extends Component {
   constructor(root) {
-    this.find = name => root.querySelector('.' + name);
+    super(root);
     this.far = this.find('far');
     this.far.addEventListener('input', () => {
       this.by = Number(this.far.value);
       this.draw();
-      this.tell('view', { at: this.header.strengths[this.by] });
+      this.report('view', { at: this.header.strengths[this.by] });
     });
   }
 
@@ -21,55 +26,57 @@ class Lab {
     this.find('what').textContent = header.change;
     this.find('size').textContent = `${header.size[1]} × ${header.size[0]} px`;
     this.find('sides').classList.toggle('own', !header.shared);
-    this.find('models').replaceChildren(...header.models.map((model, number) => this.card(model, number)));
+    this.find('models').replaceChildren(...header.models.map((model, index) => this.card(model, index)));
     this.draw();
   }
 
-  card(model, number) {
-    const one = el('div', 'model');
-    const first = model.labels[model.target];
-    const before = this.chance(number, -1, model.target);
-    one.style.setProperty('--mark', model.colour);
-    one.append(el('b', '', model.title), el('span', 'first', `picture as it is: ${first}, ${percent(before)}`));
+  card(model, index) {
+    const card = create('div', 'model');
+    const label = model.labels[model.target];
+    const before = percent(this.chance(index, -1, model.target));
+    const rows = create('div', 'rows');
+    const { curve, place } = this.curve(model, index);
+    card.style.setProperty('--mark', model.colour);
+    card.append(create('b', '', model.title), create('span', 'first', `picture as it is: ${label}, ${before}`));
     if (!this.header.shared) {
-      const stage = el('div', 'stage');
-      stage.append(document.createElement('canvas'));
-      one.append(stage);
+      const stage = create('div', 'stage');
+      stage.append(create('canvas'));
+      card.append(stage);
     }
-    const rows = el('div', 'rows');
-    const svg = document.createElementNS(SVG, 'svg');
-    svg.setAttribute('viewBox', '0 0 100 40');
-    svg.setAttribute('preserveAspectRatio', 'none');
-    svg.classList.add('curve');
-    svg.setAttribute('role', 'img');
-    svg.setAttribute('aria-label', `probability of ${first} at every strength, 0 to 100 %`);
-    const last = Math.max(1, this.header.strengths.length - 1);
-    const x = index => (index / last) * 100;
-    const path = document.createElementNS(SVG, 'path');
-    const line = document.createElementNS(SVG, 'line');
-    const base = document.createElementNS(SVG, 'line');
-    path.setAttribute(
-      'd',
-      this.header.strengths
-        .map((_, index) => `${index ? 'L' : 'M'}${x(index)} ${39 - 38 * this.chance(number, index, model.target)}`)
-        .join(''),
-    );
-    Object.entries({ x1: 0, x2: 100, y1: 39, y2: 39 }).forEach(([name, value]) => base.setAttribute(name, value));
-    base.classList.add('base');
-    line.classList.add('now');
-    line.setAttribute('y1', 0);
-    line.setAttribute('y2', 40);
-    svg.append(base, path, line);
-    one.append(rows, svg);
-    one.parts = { rows, line, x };
-    return one;
+    card.append(rows, curve);
+    card.parts = { rows, place };
+    return card;
   }
 
-  chance(number, index, answer) {
-    // row 0 is the picture as it is
-    const known = this.arrays[`${number}.answers`];
-    const classes = known.shape[1];
-    return known[(index + 1) * classes + answer];
+  // The probability of the first answer at every strength, and what moves the line to a strength.
+  curve(model, index) {
+    const { strengths } = this.header;
+    const label = `probability of ${model.labels[model.target]} at every strength, 0 to 100 %`;
+    const across = strength => (strength / Math.max(1, strengths.length - 1)) * 100;
+    const down = strength => 39 - 38 * this.chance(index, strength, model.target);
+    const line = createSvg('line', { class: 'now', y1: 0, y2: 40 });
+    const curve = createSvg('svg', {
+      viewBox: '0 0 100 40',
+      preserveAspectRatio: 'none',
+      class: 'curve',
+      role: 'img',
+      'aria-label': label,
+    });
+    curve.append(
+      createSvg('line', { class: 'base', x1: 0, x2: 100, y1: 39, y2: 39 }),
+      createSvg('path', { d: strengths.map((_, i) => `${i ? 'L' : 'M'}${across(i)} ${down(i)}`).join('') }),
+      line,
+    );
+    const place = strength => {
+      for (const end of ['x1', 'x2']) line.setAttribute(end, String(across(strength)));
+    };
+    return { curve, place };
+  }
+
+  // Of an answer at a strength; -1 is the picture as it is.
+  chance(index, strength, answer) {
+    const answers = this.arrays[`${index}.answers`];
+    return answers[(strength + 1) * answers.shape[1] + answer];
   }
 
   draw() {
@@ -79,42 +86,40 @@ class Lab {
     this.find('shown').textContent = header.words[by];
     this.far.setAttribute('aria-valuetext', header.words[by]);
     if (header.shared) this.show(this.find('one').querySelector('.stage'), 0);
-    cards.forEach((card, number) => {
-      if (!header.shared) this.show(card.querySelector('.stage'), number);
-      const { rows, line, x } = card.parts;
-      const model = header.models[number];
-      const order = model.labels.map((_, index) => index);
-      const of = answer => this.chance(number, by, answer);
-      const best = order.sort((a, b) => of(b) - of(a)).slice(0, TOP);
+    cards.forEach((card, index) => {
+      if (!header.shared) this.show(card.querySelector('.stage'), index);
+      const { rows, place } = card.parts;
+      const model = header.models[index];
+      const chance = answer => this.chance(index, by, answer);
+      const order = model.labels.map((_, answer) => answer);
+      const best = order.sort((a, b) => chance(b) - chance(a)).slice(0, TOP);
       if (!best.includes(model.target)) best[TOP - 1] = model.target;
       rows.replaceChildren(
-        ...best.map(answer => {
-          const row = el('div', answer === model.target ? 'row target' : 'row');
-          const track = el('div', 'track');
-          const fill = el('i');
-          fill.style.width = `${of(answer) * 100}%`;
-          track.append(fill);
-          row.append(el('span', '', model.labels[answer]), el('span', '', percent(of(answer))), track);
-          return row;
-        }),
+        ...best.map(answer => this.row(model.labels[answer], chance(answer), answer === model.target)),
       );
-      card.dataset.kept = of(model.target);
-      line.setAttribute('x1', x(by));
-      line.setAttribute('x2', x(by));
+      card.dataset.kept = chance(model.target);
+      place(by);
     });
   }
 
-  show(stage, number) {
+  row(label, chance, isTarget) {
+    const row = create('div', isTarget ? 'row target' : 'row');
+    const track = create('div', 'track');
+    const fill = create('i');
+    fill.style.width = `${chance * 100}%`;
+    track.append(fill);
+    row.append(create('span', '', label), create('span', '', percent(chance)), track);
+    return row;
+  }
+
+  show(stage, index) {
     const [height, width] = this.header.size;
-    const pixels = this.arrays[`${number}.pictures`];
-    const from = this.by * height * width * 3;
-    paint(stage.querySelector('canvas'), height, width, cell => {
-      const at = from + 3 * cell;
-      return (0xff000000 | (pixels[at + 2] << 16) | (pixels[at + 1] << 8) | pixels[at]) >>> 0;
-    });
+    const from = this.by * height * width;
+    const pictures = this.arrays[`${index}.pictures`];
+    paint(stage.querySelector('canvas'), height, width, cell => rgbPixel(pictures, from + cell));
     stage.style.aspectRatio = `${width} / ${height}`;
     stage.dataset.drawn = String(this.by);
   }
 }
 
-export default mount(Lab);
+export default mount(ResponseLab);

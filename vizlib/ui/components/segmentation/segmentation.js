@@ -1,15 +1,20 @@
-const HUES = ['#E69F00', '#56B4E9', '#009E73', '#F0E442', '#0072B2', '#D55E00', '#CC79A7', '#999999'];
+import { OKABE_ITO } from '../_lib/colormaps.js';
+import { Component, mount } from '../_lib/component.js';
+import { create } from '../_lib/dom.js';
+import { percent } from '../_lib/formatting.js';
+import { cellAt } from '../_lib/grid.js';
 
-class Segments {
+const HUES = [...Object.values(OKABE_ITO), '#999999'];
+
+class Segmentation extends Component {
   constructor(root) {
-    this.root = root;
-    this.find = name => root.querySelector('.' + name);
+    super(root);
     this.count = this.find('count');
     this.tint = this.find('tint');
     this.count.addEventListener('input', () => {
       this.groups = Number(this.count.value);
       this.draw();
-      this.tell('groups', this.groups);
+      this.report('groups', this.groups);
     });
     this.tint.addEventListener('change', () => this.draw());
   }
@@ -21,40 +26,39 @@ class Segments {
       this.given = header.chosen;
       this.groups = header.chosen;
     }
-    if (this.url) URL.revokeObjectURL(this.url);
-    this.url = photograph(arrays.photo);
+    this.replacePhotograph(arrays.photo);
     this.count.min = header.counts[0];
     this.count.max = header.counts.at(-1);
     this.panels = header.fields.map((field, index) => {
-      const panel = el('figure', 'panel');
-      const caption = el('figcaption');
-      const stage = el('div', 'stage');
-      const image = el('img');
-      const canvas = el('canvas');
-      const facts = el('span', '', field.facts);
-      const ratio = el('em');
-      caption.append(el('b', '', field.title), facts, ratio);
+      const panel = create('figure', 'panel');
+      const caption = create('figcaption');
+      const stage = create('div', 'stage');
+      const image = create('img');
+      const canvas = create('canvas');
+      const facts = create('span', '', field.facts);
+      const ratio = create('em');
+      caption.append(create('b', '', field.title), facts, ratio);
       image.src = this.url;
       image.alt = `${header.title}, grouped by ${field.title}`;
       stage.style.aspectRatio = `${header.size[1]} / ${header.size[0]}`;
       stage.append(image, canvas);
       panel.append(caption, stage);
-      const one = { panel, stage, canvas, ratio, index, labels: arrays[`${index}.labels`] };
-      stage.addEventListener('pointermove', e => {
-        this.at = cellAt(e, stage, field.grid).map((v, axis) => (v + 0.5) / field.grid[axis]);
-        this.ask();
+      const entry = { panel, stage, canvas, ratio, index, labels: arrays[`${index}.labels`] };
+      stage.addEventListener('pointermove', event => {
+        this.at = cellAt(event, stage, field.grid).map((v, axis) => (v + 0.5) / field.grid[axis]);
+        this.requestDraw();
       });
       stage.addEventListener('pointerleave', () => {
         this.at = null;
-        this.ask();
+        this.requestDraw();
       });
-      return one;
+      return entry;
     });
-    this.find('panels').replaceChildren(...this.panels.map(one => one.panel));
+    this.find('panels').replaceChildren(...this.panels.map(entry => entry.panel));
     this.draw();
   }
 
-  ask() {
+  requestDraw() {
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
       this.draw();
@@ -64,28 +68,29 @@ class Segments {
   draw() {
     this.count.value = this.groups;
     this.find('count-shown').textContent = this.groups;
-    const said = [];
-    for (const one of this.panels) {
-      const field = this.header.fields[one.index];
+    const shares = [];
+    for (const { index, labels: all, ratio: ratioText, canvas, stage } of this.panels) {
+      const field = this.header.fields[index];
       const [rows, columns] = field.grid;
       const which = this.header.counts.indexOf(this.groups);
-      const labels = one.labels.subarray(which * rows * columns, (which + 1) * rows * columns);
+      const labels = all.subarray(which * rows * columns, (which + 1) * rows * columns);
       const ratio = field.ratios[which];
-      one.ratio.textContent =
+      ratioText.textContent =
         ratio === null
           ? 'no boundary or no edge to compare'
           : `its boundaries are ${ratio.toFixed(2)}× as steep as the picture`;
       const chosen = this.at ? labels[Math.floor(this.at[0] * rows) * columns + Math.floor(this.at[1] * columns)] : -1;
       if (this.at)
-        said.push(`${field.title} ${percent(labels.filter(label => label === chosen).length / labels.length)}`);
-      this.paint(one.canvas, labels, rows, columns, chosen);
-      one.stage.dataset.drawn = `${this.groups}`;
+        shares.push(`${field.title} ${percent(labels.filter(label => label === chosen).length / labels.length)}`);
+      this.paint(canvas, labels, rows, columns, chosen);
+      stage.dataset.drawn = `${this.groups}`;
     }
-    this.find('reading').textContent = said.length
-      ? `The group here covers: ${said.join(', ')} of the picture.`
+    this.find('reading').textContent = shares.length
+      ? `The group here covers: ${shares.join(', ')} of the picture.`
       : 'Point at a picture to single out the group there, in all of them.';
   }
 
+  // The groups as tints, all but the chosen one dimmed, and their boundaries.
   paint(canvas, labels, rows, columns, chosen) {
     const size = 480;
     const ratio = this.header.size[0] / this.header.size[1];
@@ -109,6 +114,17 @@ class Segments {
           Math.ceil((y + 1) * dy) - Math.floor(y * dy),
         );
       }
+    const lines = this.boundaries(labels, rows, columns, dy, dx);
+    pen.lineCap = 'square';
+    pen.strokeStyle = '#000';
+    pen.lineWidth = 5;
+    pen.stroke(lines);
+    pen.strokeStyle = '#ffd23f';
+    pen.lineWidth = 2.5;
+    pen.stroke(lines);
+  }
+
+  boundaries(labels, rows, columns, dy, dx) {
     const lines = new Path2D();
     for (let y = 0; y < rows; y++)
       for (let x = 0; x < columns; x++) {
@@ -122,13 +138,7 @@ class Segments {
           lines.lineTo((x + 1) * dx, (y + 1) * dy);
         }
       }
-    pen.lineCap = 'square';
-    pen.strokeStyle = '#000';
-    pen.lineWidth = 5;
-    pen.stroke(lines);
-    pen.strokeStyle = '#ffd23f';
-    pen.lineWidth = 2.5;
-    pen.stroke(lines);
+    return lines;
   }
 
   destroy() {
@@ -136,4 +146,4 @@ class Segments {
   }
 }
 
-export default mount(Segments);
+export default mount(Segmentation);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vizlib.ui.components._lib import register
+from vizlib.ui.components import register
 
 _component = register("shuffle_shift")
 

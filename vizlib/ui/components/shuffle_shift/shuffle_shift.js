@@ -1,7 +1,15 @@
-class Moved {
+import { Component, mount } from '../_lib/component.js';
+import { choices, create, createSvg } from '../_lib/dom.js';
+import { percent } from '../_lib/formatting.js';
+
+const READING =
+  'The bar is the distance between the answers before and after, half the sum of |p′ − p| over all classes: ' +
+  '0 the same answer, 100 % no class in common. ' +
+  'The cosine compares each token of the last stage with the token of the same pixels after the move.';
+
+class ShuffleShift extends Component {
   constructor(root) {
-    this.root = root;
-    this.find = name => root.querySelector('.' + name);
+    super(root);
     this.stage = this.find('stage');
     this.canvas = root.querySelector('canvas');
     this.far = this.find('far');
@@ -25,8 +33,7 @@ class Moved {
       this.kind = kind;
       this.draw();
     });
-    if (this.url) URL.revokeObjectURL(this.url);
-    this.url = photograph(arrays.photo);
+    this.replacePhotograph(arrays.photo);
     this.image = new Image();
     this.image.onload = () => this.draw();
     this.image.src = this.url;
@@ -34,99 +41,74 @@ class Moved {
   }
 
   draw() {
-    const { header, kind, image } = this;
-    const shift = kind === 'shift';
-    const share = header.shifts[this.by];
-    this.find('by').style.display = shift ? '' : 'none';
+    const { header, kind } = this;
+    const shifts = kind === 'shift';
+    this.find('by').style.display = shifts ? '' : 'none';
     this.far.value = this.by;
-    this.find('far-shown').textContent = `${(share * 100).toFixed(1)} % of the width`;
+    this.find('far-shown').textContent = `${(header.shifts[this.by] * 100).toFixed(1)} % of the width`;
+    this.drawPicture(shifts);
+    this.find('how').textContent = shifts
+      ? 'moved to the right; what leaves comes in on the left'
+      : `one of ${header.seeds} orders; the numbers are their mean`;
+    this.stage.dataset.drawn = `${kind} ${this.by}`;
+    const which = header.tiles.indexOf(Number(kind));
+    const change = model => (shifts ? model.shifted[this.by] : model.shuffled[which]);
+    this.find('bars').replaceChildren(...header.models.map(model => this.bar(model, change(model), shifts)));
+    this.find('reading').textContent = READING;
+  }
+
+  drawPicture(shifts) {
+    const { header, kind, image } = this;
     const width = (this.canvas.width = image.naturalWidth);
     const height = (this.canvas.height = image.naturalHeight);
     const pen = this.canvas.getContext('2d');
-    if (shift) {
-      const dx = Math.round(share * width);
-      pen.drawImage(image, dx, 0);
-      pen.drawImage(image, dx - width, 0);
-      this.find('how').textContent = 'moved to the right; what leaves comes in on the left';
-    } else {
-      const tiles = Number(kind);
-      const order = this.arrays[`order.${kind}`];
-      const w = width / tiles;
-      const h = height / tiles;
-      order.forEach((from, to) =>
-        pen.drawImage(
-          image,
-          (from % tiles) * w,
-          Math.floor(from / tiles) * h,
-          w,
-          h,
-          (to % tiles) * w,
-          Math.floor(to / tiles) * h,
-          w,
-          h,
-        ),
-      );
-      this.find('how').textContent = `one of ${header.seeds} orders; the numbers are their mean`;
+    if (shifts) {
+      const right = Math.round(header.shifts[this.by] * width);
+      pen.drawImage(image, right, 0);
+      pen.drawImage(image, right - width, 0);
+      return;
     }
-    this.stage.dataset.drawn = `${kind} ${this.by}`;
-    this.find('bars').replaceChildren(
-      ...header.models.map(model =>
-        this.bar(model, shift ? model.shifted[this.by] : model.shuffled[header.tiles.indexOf(Number(kind))], shift),
-      ),
-    );
-    this.find('reading').textContent =
-      'The bar is the distance between the answers before and after, half the sum of |p′ − p| over all classes: 0 the same answer, 100 % no class in common. ' +
-      'The cosine compares each token of the last stage with the token of the same pixels after the move.';
+    const tiles = Number(kind);
+    const [w, h] = [width / tiles, height / tiles];
+    const corner = tile => [(tile % tiles) * w, Math.floor(tile / tiles) * h];
+    this.arrays[`order.${kind}`].forEach((from, to) => {
+      pen.drawImage(image, ...corner(from), w, h, ...corner(to), w, h);
+    });
   }
 
-  bar(model, change, shift) {
-    const one = el('div', 'model');
-    const facts = el('div', 'facts');
-    const track = el('div', 'track');
-    const fill = el('i');
-    const left = el('span');
-    const distance =
-      change.distance < 5e-4 ? `${change.distance < 1e-6 ? 0 : 'under 0.1'} %` : percent(change.distance);
-    left.append(el('b', '', model.title));
+  bar(model, change, shifts) {
+    const box = create('div', 'model');
+    const facts = create('div', 'facts');
+    const track = create('div', 'track');
+    const fill = create('i');
+    const name = create('span');
+    const same = change.same === 1 ? 'yes' : change.same === 0 ? 'no' : `${percent(change.same)} of orders`;
+    const distance = change.distance < 1e-6 ? '0 %' : percent(change.distance);
+    const cut = 'the move cuts through its tokens';
+    name.append(create('b', '', model.title));
     facts.append(
-      left,
-      el('span', '', `answer moved ${distance}`),
-      el(
-        'span',
-        '',
-        `same first answer: ${change.same === 1 ? 'yes' : change.same === 0 ? 'no' : percent(change.same) + ' of orders'}`,
-      ),
-      el(
-        'span',
-        '',
-        change.tokens === null ? 'the move cuts through its tokens' : `tokens’ cosine ${change.tokens.toFixed(3)}`,
-      ),
+      name,
+      create('span', '', `answer moved ${distance}`),
+      create('span', '', `same first answer: ${same}`),
+      create('span', '', change.tokens === null ? cut : `tokens’ cosine ${change.tokens.toFixed(3)}`),
     );
     fill.style.width = `${change.distance * 100}%`;
     track.append(fill);
-    one.append(facts, track);
-    one.dataset.distance = change.distance;
-    if (shift) {
-      const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-      const path = document.createElementNS(svg.namespaceURI, 'path');
-      const line = document.createElementNS(svg.namespaceURI, 'line');
-      const last = model.shifted.length - 1;
-      svg.setAttribute('viewBox', '0 0 100 40');
-      svg.setAttribute('preserveAspectRatio', 'none');
-      svg.classList.add('curve');
-      path.setAttribute(
-        'd',
-        model.shifted.map((point, i) => `${i ? 'L' : 'M'}${(i / last) * 100} ${40 - 38 * point.distance}`).join(''),
-      );
-      line.setAttribute('x1', (this.by / last) * 100);
-      line.setAttribute('x2', (this.by / last) * 100);
-      line.setAttribute('y1', 0);
-      line.setAttribute('y2', 40);
-      svg.append(path, line);
-      one.append(svg);
-    }
-    return one;
+    box.append(facts, track);
+    box.dataset.distance = change.distance;
+    if (shifts) box.append(this.curve(model.shifted));
+    return box;
+  }
+
+  // The distance at every shift, and a line at the one that is shown.
+  curve(points) {
+    const across = i => (i / (points.length - 1)) * 100;
+    const d = points.map((point, i) => `${i ? 'L' : 'M'}${across(i)} ${40 - 38 * point.distance}`).join('');
+    const curve = createSvg('svg', { viewBox: '0 0 100 40', preserveAspectRatio: 'none', class: 'curve' });
+    const here = across(this.by);
+    curve.append(createSvg('path', { d }), createSvg('line', { x1: here, x2: here, y1: 0, y2: 40 }));
+    return curve;
   }
 }
 
-export default mount(Moved);
+export default mount(ShuffleShift);

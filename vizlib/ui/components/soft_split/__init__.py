@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Any
 
-from vizlib.ui.components import as_json, register
+from vizlib.ui.components import register
+from vizlib.ui.core.message_codec import pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -14,10 +14,8 @@ _component = register("soft_split")
 
 
 def soft_split(payload: bytes, view: Mapping[str, Any], *, key: str, on_change: Callable[[], None]) -> Any:
-    """Draw a packed ``SoftSplits``; ``.view`` of the result is what the visitor last chose {draw, follow, basis, groups, token}, or None.
+    """Draw a packed ``SoftSplits``.
 
-    The message is the length of the view, the view as JSON, the payload, which starts at a multiple of eight bytes.
+    ``.view`` of the result is what the visitor last chose {draw, follow, basis, groups, token}, or None.
     """
-    text = as_json(dict(view))
-    text += b" " * (-(len(text) + 8) % 8)
-    return _component(data=struct.pack("<Q", len(text)) + text + payload, key=key, default={"view": None}, on_view_change=on_change)
+    return _component(data=pack({"view": dict(view)}, {"payload": payload}), key=key, default={"view": None}, on_view_change=on_change)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Any
 
-from vizlib.ui.components import as_json, register
+from vizlib.ui.components import register
+from vizlib.ui.core.message_codec import pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -14,11 +14,6 @@ _component = register("tokenizer_columns")
 
 
 def tokenizer_columns(payloads: Sequence[bytes], view: Mapping[str, Any], *, key: str, on_change: Callable[[], None]) -> Any:
-    """Draw packed columns; ``.view`` of the result is what the visitor last chose {cover, readout, label, token}, or None.
-
-    The message is the view and then each payload, each behind its length in eight bytes.
-    """
-    text = as_json(dict(view))
-    parts = [text + b" " * (-len(text) % 8), *payloads]
-    message = b"".join(struct.pack("<Q", len(part)) + part for part in parts)
+    """Draw packed columns; ``.view`` of the result is what the visitor last chose {cover, readout, label, token}, or None."""
+    message = pack({"view": dict(view)}, {f"column.{index}": payload for index, payload in enumerate(payloads)})
     return _component(data=message, key=key, default={"view": None}, on_view_change=on_change)

@@ -1,62 +1,36 @@
-const REST = 350; // milliseconds without a change before the page hears of it
-const KINDS = { u1: Uint8Array, '<u2': Uint16Array, '<i4': Int32Array, '<f4': Float32Array };
+import { colourTable, diverging, rgbPixel, withAlpha } from '../_lib/colormaps.js';
+import { ComponentWithView, mount } from '../_lib/component.js';
+import { decode, rowOf, sameNumbers } from '../_lib/decoder.js';
+import { create, createSvg, outline } from '../_lib/dom.js';
+import { percent, signedNumber } from '../_lib/formatting.js';
+import { clamp, extent, nonzeroSpan, outerProduct, paint, shareAt, takeArrow } from '../_lib/grid.js';
 
-export function unpack(bytes) {
-  // mirrors vizlib/ui/packing.py
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (view.getUint32(0, false) !== 0x565a5031) throw new Error('not a packed message');
-  const length = view.getUint32(4, true);
-  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
-  const arrays = {};
-  for (const [name, [kind, shape, at]] of Object.entries(header.arrays)) {
-    const Kind = KINDS[kind];
-    const count = shape.reduce((a, b) => a * b, 1);
-    const start = 8 + length + at;
-    arrays[name] = { data: new Kind(bytes.slice(start, start + count * Kind.BYTES_PER_ELEMENT).buffer), shape };
-  }
-  return { header, arrays };
-}
-
-const row = (array, index) => {
-  const width = array.shape.slice(1).reduce((a, b) => a * b, 1);
-  return array.data.subarray(index * width, (index + 1) * width);
-};
-const span = counts => {
-  let first = 0;
-  let last = counts.length;
-  while (first < last && !counts[first]) first++;
-  while (last > first && !counts[last - 1]) last--;
-  return [first, last];
-};
-const pack4 = (r, g, b, a = 255) => ((a << 24) | (b << 16) | (g << 8) | r) >>> 0;
-const percent = x => (100 * x).toFixed(x < 0.1 ? 1 : 0) + ' %';
-const signed = x => (x < 0 ? '−' : '+') + Math.abs(x).toFixed(2);
+const UNCOVERED = 0x90000000; // what a token does not take in is dimmed
+const NO_CLASS = 0x90808080;
 
 // How few pixels hold half of the sum.
-const half = values => {
-  const sorted = values
-    .filter(v => v > 0)
+function halfOfSum(values) {
+  const falling = values
+    .filter(value => value > 0)
     .sort()
     .reverse();
-  const total = sorted.reduce((a, b) => a + b, 0);
+  const total = falling.reduce((sum, value) => sum + value, 0);
   let sum = 0;
   let count = 0;
-  while (sum < total / 2) sum += sorted[count++];
+  while (sum < total / 2) sum += falling[count++];
   return count;
-};
+}
 
-class Columns {
+class TokenizerColumns extends ComponentWithView {
   constructor(root) {
-    this.root = root;
-    this.find = name => root.querySelector('.' + name);
+    super(root);
     this.figure = this.find('figure');
     this.stop = new AbortController();
     const on = (target, kind, act) => target.addEventListener(kind, act, { signal: this.stop.signal });
     for (const name of ['cover', 'readout'])
-      for (const radio of root.querySelectorAll(`input[name=${name}]`))
-        on(radio, 'change', () => this.choose({ [name]: radio.value }));
-    on(this.find('label'), 'change', e => this.choose({ label: e.target.value, readout: 'shares' }));
-    on(this.figure, 'keydown', e => this.key(e));
+      for (const radio of this.radios(name)) on(radio, 'change', () => this.choose({ [name]: radio.value }));
+    on(this.find('label'), 'change', event => this.choose({ label: event.target.value, readout: 'shares' }));
+    on(this.figure, 'keydown', event => this.key(event));
     for (const term of root.querySelectorAll('.term')) {
       for (const kind of ['pointerenter', 'focus']) on(term, kind, () => this.light(term.dataset.term));
       for (const kind of ['pointerleave', 'blur']) on(term, kind, () => this.light(null));
@@ -64,90 +38,64 @@ class Columns {
     this.term = null;
   }
 
-  load(bytes) {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const parts = [];
-    for (let at = 0; at < bytes.length;) {
-      const length = Number(view.getBigUint64(at, true));
-      parts.push(bytes.subarray(at + 8, at + 8 + length));
-      at += 8 + length;
-    }
-    const text = new TextDecoder().decode(parts[0]);
-    const same = (a, b) => a && a.length === b.length && a.every((value, i) => value === b[i]);
-    if (text !== this.given) {
-      this.given = text;
-      if (!this.timer) this.view = JSON.parse(text);
-    }
-    const payload = parts.slice(1);
-    const fresh =
-      !this.payload ||
-      this.payload.length !== payload.length ||
-      payload.some((part, i) => !same(this.payload[i], part));
-    if (fresh) {
-      this.payload = payload;
-      this.models = payload.map(unpack);
+  radios(name) {
+    return this.root.querySelectorAll(`input[name=${name}]`);
+  }
+
+  load(header, arrays) {
+    this.takeView(header.view);
+    const payloads = Object.values(arrays);
+    const isNew =
+      payloads.length !== this.payloads?.length || payloads.some((part, i) => !sameNumbers(this.payloads[i], part));
+    if (isNew) {
+      this.payloads = payloads;
+      this.models = payloads.map(decode);
       this.build();
     }
-    if (fresh || !this.at) this.at = this.pinned();
+    if (isNew || !this.place) this.place = this.pinned();
     this.show();
   }
 
   build() {
-    this.boxes = this.models.map(({ header, arrays }) => {
-      const [height, width] = header.size;
-      const make = (tag, kind) => {
-        const one = document.createElement(tag);
-        one.className = kind;
-        return one;
-      };
-      const box = make('div', 'column');
-      const name = make('div', 'name');
-      const answer = make('div', 'answer');
-      const coverFacts = make('div', 'facts');
-      const readFacts = make('div', 'facts');
-      name.textContent = header.title;
-      const order = header.order
-        .slice(0, 2)
-        .map(index => `${header.labels[index]} ${percent(arrays.probabilities.data[index])}`);
-      answer.textContent = header.untrained ? 'untrained: random weights, no answer' : `answers ${order.join(', ')}`;
-      const stage = kind => {
-        const one = make('div', `stage ${kind}`);
-        const photo = make('canvas', 'photo');
-        const field = make('canvas', 'field');
-        const marks = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-        marks.setAttribute('class', 'marks');
-        marks.setAttribute('preserveAspectRatio', 'none');
-        marks.setAttribute('viewBox', `0 0 ${width} ${height}`);
-        one.style.aspectRatio = `${width} / ${height}`;
-        photo.width = width;
-        photo.height = height;
-        const image = new ImageData(width, height);
-        const out = new Uint32Array(image.data.buffer);
-        const rgb = arrays.photo.data;
-        for (let i = 0; i < out.length; i++) out[i] = pack4(rgb[3 * i], rgb[3 * i + 1], rgb[3 * i + 2]);
-        photo.getContext('2d').putImageData(image, 0, 0);
-        one.append(photo, field, marks);
-        one.addEventListener('pointermove', e => this.over(e, one, header.grid));
-        one.addEventListener('pointerleave', () => this.move(this.pinned()));
-        one.addEventListener('click', e => {
-          this.over(e, one, header.grid);
-          this.pin();
-        });
-        return { one, field, marks };
-      };
-      const cover = stage('cover');
-      const readout = stage('readout');
-      box.append(name, answer, cover.one, coverFacts, readout.one, readFacts);
-      return { box, cover, readout, coverFacts, readFacts };
+    this.columns = this.models.map(model => this.column(model));
+    this.find('columns').replaceChildren(...this.columns.map(column => column.box));
+    this.colours = colourTable(this.models[0].arrays.colours);
+    const pooled = this.models.filter(({ arrays }) => arrays.parts);
+    const labels = [...new Set(pooled.flatMap(({ header }) => header.labels))].sort((a, b) => a.localeCompare(b));
+    const own = new Option('each model’s own answer', '');
+    this.find('label').replaceChildren(own, ...labels.map(label => new Option(label, label)));
+  }
+
+  column({ header, arrays }) {
+    const box = create('div', 'column');
+    const coverFacts = create('div', 'facts');
+    const readoutFacts = create('div', 'facts');
+    const best = header.order.slice(0, 2);
+    const answers = best.map(index => `${header.labels[index]} ${percent(arrays.probabilities[index])}`);
+    const answer = header.untrained ? 'untrained: random weights, no answer' : `answers ${answers.join(', ')}`;
+    const cover = this.stage('cover', header.size, arrays.photo);
+    const readout = this.stage('readout', header.size, arrays.photo);
+    box.append(create('div', 'name', header.title), create('div', 'answer', answer));
+    box.append(cover.stage, coverFacts, readout.stage, readoutFacts);
+    return { box, cover, readout, coverFacts, readoutFacts };
+  }
+
+  stage(kind, [height, width], rgb) {
+    const stage = create('div', `stage ${kind}`);
+    const photo = create('canvas', 'photo');
+    const field = create('canvas', 'field');
+    const viewBox = `0 0 ${width} ${height}`;
+    const marks = createSvg('svg', { class: 'marks', preserveAspectRatio: 'none', viewBox });
+    stage.style.aspectRatio = `${width} / ${height}`;
+    paint(photo, height, width, i => rgbPixel(rgb, i));
+    stage.append(photo, field, marks);
+    stage.addEventListener('pointermove', event => this.over(event, stage));
+    stage.addEventListener('pointerleave', () => this.move(this.pinned()));
+    stage.addEventListener('click', event => {
+      this.over(event, stage);
+      this.pin();
     });
-    this.find('columns').replaceChildren(...this.boxes.map(one => one.box));
-    const table = this.models[0].arrays.colours.data;
-    this.colours = new Uint32Array(256).map((_, i) => pack4(table[3 * i], table[3 * i + 1], table[3 * i + 2]));
-    const labels = [...new Set(this.models.flatMap(({ header, arrays }) => (arrays.parts ? header.labels : [])))].sort(
-      (a, b) => a.localeCompare(b),
-    );
-    const select = this.find('label');
-    select.replaceChildren(new Option('each model’s own answer', ''), ...labels.map(label => new Option(label, label)));
+    return { stage, field, marks };
   }
 
   // Places are shares of the picture, so that models with other grids can be compared.
@@ -157,191 +105,172 @@ class Columns {
       .map(Number);
     return y >= 0 && y <= 1 && x >= 0 && x <= 1 ? { y, x } : { y: 0.45, x: 0.45 };
   }
-  over(e, stage) {
-    const box = stage.getBoundingClientRect();
-    const inside = value => Math.min(0.9999, Math.max(0, value));
-    this.move({ y: inside((e.clientY - box.top) / box.height), x: inside((e.clientX - box.left) / box.width) });
+
+  over(event, stage) {
+    const [y, x] = shareAt(event, stage).map(share => clamp(share, 0, 0.9999));
+    this.move({ y, x });
   }
-  move(at) {
-    this.at = at;
+
+  move(place) {
+    this.place = place;
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
       this.draw();
     });
   }
+
   pin() {
-    this.view.token = `${this.at.y.toFixed(3)},${this.at.x.toFixed(3)}`;
-    this.tell();
+    this.view.token = `${this.place.y.toFixed(3)},${this.place.x.toFixed(3)}`;
+    this.reportView();
   }
+
   choose(part) {
     Object.assign(this.view, part);
     this.show();
-    this.tell();
+    this.reportView();
   }
-  tell() {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      this.timer = 0;
-      this.send('view', { ...this.view });
-    }, REST);
-  }
+
   light(term) {
     this.term = term;
     this.figure.classList.toggle('flash', term === 'tokens');
     this.draw();
   }
 
-  key(e) {
-    if (['INPUT', 'SELECT'].includes(e.target.tagName)) return;
-    const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[e.key];
-    if (e.key === 'Enter') this.pin();
+  key(event) {
+    if (['INPUT', 'SELECT'].includes(event.target.tagName)) return;
+    if (event.key === 'Enter') this.pin();
+    const step = takeArrow(event);
     if (!step) return;
-    e.preventDefault();
-    e.stopPropagation();
-    const [h, w] = this.models.at(-1).header.grid;
-    const inside = (value, count) => (Math.min(count - 1, Math.max(0, value)) + 0.5) / count;
-    this.move({ y: inside(Math.floor(this.at.y * h) + step[0], h), x: inside(Math.floor(this.at.x * w) + step[1], w) });
+    const model = this.models.at(-1);
+    const { y, x } = this.cell(model);
+    const [rows, columns] = model.header.grid;
+    const middle = (index, count) => (clamp(index, 0, count - 1) + 0.5) / count;
+    this.move({ y: middle(y + step[0], rows), x: middle(x + step[1], columns) });
   }
 
   show() {
     for (const name of ['cover', 'readout'])
-      for (const radio of this.root.querySelectorAll(`input[name=${name}]`))
-        radio.checked = radio.value === this.view[name];
+      for (const radio of this.radios(name)) radio.checked = radio.value === this.view[name];
     this.find('label').value = this.view.label ?? '';
     this.find('label-box').style.display = this.view.readout === 'shares' ? '' : 'none';
     this.draw();
   }
 
   draw() {
-    if (!this.at) return;
+    if (!this.place) return;
     this.models.forEach((model, index) => {
-      this.drawCover(model, this.boxes[index]);
-      this.drawReadout(model, this.boxes[index]);
+      this.drawCover(model, this.columns[index]);
+      this.drawReadout(model, this.columns[index]);
     });
-    this.figure.dataset.drawn = `${this.at.y.toFixed(3)},${this.at.x.toFixed(3)} ${this.view.cover} ${this.view.readout}`;
+    const { cover, readout } = this.view;
+    this.figure.dataset.drawn = `${this.place.y.toFixed(3)},${this.place.x.toFixed(3)} ${cover} ${readout}`;
   }
 
   cell({ header }) {
-    const [h, w] = header.grid;
-    const y = Math.floor(this.at.y * h);
-    const x = Math.floor(this.at.x * w);
-    return { y, x, index: y * w + x };
-  }
-  mark(marks, [y0, x0, y1, x1]) {
-    marks.innerHTML = ['halo', 'line']
-      .map(kind => `<rect class="${kind}" x="${x0}" y="${y0}" width="${x1 - x0}" height="${y1 - y0}"></rect>`)
-      .join('');
+    const [rows, columns] = header.grid;
+    const y = Math.floor(this.place.y * rows);
+    const x = Math.floor(this.place.x * columns);
+    return { y, x, index: y * columns + x };
   }
 
+  // What the token takes in: path counts, or the routes of the maxima on this picture.
   drawCover(model, { cover, coverFacts }) {
     const { header, arrays } = model;
     const [height, width] = header.size;
     const { y, x, index } = this.cell(model);
-    const down = row(arrays.down, y);
-    const across = row(arrays.across, x);
-    const [y0, y1] = span(down);
-    const [x0, x1] = span(across);
+    const down = rowOf(arrays.down, y);
+    const across = rowOf(arrays.across, x);
+    const [top, bottom] = nonzeroSpan(down);
+    const [left, right] = nonzeroSpan(across);
     const routed = this.view.cover === 'routes' && arrays.routes;
-    const values = new Float32Array(height * width);
+    const values = routed ? this.routes(model, index) : outerProduct(down, across);
+    const peak = Math.max(0, extent(values)[1]);
+    paint(cover.field, height, width, i => {
+      const share = values[i] / peak;
+      const place = Math.round((routed ? Math.sqrt(share) : share) * 255);
+      return values[i] > 0 ? withAlpha(this.colours[place], 150) : UNCOVERED;
+    });
+    cover.marks.innerHTML = outline([top, left, bottom, right]);
+    const size = `${bottom - top} × ${right - left}`;
+    const area = (bottom - top) * (right - left);
     if (routed) {
-      const [, tall, wide] = arrays.routes.shape;
-      const levels = row(arrays.routes, index);
-      const [top, left] = row(arrays.corners, index);
-      for (let r = 0; r < tall; r++)
-        for (let c = 0; c < wide; c++) values[(top + r) * width + left + c] = levels[r * wide + c];
-    } else for (let r = y0; r < y1; r++) for (let c = x0; c < x1; c++) values[r * width + c] = down[r] * across[c];
-    let peak = 0;
-    for (const v of values) peak = Math.max(peak, v);
-    const image = new ImageData(width, height);
-    const out = new Uint32Array(image.data.buffer);
-    for (let i = 0; i < out.length; i++)
-      out[i] =
-        values[i] > 0
-          ? ((this.colours[Math.round((routed ? Math.sqrt(values[i] / peak) : values[i] / peak) * 255)] & 0xffffff) |
-              (150 << 24)) >>>
-            0
-          : 0x90000000;
-    cover.field.width = width;
-    cover.field.height = height;
-    cover.field.getContext('2d').putImageData(image, 0, 0);
-    this.mark(cover.marks, [y0, x0, y1, x1]);
+      const half = `half of the token comes from ${halfOfSum(values)} of the ${size} = ${area} pixels in reach`;
+      coverFacts.textContent = `Along the maxima of this picture, ${half}.`;
+      return;
+    }
     const most = Math.max(...down) * Math.max(...across);
-    const area = (y1 - y0) * (x1 - x0);
-    coverFacts.textContent = routed
-      ? `Along the maxima of this picture, half of the token comes from ${half(values)} of the ${y1 - y0} × ${x1 - x0} = ${area} pixels in reach.`
-      : `A token takes in ${y1 - y0} × ${x1 - x0} pixels, ${percent(area / (height * width))} of the picture` +
-        (most > 1 ? `, along up to ${most} paths each.` : ', each once, and shares none with its neighbours.') +
-        (this.view.cover === 'routes' ? ' It has no max-pool.' : '');
+    const paths = most > 1 ? `along up to ${most} paths each` : 'each once, and shares none with its neighbours';
+    const share = percent(area / (height * width));
+    const remark = this.view.cover === 'routes' ? ' It has no max-pool.' : '';
+    coverFacts.textContent = `A token takes in ${size} pixels, ${share} of the picture, ${paths}.${remark}`;
   }
 
-  drawReadout(model, { readout, readFacts }) {
+  routes({ header, arrays }, index) {
+    const [height, width] = header.size;
+    const [, rows, columns] = arrays.routes.shape;
+    const levels = rowOf(arrays.routes, index);
+    const [top, left] = rowOf(arrays.corners, index);
+    const values = new Float32Array(height * width);
+    for (let y = 0; y < rows; y++)
+      for (let x = 0; x < columns; x++) values[(top + y) * width + left + x] = levels[y * columns + x];
+    return values;
+  }
+
+  drawReadout(model, { readout, readoutFacts }) {
     const { header, arrays } = model;
-    const [h, w] = header.grid;
+    const [rows, columns] = header.grid;
+    const [height, width] = header.size;
     const { index, y, x } = this.cell(model);
     const what = this.term === 'weights' || this.term === 'shares' ? this.term : this.view.readout;
-    const image = new ImageData(w, h);
-    const out = new Uint32Array(image.data.buffer);
-    const weights = arrays.weights.data;
-    let text;
-    if (what === 'shares' && arrays.parts) {
-      const wanted = this.view.label ? header.labels.indexOf(this.view.label) : header.order[0];
-      if (wanted < 0) {
-        out.fill(0x90808080);
-        text = `It has no class ${this.view.label}.`;
-      } else {
-        const parts = row(arrays.parts, wanted);
-        let most = 1e-12;
-        let sum = 0;
-        for (const v of parts) {
-          most = Math.max(most, Math.abs(v));
-          sum += v;
-        }
-        for (let i = 0; i < out.length; i++) {
-          const ends = parts[i] < 0 ? [33, 102, 172] : [179, 88, 6];
-          const share = Math.abs(parts[i]) / most;
-          out[i] = pack4(...ends.map(end => Math.round(247 + (end - 247) * share)), 60 + Math.round(150 * share));
-        }
-        const bias = arrays.bias.data[wanted];
-        text = `This token adds ${signed(parts[index])} to “${header.labels[wanted]}”. All ${h * w} add ${signed(sum)}, the bias ${signed(bias)}: the logit is ${signed(arrays.logits.data[wanted])}, exactly. Orange for, blue against.`;
-      }
-    } else {
-      let top = 0;
-      let entropy = 0;
-      let total = 0;
-      for (const v of weights) {
-        top = Math.max(top, v);
-        total += v;
-      }
-      for (const v of weights) if (v > 0) entropy -= (v / total) * Math.log(v / total);
-      for (let i = 0; i < out.length; i++)
-        out[i] = ((this.colours[Math.round((weights[i] / top) * 255)] & 0xffffff) | (165 << 24)) >>> 0;
-      const pooled = Boolean(arrays.parts);
-      text = pooled
-        ? `Sequence pooling reads this token with ${percent(weights[index])}; the brightest gets ${percent(top)}. It pools like ${Math.exp(entropy).toFixed(0)} of ${h * w} tokens.`
-        : `The class token’s last attention gives this token ${percent(weights[index])}, the brightest ${percent(top)}, itself ${percent(header.own)}.`;
-      if (what === 'shares')
-        text = `A class token mixes in every block, so no token has an exact share of a logit. ${text}`;
+    const { colour, text } =
+      what === 'shares' && arrays.parts ? this.logitShares(model, index) : this.readoutWeights(model, index, what);
+    paint(readout.field, rows, columns, colour);
+    const down = row => (row / rows) * height;
+    const across = column => (column / columns) * width;
+    readout.marks.innerHTML = outline([down(y), across(x), down(y + 1), across(x + 1)]);
+    readoutFacts.textContent = text;
+  }
+
+  // What each token adds to a logit, in sequence pooling.
+  logitShares({ header, arrays }, index) {
+    const answer = this.view.label ? header.labels.indexOf(this.view.label) : header.order[0];
+    if (answer < 0) return { colour: () => NO_CLASS, text: `It has no class ${this.view.label}.` };
+    const shares = rowOf(arrays.parts, answer);
+    const most = shares.reduce((peak, share) => Math.max(peak, Math.abs(share)), 1e-12);
+    const colour = i => withAlpha(diverging(shares[i] / most), 60 + Math.round((150 * Math.abs(shares[i])) / most));
+    const total = signedNumber(shares.reduce((sum, share) => sum + share, 0));
+    const bias = signedNumber(arrays.bias[answer]);
+    const logit = signedNumber(arrays.logits[answer]);
+    const token = `This token adds ${signedNumber(shares[index])} to “${header.labels[answer]}”.`;
+    const all = `All ${shares.length} add ${total}, the bias ${bias}: the logit is ${logit}, exactly.`;
+    return { colour, text: `${token} ${all} Red for, blue against.` };
+  }
+
+  // How much each token counts in the read-out.
+  readoutWeights({ header, arrays }, index, what) {
+    const { weights } = arrays;
+    const top = Math.max(0, extent(weights)[1]);
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    const entropy = -weights.reduce((sum, w) => (w > 0 ? sum + (w / total) * Math.log(w / total) : sum), 0);
+    const colour = i => withAlpha(this.colours[Math.round((weights[i] / top) * 255)], 165);
+    const [own, brightest] = [percent(weights[index]), percent(top)];
+    if (arrays.parts) {
+      const pool = `It pools like ${Math.exp(entropy).toFixed(0)} of ${weights.length} tokens.`;
+      return {
+        colour,
+        text: `Sequence pooling reads this token with ${own}; the brightest gets ${brightest}. ${pool}`,
+      };
     }
-    readout.field.width = w;
-    readout.field.height = h;
-    readout.field.getContext('2d').putImageData(image, 0, 0);
-    const [height, width] = header.size;
-    this.mark(readout.marks, [(y / h) * height, (x / w) * width, ((y + 1) / h) * height, ((x + 1) / w) * width]);
-    readFacts.textContent = text;
+    const shares = `this token ${own}, the brightest ${brightest}, itself ${percent(header.own)}`;
+    const given = `The class token’s last attention gives ${shares}.`;
+    if (what !== 'shares') return { colour, text: given };
+    return { colour, text: `A class token mixes in every block, so no token has an exact share of a logit. ${given}` };
   }
 
   destroy() {
     this.stop.abort();
-    clearTimeout(this.timer);
     cancelAnimationFrame(this.frame);
   }
 }
 
-export default keep(
-  home => new Columns(home),
-  (columns, { data, setStateValue }) => {
-    columns.send = setStateValue;
-    if (data && data.length) columns.load(data);
-  },
-  columns => columns.destroy(),
-);
+export default mount(TokenizerColumns);

@@ -1,41 +1,36 @@
-const percent = share => (share > 0 && share < 0.001 ? 'under 0.1' : (share * 100).toFixed(share < 0.1 ? 1 : 0)) + ' %';
+import { decode } from '../_lib/decoder.js';
+import { create } from '../_lib/dom.js';
+import { percent } from '../_lib/formatting.js';
+import { keep } from '../_lib/lifecycle.js';
 
-function line(row, { chosen, pickable }, pick) {
-  const item = document.createElement('li');
-  const element = document.createElement(pickable ? 'button' : 'div');
-  element.className = 'line';
-  const part = (name, text) => {
-    const span = document.createElement('span');
-    span.className = name;
-    span.textContent = text;
-    element.append(span);
-    return span;
-  };
-  part('label', row.label).title = row.label;
-  part('share', percent(row.probability));
-  const fill = document.createElement('i');
-  fill.style.width = `${row.probability * 100}%`;
-  part('bar', '').append(fill);
+function line({ index, label, probability }, { chosen, pickable }, pick) {
+  const item = create('li');
+  const row = create(pickable ? 'button' : 'div', 'line');
+  const name = create('span', 'label', label);
+  const bar = create('span', 'bar');
+  const fill = create('i');
+  name.title = label;
+  fill.style.width = `${probability * 100}%`;
+  bar.append(fill);
+  row.append(name, create('span', 'share', percent(probability)), bar);
   if (pickable) {
-    element.type = 'button';
-    element.dataset.index = row.index;
-    element.setAttribute('aria-pressed', row.index === chosen);
-    element.classList.toggle('on', row.index === chosen);
-    element.onclick = () => pick(row.index);
+    row.type = 'button';
+    row.dataset.index = index;
+    row.setAttribute('aria-pressed', index === chosen);
+    row.classList.toggle('on', index === chosen);
+    row.onclick = () => pick(index);
   }
-  item.append(element);
+  item.append(row);
   return item;
 }
 
-function show(parentElement, { data: bytes, setTriggerValue }) {
-  const data = JSON.parse(new TextDecoder().decode(bytes));
+function show(parentElement, { data, setTriggerValue }) {
+  const { header } = decode(data);
   const list = parentElement.querySelector('.list');
   const focused = list.getRootNode().activeElement?.dataset?.index;
-  list.setAttribute(
-    'aria-label',
-    data.pickable ? 'Answers of the model; choose one to explain it' : 'Answers of the model',
-  );
-  list.replaceChildren(...data.rows.map(row => line(row, data, index => setTriggerValue('pick', index))));
+  const label = 'Answers of the model';
+  list.setAttribute('aria-label', header.pickable ? `${label}; choose one to explain it` : label);
+  list.replaceChildren(...header.rows.map(row => line(row, header, index => setTriggerValue('pick', index))));
   if (focused !== undefined) list.querySelector(`[data-index="${focused}"]`)?.focus();
 }
 

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import test from 'node:test';
+import {
+  large,
+  number,
+  percent,
+  signedNumber,
+  thousands,
+  visible,
+} from '../../vizlib/ui/components/_lib/formatting.js';
+
+// What vizlib/ui/core/formatting.py makes of the same shares; tests/unit/ui/test_message_codec.py holds it to that.
+const PERCENT = JSON.parse(readFileSync(new URL('./fixtures/percent.json', import.meta.url), 'utf8'));
+
+test('a share is written as Python writes it', () => {
+  assert.ok(PERCENT.length >= 10);
+  for (const [share, text] of PERCENT) assert.equal(percent(share), text, String(share));
+});
+
+test('a share with a digit everywhere', () => {
+  assert.equal(percent(0.4534, 1), '45.3 %');
+  assert.equal(percent(1, 1), '100.0 %');
+  assert.equal(percent(0.0006, 1), '0.1 %');
+  assert.equal(percent(0.0004, 1), 'under 0.1 %');
+  assert.equal(percent(0, 1), '0.0 %');
+});
+
+test('a number with about three digits', () => {
+  const texts = [0, 123.4, -1.234, 0.01234, 0.0001234, Infinity].map(number);
+  assert.deepEqual(texts, ['0', '123', '-1.23', '0.012', '1.2e-4', 'Infinity']);
+});
+
+test('large numbers', () => {
+  assert.deepEqual([1, 999, 1000, 12345, 1.5e6, 2e9, 3.21e12].map(large), [
+    '1.00 ',
+    '999 ',
+    '1.00 k',
+    '12.3 k',
+    '1.50 M',
+    '2.00 G',
+    '3.21 T',
+  ]);
+  assert.deepEqual([7, 1024, 1234567.8].map(thousands), ['7', '1,024', '1,234,568']);
+});
+
+test('signs and blanks are seen', () => {
+  assert.deepEqual(
+    [0.5, -0.5, 0].map(value => signedNumber(value)),
+    ['+0.50', '−0.50', '+0.00'],
+  );
+  assert.deepEqual([...'a b'].map(visible), ['a', '␣', 'b']);
+});

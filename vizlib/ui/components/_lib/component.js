@@ -1,0 +1,110 @@
+import { decode, sameNumbers } from './decoder.js';
+import { finder, photographUrl } from './dom.js';
+import { keep } from './lifecycle.js';
+
+/** @typedef {import('./lifecycle.js').Call} Call */
+
+export const REST = 350; // milliseconds without a change before the page hears of it
+
+/** What draws in an element: ``mount`` makes one and hands it each message that is new, by ``load(header, arrays)``. */
+export class Component {
+  /** @param {any} root the element it draws in */
+  constructor(root) {
+    this.root = root;
+    this.find = finder(root);
+    /** @type {any} what the last message said */
+    this.header = undefined;
+    /** @type {Record<string, any>} and the arrays that it brought */
+    this.arrays = {};
+    /** @type {Uint8Array | undefined} */
+    this.bytes = undefined;
+    /** @type {ReturnType<typeof setTimeout> | number} */
+    this.waiting = 0;
+    /** The address of the photograph, which is given back at the end. */
+    this.url = '';
+    /** @type {(name: string, value: any) => void} */
+    this.setState = () => {};
+  }
+
+  /**
+   * @param {any} header
+   * @param {Record<string, any>} arrays
+   */
+  load(header, arrays) {
+    Object.assign(this, { header, arrays });
+  }
+
+  /**
+   * The address of a photograph in place of the last one.
+   * @param {Uint8Array<any>} jpeg
+   */
+  replacePhotograph(jpeg) {
+    if (this.url) URL.revokeObjectURL(this.url);
+    this.url = photographUrl(jpeg);
+    return this.url;
+  }
+
+  /**
+   * Tell the page of a state once the hand rests.
+   * @param {string} name
+   * @param {any} value
+   */
+  report(name, value) {
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => {
+      this.waiting = 0;
+      this.setState(name, value);
+    }, REST);
+  }
+
+  destroy() {}
+}
+
+/** A component whose page keeps its view in the address; the visitor's hand goes before what the page repeats. */
+export class ComponentWithView extends Component {
+  /** @param {any} root */
+  constructor(root) {
+    super(root);
+    /** @type {any} */
+    this.view = {};
+    this.given = '';
+  }
+
+  /** @param {any} view what the page says */
+  takeView(view) {
+    const given = JSON.stringify(view);
+    if (given === this.given) return;
+    this.given = given;
+    if (!this.waiting) this.view = view;
+  }
+
+  reportView() {
+    this.report('view', { ...this.view });
+  }
+}
+
+/**
+ * A default export that draws with one component for each element it is called for. ``also(component, call)`` takes
+ * what the component needs of a call beside its data.
+ * @param {new (root: any) => Component} Kind
+ * @param {(component: any, call: Call) => void} [also]
+ */
+export function mount(Kind, also) {
+  return keep(
+    home => new Kind(home.querySelector('.kit') ?? home),
+    (/** @type {Component} */ component, call) => {
+      component.setState = call.setStateValue;
+      also?.(component, call);
+      const bytes = call.data;
+      if (!bytes?.length || sameNumbers(component.bytes, bytes)) return;
+      component.bytes = bytes;
+      const { header, arrays } = decode(bytes);
+      component.load(header, arrays);
+    },
+    (/** @type {Component} */ component) => {
+      clearTimeout(component.waiting);
+      if (component.url) URL.revokeObjectURL(component.url);
+      component.destroy();
+    },
+  );
+}

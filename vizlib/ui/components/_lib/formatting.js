@@ -1,0 +1,61 @@
+/**
+ * A share as per cent, with a digit behind the point where it matters, or with ``digits`` everywhere. Mirrors percent
+ * in vizlib/ui/core/formatting.py.
+ * @param {number} share
+ * @param {number} [digits]
+ */
+export function percent(share, digits) {
+  if (share > 0 && share < (digits ? 0.0005 : 0.001)) return 'under 0.1 %';
+  return `${(share * 100).toFixed(digits ?? (share < 0.1 ? 1 : 0))} %`;
+}
+
+/**
+ * A number with about three digits.
+ * @param {number} value
+ */
+export function number(value) {
+  if (value === 0 || !Number.isFinite(value)) return String(value);
+  const size = Math.abs(value);
+  if (size >= 100) return value.toFixed(0);
+  if (size >= 1) return value.toFixed(2);
+  return size >= 0.001 ? value.toFixed(3) : value.toExponential(1);
+}
+
+/**
+ * A whole number with its thousands set apart.
+ * @param {number} value
+ */
+export function thousands(value) {
+  return value.toLocaleString('en', { maximumFractionDigits: 0 });
+}
+
+/**
+ * Three digits and the letter of the thousands, a blank before it.
+ * @param {number} value
+ */
+export function large(value) {
+  const units = /** @type {[number, string][]} */ ([
+    [1e12, 'T'],
+    [1e9, 'G'],
+    [1e6, 'M'],
+    [1e3, 'k'],
+  ]);
+  const [size, letter] = units.find(([least]) => value >= least) ?? [1, ''];
+  return `${(value / size).toPrecision(3)} ${letter}`;
+}
+
+/**
+ * A number with its sign, a plus too.
+ * @param {number} value
+ */
+export function signedNumber(value, digits = 2) {
+  return (value < 0 ? '−' : '+') + Math.abs(value).toFixed(digits);
+}
+
+/**
+ * A character as it can be seen: the blank has a mark of its own.
+ * @param {string} character
+ */
+export function visible(character) {
+  return character === ' ' ? '␣' : character;
+}
