@@ -64,14 +64,7 @@ class RegionBrush extends Component {
     this.wide.addEventListener('input', () => {
       if (this.point) this.show();
     });
-    const form = this.find('box');
-    form.addEventListener('submit', event => {
-      event.preventDefault();
-      const [left, top, right, bottom] = ['left', 'top', 'right', 'bottom'].map(
-        name => Number(form.elements[name].value) / 100,
-      );
-      this.rectangle(left, top, right, bottom);
-    });
+    this.find('box').addEventListener('submit', event => this.takeRectangle(event));
   }
 
   load(header, arrays) {
@@ -176,6 +169,16 @@ class RegionBrush extends Component {
       this.draw();
       this.send();
     }
+  }
+
+  // The rectangle of the form, in per cent of the picture.
+  takeRectangle(event) {
+    event.preventDefault();
+    const { elements } = event.currentTarget;
+    const [left, top, right, bottom] = ['left', 'top', 'right', 'bottom'].map(
+      name => Number(elements[name].value) / 100,
+    );
+    this.rectangle(left, top, right, bottom);
   }
 
   rectangle(left, top, right, bottom) {
