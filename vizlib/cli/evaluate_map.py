@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def check_has_classes(model: Model) -> None:
-    """MethodError where there is no probability to watch."""
+    """Nothing for a model with classes; MethodError for one without, since there is no probability to watch."""
     if not model.adapter.classes:
         raise MethodError(f"{model.card.name} has no classes, so there is no probability to watch: leave --evaluate out.")
 

@@ -69,7 +69,7 @@ def exam(
         if folder is not None and not folder.is_dir():
             raise UsageError(f"There is no folder {str(folder)!r}: check the name.")
     chosen = list(METHODS) if every else None if methods is None else [method_card(name).name for name in _names(methods)]
-    held = None if exams is None else [exam_card(name).name for name in _names(exams)]
+    exam_names = None if exams is None else [exam_card(name).name for name in _names(exams)]
     import torch
 
     from vizlib.evaluation.exams import run_exams
@@ -77,9 +77,9 @@ def exam(
     torch.set_num_threads(1)  # for models this small, more threads cost more than they bring
     pictures, boxes = _material(images, data)
     with ExitStack() as stack:
-        loaded = [] if held == ["known"] else [_load(word, device, stack) for word in models or _bundled()]
+        loaded = [] if exam_names == ["known"] else [_load(word, device, stack) for word in models or _bundled()]
         display = stack.enter_context(ProgressBar())
-        report = run_exams(loaded, chosen, held, pictures, boxes, display.show, questions=questions, seed=seed)
+        report = run_exams(loaded, chosen, exam_names, pictures, boxes, display.show, questions=questions, seed=seed)
     written = _write(report, out, markdown)
     problems = list(dict.fromkeys(f"{name}, {model}: {subject}: {why}" for name, model, subject, why in report.skipped))
     for line in problems:
@@ -161,14 +161,14 @@ def _print(report: ExamReport) -> None:
     from vizlib.evaluation.exams.summary import summary
 
     table = Table(box=None, pad_edge=False)
-    held = [name for name in EXAMS if any(mark.exam == name for mark in report.marks)]
+    exam_names = [name for name in EXAMS if any(mark.exam == name for mark in report.marks)]
     table.add_column("method (mean share of the evidence, 95 % interval, passed on)")
-    for name in held:
+    for name in exam_names:
         table.add_column(EXAMS[name].title, justify="right")
     for method, averages in summary(report.marks).items():
         cells = [
             f"{average.value:.2f} ({average.low:.2f} to {average.high:.2f}) {average.passed}/{average.models}" if average else "no mark"
-            for average in (averages.get(name) for name in held)
+            for average in (averages.get(name) for name in exam_names)
         ]
         table.add_row(METHODS[method].title, *cells)
     stdout_console().print(table)

@@ -134,7 +134,7 @@ class ModelAccumulator:
         return self._sums[layer].moments.mean
 
     def result(self, fields: list[ReceptiveField], operator: list[ReceptiveField]) -> ModelMeasures:
-        """All that was measured."""
+        """All that was measured, with the receptive fields by layer: ``fields`` by gradient, ``operator`` by the architecture alone."""
         count, card = self.images, self.model.card
         spectra = [sums.moments.spectrum() for sums in self._sums]
         rows = self._sums[0].moments.rows

@@ -42,7 +42,7 @@ def charts(comparison: Comparison) -> dict[str, Chart]:
 
 
 def marks_of(comparison: Comparison) -> list[Mark]:
-    """How each model looks in every chart."""
+    """How each model looks in every chart: label, colour and symbol, in the order of the comparison."""
     names = [model.name for model in comparison.models]
     return model_marks.marks_of(names, names)
 
@@ -59,7 +59,7 @@ def cka_charts(comparison: Comparison) -> dict[str, dict[str, go.Figure]]:
 
 
 def cka_chart(comparison: Comparison, first: int, second: int, reading: str = "tokens", kernel: str = "linear") -> go.Figure:
-    """CKA of all layers of one model (rows) with those of another."""
+    """CKA of all layers of one model (rows) with those of another, 0 to 1; MethodError where it was not measured."""
     alignment, (rows, columns) = comparison.between(first, second, reading, kernel), (comparison.models[first], comparison.models[second])
     names = [[layer.name for layer in model.layers] for model in (rows, columns)]
     return alignment_map(alignment.value, names[0], names[1], rows.name, columns.name, alignment.low, alignment.high)

@@ -28,7 +28,7 @@ class Finding:
 
 
 def findings(comparison: Comparison) -> list[Finding]:
-    """The findings in the order of the report."""
+    """The findings in the order of the report: pairs of models, how far each looks, its spectrum, its tokens, its odd channels."""
     sentences = []
     for first, second in combinations(range(len(comparison.models)), 2):
         sentences += _pair_findings(comparison, first, second)

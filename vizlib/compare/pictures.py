@@ -180,5 +180,5 @@ def _to_uint8(colours: np.ndarray) -> np.ndarray:
 
 
 def to_256_steps(likeness: np.ndarray) -> np.ndarray:
-    """Likeness -1..1 in 256 steps, uint8."""
+    """Likeness, -1 to 1, of any shape, in 256 steps: uint8, 0 for -1 and 255 for 1."""
     return np.rint(127.5 * (likeness + 1)).astype(np.uint8)

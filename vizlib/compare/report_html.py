@@ -31,7 +31,7 @@ def write_html(comparison: Comparison, path: str | os.PathLike[str]) -> Path:
 
 
 def html_page(comparison: Comparison) -> str:
-    """The whole page as text."""
+    """The whole page as HTML: styles, scripts, charts and pictures are in it, so that it opens without a network."""
     from plotly.offline import get_plotlyjs
 
     names = " and ".join(model.name for model in comparison.models)

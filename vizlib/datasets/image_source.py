@@ -63,18 +63,18 @@ class Source:
 
 def even_batches(items: Iterable[T], size: int, least: int = FEWEST) -> Iterator[list[T]]:
     """Runs of ``size``; a rest of fewer than ``least`` is added to the run before it."""
-    held: list[T] | None = None
-    part: list[T] = []
+    previous: list[T] | None = None
+    current: list[T] = []
     for item in items:
-        part.append(item)
-        if len(part) == size:
-            if held is not None:
-                yield held
-            held, part = part, []
-    if held is not None and len(part) < least:
-        held += part
-        part = []
-    yield from (batch for batch in (held, part) if batch)
+        current.append(item)
+        if len(current) == size:
+            if previous is not None:
+                yield previous
+            previous, current = current, []
+    if previous is not None and len(current) < least:
+        previous += current
+        current = []
+    yield from (batch for batch in (previous, current) if batch)
 
 
 def _hidden(path: Path) -> bool:

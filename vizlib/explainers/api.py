@@ -30,7 +30,7 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class of an answer."""
+    """One class of an answer: its number and label, its logit, and its probability after the softmax, 0 to 1."""
 
     index: int
     label: str
@@ -65,7 +65,7 @@ def predict(model: Model, image: Any, top: int = 5) -> list[Prediction] | list[l
 
 
 def ranked(model: Model, logits: torch.Tensor, top: int = 5) -> list[Prediction]:
-    """The ``top`` classes of logits (K,), most probable first."""
+    """The ``top`` classes of logits (K,), or all K where that is fewer, most probable first; softmax in float64."""
     values = logits.to(torch.float64)
     best = values.topk(min(top, len(values)))
     shares = values.softmax(0)[best.indices]
@@ -133,7 +133,7 @@ def replay(folder: str | os.PathLike[str], model: Model | None = None) -> Explan
 
 
 def check_method_fits(model: Model, card: MethodCard) -> None:
-    """MethodError, with the reason, when a method does not fit a model."""
+    """Nothing where a method fits a model; MethodError, with the reason from the model's family, where it does not."""
     reason = card.refusal(model.adapter.refusals)
     if reason:
         raise MethodError(f"{card.title} does not fit {model.card.name}: {reason}.")

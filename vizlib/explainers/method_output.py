@@ -1,4 +1,4 @@
-"""What a method hands back for one image."""
+"""What a method gives for one image."""
 
 from __future__ import annotations
 

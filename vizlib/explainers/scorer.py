@@ -1,4 +1,4 @@
-"""Images and the scores that are asked about, as captum wants them: a function from any number of images to one number each."""
+"""A model and its targets as captum wants them: a function from any number of images to one score each."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Progress:
 
 @dataclass(frozen=True, eq=False)
 class TargetScorer:
-    """Prepared images x (B, 3, h, w), their targets and logits (B, K), and a shadow of the module that answers for any others.
+    """Prepared images x (B, 3, h, w), their targets and logits (B, K), and a shared copy of the module that answers for any others.
 
     ``bytes_per_image`` is about how many bytes one image takes on its way through.
     """
@@ -55,21 +55,21 @@ class TargetScorer:
         return torch.stack([self.targets[index % len(self.x)].score(row[None])[0] for index, row in enumerate(values)])
 
     def module(self) -> nn.Module:
-        """The same function as a module, for methods that hook its parts."""
+        """``scores`` as a module, images (n, 3, h, w) to (n,), for methods that hook its parts."""
         return _Scorer(self)
 
     def for_image(self, index: int) -> TargetScorer:
-        """Only one of the images."""
+        """The scorer of one image of the batch: x (1, 3, h, w) with its target and logits; the copy and the progress stay shared."""
         rows = slice(index, index + 1)
         return replace(self, x=self.x[rows], targets=self.targets[rows], logits=self.logits[rows])
 
     def batch_size(self, *, gradients: bool) -> int:
-        """How many images may go through together: by what they weigh, and fewer only where memory is short."""
+        """How many images may go through together, 1 to 64: by the bytes that each takes, and fewer only where memory is short."""
         each = max(1, self.bytes_per_image if gradients else self.bytes_per_image // 4)
         return max(1, min(MAX_BATCH, BATCH_BYTES // each, available_memory() // 2 // each))
 
     def expect(self, images: int) -> None:
-        """Say how many images will go through."""
+        """Say that so many more images will go through, for who listens to the progress."""
         self.progress.total = self.progress.completed + images
 
 
@@ -108,7 +108,7 @@ def make_scorer(model: Model, x: torch.Tensor, resolve: TargetResolver) -> Targe
 
 
 def checked_maps(scorer: TargetScorer, maps: torch.Tensor) -> torch.Tensor:
-    """The maps as float64 without a graph; ModelError when they hold NaN or infinity."""
+    """The maps, of any shape, as float64 without a graph; ModelError when they hold NaN or infinity."""
     maps = maps.detach().to(torch.float64)
     if not bool(torch.isfinite(maps).all()):
         raise ModelError(f"The map of {scorer.model.card.name} overflows in {scorer.model.dtype}; load it in float32.")

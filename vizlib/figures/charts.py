@@ -43,7 +43,7 @@ class Point:
 
 
 def error_bar(points: list[Point], colour: str) -> dict[str, Any]:
-    """Plotly's asymmetric error bar for these points."""
+    """Plotly's asymmetric error bar for these points, from ``low`` to ``high`` of each."""
     return {
         "type": "data",
         "array": [point.high - point.value for point in points],

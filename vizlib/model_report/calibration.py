@@ -29,11 +29,11 @@ def reliability(confidence: torch.Tensor, right: torch.Tensor, bins: int = BINS)
     confidence, right = confidence.double(), right.double()
     index = (confidence * bins).ceil().long().sub(1).clamp(0, bins - 1)
     counts = torch.bincount(index, minlength=bins)
-    said = torch.bincount(index, confidence, minlength=bins)
-    true = torch.bincount(index, right, minlength=bins)
+    stated = torch.bincount(index, confidence, minlength=bins)
+    correct = torch.bincount(index, right, minlength=bins)
 
     def means(sums: torch.Tensor) -> list[float | None]:
         return [float(total / count) if count else None for total, count in zip(sums, counts, strict=True)]
 
-    error = float((said - true).abs().sum() / len(confidence))
-    return Reliability(counts.tolist(), means(said), means(true), error, float(confidence.mean()))
+    error = float((stated - correct).abs().sum() / len(confidence))
+    return Reliability(counts.tolist(), means(stated), means(correct), error, float(confidence.mean()))

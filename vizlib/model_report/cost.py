@@ -43,7 +43,7 @@ def milliseconds(model: Model, x: torch.Tensor, passes: int = PASSES) -> tuple[f
 
 
 def processor() -> str:
-    """The name of this machine's processor."""
+    """The name of this machine's processor, from /proc/cpuinfo where there is one."""
     try:
         cpu_line = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:

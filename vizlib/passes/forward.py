@@ -78,7 +78,7 @@ def run(model: Model, x: torch.Tensor, *, keep_values: bool = False, keep_states
 
 
 def run_measured(model: Model, x: torch.Tensor, *, shares: bool = False, windows: str = "uniform") -> Pass:
-    """``run``, with what some options of a rollout read beside the attention, on a shadow where there is anything to read.
+    """``run``, with what some options of a rollout read beside the attention, on a shared copy where there is anything to read.
 
     ``shares`` measures how much of each token goes past the branches of the residuals; ``windows`` other than "uniform" keeps the inputs of
     windows that the module itself does not report.

@@ -142,7 +142,7 @@ def read_source(translator: Translator, text: str, options: Options) -> tuple[st
 
 
 def steering(options: Options, step: int) -> Steering:
-    """What the options change at one step, in the order that they give the keys."""
+    """What the options change at one step: scores or weights (n,) in the order of the keys; weights are made to sum to 1."""
     scores = _row(options, (options.scores or {}).get(step))
     weights = _row(options, (options.head_weights or {}).get(step))
     return Steering(options.temperature, options.scale, scores, weights if weights is None else weights / weights.sum())

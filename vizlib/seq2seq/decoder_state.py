@@ -31,7 +31,7 @@ class Memory:
         return replace(self, states=self.states[:, order], mask=self.mask[:, order])
 
     def repeated(self, count: int) -> Memory:
-        """One sentence as ``count`` of them."""
+        """A batch of one sentence as ``count`` equal ones, states (count, n, d), without copying."""
         first = tuple(state.expand(count, *state.shape[1:]) for state in self.first)
         return replace(self, states=self.states.expand(count, -1, -1), mask=self.mask.expand(count, -1), first=first)
 

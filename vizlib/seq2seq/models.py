@@ -93,7 +93,7 @@ def build(translator_card: Seq2SeqCard) -> Network:
 
 
 def pad(rows: Sequence[Tensor], filler: int) -> Tensor:
-    """Rows of different lengths as one tensor (B, longest)."""
+    """Rows (n,) of different lengths as one tensor (B, longest), ``filler`` behind the shorter ones."""
     return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=filler)
 
 

@@ -68,7 +68,7 @@ class RecurrentTranslator(nn.Module):
         return self._read(states, memory, AS_TRAINED).logits
 
     def encode(self, source: Tensor, lengths: Tensor) -> Memory:
-        """What the decoder gets of source ids (B, n): padding changes nothing."""
+        """What the decoder gets of source ids (B, n), of which ``lengths`` (B,) count: padding changes nothing."""
         return self.encode_embedded(self.source_embedding(source), lengths)
 
     def encode_embedded(self, embedded: Tensor, lengths: Tensor) -> Memory:

@@ -52,8 +52,8 @@ class Attention(nn.Module):
         if steering.weights is not None:
             weights = steering.weights.expand_as(weights)
             context = weigh(weights, flat_values)
-        apart = [part.unflatten(0, (-1, self.heads)) for part in (scores, weights, context)]
-        return self.out(apart[2].transpose(1, 2).flatten(2)), Heads(query, keys, values, *apart)
+        by_head = [part.unflatten(0, (-1, self.heads)) for part in (scores, weights, context)]
+        return self.out(by_head[2].transpose(1, 2).flatten(2)), Heads(query, keys, values, *by_head)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
@@ -129,7 +129,7 @@ class TransformerTranslator(nn.Module):
         return self.readout(self._decode(memory, begun, AS_TRAINED)[0])
 
     def encode(self, source: Tensor, lengths: Tensor) -> Memory:
-        """What the decoder gets of source ids (B, n): padding changes nothing."""
+        """What the decoder gets of source ids (B, n), of which ``lengths`` (B,) count: padding changes nothing."""
         return self.encode_embedded(self.source_embedding(source), lengths)
 
     def encode_embedded(self, embedded: Tensor, lengths: Tensor) -> Memory:

@@ -30,7 +30,7 @@ def shared_copy(module: nn.Module) -> nn.Module:
 
 
 def in_evaluation_mode(module: nn.Module) -> nn.Module:
-    """The module itself when all of it is in evaluation mode, else a shadow that is: the module's own mode stays."""
+    """The module itself when all of it is in evaluation mode, else a shared copy that is: the module's own mode stays."""
     if any(part.training for part in module.modules()):
         return shared_copy(module).eval()
     return module
@@ -38,7 +38,7 @@ def in_evaluation_mode(module: nn.Module) -> nn.Module:
 
 @contextmanager
 def capture_outputs(module: nn.Module, names: list[str], keep: Callable[[str, Any], None]) -> Iterator[nn.Module]:
-    """A shadow of ``module`` whose named parts hand each output to ``keep(name, output)``."""
+    """A shared copy of ``module`` whose named parts hand each output to ``keep(name, output)``."""
 
     def hand_on(name: str) -> Hook:
         return lambda inputs, output: keep(name, output)  # noqa: ARG005  one signature for all hooks
@@ -49,7 +49,7 @@ def capture_outputs(module: nn.Module, names: list[str], keep: Callable[[str, An
 
 @contextmanager
 def hooked_copy(module: nn.Module, hooks: Sequence[tuple[str, Hook]]) -> Iterator[nn.Module]:
-    """A shadow of ``module`` that calls each hook with the inputs and the output of the part it is named for."""
+    """A shared copy of ``module`` that calls each hook with the inputs and the output of the part it is named for."""
     copied = shared_copy(module)
     parts = dict(copied.named_modules())
     for name, hook in hooks:

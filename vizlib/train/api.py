@@ -47,7 +47,7 @@ def train_on(
     epochs: int | None = None,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> tuple[nn.Module, list[dict[str, Any]]]:
-    """``train_bundled`` on images that are already in memory."""
+    """``train_bundled`` on images that are already in memory: the averaged module and its history by epoch."""
     import torch
 
     from vizlib.zoo import bundled_models

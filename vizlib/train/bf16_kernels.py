@@ -40,7 +40,7 @@ def unfused_attention(q: Tensor, k: Tensor, v: Tensor, *, scale: float | None = 
 
 
 def grouped_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, *window: Any) -> Tensor:
-    """A convolution in float32 and channels-last, whatever autocast says."""
+    """A convolution of x (B, C, h, w) in float32, channels-last, whatever autocast says; ``window``: stride, padding, dilation, groups."""
     with torch.autocast(x.device.type, enabled=False):
         x = x.float().contiguous(memory_format=torch.channels_last)
         return F.conv2d(x, weight.float(), None if bias is None else bias.float(), *window)

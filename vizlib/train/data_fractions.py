@@ -34,7 +34,7 @@ def check_share(share: float) -> float:
 
 
 def folder_name(name: str, share: float) -> str:
-    """The name of such a run's folder."""
+    """The name of the folder of a run of ``name`` on a share, in per cent: vit_tiny50-share-25."""
     return f"{name}-share-{round(100 * share)}"
 
 

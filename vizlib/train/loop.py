@@ -185,7 +185,7 @@ def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
 
 
 def fingerprint(recipe: Recipe, module: nn.Module, data: ImageSet) -> str:
-    """What a resumed run must share with the run it resumes."""
+    """The SHA-256, in hex, of what a resumed run must share with the run it resumes: recipe, shapes, classes, labels and some images."""
     shapes = {name: list(tensor.shape) for name, tensor in module.state_dict().items()}
     text = json.dumps([asdict(recipe), shapes, len(data), data.classes], sort_keys=True)
     digest = hashlib.sha256(text.encode())
@@ -248,7 +248,7 @@ def schedule(step: int, steps: int, warmup: float) -> float:
 
 @torch.inference_mode()
 def accuracy(module: nn.Module, data: ImageSet, device: torch.device | str = "cpu", batch: int = 250) -> tuple[float, float]:
-    """Top-1 and top-5 shares on a set, in float32 with the images as they are."""
+    """Top-1 and top-5 on a set as shares, 0 to 1, in float32 with the images as they are; the mode of ``module`` stays."""
     was_training = module.training
     module.eval()
     first = fifth = 0

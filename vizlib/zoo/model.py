@@ -45,11 +45,11 @@ class Model:
         return self.run(self.resting(), x)
 
     def resting(self) -> nn.Module:
-        """The module, or a shadow of it in evaluation mode where some part is training."""
+        """The module, or a shared copy of it in evaluation mode where some part is training."""
         return in_evaluation_mode(self.module)
 
     def run(self, module: nn.Module, x: torch.Tensor) -> torch.Tensor:
-        """The output of ``module``, this model's own or a shadow of it, for prepared inputs."""
+        """The output of ``module``, this model's own or a shared copy of it, for prepared inputs."""
         with applying_overrides():
             output = module(self.cast(x))
         if not isinstance(output, torch.Tensor) or output.ndim != 2:

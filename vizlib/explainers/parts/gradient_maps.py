@@ -1,4 +1,4 @@
-"""What the gradient methods of captum share: a shadow to hook, smoothing under noise, and the sum a map should have."""
+"""What the gradient methods of captum share: a shared copy to hook, smoothing under noise, and the sum a map should have."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def captum_maps(
     method: Callable[[TargetScorer], GradientAttribution],
     arguments: Callable[[TargetScorer], dict[str, Any]] = lambda scorer: {},  # noqa: ARG005  the method's own
 ) -> tuple[TargetScorer, torch.Tensor]:
-    """What was asked, and captum's attributions (B, 3, h, w) float64, under noise where the options ask for it.
+    """The scorer, and captum's attributions (B, 3, h, w) float64, under noise where the options ask for it.
 
     Smoothing takes the mean, the mean square or the variance of the maps of ``noise_samples`` noisy copies of each image, whose noise has
     ``noise`` times the image's own range as its standard deviation; Smilkov et al. (2017), https://arxiv.org/abs/1706.03825.
@@ -63,7 +63,7 @@ def captum_maps(
 
 
 def method_outputs(maps: torch.Tensor) -> list[MethodOutput]:
-    """One finding for each map (B, h, w); a map of zeros says that it is one."""
+    """One output for each of maps (B, h, w); a map of zeros says in a note that it is one."""
     return [MethodOutput(pixel_map, None, () if bool(pixel_map.any()) else (ZERO,)) for pixel_map in maps]
 
 

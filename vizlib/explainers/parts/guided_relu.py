@@ -1,4 +1,4 @@
-"""A shadow whose ReLUs do not write over their input, so that they can be hooked."""
+"""A shared copy whose ReLUs do not write over their input, so that they can be hooked."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def hookable(scorer: TargetScorer) -> nn.Module:
-    """The scores as a module; the shadow's own ReLUs give new tensors, and the model's stay as they are."""
-    # Captum tells of the hooks that it sets; they are on a shadow, and nobody has to know.
+    """The scores as a module; the copy's own ReLUs give new tensors, and the model's stay as they are."""
+    # Captum tells of the hooks that it sets; they are on a shared copy, and nobody has to know.
     warnings.filterwarnings("ignore", message=r"\s*Setting (forward, )?backward hooks", category=UserWarning, module="captum")
     for part in scorer.copied.modules():
         if isinstance(part, nn.ReLU):

@@ -22,7 +22,7 @@ def fuser(head_fusion: str = "mean", discard_ratio: float = 0.0) -> Callable[[to
 
 
 def one_head(head: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The rows of one head alone."""
+    """A map from blocks (B, h, n, M) to the rows (B, n, M) of one head alone."""
     return lambda weights: weights[:, head]
 
 

@@ -24,7 +24,7 @@ STILL = "Nothing that was hidden changed this target: the map is zero."
 
 @dataclass(frozen=True, eq=False)
 class PerturbedImage:
-    """One image (1, 3, h, w) that was asked about, what stands for a hidden pixel, and the pieces (h, w), None where there are none."""
+    """The scorer of one image (1, 3, h, w), what stands for a hidden pixel, and the pieces (h, w), None where there are none."""
 
     scorer: TargetScorer
     empty: torch.Tensor
@@ -56,7 +56,7 @@ def explain_by_perturbation(
     *,
     adds_up: bool = False,
 ) -> tuple[list[Target], list[MethodOutput]]:
-    """A finding for each image from ``attribute``, which gives captum's attributions (1, 3, h, w), the same in every colour.
+    """An output for each image from ``attribute``, which gives captum's attributions (1, 3, h, w), the same in every colour.
 
     Where the picture is in pieces, each pixel carries the value of its piece. Where these should add up, ``facts`` compare their sum with
     how far the score falls when all are hidden.

@@ -191,7 +191,7 @@ class Adapter(ABC):
         pooling: str,  # noqa: ARG002
         classifier: Classifier | None = None,  # noqa: ARG002
     ) -> torch.Tensor:
-        """What the head answers (B, K) when it reads the tokens (B, N, C) of any block; ``module`` is this one or a shadow of it.
+        """What the head answers (B, K) when it reads the tokens (B, N, C) of any block; ``module`` is this one or a shared copy of it.
 
         ``pooling`` "mean" gives it the mean of all tokens, "readout" what it always reads; an attention pool always pools. ``classifier``
         asks one of several.
