@@ -130,13 +130,13 @@ def check_differentiable(scorer: TargetScorer) -> None:
 
 def _depends_on(score: torch.Tensor, x: torch.Tensor) -> bool:
     """Whether autograd's graph leads from the score to the leaf x; walked, so that no gradient has to be computed."""
-    seen, waiting = set(), [score.grad_fn]
+    visited, waiting = set(), [score.grad_fn]
     while waiting:
         node = waiting.pop()
-        if node is None or node in seen or "NotImplemented" in node.name():  # what has no derivative passes nothing on
+        if node is None or node in visited or "NotImplemented" in node.name():  # what has no derivative passes nothing on
             continue
         if getattr(node, "variable", None) is x:
             return True
-        seen.add(node)
+        visited.add(node)
         waiting += [following for following, _ in node.next_functions]
     return False
