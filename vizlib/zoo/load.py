@@ -15,6 +15,7 @@ from vizlib.zoo.adapters import Adapter, adapter_for
 from vizlib.zoo.cards import ModelCard
 from vizlib.zoo.loading_plans import LoadingPlan, fit_state, others_that_fit, plan_for
 from vizlib.zoo.model import Model, check_labels
+from vizlib.zoo.unwrapping import unwrapped
 from vizlib.zoo.weights import fill_random, fingerprint, load_strict
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from torch import nn
+
+    from vizlib.zoo.model import OutputChoice
 
 _building = threading.Lock()  # initialisation draws from the global generator, which is put back afterwards
 
@@ -95,15 +98,24 @@ def wrap(
     transform: Transform | dict[str, Any] | None = None,
     labels: Sequence[str] | None = None,
     input_size: int | tuple[int, int] | None = None,
+    num_classes: int | None = None,
+    outputs: OutputChoice | None = None,
 ) -> Model:
-    """A live module, read in place: its weights, hooks and mode stay as they are.
+    """A live module, read in place: its weights, hooks and mode stay as they are. Wrappers that only pass inputs on are looked through.
 
     ``transform`` is a Transform or timm's data configuration; without one it is the module's own where it says so, else ImageNet's
-    mean and deviation at ``input_size``, else None, and then only prepared tensors work. ModelError for an adapter that does not fit.
+    mean and deviation at ``input_size``, else None, and then only prepared tensors work. ``outputs`` says which of several outputs are
+    the logits: a key, an index, an attribute's name, or a function of the output that gives (B, K); ``.logits`` unless given.
+    ``num_classes`` is the width of the head's last layer unless given. ModelError for an adapter that does not fit.
     """
     if not isinstance(module, torch.nn.Module):
         raise ModelError(f"vizlib.wrap takes a torch module, not a {type(module).__name__}; vizlib.load takes names.")
+    module = unwrapped(module)
     reader = adapter_for(module, adapter)
+    if num_classes is not None:
+        reader.told_classes = _class_count(num_classes)
+        if num_classes:
+            reader.refusals.pop("head", None)
     chosen = _live_transform(module, transform, _size(input_size))
     name = type(module).__name__
     names = check_labels(labels, reader.classes, name)
@@ -120,7 +132,13 @@ def wrap(
         title=name,
         refusals=dict(reader.refusals),
     )
-    return Model(module, card, reader, chosen, names)
+    return Model(module, card, reader, chosen, names, outputs=outputs)
+
+
+def _class_count(classes: int) -> int:
+    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 0:
+        raise ModelError(f"num_classes is a whole number from 0 on, not {classes!r}.")
+    return classes
 
 
 def _live_transform(module: nn.Module, transform: Transform | dict[str, Any] | None, size: tuple[int, int] | None) -> Transform | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from vizlib.zoo.cards import ModelCard
 
 
+OutputChoice = str | int | Callable[[Any], torch.Tensor]
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """A module as it is, read in place: nothing here changes its weights, hooks or mode.
@@ -36,6 +40,12 @@ class Model:
     transform: Transform | None
     labels: tuple[str, ...] | None
     recipe: dict[str, Any] | None = field(default=None, repr=False)
+    outputs: OutputChoice | None = field(default=None, repr=False)
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes of the answer, 0 where the model gives features."""
+        return self.adapter.classes
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (B, K) of prepared inputs (B, 3, H, W), cast to the model's device and precision; features where there is no head.
@@ -51,11 +61,42 @@ class Model:
     def run(self, module: nn.Module, x: torch.Tensor) -> torch.Tensor:
         """The output of ``module``, this model's own or a shared copy of it, for prepared inputs."""
         with applying_overrides():
-            output = module(self.cast(x))
+            output = self._chosen(module(self.cast(x)))
         if not isinstance(output, torch.Tensor) or output.ndim != 2:
             returned = f"a tensor of shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
             raise ModelError(f"{self.card.name} gives {returned} where vizlib reads logits of shape (images, classes).")
+        self._note_classes(output.shape[1])
         return output
+
+    def _chosen(self, output: Any) -> Any:
+        """Of a module's output what ``outputs`` names; without it a tensor as it is, else the ``logits`` of a record or a mapping."""
+        wanted = self.outputs
+        if wanted is None:
+            if isinstance(output, torch.Tensor):
+                return output
+            for name in ("logits", "pooler_output"):
+                value = output.get(name) if isinstance(output, Mapping) else getattr(output, name, None)
+                if isinstance(value, torch.Tensor):
+                    return value
+            return output
+        if callable(wanted):
+            return wanted(output)
+        try:
+            return output[wanted] if isinstance(wanted, int) or isinstance(output, Mapping) else getattr(output, wanted)
+        except (KeyError, IndexError, AttributeError, TypeError) as error:
+            raise ModelError(
+                f"{self.card.name} gives a {type(output).__name__}, which has no {wanted!r}; name another of its outputs."
+            ) from error
+
+    def _note_classes(self, width: int) -> None:
+        """The answer is as wide as it is: a guess that was wrong is put right; labels or a number that were given must fit."""
+        adapter = self.adapter
+        if adapter.classes in (0, width):
+            return
+        if adapter.told_classes is not None or self.labels is not None:
+            given = f"{len(self.labels)} labels" if self.labels is not None else f"num_classes={adapter.told_classes}"
+            raise ModelError(f"{self.card.name} answers in {width} classes, and {given} were given; give as many as it has.")
+        adapter.told_classes = width
 
     def cast(self, x: torch.Tensor) -> torch.Tensor:
         """Inputs (B, 3, H, W) on the model's device and in its precision; ModelError for another shape or a size it cannot take."""

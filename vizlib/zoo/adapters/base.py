@@ -11,6 +11,7 @@ import torch
 from vizlib.catalog.families import FAMILIES
 from vizlib.errors import MethodError, ModelError
 from vizlib.zoo.adapters.foreign import foreign_method
+from vizlib.zoo.heads import head_classes, last_width
 
 if TYPE_CHECKING:
     from torch import nn
@@ -135,6 +136,7 @@ class Adapter(ABC):
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
+        self.told_classes: int | None = None  # by the user, or by the first answer
         family = FAMILIES.get(self.family)  # an adapter of the user's own has a family of its own
         self.refusals: dict[str, str] = {} if family is None else dict(family.lacks)
         method = foreign_method(module) if self.reads_classes else None
@@ -153,8 +155,16 @@ class Adapter(ABC):
 
     @property
     def classes(self) -> int:
-        """The number of classes of the head, 0 where there is none."""
-        return int(getattr(self.module, "num_classes", 0) or 0)
+        """The number of classes of the answer, 0 where there is no head: what was told, else the width of the head's last layer."""
+        if self.told_classes is not None:
+            return self.told_classes
+        width = head_classes(self.module)
+        return self._guessed_classes() if width is None else width
+
+    def _guessed_classes(self) -> int:
+        """What to take where no head is known: what the module declares, else the width of its last layer."""
+        declared = getattr(self.module, "num_classes", None)
+        return int(declared) if isinstance(declared, int) else last_width(self.module) or 0
 
     def check_size(self, size: Size) -> None:  # noqa: B027  most modules take any size
         """ModelError, naming sizes that work, when the module cannot take an input (h, w)."""

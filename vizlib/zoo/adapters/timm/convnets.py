@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vizlib.catalog.family import NO_RELU
 from vizlib.errors import MethodError
@@ -36,11 +36,6 @@ class ResNetAdapter(Adapter):
 
         return isinstance(module, ResNet | TorchvisionResNet)
 
-    @property
-    def classes(self) -> int:
-        head: Any = getattr(self.module, "fc", None)
-        return int(getattr(head, "out_features", 0))
-
     def taps(self, size: Size) -> list[Tap]:  # noqa: ARG002
         return [Tap(f"layer{index}", f"layer{index}") for index in range(1, 5)]
 
@@ -66,17 +61,6 @@ class PlainAdapter(Adapter):
     @classmethod
     def fits(cls, module: nn.Module) -> bool:  # noqa: ARG003  the last resort
         return True
-
-    @property
-    def classes(self) -> int:
-        declared = getattr(self.module, "num_classes", None)
-        if declared is not None:
-            return int(declared)
-        # torchvision's models and most hand-written ones end in the linear layer of their head.
-        from torch import nn
-
-        linear = [part for part in self.module.modules() if isinstance(part, nn.Linear)]
-        return linear[-1].out_features if linear else 0
 
     def taps(self, size: Size) -> list[Tap]:  # noqa: ARG002
         return [Tap(name, name) for name in self._stages()] if self._convolutional() else []

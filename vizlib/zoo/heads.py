@@ -1,0 +1,43 @@
+"""How many classes a module answers in, read from the head that it has now, not from what was declared when it was built."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_HEADS = ("fc", "classifier", "head", "heads")  # as torchvision, transformers and most hand-written models call it
+
+
+def head_classes(module: nn.Module) -> int | None:
+    """The width of the last layer of the module's head, 0 for a head without layers, None where no head is known."""
+    head = _head(module)
+    return None if head is None else last_width(head) or 0
+
+
+def last_width(module: nn.Module) -> int | None:
+    """The width of the last linear or convolutional layer inside, in the order of registration; None where there is none."""
+    import torch
+    from torch import nn
+
+    if isinstance(module, torch.jit.ScriptModule):  # its parts have no classes of their own any more
+        matrices = [tensor for tensor in module.parameters() if tensor.ndim in (2, 4)]
+        return len(matrices[-1]) if matrices else None
+    kinds = (nn.Linear, nn.Conv2d)
+    widths = [
+        part.out_features if isinstance(part, nn.Linear) else part.out_channels for part in module.modules() if isinstance(part, kinds)
+    ]
+    return widths[-1] if widths else None
+
+
+def _head(module: nn.Module) -> nn.Module | None:
+    from torch import nn
+
+    get: Any = getattr(module, "get_classifier", None)
+    if callable(get):
+        head = get()
+        head = head[0] if isinstance(head, tuple) else head  # a distilled DeiT has two alike
+        if isinstance(head, nn.Module):
+            return head
+    return next((part for name in _HEADS if isinstance(part := getattr(module, name, None), nn.Module)), None)
