@@ -182,9 +182,6 @@ with pytest.raises(vizlib.MethodError, match="no last feature map"):
 
 
 # Until the components' JavaScript is joined from modules, and pages open by one helper, there is nothing to follow.
-COMPONENTS, PAGES = (ROOT / "vizlib" / "ui" / name for name in ("components/joining.py", "widgets/page.py"))
-JOINED = pytest.mark.skipif(not COMPONENTS.is_file(), reason="Components are not joined from modules yet.")
-OPENED = pytest.mark.skipif(not PAGES.is_file(), reason="Pages do not open by one helper yet.")
 SHARE_BARS = """
 from streamlit.testing.v1 import AppTest
 from vizlib.ui.core.message_codec import unpack
@@ -201,7 +198,6 @@ assert unpack(message)[0] == {"bars": [["lynx", 0.75], ["tabby", 0.25]]}
 """
 
 
-@JOINED
 def test_a_component(house: Path) -> None:
     touched = follow("a component", house)
     assert [path.suffix for path in touched] == [".py", ".html", ".css", ".js"]
@@ -209,7 +205,6 @@ def test_a_component(house: Path) -> None:
     in_house(house, SHARE_BARS)
 
 
-@JOINED
 def test_the_component_of_the_recipe_draws_in_a_browser(house: Path) -> None:
     sync_api = pytest.importorskip("playwright.sync_api", reason="The browser tests need Playwright: pip install playwright.")
     follow("a component", house)
@@ -247,7 +242,6 @@ print(json.dumps(parts | {"html": (home / "share_bars/share_bars.html").read_tex
     assert drawn == [["lynx 75 %", 150], ["tabby 25 %", 50]]
 
 
-@OPENED
 def test_a_page(house: Path) -> None:
     touched = follow("a page", house)
     assert len(touched) == 4
