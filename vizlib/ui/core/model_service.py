@@ -159,7 +159,7 @@ def _import_vision(progress: Progress) -> None:  # noqa: ARG001  it has no steps
     try:
         import timm  # noqa: F401
 
-        import vizlib.explainers.api
+        import vizlib.explainers.api  # noqa: F401
         import vizlib.zoo.load  # noqa: F401
     finally:
         gc.enable()

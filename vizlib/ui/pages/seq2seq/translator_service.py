@@ -61,7 +61,7 @@ def _translators() -> BoundedCache[str, Translator]:
 
 
 def _import(progress: Progress) -> None:  # noqa: ARG001  it has no steps
-    import vizlib.seq2seq.decode
+    import vizlib.seq2seq.decode  # noqa: F401
     import vizlib.seq2seq.models  # noqa: F401
 
 
