@@ -19,16 +19,14 @@ def head_classes(module: nn.Module) -> int | None:
 def last_width(module: nn.Module) -> int | None:
     """The width of the last linear or convolutional layer inside, in the order of registration; None where there is none."""
     import torch
-    from torch import nn
 
     if isinstance(module, torch.jit.ScriptModule):  # its parts have no classes of their own any more
         matrices = [tensor for tensor in module.parameters() if tensor.ndim in (2, 4)]
         return len(matrices[-1]) if matrices else None
-    kinds = (nn.Linear, nn.Conv2d)
-    widths = [
-        part.out_features if isinstance(part, nn.Linear) else part.out_channels for part in module.modules() if isinstance(part, kinds)
-    ]
-    return widths[-1] if widths else None
+    # Quantised layers are of other classes and name their width alike.
+    widths = [getattr(part, "out_features", getattr(part, "out_channels", None)) for part in module.modules()]
+    known = [width for width in widths if isinstance(width, int)]
+    return known[-1] if known else None
 
 
 def _head(module: nn.Module) -> nn.Module | None:
