@@ -217,11 +217,15 @@ class Cut(VisionTransformer):
         self.blocks[-1].register_forward_pre_hook(lambda part, inputs: (inputs[0].detach(),))
 
 
+def int8() -> nn.Module:
+    return torch.ao.quantization.quantize_dynamic(small(), {nn.Linear}, dtype=torch.qint8)
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize(
     "method", ["relevance", "gradient_rollout", "legrad", "grad_cam", "saliency", "integrated_gradients", "gradient_shap"]
 )
-@pytest.mark.parametrize("make", [lambda: small(Cut)], ids=["detached"])
+@pytest.mark.parametrize("make", [int8, lambda: small(Cut)], ids=["int8", "detached"])
 def test_a_score_that_no_gradient_reaches_is_said(make, method) -> None:
     model = vizlib.wrap(make())
     if method in ("grad_cam", "legrad") and isinstance(model.module, Cut):
