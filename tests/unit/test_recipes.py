@@ -7,7 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -205,6 +207,27 @@ def test_a_component(house: Path) -> None:
     in_house(house, SHARE_BARS)
 
 
+def _drawn(sync_api: Any, parts: dict[str, str]) -> list[list[Any]]:
+    with sync_api.sync_playwright() as playwright:
+        own = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+        try:
+            browser = playwright.chromium.launch(executable_path=own, args=["--no-sandbox", "--disable-gpu"])
+        except sync_api.Error as error:
+            pytest.skip(f"There is no Chromium: {error}")
+        rows = browser.new_page().evaluate(
+            """async ({ js, css, html, message }) => {
+          document.body.innerHTML = `<style>${css}</style><div style="width: 200px">${html}</div>`;
+          const component = await import(URL.createObjectURL(new Blob([js], { type: 'text/javascript' })));
+          const data = Uint8Array.from(atob(message), character => character.charCodeAt(0));
+          component.default({ parentElement: document.body.lastChild, data, setStateValue: () => {} });
+          return [...document.querySelectorAll('.row')].map(row => [row.textContent, row.querySelector('.bar').offsetWidth]);
+        }""",
+            parts,
+        )
+        browser.close()
+    return rows
+
+
 def test_the_component_of_the_recipe_draws_in_a_browser(house: Path) -> None:
     sync_api = pytest.importorskip("playwright.sync_api", reason="The browser tests need Playwright: pip install playwright.")
     follow("a component", house)
@@ -222,23 +245,9 @@ parts = {"js": join_modules(home, "share_bars/share_bars.js"), "css": join_style
 print(json.dumps(parts | {"html": (home / "share_bars/share_bars.html").read_text("utf-8"), "message": base64.b64encode(message).decode()}))
 """,
     )
-    with sync_api.sync_playwright() as playwright:
-        own = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-        try:
-            browser = playwright.chromium.launch(executable_path=own, args=["--no-sandbox", "--disable-gpu"])
-        except sync_api.Error as error:
-            pytest.skip(f"There is no Chromium: {error}")
-        drawn = browser.new_page().evaluate(
-            """async ({ js, css, html, message }) => {
-          document.body.innerHTML = `<style>${css}</style><div style="width: 200px">${html}</div>`;
-          const component = await import(URL.createObjectURL(new Blob([js], { type: 'text/javascript' })));
-          const data = Uint8Array.from(atob(message), character => character.charCodeAt(0));
-          component.default({ parentElement: document.body.lastChild, data, setStateValue: () => {} });
-          return [...document.querySelectorAll('.row')].map(row => [row.textContent, row.querySelector('.bar').offsetWidth]);
-        }""",
-            json.loads(printed.splitlines()[-1]),
-        )
-        browser.close()
+    # In a thread of its own: the browser tests of the same worker may keep an event loop in this one.
+    with ThreadPoolExecutor(1) as pool:
+        drawn = pool.submit(_drawn, sync_api, json.loads(printed.splitlines()[-1])).result()
     assert drawn == [["lynx 75 %", 150], ["tabby 25 %", 50]]
 
 
