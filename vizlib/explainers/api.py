@@ -14,7 +14,7 @@ import torch
 from vizlib.catalog.methods import MethodCard, method_card
 from vizlib.errors import CheckpointError, ImageError, MethodError, TargetError
 from vizlib.explainers.explanation import Explanation, read_manifest
-from vizlib.explainers.targets import Target, resolve_targets
+from vizlib.explainers.targets import Target, resolve_targets, target_of_each
 from vizlib.geometry import Geometry
 from vizlib.images import read_image
 from vizlib.passes.forward import Trace, traces
@@ -89,17 +89,19 @@ def explain(
 ) -> Explanation | list[Explanation]:
     """Why the model answered as it did, by one method; a list of images or a batch of tensors gives a list, run in batches.
 
-    ``target`` is a class number, a label, a pair for a difference, a function of logits (B, K), or None for the top prediction;
-    ``fit`` is "crop", "pad", "squash" or None for the model's own. MethodError, with the reason, where the method does not fit the
+    ``target`` is a class number, a label, a pair (tuple) for a difference, a function of logits (B, K), or None for the top prediction; a
+    list, array or integer tensor as long as the batch gives each image its own. ``fit`` is "crop", "pad", "squash" or None for the model's own. MethodError, with the reason, where the method does not fit the
     model; TargetError for a class it does not have; ImageError for what is no image.
     """
     card = method_card(method)
     check_method_fits(model, card)
     resolved = card.settle(options)
     prepared_images, many = _prepared_images(model, image, fit)
-    explanations = []
+    image_targets = target_of_each(target, len(prepared_images))
+    explanations: list[Explanation] = []
     for chunk in _chunks(prepared_images):
-        explanations += _explain_chunk(model, chunk, card, target, fit, resolved)
+        chunk_targets = image_targets[len(explanations) : len(explanations) + len(chunk)]
+        explanations += _explain_chunk(model, chunk, card, chunk_targets, fit, resolved)
     return explanations if many else explanations[0]
 
 
@@ -129,7 +131,7 @@ def replay(folder: str | os.PathLike[str], model: Model | None = None) -> Explan
     again = explain(
         model, image, manifest["method"], tuple(target) if isinstance(target, list) else target, manifest["fit"], **manifest["options"]
     )
-    return again[0] if isinstance(again, list) else again
+    return again[0] if isinstance(again, list) else again  # a prepared tensor was saved as a batch of one
 
 
 def check_method_fits(model: Model, card: MethodCard) -> None:
@@ -151,7 +153,7 @@ def check_fingerprint(recipe: dict[str, Any]) -> None:
 
 
 def _explain_chunk(
-    model: Model, chunk: list[PreparedImage], card: MethodCard, target: Any, fit: str | None, options: dict[str, Any]
+    model: Model, chunk: list[PreparedImage], card: MethodCard, image_targets: list[Any], fit: str | None, options: dict[str, Any]
 ) -> list[Explanation]:
     method = importlib.import_module(card.module)
     x = torch.cat([prepared_image.x for prepared_image in chunk])
@@ -159,7 +161,7 @@ def _explain_chunk(
 
     def targets(logits: torch.Tensor) -> list[Target]:
         logits_seen.append(logits)
-        return resolve_targets(model, target, logits)
+        return resolve_targets(model, image_targets, logits)
 
     started = time.perf_counter()
     resolved_targets, outputs = method.explain(model, x, targets, options)
@@ -211,7 +213,9 @@ def _prepared_images(model: Model, image: Any, fit: str | None) -> tuple[list[Pr
             return [_from_tensor(model, x[None])], False
         if x.ndim != 4:
             raise ImageError(f"A prepared tensor has shape (images, 3, height, width), not {tuple(x.shape)}.")
-        return [_from_tensor(model, row[None]) for row in x], len(x) != 1
+        if not len(x):
+            raise ImageError("The batch of images is empty.")
+        return [_from_tensor(model, row[None]) for row in x], True
     if isinstance(image, list | tuple):
         if not image:
             raise ImageError("The list of images is empty.")

@@ -40,32 +40,63 @@ class Target:
         return logits[:, self.index]
 
 
+def target_of_each(target: Any, images: int) -> list[Any]:
+    """One target for each of so many images: those of a list, array or tensor in its order, else the same for all.
+
+    TargetError for a list of another length. A tuple is no list: it is the difference of two classes.
+    """
+    target = _as_python(target)
+    if not isinstance(target, list | range):
+        return [target] * images
+    if len(target) != images:
+        counted = "1 image" if images == 1 else f"{images} images"
+        pair = f"; the difference of two classes is a tuple, {tuple(target)!r}" if len(target) == 2 else ""
+        raise TargetError(f"A list of targets holds one for each image, and this one holds {len(target)} for {counted}{pair}.")
+    return list(target)
+
+
 def resolve_targets(model: Model, target: Any, logits: torch.Tensor) -> list[Target]:
-    """The target of each image of a batch with logits (B, K), None being its own top prediction; TargetError for what is not there."""
+    """The target of each image of a batch with logits (B, K), from one for all or a list of one each.
+
+    None is an image's own top prediction. TargetError for a class that is not there, and for a list of another length.
+    """
+    wanted = target_of_each(target, len(logits))
+    return [_resolved(model, image_target, row) for image_target, row in zip(wanted, logits, strict=True)]
+
+
+def _resolved(model: Model, target: Any, logits: torch.Tensor) -> Target:
+    target = _as_python(target)
     if callable(target):
-        return [Target(None, getattr(target, "__name__", "a function of the logits"), target)] * len(logits)
+        return Target(None, getattr(target, "__name__", "a function of the logits"), target)
     if target is None:
         if not model.adapter.classes:
-            return [Target(None, "")] * len(logits)
-        return [Target(index, model.label(index)) for index in logits.float().argmax(1).tolist()]
-    if isinstance(target, tuple | list):
+            return Target(None, "")
+        index = int(logits.float().argmax())
+        return Target(index, model.label(index))
+    if isinstance(target, tuple | list):  # a list inside a list: a row of an array of pairs
         if len(target) != 2:
             raise TargetError(f"A difference of classes is a pair, not {len(target)} of them.")
         first, second = (class_index(model, label_or_index) for label_or_index in target)
-        return [Target((first, second), f"{model.label(first)} minus {model.label(second)}")] * len(logits)
+        return Target((first, second), f"{model.label(first)} minus {model.label(second)}")
     index = class_index(model, target)
-    return [Target(index, model.label(index))] * len(logits)
+    return Target(index, model.label(index))
 
 
 def class_index(model: Model, target: Any) -> int:
     """The class that a number or a label names; TargetError when there is none."""
+    target = _as_python(target)
     if isinstance(target, str):
         return model.index_of(target)
     if isinstance(target, bool) or not hasattr(target, "__index__"):
-        raise TargetError(f"A target is a class number, a label, a pair of them or a function of the logits, not {target!r}.")
+        raise TargetError(f"A target is a class number, a label, a pair of them or a function of the logits, not {str(target)[:80]}.")
     index = target.__index__()
     classes = model.adapter.classes
     if not 0 <= index < classes:
         has = f"classes 0 to {classes - 1}; the nearest to {index} is {min(max(index, 0), classes - 1)}" if classes else "no classes"
         raise TargetError(f"{model.card.name} has {has}.")
     return index
+
+
+def _as_python(target: Any) -> Any:
+    """An array or tensor as plain numbers, or lists of them; all else as it is."""
+    return target.tolist() if hasattr(target, "tolist") else target
