@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,6 +108,24 @@ def test_all_methods_and_classes_are_there(form):
     assert components(at, "top_predictions")[1]["chosen"] == 2
     at.selectbox(key="explore.own-1.method").set_value("rollout").run()
     assert "no attention rows" in at.info[0].value
+
+
+def test_classes_that_do_not_exclude_each_other(form):
+    content = weights("vit_tiny50", 3)
+    at = form()
+    one(at, "selectbox", "activation").set_value("sigmoid")
+    at = fill(at, "vit_tiny50", content)
+    shares = {row["label"]: row["probability"] for row in components(at, "top_predictions")[1]["rows"]}
+    names: dict = {}
+    code = at.code[1].value
+    assert 'checkpoint="mine.safetensors", activation="sigmoid")' in code
+    assert any("· sigmoid" in caption.value for caption in at.caption)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        Path("mine.safetensors").write_bytes(content)
+        exec(compile(code, "snippet", "exec"), names)  # noqa: S102
+    model, image = names["model"], names["image"]
+    expected = model(model.prepare(image))[0].sigmoid().tolist()
+    assert [shares[str(index)] for index in range(3)] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("page", ["pages/compare.py", "pages/biases.py"])

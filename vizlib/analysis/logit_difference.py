@@ -12,6 +12,7 @@ from vizlib.analysis.features.resampling import Resampling
 from vizlib.errors import MethodError
 from vizlib.explainers.targets import class_index
 from vizlib.passes.backward import gradients_on
+from vizlib.zoo.activation import log_probabilities
 
 if TYPE_CHECKING:
     from vizlib.zoo.model import Model
@@ -135,8 +136,7 @@ def agreement(first: np.ndarray, second: np.ndarray, share: float = 0.1) -> np.n
 
 
 def _log_probability(model: Model, x: torch.Tensor, target: int) -> torch.Tensor:
-    logits = model(x)
-    return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(1)[:, target]
+    return log_probabilities(model(x), model.activation or "softmax")[:, target]
 
 
 def _baseline(pixels: torch.Tensor, name: str) -> torch.Tensor:

@@ -19,6 +19,10 @@ NEEDS: Final = {
     "two_classifiers": "a second classifier, as a distilled DeiT has",
 }
 
+NO_HEAD: Final = (
+    "the model has no classification head, so it has no classes to explain; give a function of its features as the target, "
+    "or num_classes= where its answer is one in classes"
+)
 NO_RELU: Final = "it changes what passes a ReLU, and the activations of this model's layers are others"
 NO_ATTENTION: Final = "the model has no attention, so there are no attention rows to follow"
 IN_WINDOWS: Final = "its attention runs in windows, each with keys of its own, and a token cannot be hidden from all of them"

@@ -124,6 +124,7 @@ def _show_model(card: ModelCard) -> None:
         ("parameters", f"{card.parameters:,}"),
         ("input", f"{_size(card.input_size)} px"),
         ("labels", _labels(card.labels)),
+        ("activation", card.activation or ""),
         ("accuracy", _accuracy(card)),
         ("licence", card.licence),
         ("paper", card.paper),

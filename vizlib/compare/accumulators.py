@@ -89,7 +89,7 @@ class ModelAccumulator:
             for name, share in self._branches.shares().items():
                 self._shares[name] = self._shares.get(name, 0.0) + float(share.mean(1).sum())
         if self.model.adapter.classes:
-            shares, answers = reading.done.logits.double().softmax(1).max(1)
+            shares, answers = self.model.probabilities(reading.done.logits.double()).max(1)
             self._answers.append(answers.cpu())
             self._confidence.append(shares.cpu())
         self.images += len(places)

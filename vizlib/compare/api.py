@@ -22,6 +22,7 @@ from vizlib.compare.examples import make_example
 from vizlib.compare.result import NEEDS, Comparison
 from vizlib.datasets.image_source import Source, even_batches
 from vizlib.errors import CancelledError, ImageError, MethodError, ModelError
+from vizlib.explainers.targets import target_of_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -57,8 +58,9 @@ def compare(
     """Two to four models, loaded or by name, over images: a folder, files, arrays, {name: image}. Each is measured and let go.
 
     ``points`` places of each image are compared as tokens, the same in every layer; ``fields`` images measure receptive fields, ``shown``
-    ones are kept with their layers and, to ``explain``, attributions of ``target`` (None: what the first model answers). What cannot be
-    read or measured is listed in the result with the reason. ImageError when no image can be read, MethodError for models without layers.
+    ones are kept with their layers and, to ``explain``, attributions of ``target`` (None: what the first model answers; a list holds one
+    for each image). What cannot be read or measured is listed in the result with the reason. ImageError when no image can be read,
+    MethodError for models without layers.
     """
     started = time.perf_counter()
     loaded = [_loaded(model) for model in models]
@@ -70,15 +72,16 @@ def compare(
             raise MethodError(f"There is no {kind} {strange[0]!r}; there are {', '.join(allowed)}.")
     accumulators = [ModelAccumulator(model, name) for model, name in zip(loaded, _names(loaded), strict=True)]
     source, missing = Source.of(images), _class_differences(accumulators)
+    targets = target_of_each(target, len(source.items))
     scattering = scattered(points, seed)
     streams = {(reading, kernel): StreamedCKA(kernel) for reading in readings for kernel in kernels}
     names: list[str] = []
-    pictures: list[tuple[str, np.ndarray]] = []
+    pictures: list[tuple[str, np.ndarray, Any]] = []
     samples: list[list[torch.Tensor]] = [[] for _ in loaded]
     total = len(source.items) + shown + 1
 
     def prepared() -> Iterator[_Prepared]:
-        for name, image in source:
+        for place, name, image in source.numbered():
             geometries = [model.geometry(image.shape[:2], fit) for model in loaded]
             try:
                 box = shared_box(geometries)
@@ -86,7 +89,7 @@ def compare(
                 source.skipped.append((name, str(error)))
                 continue
             if len(pictures) < shown:
-                pictures.append((name, image))
+                pictures.append((name, image, targets[place]))
             inputs = [model.prepare(image, fit) for model in loaded]
             yield name, inputs, [in_input(scattering, box, geometry) for geometry in geometries]
 
@@ -108,9 +111,9 @@ def compare(
     progress(total - shown - 1, total, "receptive fields")
     measured = [accumulator.result(*_fields(accumulator, x)) for accumulator, x in zip(accumulators, samples, strict=True)]
     examples = []
-    for number, (name, image) in enumerate(pictures):
+    for number, (name, image, goal) in enumerate(pictures):
         progress(total - shown + number, total, f"{'explaining' if explain else 'reading'} {name}")
-        examples.append(make_example(name, image, accumulators, target=target, fit=fit, baseline=baseline, steps=steps, explain=explain))
+        examples.append(make_example(name, image, accumulators, target=goal, fit=fit, baseline=baseline, steps=steps, explain=explain))
     cka = {} if "cka" in missing else {key: stream.result(seed=seed) for key, stream in streams.items()}
     progress(total, total, "done")
     settings = {

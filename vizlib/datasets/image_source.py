@@ -54,9 +54,13 @@ class Source:
         return min(MOST, max(FEWEST, len(self.items) // BATCHES))
 
     def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
-        for name, item in self.items:
+        return ((name, image) for _, name, image in self.numbered())
+
+    def numbered(self) -> Iterator[tuple[int, str, np.ndarray]]:
+        """Each image that can be read, with its place among ``items`` and its name."""
+        for place, (name, item) in enumerate(self.items):
             try:
-                yield name, read_image(item)
+                yield place, name, read_image(item)
             except ImageError as error:
                 self.skipped.append((name, str(error)))
 

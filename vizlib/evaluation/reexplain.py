@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -36,8 +36,8 @@ def reexplain(model: Model, x: torch.Tensor, explanation: Explanation, steps: St
     """
     wanted = explanation.target if target is None else target
     with steps.within(len(x) * METHODS[explanation.method].passes):
-        explanations = explain(model, x, explanation.method, wanted, **explanation.options)
-    return [explanation_again.input_map for explanation_again in (explanations if isinstance(explanations, list) else [explanations])]
+        explanations = cast("list[Explanation]", explain(model, x, explanation.method, wanted, **explanation.options))
+    return [explanation_again.input_map for explanation_again in explanations]
 
 
 def checked_input(model: Model, image: Any, explanation: Explanation) -> torch.Tensor:

@@ -79,7 +79,7 @@ def region_score(
     if goal.index is None:
         raise MethodError("The target is no class, so there is no probability to watch: ask for a class or a difference of two.")
     scores = goal.score(logits).cpu()
-    chances = scores.sigmoid() if isinstance(goal.index, tuple) else logits.softmax(1)[:, goal.index].cpu()
+    chances = model.target_probability(logits, goal.index).cpu()
     whole, (kept, hidden, empty) = float(scores[0]), scores[1:].unflatten(0, (-1, 3)).mean(0).tolist()
     reach = whole - empty
     shown = chances[1:].unflatten(0, (-1, 3))

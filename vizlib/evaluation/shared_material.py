@@ -54,9 +54,7 @@ class SharedMaterial:
         """
         logits = self.scorer.model.run(self.scorer.copied, images).double()
         self.steps.did(len(images))
-        if isinstance(self.target, tuple):
-            return (logits[:, self.target[0]] - logits[:, self.target[1]]).sigmoid()
-        return logits.softmax(1)[:, self.target]
+        return self.scorer.model.target_probability(logits, self.target)
 
     def score(self, images: torch.Tensor) -> torch.Tensor:
         """The target's score (n,), a logit or a difference of two, at least float32, for images (n, 3, h, w)."""

@@ -30,7 +30,7 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class of an answer: its number and label, its logit, and its probability after the softmax, 0 to 1."""
+    """One class of an answer: its number and label, its logit, and its probability by the model's activation, 0 to 1."""
 
     index: int
     label: str
@@ -60,15 +60,17 @@ def predict(model: Model, image: Any, top: int = 5) -> list[Prediction] | list[l
     for chunk in _chunks(prepared_images):
         with torch.inference_mode():
             logits = model(torch.cat([prepared_image.x for prepared_image in chunk]))
+        if logits.ndim != 2:
+            raise TargetError(f"{model.card.name} gives {tuple(logits.shape[1:])} for each image, so it predicts no classes.")
         answers += [ranked(model, row, top) for row in logits]
     return answers if many else answers[0]
 
 
 def ranked(model: Model, logits: torch.Tensor, top: int = 5) -> list[Prediction]:
-    """The ``top`` classes of logits (K,), or all K where that is fewer, most probable first; softmax in float64."""
+    """The ``top`` classes of logits (K,), or all K where that is fewer, most probable first, by the model's activation in float64."""
     values = logits.to(torch.float64)
     best = values.topk(min(top, len(values)))
-    shares = values.softmax(0)[best.indices]
+    shares = model.probabilities(values)[best.indices]
     rows = zip(best.indices.tolist(), shares.tolist(), best.values.tolist(), strict=True)
     return [Prediction(index, model.label(index), share, logit) for index, share, logit in rows]
 
@@ -90,11 +92,12 @@ def explain(
     """Why the model answered as it did, by one method; a list of images or a batch of tensors gives a list, run in batches.
 
     ``target`` is a class number, a label, a pair (tuple) for a difference, a function of logits (B, K), or None for the top prediction; a
-    list, array or integer tensor as long as the batch gives each image its own. ``fit`` is "crop", "pad", "squash" or None for the model's own. MethodError, with the reason, where the method does not fit the
-    model; TargetError for a class it does not have; ImageError for what is no image.
+    list, array or integer tensor as long as the batch gives each image its own. ``fit`` is "crop", "pad", "squash" or None for the model's
+    own. MethodError, with the reason, where the method does not fit the model; TargetError for a class it does not have; ImageError for
+    what is no image.
     """
     card = method_card(method)
-    check_method_fits(model, card)
+    check_method_fits(model, card, target)
     resolved = card.settle(options)
     prepared_images, many = _prepared_images(model, image, fit)
     image_targets = target_of_each(target, len(prepared_images))
@@ -124,6 +127,7 @@ def replay(folder: str | os.PathLike[str], model: Model | None = None) -> Explan
             image_size=size,
             labels=recipe["labels"],
             dtype=recipe["dtype"],
+            activation=recipe.get("activation"),  # recipes of earlier versions have none
         )
     source = Path(folder) / manifest["input"]
     image: Any = torch.from_numpy(np.load(source)["x"]) if source.suffix == ".npz" else source
@@ -134,9 +138,14 @@ def replay(folder: str | os.PathLike[str], model: Model | None = None) -> Explan
     return again[0] if isinstance(again, list) else again  # a prepared tensor was saved as a batch of one
 
 
-def check_method_fits(model: Model, card: MethodCard) -> None:
-    """Nothing where a method fits a model; MethodError, with the reason from the model's family, where it does not."""
-    reason = card.refusal(model.adapter.refusals)
+def check_method_fits(model: Model, card: MethodCard, target: Any = None) -> None:
+    """Nothing where a method fits a model; MethodError, with the reason from the model's family, where it does not.
+
+    A ``target`` that is a function, or a list of functions, needs no classes.
+    """
+    goals = target if isinstance(target, list) and target else [target]
+    needless = {"head"} if all(map(callable, goals)) else set[str]()
+    reason = card.refusal({need: why for need, why in model.adapter.refusals.items() if need not in needless})
     if reason:
         raise MethodError(f"{card.title} does not fit {model.card.name}: {reason}.")
 

@@ -31,12 +31,14 @@ class Target:
         if self.function is not None:
             scores = self.function(logits)
             if not isinstance(scores, torch.Tensor) or scores.numel() != len(logits):
-                raise TargetError("A callable target takes logits (images, classes) and gives one number for each image.")
+                raise TargetError(
+                    "A callable target takes the logits (images, classes), or the features, and gives one number for each image."
+                )
             return scores.reshape(len(logits))
         if isinstance(self.index, tuple):
             return logits[:, self.index[0]] - logits[:, self.index[1]]
         if self.index is None:
-            raise TargetError("This model has no classes; give a callable on its features as the target.")
+            raise TargetError("This model's answer is none in classes; give a function of it as the target.")
         return logits[:, self.index]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from vizlib.catalog.families import FAMILIES
+from vizlib.catalog.family import NO_HEAD
 from vizlib.catalog.methods import fitting
 from vizlib.product_files import product_root
 from vizlib.zoo import bundled_models
@@ -34,7 +35,8 @@ class Accuracy:
 class ModelCard:
     """A model before it is loaded: where it comes from, what it takes, which methods fit it and why the others do not.
 
-    ``url``, ``wrapping`` and ``preprocessing`` tell of the weights file of an official release; ``note`` is what to know beforehand.
+    ``url``, ``wrapping`` and ``preprocessing`` tell of the weights file of an official release; ``note`` is what to know beforehand;
+    ``activation`` is what makes probabilities of its logits, None where that is not known.
     """
 
     name: str
@@ -53,6 +55,7 @@ class ModelCard:
     wrapping: str = ""
     preprocessing: str = ""
     note: str = ""
+    activation: str | None = None
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -79,7 +82,6 @@ _PAPERS = PAPERS | {
     "resnet": "He et al., Deep Residual Learning (2016), https://arxiv.org/abs/1512.03385",
     "rsb": "Wightman et al., ResNet strikes back (2021), https://arxiv.org/abs/2110.00476",
 }
-_NO_HEAD = "the model has no classification head, so it has no classes to explain"
 
 # name, family, parameters, side, labels, licence, paper: read off timm 1.0.31.
 _TIMM = (
@@ -135,6 +137,7 @@ def bundled_cards() -> list[ModelCard]:
                 title=facts["title"],
                 refusals=dict(FAMILIES[facts["family"]].lacks),
                 training=facts,
+                activation="softmax",
             )
         )
     return sorted(cards, key=lambda card: bundled_models.NAMES.index(card.name))
@@ -143,12 +146,11 @@ def bundled_cards() -> list[ModelCard]:
 def _timm_cards() -> list[ModelCard]:
     cards = []
     for name, family, count, side, labels, licence, paper in _TIMM:
-        refusals = dict(FAMILIES[family].lacks) | ({} if labels else {"head": _NO_HEAD})
+        refusals = dict(FAMILIES[family].lacks) | ({} if labels else {"head": NO_HEAD})
         if "distilled" in name:
             del refusals["two_classifiers"]
-        cards.append(
-            ModelCard(name, family, "timm", count, (side, side), labels, None, licence, _PAPERS[paper], name.split(".")[0], refusals)
-        )
+        card = ModelCard(name, family, "timm", count, (side, side), labels, None, licence, _PAPERS[paper], name.split(".")[0], refusals)
+        cards.append(replace(card, activation="softmax" if labels else None))
     return cards
 
 
@@ -170,6 +172,7 @@ def _official_cards() -> list[ModelCard]:
             wrapping=release.wrapping,
             preprocessing=_preprocessing(release.transform),
             note=release.note,
+            activation="softmax",
         )
         for name, release in (RELEASES | ON_TIMM).items()
     ]

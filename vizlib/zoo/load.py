@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from vizlib.catalog.family import NO_HEAD
 from vizlib.errors import CheckpointError, DeviceError, ModelError
 from vizlib.geometry import Transform
+from vizlib.zoo.activation import certain_activation, check_activation
 from vizlib.zoo.adapters import Adapter, adapter_for
 from vizlib.zoo.cards import ModelCard
 from vizlib.zoo.loading_plans import LoadingPlan, fit_state, others_that_fit, plan_for
@@ -38,15 +40,17 @@ def load(
     num_classes: int | None = None,
     image_size: int | tuple[int, int] | None = None,
     labels: Sequence[str] | None = None,
+    activation: str | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Model:
     """A model by the name of a card or any timm name, with its own weights, those of a file, or ``checkpoint="random"``.
 
     ``num_classes`` follows the checkpoint's head unless given; ``image_size`` is an int or (h, w); weights run in float32 unless
-    ``dtype`` says otherwise; ``progress`` hears (bytes there, bytes in all) of a download. ModelError for an unknown name or size,
-    CheckpointError for a file that does not fit, DownloadError for one that cannot be fetched, DeviceError for the device.
+    ``dtype`` says otherwise; ``activation``, "softmax" or "sigmoid", makes probabilities of the logits; ``progress`` hears (bytes there,
+    bytes in all) of a download. ModelError for an unknown name or size, CheckpointError for a file that does not fit, DownloadError for
+    one that cannot be fetched, DeviceError for the device.
     """
-    where = pick_device(device)
+    where, chosen_activation = pick_device(device), check_activation(activation)
     size = _size(image_size)
     plan = plan_for(name)
     state = None if checkpoint == "random" else plan.read(checkpoint, progress)
@@ -66,14 +70,18 @@ def load(
     if size is not None:
         transform = replace(transform, size=size)
     names = check_labels(labels, adapter.classes, name) or plan.labels(adapter.classes, custom=checkpoint not in (None, "random"))
+    card = _card(plan, module, adapter, names, transform, random=checkpoint == "random", custom=checkpoint is not None)
+    own_activation = card.activation if checkpoint in (None, "random") and adapter.classes > 1 else None
     model = Model(
         _place(module, where, _dtype(dtype), name),
-        _card(plan, module, adapter, names, transform, random=checkpoint == "random", custom=checkpoint is not None),
+        card,
         adapter,
         transform,
         names,
-        _recipe(name, checkpoint, num_classes, size, labels, dtype),
+        _recipe(name, checkpoint, num_classes, size, labels, dtype, activation),
+        known_activation=chosen_activation or own_activation,
     )
+    model = replace(model, card=replace(card, activation=model.activation))
     adapter.check_size(transform.size)
     return model
 
@@ -100,13 +108,15 @@ def wrap(
     input_size: int | tuple[int, int] | None = None,
     num_classes: int | None = None,
     outputs: OutputChoice | None = None,
+    activation: str | None = None,
 ) -> Model:
     """A live module, read in place: its weights, hooks and mode stay as they are. Wrappers that only pass inputs on are looked through.
 
     ``transform`` is a Transform or timm's data configuration; without one it is the module's own where it says so, else ImageNet's
     mean and deviation at ``input_size``, else None, and then only prepared tensors work. ``outputs`` says which of several outputs are
     the logits: a key, an index, an attribute's name, or a function of the output that gives (B, K); ``.logits`` unless given.
-    ``num_classes`` is the width of the head's last layer unless given. ModelError for an adapter that does not fit.
+    ``num_classes`` is the width of the head's last layer unless given; ``activation`` makes probabilities of the logits: "softmax",
+    "sigmoid", or "identity" where they are some already. ModelError for an adapter that does not fit.
     """
     if not isinstance(module, torch.nn.Module):
         raise ModelError(f"vizlib.wrap takes a torch module, not a {type(module).__name__}; vizlib.load takes names.")
@@ -116,7 +126,10 @@ def wrap(
         reader.told_classes = _class_count(num_classes)
         if num_classes:
             reader.refusals.pop("head", None)
+        else:
+            reader.refusals["head"] = NO_HEAD
     chosen = _live_transform(module, transform, _size(input_size))
+    chosen_activation = check_activation(activation) or certain_activation(module)
     name = type(module).__name__
     names = check_labels(labels, reader.classes, name)
     card = ModelCard(
@@ -132,7 +145,8 @@ def wrap(
         title=name,
         refusals=dict(reader.refusals),
     )
-    return Model(module, card, reader, chosen, names, outputs=outputs)
+    model = Model(module, card, reader, chosen, names, outputs=outputs, known_activation=chosen_activation)
+    return replace(model, card=replace(card, activation=model.activation))
 
 
 def _class_count(classes: int) -> int:
@@ -195,6 +209,7 @@ def _recipe(
     size: tuple[int, int] | None,
     labels: Sequence[str] | None,
     dtype: torch.dtype | str | None,
+    activation: str | None,
 ) -> dict[str, Any]:
     path = checkpoint if checkpoint in (None, "random") else str(Path(checkpoint).resolve())
     return {
@@ -205,6 +220,7 @@ def _recipe(
         "image_size": list(size) if size else None,
         "labels": list(labels) if labels else None,
         "dtype": None if dtype is None else str(dtype).removeprefix("torch."),
+        "activation": activation,
     }
 
 

@@ -12,6 +12,7 @@ from vizlib.errors import ModelError, TargetError, nearest
 from vizlib.images import read_image
 from vizlib.tracing.attention_overrides import applying_overrides
 from vizlib.tracing.shared_copy import in_evaluation_mode
+from vizlib.zoo.activation import preference, probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,11 +42,27 @@ class Model:
     labels: tuple[str, ...] | None
     recipe: dict[str, Any] | None = field(default=None, repr=False)
     outputs: OutputChoice | None = field(default=None, repr=False)
+    known_activation: str | None = field(default=None, repr=False)
 
     @property
     def num_classes(self) -> int:
         """The number of classes of the answer, 0 where the model gives features."""
         return self.adapter.classes
+
+    @property
+    def activation(self) -> str | None:
+        """What makes probabilities of the logits, where it was given or is certain (sigmoid for one logit); softmax is taken for None."""
+        return self.known_activation or ("sigmoid" if self.adapter.classes == 1 else None)
+
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """The probability of each class, of this model's logits (..., K), in at least float32."""
+        return probabilities(logits, self.activation or "softmax")
+
+    def target_probability(self, logits: torch.Tensor, target: int | tuple[int, int]) -> torch.Tensor:
+        """The probability (N,) of a class, or of the first of two as if there were no others, of logits (N, K)."""
+        if isinstance(target, tuple):
+            return preference(logits, *target, self.activation or "softmax")
+        return self.probabilities(logits)[:, target]
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (B, K) of prepared inputs (B, 3, H, W), cast to the model's device and precision; features where there is no head.
@@ -59,13 +76,24 @@ class Model:
         return in_evaluation_mode(self.module)
 
     def run(self, module: nn.Module, x: torch.Tensor) -> torch.Tensor:
-        """The output of ``module``, this model's own or a shared copy of it, for prepared inputs."""
+        """The output of ``module``, this model's own or a shared copy of it, for prepared inputs: logits (B, K), or features (B, ...)."""
         with applying_overrides():
             output = self._chosen(module(self.cast(x)))
-        if not isinstance(output, torch.Tensor) or output.ndim != 2:
-            returned = f"a tensor of shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
-            raise ModelError(f"{self.card.name} gives {returned} where vizlib reads logits of shape (images, classes).")
-        self._note_classes(output.shape[1])
+        if not isinstance(output, torch.Tensor):
+            raise ModelError(
+                f"{self.card.name} gives a {type(output).__name__} where vizlib reads logits of shape (images, classes); "
+                "name the part to read, as wrap(module, outputs=...)."
+            )
+        if output.shape in (x.shape[:1], ()) and output.numel() == len(x):
+            output = output.reshape(len(x), 1)  # one logit, squeezed
+        if output.ndim < 2 or len(output) != len(x):
+            raise ModelError(
+                f"{self.card.name} gives a tensor of shape {tuple(output.shape)} for {len(x)} images where vizlib reads one row for each."
+            )
+        if output.ndim == 2:
+            self._note_classes(output.shape[1])
+        else:
+            self._note_no_classes(tuple(output.shape[1:]))
         return output
 
     def _chosen(self, output: Any) -> Any:
@@ -97,6 +125,19 @@ class Model:
             given = f"{len(self.labels)} labels" if self.labels is not None else f"num_classes={adapter.told_classes}"
             raise ModelError(f"{self.card.name} answers in {width} classes, and {given} were given; give as many as it has.")
         adapter.told_classes = width
+
+    def _note_no_classes(self, shape: tuple[int, ...]) -> None:
+        """An answer of this shape for each image is none in classes, whatever the last layer looked like."""
+        adapter = self.adapter
+        if adapter.classes == 0:
+            return
+        if adapter.told_classes is not None or self.labels is not None:
+            raise ModelError(
+                f"{self.card.name} gives {shape} for each image, which is no answer in {adapter.classes} classes; leave num_classes= and "
+                "labels= out and give a function of its output as the target, or name a part (B, K) of it, as outputs=."
+            )
+        adapter.told_classes = 0
+        adapter.refusals["head"] = f"its answer is {shape} for each image, not one in classes; give a function of it as the target"
 
     def cast(self, x: torch.Tensor) -> torch.Tensor:
         """Inputs (B, 3, H, W) on the model's device and in its precision; ModelError for another shape or a size it cannot take."""

@@ -70,7 +70,7 @@ def shuffling(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
 @pytest.mark.parametrize("name", ["by construction", "vit_tiny50"])
 def test_a_broken_method_fails_where_the_sound_one_passes(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     method = "input_x_gradient"
-    model, image, target = MODEL, X, 1
+    model, image, target = MODEL, X[0], 1
     if name != "by construction":
         from skimage import data
 

@@ -113,7 +113,7 @@ def test_sensitivity_and_infidelity_by_hand() -> None:
 
 
 def test_the_true_map_is_green_and_a_shuffled_one_is_not() -> None:
-    true = vizlib.explain(MODEL, X, "input_x_gradient", 1)
+    true = vizlib.explain(MODEL, X[0], "input_x_gradient", 1)
     scores = evaluate(MODEL, X, true)
     assert set(scores) == set(METRICS)
     assert scores["sensitivity_n"].value > 0.95
@@ -136,7 +136,7 @@ def test_the_true_map_is_green_and_a_shuffled_one_is_not() -> None:
 
 def test_the_exact_values_on_the_mean_colour_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vizlib.evaluation.protocol.BASELINES", ("mean",))
-    scores = evaluate(MODEL, X, vizlib.explain(MODEL, X, "input_x_gradient", 1))
+    scores = evaluate(MODEL, X, vizlib.explain(MODEL, X[0], "input_x_gradient", 1))
     assert scores["sensitivity_n"].value == pytest.approx(1, abs=1e-5)
     assert scores["infidelity"].value == pytest.approx(0, abs=1e-5)
     assert 0.05 < scores["max_sensitivity"].value < 0.2  # |w e| / |w x|, e even up to a fiftieth of a range of about eight
@@ -156,20 +156,20 @@ def test_a_picture_and_its_prepared_tensor_score_the_same_and_nothing_is_drawn(m
 
 
 def test_a_pair_of_classes() -> None:
-    pair, single = (vizlib.explain(MODEL, X, "input_x_gradient", target) for target in ((1, 0), 1))
+    pair, single = (vizlib.explain(MODEL, X[0], "input_x_gradient", target) for target in ((1, 0), 1))
     mine, truth = (evaluate(MODEL, X, found, ["deletion"])["deletion"] for found in (pair, single))
     assert mine.value == pytest.approx(truth.value)  # of two classes the other one's score is zero here
     assert mine.percentile == truth.percentile
 
 
 def test_what_is_refused() -> None:
-    found = vizlib.explain(MODEL, X, "saliency", 1)
+    found = vizlib.explain(MODEL, X[0], "saliency", 1)
     with pytest.raises(vizlib.MethodError, match="Did you mean 'deletion'"):
         evaluate(MODEL, X, found, ["deletoin"])
     with pytest.raises(vizlib.MethodError, match="not of ResNet"):
         evaluate(zoo.model("resnet"), X, found)
     with pytest.raises(vizlib.MethodError, match="no class"):
-        evaluate(MODEL, X, vizlib.explain(MODEL, X, "saliency", lambda logits: logits[:, 1]))
+        evaluate(MODEL, X, vizlib.explain(MODEL, X[0], "saliency", lambda logits: logits[:, 1]))
     with pytest.raises(vizlib.MethodError, match="this image gives"):
         evaluate(MODEL, torch.zeros(1, 3, 16, 16), found)
 
@@ -204,7 +204,7 @@ class Counted(nn.Module):
 def test_a_yardstick_gives_what_evaluate_gives_and_measures_the_references_once() -> None:
     module = Counted().eval()
     model = vizlib.wrap(module, input_size=(32, 32))
-    first, second = (vizlib.explain(model, X, method, 1) for method in ("input_x_gradient", "saliency"))
+    first, second = (vizlib.explain(model, X[0], method, 1) for method in ("input_x_gradient", "saliency"))
     metrics = ["deletion", "insertion", "sensitivity_n", "infidelity"]
     expected = evaluate(model, X, second, metrics)
     yardstick = FaithfulnessScorer(model, X, 1)
@@ -226,7 +226,7 @@ def test_a_yardstick_gives_what_evaluate_gives_and_measures_the_references_once(
 
 
 def test_the_areas_under_the_curves_are_the_scores() -> None:
-    found, yardstick = vizlib.explain(MODEL, X, "input_x_gradient", 1), FaithfulnessScorer(MODEL, X, 1)
+    found, yardstick = vizlib.explain(MODEL, X[0], "input_x_gradient", 1), FaithfulnessScorer(MODEL, X, 1)
     drawn, scores = yardstick.curves(found), yardstick.score(found, ["deletion", "insertion"])
     assert drawn.share.tolist() == [step / 32 for step in range(33)]
     for name, score in scores.items():
@@ -243,10 +243,10 @@ def test_the_areas_under_the_curves_are_the_scores() -> None:
 def test_a_yardstick_refuses_what_is_of_something_else() -> None:
     yardstick = FaithfulnessScorer(MODEL, X, 1)
     for found, words in (
-        (vizlib.explain(MODEL, X, "saliency", 0), "class 0"),
-        (vizlib.explain(MODEL, X, "saliency", (1, 0)), r"class \(1, 0\)"),
-        (vizlib.explain(MODEL, -X, "saliency", 1), "another picture"),
-        (vizlib.explain(zoo.model("resnet"), zoo.inputs("resnet"), "saliency", 1), "not of Linear"),
+        (vizlib.explain(MODEL, X[0], "saliency", 0), "class 0"),
+        (vizlib.explain(MODEL, X[0], "saliency", (1, 0)), r"class \(1, 0\)"),
+        (vizlib.explain(MODEL, (-X)[0], "saliency", 1), "another picture"),
+        (vizlib.explain(zoo.model("resnet"), zoo.inputs("resnet")[0], "saliency", 1), "not of Linear"),
     ):
         with pytest.raises(vizlib.MethodError, match=words):
             yardstick.score(found)
@@ -261,7 +261,7 @@ def test_a_yardstick_refuses_what_is_of_something_else() -> None:
 
 def test_scores_tell_how_far_they_are_and_stop_when_told_to() -> None:
     told: list[tuple[float, float | None]] = []
-    found, yardstick = vizlib.explain(MODEL, X, "occlusion", 1), FaithfulnessScorer(MODEL, X, 1)
+    found, yardstick = vizlib.explain(MODEL, X[0], "occlusion", 1), FaithfulnessScorer(MODEL, X, 1)
 
     def listener(done: float, total: float | None = None, message: str | None = None) -> None:
         told.append((done, total))
@@ -282,7 +282,7 @@ def test_scores_tell_how_far_they_are_and_stop_when_told_to() -> None:
 
 def test_threads_share_a_yardstick() -> None:
     methods = ("input_x_gradient", "saliency", "occlusion")
-    maps = [vizlib.explain(MODEL, X, method, 1) for method in methods]
+    maps = [vizlib.explain(MODEL, X[0], method, 1) for method in methods]
     yardstick = FaithfulnessScorer(MODEL, X, 1)
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(lambda one: yardstick.score(one, ["deletion", "sensitivity_n"]), maps))

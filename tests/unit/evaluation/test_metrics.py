@@ -47,7 +47,7 @@ def test_metrics_by_name() -> None:
 
 
 def test_what_metrics_share_is_counted_once() -> None:
-    material, found = SharedMaterial(MODEL, X, 1), vizlib.explain(MODEL, X, "saliency", 1)
+    material, found = SharedMaterial(MODEL, X, 1), vizlib.explain(MODEL, X[0], "saliency", 1)
     costs = {name: dict(metric.cost(material, found)) for name, metric in METRICS.items()}
     assert costs["sensitivity_n"] == costs["infidelity"]
     assert sum(costs["sensitivity_n"].values()) == 3 * 4 * 32

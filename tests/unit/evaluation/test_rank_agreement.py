@@ -62,6 +62,6 @@ def test_models_with_other_inputs_compare_and_other_pictures_do_not() -> None:
     grids = common_grid([small, large])
     assert {one.shape for one in grids} == {(64, 64)}
     assert np.isfinite(agreement(grids)).all()
-    other = vizlib.explain(zoo.model("resnet"), torch.zeros(1, 3, 32, 32), "saliency", 1)
+    other = vizlib.explain(zoo.model("resnet"), torch.zeros(3, 32, 32), "saliency", 1)
     with pytest.raises(vizlib.MethodError, match="80 x 80"):
         common_grid([small, other])

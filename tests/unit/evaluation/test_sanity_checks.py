@@ -80,7 +80,7 @@ def test_weights_that_are_shared_stay_shared() -> None:
 )
 def test_the_similarities_are_those_of_maps_made_by_hand(name: str, method: str) -> None:
     model, x = zoo.model(name), zoo.inputs(name)
-    found = vizlib.explain(model, x, method)
+    found = vizlib.explain(model, x[0], method)
     checks = sanity_checks(model, x, found)
     assert list(checks) == ["head", "cascade", "class"]
 
@@ -88,18 +88,18 @@ def test_the_similarities_are_those_of_maps_made_by_hand(name: str, method: str)
         return float(np.nan_to_num(spearmanr(found.input_map.ravel(), other.input_map.ravel()).statistic))
 
     for check, owners in (("head", head_of(model, weighted_modules_top_down(model, x))), ("cascade", None)):
-        maps = [vizlib.explain(changed_by_hand(name, owners, seed), x, method, found.target) for seed in (1, 2)]
+        maps = [vizlib.explain(changed_by_hand(name, owners, seed), x[0], method, found.target) for seed in (1, 2)]
         assert checks[check].similarity == pytest.approx(np.mean([abs(alike(one)) for one in maps]), abs=1e-3)
         np.testing.assert_allclose(checks[check].map, maps[0].input_map, atol=1e-5 * np.abs(maps[0].input_map).max())
     runner_up = int(np.argsort(-found.logits)[1])
-    assert checks["class"].similarity == pytest.approx(alike(vizlib.explain(model, x, method, runner_up)), abs=1e-3)
+    assert checks["class"].similarity == pytest.approx(alike(vizlib.explain(model, x[0], method, runner_up)), abs=1e-3)
     for key, check in checks.items():
         assert (check.name, check.definition) == (key, CHECKS[key].definition)
         assert f"{check.similarity:.2f}" in check.reason or "noise" in check.reason
 
 
 def test_a_map_that_does_not_look_at_the_class_says_so() -> None:
-    checks = sanity_checks(zoo.model("token"), zoo.inputs("token"), vizlib.explain(zoo.model("token"), zoo.inputs("token"), "rollout"))
+    checks = sanity_checks(zoo.model("token"), zoo.inputs("token"), vizlib.explain(zoo.model("token"), zoo.inputs("token")[0], "rollout"))
     for name in ("head", "class"):
         assert checks[name].similarity == 1
         assert not checks[name].passed
@@ -120,7 +120,7 @@ def test_guided_backprop_fails_where_gradients_do_not() -> None:
 
 def test_a_map_that_never_changes_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     model, x = zoo.model("resnet"), zoo.inputs("resnet")
-    found = vizlib.explain(model, x, "saliency")
+    found = vizlib.explain(model, x[0], "saliency")
     # Its mirror images are the same map, so that chance alone would excuse everything short of an exact copy.
     fixed = replace(found, input_map=centred_gaussian_map(found.input_map.shape).numpy())
     nearly = fixed.input_map + 1e-3 * np.random.default_rng(0).random((32, 32))
@@ -134,7 +134,7 @@ def test_a_map_that_never_changes_fails(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_map_that_noise_turns_into_another_proves_nothing_by_changing() -> None:
     model, x = zoo.model("resnet"), zoo.inputs("resnet")
-    found = vizlib.explain(model, x, "integrated_gradients")
+    found = vizlib.explain(model, x[0], "integrated_gradients")
     shuffled = replace(found, input_map=np.random.default_rng(0).permutation(found.input_map.ravel()).reshape(32, 32))
     for check in sanity_checks(model, x, shuffled).values():
         assert abs(check.similarity) < 0.1
@@ -144,27 +144,27 @@ def test_a_map_that_noise_turns_into_another_proves_nothing_by_changing() -> Non
 
 def test_a_difference_is_asked_the_other_way_round() -> None:
     model, x = zoo.model("resnet"), zoo.inputs("resnet")
-    signed = sanity_checks(model, x, vizlib.explain(model, x, "input_x_gradient", (1, 4)))["class"]
+    signed = sanity_checks(model, x, vizlib.explain(model, x[0], "input_x_gradient", (1, 4)))["class"]
     assert signed.similarity == pytest.approx(-1)
     assert signed.passed
     # A size of gradients is the same both ways, so that the most probable third class is asked for.
-    found = vizlib.explain(model, x, "saliency", (1, 4))
+    found = vizlib.explain(model, x[0], "saliency", (1, 4))
     third = next(index for index in np.argsort(-found.logits).tolist() if index not in (1, 4))
-    other = vizlib.explain(model, x, "saliency", (third, 4))
+    other = vizlib.explain(model, x[0], "saliency", (third, 4))
     expected = spearmanr(found.input_map.ravel(), other.input_map.ravel()).statistic
     assert sanity_checks(model, x, found)["class"].similarity == pytest.approx(expected, abs=1e-3)
 
 
 def test_the_cascade_ends_where_nothing_is_left() -> None:
     model, x = zoo.model("resnet"), zoo.inputs("resnet")
-    found = vizlib.explain(model, x, "input_x_gradient")
+    found = vizlib.explain(model, x[0], "input_x_gradient")
     rows = cascade(model, x, found)
     checks = sanity_checks(model, x, found)
     assert [name for name, _, _ in rows] == ["head", "layer4.0", "layer3.0", "layer2.0", "layer1.0", "bn1", "conv1"]
     assert np.array_equal(rows[0][2], checks["head"].map)
     assert np.array_equal(rows[-1][2], checks["cascade"].map)
     owners = ["fc", *(key for key, _ in model.module.named_modules() if key.startswith(("layer4", "layer3")))]
-    by_hand = vizlib.explain(changed_by_hand("resnet", owners, 1), x, "input_x_gradient", found.target)
+    by_hand = vizlib.explain(changed_by_hand("resnet", owners, 1), x[0], "input_x_gradient", found.target)
     np.testing.assert_allclose(rows[2][2], by_hand.input_map, atol=1e-5 * np.abs(by_hand.input_map).max())
     assert rows[2][1] == pytest.approx(abs(spearmanr(found.input_map.ravel(), by_hand.input_map.ravel()).statistic), abs=1e-3)
     short = cascade(model, x, found, steps=3)
@@ -176,7 +176,7 @@ def test_the_cascade_ends_where_nothing_is_left() -> None:
 
 def test_nothing_of_the_model_or_the_process_changes() -> None:
     model, x = zoo.model("resnet"), zoo.inputs("resnet")
-    found = vizlib.explain(model, x, "guided_backprop")
+    found = vizlib.explain(model, x[0], "guided_backprop")
     before = {key: tensor.clone() for key, tensor in model.module.state_dict().items()}
     state = torch.random.get_rng_state()
     first, again = (sanity_checks(model, x, found) for _ in range(2))
@@ -198,16 +198,16 @@ def test_half_precision_and_a_picture_of_another_shape() -> None:
 def test_what_is_refused_and_what_a_model_without_a_head_has() -> None:
     model, x = zoo.model("resnet"), zoo.inputs("resnet")
     with pytest.raises(vizlib.MethodError, match="a function"):
-        sanity_checks(model, x, vizlib.explain(model, x, "saliency", lambda logits: logits[:, 1]))
+        sanity_checks(model, x, vizlib.explain(model, x[0], "saliency", lambda logits: logits[:, 1]))
     with pytest.raises(vizlib.MethodError, match="not of VisionTransformer"):
-        sanity_checks(zoo.model("token"), x, vizlib.explain(model, x, "saliency"))
+        sanity_checks(zoo.model("token"), x, vizlib.explain(model, x[0], "saliency"))
     with pytest.raises(vizlib.MethodError, match="this image gives"):
-        sanity_checks(model, x[:, :, :16], vizlib.explain(model, x, "saliency"))
+        sanity_checks(model, x[:, :, :16], vizlib.explain(model, x[0], "saliency"))
     from timm.models.vision_transformer import VisionTransformer
 
     headless = VisionTransformer(**zoo.SMALL | {"num_classes": 0})
     fill_random(headless)
     bare = vizlib.wrap(headless.eval(), input_size=(32, 32))
-    found = vizlib.explain(bare, x, "rollout")
+    found = vizlib.explain(bare, x[0], "rollout")
     assert list(sanity_checks(bare, x, found)) == ["cascade"]
     assert cascade(bare, x, found)[0][0] != "head"

@@ -28,12 +28,12 @@ def test_the_highest_share_by_hand() -> None:
 
 
 def test_the_bands_are_those_of_maps_made_one_by_one() -> None:
-    found = vizlib.explain(MODEL, X, "integrated_gradients", 2, steps=4)
+    found = vizlib.explain(MODEL, X[0], "integrated_gradients", 2, steps=4)
     bands = stability(MODEL, X, found, runs=5, radius=0.05, top=0.25, seed=3)
     generator, reach = torch.Generator().manual_seed(3), 0.05 * float(X.max() - X.min())
     noise = torch.cat([2 * torch.rand((count, *X.shape[1:]), generator=generator) - 1 for count in (4, 1)])
     assert float(noise.abs().max()) <= 1
-    maps = np.stack([vizlib.explain(MODEL, X + reach * one, "integrated_gradients", 2, steps=4).input_map for one in noise])
+    maps = np.stack([vizlib.explain(MODEL, (X + reach * one)[0], "integrated_gradients", 2, steps=4).input_map for one in noise])
     size = {"rtol": 0, "atol": 1e-5 * np.abs(maps).max()}
     np.testing.assert_allclose(bands.middle, maps.mean(0), **size)
     np.testing.assert_allclose(bands.low, np.quantile(maps, 0.1, axis=0), **size)
@@ -48,7 +48,7 @@ def test_the_bands_are_those_of_maps_made_one_by_one() -> None:
 
 
 def test_without_noise_everything_stays_and_another_map_is_not_held() -> None:
-    found = vizlib.explain(MODEL, X, "input_x_gradient", 1)
+    found = vizlib.explain(MODEL, X[0], "input_x_gradient", 1)
     bands = stability(MODEL, X, found, runs=3, radius=0)
     np.testing.assert_allclose(bands.low, bands.high, atol=1e-5 * np.abs(found.input_map).max())
     assert bands.overlap > 0.98
@@ -57,7 +57,7 @@ def test_without_noise_everything_stays_and_another_map_is_not_held() -> None:
 
 
 def test_more_noise_moves_a_map_more_and_nothing_global_is_drawn() -> None:
-    found = vizlib.explain(MODEL, X, "saliency", 1)
+    found = vizlib.explain(MODEL, X[0], "saliency", 1)
     before = torch.random.get_rng_state()
     calm, wild = (stability(MODEL, X, found, runs=4, radius=radius).overlap for radius in (0.005, 0.3))
     assert wild < calm
@@ -74,7 +74,7 @@ def test_it_can_be_stopped_in_the_middle() -> None:
         if done > total / 2:
             raise vizlib.CancelledError("enough")
 
-    found = vizlib.explain(MODEL, X, "occlusion", 1)
+    found = vizlib.explain(MODEL, X[0], "occlusion", 1)
     with told_to(listener), pytest.raises(vizlib.CancelledError):
         stability(MODEL, X, found)
     assert told == sorted(told)
@@ -82,12 +82,12 @@ def test_it_can_be_stopped_in_the_middle() -> None:
 
 
 def test_what_is_refused() -> None:
-    found = vizlib.explain(MODEL, X, "saliency", 1)
+    found = vizlib.explain(MODEL, X[0], "saliency", 1)
     for wrong in ({"runs": 1}, {"top": 0}, {"top": 1}, {"radius": -0.1}, {"radius": float("nan")}):
         with pytest.raises(vizlib.MethodError, match="Stability takes"):
             stability(MODEL, X, found, **wrong)
     with pytest.raises(vizlib.MethodError, match="a function"):
-        stability(MODEL, X, vizlib.explain(MODEL, X, "saliency", lambda logits: logits[:, 1]))
+        stability(MODEL, X, vizlib.explain(MODEL, X[0], "saliency", lambda logits: logits[:, 1]))
     with pytest.raises(vizlib.MethodError, match="not of VisionTransformer"):
         stability(zoo.model("token"), X, found)
     with pytest.raises(vizlib.MethodError, match="One image"):

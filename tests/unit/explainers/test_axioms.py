@@ -66,7 +66,7 @@ def picture() -> torch.Tensor:
 
 def of(method: str, target=1) -> np.ndarray:
     """What each quarter has, (4,): the sum over its pixels, or the one value that a superpixel's pixels share."""
-    input_map = vizlib.explain(MODEL, picture(), method, target, **OPTIONS.get(method, {})).input_map
+    input_map = vizlib.explain(MODEL, picture()[0], method, target, **OPTIONS.get(method, {})).input_map
     quarters = input_map.reshape(2, HALF, 2, HALF).transpose(0, 2, 1, 3).reshape(4, -1)
     if method in (*PIECES, "lime"):
         assert (quarters == quarters[:, :1]).all()
@@ -96,7 +96,7 @@ def test_a_sum_of_scores_has_the_sum_of_their_maps(method: str) -> None:
 
 @pytest.mark.parametrize("method", ["integrated_gradients", "deeplift", "shapley_sampling", "kernel_shap"])
 def test_shares_add_up_to_the_change_of_the_score(method: str) -> None:
-    explanation = vizlib.explain(MODEL, picture(), method, 1, **OPTIONS.get(method, {}))
+    explanation = vizlib.explain(MODEL, picture()[0], method, 1, **OPTIONS.get(method, {}))
     assert explanation.facts["sum"] == pytest.approx(explanation.facts["change"], rel=5e-3)
     assert explanation.facts["sum"] == pytest.approx(of(method).sum())
 

@@ -178,7 +178,7 @@ def test_legrad_of_a_compact_transformer_reads_each_block(name: str, pooling: st
         logits = head.fc(head.norm(state.mean(1)) if pooling == "mean" else read)
         slope = torch.autograd.grad(logits[0, 3], weights, retain_graph=True)[0]
         total += slope.relu().mean((1, 2))[0, head.num_prefix_tokens :].sum() / len(tokens)
-    explained = vizlib.explain(model, x, "legrad", 3, pooling=pooling)
+    explained = vizlib.explain(model, x[0], "legrad", 3, pooling=pooling)
     assert abs(explained.input_map.sum() - total) < 1e-9 * total
     assert explained.input_map.min() >= 0
 
@@ -236,7 +236,7 @@ def test_no_matrix_of_all_tokens_is_ever_made(method: str, monkeypatch: pytest.M
     x = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
     monkeypatch.setattr("vizlib.tracing.attention_site._CPU_BLOCK", 64 * 1025)
     with LargestTensor() as largest_tensor:
-        vizlib.explain(model, x, method, 1)
+        vizlib.explain(model, x[0], method, 1)
     assert x.numel() <= largest_tensor.largest < 1025 * 1025 / 4
 
 
@@ -244,11 +244,11 @@ def test_no_matrix_of_all_tokens_is_ever_made(method: str, monkeypatch: pytest.M
 @pytest.mark.parametrize("name", ["token", "mean", "pool", "beit"])
 def test_the_target_changes_the_map(name: str, method: str) -> None:
     model, x = zoo.model(name), zoo.inputs(name)
-    first, second = (vizlib.explain(model, x, method, target) for target in (1, 2))
-    top = vizlib.explain(model, x, method)
+    first, second = (vizlib.explain(model, x[0], method, target) for target in (1, 2))
+    top = vizlib.explain(model, x[0], method)
     assert not np.array_equal(first.input_map, second.input_map)
     assert top.target == int(top.logits.argmax())
-    assert np.array_equal(top.input_map, vizlib.explain(model, x, method, top.target).input_map)
+    assert np.array_equal(top.input_map, vizlib.explain(model, x[0], method, top.target).input_map)
     assert np.isfinite(first.input_map).all()
     assert (first.input_map >= 0).all()
 
@@ -256,12 +256,12 @@ def test_the_target_changes_the_map(name: str, method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_what_the_caller_has_switched_off_does_not_matter(method: str) -> None:
     model, x = zoo.model("token"), zoo.inputs("token")
-    plain = vizlib.explain(model, x, method, 1).input_map
+    plain = vizlib.explain(model, x[0], method, 1).input_map
     for off in (torch.no_grad, torch.inference_mode):
         with off():
-            assert np.array_equal(vizlib.explain(model, x.clone(), method, 1).input_map, plain)
+            assert np.array_equal(vizlib.explain(model, x.clone()[0], method, 1).input_map, plain)
     frozen = vizlib.wrap(copy.deepcopy(model.module).requires_grad_(requires_grad=False), input_size=model.transform.size)
-    assert np.array_equal(vizlib.explain(frozen, x, method, 1).input_map, plain)
+    assert np.array_equal(vizlib.explain(frozen, x[0], method, 1).input_map, plain)
     assert not any(parameter.requires_grad for parameter in frozen.module.parameters())
 
 
@@ -270,14 +270,14 @@ def test_a_gradient_that_is_there_already_stays(method: str) -> None:
     module = copy.deepcopy(zoo.model("token").module)
     for parameter in module.parameters():
         parameter.grad = torch.full_like(parameter, 2.0)
-    vizlib.explain(vizlib.wrap(module, input_size=(32, 32)), zoo.inputs("token"), method, 1)
+    vizlib.explain(vizlib.wrap(module, input_size=(32, 32)), zoo.inputs("token")[0], method, 1)
     assert all(parameter.requires_grad and bool((parameter.grad == 2).all()) for parameter in module.parameters())
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_target_without_a_gradient_is_refused(method: str) -> None:
     with pytest.raises(vizlib.TargetError, match="no gradient"):
-        vizlib.explain(zoo.model("token"), zoo.inputs("token"), method, lambda logits: logits.argmax(1).float())
+        vizlib.explain(zoo.model("token"), zoo.inputs("token")[0], method, lambda logits: logits.argmax(1).float())
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -296,7 +296,7 @@ def test_legrad_is_refused_where_the_head_does_not_fit_every_block(name: str) ->
 
 def test_legrad_cannot_take_more_blocks_than_there_are() -> None:
     with pytest.raises(vizlib.MethodError, match="3 blocks"):
-        vizlib.explain(zoo.model("token"), zoo.inputs("token"), "legrad", layers=4)
+        vizlib.explain(zoo.model("token"), zoo.inputs("token")[0], "legrad", layers=4)
 
 
 def test_where_nothing_speaks_for_the_target_the_map_says_so() -> None:
@@ -305,10 +305,10 @@ def test_where_nothing_speaks_for_the_target_the_map_says_so() -> None:
     def flat(logits: torch.Tensor) -> torch.Tensor:
         return (logits * 0).sum(1)
 
-    relevance = vizlib.explain(model, zoo.inputs("token"), "relevance", flat)
+    relevance = vizlib.explain(model, zoo.inputs("token")[0], "relevance", flat)
     assert not relevance.input_map.any()
     assert any("speaks for this target" in note for note in relevance.notes)
-    rollout = vizlib.explain(model, zoo.inputs("token"), "gradient_rollout", flat)
+    rollout = vizlib.explain(model, zoo.inputs("token")[0], "gradient_rollout", flat)
     assert rollout.sink == 1
     assert any("blocks.2.attn, blocks.1.attn, blocks.0.attn" in note for note in rollout.notes)
 
@@ -317,7 +317,7 @@ def test_where_nothing_speaks_for_the_target_the_map_says_so() -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("name", ["token", "pool", "eva_mean", "beit"])
 def test_other_precisions_work(name: str, dtype: torch.dtype, method: str) -> None:
-    explained = vizlib.explain(zoo.model(name, dtype), zoo.inputs(name), method, 1)
-    full = vizlib.explain(zoo.model(name), zoo.inputs(name), method, 1)
+    explained = vizlib.explain(zoo.model(name, dtype), zoo.inputs(name)[0], method, 1)
+    full = vizlib.explain(zoo.model(name), zoo.inputs(name)[0], method, 1)
     # The model itself rounds: eight bits of bfloat16 through three blocks there and back.
     assert np.abs(explained.input_map - full.input_map).sum() < (0.3 if dtype == torch.bfloat16 else 0.03) * full.input_map.sum()

@@ -60,8 +60,8 @@ def test_recorded_and_plain_passes_give_the_same_bits(name: str) -> None:
 def test_a_call_leaves_everything_as_it_was(name: str, method: str, options: dict) -> None:
     model = zoo.model(name)
     before = state_of(model.module)
-    vizlib.explain(model, zoo.inputs(name), method, **options)
-    vizlib.trace(model, zoo.inputs(name))
+    vizlib.explain(model, zoo.inputs(name)[0], method, **options)
+    vizlib.trace(model, zoo.inputs(name)[0])
     assert state_of(model.module) == before
 
 
@@ -74,7 +74,9 @@ def test_an_error_inside_leaves_everything_as_it_was(name: str, method: str, opt
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        vizlib.explain(model, zoo.inputs(name), method, target=broken) if method == "grad_cam" else _explode(model, name, method, options)
+        vizlib.explain(model, zoo.inputs(name)[0], method, target=broken) if method == "grad_cam" else _explode(
+            model, name, method, options
+        )
     assert state_of(model.module) == before
 
 
@@ -83,7 +85,7 @@ def _explode(model: vizlib.Model, name: str, method: str, options: dict) -> None
     part = [part for part in model.module.modules() if isinstance(part, torch.nn.LayerNorm)][-2]
     handle = part.register_forward_hook(lambda *_: 1 / 0)
     try:
-        vizlib.explain(model, zoo.inputs(name), method, **options)
+        vizlib.explain(model, zoo.inputs(name)[0], method, **options)
     finally:
         handle.remove()
 
@@ -96,7 +98,7 @@ def test_a_module_in_training_mode_is_read_as_in_evaluation_and_keeps_its_mode(n
     live = vizlib.wrap(module, input_size=zoo.model(name).transform.size)
     before = state_of(module)
     method = live.card.methods[0]
-    explanation, reference = vizlib.explain(live, zoo.inputs(name), method), vizlib.explain(zoo.model(name), zoo.inputs(name), method)
+    explanation, reference = vizlib.explain(live, zoo.inputs(name)[0], method), vizlib.explain(zoo.model(name), zoo.inputs(name)[0], method)
     assert np.array_equal(explanation.input_map, reference.input_map)
     assert state_of(module) == before
 
@@ -104,7 +106,7 @@ def test_a_module_in_training_mode_is_read_as_in_evaluation_and_keeps_its_mode(n
 @pytest.mark.parametrize("name", zoo.ATTENTIVE)
 def test_rows_sum_to_one_and_give_the_modules_own_output(name: str) -> None:
     model = zoo.model(name)
-    trace = vizlib.trace(model, zoo.inputs(name))
+    trace = vizlib.trace(model, zoo.inputs(name)[0])
     assert len(trace.attention) == zoo.SITES.get(name, 3)
     for site in trace.attention:
         weights = site.weights()
@@ -122,7 +124,7 @@ def test_rows_sum_to_one_and_give_the_modules_own_output(name: str) -> None:
 @pytest.mark.parametrize("name", zoo.ATTENTIVE)
 @pytest.mark.parametrize("weight", [0.5, "norms"])
 def test_a_rollout_is_a_distribution(name: str, weight: float | str) -> None:
-    explained = vizlib.explain(zoo.model(name), zoo.inputs(name), residual_weight=weight)
+    explained = vizlib.explain(zoo.model(name), zoo.inputs(name)[0], residual_weight=weight)
     assert explained.input_map.dtype == np.float64
     assert (explained.input_map >= 0).all()
     assert abs(explained.input_map.sum() + explained.sink - 1) < 1e-9
@@ -137,8 +139,8 @@ def test_a_rollout_is_a_distribution(name: str, weight: float | str) -> None:
 )
 def test_a_rollout_equals_the_product_of_explicit_matrices(name: str, options: dict) -> None:
     model = zoo.model(name)
-    explained = vizlib.explain(model, zoo.inputs(name), "rollout", **options)
-    trace = vizlib.trace(model, zoo.inputs(name))
+    explained = vizlib.explain(model, zoo.inputs(name)[0], "rollout", **options)
+    trace = vizlib.trace(model, zoo.inputs(name)[0])
     row = explicit_rollout(trace, **options)
     prefix = trace.attention[0].query_grid.prefix
     assert abs(row[:prefix].sum() - explained.sink) < 1e-6
@@ -177,7 +179,7 @@ def cell_sums(input_map: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
 
 @pytest.mark.parametrize("name", zoo.TRANSFORMERS)
 def test_with_the_residual_alone_nothing_moves(name: str) -> None:
-    explained = vizlib.explain(zoo.model(name), zoo.inputs(name), residual_weight=1.0)
+    explained = vizlib.explain(zoo.model(name), zoo.inputs(name)[0], residual_weight=1.0)
     if name in ("token", "distilled", "registers", "eva_token", "qk_norm", "post_norm", "parallel", "wide", "written_out", "padded"):
         assert explained.sink == 1
         assert not explained.input_map.any()
@@ -191,12 +193,12 @@ def test_with_the_residual_alone_nothing_moves(name: str) -> None:
 def test_many_threads_on_one_model_give_what_one_gives(name: str, method: str, options: dict) -> None:
     model = zoo.model(name)
     xs = [zoo.inputs(name, seed=seed) for seed in range(4)]
-    alone = [vizlib.explain(model, x, method, **options).input_map for x in xs]
+    alone = [vizlib.explain(model, x[0], method, **options).input_map for x in xs]
     start = threading.Barrier(6)
 
     def many(offset: int) -> list[np.ndarray]:
         start.wait()
-        return [vizlib.explain(model, xs[(offset + turn) % 4], method, **options).input_map for turn in range(4)]
+        return [vizlib.explain(model, xs[(offset + turn) % 4][0], method, **options).input_map for turn in range(4)]
 
     with ThreadPoolExecutor(6) as pool:
         results = list(pool.map(many, range(6)))
@@ -219,7 +221,7 @@ def test_a_list_gives_what_each_image_gives(name: str, method: str, options: dic
 @each_call
 def test_the_same_twice_is_the_same_bytes(name: str, method: str, options: dict) -> None:
     model = zoo.model(name)
-    first, second = (vizlib.explain(model, zoo.inputs(name), method, **options) for _ in range(2))
+    first, second = (vizlib.explain(model, zoo.inputs(name)[0], method, **options) for _ in range(2))
     assert first.input_map.tobytes() == second.input_map.tobytes()
     assert first.map.tobytes() == second.map.tobytes()
 
@@ -228,16 +230,16 @@ def test_the_same_twice_is_the_same_bytes(name: str, method: str, options: dict)
 @pytest.mark.parametrize("name", ["token", "pool", "eva_mean", "beit"])
 @pytest.mark.parametrize("weight", [0.5, "norms"])
 def test_other_precisions_work(name: str, dtype: torch.dtype, weight: float | str) -> None:
-    explained = vizlib.explain(zoo.model(name, dtype), zoo.inputs(name), residual_weight=weight)
+    explained = vizlib.explain(zoo.model(name, dtype), zoo.inputs(name)[0], residual_weight=weight)
     assert abs(explained.input_map.sum() + explained.sink - 1) < 1e-9
-    full = vizlib.explain(zoo.model(name), zoo.inputs(name), residual_weight=weight)
+    full = vizlib.explain(zoo.model(name), zoo.inputs(name)[0], residual_weight=weight)
     assert np.abs(explained.input_map - full.input_map).sum() < 0.05
 
 
 @pytest.mark.parametrize("name", zoo.TRANSFORMERS)
 def test_the_target_does_not_change_a_map_that_is_not_class_specific(name: str) -> None:
     model = zoo.model(name)
-    first, second = (vizlib.explain(model, zoo.inputs(name), target=target) for target in (1, (2, 4)))
+    first, second = (vizlib.explain(model, zoo.inputs(name)[0], target=target) for target in (1, (2, 4)))
     assert np.array_equal(first.input_map, second.input_map)
     assert (first.target, second.target, second.label) == (1, (2, 4), "2 minus 4")
 
@@ -246,24 +248,24 @@ def test_the_target_does_not_change_a_map_that_is_not_class_specific(name: str) 
 @pytest.mark.parametrize("weight", [0.5, "norms"])
 def test_the_prior_is_the_rollout_of_even_attention_and_the_lift_their_ratio(name: str, weight: float | str) -> None:
     model, x = zoo.model(name), zoo.inputs(name)
-    rollout, prior, lift = (vizlib.explain(model, x, show=show, residual_weight=weight) for show in ("rollout", "prior", "lift"))
+    rollout, prior, lift = (vizlib.explain(model, x[0], show=show, residual_weight=weight) for show in ("rollout", "prior", "lift"))
     assert abs(prior.input_map.sum() + prior.sink - 1) < 1e-9
     reached = prior.input_map > 0
     assert np.allclose(lift.input_map[reached] * prior.input_map[reached], rollout.input_map[reached], atol=1e-12)
     if name not in ("beit", "cct", "parallel"):  # a bias or a routing comes from elsewhere than q and k, or q from a joint matrix
         even = zoo.evened(name)
-        walks = [vizlib.explain(even, x, show=show, residual_weight=weight).input_map for show in ("rollout", "prior")]
+        walks = [vizlib.explain(even, x[0], show=show, residual_weight=weight).input_map for show in ("rollout", "prior")]
         assert np.allclose(*walks, atol=1e-7)
 
 
 def test_the_prior_of_a_pyramid_of_partitions_is_constant() -> None:
-    prior = vizlib.explain(zoo.model("pvt"), zoo.inputs("pvt"), show="prior").input_map
+    prior = vizlib.explain(zoo.model("pvt"), zoo.inputs("pvt")[0], show="prior").input_map
     assert np.ptp(prior) < 1e-15
 
 
 @pytest.mark.parametrize("name", zoo.ATTENTIVE)
 def test_the_stages_are_the_same_walk_from_coarse_to_fine(name: str) -> None:
-    explained = vizlib.explain(zoo.model(name), zoo.inputs(name))
+    explained = vizlib.explain(zoo.model(name), zoo.inputs(name)[0])
     sizes = [stage.size for stage in explained.stages]
     assert sizes
     assert sizes == sorted(sizes)
@@ -277,28 +279,28 @@ def test_the_stages_are_the_same_walk_from_coarse_to_fine(name: str) -> None:
 @pytest.mark.parametrize("weight", [0.5, "norms"])
 def test_a_token_walks_like_the_readout_that_looks_at_it_alone(name: str, weight: float | str) -> None:
     model, x, options = zoo.model(name), zoo.inputs(name), {"residual_weight": weight}
-    last = vizlib.explain(model, x, token=3, **options)
+    last = vizlib.explain(model, x[0], token=3, **options)
     assert abs(last.input_map.sum() + last.sink - 1) < 1e-9
-    readout = vizlib.trace(model, x).readout
+    readout = vizlib.trace(model, x[0]).readout
     if "pool" not in name:
         # The read-out's map is the mean of its tokens' maps by the read-out's weights.
-        parts = [(float(share), vizlib.explain(model, x, token=index, **options)) for index, share in enumerate(readout) if share > 0]
+        parts = [(float(share), vizlib.explain(model, x[0], token=index, **options)) for index, share in enumerate(readout) if share > 0]
         total = sum(share * part.input_map for share, part in parts)
-        assert np.allclose(total, vizlib.explain(model, x, **options).input_map, atol=1e-12)
+        assert np.allclose(total, vizlib.explain(model, x[0], **options).input_map, atol=1e-12)
     with pytest.raises(vizlib.MethodError, match="there is no 9999"):
-        vizlib.explain(model, x, token=9999)
+        vizlib.explain(model, x[0], token=9999)
 
 
 @pytest.mark.parametrize("name", zoo.ATTENTIVE)
 @pytest.mark.parametrize("windows", ["weight", "contribution"])
 def test_weighed_windows_are_distributions_that_keep_every_cells_mass(name: str, windows: str) -> None:
     model, x = zoo.model(name), zoo.inputs(name)
-    even = vizlib.explain(model, x)
+    even = vizlib.explain(model, x[0])
     if name == "padded":
         with pytest.raises(vizlib.MethodError, match="take uniform"):
-            vizlib.explain(model, x, windows=windows)
+            vizlib.explain(model, x[0], windows=windows)
         return
-    weighed = vizlib.explain(model, x, windows=windows)
+    weighed = vizlib.explain(model, x[0], windows=windows)
     assert abs(weighed.input_map.sum() + weighed.sink - 1) < 1e-9
     assert (weighed.input_map >= 0).all()
     assert not np.allclose(weighed.input_map, even.input_map, rtol=1e-3, atol=0)
@@ -312,7 +314,7 @@ def test_weighed_windows_are_distributions_that_keep_every_cells_mass(name: str,
 @pytest.mark.parametrize("name", [name for name in zoo.TRANSFORMERS if "pool" not in name])
 def test_the_readout_weighs_the_tokens_that_the_head_reads(name: str) -> None:
     model, x = zoo.model(name), zoo.inputs(name)
-    readout = vizlib.trace(model, x).readout
+    readout = vizlib.trace(model, x[0]).readout
     with torch.no_grad():
         tokens = model.module.forward_features(x)
         read = model.module.fc_norm(readout.float() @ tokens[0])
@@ -322,7 +324,7 @@ def test_the_readout_weighs_the_tokens_that_the_head_reads(name: str) -> None:
 @pytest.mark.parametrize("name", ["cct", "compact_vit"])
 def test_sequence_pooling_is_read_as_its_own_weights(name: str) -> None:
     model, x = zoo.model(name), zoo.inputs(name)
-    readout = vizlib.trace(model, x).readout
+    readout = vizlib.trace(model, x[0]).readout
     outputs: dict[str, torch.Tensor] = {}
     handle = model.module.classifier.norm.register_forward_hook(lambda _, __, output: outputs.update(tokens=output))
     with torch.no_grad():

@@ -58,16 +58,16 @@ def test_every_method_on_every_family(method: str, name: str) -> None:
             vizlib.explain(model, x, method)
         return
     before = state(model)
-    first = vizlib.explain(model, x, method, 1, **zoo.few(method))
+    first = vizlib.explain(model, x[0], method, 1, **zoo.few(method))
     assert same(before, state(model))
     assert first.input_map.shape == tuple(x.shape[2:])
     assert np.isfinite(first.input_map).all()
     assert first.input_map.any() or "map is zero" in "".join(first.notes)
     if not METHODS[method].signed:
         assert (first.input_map >= 0).all()
-    again = vizlib.explain(model, x, method, 1, **zoo.few(method))
+    again = vizlib.explain(model, x[0], method, 1, **zoo.few(method))
     assert np.array_equal(first.input_map, again.input_map)
-    other = vizlib.explain(model, x, method, 2, **zoo.few(method))
+    other = vizlib.explain(model, x[0], method, 2, **zoo.few(method))
     assert not np.array_equal(first.input_map, other.input_map) or not first.input_map.any()
 
 
@@ -75,8 +75,8 @@ def test_every_method_on_every_family(method: str, name: str) -> None:
 def test_pairs_and_functions_as_targets(method: str) -> None:
     name = "token" if method in zoo.model("token").card.methods else "resnet"
     model, x = zoo.model(name), zoo.inputs(name)
-    pair = vizlib.explain(model, x, method, (1, 2), **zoo.few(method))
-    same_thing = vizlib.explain(model, x, method, lambda logits: logits[:, 1] - logits[:, 2], **zoo.few(method))
+    pair = vizlib.explain(model, x[0], method, (1, 2), **zoo.few(method))
+    same_thing = vizlib.explain(model, x[0], method, lambda logits: logits[:, 1] - logits[:, 2], **zoo.few(method))
     assert np.allclose(pair.input_map, same_thing.input_map, rtol=0, atol=1e-6 * np.abs(pair.input_map).max())
 
 
@@ -89,7 +89,7 @@ def test_an_error_in_the_middle_leaves_everything_as_it_was(method: str) -> None
         calls.append(len(logits))
         return logits[:, 1]
 
-    vizlib.explain(model, x, method, counts, **zoo.few(method))
+    vizlib.explain(model, x[0], method, counts, **zoo.few(method))
     middle = len(calls) // 2
     calls.clear()
 
@@ -100,7 +100,7 @@ def test_an_error_in_the_middle_leaves_everything_as_it_was(method: str) -> None
 
     before = state(model)
     with pytest.raises(RuntimeError, match="in the middle"):
-        vizlib.explain(model, x, method, breaks, **zoo.few(method))
+        vizlib.explain(model, x[0], method, breaks, **zoo.few(method))
     assert same(before, state(model))
 
 
@@ -108,15 +108,15 @@ def test_an_error_in_the_middle_leaves_everything_as_it_was(method: str) -> None
 def test_a_target_without_a_gradient_is_refused(method: str) -> None:
     name = "token" if method in zoo.model("token").card.methods else "resnet"
     with pytest.raises(vizlib.TargetError, match="no gradient"):
-        vizlib.explain(zoo.model(name), zoo.inputs(name), method, lambda logits: logits.argmax(1).float(), **zoo.few(method))
+        vizlib.explain(zoo.model(name), zoo.inputs(name)[0], method, lambda logits: logits.argmax(1).float(), **zoo.few(method))
 
 
 @pytest.mark.parametrize("method", NEW)
 def test_whatever_the_caller_has_switched_off(method: str) -> None:
     name = "token" if method in zoo.model("token").card.methods else "resnet"
-    plain = vizlib.explain(zoo.model(name), zoo.inputs(name), method, 1, **zoo.few(method)).input_map
+    plain = vizlib.explain(zoo.model(name), zoo.inputs(name)[0], method, 1, **zoo.few(method)).input_map
     with torch.inference_mode():
-        assert np.array_equal(vizlib.explain(zoo.model(name), zoo.inputs(name), method, 1, **zoo.few(method)).input_map, plain)
+        assert np.array_equal(vizlib.explain(zoo.model(name), zoo.inputs(name)[0], method, 1, **zoo.few(method)).input_map, plain)
 
 
 @pytest.mark.parametrize(
@@ -126,11 +126,11 @@ def test_whatever_the_caller_has_switched_off(method: str) -> None:
 )  # fmt: skip
 def test_many_threads_on_one_model(method: str, name: str) -> None:
     model, targets = zoo.model(name), [0, 1, 2, 3] * 2
-    alone = [vizlib.explain(model, zoo.inputs(name), method, target, **zoo.few(method)).input_map for target in targets]
+    alone = [vizlib.explain(model, zoo.inputs(name)[0], method, target, **zoo.few(method)).input_map for target in targets]
     before = state(model)
     with ThreadPoolExecutor(4) as pool:
         input_maps = list(
-            pool.map(lambda target: vizlib.explain(model, zoo.inputs(name), method, target, **zoo.few(method)).input_map, targets)
+            pool.map(lambda target: vizlib.explain(model, zoo.inputs(name)[0], method, target, **zoo.few(method)).input_map, targets)
         )
     assert all(np.array_equal(input_map, expected) for input_map, expected in zip(input_maps, alone, strict=True))
     assert same(before, state(model))
@@ -140,7 +140,7 @@ def test_many_threads_on_one_model(method: str, name: str) -> None:
 def test_progress_is_told_and_can_stop(method: str) -> None:
     reports: list[tuple[float, float | None]] = []
     with told_to(lambda done, total=None, message=None: reports.append((done, total))):
-        vizlib.explain(zoo.model("token"), zoo.inputs("token"), method, 1, **zoo.few(method))
+        vizlib.explain(zoo.model("token"), zoo.inputs("token")[0], method, 1, **zoo.few(method))
     done, total = reports[-1]
     assert total
     assert 0.8 * total <= done <= 1.3 * total
@@ -150,7 +150,7 @@ def test_progress_is_told_and_can_stop(method: str) -> None:
 
     before = state(zoo.model("token"))
     with told_to(stop), pytest.raises(vizlib.CancelledError):
-        vizlib.explain(zoo.model("token"), zoo.inputs("token"), method, 1, **zoo.few(method))
+        vizlib.explain(zoo.model("token"), zoo.inputs("token")[0], method, 1, **zoo.few(method))
     assert same(before, state(zoo.model("token")))
 
 
@@ -198,7 +198,7 @@ def picture(seed: int = 3) -> torch.Tensor:
 
 
 def of(model: vizlib.Model, method: str, x: torch.Tensor | None = None, target=1, **options) -> torch.Tensor:
-    return torch.from_numpy(vizlib.explain(model, picture() if x is None else x, method, target, **options).input_map)
+    return torch.from_numpy(vizlib.explain(model, (picture() if x is None else x)[0], method, target, **options).input_map)
 
 
 LINEAR = toy(Linear())
@@ -239,12 +239,12 @@ def test_integrated_gradients_are_the_integral_and_add_up() -> None:
         at = (empty + (node + 1) / 2 * (x - empty)).requires_grad_()
         total += share / 2 * torch.autograd.grad(model.module(at)[:, 1].sum(), at)[0]
     expected = ((x - empty) * total).sum(1)[0]
-    explanation = vizlib.explain(model, x, "integrated_gradients", 1, baseline="blur", steps=12)
+    explanation = vizlib.explain(model, x[0], "integrated_gradients", 1, baseline="blur", steps=12)
     assert np.allclose(explanation.input_map, expected.numpy(), atol=1e-10)
     change = float((model(x)[0, 1] - model(empty)[0, 1]).detach())
     assert explanation.facts["change"] == pytest.approx(change)
     assert explanation.facts["sum"] == pytest.approx(change, rel=0.05)
-    rough = vizlib.explain(model, 6 * x, "integrated_gradients", 1, steps=2)
+    rough = vizlib.explain(model, (6 * x)[0], "integrated_gradients", 1, steps=2)
     assert (rough.facts["gap"] > 0.05) == bool(rough.notes)
 
 
@@ -253,15 +253,15 @@ def test_saliency_and_input_x_gradient_are_autograds(name: str) -> None:
     model, x = zoo.model(name, torch.float64), zoo.inputs(name).double().requires_grad_()
     (gradient,) = torch.autograd.grad(model.module(x)[:, 1].sum(), x)
     x = x.detach()
-    assert np.allclose(vizlib.explain(model, x, "saliency", 1).input_map, gradient.abs().amax(1)[0].numpy(), atol=1e-12)
-    assert np.allclose(vizlib.explain(model, x, "input_x_gradient", 1).input_map, (gradient * x).sum(1)[0].numpy(), atol=1e-12)
+    assert np.allclose(vizlib.explain(model, x[0], "saliency", 1).input_map, gradient.abs().amax(1)[0].numpy(), atol=1e-12)
+    assert np.allclose(vizlib.explain(model, x[0], "input_x_gradient", 1).input_map, (gradient * x).sum(1)[0].numpy(), atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["cvt", "resnet"])
 def test_saliency_behind_batch_norms_is_the_slope(name: str) -> None:
     """torch's own gradient of a frozen batch norm is wrong for one image in this version, so differences are the reference."""
     model, x = zoo.model(name, torch.float64), zoo.inputs(name).double()
-    input_map = vizlib.explain(model, x, "input_x_gradient", 1).input_map
+    input_map = vizlib.explain(model, x[0], "input_x_gradient", 1).input_map
     for row, column in ((3, 4), (17, 20), (30, 1)):
         step = torch.zeros_like(x)
         step[0, :, row, column] = 1e-6 * x[0, :, row, column]
@@ -321,7 +321,7 @@ def test_shapley_values_are_those_of_all_orders() -> None:
     exact /= torch.tensor(range(1, count + 1)).prod()
     shap = of(model, "kernel_shap", pieces=6, samples=4000)
     assert torch.allclose(shap, exact[pieces], atol=0.05 * float(exact.abs().max()))
-    sampled = vizlib.explain(model, x, "shapley_sampling", 1, pieces=6, orders=400)
+    sampled = vizlib.explain(model, x[0], "shapley_sampling", 1, pieces=6, orders=400)
     assert np.allclose(sampled.input_map, exact[pieces].numpy(), atol=0.1 * float(exact.abs().max()))
     assert sampled.facts["gap"] < 1e-5  # captum adds in float32
 
@@ -350,7 +350,7 @@ def test_guided_backprop_and_deeplift_on_a_rectified_convolution() -> None:
     low = module.conv(empty)
     slope = (now.relu() - low.relu()) / (now - low)
     (rescaled,) = torch.autograd.grad(now, probe, head * slope)
-    explanation = vizlib.explain(model, x, "deeplift", 1, baseline="colour")
+    explanation = vizlib.explain(model, x[0], "deeplift", 1, baseline="colour")
     assert np.allclose(explanation.input_map, ((x - empty) * rescaled).sum(1)[0].detach().numpy(), atol=1e-8)
     assert explanation.facts["gap"] < 1e-8
     assert model.module.act.inplace
@@ -386,7 +386,7 @@ class Twice(nn.Module):
 def test_a_relu_in_two_places() -> None:
     shared, apart = toy(Twice(shared=True)), toy(Twice(shared=False))
     assert torch.allclose(of(shared, "guided_backprop"), of(apart, "guided_backprop"))
-    assert vizlib.explain(apart, picture(), "deeplift", 1).facts["gap"] < 1e-9
+    assert vizlib.explain(apart, picture()[0], "deeplift", 1).facts["gap"] < 1e-9
     with pytest.raises(vizlib.MethodError, match="several places"):
         of(shared, "deeplift")
 
@@ -394,8 +394,8 @@ def test_a_relu_in_two_places() -> None:
 @pytest.mark.parametrize(("name", "block"), [("token", "blocks"), ("mean", "blocks"), ("distilled", "blocks"), ("t2t_performer", "blocks")])
 def test_a_token_that_is_left_out_was_never_there(name: str, block: str) -> None:
     model, x = zoo.model(name), zoo.inputs(name)
-    input_map = vizlib.explain(model, x, "leave_one_out", 1).input_map
-    grid = vizlib.trace(model, x).attention[-1].query_grid
+    input_map = vizlib.explain(model, x[0], "leave_one_out", 1).input_map
+    grid = vizlib.trace(model, x[0]).attention[-1].query_grid
     module = copy.deepcopy(model.module)
     for cell in (0, grid.cells - 1):
         handle = getattr(module, block)[0].register_forward_pre_hook(
@@ -412,12 +412,12 @@ def test_a_token_that_is_left_out_was_never_there(name: str, block: str) -> None
 
 def test_a_class_tokens_answer_is_the_same_without_a_token_or_with_it_hidden() -> None:
     model, x = zoo.model("token", torch.float64), zoo.inputs("token").double()
-    dropped, hidden = (vizlib.explain(model, x, "leave_one_out", 1, way=way) for way in ("drop", "mask"))
+    dropped, hidden = (vizlib.explain(model, x[0], "leave_one_out", 1, way=way) for way in ("drop", "mask"))
     assert np.allclose(dropped.input_map, hidden.input_map, atol=1e-10)
     assert not hidden.notes
-    assert vizlib.explain(zoo.model("mean"), zoo.inputs("mean"), "leave_one_out", 1, way="mask").notes
+    assert vizlib.explain(zoo.model("mean"), zoo.inputs("mean")[0], "leave_one_out", 1, way="mask").notes
     with pytest.raises(vizlib.MethodError, match="way='mask'"):
-        vizlib.explain(zoo.model("pvt"), zoo.inputs("pvt"), "leave_one_out", 1, way="drop")
+        vizlib.explain(zoo.model("pvt"), zoo.inputs("pvt")[0], "leave_one_out", 1, way="drop")
 
 
 @pytest.mark.parametrize(("name", "layer"), [("token", 1), ("mean", 2), ("swin", 3), ("pvt", 3), ("t2t_performer", 2)])
@@ -434,16 +434,16 @@ def test_grad_cam_on_tokens_is_grad_cam(name: str, layer: int) -> None:
     expected = (cells * slopes.mean(0)).sum(1).clamp_min(0).reshape(1, 1, *tap.grid.shape)
     assert expected.any()
     large = F.interpolate(expected, size=(32, 32), mode="bilinear")[0, 0]
-    assert np.allclose(vizlib.explain(model, x, "grad_cam", 1).input_map, large.numpy(), atol=1e-12)
+    assert np.allclose(vizlib.explain(model, x[0], "grad_cam", 1).input_map, large.numpy(), atol=1e-12)
 
 
 def test_attention_x_gradient_is_a_row_of_the_product() -> None:
     model, x = zoo.model("token", torch.float64), zoo.inputs("token").double()
-    explanation = vizlib.explain(model, x, "attention_x_gradient", 1, layer=2)
-    site = vizlib.trace(model, x).attention[2]
+    explanation = vizlib.explain(model, x[0], "attention_x_gradient", 1, layer=2)
+    site = vizlib.trace(model, x[0]).attention[2]
     weights = site.weights()[None].double().clone().requires_grad_()
     block = copy.deepcopy(model.module.blocks[2])
-    state = vizlib.trace(model, x).tokens["blocks.1"][None].double().clone()
+    state = vizlib.trace(model, x[0]).tokens["blocks.1"][None].double().clone()
     values = block.attn.qkv(block.norm1(state)).reshape(1, -1, 3, 3, 8).permute(2, 0, 3, 1, 4)[2]
     tokens = state + block.attn.proj((weights @ values).transpose(1, 2).flatten(2))
     tokens = tokens + block.mlp(block.norm2(tokens))
@@ -500,7 +500,7 @@ def test_black_is_not_known_of_a_module_that_does_not_say_how_it_normalises() ->
     bare = vizlib.wrap(Linear().eval())
     assert bare.transform is None
     with pytest.raises(vizlib.MethodError, match="another baseline"):
-        vizlib.explain(bare, picture().float(), "occlusion", 1, baseline="black")
+        vizlib.explain(bare, picture().float()[0], "occlusion", 1, baseline="black")
 
 
 def test_superpixels_are_numbered_pieces_of_the_picture() -> None:

@@ -41,12 +41,12 @@ def alone(name: str) -> vizlib.Model:
 @pytest.mark.parametrize("method", ["rollout", "attention"])
 def test_a_walk_starts_at_the_token_that_the_classifier_reads(name: str, method: str) -> None:
     model, x = zoo.model("distilled"), zoo.inputs("distilled")
-    one = vizlib.explain(model, x, method, classifier=name)
+    one = vizlib.explain(model, x[0], method, classifier=name)
     assert abs(one.input_map.sum() + one.sink - 1) < 1e-9
     if method == "rollout":
-        assert np.array_equal(one.input_map, vizlib.explain(model, x, token=TOKENS[name]).input_map)
+        assert np.array_equal(one.input_map, vizlib.explain(model, x[0], token=TOKENS[name]).input_map)
     else:
-        site = vizlib.trace(model, x).attention[-1]
+        site = vizlib.trace(model, x[0]).attention[-1]
         cells = site.weights(rows=[TOKENS[name]])[:, 0].double().mean(0)[2:]
         assert np.allclose(one.input_map.reshape(4, 8, 4, 8).sum((1, 3)).ravel(), cells.numpy(), atol=1e-7)
 
@@ -54,8 +54,8 @@ def test_a_walk_starts_at_the_token_that_the_classifier_reads(name: str, method:
 @pytest.mark.parametrize("method", ["rollout", "attention"])
 def test_the_models_own_answer_is_the_mean_of_both(method: str) -> None:
     model, x = zoo.model("distilled"), zoo.inputs("distilled")
-    parts = [vizlib.explain(model, x, method, classifier=name).input_map for name in TOKENS]
-    assert np.allclose(sum(parts) / 2, vizlib.explain(model, x, method).input_map, atol=1e-12)
+    parts = [vizlib.explain(model, x[0], method, classifier=name).input_map for name in TOKENS]
+    assert np.allclose(sum(parts) / 2, vizlib.explain(model, x[0], method).input_map, atol=1e-12)
     assert np.abs(parts[0] - parts[1]).sum() > 1e-3
 
 
@@ -67,8 +67,8 @@ def test_a_gradient_is_that_of_the_classifiers_own_logit(name: str, method: str)
     for one, reference in zip(*maps, strict=True):
         assert np.any(one.input_map)
         assert np.allclose(one.input_map, reference.input_map, rtol=1e-9, atol=1e-15)
-    whole = vizlib.explain(model, x[:1], method, 3)
-    assert not np.allclose(whole.input_map, vizlib.explain(model, x[:1], method, 3, classifier=name).input_map, rtol=1e-3, atol=0)
+    whole = vizlib.explain(model, x[0], method, 3)
+    assert not np.allclose(whole.input_map, vizlib.explain(model, x[0], method, 3, classifier=name).input_map, rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -84,6 +84,6 @@ def test_the_class_and_the_logits_stay_the_models(method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_model_with_one_classifier_is_refused(method: str) -> None:
     with pytest.raises(vizlib.MethodError, match="has one classifier"):
-        vizlib.explain(zoo.model("token"), zoo.inputs("token"), method, classifier="distillation")
+        vizlib.explain(zoo.model("token"), zoo.inputs("token")[0], method, classifier="distillation")
     with pytest.raises(vizlib.MethodError, match="model, class, distillation"):
         vizlib.explain(zoo.model("distilled"), zoo.inputs("distilled"), method, classifier="teacher")

@@ -103,8 +103,8 @@ def test_layer_scale_counts_in_what_is_added() -> None:
         for block in module.blocks:
             block.ls1.gamma.fill_(1e-9)
     model = vizlib.wrap(module.eval(), input_size=(32, 32))
-    assert vizlib.explain(model, zoo.inputs("token"), residual_weight="norms").sink > 1 - 1e-6
-    assert vizlib.explain(model, zoo.inputs("token")).sink < 0.9
+    assert vizlib.explain(model, zoo.inputs("token")[0], residual_weight="norms").sink > 1 - 1e-6
+    assert vizlib.explain(model, zoo.inputs("token")[0]).sink < 0.9
 
 
 def test_a_parallel_block_measures_its_attention_behind_the_layer_scale() -> None:
@@ -127,9 +127,9 @@ def test_what_cannot_be_measured_is_refused_with_the_reason() -> None:
             super().__init__(*args, **kwargs, fuse_out_proj=True)
 
     model = vizlib.wrap(VisionTransformer(**zoo.SMALL, block_fn=Joint).eval(), input_size=(32, 32))
-    assert vizlib.explain(model, zoo.inputs("token")).input_map.any()
+    assert vizlib.explain(model, zoo.inputs("token")[0]).input_map.any()
     with pytest.raises(vizlib.MethodError, match="attention and MLP together"):
-        vizlib.explain(model, zoo.inputs("token"), residual_weight="norms")
+        vizlib.explain(model, zoo.inputs("token")[0], residual_weight="norms")
 
 
 def test_an_adapter_that_knows_no_residuals_is_refused() -> None:
@@ -142,7 +142,7 @@ def test_an_adapter_that_knows_no_residuals_is_refused() -> None:
     module = zoo.model("token").module
     model = vizlib.wrap(module, adapter=Silent(module), input_size=(32, 32))
     with pytest.raises(vizlib.MethodError, match="as a number"):
-        vizlib.explain(model, zoo.inputs("token"), residual_weight="norms")
+        vizlib.explain(model, zoo.inputs("token")[0], residual_weight="norms")
 
 
 def test_the_share_holds_where_a_branch_or_both_are_silent() -> None:
@@ -152,7 +152,7 @@ def test_the_share_holds_where_a_branch_or_both_are_silent() -> None:
 
 def test_the_option_is_a_number_or_the_word() -> None:
     model, x = zoo.model("token"), zoo.inputs("token")
-    explained = vizlib.explain(model, x, residual_weight="norms")
+    explained = vizlib.explain(model, x[0], residual_weight="norms")
     assert explained.options["residual_weight"] == "norms"
     for wrong in ("norm", None, [0.5]):
         with pytest.raises(vizlib.MethodError, match="as a number or as 'norms'"):

@@ -67,7 +67,7 @@ def test_a_rollout_equals_the_product_of_the_blocks_own_matrices(name: str) -> N
                 row = 0.5 * row + 0.5 * moved
             if stage:
                 row = row.view(height // 2, width // 2).repeat_interleave(2, 0).repeat_interleave(2, 1).flatten() / 4
-    explained = vizlib.explain(model, x)
+    explained = vizlib.explain(model, x[0])
     cells = explained.input_map.reshape(height, 4, width, 4).sum((1, 3)).ravel()
     assert np.abs(cells - row.numpy()).max() < 1e-9
     assert abs(explained.sink - sink) < 1e-9
@@ -78,7 +78,7 @@ def test_a_rollout_equals_the_product_of_the_blocks_own_matrices(name: str) -> N
 def test_the_weights_of_a_site_are_those_of_the_whole_grid(name: str) -> None:
     model, x = zoo.model(name, torch.float64), zoo.inputs(name).double()
     kept = states(model, x)
-    for site in vizlib.trace(model, x).attention:
+    for site in vizlib.trace(model, x[0]).attention:
         path = f"layers.{site.stage}.blocks.{site.block}"
         whole = site.weights()
         with torch.no_grad():
@@ -90,7 +90,7 @@ def test_the_weights_of_a_site_are_those_of_the_whole_grid(name: str) -> None:
 def test_a_shift_brings_far_tokens_into_a_window_and_the_mask_parts_them() -> None:
     layout = Layout.shifted(Grid(4, 4), (2, 2), (1, 1))
     assert layout.places.tolist() == [[5, 6, 9, 10], [7, 4, 11, 8], [13, 14, 1, 2], [15, 12, 3, 0]]
-    shifted = vizlib.trace(zoo.model("swin"), zoo.inputs("swin")).attention[1]
+    shifted = vizlib.trace(zoo.model("swin"), zoo.inputs("swin")[0]).attention[1]
     weights = shifted.weights().mean(0)
     # The window of the last corner holds four corners of the grid, which do not see each other.
     assert weights[63, 0] < 1e-30
@@ -134,7 +134,7 @@ def test_no_matrix_of_all_tokens_is_ever_made(method: str) -> None:
     model = vizlib.wrap(module.eval(), input_size=(128, 128))
     x = torch.randn(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
     with LargestTensor() as seen:
-        vizlib.explain(model, x, method, 1)
+        vizlib.explain(model, x[0], method, 1)
     assert x.numel() <= seen.largest < 4096 * 4096 / 8
 
 
@@ -146,11 +146,11 @@ def test_what_has_no_row_to_start_from_is_refused(pool: str, words: str) -> None
 
 def test_another_size_than_it_was_built_for_is_refused_or_read() -> None:
     with pytest.raises(vizlib.ModelError, match="built for 32 x 32"):
-        vizlib.explain(zoo.model("swin"), torch.zeros(1, 3, 48, 32))
+        vizlib.explain(zoo.model("swin"), torch.zeros(3, 48, 32))
     module = SwinTransformer(**zoo.SWIN, img_size=32, dynamic_img_size=True)
     zoo.fill_random(module)
     model = vizlib.wrap(module.eval(), input_size=(32, 32))
-    explained = vizlib.explain(model, torch.randn(1, 3, 56, 40, generator=torch.Generator().manual_seed(0)))
+    explained = vizlib.explain(model, torch.randn(3, 56, 40, generator=torch.Generator().manual_seed(0)))
     assert abs(explained.input_map.sum() + explained.sink - 1) < 1e-9
     assert explained.sink > 0
 

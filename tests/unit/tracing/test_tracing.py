@@ -178,7 +178,7 @@ def test_a_rollout_is_the_jacobian_where_values_travel_through_identity_maps() -
             return module.forward_features(pixels)[0, 0]
 
     jacobian = torch.autograd.functional.jacobian(read_out, x)[:, 0]
-    explained = vizlib.explain(vizlib.wrap(module), x)
+    explained = vizlib.explain(vizlib.wrap(module), x[0])
     for channel in range(3):
         # A block adds attention to identity: twice the row-stochastic step.
         assert torch.allclose(torch.from_numpy(explained.input_map), jacobian[channel, channel] / 2**3, atol=1e-12)

@@ -74,13 +74,13 @@ def test_eight_threads_times_fifty_calls_equal_the_serial_result(name: str, meth
     model = vizlib.load(name)
     generator = torch.Generator().manual_seed(0)
     xs = [torch.randn(1, 3, 64, 64, generator=generator) for _ in range(5)]
-    serial = [vizlib.explain(model, x, method) for x in xs]
+    serial = [vizlib.explain(model, x[0], method) for x in xs]
     start = threading.Barrier(8)
 
     def fifty(offset: int) -> bool:
         start.wait()
         turns = [(offset + turn) % 5 for turn in range(50)]
-        found = [vizlib.explain(model, xs[turn], method) for turn in turns]
+        found = [vizlib.explain(model, xs[turn][0], method) for turn in turns]
         same = [one.input_map.tobytes() == serial[turn].input_map.tobytes() for one, turn in zip(found, turns, strict=True)]
         return all(same) and all(one.target == serial[turn].target for one, turn in zip(found, turns, strict=True))
 

@@ -84,7 +84,7 @@ def test_another_input_size() -> None:
     explained = vizlib.explain(model, photograph())
     assert explained.input_map.shape == (64, 96)
     with pytest.raises(vizlib.ModelError, match="64 x 96"):
-        vizlib.explain(model, torch.zeros(1, 3, 64, 64))
+        vizlib.explain(model, torch.zeros(3, 64, 64))
 
 
 def test_targets(deit: vizlib.Model) -> None:
@@ -163,7 +163,7 @@ def test_attention_that_hides_is_counted_and_refused() -> None:
 
     module.blocks[1].attn.__class__ = Hidden
     with pytest.raises(vizlib.MethodError, match=r"2 attentions .* has 3"):
-        vizlib.explain(vizlib.wrap(module), torch.zeros(1, 3, 32, 32))
+        vizlib.explain(vizlib.wrap(module), torch.zeros(3, 32, 32))
 
 
 def test_modules_of_ones_own() -> None:
@@ -203,7 +203,7 @@ def test_grad_cam_equals_its_formula() -> None:
     gradient = torch.autograd.grad(logits[0, 3], kept["a"])[0]
     cam = (gradient.mean((2, 3), keepdim=True) * kept["a"]).sum(1, keepdim=True).relu()
     expected = torch.nn.functional.interpolate(cam.double(), size=x.shape[2:], mode="bilinear")[0, 0]
-    found = vizlib.explain(model, x, "grad_cam", target=3).input_map
+    found = vizlib.explain(model, x[0], "grad_cam", target=3).input_map
     assert np.allclose(found, expected.detach().numpy(), atol=1e-6 * max(1.0, float(expected.detach().max())))
     assert found.max() > 0
 
@@ -233,12 +233,12 @@ def test_saved_and_replayed_it_is_the_same_bytes(tmp_path, method: str) -> None:
 
 def test_a_prepared_tensor_is_replayed_too(tmp_path) -> None:
     model = vizlib.load("vit_tiny50", checkpoint="random")
-    explained = vizlib.explain(model, torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+    explained = vizlib.explain(model, torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(0)))
     assert vizlib.replay(explained.save(tmp_path)).input_map.tobytes() == explained.input_map.tobytes()
 
 
 def test_what_cannot_be_replayed_says_so(tmp_path) -> None:
-    live = vizlib.explain(zoo.model("token"), zoo.inputs("token"))
+    live = vizlib.explain(zoo.model("token"), zoo.inputs("token")[0])
     live.save(tmp_path / "live")
     assert json.loads((tmp_path / "live" / "explanation.json").read_text(encoding="utf-8"))["replayable"] is False
     with pytest.raises(vizlib.ModelError, match="live module"):
@@ -257,7 +257,7 @@ def test_bad_tensors_and_lists_are_refused() -> None:
         with pytest.raises(vizlib.ImageError):
             vizlib.explain(model, bad)
     with pytest.raises(vizlib.ModelError, match="32 x 32"):
-        vizlib.explain(model, torch.zeros(1, 3, 40, 32))
+        vizlib.explain(model, torch.zeros(3, 40, 32))
 
 
 def test_nan_is_reported_with_the_part_where_it_first_appears() -> None:
@@ -265,12 +265,12 @@ def test_nan_is_reported_with_the_part_where_it_first_appears() -> None:
     with torch.no_grad():
         module.blocks[1].mlp.fc1.weight[0, 0] = torch.nan
     with pytest.raises(vizlib.ModelError, match=r"first in blocks\.1\.mlp\.fc1: its weights hold them"):
-        vizlib.explain(vizlib.wrap(module), torch.zeros(1, 3, 32, 32))
+        vizlib.explain(vizlib.wrap(module), torch.zeros(3, 32, 32))
     convolution = zoo.ALL["resnet"]().eval()
     with torch.no_grad():
         convolution.layer2[0].bn1.weight[0] = torch.inf
     with pytest.raises(vizlib.ModelError, match=r"layer2\.0\.bn1"):
-        vizlib.explain(vizlib.wrap(convolution), zoo.inputs("resnet"), "grad_cam")
+        vizlib.explain(vizlib.wrap(convolution), zoo.inputs("resnet")[0], "grad_cam")
 
 
 def test_a_device_that_is_not_there() -> None:

@@ -116,7 +116,7 @@ def shifted(model: Model, x: torch.Tensor, shifts: Sequence[tuple[int, int]]) ->
 def _changes(model: Model, x: torch.Tensor, moved: torch.Tensor, back) -> list[ShuffleEffect]:
     forward_pass = run(model, torch.cat([x, moved]), keep_states=True)
     logits = forward_pass.logits.to(torch.float64)
-    shares = logits.softmax(1)
+    shares = model.probabilities(logits)
     before = _last(forward_pass, 0)
     changes = []
     for index in range(1, len(logits)):

@@ -14,6 +14,7 @@ from vizlib.analysis.features import layers
 from vizlib.analysis.perturbation.registry import Aids, Perturbation, perturbation
 from vizlib.errors import ImageError, MethodError, ModelError, TargetError
 from vizlib.images import read_image
+from vizlib.zoo.activation import divergence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,25 +87,24 @@ def response(
     x = _prepared(model, image)
     pixels = to_pixels(model, x)
     still, reads = _read(model, x)
-    probabilities, readout, drift = [], [], np.full((len(still.layers), len(steps)), np.nan)
+    answers, readout, drift = [], [], np.full((len(still.layers), len(steps)), np.nan)
     for start in range(0, len(steps), batch):
         if progress is not None:
             progress(start, len(steps))
         some = steps[start : start + batch]
         inputs = torch.cat([x if strength == how.neutral else from_pixels(model, how(pixels, strength, settled_aids)) for strength in some])
         reading, features = _read(model, inputs)
-        probabilities.append(reading.done.logits.to("cpu", torch.float64).log_softmax(1))
+        answers.append(reading.done.logits.to("cpu", torch.float64))
         readout.append(F.cosine_similarity(features.to("cpu", torch.float64), reads.to("cpu", torch.float64)))
         for number, strength in enumerate(some):
             drift[:, start + number] = _drifts(still, reading, number, how, strength, settled_aids)
-    before = still.done.logits.to("cpu", torch.float64).log_softmax(1)
-    after = torch.cat(probabilities)
+    before, after = still.done.logits.to("cpu", torch.float64), torch.cat(answers)
     return Response(
         perturbation=name,
         strengths=steps,
-        original=before[0].exp().numpy(),
-        probabilities=after.exp().numpy(),
-        divergence=(before.exp() * (before - after)).sum(1).clamp_min(0).numpy(),
+        original=model.probabilities(before)[0].numpy(),
+        probabilities=model.probabilities(after).numpy(),
+        divergence=divergence(before, after, model.activation or "softmax").numpy(),
         readout=torch.cat(readout).numpy(),
         layers=still.layers,
         drift=drift,

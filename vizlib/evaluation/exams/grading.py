@@ -57,8 +57,7 @@ def explain_questions(questions: Sequence[Question], method: str, **options: Any
             first_question = questions[some[0]]
             x = torch.cat([questions[row].x for row in some])
             with steps.within(len(some)):
-                answer = explain(first_question.model, x, method, first_question.target, **options)
-            explanations = cast("list[Explanation]", answer if isinstance(answer, list) else [answer])
+                explanations = cast("list[Explanation]", explain(first_question.model, x, method, first_question.target, **options))
             maps.update((row, explanation.input_map) for row, explanation in zip(some, explanations, strict=True))
     return [maps[number] for number in range(len(questions))]
 

@@ -22,21 +22,17 @@ BATCH = 64
 
 @dataclass(frozen=True, eq=False)
 class Photographs:
-    """Inputs x (N, 3, h, w) of photographs, the model's logits (N, K) for them, and (name, reason) of what could not be read."""
+    """Inputs x (N, 3, h, w) of photographs, the model's logits and probabilities ``shares`` (N, K), and what could not be read."""
 
     x: torch.Tensor
     logits: torch.Tensor
     skipped: tuple[tuple[str, str], ...]
+    shares: torch.Tensor
 
     @property
     def answers(self) -> np.ndarray:
         """The class (N,) that each is answered with."""
         return self.logits.argmax(1).numpy()
-
-    @property
-    def shares(self) -> torch.Tensor:
-        """The probabilities (N, K)."""
-        return self.logits.softmax(1)
 
     @property
     def sure(self) -> np.ndarray:
@@ -63,7 +59,8 @@ def load_photographs(model: Model, images: Any, seed: int = 0) -> Photographs:
     if not inputs:
         raise ExamError(f"None of the {len(source.items)} images can be read: {source.skipped[0][1]}")
     x = torch.cat(inputs)
-    return Photographs(x, logits(model, x), tuple(source.skipped))
+    answers = logits(model, x)
+    return Photographs(x, answers, tuple(source.skipped), model.probabilities(answers))
 
 
 def logits(model: Model, x: torch.Tensor) -> torch.Tensor:

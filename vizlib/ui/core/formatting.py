@@ -54,7 +54,15 @@ def facts(card: ModelCard) -> str:
     """One short line about a model."""
     side = "\u00a0×\u00a0".join(map(str, reversed(card.input_size)))
     name = card.architecture if isinstance(card, UserModelCard) else card.name
-    return f"{name} · {million(card.parameters)}\u00a0parameters · input {side}\u00a0px"
+    return f"{name} · {million(card.parameters)}\u00a0parameters · input {side}\u00a0px{_activation(card)}"
+
+
+def _activation(card: ModelCard) -> str:
+    """How its logits become probabilities, where it has classes."""
+    if "head" in card.refusals:
+        return ""
+    words = {"identity": "probabilities as they are", None: "softmax, as nothing says otherwise"}
+    return f" · {words.get(card.activation, card.activation)}"
 
 
 def about(card: ModelCard) -> str:
@@ -96,6 +104,8 @@ def loading_code(card: ModelCard | str) -> str:
     given = [_literal(card.architecture), f"checkpoint={_literal(card.source_name)}"]
     if card.size is not None:
         given.append(f"image_size={card.size}")
+    if card.given_activation is not None:
+        given.append(f"activation={_literal(card.given_activation)}")
     if card.labels_name:
         lines = f'open({_literal(card.labels_name)}, encoding="utf-8-sig")'
         given.append(f"labels=[line.strip() for line in {lines} if line.strip()]")

@@ -16,7 +16,7 @@ class UserModelCard(ModelCard):
     """A visitor's own model: ``name`` is what this visitor's page calls it, ``identity`` what only this visitor's requests can name.
 
     ``source_name`` and ``labels_name`` are the files as the visitor knows them, ``path`` is where the weights lie on this machine, and
-    ``size`` the side of the input in pixels where it is not the architecture's own.
+    ``size`` the side of the input in pixels where it is not the architecture's own; ``given_activation`` is what the visitor chose.
     """
 
     identity: str = field(default="", repr=False)
@@ -24,6 +24,7 @@ class UserModelCard(ModelCard):
     source_name: str = ""
     labels_name: str = ""
     size: int | None = None
+    given_activation: str | None = None
     path: Path | None = field(default=None, repr=False)
 
 

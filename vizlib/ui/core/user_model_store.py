@@ -45,13 +45,16 @@ class LoadRequest:
     labels: tuple[str, ...] | None = None
     labels_name: str = ""
     size: int | None = None
+    activation: str | None = None
 
     def load(self, progress: Progress) -> Model:
         """The model; ModelError in words that name the visitor's file, not where it lies on this machine."""
         progress(0, None, f"Opening {self.source_name}")
         try:
             _check_memory(self.architecture)
-            return vizlib.load(self.architecture, checkpoint=self.path, labels=self.labels, image_size=self.size)
+            return vizlib.load(
+                self.architecture, checkpoint=self.path, labels=self.labels, image_size=self.size, activation=self.activation
+            )
         except vizlib.VizlibError as error:
             raise type(error)(str(error).replace(str(self.path), self.source_name)) from None
 
@@ -132,6 +135,7 @@ class UserModelStore:
             source_name=request.source_name,
             labels_name=request.labels_name,
             size=request.size,
+            given_activation=request.activation,
             path=request.path,
         )
         self.cards[own.name] = own

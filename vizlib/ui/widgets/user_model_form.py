@@ -108,6 +108,14 @@ def _draw_form() -> None:
         placeholder="as the architecture has it",
         help="Only where the weights were trained for another size.",
     )
+    right.selectbox(
+        "Probabilities (optional)",
+        ["softmax", "sigmoid"],
+        index=None,
+        key=_key("activation"),
+        placeholder="as the classes say: softmax, sigmoid for one",
+        help="Softmax where one class is right, sigmoid where several may be (multi-label).",
+    )
     right.file_uploader(
         "Labels, a text file (optional)",
         type=["txt"],
@@ -153,7 +161,7 @@ def _load_request(state: Any) -> LoadRequest:
     names = read_labels(labels.getvalue(), labels.name) if labels is not None else None
     path = user_model_store().store(weights, weights.name) if weights is not None else Path(typed).expanduser()
     name = weights.name if weights is not None else typed
-    return LoadRequest(architecture.strip(), path, name, names, labels.name if labels is not None else "", size)
+    return LoadRequest(architecture.strip(), path, name, names, labels.name if labels is not None else "", size, state[_key("activation")])
 
 
 def _show() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from vizlib.catalog.families import FAMILIES
+from vizlib.catalog.family import NO_HEAD
 from vizlib.errors import MethodError, ModelError
 from vizlib.zoo.adapters.foreign import foreign_method
 from vizlib.zoo.heads import head_classes, last_width
@@ -146,7 +147,7 @@ class Adapter(ABC):
             lost = ("lineage", "layers", "keys") if method.endswith(".forward_head") else ("lineage", "layers", "keys", "feature_map")
             self.refusals |= dict.fromkeys(lost, reason)
         if self.classes == 0:
-            self.refusals["head"] = "the model has no classification head, so it has no classes to explain"
+            self.refusals["head"] = NO_HEAD
 
     @classmethod
     @abstractmethod

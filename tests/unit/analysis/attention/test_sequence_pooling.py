@@ -41,7 +41,7 @@ def test_the_parts_of_a_model_sum_to_its_logits(name):
     model = vizlib.load(name, checkpoint="random")
     head = model.module.classifier
     x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-    trace = vizlib.trace(model, x)
+    trace = vizlib.trace(model, x[0])
     last = trace.tokens[f"classifier.blocks.{len(head.blocks) - 1}"]
     with torch.no_grad():
         made = pooled_shares(head.norm(last), head.attention_pool.weight[0], head.attention_pool.bias, head.fc.weight, head.fc.bias)

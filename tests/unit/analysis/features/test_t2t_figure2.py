@@ -40,7 +40,7 @@ def test_blocks_without_class_token_and_positions():
         tokens = model.module.patch_embed.proj(pixels).flatten(2).transpose(1, 2)
         expected = model.module.blocks[1](model.module.blocks[0](tokens))
     assert torch.allclose(made["blocks.1"].flatten(1).T, expected[0], atol=1e-4)
-    true = vizlib.trace(model, x).tokens["blocks.1"][1:]
+    true = vizlib.trace(model, x[0]).tokens["blocks.1"][1:]
     assert not torch.allclose(expected[0], true, atol=0.1)
 
 

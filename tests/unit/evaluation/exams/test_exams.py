@@ -119,11 +119,11 @@ class TestKnown:
 
     def test_the_wired_transformers_attend_as_they_are_told(self) -> None:
         x = picture({(0, 0): pattern(0), (3, 4): pattern(2)})
-        last = vizlib.trace(toy("vit_reader"), x).attention[-1].weights()[0, 0]
+        last = vizlib.trace(toy("vit_reader"), x[0]).attention[-1].weights()[0, 0]
         assert float(last[1]) == pytest.approx(math.exp(8) / (math.exp(8) + 63 + math.exp(-8)))
         assert float(last[1 + 3 * 8 + 4]) < 1e-6
         x = picture({(0, 0): pattern(0), (7, 7): pattern(1)})
-        first, second = (site.weights()[0] for site in vizlib.trace(toy("vit_relay"), x).attention)
+        first, second = (site.weights()[0] for site in vizlib.trace(toy("vit_relay"), x[0]).attention)
         assert float(first[1, 64]) > 0.97
         assert float(second[0, 1]) > 0.97
         assert float(toy("vit_relay")(x)[0, 0]) > 0.9
@@ -395,7 +395,7 @@ class TestMarks:
     def test_a_batch_is_explained_as_each_question_alone(self, papers: dict[str, list[Question]]) -> None:
         questions = papers["planted"][:4] + papers["boxes"][:2]
         for question, found in zip(questions, explain_questions(questions, "occlusion", window=0.5), strict=True):
-            alone = vizlib.explain(question.model, question.x, "occlusion", question.target, window=0.5).input_map
+            alone = vizlib.explain(question.model, question.x[0], "occlusion", question.target, window=0.5).input_map
             np.testing.assert_allclose(found, alone, rtol=1e-5, atol=1e-6)
 
     def test_what_does_not_fit_has_its_reason(self, papers: dict[str, list[Question]]) -> None:

@@ -77,7 +77,7 @@ def compute_response(
     if experiment.salience:
         progress(0, None, f"Asking {title} what is salient")
         with told_to(progress):
-            explanation: Any = vizlib.explain(model, x, experiment.salience)
+            explanation: Any = vizlib.explain(model, x[0], experiment.salience)
         salience = torch.from_numpy(explanation.input_map)
     if partner is not None:
         other = to_pixels(model, model.prepare(partner.pixels, fit))[0]

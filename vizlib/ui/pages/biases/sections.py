@@ -306,7 +306,7 @@ def snippet(models: Sequence[ModelChoice], experiment: Experiment, picture: Pict
         lines += f"    other = to_pixels(model, model.prepare(vizlib.read_image({codes[1]}){given}))[0]\n"
         options.append("other=other")
     if experiment.salience:
-        lines += f'    salience = torch.from_numpy(vizlib.explain(model, x, "{experiment.salience}").input_map)\n'
+        lines += f'    salience = torch.from_numpy(vizlib.explain(model, x[0], "{experiment.salience}").input_map)\n'
         options.append("salience=salience")
     pixels = ", to_pixels" if experiment.partner else ""
     loads = ", ".join(model.code for model in models)

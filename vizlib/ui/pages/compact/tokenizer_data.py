@@ -88,7 +88,7 @@ def compute_column(title: str, untrained: bool, model: Model, picture: Picture, 
     weights, own, parts, bias = _readout(forward)
     arrays["weights"] = weights
     logits = forward.logits[0].float().cpu()
-    arrays["logits"], arrays["probabilities"] = logits.numpy(), logits.softmax(0).numpy()
+    arrays["logits"], arrays["probabilities"] = logits.numpy(), model.probabilities(logits).numpy()
     if parts is not None and bias is not None:
         arrays |= {"parts": parts.T, "bias": bias}
     pooled = bool(getattr(getattr(model.module, "tokenizer", None), "pool", False))

@@ -122,7 +122,7 @@ def _true_maps(model: Model, x: torch.Tensor) -> dict[str, torch.Tensor]:
         with torch.inference_mode(), capture_outputs(model.resting(), ["act1"], kept.__setitem__) as copied:
             model.run(copied, x)
         maps["stem"] = kept["act1"][0]
-    features: Any = vizlib.trace(model, x)
+    features: Any = vizlib.trace(model, x[0])
     return maps | features.features
 
 
