@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progress, print_error, print_json, stderr_console, stdout_console
+from vizlib.cli.model_options import ImageSizeOption, LabelsOption, NumClassesOption, loading_options
 from vizlib.cli.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ def compare(
     points: Annotated[int, typer.Option(min=1, help="Places of each image that are compared as tokens.")] = 16,
     shown: Annotated[int, typer.Option(min=0, help="Images that are shown with their layers and explained.")] = 3,
     seed: Annotated[int, typer.Option(help="Of the places and of all resampling.")] = 0,
+    labels: LabelsOption = None,
+    num_classes: NumClassesOption = None,
+    image_size: ImageSizeOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
@@ -57,11 +61,12 @@ def compare(
     missing_paths = [str(path) for path in images if not path.exists()]
     if missing_paths:
         raise UsageError(f"There is no {missing_paths[0]!r}: check the name and the folder.")
+    of_models = loading_options(labels, num_classes, image_size)
     from vizlib.compare import save_arrays, write_html
     from vizlib.compare.api import compare as run
 
     with ExitStack() as stack:
-        loaded = [_load(word, device, stack) for word in models]
+        loaded = [_load(word, device, stack, of_models) for word in models]
         target_class = int(target) if target is not None and target.isdecimal() else target
         display = stack.enter_context(ProgressBar(left=False))
         comparison = run(loaded, list(images), target=target_class, fit=fit, points=points, shown=shown, seed=seed, progress=display.show)
@@ -75,11 +80,11 @@ def compare(
     raise typer.Exit(FAILED if comparison.skipped else OK)
 
 
-def _load(word: str, device: str, stack: ExitStack) -> Any:
+def _load(word: str, device: str, stack: ExitStack, of_model: dict[str, Any]) -> Any:
     from vizlib import load
 
     name, _, checkpoint = word.partition("=")
-    return load(name, checkpoint=checkpoint or None, device=device, progress=stack.enter_context(download_progress(name)))
+    return load(name, checkpoint=checkpoint or None, device=device, **of_model, progress=stack.enter_context(download_progress(name)))
 
 
 def _print_findings(comparison: Comparison, *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progress, print_error, print_json, stderr_console, stdout_console
+from vizlib.cli.model_options import ImageSizeOption, LabelsOption, NumClassesOption, loading_options
 from vizlib.cli.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ def exam(
     ] = None,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the tables as Markdown there.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn.")] = 0,
+    labels: LabelsOption = None,
+    num_classes: NumClassesOption = None,
+    image_size: ImageSizeOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the marks as JSON.")] = False,
 ) -> None:
@@ -70,6 +74,7 @@ def exam(
             raise UsageError(f"There is no folder {str(folder)!r}: check the name.")
     chosen = list(METHODS) if every else None if methods is None else [method_card(name).name for name in _names(methods)]
     exam_names = None if exams is None else [exam_card(name).name for name in _names(exams)]
+    of_models = loading_options(labels, num_classes, image_size)
     import torch
 
     from vizlib.evaluation.exams import run_exams
@@ -77,7 +82,7 @@ def exam(
     torch.set_num_threads(1)  # for models this small, more threads cost more than they bring
     pictures, boxes = _material(images, data)
     with ExitStack() as stack:
-        loaded = [] if exam_names == ["known"] else [_load(word, device, stack) for word in models or _bundled()]
+        loaded = [] if exam_names == ["known"] else [_load(word, device, stack, of_models) for word in models or _bundled()]
         display = stack.enter_context(ProgressBar())
         report = run_exams(loaded, chosen, exam_names, pictures, boxes, display.show, questions=questions, seed=seed)
     written = _write(report, out, markdown)
@@ -109,11 +114,11 @@ def _bundled() -> list[str]:
     return [card.name for card in models() if card.source == "bundled"]
 
 
-def _load(word: str, device: str, stack: ExitStack) -> Any:
+def _load(word: str, device: str, stack: ExitStack, of_model: dict[str, Any]) -> Any:
     from vizlib import load
 
     name, _, checkpoint = word.partition("=")
-    return load(name, checkpoint=checkpoint or None, device=device, progress=stack.enter_context(download_progress(name)))
+    return load(name, checkpoint=checkpoint or None, device=device, **of_model, progress=stack.enter_context(download_progress(name)))
 
 
 def _material(images: Path | None, data: Path | None) -> tuple[Any, Any]:

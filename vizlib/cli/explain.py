@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import zipfile
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from rich.table import Table
 from vizlib.catalog.methods import MethodCard, method_card
 from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progress, print_error, print_json, stderr_console, stdout_console
 from vizlib.cli.evaluate_map import check_has_classes, measure_map, print_measures
+from vizlib.cli.model_options import ImageSizeOption, LabelsOption, NumClassesOption, loading_options
 from vizlib.errors import ImageError, MethodError, VizlibError
 
 if TYPE_CHECKING:
@@ -72,13 +72,9 @@ def explain(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or float64.", show_default="float32")] = None,
-    image_size: Annotated[
-        str | None, typer.Option(metavar="N|HxW", help="The model's input, in pixels.", show_default="the model's own")
-    ] = None,
-    num_classes: Annotated[int | None, typer.Option(min=0, help="Classes of the head.", show_default="the checkpoint's")] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Class names: a JSON list, or a text file with one a line.", show_default="the model's own")
-    ] = None,
+    image_size: ImageSizeOption = None,
+    num_classes: NumClassesOption = None,
+    labels: LabelsOption = None,
     fit: Annotated[
         str | None, typer.Option(help="How the photograph becomes the input: crop, pad or squash.", show_default="the model's own")
     ] = None,
@@ -109,7 +105,7 @@ def explain(
     goals = target or []
     if len(goals) > 2:
         raise UsageError(f"--target is given once, or twice for a difference, not {len(goals)} times.")
-    size, names = _image_size(image_size), _labels(labels)
+    of_model = loading_options(labels, num_classes, image_size)
     paths, missing = expand_paths(photos)
     failures: list[dict[str, str]] = []
 
@@ -127,16 +123,7 @@ def explain(
     from vizlib import load
 
     with download_progress(model) as progress:
-        loaded = load(
-            model,
-            checkpoint=checkpoint,
-            device=device,
-            dtype=dtype,
-            image_size=size,
-            num_classes=num_classes,
-            labels=names,
-            progress=progress,
-        )
+        loaded = load(model, checkpoint=checkpoint, device=device, dtype=dtype, **of_model, progress=progress)
     card = card or _first_fitting(loaded)
     resolved_target = _target(loaded, goals)
     _check(loaded, card, options)
@@ -214,28 +201,6 @@ def _value(text: str) -> Any:
     if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", text, re.IGNORECASE):
         return float(text)
     return {"true": True, "false": False}.get(text.lower(), text)
-
-
-def _image_size(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d+)(?:\s*[xX×]\s*(\d+))?", text.strip())
-    if match is None:
-        raise UsageError(f"--image-size takes pixels as N, or height and width as HxW, not {text!r}.")
-    return int(match[1]), int(match[2] or match[1])
-
-
-def _labels(path: Path | None) -> list[str] | None:
-    if path is None:
-        return None
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        names = json.loads(text) if path.suffix.lower() == ".json" else text.rstrip().splitlines()
-    except (OSError, ValueError) as error:
-        raise UsageError(f"The labels in {path} cannot be read: {error}.") from error
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UsageError(f"{path} holds no list of class names.")
-    return [name.strip() for name in names]
 
 
 def _first_fitting(model: Model) -> MethodCard:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 
 from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progress, print_error, print_json, stderr_console, stdout_console
+from vizlib.cli.model_options import ImageSizeOption, LabelsOption, NumClassesOption, loading_options
 from vizlib.train.data_fractions import check_share, folder_name, take_share
 from vizlib.train.recipes import RECIPES, recipe
 
@@ -119,6 +120,9 @@ def evaluate(
     checkpoint: Annotated[
         str | None, typer.Option(help="A weights file of yours, or 'random'; the model's own unless given.", show_default=False)
     ] = None,
+    labels: LabelsOption = None,
+    num_classes: NumClassesOption = None,
+    image_size: ImageSizeOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or float64.", show_default="float32")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only that many photographs, spread evenly.", show_default="all")] = None,
@@ -129,9 +133,10 @@ def evaluate(
     from vizlib.datasets.labelled import find_photos
     from vizlib.model_report.accuracy import measure_accuracy
 
+    of_model = loading_options(labels, num_classes, image_size)
     photos = find_photos(data)
     with download_progress(model) as progress:
-        loaded = load(model, checkpoint=checkpoint, device=device, dtype=dtype, progress=progress)
+        loaded = load(model, checkpoint=checkpoint, device=device, dtype=dtype, **of_model, progress=progress)
     with _bars(stderr_console(), "photographs") as bars:
         task = bars.add_task(model, total=len(photos.items), note="")
         result = measure_accuracy(

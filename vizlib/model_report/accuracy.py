@@ -13,7 +13,7 @@ from vizlib.errors import ImageError, TargetError, TrainingError
 from vizlib.images import read_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import torch
@@ -55,6 +55,7 @@ def match_classes(model: Model, classes: list[tuple[str, str]]) -> tuple[list[in
     """For each class of a folder its number in the model, None where the model has none, and how they were matched.
 
     By WordNet id, by name, by number, or, where there are as many folders as classes, in sorted order; TrainingError when none works.
+    A model of 1,000 classes whose labels do not say otherwise has ImageNet-1k's.
     """
     number_of_wnid = wordnet_ids(model)
     keys = [key for key, _ in classes]
@@ -63,9 +64,10 @@ def match_classes(model: Model, classes: list[tuple[str, str]]) -> tuple[list[in
         if any(number is not None for number in numbers):
             return numbers, "WordNet id"
     if model.labels:
-        named = [_by_name(model, name) for _, name in classes]
-        if None not in named and len(set(named)) == len(named):
-            return named, "name"
+        for words in ([name for _, name in classes], keys):
+            named = [_by_name(model, word) for word in words]
+            if None not in named and len(set(named)) == len(named):
+                return named, "name"
     total = model.adapter.classes
     if all(key.isdecimal() and int(key) < total for key in keys):
         return [int(key) for key in keys], "number"
@@ -78,17 +80,27 @@ def match_classes(model: Model, classes: list[tuple[str, str]]) -> tuple[list[in
 
 
 def wordnet_ids(model: Model) -> dict[str, int] | None:
-    """The class number of each WordNet id, for models whose labels are the fifty classes or ImageNet-1k's; else None."""
+    """The class number of each WordNet id, for models of the fifty classes, and of 1,000 that are ImageNet-1k's by their labels or have
+    none; else None."""
     if model.labels == tuple(name for _, name in FIFTY):
         return {wnid: number for number, (wnid, _) in enumerate(FIFTY)}
-    if not model.labels or len(model.labels) != 1000:
+    if model.adapter.classes != 1000:
         return None
     from timm.data import ImageNetInfo
 
     info = ImageNetInfo("imagenet-1k")
-    if tuple(info.label_descriptions()) != model.labels:
+    if model.labels and not _same_order(model.labels, list(info.label_descriptions())):
         return None
     return {wnid: number for number, wnid in enumerate(info.label_names())}
+
+
+def _same_order(labels: Sequence[str], descriptions: Sequence[str]) -> bool:
+    """Whether labels are those of ImageNet in its order: lists of them differ in a few words and in how many synonyms they give."""
+    alike = 0
+    for label, description in zip(labels, descriptions, strict=True):
+        synonyms = [{word.strip().lower() for word in name.replace("_", " ").split(",")} for name in (label, description)]
+        alike += bool(synonyms[0] & synonyms[1])
+    return alike >= 0.8 * len(labels)
 
 
 def _by_name(model: Model, name: str) -> int | None:

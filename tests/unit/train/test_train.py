@@ -475,6 +475,6 @@ def test_every_bundled_architecture_keeps_to_the_terms(name: str) -> None:
     model = vizlib.load(name, checkpoint="random")
     assert 2.0e6 <= model.card.parameters <= 2.4e6
     assert recipes.recipe(name) == recipes.recipe("vit_tiny50")
-    grids = [site.query_grid.shape for site in vizlib.trace(model, torch.zeros(1, 3, 64, 64)).attention]
+    grids = [site.query_grid.shape for site in vizlib.trace(model, torch.zeros(3, 64, 64)).attention]
     assert (grids[0], grids[-1]) == FIRST_AND_LAST[name] if grids else name == "resnet_tiny50"
     assert len(set(grids)) == {"pvt_tiny50": 4, "cvt_tiny50": 3, "t2t_tiny50": 3, "t2t_t_tiny50": 3}.get(name, min(1, len(grids)))
