@@ -24,6 +24,7 @@ from vizlib.ui.core.pictures import SAMPLES, sample
 from vizlib.ui.pages.compare import comparison_jobs, layer_pair_data
 
 NAMES = ["vit_tiny50", "resnet_tiny50"]
+TITLES = ["ViT", "ResNet"]
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_opens_on_vit_and_resnet_over_the_samples(page):
     assert "give the same first answer to 50% of 6 images" in said(at).replace("\\", "")
     assert len(headings(at)) == 6
     (aligned, arrays), (clicked, _) = (unpack(one) for one in messages(at, "layer_pair"))
-    assert clicked["models"] == aligned["models"] == NAMES
+    assert clicked["models"] == aligned["models"] == TITLES
     assert clicked["single"]
     assert [end["layer"] for end in aligned["pairs"][0]] == ["blocks.0", "layer1.0"]
     assert arrays["0.like.00"].shape == (64, 64)
@@ -62,6 +63,18 @@ def test_opens_on_vit_and_resnet_over_the_samples(page):
     text = said(at)
     assert "needs at least 8 images, and there are 6" in text
     assert "completeness gap" in text
+
+
+def test_readers_find_display_names_and_no_identifiers(page):
+    at = page()
+    read = [said(at), *(str(chart.proto.spec) for chart in at.get("plotly_chart")), *map(str, messages(at, "layer_pair"))]
+    read += [option for picker in (at.multiselect[0], *at.segmented_control) for option in picker.options]
+    assert len(at.get("plotly_chart")) > 8
+    assert not [text for text in read if "tiny50" in text]
+    assert {"ViT", "ResNet", "CCT"} <= set(at.multiselect[0].options)
+    assert "ViT" in said(at)
+    assert "ResNet: receptive field" in "".join(str(chart.proto.spec) for chart in at.get("plotly_chart"))
+    assert "ResNet, measured" in said(at)
 
 
 def test_the_pairs_hold_what_the_library_says(found):
@@ -88,7 +101,7 @@ def test_the_address_restores_the_view(page):
     assert {name: "".join(value) for name, value in dict(at.query_params).items()} == address
     aligned, clicked = (unpack(one)[0] for one in messages(at, "layer_pair"))
     assert [end["layer"] for end in clicked["pairs"][0]] == ["layer3.0", "layer3.1"]
-    assert clicked["models"] == ["resnet_tiny50"] * 2
+    assert clicked["models"] == ["ResNet"] * 2
     assert aligned["title"] == "Rocket"
     assert {name: aligned["view"][name] for name in ("show", "layer", "place")} == {
         "show": "length",
@@ -112,7 +125,7 @@ def test_an_address_that_means_nothing_opens_the_page(page):
         models="nobody", images="nothing", cka="a/b", cell="7.8-99.99", way="luck", look="Nowhere", pair="3-4", place="2,9,9", layer="-1"
     )
     assert len(headings(at)) == 6
-    assert unpack(messages(at, "layer_pair")[0])[0]["models"] == NAMES
+    assert unpack(messages(at, "layer_pair")[0])[0]["models"] == TITLES
 
 
 def test_models_that_agree_leave_no_class_to_choose(page):
@@ -122,7 +135,7 @@ def test_models_that_agree_leave_no_class_to_choose(page):
     at = page(images="cat,coffee", look="Cat", of="second")
     first, second = (vizlib.predict(vizlib.load(name), sample("cat").pixels)[0].label for name in NAMES)
     assert first != second
-    assert at.button_group(key="compare.of").options == [f"{first}, the answer of {NAMES[0]}", f"{second}, the answer of {NAMES[1]}"]
+    assert at.button_group(key="compare.of").options == [f"{first}, the answer of ViT", f"{second}, the answer of ResNet"]
     assert f"log p\\({second}\\) is" in said(at)
 
 
@@ -164,9 +177,9 @@ def test_too_little_is_said(page, address, words):
 def test_four_models_choose_two(page):
     names = ["vit_tiny50", "resnet_tiny50", "cct_tiny50", "pvt_tiny50"]
     at = page(models=",".join(names), images="cat,coffee,rocket,camera", pair="1-2")
-    assert unpack(messages(at, "layer_pair")[0])[0]["models"] == names[1:3]
+    assert unpack(messages(at, "layer_pair")[0])[0]["models"] == ["ResNet", "CCT"]
     figure = next(json.loads(one.proto.spec) for one in at.get("plotly_chart") if one.proto.id.endswith("compare.chart.norm"))
-    assert [line["name"] for line in figure["data"]] == names
+    assert [line["name"] for line in figure["data"]] == ["ViT", "ResNet", "CCT", "PVT"]
 
 
 def test_uploads_and_unreadable_files(page):

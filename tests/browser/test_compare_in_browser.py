@@ -33,7 +33,7 @@ def test_a_place_lights_up_what_is_like_it_in_both(visit, server):
     visit.page.wait_for_function(f"() => {PLACES}[0].dataset.drawn.endsWith(' 0 0')")
     after = drawn(visit)
     assert [one != other for one, other in zip(after, before, strict=True)] == [True, True, False, False]
-    assert "row 1, column 1 of vit_tiny50 blocks.5" in visit.page.locator(".reading").first.inner_text()
+    assert "row 1, column 1 of ViT blocks.5" in visit.page.locator(".reading").first.inner_text()
     # The place is fully lit in its own model, and the page hears of it after the pointer has rested.
     assert visit.page.evaluate(f"() => {PLACES}[0].querySelector('canvas').getContext('2d').getImageData(0, 0, 1, 1).data[3]") == 0
     visit.page.wait_for_url("**place=0%2C0.0625%2C0.0625**")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from vizlib.figures.charts import COLOURS
 from vizlib.figures.model_marks import FAMILY_NAMES, SHORT_NAMES, family_name, mark_of, marks_of, short_name
+from vizlib.ui.core.user_model_card import UserModelCard
 from vizlib.zoo.bundled_models import NAMES
-from vizlib.zoo.cards import bundled_cards
+from vizlib.zoo.cards import ModelCard, all_cards, bundled_cards
 
 
 def test_the_table_has_every_bundled_model_in_the_order_of_all():
@@ -17,6 +20,13 @@ def test_the_table_has_every_bundled_model_in_the_order_of_all():
 def test_a_bundled_model_looks_the_same_whichever_stand_beside_it():
     assert marks_of(["own-1", "resnet_tiny50", "vit_tiny50"])[1:] == [mark_of("resnet_tiny50"), mark_of("vit_tiny50")]
     assert mark_of("resnet_tiny50").label == "ResNet"
+
+
+def test_every_card_knows_what_a_reader_calls_it():
+    assert {card.name: card.display_name for card in bundled_cards()} == SHORT_NAMES
+    assert all_cards()["cvt_13"].display_name == "cvt_13"
+    facts = {field.name: getattr(bundled_cards()[0], field.name) for field in fields(ModelCard)}
+    assert UserModelCard(**facts | {"name": "own-1", "title": "mine.pth", "source": "own"}).display_name == "mine.pth"
 
 
 def test_others_get_what_is_free_and_their_own_titles():

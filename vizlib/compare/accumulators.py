@@ -48,8 +48,8 @@ class _HeadSums:
 class ModelAccumulator:
     """The running sums of one model. ``anchors`` are the first sampled states of each layer, (at most 256, C)."""
 
-    def __init__(self, model: Model, name: str) -> None:
-        self.model, self.name = model, name
+    def __init__(self, model: Model, name: str, display_name: str) -> None:
+        self.model, self.name, self.display_name = model, name, display_name
         self.layers: list[Layer] = []
         self.missing: dict[str, str] = {}
         self.images = 0
@@ -146,6 +146,7 @@ class ModelAccumulator:
         depths = {name: (number + 1) / len(self._heads) for number, name in enumerate(self._heads)}
         return ModelMeasures(
             name=self.name,
+            display_name=self.display_name,
             title=card.title,
             family=card.family,
             parameters=sum(weight.numel() for weight in self.model.module.parameters()),

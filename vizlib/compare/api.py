@@ -70,7 +70,8 @@ def compare(
         strange = [name for name in chosen if name not in allowed]
         if strange:
             raise MethodError(f"There is no {kind} {strange[0]!r}; there are {', '.join(allowed)}.")
-    accumulators = [ModelAccumulator(model, name) for model, name in zip(loaded, _names(loaded), strict=True)]
+    names_of_models = _told_apart([model.card.name for model in loaded]), _told_apart([model.card.display_name for model in loaded])
+    accumulators = [ModelAccumulator(*model) for model in zip(loaded, *names_of_models, strict=True)]
     source, missing = Source.of(images), _class_differences(accumulators)
     targets = target_of_each(target, len(source.items))
     scattering = scattered(points, seed)
@@ -150,13 +151,10 @@ def _loaded(model: Model | str) -> Model:
     return loaded
 
 
-def _names(models: Sequence[Model]) -> list[str]:
-    """A name for each, told apart by a number where the same one comes twice."""
-    names: list[str] = []
-    for model in models:
-        same = sum(other.card.name == model.card.name for other in models[: len(names)])
-        names.append(f"{model.card.name} ({same + 1})" if same else model.card.name)
-    return names
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """The names, with a number behind one that came before."""
+    before = [names[:place].count(name) for place, name in enumerate(names)]
+    return [f"{name} ({count + 1})" if count else name for name, count in zip(names, before, strict=True)]
 
 
 def _class_differences(accumulators: Sequence[ModelAccumulator]) -> dict[str, str]:
@@ -165,7 +163,7 @@ def _class_differences(accumulators: Sequence[ModelAccumulator]) -> dict[str, st
         first_model, second_model = accumulators[first], accumulators[second]
         if not same_classes(first_model.model, second_model.model):
             reasons[f"classes {first} {second}"] = (
-                f"{first_model.name} and {second_model.name} know different classes, so they are compared by features only."
+                f"{first_model.display_name} and {second_model.display_name} know different classes, so they are compared by features only."
             )
     return reasons
 

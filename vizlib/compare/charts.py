@@ -43,8 +43,8 @@ def charts(comparison: Comparison) -> dict[str, Chart]:
 
 def marks_of(comparison: Comparison) -> list[Mark]:
     """How each model looks in every chart: label, colour and symbol, in the order of the comparison."""
-    names = [model.name for model in comparison.models]
-    return model_marks.marks_of(names, names)
+    models = comparison.models
+    return model_marks.marks_of([model.name for model in models], [model.display_name for model in models])
 
 
 def cka_charts(comparison: Comparison) -> dict[str, dict[str, go.Figure]]:
@@ -62,7 +62,7 @@ def cka_chart(comparison: Comparison, first: int, second: int, reading: str = "t
     """CKA of all layers of one model (rows) with those of another, 0 to 1; MethodError where it was not measured."""
     alignment, (rows, columns) = comparison.between(first, second, reading, kernel), (comparison.models[first], comparison.models[second])
     names = [[layer.name for layer in model.layers] for model in (rows, columns)]
-    return alignment_map(alignment.value, names[0], names[1], rows.name, columns.name, alignment.low, alignment.high)
+    return alignment_map(alignment.value, names[0], names[1], rows.display_name, columns.display_name, alignment.low, alignment.high)
 
 
 def _depths(model: ModelMeasures) -> list[float]:
@@ -84,7 +84,7 @@ def _distance(comparison: Comparison, marks: list[Mark]) -> Chart | None:
                     [site.depth for site in sites for _ in site.distance],
                     [float(distance) / model.diagonal for site in sites for distance in site.distance],
                     [f"{site.name}, head {head}" for site in sites for head in range(len(site.distance))],
-                    label=f"{model.name}: heads",
+                    label=f"{model.display_name}: heads",
                 )
             )
         for fields, kind, dash in ((model.fields, "receptive field", 0), (model.operator, "architecture alone", 1)):
@@ -94,7 +94,7 @@ def _distance(comparison: Comparison, marks: list[Mark]) -> Chart | None:
                         model,
                         model_mark,
                         [receptive_field.reach / model.diagonal for receptive_field in fields],
-                        label=f"{model.name}: {kind}",
+                        label=f"{model.display_name}: {kind}",
                         dash=dash,
                     )
                 )
@@ -139,7 +139,7 @@ def _rank(comparison: Comparison, marks: list[Mark]) -> Chart:
         )
         most = [min(1.0, (model.rank_rows - 1) / layer.channels) for layer in model.layers]
         if min(most) < 1:
-            curves.append(_curve(model, model_mark, most, label=f"{model.name}: at most, from {model.rank_rows} tokens", dash=1))
+            curves.append(_curve(model, model_mark, most, label=f"{model.display_name}: at most, from {model.rank_rows} tokens", dash=1))
     return Chart(text.RANK, along_depth(curves, "effective rank over channels", tick_format=".0%", zero=True))
 
 
@@ -173,4 +173,4 @@ def _channels(comparison: Comparison, marks: list[Mark]) -> Chart | None:
 
 
 def _missing_reason(model: ModelMeasures, measure: str) -> list[str]:
-    return [f"{model.name}: {model.missing[measure]}."] if measure in model.missing else []
+    return [f"{model.display_name}: {model.missing[measure]}."] if measure in model.missing else []

@@ -39,7 +39,10 @@ def findings(comparison: Comparison) -> list[Finding]:
     for model in comparison.models:
         if model.dead.sum() + model.exploding.sum():
             sentences.append(
-                Finding(f"{model.name} has {model.dead.sum():.0f} dead and {model.exploding.sum():.0f} exploding channels in all layers.")
+                Finding(
+                    f"{model.display_name} has {model.dead.sum():.0f} dead and {model.exploding.sum():.0f} exploding channels in all "
+                    "layers."
+                )
             )
     return sentences
 
@@ -51,7 +54,8 @@ def _pair_findings(comparison: Comparison, first: int, second: int) -> list[Find
     if same is not None:
         sentences.append(
             Finding(
-                f"{first_model.name} and {second_model.name} give the same first answer to {same:.0%} of {len(comparison.images)} images."
+                f"{first_model.display_name} and {second_model.display_name} give the same first answer to {same:.0%} of "
+                f"{len(comparison.images)} images."
             )
         )
     if comparison.cka:
@@ -61,8 +65,8 @@ def _pair_findings(comparison: Comparison, first: int, second: int) -> list[Find
             i, j = np.unravel_index(value.argmax(), value.shape)
             sentences.append(
                 Finding(
-                    f"Most alike are {first_model.layers[i].name} of {first_model.name} and {second_model.layers[j].name} of "
-                    f"{second_model.name}: CKA {value[i, j]:.2f} ({reading}, {kernel}), at {first_model.layers[i].depth:.0%} and "
+                    f"Most alike are {first_model.layers[i].name} of {first_model.display_name} and {second_model.layers[j].name} of "
+                    f"{second_model.display_name}: CKA {value[i, j]:.2f} ({reading}, {kernel}), at {first_model.layers[i].depth:.0%} and "
                     f"{second_model.layers[j].depth:.0%} of the way up; "
                     f"the last layers have {value[-1, -1]:.2f}."
                 )
@@ -78,8 +82,8 @@ def _reach_findings(model: ModelMeasures) -> list[Finding]:
         widest = bool(first.max() > FAR)
         sentences.append(
             Finding(
-                f"The heads of {model.name}'s first attention look {_percent(first.min())} to {_percent(first.max())} of the input's "
-                f"diagonal far, those of its last {_percent(heads[-1].distance.min() / model.diagonal)} to "
+                f"The heads of {model.display_name}'s first attention look {_percent(first.min())} to {_percent(first.max())} of the "
+                f"input's diagonal far, those of its last {_percent(heads[-1].distance.min() / model.diagonal)} to "
                 f"{_percent(heads[-1].distance.max() / model.diagonal)}; an even look over all of it would be "
                 f"{_percent(_even_distance(model))}.",
                 f"Transformers have heads that look globally (over {FAR:.0%}) from the first layer on (Raghu et al. 2021)",
@@ -90,7 +94,7 @@ def _reach_findings(model: ModelMeasures) -> list[Finding]:
         reach = [receptive_field.reach / model.diagonal for receptive_field in model.fields]
         sentences.append(
             Finding(
-                f"The receptive field of {model.name} reaches {_percent(reach[0])} of the diagonal in {model.layers[0].name} and "
+                f"The receptive field of {model.display_name} reaches {_percent(reach[0])} of the diagonal in {model.layers[0].name} and "
                 f"{_percent(reach[-1])} in {model.layers[-1].name}.",
                 f"A ResNet starts locally (below {NEAR:.0%}) and grows (Luo et al. 2016)",
                 bool(reach[0] < NEAR and reach[-1] > reach[0]),
@@ -111,8 +115,8 @@ def _spectrum_finding(model: ModelMeasures) -> Finding:
     change = _within_grids(model, curve)
     way = "falls" if change < -_STEP else "rises" if change > _STEP else "hardly changes"
     text = (
-        f"The fine structure of {model.name} {way} with depth: ln amplitude {curve[0]:+.2f} in the first layer, {curve[-1]:+.2f} in the "
-        f"last, and {change:+.2f} in sum from layer to layer where the grid stays."
+        f"The fine structure of {model.display_name} {way} with depth: ln amplitude {curve[0]:+.2f} in the first layer, {curve[-1]:+.2f} "
+        f"in the last, and {change:+.2f} in sum from layer to layer where the grid stays."
     )
     if model.family in CONVOLUTIONAL:
         return Finding(text, "Convolutions are high-pass filters (Park and Kim 2022)", way == "rises")
@@ -129,7 +133,9 @@ def _within_grids(model: ModelMeasures, curve: np.ndarray) -> float:
 
 def _similarity_finding(model: ModelMeasures) -> Finding:
     first, last = model.similarity[0], model.similarity[-1]
-    text = f"The tokens of one image have a mean cosine of {first:.2f} in the first layer of {model.name} and {last:.2f} in the last."
+    text = (
+        f"The tokens of one image have a mean cosine of {first:.2f} in the first layer of {model.display_name} and {last:.2f} in the last."
+    )
     if not model.heads:
         return Finding(text)
     return Finding(text, "Tokens of transformers become alike with depth (Shi et al. 2022)", bool(last - first > _ALIKE))

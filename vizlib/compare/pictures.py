@@ -95,13 +95,13 @@ def receptive_field_rows(comparison: Comparison) -> list[Row]:
                     (f"{model.layers[index].name}: {measured[index].reach:.1f} px", coloured(np.sqrt(measured[index].weights)))
                     for index in chosen
                 ]
-                rows.append(Row(f"{model.name}, {kind}", images))
+                rows.append(Row(f"{model.display_name}, {kind}", images))
     return rows
 
 
 def layer_strips(comparison: Comparison) -> list[Strip]:
     """The aligned layers of the first two models for every image that is shown."""
-    names = [model.name for model in comparison.models[:2]]
+    names = [model.display_name for model in comparison.models[:2]]
     columns = [f"{name}: {content}" for content in ("shared colours", "length", "channels") for name in names]
     drawn = []
     for example in comparison.shown:
@@ -127,7 +127,7 @@ def difference_rows(comparison: Comparison) -> list[Row]:
                 difference = example.difference(0, other)
             except MethodError:
                 continue
-            first_name, second_name = comparison.models[0].name, comparison.models[other].name
+            first_name, second_name = comparison.models[0].display_name, comparison.models[other].display_name
             codes = example.agreement(0, other)
             photo = shrunk(example.picture, LONGEST)
             values = cv2.GaussianBlur(difference.map, (0, 0), SMOOTHING * min(difference.map.shape), borderType=cv2.BORDER_REFLECT)

@@ -34,7 +34,7 @@ def html_page(comparison: Comparison) -> str:
     """The whole page as HTML: styles, scripts, charts and pictures are in it, so that it opens without a network."""
     from plotly.offline import get_plotlyjs
 
-    names = " and ".join(model.name for model in comparison.models)
+    names = " and ".join(model.display_name for model in comparison.models)
     drawn = charts(comparison)
     pairs = pictures.correspondence_pairs(comparison)
     data = {
@@ -59,7 +59,8 @@ def html_page(comparison: Comparison) -> str:
 
 def _head(comparison: Comparison) -> str:
     rows = "".join(
-        f"<tr><th>{_escaped(model.name)}</th><td>{_escaped(model.title)}</td><td>{_escaped(model.family)}</td>"
+        f"<tr><th>{_escaped(model.display_name)}</th><td>{_escaped(model.title)}</td><td>{_escaped(model.name)}</td>"
+        f"<td>{_escaped(model.family)}</td>"
         f"<td>{model.parameters / 1e6:.2f} M</td><td>{model.size[0]} x {model.size[1]}</td><td>{len(model.layers)}</td></tr>"
         for model in comparison.models
     )
@@ -69,9 +70,10 @@ def _head(comparison: Comparison) -> str:
         f'<details class="note" open><summary>{len(comparison.skipped)} left out</summary><ul>{skipped}</ul></details>' if skipped else ""
     )
     return (
-        f"<header><h1>{' against '.join(_escaped(model.name) for model in comparison.models)}</h1>"
+        f"<header><h1>{' against '.join(_escaped(model.display_name) for model in comparison.models)}</h1>"
         f"<p>Over {count} image{'s' if count != 1 else ''}, measured in {comparison.seconds:.0f} s.</p></header>"
-        f"<table><thead><tr><th>model</th><th></th><th>family</th><th>parameters</th><th>input</th><th>layers</th></tr></thead>"
+        f"<table><thead><tr><th>model</th><th></th><th>in files</th><th>family</th><th>parameters</th><th>input</th>"
+        "<th>layers</th></tr></thead>"
         f"<tbody>{rows}</tbody></table>{left_out}" + _notes(list(comparison.missing.values()))
     )
 
@@ -110,7 +112,7 @@ def _correspondence(comparison: Comparison, pairs: list[dict[str, Any]]) -> str:
     choices = "".join(f'<button type="button" data-pair="{number}">{_escaped(pair["title"])}</button>' for number, pair in enumerate(pairs))
     canvases = "".join(
         f'<figure><canvas class="place" data-side="{side}" width="288" height="288" tabindex="0"></canvas>'
-        f'<figcaption>{_escaped(model.name)} <span data-layer="{side}"></span></figcaption></figure>'
+        f'<figcaption>{_escaped(model.display_name)} <span data-layer="{side}"></span></figcaption></figure>'
         for side, model in enumerate(comparison.models[:2])
     )
     return _section(text.CORRESPONDENCE, f'<div class="choices">{choices}</div><div class="row">{canvases}</div>')
@@ -159,7 +161,7 @@ def _differences(comparison: Comparison) -> str:
 
 
 def _about(comparison: Comparison) -> str:
-    missing = [f"{model.name}, {measure}: {why}" for model in comparison.models for measure, why in model.missing.items()]
+    missing = [f"{model.display_name}, {measure}: {why}" for model in comparison.models for measure, why in model.missing.items()]
     facts = {**comparison.settings, **comparison.facts}
     settings = ", ".join(f"{name}: {' and '.join(value) if isinstance(value, list) else value}" for name, value in facts.items())
     files = "".join(f"<li>{_escaped(name)}</li>" for name in comparison.images)

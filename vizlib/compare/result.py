@@ -34,6 +34,7 @@ class HeadMeasures:
 class ModelMeasures:
     """What was measured of one model; arrays (L,) float64 by layer unless said.
 
+    ``name`` keys files and tables, ``display_name`` is read in charts and sentences.
     ``norm`` mean token length; ``similarity`` mean cosine of tokens of one image with its standard error; ``rank`` and ``stable_rank`` of
     ``rank_rows`` sampled tokens; ``spectrum`` ln amplitude by frequency, one array a layer, the mean's being 0; ``dead`` and ``exploding``
     channels counted; ``branches`` the share that passes by each residual branch; ``fields`` and ``operator`` receptive fields; ``answers``
@@ -41,6 +42,7 @@ class ModelMeasures:
     """
 
     name: str
+    display_name: str
     title: str
     family: str
     parameters: int

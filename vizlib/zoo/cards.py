@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vizlib.catalog.families import FAMILIES
 from vizlib.catalog.family import NO_HEAD
 from vizlib.catalog.methods import fitting
+from vizlib.figures.model_marks import short_name
 from vizlib.product_files import product_root
 from vizlib.zoo import bundled_models
 from vizlib.zoo.official_releases import LICENCES, ON_TIMM, PAPERS, RELEASES, parameters
@@ -56,6 +57,11 @@ class ModelCard:
     preprocessing: str = ""
     note: str = ""
     activation: str | None = None
+
+    @property
+    def display_name(self) -> str:
+        """What charts, pickers and sentences call it; addresses, code and the names of files have ``name``."""
+        return short_name(self.name)
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -233,6 +233,7 @@ class TestBadInput:
     def test_the_same_model_twice_is_told_apart(self, models, pictures):
         comparison = compare([models[0], models[0]], pictures[:4], **SMALL)
         assert [measures.name for measures in comparison.models] == ["vit_tiny50", "vit_tiny50 (2)"]
+        assert [measures.display_name for measures in comparison.models] == ["ViT", "ViT (2)"]
         assert comparison.between(0, 1).value.diagonal() == pytest.approx(1)
         assert comparison.same_answers() == 1
 
@@ -265,6 +266,9 @@ class TestFiles:
         assert not (tmp_path / "report.html.part").exists()
         body = text.split("</head>")[1].replace('<a href="https://', "")
         assert "http" not in body
+        # The identifiers stand once, where the table says what a model is called in files.
+        assert [body.count(name) for name in ("vit_tiny50", "resnet_tiny50")] == [1, 1]
+        assert "<h1>ViT against ResNet</h1>" in text
         assert "<script src" not in text
         assert "<link" not in text.split("<script>")[0]
         data = json.loads(text.split('id="data">')[1].split("</script>")[0])

@@ -70,7 +70,7 @@ def architectural_receptive_fields(model: Model, size: tuple[int, int]) -> list[
     the row-stochastic walk of a rollout, whose row for the middle cell this is. MethodError for other models.
     """
     if not isinstance(model.adapter, ResNetAdapter):
-        raise MethodError(f"{model.card.name} is no ResNet: its attention depends on the image, so walk a rollout instead.")
+        raise MethodError(f"{model.card.display_name} is no ResNet: its attention depends on the image, so walk a rollout instead.")
     fields = []
     with gradients_on():
         plane = torch.ones(1, 1, *size, dtype=torch.float64, requires_grad=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import vizlib
+from vizlib.figures.model_marks import short_name
 from vizlib.ui.core import formatting
 from vizlib.ui.core.model_service import service
 from vizlib.ui.core.user_model_card import UserModelCard, identity_of
@@ -39,6 +40,11 @@ class ModelChoice:
         return isinstance(self.card, UserModelCard)
 
     @property
+    def display_name(self) -> str:
+        """What the page calls it, wherever its visitor reads of it."""
+        return short_name(self.name) if self.card is None else self.card.display_name
+
+    @property
     def facts(self) -> str:
         """One short line for the page, plain about weights that nobody trained."""
         facts = self.name if self.card is None else formatting.facts(self.card)
@@ -67,5 +73,5 @@ def model_choice(name: str, *, random: bool = False) -> ModelChoice:
 
 
 def _random(name: str, progress: Progress) -> Model:
-    progress(0, None, f"Building {name} with random weights")
+    progress(0, None, f"Building {short_name(name)} with random weights")
     return vizlib.load(name, checkpoint="random")

@@ -27,6 +27,11 @@ class UserModelCard(ModelCard):
     given_activation: str | None = None
     path: Path | None = field(default=None, repr=False)
 
+    @property
+    def display_name(self) -> str:
+        """The file's name: ``name`` is a number that tells the visitor nothing."""
+        return self.title
+
 
 def identity_of(card: ModelCard) -> str:
     """What the engine knows a model by."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from vizlib.figures.model_marks import short_name
 from vizlib.ui.core import formatting
 from vizlib.ui.core.model_choice import ModelChoice, model_choice
 from vizlib.ui.core.url_state import one_of, resend, some_of
@@ -105,7 +106,7 @@ class _Offer:
         if name in self.own:
             return f"{self.own[name].title} · yours{reason}"
         card = all_cards().get(name)
-        return (name if card is None or card.source == "bundled" else f"{name} · {formatting.megabytes(card)}") + reason
+        return (short_name(name) if card is None or card.source == "bundled" else f"{name} · {formatting.megabytes(card)}") + reason
 
 
 def _offer(fits: Fits | None, bundled: Sequence[str], *, show_unfit: bool) -> _Offer:

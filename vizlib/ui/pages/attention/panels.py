@@ -51,8 +51,7 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
 
 
 def _refuse(model: ModelChoice, reason: str) -> None:
-    title = formatting.plain(model.card.title) if model.card is not None else ""
-    st.info(f"{title or model.name} cannot be shown here: {reason}", icon=":material/block:")
+    st.info(f"{formatting.plain(model.display_name)} cannot be shown here: {reason}", icon=":material/block:")
 
 
 def declare(model: ModelChoice, url_state: UrlState) -> str:

@@ -10,7 +10,6 @@ import numpy as np
 from vizlib.analysis.perturbation.cards import CARDS
 from vizlib.engine.progress import told_to
 from vizlib.figures.charts import Mark, mark
-from vizlib.figures.model_marks import short_name
 from vizlib.ui.core.message_codec import pack
 from vizlib.ui.core.tables import to_csv
 
@@ -71,7 +70,7 @@ def compute_response(
     from vizlib.analysis.perturbation.registry import Aids, perturbation
     from vizlib.analysis.perturbation.response_curves import response, to_pixels
 
-    title = short_name(model.card.name)
+    title = model.card.display_name
     x = model.prepare(picture.pixels, fit)
     salience = other = None
     if experiment.salience:

@@ -167,8 +167,7 @@ def submit_responses(
 def results_or_status(models: Sequence[ModelChoice], jobs: Sequence[Job[ModelResponse] | None]) -> list[ModelResponse]:
     """What has been answered; where there is nothing yet, why is drawn."""
     answers = [computations.result_or_status(_slot(model), job, [model]) for model, job in zip(models, jobs, strict=True)]
-    titles = [model.card.title if model.own and model.card is not None else short_name(model.name) for model in models]
-    marks = marks_of([model.name for model in models], titles)
+    marks = marks_of([model.name for model in models], [model.display_name for model in models])
     rows = zip(answers, models, marks, strict=True)
     return [replace(answer, name=model.name, mark=mark) for answer, model, mark in rows if answer is not None]
 

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from vizlib.ui.pages.compact.tokenizer_data import Column, Drift
 
 PAPER = "Hassani et al., Escaping the Big Data Paradigm with Compact Transformers (2021), https://arxiv.org/abs/2104.05704"
-TITLES = {
-    "vit_tiny50": "ViT: patches, class token",
-    "compact_vit_tiny50": "Compact ViT: patches, sequence pooling",
-    "cct_tiny50": "CCT: convolutions, sequence pooling",
+PARTS = {
+    "vit_tiny50": "patches, class token",
+    "compact_vit_tiny50": "patches, sequence pooling",
+    "cct_tiny50": "convolutions, sequence pooling",
 }
 BESIDE = ("vit_tiny50", "compact_vit_tiny50")
 RANDOM = "Choose random weights above to see its architecture at work."
@@ -54,9 +54,8 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
 
 def members(model: ModelChoice) -> Group:
     """The models of the page, left to right: two bundled ones and the chosen one, each with what to call it."""
-    beside = [(model_choice(name), TITLES[name]) for name in BESIDE if name != model.name]
-    title = model.card.title if model.own and model.card is not None else model.name
-    return [*beside, (model, TITLES.get(model.name, title))]
+    shown = [*(model_choice(name) for name in BESIDE if name != model.name), model]
+    return [(each, f"{each.display_name}: {PARTS[each.name]}" if each.name in PARTS else each.display_name) for each in shown]
 
 
 def _submit_column(place: int, model: ModelChoice, title: str, picture: Picture, fit: str | None) -> Job[Column] | None:

@@ -86,7 +86,7 @@ def attributed(
 
     attributions: list[Attribution | None] = []
     for number, (model, wanted) in enumerate(zip(models, which, strict=True)):
-        progress(number, len(models), f"Explaining {model.card.name}")
+        progress(number, len(models), f"Explaining {model.card.display_name}")
         attributions.append(integrated(model, shown.picture, target, fit=fit) if wanted else None)
     return LogitAttributions(target, models[list(which).index(True)].label(target), tuple(attributions))
 

@@ -47,7 +47,7 @@ def pack_layer_pair(
         rows.append([_facts(comparison, example, end) for end in ends])
     header = {
         "title": example.name,
-        "models": [comparison.models[model].name for model in models],
+        "models": [comparison.models[model].display_name for model in models],
         "sizes": [list(photo.shape[:2]) for photo in photos],
         "pairs": rows,
         "single": single,

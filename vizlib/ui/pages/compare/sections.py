@@ -115,7 +115,7 @@ def pick_pair(comparison: Comparison, view: View) -> tuple[int, int]:
         st.session_state[view.pair] = _PAIRS[0]
     if count == 2:
         return 0, 1
-    names = [model.name for model in comparison.models]
+    names = [model.display_name for model in comparison.models]
     chosen = st.selectbox(
         "Two of them closely", list(pairs), key=view.pair,
         format_func=lambda pair: " and ".join(names[model] for model in pairs[pair]),
@@ -138,7 +138,7 @@ def draw_findings(comparison: Comparison) -> None:
             line += f"  \n  :gray[{formatting.plain(finding.claim)}] :{verdict}"
         lines.append(line)
     count = len(comparison.images)
-    st.header("What was comparison", anchor=False)
+    st.header("What was found", anchor=False)
     st.markdown("\n".join(lines[:_OPEN]))
     if len(lines) > _OPEN:
         with st.expander(f"{len(lines) - _OPEN} more", icon=":material/list:"):
@@ -198,8 +198,8 @@ def draw_cka(comparison: Comparison, shown: Example | None, both: tuple[int, int
         st.caption(comparison.missing["interval"])
     if shown is not None:
         names = [
-            f"**{formatting.plain(comparison.models[model].layers[layer].name)}** of {formatting.plain(comparison.models[model].name)}"
-            for model, layer in ends
+            f"**{formatting.plain(measures.layers[layer].name)}** of {formatting.plain(measures.display_name)}"
+            for measures, layer in ((comparison.models[model], layer) for model, layer in ends)
         ]
         value = comparison.between(ends[0][0], ends[1][0], reading, kernel).value[ends[0][1], ends[1][1]]
         st.markdown(f"The framed cell: {names[0]} and {names[1]}, CKA {value:.2f}. Click another to see its two layers here.")
@@ -225,7 +225,7 @@ def draw_layers(comparison: Comparison, shown: Example, both: tuple[int, int], v
         ((first, row), (second, column)) for row, column in comparison.aligned(st.session_state[view.way], *both)
     ]
     answers = [
-        f"{formatting.plain(comparison.models[model].name)} answers **{formatting.plain(shown.answers[model][0][0])}** "
+        f"{formatting.plain(comparison.models[model].display_name)} answers **{formatting.plain(shown.answers[model][0][0])}** "
         f"({formatting.percent(shown.answers[model][0][1])})"
         for model in both
         if shown.answers[model]
@@ -288,7 +288,7 @@ def draw_why(
     for name, model in zip(("first", "second"), both, strict=True):
         answers = comparison.models[model].answers
         assert answers is not None  # noqa: S101  models with the same classes have some
-        goals[name] = (int(answers[place]), f"{shown.answers[model][0][0]}, the answer of {comparison.models[model].name}")
+        goals[name] = (int(answers[place]), f"{shown.answers[model][0][0]}, the answer of {comparison.models[model].display_name}")
     if goals["first"][0] == goals["second"][0]:
         target = goals["first"][0]
         st.markdown(f"Both answer **{formatting.plain(shown.answers[both[0]][0][0])}**: the map says why one is surer of it.")
