@@ -11,7 +11,9 @@ from vizlib.errors import CheckpointError, ModelError, nearest
 from vizlib.geometry import Transform
 from vizlib.zoo import bundled_models
 from vizlib.zoo.cards import ASSETS, ModelCard, all_cards
+from vizlib.zoo.jax_checkpoints import from_jax, is_jax, jax_classes
 from vizlib.zoo.official_releases import ON_TIMM, RELEASES, Release
+from vizlib.zoo.training_checkpoints import describe
 from vizlib.zoo.weights import match_state, read_checkpoint
 
 if TYPE_CHECKING:
@@ -131,6 +133,8 @@ class _Timm(LoadingPlan):
         return "img_size" in inspect.signature(kind.__init__).parameters
 
     def classes_of(self, state: State) -> int:
+        if is_jax(state):
+            return jax_classes(state)
         head = self.config.classifier if self.config is not None else None
         heads = (head,) if isinstance(head, str) else tuple(head or ())
         weight_name = next((f"{prefix}.weight" for prefix in heads if f"{prefix}.weight" in state), None)
@@ -147,6 +151,8 @@ class _Timm(LoadingPlan):
         return None if custom else imagenet_labels(self.config, classes)
 
     def converted(self, module: nn.Module, state: State) -> State:
+        if is_jax(state):
+            return from_jax(module, state, self.name)
         return _by_timm(module, state, self.name)
 
 
@@ -336,5 +342,6 @@ def _head_width(state: dict[str, torch.Tensor], names: tuple[str, ...], model: s
     if absent is not None:
         return absent
     raise CheckpointError(
-        f"The checkpoint has no head ({', '.join(names)}), so it is not one of {model}; name the model it was trained as."
+        f"The checkpoint has no head ({', '.join(names)}), so it is not one of {model}; name the model it was trained as: "
+        f"it holds {describe(state)}."
     )

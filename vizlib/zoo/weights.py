@@ -13,7 +13,6 @@ import struct
 import threading
 import zipfile
 import zlib
-from collections.abc import Mapping
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -23,17 +22,24 @@ import torch
 from torch.serialization import get_safe_globals, safe_globals
 
 from vizlib.errors import CheckpointError, ModelError
+from vizlib.zoo.training_checkpoints import describe, network_state
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from torch import Tensor, nn
 
 ALLOWED: Final = (argparse.Namespace,)  # training scripts keep their arguments beside the weights
-WRAPPERS: Final = ("state_dict_ema", "state_dict", "model_ema", "model", "net")
-PREFIXES: Final = ("module.", "_orig_mod.")
 SUFFIXES: Final = (".pth", ".pt", ".bin", ".pth.tar", ".ckpt", ".safetensors")
+FOREIGN: Final = (
+    (b"\x89HDF", "a Keras or other HDF5 file"),
+    (b"\x93NUMPY", "a single numpy array"),
+    (b"GGUF", "a GGUF file"),
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"%PDF", "a PDF document"),
+)
 MAX_UNZIPPED: Final = 2 << 30  # bytes that one member of a zip may unpack to: it is held in memory
 MAX_RATIO: Final = 20  # weights hardly compress: more than this is a zip bomb
 MAX_LINES: Final = 10
@@ -62,10 +68,10 @@ _allowing = threading.Lock()
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """The tensors of a safetensors or torch file by name, on the CPU, in the precision of the file.
 
-    The contents decide the format, not the suffix. A zip that holds exactly one such file is read too. Training
-    checkpoints are unwrapped (``state_dict_ema``, ``state_dict``, ``model_ema``, ``model``, ``net``; what is not a tensor is
-    dropped there) and ``module.`` and ``_orig_mod.`` stripped. Nothing in the file is ever run: one that asks for more than
-    tensors and plain values raises CheckpointError, as do damaged files and weights that are not finite.
+    The contents decide the format, not the suffix. A zip that holds exactly one such file is read too, and an NPZ with its names as they
+    are. Training checkpoints are unwrapped and prefixes stripped, as ``vizlib.zoo.training_checkpoints`` lists them. Nothing in the file
+    is ever run: one that asks for more than tensors and plain values raises CheckpointError, as do damaged files and weights that are not
+    finite.
     """
     path = Path(path)
     if path.is_dir():
@@ -77,7 +83,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} does not exist: check the path of the weights file.") from error
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
-    return _state(loaded, str(path))
+    return {key: _checked(tensor, key, str(path)) for key, tensor in network_state(loaded, str(path)).items()}
 
 
 def _read(file: BinaryIO, name: str, path: Path | None) -> object:
@@ -98,6 +104,11 @@ def _read(file: BinaryIO, name: str, path: Path | None) -> object:
         return _read_safetensors(file, name, path)
     if head[0] == 0x80:
         return _read_torch(file, name)
+    kind = next((kind for magic, kind in FOREIGN if head.startswith(magic)), None)
+    if kind is None and head[:1] == b"\x08" and any(maker in head for maker in (b"pytorch", b"onnx", b"tf2onnx")):
+        kind = "an ONNX graph"
+    if kind is not None:
+        raise CheckpointError(f"{name} is {kind}, not a torch weights file: save the torch module's state_dict() and give that file.")
     raise CheckpointError(f"{name} is neither a safetensors nor a torch weights file: give a {', '.join(SUFFIXES)} file.")
 
 
@@ -121,6 +132,8 @@ def _read_zip(file: BinaryIO, name: str, path: Path | None) -> object:
                 raise CheckpointError(f"{name} would unpack from {packed} to {unpacked} bytes, which no weights do: it is refused.")
             if any(m.filename.endswith("/constants.pkl") for m in members):
                 raise CheckpointError(f"{name} is a TorchScript program, not weights: save the module's state_dict() and give that file.")
+            if members and all(m.filename.endswith(".npy") for m in members):
+                return _read_npz(file)
             if not any(m.filename.endswith("/data.pkl") for m in members):
                 members = [m for m in members if m.filename.endswith(SUFFIXES) and not m.filename.startswith("__MACOSX/")]
                 if len(members) != 1 or path is None:
@@ -134,6 +147,19 @@ def _read_zip(file: BinaryIO, name: str, path: Path | None) -> object:
         raise CheckpointError(f"{name} is a damaged, truncated or locked zip ({error}): download or copy it again.") from error
     file.seek(0)
     return _read_torch(file, name)
+
+
+def _read_npz(file: BinaryIO) -> dict[str, Tensor]:
+    """The arrays of an NPZ file by name, bfloat16 ones too, which numpy holds as two bytes without a meaning."""
+    state = {}
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as arrays:
+        for key in arrays.files:
+            array = arrays[key]
+            raw = array.dtype.kind == "V" and array.dtype.itemsize == 2
+            tensor = torch.from_numpy(array.view(np.int16) if raw else array)
+            state[key] = tensor.view(torch.bfloat16) if raw else tensor
+    return state
 
 
 def _read_torch(file: BinaryIO, name: str) -> object:
@@ -192,29 +218,6 @@ def _stacked_global(file: BinaryIO) -> str:
     return ""
 
 
-def _state(loaded: object, name: str) -> dict[str, Tensor]:
-    """The state dict inside ``loaded``, checked tensor by tensor."""
-    wrapped = False
-    for _ in range(3):  # a pickle may hold a dictionary that contains itself
-        if not isinstance(loaded, Mapping):
-            break
-        inner = [loaded[key] for key in WRAPPERS if isinstance(loaded.get(key), Mapping)]
-        if not inner:
-            break
-        loaded, wrapped = inner[0], True
-    if not isinstance(loaded, Mapping) or not any(isinstance(value, torch.Tensor) for value in loaded.values()):
-        raise CheckpointError(f"{name} holds no tensors by name: save the model's state_dict() and give that file.")
-    state: dict[str, Tensor] = {}
-    for key, value in loaded.items():
-        if isinstance(value, torch.Tensor) and isinstance(key, str):
-            state[key] = _checked(value.detach(), key, name)
-        elif not wrapped:
-            raise CheckpointError(f"{name} holds {type(value).__name__} under {key!r} among its weights: save a plain state_dict().")
-    while prefix := next((p for p in PREFIXES if all(key.startswith(p) and key != p for key in state)), ""):
-        state = {key[len(prefix) :]: value for key, value in state.items()}
-    return state
-
-
 def _checked(tensor: Tensor, key: str, name: str) -> Tensor:
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
         raise CheckpointError(f"{name} holds {key} as a sparse, quantized or empty tensor: save it as an ordinary one.")
@@ -255,7 +258,8 @@ def match_state(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], wha
     if len(lines) > MAX_LINES - 1:
         lines = [*lines[: MAX_LINES - 2], f"... and {len(lines) - MAX_LINES + 2} more"]
     counts = f"{len(missing)} missing, {len(unexpected)} unexpected, {len(other)} of another shape"
-    raise CheckpointError("\n  ".join([f"The weights do not fit {what} ({counts}): choose the model they were trained as.", *lines]))
+    sentence = f"The weights do not fit {what} ({counts}): choose the model they were trained as; the file holds {describe(state)}."
+    raise CheckpointError("\n  ".join([sentence, *lines]))
 
 
 def load_strict(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:

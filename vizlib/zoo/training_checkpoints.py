@@ -1,0 +1,129 @@
+"""The network's weights inside what training scripts save: under which key they lie, and which prefix their names carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+
+from vizlib.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Averaged weights come first, as they are the ones that were evaluated; a self-distilled teacher is an average too.
+WRAPPERS: Final = (
+    "state_dict_ema",
+    "model_ema",
+    "ema_state_dict",
+    "ema",
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "net",
+    "network",
+    "teacher",
+    "student",
+    "module",
+    "weights",
+)
+# Of wrapping modules: DataParallel, compile, Lightning modules, transformers' TimmWrapper, self-distillation.
+PREFIXES: Final = (
+    "module.",
+    "_orig_mod.",
+    "ema_model.",
+    "model_ema.",
+    "ema.",
+    "teacher.",
+    "model.",
+    "net.",
+    "network.",
+    "timm_model.",
+    "student.",
+    "backbone.",
+    "encoder.",
+)
+_DEEPEST: Final = 4
+_COUNTERS: Final = ("n_averaged", "num_updates")  # beside the averaged weights
+# What a training module holds beside its network: losses and measures.
+_SPARE: Final = ("criterion", "loss", "metric", "train_", "val_", "valid_", "test_", "accuracy", "acc.", "mixup", "augment")
+_PROJECTION: Final = ("head.mlp.", "head.last_layer.")  # of DINO and iBOT: what the teacher and student compare, not a classifier
+_LORA: Final = (".lora_A.", ".lora_B.")
+
+
+def network_state(loaded: object, name: str) -> dict[str, Tensor]:
+    """The tensors of the network by name, of anything that a weights file holds; CheckpointError with what is in there instead."""
+    found = _unwrapped(loaded, _DEEPEST)
+    if found is None:
+        raise CheckpointError(f"{name} holds no tensors by name{_contents(loaded)}: save the model's state_dict() and give that file.")
+    wrapped = found is not loaded
+    state: dict[str, Tensor] = {}
+    for key, value in found.items():
+        if isinstance(value, torch.Tensor) and isinstance(key, str):
+            state[key] = value.detach()
+        elif not wrapped:
+            raise CheckpointError(f"{name} holds {type(value).__name__} under {key!r} among its weights: save a plain state_dict().")
+    if any(part in key for key in state for part in _LORA):
+        raise CheckpointError(
+            f"{name} holds LoRA adapters beside or without the weights they change: merge_and_unload() them and save that."
+        )
+    return _without_prefix(state)
+
+
+def describe(state: Mapping[str, Tensor], most: int = 4) -> str:
+    """How many tensors a state holds, and under which first names most of them lie."""
+    groups: dict[str, int] = {}
+    for key in state:
+        group = key.split(".")[0].split("/")[0]
+        groups[group] = groups.get(group, 0) + 1
+    largest = sorted(groups, key=lambda group: -groups[group])
+    listed = ", ".join(f"{groups[group]} in {group}" for group in largest[:most]) + (", ..." if len(largest) > most else "")
+    return f"{len(state)} tensors ({listed})" if state else "no tensors"
+
+
+def _unwrapped(loaded: object, depth: int) -> Mapping[Any, Any] | None:
+    """The innermost mapping that holds tensors by name; a pickle may hold a dictionary that contains itself."""
+    if not isinstance(loaded, Mapping) or depth == 0:
+        return None
+    for key in WRAPPERS:
+        inner = _unwrapped(loaded.get(key), depth - 1)
+        if inner is not None:
+            return inner
+    return loaded if any(isinstance(value, torch.Tensor) for value in loaded.values()) else None
+
+
+def _contents(loaded: object) -> str:
+    if not isinstance(loaded, Mapping):
+        return f", but a {type(loaded).__name__}"
+    keys = [str(key)[:40] for key in loaded]
+    return f", but {', '.join(keys[:6])}{', ...' if len(keys) > 6 else ''}" if keys else ", and nothing else either"
+
+
+def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state without the names of the modules around the network, as long as nothing else of a network is left beside it."""
+    while (prefix := next((prefix for prefix in PREFIXES if _strips(state, prefix)), None)) is not None:
+        state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    return state
+
+
+def _strips(state: dict[str, Tensor], prefix: str) -> bool:
+    """Whether a prefix is that of the whole network: all else is a copy of it, a counter, a loss or a measure."""
+    if prefix in state or not any(key.startswith(prefix) for key in state):
+        return False
+    inside = {_bare(key) for key in state if key.startswith(prefix)}
+    for key in state:
+        if key in _COUNTERS or key.startswith((prefix, *_SPARE)):
+            continue
+        if prefix == "backbone." and key.startswith(_PROJECTION):
+            continue
+        if not key.startswith(PREFIXES) or _bare(key) not in inside:
+            return False
+    return True
+
+
+def _bare(key: str) -> str:
+    while (prefix := next((prefix for prefix in PREFIXES if key.startswith(prefix)), None)) is not None:
+        key = key.removeprefix(prefix)
+    return key
