@@ -136,7 +136,7 @@ def agreement(first: np.ndarray, second: np.ndarray, share: float = 0.1) -> np.n
 
 
 def _log_probability(model: Model, x: torch.Tensor, target: int) -> torch.Tensor:
-    return log_probabilities(model(x), model.activation or "softmax")[:, target]
+    return log_probabilities(model.class_logits(x), model.activation or "softmax")[:, target]
 
 
 def _baseline(pixels: torch.Tensor, name: str) -> torch.Tensor:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from vizlib.errors import MethodError
 from vizlib.evaluation.faithfulness import FaithfulnessScorer
-from vizlib.evaluation.reexplain import checked_input
+from vizlib.evaluation.reexplain import check_single, checked_input
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,7 @@ def evaluate(model: Model, image: Any, explanation: Explanation, metrics: Sequen
     measures many maps of one image for little more. MethodError for an unknown metric, for an explanation of another model, picture or
     size, and for one whose target was a function.
     """
+    check_single(explanation)
     if explanation.target is None:
         raise MethodError("The explanation's target is no class, so there is no probability to watch: explain a class.")
     return FaithfulnessScorer(model, checked_input(model, image, explanation), explanation.target).score(explanation, metrics)

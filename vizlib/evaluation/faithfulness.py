@@ -15,7 +15,7 @@ from vizlib.errors import MethodError
 from vizlib.evaluation import protocol
 from vizlib.evaluation.metrics import metrics_named
 from vizlib.evaluation.progress import Steps
-from vizlib.evaluation.reexplain import input_of
+from vizlib.evaluation.reexplain import check_single, input_of
 from vizlib.evaluation.shared_material import SharedMaterial
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ class FaithfulnessScorer:
             yield
 
     def _check(self, explanation: Explanation) -> None:
+        check_single(explanation)
         name, size = self.material.model.card.name, tuple(self.material.x.shape[2:])
         if explanation.model != name:
             raise MethodError(f"The explanation is of {explanation.model}, not of {name}.")

@@ -9,13 +9,13 @@ import torch
 from vizlib.catalog.methods import METHODS
 from vizlib.errors import MethodError
 from vizlib.explainers.api import explain
+from vizlib.explainers.explanation import Explanation
 from vizlib.images import read_image
 
 if TYPE_CHECKING:
     import numpy as np
 
     from vizlib.evaluation.progress import Steps
-    from vizlib.explainers.explanation import Explanation
     from vizlib.zoo.model import Model
 
 
@@ -40,8 +40,15 @@ def reexplain(model: Model, x: torch.Tensor, explanation: Explanation, steps: St
     return [explanation_again.input_map for explanation_again in explanations]
 
 
+def check_single(explanation: object) -> None:
+    """MethodError for what is no explanation, such as the list that a batch gives."""
+    if not isinstance(explanation, Explanation):
+        raise MethodError(f"One explanation is measured at a time, not a {type(explanation).__name__}: a batch gives a list of them.")
+
+
 def checked_input(model: Model, image: Any, explanation: Explanation) -> torch.Tensor:
     """The input x (1, 3, h, w) of the image that was explained; MethodError when the explanation is of another model or size."""
+    check_single(explanation)
     if explanation.model != model.card.name:
         raise MethodError(f"The explanation is of {explanation.model}, not of {model.card.name}.")
     x = input_of(model, image, explanation.fit)

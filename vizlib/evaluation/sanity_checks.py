@@ -13,7 +13,7 @@ from vizlib.catalog.methods import METHODS
 from vizlib.errors import MethodError, ModelError
 from vizlib.evaluation.progress import Steps
 from vizlib.evaluation.rank_agreement import rank_correlation
-from vizlib.evaluation.reexplain import checked_input, reexplain
+from vizlib.evaluation.reexplain import check_single, checked_input, reexplain
 from vizlib.evaluation.weight_randomization import blocks, head_of, randomized, weighted_modules_top_down
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ def cascade(model: Model, image: Any, explanation: Explanation, steps: int | Non
 
 
 def _checked_input(model: Model, image: Any, explanation: Explanation) -> torch.Tensor:
+    check_single(explanation)
     if explanation.target is None and explanation.label:
         raise MethodError("The explanation's target was a function, which is not kept, so the map cannot be made again: explain a class.")
     return checked_input(model, image, explanation)

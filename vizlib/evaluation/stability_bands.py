@@ -11,7 +11,7 @@ import torch
 from vizlib.catalog.methods import METHODS
 from vizlib.errors import MethodError
 from vizlib.evaluation.progress import Steps
-from vizlib.evaluation.reexplain import checked_input, reexplain
+from vizlib.evaluation.reexplain import check_single, checked_input, reexplain
 
 if TYPE_CHECKING:
     from vizlib.explainers.explanation import Explanation
@@ -48,6 +48,7 @@ def stability(
     """
     if runs < 2 or not 0 < top < 1 or not radius >= 0:
         raise MethodError(f"Stability takes two runs or more, a radius from 0 and a top between 0 and 1, not {runs}, {radius} and {top}.")
+    check_single(explanation)
     if explanation.target is None and explanation.label:
         raise MethodError("The explanation's target was a function, which is not kept, so the map cannot be made again: explain a class.")
     x = checked_input(model, image, explanation).float().cpu()

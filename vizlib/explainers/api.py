@@ -59,9 +59,7 @@ def predict(model: Model, image: Any, top: int = 5) -> list[Prediction] | list[l
     answers = []
     for chunk in _chunks(prepared_images):
         with torch.inference_mode():
-            logits = model(torch.cat([prepared_image.x for prepared_image in chunk]))
-        if logits.ndim != 2:
-            raise TargetError(f"{model.card.name} gives {tuple(logits.shape[1:])} for each image, so it predicts no classes.")
+            logits = model.class_logits(torch.cat([prepared_image.x for prepared_image in chunk]))
         answers += [ranked(model, row, top) for row in logits]
     return answers if many else answers[0]
 

@@ -139,7 +139,7 @@ def measure_accuracy(
             if inputs:
                 labels = torch.tensor([number for x, number in ready if x is not None])
                 with torch.inference_mode():
-                    best = model(torch.cat(inputs)).float().topk(top, dim=1).indices.cpu()
+                    best = model.class_logits(torch.cat(inputs)).float().topk(top, dim=1).indices.cpu()
                 images += len(inputs)
                 first += int((best[:, 0] == labels).sum())
                 fifth += int((best == labels[:, None]).any(dim=1).sum())

@@ -71,6 +71,13 @@ class Model:
         """
         return self.run(self.resting(), x)
 
+    def class_logits(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (B, K) of prepared inputs; TargetError where the answer is none in classes, but at many places."""
+        logits = self(x)
+        if logits.ndim != 2:
+            raise TargetError(f"{self.card.name} gives {tuple(logits.shape[1:])} for each image, so it predicts no classes.")
+        return logits
+
     def resting(self) -> nn.Module:
         """The module, or a shared copy of it in evaluation mode where some part is training."""
         return in_evaluation_mode(self.module)

@@ -29,7 +29,7 @@ from vizlib.compare.findings import findings
 from vizlib.compare.report_html import html_page
 from vizlib.datasets.image_source import even_batches
 from vizlib.engine.jobs import Progress
-from vizlib.errors import CancelledError, ImageError, MethodError, VizlibError
+from vizlib.errors import CancelledError, ImageError, MethodError, TargetError, VizlibError
 from vizlib.passes.forward import run
 
 SMALL = {"shown": 0, "fields": 0, "points": 4}
@@ -118,6 +118,13 @@ class TestNumbers:
         alone = [head_statistics.head_statistics(site, (64, 64)) for site in sites]
         assert np.allclose(comparison.models[0].heads[2].distance, np.mean([spread.distance for spread in alone], 0), atol=1e-3)
         assert np.allclose(comparison.models[0].heads[2].entropy, np.mean([spread.entropy for spread in alone], 0), atol=1e-4)
+
+    def test_each_image_may_have_a_target_of_its_own(self, models, pictures):
+        some = [pictures[0], np.zeros((0, 3)), *pictures[1:5]]  # the second cannot be read
+        shown = compare(models, some, points=4, shown=3, fields=1, steps=2, target=[7, 8, 9, 10, 11, 12]).shown
+        assert [example.target for example in shown] == [7, 9, 10]
+        with pytest.raises(TargetError, match="holds 2 for 6 images"):
+            compare(models, some, target=[1, 2])
 
     def test_what_is_shown(self, comparison, models, pictures):
         (shown,) = comparison.shown

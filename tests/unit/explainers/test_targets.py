@@ -11,7 +11,10 @@ import zoo_cases as zoo
 
 import vizlib
 from vizlib.catalog.methods import METHODS
+from vizlib.evaluation.faithfulness import FaithfulnessScorer
 from vizlib.evaluation.region_score import region_score
+from vizlib.evaluation.sanity_checks import cascade, sanity_checks
+from vizlib.evaluation.stability_bands import stability
 
 MIXED = [1, (2, 4), 3]
 LABELS = [f"kind {letter}" for letter in "abcdefg"]
@@ -138,6 +141,22 @@ def test_maps_of_a_batch_are_measured_like_those_of_single_images() -> None:
         assert region_score(model, image, region, [target]) == region_score(model, image, region, target)
     with pytest.raises(vizlib.TargetError, match="holds 3 for 1 image"):
         region_score(model, x[0], region, MIXED)
+
+
+def test_a_list_of_explanations_is_not_one() -> None:
+    model, x = zoo.model("resnet"), zoo.inputs("resnet")
+    explanations = vizlib.explain(model, x, "saliency", 1)
+    scorer = FaithfulnessScorer(model, x[0], 1)
+    for call in (
+        lambda: vizlib.evaluate(model, x, explanations),
+        lambda: scorer.score(explanations),
+        lambda: scorer.curves(explanations),
+        lambda: sanity_checks(model, x, explanations),
+        lambda: cascade(model, x, explanations),
+        lambda: stability(model, x, explanations),
+    ):
+        with pytest.raises(vizlib.MethodError, match="One explanation is measured at a time, not a list"):
+            call()
 
 
 @pytest.mark.parametrize("target", [(3, 5), 4])

@@ -14,9 +14,13 @@ import vizlib
 from vizlib.analysis.logit_difference import integrated
 from vizlib.analysis.perturbation.response_curves import response
 from vizlib.catalog.methods import METHODS
+from vizlib.compare import compare
+from vizlib.datasets.labelled import LabelledPhotos
 from vizlib.evaluation.exams.photographs import load_photographs
 from vizlib.evaluation.faithfulness import FaithfulnessScorer
 from vizlib.evaluation.region_score import region_score
+from vizlib.figures.overlay import encode_png
+from vizlib.model_report.accuracy import measure_accuracy
 from vizlib.zoo.activation import divergence
 
 X = zoo.inputs("resnet", 2)
@@ -186,6 +190,20 @@ def test_an_answer_at_many_places_is_none_in_classes() -> None:
     with pytest.raises(vizlib.ModelError, match="no answer in 7 classes"):
         model(DENSE["maps"], labels=list("abcdefg"))(X)
     assert own(X).shape == (2, 7, 3, 4)
+    picture = np.full((32, 32, 3), 90, np.uint8)
+    for call in (
+        lambda fresh: load_photographs(fresh, [picture]),
+        lambda fresh: integrated(fresh, picture, 1, steps=2),
+        lambda fresh: region_score(fresh, X[0], np.ones((32, 32), bool), 1),
+        lambda fresh: region_score(fresh, X[0], np.ones((32, 32), bool)),
+        lambda fresh: FaithfulnessScorer(fresh, X[0], 1),
+        lambda fresh: FaithfulnessScorer(fresh, X[0]),
+        lambda fresh: vizlib.evaluate(fresh, X[0], vizlib.explain(fresh, X[0], "saliency", lambda output: output.mean((1, 2, 3)))),
+        lambda fresh: measure_accuracy(fresh, LabelledPhotos([(encode_png(picture), 0)], [("0", "0")])),
+        lambda fresh: compare([fresh, model()], [picture] * 4),
+    ):
+        with pytest.raises(vizlib.VizlibError):
+            call(model(DENSE["maps"]))
 
 
 @pytest.mark.parametrize("answer", [lambda scores: scores[0], lambda scores: scores.sum(), lambda scores: scores[:1]])
