@@ -13,6 +13,7 @@ from vizlib.engine.memory import available_memory
 from vizlib.engine.progress import tell
 from vizlib.errors import MethodError, ModelError, TargetError
 from vizlib.passes.forward import check_finite
+from vizlib.tracing.autograd_graph import depends_on
 from vizlib.tracing.shared_copy import shared_copy
 
 if TYPE_CHECKING:
@@ -121,22 +122,8 @@ def check_differentiable(scorer: TargetScorer) -> None:
     score = scorer.for_image(0).scores(x)
     if not score.requires_grad:
         raise TargetError("This target has no gradient with respect to the logits; compute it from them with differentiable functions.")
-    if not _depends_on(score, x):
+    if not depends_on(score, x):
         raise MethodError(
             f"No gradient of this target reaches the pixels of {scorer.model.card.name}: something on the way is quantised, detached "
             "or run without gradients. Take the float weights, or a method that needs no gradient."
         )
-
-
-def _depends_on(score: torch.Tensor, x: torch.Tensor) -> bool:
-    """Whether autograd's graph leads from the score to the leaf x; walked, so that no gradient has to be computed."""
-    visited, waiting = set(), [score.grad_fn]
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in visited or "NotImplemented" in node.name():  # what has no derivative passes nothing on
-            continue
-        if getattr(node, "variable", None) is x:
-            return True
-        visited.add(node)
-        waiting += [following for following, _ in node.next_functions]
-    return False

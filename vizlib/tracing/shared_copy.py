@@ -11,6 +11,7 @@ from vizlib.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import torch
     from torch import nn
 
     Hook = Callable[[tuple[Any, ...], Any], None]
@@ -27,6 +28,25 @@ def shared_copy(module: nn.Module) -> nn.Module:
         return copy.deepcopy(module, memo)
     except (TypeError, RuntimeError, AttributeError) as error:
         raise ModelError(f"{type(module).__name__} cannot be copied for reading ({error}); remove the attribute that refuses.") from error
+
+
+def meta_copy(module: nn.Module) -> nn.Module:
+    """A copy in evaluation mode without weights and hooks, on the meta device: it gives shapes and autograd's graph, no numbers."""
+    import torch
+
+    tensors = (*module.parameters(), *module.buffers())
+    copied = copy.deepcopy(module, {id(tensor): _without_weights(tensor) for tensor in tensors}).eval()
+    for part in copied.modules():
+        for hooks in (part._forward_hooks, part._forward_pre_hooks, part._backward_hooks, part._backward_pre_hooks):
+            hooks.clear()
+    return copied.to(dtype=torch.float32)
+
+
+def _without_weights(tensor: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    empty = torch.empty_like(tensor, device="meta")
+    return torch.nn.Parameter(empty, requires_grad=False) if isinstance(tensor, torch.nn.Parameter) else empty
 
 
 def in_evaluation_mode(module: nn.Module) -> nn.Module:

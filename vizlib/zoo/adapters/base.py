@@ -217,6 +217,13 @@ class Adapter(ABC):
         """The path of the first block that takes any number of tokens and reads them where they stand, None where none does."""
         return None
 
+    def stride(self) -> Size | None:
+        """The pixels from one cell of the last grid or feature map to the next, (vertical, horizontal), None where not known."""
+        info = getattr(self.module, "feature_info", None)
+        last = info[-1] if isinstance(info, list) and info else {}
+        reduction = last.get("reduction") if isinstance(last, dict) else None
+        return (reduction, reduction) if isinstance(reduction, int) else None
+
     def feature_layer(self) -> str:
         """The path of the part whose output is the last feature map (B, C, h, w)."""
         raise MethodError(self.refusals["feature_map"])

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 
 from vizlib.errors import MethodError
 from vizlib.explainers.method_output import MethodOutput
 from vizlib.explainers.parts.attention_walk import total_score
+from vizlib.explainers.parts.cells_on_pixels import on_pixels
 from vizlib.explainers.scorer import check_differentiable, checked_maps, make_scorer
 from vizlib.passes.backward import gradients, gradients_on, run_live
+from vizlib.zoo.adapters.feature_map import lacking_feature_map
 
 if TYPE_CHECKING:
+    from vizlib.explainers.scorer import TargetScorer
     from vizlib.explainers.targets import Target, TargetResolver
     from vizlib.zoo.model import Model
 
@@ -29,27 +31,28 @@ def explain(
     """relu(sum_k a_k A_k), a_k the mean over places of d score / d A_k, A the last feature map, for each prepared input (B, 3, h, w).
 
     A transformer's A are the tokens of the last grid whose cells the answer depends on: a class token reads those that enter the last
-    block, a mean or a pooling those that leave it. The map is resized bilinearly to (h, w).
+    block, a mean or a pooling those that leave it. The map is resized bilinearly to the pixels that its cells cover. MethodError where
+    the answer does not depend on the map.
     """
-    taps = model.adapter.taps((int(x.shape[2]), int(x.shape[3])))
+    size = (int(x.shape[2]), int(x.shape[3]))
+    taps = model.adapter.taps(size)
     by_tokens = bool(taps) and taps[-1].grid is not None
-    targets, maps = _on_tokens(model, x, resolve) if by_tokens else _on_features(model, x, resolve)
-    resized = F.interpolate(maps[:, None], size=tuple(x.shape[2:]), mode="bilinear", align_corners=False)[:, 0]
+    targets, maps = _on_tokens(model, x, resolve) if by_tokens else on_features(model, x, resolve)
+    resized = on_pixels(maps, size, model.adapter.stride())
     return targets, [MethodOutput(pixel_map, None, () if bool(pixel_map.any()) else (SILENT,)) for pixel_map in resized]
 
 
-def _on_features(model: Model, x: torch.Tensor, resolve: TargetResolver) -> tuple[list[Target], torch.Tensor]:
-    """Targets and maps (B, rows, columns) float64, by captum."""
+def on_features(model: Model, x: torch.Tensor, resolve: TargetResolver) -> tuple[list[Target], torch.Tensor]:
+    """Targets and maps (B, rows, columns) float64 of the last feature map, by captum."""
     from captum.attr import LayerGradCam
 
     path = model.adapter.feature_layer()
     with gradients_on():
         scorer = make_scorer(model, x, resolve)
         check_differentiable(scorer)
+        _check_feature_map(scorer, path)
         layer = scorer.copied.get_submodule(path)
         maps = LayerGradCam(scorer.scores, layer).attribute(scorer.x.clone().requires_grad_(), relu_attributions=True)
-    if not isinstance(maps, torch.Tensor) or maps.ndim != 4:
-        raise MethodError(f"{path} of {model.card.name} does not give a feature map (images, channels, rows, columns).")
     return scorer.targets, checked_maps(scorer, maps)[:, 0]
 
 
@@ -62,7 +65,13 @@ def _on_tokens(model: Model, x: torch.Tensor, resolve: TargetResolver) -> tuple[
         slopes = gradients(model, total_score(targets, live.logits), [live.states[tap.name] for tap in taps])
     for tap, slope in zip(reversed(taps), reversed(slopes), strict=True):
         assert tap.grid is not None  # noqa: S101  those without were left out
-        cells = slope.flatten(1, -2)[:, tap.grid.prefix :].to(torch.float64)
+        tokens = slope.flatten(1, -2)
+        if tokens.shape[1] != tap.grid.tokens:
+            raise MethodError(
+                f"{tap.path} gives {tokens.shape[1]} tokens where the architecture has {tap.grid.tokens} ({tap.grid}), "
+                "so where they lie is not certain."
+            )
+        cells = tokens[:, tap.grid.prefix :].to(torch.float64)
         if bool(cells.any()):
             values = live.states[tap.name].detach().flatten(1, -2)[:, tap.grid.prefix :].to(torch.float64)
             maps = torch.einsum("bnc,bc->bn", values, cells.mean(1)).clamp_min(0)
@@ -70,3 +79,16 @@ def _on_tokens(model: Model, x: torch.Tensor, resolve: TargetResolver) -> tuple[
     grid = taps[-1].grid
     assert grid is not None  # noqa: S101  those without were left out
     return targets, torch.zeros(len(x), *grid.shape, dtype=torch.float64, device=live.x.device)
+
+
+def _check_feature_map(scorer: TargetScorer, path: str) -> None:
+    """MethodError when the part's output is not one map (B, C, rows, columns) that the answer depends on."""
+    outputs: list[Any] = []
+    handle = scorer.copied.get_submodule(path).register_forward_hook(lambda part, inputs, output: outputs.append(output))  # noqa: ARG005
+    try:
+        score = scorer.for_image(0).scores(scorer.x[:1].clone().requires_grad_())
+    finally:
+        handle.remove()
+    reason = lacking_feature_map(outputs, score)
+    if reason:
+        raise MethodError(f"Grad-CAM does not fit {scorer.model.card.name}: its last feature map, {path}, {reason}.")

@@ -1,4 +1,4 @@
-"""DeepLIFT (Shrikumar et al. 2017) by captum."""
+"""DeepLIFT (Shrikumar et al. 2017) by its rescale rule."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vizlib.errors import MethodError
+from vizlib.explainers.parts.activation_rules import RescaledActivations
 from vizlib.explainers.parts.baselines import baseline
-from vizlib.explainers.parts.gradient_maps import captum_maps, completeness, method_outputs
-from vizlib.explainers.parts.guided_relu import hookable
+from vizlib.explainers.parts.gradient_maps import completeness, method_outputs
+from vizlib.explainers.scorer import check_differentiable, checked_maps, make_scorer
+from vizlib.passes.backward import gradients_on
 
 if TYPE_CHECKING:
     from vizlib.explainers.method_output import MethodOutput
@@ -25,22 +27,21 @@ HALF = "Worked out in float32 with the same weights: in half precision the diffe
 def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """Each pixel's share in score(x) - score(b) by the rescale rule, b the baseline, summed over colours, for each input (B, 3, h, w).
 
-    MethodError when the map does not add up: then a part of the model is nonlinear in a way that captum has no rule for.
+    Every call of an activation counts, also of a function or of one part in several places; captum's own DeepLift knows only parts that
+    are called once. MethodError when the map does not add up: then the model is nonlinear in a way that has no rule.
     """
-    from captum.attr import DeepLift
-
     half = model.dtype in (torch.float16, torch.bfloat16)
     if half:
         model = replace(model, module=copy.deepcopy(model.module).float())
-    empty = baseline(model, model.cast(x), options["baseline"])
-    try:
-        scorer, maps = captum_maps(model, x, resolve, options, lambda scorer: DeepLift(hookable(scorer)), lambda _: {"baselines": empty})
-    except RuntimeError as error:
-        if "DeepLift" not in str(error):
-            raise
-        reason = "calls one ReLU in several places, which DeepLIFT cannot tell apart: give each place its own"
-        raise MethodError(f"{model.card.name} {reason}.") from error
-    maps = maps.sum(1)
+    with gradients_on():
+        scorer = make_scorer(model, x, resolve)
+        check_differentiable(scorer)
+        empty = baseline(model, scorer.x, options["baseline"])
+        images = scorer.x.clone().requires_grad_()
+        with RescaledActivations():
+            scores = scorer.scores(torch.cat([images, empty]))
+        (multipliers,) = torch.autograd.grad(scores.sum(), images)
+        maps = checked_maps(scorer, (scorer.x - empty) * multipliers).sum(1)
     facts = completeness(scorer, maps, empty)
     off = max(fact["gap"] for fact in facts)
     if off > MAX_GAP:

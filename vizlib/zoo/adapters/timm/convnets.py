@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 from vizlib.catalog.family import NO_RELU
 from vizlib.errors import MethodError
 from vizlib.zoo.adapters.base import Adapter, Size, Tap
+from vizlib.zoo.adapters.feature_map import declared_feature_map_lacks
 
 if TYPE_CHECKING:
     from torch import nn
 
+_OTHERS = {
+    "GELU",
+    "SiLU",
+    "ReLU6",
+    "Hardswish",
+    "Hardsigmoid",
+    "Mish",
+    "ELU",
+    "SELU",
+    "CELU",
+    "LeakyReLU",
+    "PReLU",
+    "Softplus",
+    "Tanh",
+    "Sigmoid",
+}
+
 
 def _rectified(module: nn.Module) -> dict[str, str]:
-    """The refusal of methods that change what passes a ReLU, where there is no ReLU to change."""
+    """The refusal of methods that change what passes a ReLU, where the activations are others; functions are seen when they run."""
     from torch import nn
 
-    return {} if any(isinstance(part, nn.ReLU) for part in module.modules()) else {"relu": NO_RELU}
+    if any(isinstance(part, nn.ReLU) for part in module.modules()):
+        return {}
+    parts = (type(part) for part in module.modules())
+    others = [part for part in parts if part.__name__ in _OTHERS or part.__module__.startswith("timm.layers.activations")]
+    return {"relu": NO_RELU} if others else {}
 
 
 class ResNetAdapter(Adapter):
@@ -39,6 +62,14 @@ class ResNetAdapter(Adapter):
     def taps(self, size: Size) -> list[Tap]:  # noqa: ARG002
         return [Tap(f"layer{index}", f"layer{index}") for index in range(1, 5)]
 
+    def stride(self) -> Size | None:
+        declared = super().stride()
+        if declared is not None:
+            return declared
+        layers = [getattr(self.module, f"layer{index}") for index in range(1, 5)]
+        step = 4 * math.prod(int(layer[0].stride) for layer in layers)  # the stem and its max-pool halve twice
+        return step, step
+
     def feature_layer(self) -> str:
         return "layer4"
 
@@ -57,6 +88,11 @@ class PlainAdapter(Adapter):
             self.refusals["feature_map"] = (
                 f"{type(module).__name__} does not name a last convolutional feature map (channels before rows and columns)"
             )
+            return
+        path, channels = self._stages()[-1], self._declared()[-1].get("num_chs")
+        reason = declared_feature_map_lacks(module, path, channels)
+        if reason:
+            self.refusals["feature_map"] = f"its last feature map, {path}, {reason}"
 
     @classmethod
     def fits(cls, module: nn.Module) -> bool:  # noqa: ARG003  the last resort
@@ -71,8 +107,11 @@ class PlainAdapter(Adapter):
         return self._stages()[-1]
 
     def _stages(self) -> list[str]:
+        return [info["module"] for info in self._declared()]
+
+    def _declared(self) -> list[dict[str, Any]]:
         parts = dict(self.module.named_modules())
-        return [info["module"] for info in getattr(self.module, "feature_info", None) or [] if info.get("module") in parts]
+        return [info for info in getattr(self.module, "feature_info", None) or [] if info.get("module") in parts]
 
     def _convolutional(self) -> bool:
         form = getattr(self.module, "output_fmt", "NCHW")

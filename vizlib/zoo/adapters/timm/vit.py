@@ -63,6 +63,10 @@ class ViTAdapter(Adapter):
         grid = self.grid(size)
         return [Tap(f"blocks.{index}", f"blocks.{index}", grid) for index in range(self.depth)]
 
+    def stride(self) -> Size | None:
+        ratio: Any = getattr(self.module.patch_embed, "feat_ratio", None)
+        return None if ratio is None else (int(ratio(as_scalar=False)[0]), int(ratio(as_scalar=False)[1]))
+
     def lineage(self, recording: Recording, size: Size, windows: str = "uniform") -> Lineage:
         if "lineage" in self.refusals:
             raise MethodError(self.refusals["lineage"])
