@@ -10,7 +10,7 @@ import torch
 from vizlib.explainers.method_output import MethodOutput
 from vizlib.explainers.parts.baselines import baseline
 from vizlib.explainers.parts.sampling import seeded
-from vizlib.explainers.parts.superpixels import superpixels
+from vizlib.explainers.parts.superpixels import count_note, superpixels
 from vizlib.explainers.scorer import TargetScorer, checked_maps, make_scorer
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ def explain_by_perturbation(
             perturbed = PerturbedImage(scorer, baseline(model, scorer.x, options["baseline"]), pieces)
             with seeded(options.get("seed", 0)):
                 values = checked_maps(scorer, attribute(perturbed))[0, 0]
-            outputs.append(
-                MethodOutput(values, None, () if bool(values.any()) else (STILL,), facts=_facts(perturbed, values) if adds_up else {})
-            )
+            still = () if bool(values.any()) else (STILL,)
+            notes = still if pieces is None else still + count_note(perturbed.piece_count, options["pieces"])
+            outputs.append(MethodOutput(values, None, notes, facts=_facts(perturbed, values) if adds_up else {}))
     return batch_scorer.targets, outputs
 
 
