@@ -14,9 +14,11 @@ from vizlib.errors import CheckpointError, DeviceError, ModelError
 from vizlib.geometry import Transform
 from vizlib.zoo.activation import certain_activation, check_activation
 from vizlib.zoo.adapters import Adapter, adapter_for
+from vizlib.zoo.adapters.part import PartAdapter, sees_the_input
 from vizlib.zoo.cards import ModelCard
 from vizlib.zoo.loading_plans import LoadingPlan, fit_state, others_that_fit, plan_for
 from vizlib.zoo.model import Model, check_labels
+from vizlib.zoo.reading import declared_size, reader_of
 from vizlib.zoo.unwrapping import unwrapped
 from vizlib.zoo.weights import fill_random, fingerprint, load_strict
 
@@ -103,6 +105,7 @@ def wrap(
     module: nn.Module,
     *,
     adapter: str | Adapter | None = None,
+    part: str | None = None,
     transform: Transform | dict[str, Any] | None = None,
     labels: Sequence[str] | None = None,
     input_size: int | tuple[int, int] | None = None,
@@ -112,23 +115,25 @@ def wrap(
 ) -> Model:
     """A live module, read in place: its weights, hooks and mode stay as they are. Wrappers that only pass inputs on are looked through.
 
-    ``transform`` is a Transform or timm's data configuration; without one it is the module's own where it says so, else ImageNet's
-    mean and deviation at ``input_size``, else None, and then only prepared tensors work. ``outputs`` says which of several outputs are
-    the logits: a key, an index, an attribute's name, or a function of the output that gives (B, K); ``.logits`` unless given.
+    ``part`` names the module inside that is read where it is not certain, as "backbone"; the whole module still runs and answers.
+    ``adapter`` is a family's name or an Adapter of your own. ``transform`` is a Transform or timm's data configuration; without one it is
+    the module's own where it says so, else ImageNet's mean and deviation at ``input_size``, else None, and then only prepared tensors
+    work; colours from 0 to 1 where the module prepares them itself for its part. ``outputs`` says which of several outputs are the
+    logits: a key, an index, an attribute's name, or a function of the output that gives (B, K); ``.logits`` unless given.
     ``num_classes`` is the width of the head's last layer unless given; ``activation`` makes probabilities of the logits: "softmax",
     "sigmoid", or "identity" where they are some already. ModelError for an adapter that does not fit.
     """
     if not isinstance(module, torch.nn.Module):
         raise ModelError(f"vizlib.wrap takes a torch module, not a {type(module).__name__}; vizlib.load takes names.")
     module = unwrapped(module)
-    reader = adapter_for(module, adapter)
+    reader = reader_of(module, adapter, part, _size(input_size))
     if num_classes is not None:
         reader.told_classes = _class_count(num_classes)
         if num_classes:
             reader.refusals.pop("head", None)
         else:
             reader.refusals["head"] = NO_HEAD
-    chosen = _live_transform(module, transform, _size(input_size))
+    chosen = _live_transform(module, reader, transform, _size(input_size))
     chosen_activation = check_activation(activation) or certain_activation(module)
     name = type(module).__name__
     names = check_labels(labels, reader.classes, name)
@@ -155,22 +160,36 @@ def _class_count(classes: int) -> int:
     return classes
 
 
-def _live_transform(module: nn.Module, transform: Transform | dict[str, Any] | None, size: tuple[int, int] | None) -> Transform | None:
+def _live_transform(
+    module: nn.Module, reader: Adapter, transform: Transform | dict[str, Any] | None, size: tuple[int, int] | None
+) -> Transform | None:
     if isinstance(transform, dict):
         transform = Transform.from_timm(transform)
-    elif transform is None and getattr(module, "pretrained_cfg", None):
-        from timm.data import resolve_model_data_config
-
-        transform = Transform.from_timm(resolve_model_data_config(module))
+    if transform is None and isinstance(reader, PartAdapter):
+        return _transform_of_part(reader, size)
+    if transform is None and getattr(module, "pretrained_cfg", None):
+        transform = _declared_transform(module)
     if transform is None:
-        size = size or _declared_size(module)
+        size = size or declared_size(module)
         return None if size is None else Transform(size=size)
     return transform if size is None else replace(transform, size=size)
 
 
-def _declared_size(module: nn.Module) -> tuple[int, int] | None:
-    declared = getattr(getattr(module, "patch_embed", None), "img_size", None)
-    return _size(declared) if declared is not None else None
+def _declared_transform(module: nn.Module) -> Transform:
+    from timm.data import resolve_model_data_config
+
+    return Transform.from_timm(resolve_model_data_config(module))
+
+
+def _transform_of_part(reader: PartAdapter, size: tuple[int, int] | None) -> Transform | None:
+    """That of the part where it is given the input as it is; else the outer module prepares colours itself, and takes 0 to 1."""
+    size = size or declared_size(reader.module)
+    if size is None:
+        return None
+    if sees_the_input(reader.outer, reader.path, size):
+        own = _declared_transform(reader.module) if getattr(reader.module, "pretrained_cfg", None) else Transform(size=size)
+        return replace(own, size=size)
+    return Transform(size=size, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 
 def _card(

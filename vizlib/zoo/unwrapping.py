@@ -23,16 +23,38 @@ _INSIDE = {
 }
 
 
+_HELD_AS = ("model", "net", "network", "module", "backbone", "encoder")  # what holders without a forward of their own call theirs
+
+
 def unwrapped(module: nn.Module) -> nn.Module:
-    """The module inside every wrapper that only passes its inputs on; the module itself where there is none."""
-    while (path := _path_inside(module)) is not None:
-        inside: Any = module
-        for name in path.split("."):
-            inside = getattr(inside, name)
+    """The module inside every wrapper that only passes its inputs on; the module itself where there is none.
+
+    A holder without a ``forward`` of its own, as training frameworks allow, is looked through to the one module that it holds.
+    """
+    while (inside := _inside(module)) is not None:
         module = inside
     return module
 
 
-def _path_inside(module: nn.Module) -> str | None:
+def _inside(module: nn.Module) -> nn.Module | None:
     kinds = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(module).__mro__)
-    return next((_INSIDE[kind] for kind in kinds if kind in _INSIDE), None)
+    path = next((_INSIDE[kind] for kind in kinds if kind in _INSIDE), None)
+    if path is None:
+        return _held(module)
+    inside: Any = module
+    for name in path.split("."):
+        inside = getattr(inside, name)
+    return inside
+
+
+def _held(module: nn.Module) -> nn.Module | None:
+    from torch import nn
+
+    defined_by = next(kind for kind in type(module).__mro__ if "forward" in vars(kind))
+    if isinstance(module, nn.ModuleList | nn.ModuleDict) or defined_by is not nn.Module or "forward" in vars(module):
+        return None
+    children = dict(module.named_children())
+    named = [children[name] for name in _HELD_AS if name in children]
+    weighty = [child for child in children.values() if next(child.parameters(), None) is not None]
+    candidates = named or weighty
+    return candidates[0] if len(candidates) == 1 else None

@@ -109,7 +109,7 @@ def _read(forward_pass: Pass, stage: int, block: int, image: int) -> tuple[Any, 
 def _cvt(forward_pass: Pass) -> Any:
     from vizlib.zoo.networks.cvt import ConvVisionTransformer
 
-    module = forward_pass.model.module
+    module = forward_pass.model.adapter.module
     if not isinstance(module, ConvVisionTransformer):
         raise MethodError(f"{forward_pass.model.card.name} is no CvT: it has no convolutional projection.")
     return module

@@ -35,7 +35,7 @@ class ResidualRatios:
     def of(cls, model: Model) -> ResidualRatios:
         """The residuals of a model; MethodError, with the reason, where they are not known."""
         if isinstance(model.adapter, ResNetAdapter):
-            return cls._of_resnet(model.module)
+            return cls._of_resnet(model.adapter.module)
         meter = ResidualMeter(model.adapter.forks())
         return cls(list(meter.hooks()), meter)
 

@@ -28,7 +28,7 @@ def bare_maps(model: Model, x: torch.Tensor) -> dict[str, torch.Tensor]:
     if family not in ("resnet", "vit"):
         raise MethodError(f"The notebooks took shortcuts for ResNet and ViT alone; {model.card.name} is of another family.")
     with torch.inference_mode():
-        return _bare_convolutions(model.module, pixels) if family == "resnet" else _bare_blocks(model.module, pixels)
+        return _bare_convolutions(model.adapter.module, pixels) if family == "resnet" else _bare_blocks(model.adapter.module, pixels)
 
 
 def _bare_convolutions(module: nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -61,7 +61,7 @@ class TokenRounds:
 
 def token_rounds(model: Model, image: Any, fit: str | None = None) -> TokenRounds:
     """The rounds of a T2T-ViT for one image, or one prepared input (1, 3, h, w); MethodError for any other model."""
-    split: Any = getattr(model.module, "tokens_to_token", None)
+    split: Any = getattr(model.adapter.module, "tokens_to_token", None)
     if split is None:
         raise MethodError(f"{model.card.name} does not make its tokens by soft splits: load a T2T-ViT.")
     prepared = isinstance(image, torch.Tensor) and image.ndim == 4

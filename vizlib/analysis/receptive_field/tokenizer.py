@@ -42,7 +42,7 @@ class Layer:
 
 def layers(model: Model) -> list[Layer]:
     """The window operators from pixels to tokens, lowest first; MethodError for models that make their tokens in other ways."""
-    module: Any = model.module
+    module: Any = model.adapter.module
     if model.adapter.family == "compact":
         windows = []
         window, pooled = module.tokenizer.window, module.tokenizer.pool

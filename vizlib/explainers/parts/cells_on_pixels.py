@@ -6,15 +6,18 @@ import torch
 import torch.nn.functional as F
 
 
-def on_pixels(maps: torch.Tensor, size: tuple[int, int], stride: tuple[int, int] | None) -> torch.Tensor:
-    """Maps (B, rows, columns) bilinear on inputs (h, w): (B, h, w), what lies in the padding at the bottom and at the right cut off.
+def on_pixels(maps: torch.Tensor, size: tuple[int, int], stride: tuple[int, int] | None, mode: str = "bilinear") -> torch.Tensor:
+    """Maps (B, rows, columns) on inputs (h, w), bilinear or by another ``mode`` of torch: (B, h, w).
+
+    What lies in the padding at the bottom and at the right is cut off.
 
     ``stride`` is the pixels from one cell to the next, None where it is not known.
     """
     shape = (int(maps.shape[1]), int(maps.shape[2]))
     known = stride or (None, None)
     extent = [_extent(side, cells, step) for side, cells, step in zip(size, shape, known, strict=True)]
-    return F.interpolate(maps[:, None], size=extent, mode="bilinear", align_corners=False)[:, 0, : size[0], : size[1]]
+    aligned = False if mode == "bilinear" else None
+    return F.interpolate(maps[:, None], size=extent, mode=mode, align_corners=aligned)[:, 0, : size[0], : size[1]]
 
 
 def _extent(side: int, cells: int, stride: int | None) -> int:

@@ -140,7 +140,8 @@ class Adapter(ABC):
         self.told_classes: int | None = None  # by the user, or by the first answer
         family = FAMILIES.get(self.family)  # an adapter of the user's own has a family of its own
         self.refusals: dict[str, str] = {} if family is None else dict(family.lacks)
-        method = foreign_method(module) if self.reads_classes else None
+        ours = type(self).__module__.startswith("vizlib.")  # who brings an adapter answers for what it reads
+        method = foreign_method(module) if self.reads_classes and ours else None
         if method is not None:
             reason = f"{method} runs in place of what vizlib knows of this family, so how its tokens reach the answer is not certain"
             # What the head reads says nothing of where tokens lie; all else may move them.
@@ -169,6 +170,9 @@ class Adapter(ABC):
 
     def check_size(self, size: Size) -> None:  # noqa: B027  most modules take any size
         """ModelError, naming sizes that work, when the module cannot take an input (h, w)."""
+
+    def check_placement(self, size: Size) -> None:  # noqa: B027  what is read of itself lies where it is
+        """MethodError when the cells that are read of an input (h, w) do not lie on its pixels."""
 
     def taps(self, size: Size) -> list[Tap]:  # noqa: ARG002
         """What a trace keeps besides attention, for an input (h, w)."""

@@ -35,6 +35,7 @@ def explain(
     the answer does not depend on the map.
     """
     size = (int(x.shape[2]), int(x.shape[3]))
+    model.adapter.check_placement(size)
     taps = model.adapter.taps(size)
     by_tokens = bool(taps) and taps[-1].grid is not None
     targets, maps = _on_tokens(model, x, resolve) if by_tokens else on_features(model, x, resolve)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """Guided backpropagation times Grad-CAM of the last feature map, bilinear on the input, summed over colours, (B, 3, h, w)."""
+    model.adapter.check_placement((int(x.shape[2]), int(x.shape[3])))
     targets, maps = on_features(model, x, resolve)
     _, guided = guided_backprop.explain(model, x, lambda _: targets, {"smoothing": "none"} | options)
     places = on_pixels(maps, (int(x.shape[2]), int(x.shape[3])), model.adapter.stride())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 
 from vizlib.errors import MethodError
 from vizlib.explainers.method_output import MethodOutput
+from vizlib.explainers.parts.cells_on_pixels import on_pixels
 from vizlib.explainers.scorer import TargetScorer, checked_maps, make_scorer
 from vizlib.passes.forward import run
 from vizlib.passes.head_ablation import HeadAblation, ablated
@@ -43,9 +43,9 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
             grid = next(site.query_grid for site in reversed(sites) if site.query_grid.cells)
             scorer.expect(grid.cells + 1)
             without_cell = _hidden(scorer, sites, grid) if block is None else _dropped(scorer, block, grid)
-            cells = checked_maps(scorer, scorer.scores(scorer.x).double() - without_cell).reshape(1, 1, *grid.shape)
+            cells = checked_maps(scorer, scorer.scores(scorer.x).double() - without_cell).reshape(1, *grid.shape)
             # Nearest: every pixel carries the value of its own cell.
-            pixels = F.interpolate(cells, size=tuple(x.shape[2:]), mode="nearest-exact")[0, 0]
+            pixels = on_pixels(cells, (int(x.shape[2]), int(x.shape[3])), model.adapter.stride(), "nearest-exact")[0]
             outputs.append(MethodOutput(pixels, None, (COUNTED,) if block is None and counts else ()))
     return batch_scorer.targets, outputs
 

@@ -62,7 +62,7 @@ def view(model: Model, trace: Trace) -> View:
 
 def prefix_names(model: Model) -> tuple[str, ...]:
     """The learned tokens of a model in their order: class, distillation, registers."""
-    module: Any = model.module
+    module: Any = model.adapter.module
     count = int(getattr(module, "num_prefix_tokens", 1) or 0)
     names = [] if getattr(module, "cls_token", module) is None else ["class token"]
     if getattr(module, "dist_token", None) is not None:

@@ -1,0 +1,235 @@
+"""A module that is read inside another one: the outer module runs and answers, the part says where its tokens lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vizlib.catalog.family import NO_HEAD
+from vizlib.errors import MethodError
+from vizlib.tracing.autograd_graph import depends_on
+from vizlib.tracing.shared_copy import meta_copy, shared_copy
+from vizlib.zoo.adapters.base import Adapter, Classifier, Lineage, Size, Tap
+from vizlib.zoo.heads import head_classes, last_width
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vizlib.tracing.recorder import Recording
+    from vizlib.tracing.residuals import Port, Residual
+
+PROBES = 8  # pixels whose change is followed to the part
+READ = ("lineage", "layers", "keys", "feature_map")  # what is read from the part
+
+
+@dataclass(frozen=True)
+class Passage:
+    """How a part stands in an outer module: the reason why it cannot be read, and whether the outer module answers what the part gives."""
+
+    reason: str | None = None
+    hands_on: bool = False
+
+
+class _ReachedError(Exception):
+    """The forward pass has come to the part; the rest of it is not needed."""
+
+
+class PartAdapter(Adapter):
+    """``inner``, the adapter of the part at ``path``, for the whole ``outer`` module: every path leads through the outer one.
+
+    ``module`` is the part. What the outer module does to the image before the part must leave every pixel where it is; this is measured
+    on first use, and methods that read the part are refused where it does not hold.
+    """
+
+    def __init__(self, outer: nn.Module, path: str, inner: Adapter, size: Size | None) -> None:
+        self.outer, self.path, self.inner = outer, path, inner
+        self.module = inner.module
+        self.family = inner.family  # type: ignore[misc]
+        self.told_classes = None
+        self.refusals = dict(inner.refusals)
+        self._placed: dict[Size, str | None] = {}
+        passage = passage_of(outer, path, inner, size)
+        if passage.reason is not None:
+            self.refusals |= dict.fromkeys(READ, passage.reason)
+        if not passage.hands_on:
+            self.refusals.setdefault(
+                "layers", f"what {path} gives is read by more of the model, which does not fit the tokens of its blocks"
+            )
+            self.refusals.setdefault("two_classifiers", f"what {path} gives is read by more of the model")
+        self.refusals.pop("head", None)
+        if self.classes == 0:
+            self.refusals["head"] = NO_HEAD
+
+    @classmethod
+    def fits(cls, module: nn.Module) -> bool:  # noqa: ARG003  it is made for a part that is named or certain
+        return False
+
+    @property
+    def classes(self) -> int:
+        if self.told_classes is not None:
+            return self.told_classes
+        own = head_classes(self.outer)
+        if own is not None:
+            return own
+        return self.inner.classes or last_width(self.outer, outside=self.module) or 0
+
+    def check_size(self, size: Size) -> None:
+        self.inner.check_size(size)
+
+    def taps(self, size: Size) -> list[Tap]:
+        return [replace(tap, path=self._outer(tap.path)) for tap in self.inner.taps(size)]
+
+    def stride(self) -> Size | None:
+        return self.inner.stride()
+
+    def feature_layer(self) -> str:
+        if "feature_map" in self.refusals:
+            raise MethodError(self.refusals["feature_map"])
+        return self._outer(self.inner.feature_layer())
+
+    def lineage(self, recording: Recording, size: Size, windows: str = "uniform") -> Lineage:
+        if "lineage" in self.refusals:
+            raise MethodError(self.refusals["lineage"])
+        self.check_placement(size)
+        return self.inner.lineage(self._as_recorded(recording), size, windows)
+
+    def check_placement(self, size: Size) -> None:
+        """MethodError when the part does not see an input (h, w) pixel by pixel where it is."""
+        if size not in self._placed:
+            self._placed[size] = _displacement(self.outer, self.path, size)
+        reason = self._placed[size]
+        if reason is not None:
+            raise MethodError(reason)
+
+    def classifier(self, name: str) -> Classifier | None:
+        found = self.inner.classifier(name)
+        return None if found is None else replace(found, path=self._outer(found.path))
+
+    def forks(self) -> list[Residual]:
+        return [replace(fork, skip=self._port(fork.skip), branch=self._port(fork.branch)) for fork in self.inner.forks()]
+
+    def window_inputs(self, windows: str) -> list[str]:
+        # The windows of the part lie on what it is given, not on what the outer module is given.
+        own = [self.path] if windows == "contribution" else []
+        return own + [self._outer(path) for path in self.inner.window_inputs(windows)]
+
+    def layer_logits(self, module: nn.Module, tokens: torch.Tensor, pooling: str, classifier: Classifier | None = None) -> torch.Tensor:
+        if classifier is not None:
+            classifier = replace(classifier, path=self._inner(classifier.path))
+        return self.inner.layer_logits(module.get_submodule(self.path), tokens, pooling, classifier)
+
+    def warnings(self, recording: Recording) -> tuple[str, ...]:
+        return self.inner.warnings(self._as_recorded(recording))
+
+    def first_block(self) -> str | None:
+        path = self.inner.first_block()
+        return None if path is None else self._outer(path)
+
+    def _as_recorded(self, recording: Recording) -> Recording:
+        """The recording as if the part had run by itself."""
+        notes = {self._inner(name): values for name, values in recording.notes.items()}
+        seen = recording.notes.get(self.path, {}).get("x", recording.x)
+        return replace(recording, notes=notes, x=seen)
+
+    def _outer(self, path: str) -> str:
+        return f"{self.path}.{path}" if path else self.path
+
+    def _inner(self, path: str) -> str:
+        return path.removeprefix(f"{self.path}.")
+
+    def _port(self, port: Port) -> Port:
+        return replace(port, path=self._outer(port.path))
+
+
+def passage_of(outer: nn.Module, path: str, inner: Adapter, size: Size | None) -> Passage:
+    """How the part at ``path`` stands in ``outer``, from one pass without weights over an input (h, w), where that is possible."""
+    if size is None:
+        return Passage()
+    calls: list[torch.Tensor] = []
+
+    def keep(part: nn.Module, inputs: Any, output: Any) -> Any:  # noqa: ARG001  torch's signature
+        if not isinstance(output, torch.Tensor):
+            return output
+        calls.append(output.detach().requires_grad_())
+        return calls[-1]
+
+    channels = _channels(inner.module)
+    try:
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            copied = meta_copy(outer)
+            copied.get_submodule(path).register_forward_hook(keep)
+            x = torch.zeros(1, channels, *size, device="meta", requires_grad=True)
+            answer = copied(x)
+    except Exception:  # noqa: BLE001  any code may run here; what it cannot do without weights, a run with an image tells
+        return Passage()
+    if len(calls) != 1:
+        return Passage(f"{path} runs {len(calls)} times as a whole in a forward pass of {type(outer).__name__}, not once")
+    if not isinstance(answer, torch.Tensor):
+        return Passage()
+    if depends_on(answer, x):
+        return Passage(
+            f"the answer of {type(outer).__name__} also depends on the image past {path}, so a map of {path} would not be all of it"
+        )
+    if answer is not calls[0] and not depends_on(answer, calls[0]):
+        return Passage(f"the answer of {type(outer).__name__} does not depend on what {path} gives")
+    return Passage(hands_on=answer is calls[0])
+
+
+def seen_by_part(outer: nn.Module, path: str, x: torch.Tensor) -> torch.Tensor | None:
+    """What the part at ``path`` is given for inputs x (B, C, h, w), None where it does not run."""
+    copied = shared_copy(outer).eval()
+    seen: list[Any] = []
+
+    def stop(part: nn.Module, inputs: tuple[Any, ...]) -> None:  # noqa: ARG001  torch's signature
+        seen.append(inputs[0] if inputs else None)
+        raise _ReachedError
+
+    copied.get_submodule(path).register_forward_pre_hook(stop)
+    try:
+        with torch.no_grad():
+            copied(x)
+    except _ReachedError:
+        return seen[0] if isinstance(seen[0], torch.Tensor) else None
+    return None
+
+
+def sees_the_input(outer: nn.Module, path: str, size: Size) -> bool:
+    """Whether the part is given the input as it is; False too where the outer module cannot run on an input (h, w)."""
+    try:
+        x = _noise(outer, size)
+        seen = seen_by_part(outer, path, x)
+    except Exception:  # noqa: BLE001  any code may run here
+        return False
+    return seen is not None and torch.equal(seen, x)
+
+
+def _displacement(outer: nn.Module, path: str, size: Size) -> str | None:
+    """Why the part does not see the pixels of an input (h, w) where they are: a few are changed one by one, and followed."""
+    x = _noise(outer, size).expand(PROBES + 1, -1, -1, -1).clone()
+    places = torch.randint(size[0] * size[1], (PROBES,), generator=torch.Generator().manual_seed(1))
+    for number, place in enumerate(places.tolist(), start=1):
+        x[number, :, place // size[1], place % size[1]] += 3
+    seen = seen_by_part(outer, path, x)
+    name = type(outer).__name__
+    if seen is None:
+        return f"{path} does not run as a whole on an image in a forward pass of {name}"
+    if seen.ndim != 4 or tuple(seen.shape[2:]) != size:
+        return f"{name} gives {path} {tuple(seen.shape[2:])} where its own input is {size}, so where the pixels lie is not certain"
+    change = (seen[1:].double() - seen[:1].double()).abs().sum(1).flatten(1)
+    if not torch.equal(change.argmax(1).cpu(), places):
+        return f"what {name} does before {path} moves the pixels, so where they lie is not certain"
+    return None
+
+
+def _noise(outer: nn.Module, size: Size) -> torch.Tensor:
+    weight = next((tensor for tensor in (*outer.parameters(), *outer.buffers()) if tensor.is_floating_point()), torch.zeros(()))
+    x = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    return x.to(weight.device, weight.dtype)
+
+
+def _channels(module: nn.Module) -> int:
+    from torch import nn
+
+    return next((part.in_channels for part in module.modules() if isinstance(part, nn.Conv2d)), 3)
