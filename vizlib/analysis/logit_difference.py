@@ -111,6 +111,8 @@ def integrated(
             x = low + places[part, None, None, None] * (high - low)
             x = model.cast(x).detach().requires_grad_()
             score = _log_probability(model, x, target).sum()
+            if not score.requires_grad:
+                raise MethodError(f"No gradient of {model.card.name} reaches the picture: something on the way is detached or has none.")
             (gradient,) = torch.autograd.grad(score, x)
             mean += (shares[part, None, None, None] * gradient.to("cpu", torch.float64)).sum(0)
     with torch.inference_mode():
@@ -136,7 +138,9 @@ def agreement(first: np.ndarray, second: np.ndarray, share: float = 0.1) -> np.n
 
 
 def _log_probability(model: Model, x: torch.Tensor, target: int) -> torch.Tensor:
-    return log_probabilities(model.class_logits(x), model.activation or "softmax")[:, target]
+    logits = model.class_logits(x)
+    class_index(model, target)  # the answer may have shown that there are other classes than the head let expect
+    return log_probabilities(logits, model.activation or "softmax")[:, target]
 
 
 def _baseline(pixels: torch.Tensor, name: str) -> torch.Tensor:

@@ -17,7 +17,7 @@ from vizlib.explainers.explanation import Explanation, read_manifest
 from vizlib.explainers.targets import Target, resolve_targets, target_of_each
 from vizlib.geometry import Geometry
 from vizlib.images import read_image
-from vizlib.passes.forward import Trace, traces
+from vizlib.passes.forward import Trace, check_finite, traces
 
 if TYPE_CHECKING:
     import os
@@ -51,7 +51,7 @@ class PreparedImage:
 def predict(model: Model, image: Any, top: int = 5) -> list[Prediction] | list[list[Prediction]]:
     """The ``top`` classes of an image by falling probability; for a list of images or a batch of tensors, one list each.
 
-    TargetError for a model without classes.
+    TargetError for a model without classes, ModelError for one that answers in NaN or infinity.
     """
     if not model.adapter.classes:
         raise TargetError(f"{model.card.name} has no classification head, so it predicts no classes.")
@@ -59,7 +59,9 @@ def predict(model: Model, image: Any, top: int = 5) -> list[Prediction] | list[l
     answers = []
     for chunk in _chunks(prepared_images):
         with torch.inference_mode():
-            logits = model.class_logits(torch.cat([prepared_image.x for prepared_image in chunk]))
+            x = torch.cat([prepared_image.x for prepared_image in chunk])
+            logits = model.class_logits(x)
+        check_finite(model, x, logits)
         answers += [ranked(model, row, top) for row in logits]
     return answers if many else answers[0]
 

@@ -91,6 +91,9 @@ class Model:
                 f"{self.card.name} gives a {type(output).__name__} where vizlib reads logits of shape (images, classes); "
                 "name the part to read, as wrap(module, outputs=...)."
             )
+        if not output.is_floating_point() or output.layout != torch.strided or not output.numel():
+            kind = f"{output.dtype} of shape {tuple(output.shape)}".removeprefix("torch.")
+            raise ModelError(f"{self.card.name} answers in {kind}, and vizlib reads real numbers: logits of shape (images, classes).")
         if output.shape in (x.shape[:1], ()) and output.numel() == len(x):
             output = output.reshape(len(x), 1)  # one logit, squeezed
         if output.ndim < 2 or len(output) != len(x):
