@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,8 @@ import torch
 
 from vizlib.catalog.methods import MethodCard, method_card
 from vizlib.errors import CheckpointError, ImageError, MethodError, TargetError
-from vizlib.explainers.explanation import Explanation, read_manifest
+from vizlib.explainers.explanation import Explanation
+from vizlib.explainers.manifest import read_manifest
 from vizlib.explainers.targets import Target, resolve_targets, target_of_each
 from vizlib.geometry import Geometry
 from vizlib.images import read_image
@@ -130,12 +132,21 @@ def replay(folder: str | os.PathLike[str], model: Model | None = None) -> Explan
             activation=recipe.get("activation"),  # recipes of earlier versions have none
         )
     source = Path(folder) / manifest["input"]
-    image: Any = torch.from_numpy(np.load(source)["x"]) if source.suffix == ".npz" else source
+    image: Any = _saved_input(source) if source.suffix == ".npz" else source
     target = manifest["target"]
     again = explain(
         model, image, manifest["method"], tuple(target) if isinstance(target, list) else target, manifest["fit"], **manifest["options"]
     )
     return again[0] if isinstance(again, list) else again  # a prepared tensor was saved as a batch of one
+
+
+def _saved_input(path: Path) -> torch.Tensor:
+    """The prepared tensor that was explained; ImageError when the file does not hold it."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return torch.from_numpy(arrays["x"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ImageError(f"{path} does not hold the prepared image that was explained: {error}.") from error
 
 
 def check_method_fits(model: Model, card: MethodCard, target: Any = None) -> None:

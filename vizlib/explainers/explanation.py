@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vizlib.catalog.methods import METHODS
-from vizlib.errors import ModelError, VizlibError
+from vizlib.errors import VizlibError
+from vizlib.explainers.manifest import FORMAT, MANIFEST
 
 if TYPE_CHECKING:
     import os
 
     from vizlib.geometry import Geometry
-
-MANIFEST = "explanation.json"
-FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,22 +141,6 @@ class Explanation:
         if self.target is None and self.label:
             return "the target was a function, which is not kept in the folder"
         return None
-
-
-def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """The manifest of a saved explanation; VizlibError when the folder holds none that this version reads."""
-    path = Path(folder) / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise VizlibError(f"{folder} holds no {MANIFEST}; name a folder that Explanation.save or `vizlib explain --out` wrote.") from error
-    except (OSError, ValueError) as error:
-        raise VizlibError(f"{path} cannot be read: {error}.") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise VizlibError(f"{path} is not an explanation of format {FORMAT}.")
-    if not manifest["replayable"]:
-        raise ModelError(f"{folder} cannot be replayed: {manifest['obstacle']}.")
-    return manifest
 
 
 def _png(picture: np.ndarray) -> bytes:

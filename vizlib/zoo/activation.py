@@ -16,8 +16,8 @@ ACTIVATIONS = ("softmax", "sigmoid", "identity")
 
 def check_activation(activation: str | None) -> str | None:
     """The activation, or None; ModelError for one that there is not."""
-    if activation is not None and activation not in ACTIVATIONS:
-        raise ModelError(f"There is no activation {activation!r}; there are {', '.join(ACTIVATIONS)}.")
+    if activation is not None and (not isinstance(activation, str) or activation not in ACTIVATIONS):
+        raise ModelError(f"There is no activation {str(activation)[:40]!r}; there are {', '.join(ACTIVATIONS)}.")
     return activation
 
 

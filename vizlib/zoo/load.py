@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,13 +25,14 @@ from vizlib.zoo.unwrapping import unwrapped
 from vizlib.zoo.weights import fill_random, fingerprint, load_strict
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from torch import nn
 
     from vizlib.zoo.model import OutputChoice
 
+LARGEST = 65_536  # pixels of a side
+MOST_CLASSES = 10_000_000  # a head of more fits into no memory
 _building = threading.Lock()  # initialisation draws from the global generator, which is put back afterwards
 
 
@@ -52,7 +55,12 @@ def load(
     bytes in all) of a download. ModelError for an unknown name or size, CheckpointError for a file that does not fit, DownloadError for
     one that cannot be fetched, DeviceError for the device.
     """
+    if not isinstance(name, str):
+        raise ModelError(f"vizlib.load takes a model's name, not a {type(name).__name__}; vizlib.wrap takes modules.")
+    if checkpoint is not None and not isinstance(checkpoint, str | os.PathLike):
+        raise CheckpointError(f"A checkpoint is the path of a weights file, or 'random', not a {type(checkpoint).__name__}.")
     where, chosen_activation = pick_device(device), check_activation(activation)
+    num_classes = None if num_classes is None else _class_count(num_classes)
     size = _size(image_size)
     plan = plan_for(name)
     state = None if checkpoint == "random" else plan.read(checkpoint, progress)
@@ -71,7 +79,8 @@ def load(
     transform = plan.transform(module)
     if size is not None:
         transform = replace(transform, size=size)
-    names = check_labels(labels, adapter.classes, name) or plan.labels(adapter.classes, custom=checkpoint not in (None, "random"))
+    given_names = check_labels(labels, adapter.classes, name)
+    names = given_names or plan.labels(adapter.classes, custom=checkpoint not in (None, "random"))
     card = _card(plan, module, adapter, names, transform, random=checkpoint == "random", custom=checkpoint is not None)
     own_activation = card.activation if checkpoint in (None, "random") and adapter.classes > 1 else None
     model = Model(
@@ -80,7 +89,7 @@ def load(
         adapter,
         transform,
         names,
-        _recipe(name, checkpoint, num_classes, size, labels, dtype, activation),
+        _recipe(name, checkpoint, num_classes, size, given_names, dtype, activation),
         known_activation=chosen_activation or own_activation,
     )
     model = replace(model, card=replace(card, activation=model.activation))
@@ -155,8 +164,8 @@ def wrap(
 
 
 def _class_count(classes: int) -> int:
-    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 0:
-        raise ModelError(f"num_classes is a whole number from 0 on, not {classes!r}.")
+    if isinstance(classes, bool) or not isinstance(classes, int) or not 0 <= classes <= MOST_CLASSES:
+        raise ModelError(f"num_classes is a whole number from 0 to {MOST_CLASSES:,}, not {str(classes)[:40]!r}.")
     return classes
 
 
@@ -237,7 +246,7 @@ def _recipe(
         "sha256": fingerprint(path) if path not in (None, "random") else None,
         "num_classes": num_classes,
         "image_size": list(size) if size else None,
-        "labels": list(labels) if labels else None,
+        "labels": None if labels is None else list(labels),
         "dtype": None if dtype is None else str(dtype).removeprefix("torch."),
         "activation": activation,
     }
@@ -246,14 +255,16 @@ def _recipe(
 def _size(size: int | Sequence[int] | None) -> tuple[int, int] | None:
     if size is None:
         return None
-    pair = (size, size) if isinstance(size, int) else tuple(int(side) for side in size)
-    if len(pair) != 2 or min(pair) < 1:
-        raise ModelError(f"An image size is a positive number or (height, width), not {size!r}.")
-    return pair[0], pair[1]
+    size = size.tolist() if hasattr(size, "tolist") else size
+    sides = list(size) if isinstance(size, Sequence) and not isinstance(size, str) else [size, size]
+    if len(sides) != 2 or not all(hasattr(side, "__index__") and not isinstance(side, bool) and 1 <= side <= LARGEST for side in sides):
+        raise ModelError(f"An image size is a positive number of pixels up to {LARGEST:,} or (height, width), not {str(size)[:40]!r}.")
+    return int(sides[0]), int(sides[1])
 
 
 def _dtype(dtype: torch.dtype | str | None) -> torch.dtype:
-    torch_dtype = dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype or "float32", None)
+    named = dtype if isinstance(dtype, str) else "float32" if dtype is None else ""
+    torch_dtype = dtype if isinstance(dtype, torch.dtype) else getattr(torch, named, None)
     if not isinstance(torch_dtype, torch.dtype) or not torch_dtype.is_floating_point:
         raise ModelError(f"{dtype!r} is not a precision that a model runs in; take float32, bfloat16, float16 or float64.")
     return torch_dtype
@@ -261,6 +272,8 @@ def _dtype(dtype: torch.dtype | str | None) -> torch.dtype:
 
 def pick_device(device: str) -> torch.device:
     """The device that a name means: "auto" is CUDA where there is one, else the CPU. DeviceError for one that is not there."""
+    if not isinstance(device, str | torch.device):
+        raise DeviceError(f"A device is a name such as auto, cpu or cuda, not a {type(device).__name__}.")
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

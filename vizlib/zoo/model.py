@@ -210,10 +210,16 @@ class Model:
         raise TargetError(f"{self.card.name} has no class {label!r}.{nearest(wanted, words)}")
 
 
-def check_labels(labels: Sequence[str] | None, classes: int, name: str) -> tuple[str, ...] | None:
+def check_labels(labels: Sequence[str] | Mapping[int, str] | None, classes: int, name: str) -> tuple[str, ...] | None:
     """The labels as a tuple; ModelError when there is not one for each class."""
     if labels is None:
         return None
+    if isinstance(labels, Mapping):  # as transformers' id2label
+        if set(labels) != set(range(len(labels))):
+            raise ModelError(f"Labels by number hold one for each class from 0 on; these hold {', '.join(map(str, list(labels)[:5]))}.")
+        labels = [labels[index] for index in range(len(labels))]
+    if isinstance(labels, str) or not hasattr(labels, "__len__") or not hasattr(labels, "__iter__"):
+        raise ModelError(f"Labels are a list with a name for each class, not {str(labels)[:40]!r}.")
     if len(labels) != classes:
         raise ModelError(f"{name} has {classes} classes and was given {len(labels)} labels.")
     return tuple(str(label) for label in labels)

@@ -74,9 +74,9 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     finite.
     """
     path = Path(path)
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder: give the path of the weights file inside it.")
     try:
+        if path.is_dir():
+            raise CheckpointError(f"{path} is a folder: give the path of the weights file inside it.")
         with path.open("rb") as file:
             loaded = _read(file, str(path), path)
     except FileNotFoundError as error:
