@@ -90,3 +90,11 @@ def test_an_input_without_the_tensor(tmp_path: Path) -> None:
     explanation = vizlib.explain(model, torch.zeros(3, 64, 64))
     np.savez(folder / "input.npz", x=np.zeros((3, 64, 64), np.float32))
     assert np.array_equal(vizlib.replay(folder).input_map, explanation.input_map)
+
+
+def test_an_input_outside_the_folder_is_not_read(saved: Path) -> None:
+    outside = saved.parent / "outside.png"
+    outside.write_bytes((saved / "image.png").read_bytes())
+    assert not replayed(saved, changed(saved, "manifest", "input", "../outside.png"))
+    assert not replayed(saved, changed(saved, "manifest", "input", str(outside)))
+    assert replayed(saved, changed(saved, "manifest", "input", "image.png"))

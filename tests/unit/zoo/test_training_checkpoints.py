@@ -196,3 +196,11 @@ def test_arrays_that_are_no_network(tmp_path: Path) -> None:
     np.savez(tmp_path / "objects.npz", things=np.array([{}], dtype=object))
     with pytest.raises(vizlib.CheckpointError, match="Object arrays"):
         vizlib.load("vit_tiny_patch16_224", checkpoint=tmp_path / "objects.npz")
+
+
+def test_a_deeper_jax_file_is_not_cut_short(jax_file: tuple[Path, State], tmp_path: Path) -> None:
+    with np.load(jax_file[0]) as arrays:
+        deeper = dict(arrays) | {key.replace("block_11/", "block_12/"): arrays[key] for key in arrays.files if "block_11/" in key}
+    np.savez(tmp_path / "deeper.npz", **deeper)
+    with pytest.raises(vizlib.CheckpointError, match="holds 13 blocks"):
+        vizlib.load("vit_tiny_patch16_224", checkpoint=tmp_path / "deeper.npz")
