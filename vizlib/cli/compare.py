@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progress, print_error, print_json, stderr_console, stdout_console
-from vizlib.cli.model_options import ImageSizeOption, LabelsOption, NumClassesOption, loading_options
+from vizlib.cli.model_options import ActivationOption, ImageSizeOption, LabelsOption, NumClassesOption, loading_options
 from vizlib.cli.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def compare(
     labels: LabelsOption = None,
     num_classes: NumClassesOption = None,
     image_size: ImageSizeOption = None,
+    activation: ActivationOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
@@ -61,7 +62,7 @@ def compare(
     missing_paths = [str(path) for path in images if not path.exists()]
     if missing_paths:
         raise UsageError(f"There is no {missing_paths[0]!r}: check the name and the folder.")
-    of_models = loading_options(labels, num_classes, image_size)
+    of_models = loading_options(labels, num_classes, image_size, activation)
     from vizlib.compare import save_arrays, write_html
     from vizlib.compare.api import compare as run
 

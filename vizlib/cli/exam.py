@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progress, print_error, print_json, stderr_console, stdout_console
-from vizlib.cli.model_options import ImageSizeOption, LabelsOption, NumClassesOption, loading_options
+from vizlib.cli.model_options import ActivationOption, ImageSizeOption, LabelsOption, NumClassesOption, loading_options
 from vizlib.cli.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def exam(
     labels: LabelsOption = None,
     num_classes: NumClassesOption = None,
     image_size: ImageSizeOption = None,
+    activation: ActivationOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the marks as JSON.")] = False,
 ) -> None:
@@ -74,7 +75,7 @@ def exam(
             raise UsageError(f"There is no folder {str(folder)!r}: check the name.")
     chosen = list(METHODS) if every else None if methods is None else [method_card(name).name for name in _names(methods)]
     exam_names = None if exams is None else [exam_card(name).name for name in _names(exams)]
-    of_models = loading_options(labels, num_classes, image_size)
+    of_models = loading_options(labels, num_classes, image_size, activation)
     import torch
 
     from vizlib.evaluation.exams import run_exams

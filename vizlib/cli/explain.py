@@ -16,7 +16,7 @@ from rich.table import Table
 from vizlib.catalog.methods import MethodCard, method_card
 from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progress, print_error, print_json, stderr_console, stdout_console
 from vizlib.cli.evaluate_map import check_has_classes, measure_map, print_measures
-from vizlib.cli.model_options import ImageSizeOption, LabelsOption, NumClassesOption, loading_options
+from vizlib.cli.model_options import ActivationOption, ImageSizeOption, LabelsOption, NumClassesOption, loading_options
 from vizlib.errors import ImageError, MethodError, VizlibError
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def explain(
     image_size: ImageSizeOption = None,
     num_classes: NumClassesOption = None,
     labels: LabelsOption = None,
+    activation: ActivationOption = None,
     fit: Annotated[
         str | None, typer.Option(help="How the photograph becomes the input: crop, pad or squash.", show_default="the model's own")
     ] = None,
@@ -105,7 +106,7 @@ def explain(
     goals = target or []
     if len(goals) > 2:
         raise UsageError(f"--target is given once, or twice for a difference, not {len(goals)} times.")
-    of_model = loading_options(labels, num_classes, image_size)
+    of_model = loading_options(labels, num_classes, image_size, activation)
     paths, missing = expand_paths(photos)
     failures: list[dict[str, str]] = []
 

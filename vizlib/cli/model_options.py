@@ -20,10 +20,17 @@ ImageSizeOption = Annotated[
     str | None, typer.Option("--image-size", metavar="N|HxW", help="The model's input, in pixels.", show_default="the model's own")
 ]
 
+ActivationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--activation", help="Of the probabilities: softmax, or sigmoid where several classes may be right.", show_default="softmax"
+    ),
+]
 
-def loading_options(labels: Path | None, num_classes: int | None, image_size: str | None) -> dict[str, Any]:
+
+def loading_options(labels: Path | None, num_classes: int | None, image_size: str | None, activation: str | None = None) -> dict[str, Any]:
     """What ``vizlib.load`` takes of these; UsageError for a size that is none, and for labels that cannot be read."""
-    return {"labels": read_labels(labels), "num_classes": num_classes, "image_size": parse_image_size(image_size)}
+    return {"labels": read_labels(labels), "num_classes": num_classes, "image_size": parse_image_size(image_size), "activation": activation}
 
 
 def parse_image_size(text: str | None) -> tuple[int, int] | None:

@@ -64,6 +64,17 @@ def test_each_command_gives_them_to_the_model(tmp_path: Path, pictures: Path, mo
             assert (each.labels, each.num_classes, each.card.input_size) == (("ant", "bee"), 2, (32, 48))
 
 
+def test_probabilities_of_classes_that_do_not_exclude_each_other(tmp_path: Path, pictures: Path) -> None:
+    words = ["explain", pictures / "0.jpg", "--checkpoint", "random", "--num-classes", 3, "--out", tmp_path / "maps", "--json", "--top", 3]
+    result = run(*words, "--activation", "sigmoid")
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads(result.stdout)
+    model = vizlib.load("vit_tiny50", checkpoint="random", num_classes=3)
+    expected = sorted(model(model.prepare(pictures / "0.jpg"))[0].sigmoid().tolist(), reverse=True)
+    assert [prediction["probability"] for prediction in row["predictions"]] == pytest.approx(expected, abs=1e-6)
+    assert "softmax, sigmoid" in run(*words, "--activation", "tanh").stderr
+
+
 @pytest.mark.parametrize("command", ["explain", "eval", "exam", "compare"])
 @pytest.mark.parametrize(
     ("words", "complaint"),
