@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,8 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from vizlib.errors import ModelError
-from vizlib.tracing.shared_copy import hooked_copy
+from vizlib.tracing.shared_copy import copied_with, hooked_copy
 from vizlib.zoo.weights import random_values
 
 if TYPE_CHECKING:
@@ -31,11 +29,7 @@ def randomized(model: Model, owners: Iterable[str], seed: int = SEED) -> Model:
     module cannot be copied.
     """
     tensors = [*model.module.parameters(), *model.module.buffers()]
-    memo = {id(tensor): tensor for tensor in tensors}
-    try:
-        module, adapter = copy.deepcopy((model.module, model.adapter), memo)
-    except (TypeError, RuntimeError, AttributeError) as error:
-        raise ModelError(f"{model.card.name} cannot be copied ({error}); remove the attribute that refuses.") from error
+    module, adapter = copied_with((model.module, model.adapter), model.module, {id(tensor): tensor for tensor in tensors})
     parts, saved, new = dict(module.named_modules()), set(module.state_dict()), {}
     for path in owners:
         part = parts[path]

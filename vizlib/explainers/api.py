@@ -20,6 +20,7 @@ from vizlib.explainers.targets import Target, resolve_targets, target_of_each
 from vizlib.geometry import Geometry
 from vizlib.images import read_image
 from vizlib.passes.forward import Trace, check_finite, traces
+from vizlib.tracing.default_device import own_device
 
 if TYPE_CHECKING:
     import os
@@ -50,6 +51,7 @@ class PreparedImage:
     prepared: bool
 
 
+@own_device()
 def predict(model: Model, image: Any, top: int = 5) -> list[Prediction] | list[list[Prediction]]:
     """The ``top`` classes of an image by falling probability; for a list of images or a batch of tensors, one list each.
 
@@ -77,6 +79,7 @@ def ranked(model: Model, logits: torch.Tensor, top: int = 5) -> list[Prediction]
     return [Prediction(index, model.label(index), share, logit) for index, share, logit in rows]
 
 
+@own_device()
 def trace(model: Model, image: Any) -> Trace | list[Trace]:
     """What one pass over an image did; for a list of images or a batch of tensors, one trace each, run in batches."""
     prepared_images, many = _prepared_images(model, image, None)
@@ -88,6 +91,7 @@ def trace(model: Model, image: Any) -> Trace | list[Trace]:
     return image_traces if many else image_traces[0]
 
 
+@own_device()
 def explain(
     model: Model, image: Any, method: str = "rollout", target: Any = None, fit: str | None = None, **options: Any
 ) -> Explanation | list[Explanation]:
@@ -228,7 +232,7 @@ def _explanation(
 def _prepared_images(model: Model, image: Any, fit: str | None) -> tuple[list[PreparedImage], bool]:
     """The images ready for the model, and whether a list is to come back."""
     if isinstance(image, torch.Tensor):
-        x = image.detach().cpu()
+        x = _readable(image)
         if x.ndim == 3:
             return [_from_tensor(model, x[None])], False
         if x.ndim != 4:
@@ -242,6 +246,16 @@ def _prepared_images(model: Model, image: Any, fit: str | None) -> tuple[list[Pr
         return [prepared_image for item in image for prepared_image in _prepared_images(model, item, fit)[0]], True
     picture = read_image(image)
     return [PreparedImage(picture, model.prepare(picture, fit), model.geometry(picture.shape[:2], fit), prepared=False)], False
+
+
+def _readable(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor of numbers on the CPU, in a precision that arrays have too; ImageError for one without numbers."""
+    if tensor.is_meta or tensor.layout is not torch.strided:
+        raise ImageError(f"A prepared tensor is dense and holds numbers, which this one ({tensor.layout}, {tensor.device}) does not.")
+    x = tensor.detach().cpu()
+    if x.is_floating_point() and x.dtype not in (torch.float16, torch.float32, torch.float64):
+        return x.float()  # bfloat16 and narrower ones, without loss
+    return x
 
 
 def _from_tensor(model: Model, x: torch.Tensor) -> PreparedImage:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vizlib.errors import ModelError
 
@@ -16,30 +17,85 @@ if TYPE_CHECKING:
 
     Hook = Callable[[tuple[Any, ...], Any], None]
 
+Copied = TypeVar("Copied")
+
 
 def shared_copy(module: nn.Module) -> nn.Module:
     """A copy that shares every parameter and buffer with ``module`` but has its own hooks, mode and attributes.
 
-    ModelError when some attribute of the module cannot be copied.
+    Weights made in inference mode are copied, since nothing can be differentiated through them. What cannot be copied, as activations that
+    are kept or locks, stays shared too. ModelError when the module itself refuses to be copied.
     """
-    memo: dict[int, Any] = {id(tensor): tensor for tensor in module.parameters()}
-    memo.update({id(tensor): tensor for tensor in module.buffers()})
-    try:
-        return copy.deepcopy(module, memo)
-    except (TypeError, RuntimeError, AttributeError) as error:
-        raise ModelError(f"{type(module).__name__} cannot be copied for reading ({error}); remove the attribute that refuses.") from error
+    return copied_with(module, module, {id(tensor): _for_autograd(tensor) for tensor in _tensors(module)})
+
+
+def converted_copy(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A copy whose floating-point weights are new ones of another precision."""
+    import torch
+
+    def converted(tensor: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode(mode=False), torch.no_grad():
+            new = tensor.detach().to(dtype if tensor.is_floating_point() else tensor.dtype, copy=True)
+        return torch.nn.Parameter(new, requires_grad=tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else new
+
+    return copied_with(module, module, {id(tensor): converted(tensor) for tensor in _tensors(module)})
 
 
 def meta_copy(module: nn.Module) -> nn.Module:
     """A copy in evaluation mode without weights and hooks, on the meta device: it gives shapes and autograd's graph, no numbers."""
     import torch
 
-    tensors = (*module.parameters(), *module.buffers())
-    copied = copy.deepcopy(module, {id(tensor): _without_weights(tensor) for tensor in tensors}).eval()
+    copied = copied_with(module, module, {id(tensor): _without_weights(tensor) for tensor in _tensors(module)}).eval()
     for part in copied.modules():
         for hooks in (part._forward_hooks, part._forward_pre_hooks, part._backward_hooks, part._backward_pre_hooks):
             hooks.clear()
     return copied.to(dtype=torch.float32)
+
+
+def copied_with(thing: Copied, module: nn.Module, memo: dict[int, Any]) -> Copied:
+    """A deep copy of ``thing``, which holds ``module``, with what ``memo`` says in place of some of its parts; ModelError if it refuses."""
+    refusals = (TypeError, RuntimeError, AttributeError, NotImplementedError)
+    try:
+        return copy.deepcopy(thing, dict(memo))
+    except refusals:
+        shared = dict(memo)
+        for part in module.modules():
+            for name, value in vars(part).items():
+                if name not in ("_parameters", "_buffers", "_modules"):
+                    _share_what_refuses(value, shared, refusals)
+    try:
+        return copy.deepcopy(thing, shared)
+    except refusals as error:
+        raise ModelError(
+            f"{type(module).__name__} cannot be copied for reading ({error}); let its class be copied by copy.deepcopy."
+        ) from error
+
+
+def _share_what_refuses(value: Any, memo: dict[int, Any], refusals: tuple[type[Exception], ...]) -> None:
+    """Let ``memo`` keep what cannot be copied of a value as it is, the containers around it apart."""
+    try:
+        copy.deepcopy(value, dict(memo))
+    except refusals:
+        if isinstance(value, dict | list | tuple):
+            for inner in value.values() if isinstance(value, dict) else value:
+                _share_what_refuses(inner, memo, refusals)
+        else:
+            memo[id(value)] = value
+
+
+def _tensors(module: nn.Module) -> list[torch.Tensor]:
+    return [*module.parameters(), *module.buffers()]
+
+
+def _for_autograd(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor itself, or a copy of one that was made in inference mode."""
+    import torch
+
+    if not tensor.is_inference():
+        return tensor
+    with torch.inference_mode(mode=False):
+        copied = tensor.clone()
+        return torch.nn.Parameter(copied, requires_grad=False) if isinstance(tensor, torch.nn.Parameter) else copied
 
 
 def _without_weights(tensor: torch.Tensor) -> torch.Tensor:
@@ -50,8 +106,11 @@ def _without_weights(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def in_evaluation_mode(module: nn.Module) -> nn.Module:
-    """The module itself when all of it is in evaluation mode, else a shared copy that is: the module's own mode stays."""
-    if any(part.training for part in module.modules()):
+    """The module itself when all of it is in evaluation mode, else a shared copy that is: the module's own mode stays.
+
+    A copy too where weights were made in inference mode.
+    """
+    if any(part.training for part in module.modules()) or any(tensor.is_inference() for tensor in _tensors(module)):
         return shared_copy(module).eval()
     return module
 
@@ -69,9 +128,25 @@ def capture_outputs(module: nn.Module, names: list[str], keep: Callable[[str, An
 
 @contextmanager
 def hooked_copy(module: nn.Module, hooks: Sequence[tuple[str, Hook]]) -> Iterator[nn.Module]:
-    """A shared copy of ``module`` that calls each hook with the inputs and the output of the part it is named for."""
+    """A shared copy of ``module`` that calls each hook with the inputs and the output of the part it is named for.
+
+    A part that lies at several paths runs once for each of them in turn, and each call has the hooks of its own path.
+    """
     copied = shared_copy(module)
-    parts = dict(copied.named_modules())
+    by_part: dict[nn.Module, dict[str, list[Hook]]] = {}
     for name, hook in hooks:
-        parts[name].register_forward_hook(lambda part, inputs, output, hook=hook: hook(inputs, output))  # noqa: ARG005  torch's signature
+        by_part.setdefault(copied.get_submodule(name), {}).setdefault(name, []).append(hook)
+    for part, by_name in by_part.items():
+        part.register_forward_hook(_in_turn(list(by_name.values())))
     yield copied
+
+
+def _in_turn(groups: list[list[Hook]]) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+    """Hooks of which each call runs the next group."""
+    calls = itertools.count()
+
+    def run(part: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:  # noqa: ARG001  torch's signature
+        for hook in groups[next(calls) % len(groups)]:
+            hook(inputs, output)
+
+    return run

@@ -11,6 +11,8 @@ import torch
 from vizlib.errors import ModelError, TargetError, nearest
 from vizlib.images import read_image
 from vizlib.tracing.attention_overrides import applying_overrides
+from vizlib.tracing.default_device import callers_device
+from vizlib.tracing.forward_errors import forward_errors
 from vizlib.tracing.shared_copy import in_evaluation_mode
 from vizlib.zoo.activation import preference, probabilities
 
@@ -84,8 +86,10 @@ class Model:
 
     def run(self, module: nn.Module, x: torch.Tensor) -> torch.Tensor:
         """The output of ``module``, this model's own or a shared copy of it, for prepared inputs: logits (B, K), or features (B, ...)."""
-        with applying_overrides():
-            output = self._chosen(module(self.cast(x)))
+        # A clone, since a module may normalise its input in place.
+        with applying_overrides(), callers_device(), forward_errors(self.card.name, module, x):
+            returned = module(self.cast(x).clone())
+        output = self._chosen(returned)
         if not isinstance(output, torch.Tensor):
             raise ModelError(
                 f"{self.card.name} gives a {type(output).__name__} where vizlib reads logits of shape (images, classes); "
@@ -153,6 +157,11 @@ class Model:
         """Inputs (B, 3, H, W) on the model's device and in its precision; ModelError for another shape or a size it cannot take."""
         if x.ndim != 4 or x.shape[1] != 3:
             raise ModelError(f"{self.card.name} takes tensors of shape (images, 3, height, width), not {tuple(x.shape)}.")
+        if any(tensor.is_meta for tensor in self.module.parameters()):
+            raise ModelError(
+                f"{self.card.name} has no weights (they are on the meta device); give it some, as module.to_empty(device='cpu') and "
+                "load_state_dict do."
+            )
         self.adapter.check_size((int(x.shape[2]), int(x.shape[3])))
         return x.to(self.device, self.dtype)
 

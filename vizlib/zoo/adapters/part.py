@@ -10,6 +10,7 @@ import torch
 from vizlib.catalog.family import NO_HEAD
 from vizlib.errors import MethodError
 from vizlib.tracing.autograd_graph import depends_on
+from vizlib.tracing.forward_errors import forward_errors
 from vizlib.tracing.shared_copy import meta_copy, shared_copy
 from vizlib.zoo.adapters.base import Adapter, Classifier, Lineage, Size, Tap
 from vizlib.zoo.heads import head_classes, last_width
@@ -29,10 +30,10 @@ class Passage:
     """How a part stands in an outer module: the reason why it cannot be read, and whether the outer module answers what the part gives."""
 
     reason: str | None = None
-    hands_on: bool = False
+    hands_on: bool | None = None
 
 
-class _ReachedError(Exception):
+class _ReachedError(BaseException):  # no error: a module that catches all of those must not catch it
     """The forward pass has come to the part; the rest of it is not needed."""
 
 
@@ -188,7 +189,7 @@ def seen_by_part(outer: nn.Module, path: str, x: torch.Tensor) -> torch.Tensor |
 
     copied.get_submodule(path).register_forward_pre_hook(stop)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), forward_errors(type(outer).__name__, outer, x):
             copied(x)
     except _ReachedError:
         return seen[0] if isinstance(seen[0], torch.Tensor) else None
@@ -211,8 +212,9 @@ def _displacement(outer: nn.Module, path: str, size: Size) -> str | None:
     places = torch.randint(size[0] * size[1], (PROBES,), generator=torch.Generator().manual_seed(1))
     for number, place in enumerate(places.tolist(), start=1):
         x[number, :, place // size[1], place % size[1]] += 3
-    seen = seen_by_part(outer, path, x)
+    each = [seen_by_part(outer, path, image[None]) for image in x]
     name = type(outer).__name__
+    seen = None if any(image is None for image in each) else torch.cat([image for image in each if image is not None])
     if seen is None:
         return f"{path} does not run as a whole on an image in a forward pass of {name}"
     if seen.ndim != 4 or tuple(seen.shape[2:]) != size:

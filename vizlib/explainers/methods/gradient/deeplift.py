@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from vizlib.explainers.parts.baselines import baseline
 from vizlib.explainers.parts.gradient_maps import completeness, method_outputs
 from vizlib.explainers.scorer import check_differentiable, checked_maps, make_scorer
 from vizlib.passes.backward import gradients_on
+from vizlib.tracing.shared_copy import converted_copy
 
 if TYPE_CHECKING:
     from vizlib.explainers.method_output import MethodOutput
@@ -32,7 +32,7 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
     """
     half = model.dtype in (torch.float16, torch.bfloat16)
     if half:
-        model = replace(model, module=copy.deepcopy(model.module).float())
+        model = replace(model, module=converted_copy(model.module, torch.float32))
     with gradients_on():
         scorer = make_scorer(model, x, resolve)
         check_differentiable(scorer)

@@ -55,9 +55,15 @@ def _dropped(scorer: TargetScorer, block: str, grid: Grid) -> torch.Tensor:
     scores = []
     all_tokens = torch.arange(grid.tokens, device=scorer.x.device)
     for cells in torch.arange(grid.cells, device=scorer.x.device).split(scorer.batch_size(gradients=False)):
+        entered = [False]
         remaining = torch.stack([all_tokens[all_tokens != grid.prefix + cell] for cell in cells])
 
-        def leave_out(_part: Any, inputs: tuple[torch.Tensor, ...], remaining: torch.Tensor = remaining) -> tuple[torch.Tensor, ...]:
+        def leave_out(
+            _part: Any, inputs: tuple[torch.Tensor, ...], remaining: torch.Tensor = remaining, entered: list[bool] = entered
+        ) -> tuple[torch.Tensor, ...]:
+            if entered[0]:  # the same block stands at several places, and the tokens are gone since the first
+                return inputs
+            entered[0] = True
             tokens, *others = inputs
             if tokens.shape[1] != grid.tokens:
                 raise MethodError(f"{scorer.model.card.name} has {tokens.shape[1]} tokens where its grid has {grid.tokens} ({grid}).")
