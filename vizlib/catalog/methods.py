@@ -323,8 +323,16 @@ _CARDS = (
         "Sundararajan, Taly and Yan, Axiomatic Attribution for Deep Networks (2017)",
         "https://arxiv.org/abs/1703.01365",
         passes=40,
-        options=(_BASELINE, Option("steps", 32, "points on the way from the baseline to the picture", low=2, high=1000), *_SMOOTHING),
+        options=(
+            _BASELINE,
+            Option("steps", 32, "points on the way from the baseline to the picture, at first", low=2, high=1000),
+            Option(
+                "max_gap", 0.05, "how far off the map's sum may be; steps are doubled until it is not; 1 keeps them", low=0.001, high=1.0
+            ),
+            *_SMOOTHING,
+        ),
         steps=4,
+        max_gap=1.0,
     ),
     _gradient(
         "gradient_shap",

@@ -115,8 +115,9 @@ def explain(
 
 
 def replay(folder: str | os.PathLike[str], model: Model | None = None) -> Explanation:
-    """Make a saved explanation again from its folder, with the model it names or with ``model``; the same bytes on the same machine.
+    """Make a saved explanation again from its folder, with the model it names or with ``model``.
 
+    The same bytes on the same machine with as many torch threads; with another number, the same but for the last digits of float32.
     VizlibError when the folder holds no explanation, ModelError when it cannot be made again, CheckpointError when its weights changed.
     """
     from vizlib.zoo.load import load
@@ -138,9 +139,10 @@ def replay(folder: str | os.PathLike[str], model: Model | None = None) -> Explan
     source = Path(folder) / manifest["input"]
     image: Any = _saved_input(source) if source.suffix == ".npz" else source
     target = manifest["target"]
-    again = explain(
-        model, image, manifest["method"], tuple(target) if isinstance(target, list) else target, manifest["fit"], **manifest["options"]
-    )
+    options = manifest["options"]
+    if manifest["method"] == "integrated_gradients":
+        options = {"max_gap": 1.0} | options  # earlier versions took the steps as they were
+    again = explain(model, image, manifest["method"], tuple(target) if isinstance(target, list) else target, manifest["fit"], **options)
     return again[0] if isinstance(again, list) else again  # a prepared tensor was saved as a batch of one
 
 

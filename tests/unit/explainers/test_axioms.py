@@ -115,3 +115,22 @@ def test_shapley_values_of_the_quarters_are_those_of_all_orders(method: str) -> 
             shown[where] = x[where]
             expected[part] += (float(MODEL(shown)[0, 1].detach()) - before) / 24
     assert of(method) == pytest.approx(expected, abs=DRAWN[method] * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("kind", ["mean", "black", "blur", "colour"])
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_integrated_gradients_add_up_by_default(kind: str, scale: float) -> None:
+    """On a trained network, whose gradient turns often on the way: the sum by plain forward passes, or a note that names a number."""
+    model = vizlib.load("resnet_tiny50")
+    images = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(3)) * scale
+    for x, explanation in zip(images, vizlib.explain(model, images, "integrated_gradients", 7, baseline=kind), strict=True):
+        with torch.no_grad():
+            change = float(model(x[None])[0, 7] - model(baseline(model, x[None], kind))[0, 7])
+        off = abs(explanation.input_map.sum() - change) / abs(change)
+        assert off <= 0.0501 or any("take steps=" in note for note in explanation.notes)
+        few = vizlib.explain(model, x, "integrated_gradients", 7, baseline=kind, steps=2, max_gap=1)
+        assert few.facts["steps"] == 2
+        assert explanation.facts["steps"] >= 32
+        assert off <= few.facts["gap"] + 0.05
+        enough = vizlib.explain(model, x, "integrated_gradients", 7, baseline=kind, steps=2)
+        assert enough.facts["gap"] <= 0.05 or enough.facts["steps"] == 256

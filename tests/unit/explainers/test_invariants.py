@@ -331,3 +331,24 @@ def test_sequence_pooling_is_read_as_its_own_weights(name: str) -> None:
         pooled = model.module.forward_features(x)
     handle.remove()
     assert torch.allclose(readout.float() @ outputs["tokens"][0], pooled[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["rollout", "relevance", "grad_cam", "saliency"])
+@pytest.mark.parametrize("name", ["vit_tiny50", "cvt_tiny50", "pvt_tiny50", "cct_tiny50", "t2t_tiny50", "resnet_tiny50"])
+def test_another_number_of_torch_threads_changes_the_last_digits_at_most(name: str, method: str) -> None:
+    """What the README promises: the same bytes with as many threads, and the same to float32's rounding with another number."""
+    model = vizlib.load(name)
+    if method not in model.card.methods:
+        pytest.skip(f"{method} does not fit {name}")
+    x = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    threads = torch.get_num_threads()
+    maps = []
+    try:
+        for number in (1, 1, 2, 2):
+            torch.set_num_threads(number)
+            maps.append(vizlib.explain(model, x, method, 3).input_map)
+    finally:
+        torch.set_num_threads(threads)
+    assert np.array_equal(maps[0], maps[1])
+    assert np.array_equal(maps[2], maps[3])
+    assert np.allclose(maps[0], maps[2], atol=5e-6 * np.abs(maps[0]).max(), rtol=0)
