@@ -10,7 +10,7 @@ from vizlib.ui.widgets.snippet import draw_model
 url_state, picture, model, fit = open_picture_page(
     "attention",
     "Where does every patch look?",
-    "Move over the photograph: bright is where the patch under the mouse looks. Press play to see it layer by layer.",
+    "Move over the picture: bright is where the patch under the mouse looks. Press play to see it layer by layer.",
     partial(pick_model, fits=with_attention, show_unfit=True),
 )
 draw_page(model, picture, fit, url_state)

@@ -8,9 +8,9 @@ from vizlib.ui.widgets.page import close_page, open_page, pick_beside_fit
 url_state = open_page(
     "compare",
     "What differs between two models?",
-    "The same photographs go through both: look at which layers hold the same, how far each looks, and why their answers differ.",
+    "The same pictures go through both: look at which layers hold the same, how far each looks, and why their answers differ.",
 )
 pictures = pick_set(url_state)
 models, fit = pick_beside_fit(url_state, pick_models)
 draw_page(models, pictures, fit, url_state)
-close_page(url_state, not_linked="a photograph or a model of your own")
+close_page(url_state, not_linked="a picture or a model of your own")

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def settled(at: AppTest) -> AppTest:
     """A page after all it asked for has ended, drawn again where it had not waited for that."""
     assert not at.exception
-    jobs = [job for _, job in at.session_state["waiting.asked"].values()] if "waiting.asked" in at.session_state else []
+    jobs = [job for _, job in at.session_state["job_slots.slots"].values()] if "job_slots.slots" in at.session_state else []
     for job in jobs:
         job.wait(300)
     if jobs:

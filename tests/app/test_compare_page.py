@@ -52,16 +52,16 @@ def test_opens_on_vit_and_resnet_over_the_samples(page):
     at = page()
     assert at.title[0].value == "Compare"
     assert not at.error
-    assert "give the same first answer to 50% of 6 images" in said(at).replace("\\", "")
+    assert "give the same first answer to 50\u00a0% of 6 pictures" in said(at).replace("\\", "")
     assert len(headings(at)) == 6
     (aligned, arrays), (clicked, _) = (unpack(one) for one in messages(at, "layer_pair"))
     assert clicked["models"] == aligned["models"] == TITLES
     assert clicked["single"]
-    assert [end["layer"] for end in aligned["pairs"][0]] == ["blocks.0", "layer1.0"]
+    assert [end["layer"] for end in aligned["pairs"][0]] == ["layer 1", "stage 1, layer 1"]
     assert arrays["0.like.00"].shape == (64, 64)
     assert dict(at.query_params) == {}
     text = said(at)
-    assert "needs at least 8 images, and there are 6" in text
+    assert "needs at least 8 pictures, and there are 6" in text
     assert "completeness gap" in text
 
 
@@ -100,7 +100,7 @@ def test_the_address_restores_the_view(page):
     at = page(**address)
     assert {name: "".join(value) for name, value in dict(at.query_params).items()} == address
     aligned, clicked = (unpack(one)[0] for one in messages(at, "layer_pair"))
-    assert [end["layer"] for end in clicked["pairs"][0]] == ["layer3.0", "layer3.1"]
+    assert [end["layer"] for end in clicked["pairs"][0]] == ["stage 3, layer 1", "stage 3, layer 2"]
     assert clicked["models"] == ["ResNet"] * 2
     assert aligned["title"] == "Rocket"
     assert {name: aligned["view"][name] for name in ("show", "layer", "place")} == {
@@ -156,7 +156,7 @@ def _stopped(*_, progress, **__):
 def test_one_picture_says_what_it_cannot_do(page):
     at = page(images="cat", way="cka")
     text = said(at)
-    assert "CKA needs at least 4 images, and there is 1." in text
+    assert "CKA needs at least 4 pictures, and there is 1." in text
     assert "By best CKA needs at least 4 pictures." in text
     assert at.button_group(key="compare.cka").disabled
     assert at.session_state["compare.way"] == "depth"
@@ -165,9 +165,7 @@ def test_one_picture_says_what_it_cannot_do(page):
     assert "log p" in text
 
 
-@pytest.mark.parametrize(
-    ("address", "words"), [({"models": "vit_tiny50"}, "two models or more"), ({"images": ""}, "at least one photograph")]
-)
+@pytest.mark.parametrize(("address", "words"), [({"models": "vit_tiny50"}, "two models or more"), ({"images": ""}, "at least one picture")])
 def test_too_little_is_said(page, address, words):
     at = page(**address)
     assert words in said(at)
@@ -189,10 +187,10 @@ def test_uploads_and_unreadable_files(page):
     assert "**3 files of yours**" in text
     assert "- **broken.png**: " in text
     assert [one["name"] for one in components(at, "image_gallery")[0]["items"]] == ["a.png", "a.png (2)"]
-    assert "CKA needs at least 4 images, and there are 2." in text
+    assert "CKA needs at least 4 pictures, and there are 2." in text
     at.button(key="compare.remove").click().run()
     settled(at)
-    assert "of 6 images" in said(at).replace("\\", "")
+    assert "of 6 pictures" in said(at).replace("\\", "")
 
 
 def test_nothing_readable(page):
@@ -237,7 +235,7 @@ def test_a_click_on_a_cell_shows_its_layers(page):
     assert state["cell"] == "0.1-2.4"
     at.session_state["compare.cell"] = state["cell"]
     at.run()
-    assert [end["layer"] for end in unpack(messages(at, "layer_pair")[1])[0]["pairs"][0]] == ["blocks.2", "layer4.0"]
+    assert [end["layer"] for end in unpack(messages(at, "layer_pair")[1])[0]["pairs"][0]] == ["layer 3", "stage 4, layer 1"]
     assert dict(at.query_params)["cell"] == "0.1-2.4"
 
 

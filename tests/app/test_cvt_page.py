@@ -57,7 +57,7 @@ def test_projections_keys_and_moves(page):
     assert [one["tokens"] for one in blind] == pytest.approx([1, 1, 1], abs=1e-5)
     assert header["models"][0]["shuffled"][2]["distance"] > 1e-3
     assert sorted(arrays["order.4"].tolist()) == list(range(16))
-    assert any("| stage 1, block 1 | 64 | 256 | 75" in one.value for one in at.markdown)
+    assert any("| stage 1, layer 1 | 64 | 256 | 75" in one.value for one in at.markdown)
 
 
 def test_a_link_restores_the_view(page):

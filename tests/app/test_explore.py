@@ -145,7 +145,7 @@ def test_the_address_restores_the_view(explore):
     at = explore(**{name.replace(".", "__"): value for name, value in address.items()})
     assert at.multiselect[0].value == ["resnet_tiny50", "vit_tiny50"]
     assert components(at, "top_predictions")[0]["chosen"] == 7
-    assert components(at, "map_controls")[0]["look"] == {"opacity": 0.35, "colormap": "magma", "scale": "one"}
+    assert components(at, "map_controls")[0]["appearance"] == {"opacity": 0.35, "colormap": "magma", "scale": "one"}
     code = at.code[1].value
     assert 'method="attention"' in code
     assert 'fit="pad"' in code

@@ -268,7 +268,7 @@ def test_who_was_only_cut_off_finds_it_again(form, monkeypatch):
     card, before = shelf_of(at).cards["own-1"], maps(at)[1][1]
     caching.clear_session_resource_cache(SESSION)
     until(lambda: held() == [])
-    at.session_state["waiting.asked"] = {}  # or the page would show the answer it already has
+    at.session_state["job_slots.slots"] = {}  # or the page would show the answer it already has
     at.run()
     assert held() == [card.identity]
     assert np.array_equal(maps(at)[1][1], before)

@@ -152,7 +152,7 @@ def test_measured_rows_reach_the_chart(page, monkeypatch):
     for _ in range(20):
         if sent(at, "attention_cost")[0][0]["measured"]:
             break
-        key, job = at.session_state["waiting.asked"]["pvt.measure"]
+        key, job = at.session_state["job_slots.slots"]["pvt.measure"]
         assert key == ((), Layer(32, 1, 8, 2))
         job.wait(5)
         at.run()

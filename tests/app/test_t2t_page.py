@@ -104,14 +104,14 @@ def test_odd_pictures(content):
 def test_figure_2_shows_the_true_passes(t2t):
     at = t2t()
     _, header, arrays = sent(at, "channel_grid")
-    assert [one["title"].split(" ")[0] for one in header["walls"]] == ["ResNet", "ViT", "T2T-ViT"]
-    block = header["walls"][1]["layers"][0]
+    assert [one["title"].split(" ")[0] for one in header["grids"]] == ["ResNet", "ViT", "T2T-ViT"]
+    block = header["grids"][1]["layers"][0]
     key = block["ways"]["true"]["key"]
     true = vizlib.trace(vizlib.load("vit_tiny50"), sample("cat").pixels).features["blocks.0"].numpy()
     low, high = (arrays[f"{key}.{end}"][:, None, None] for end in ("low", "high"))
     assert np.abs(arrays[f"{key}.maps"] / 255 * (high - low) + low - true).max() <= (high - low).max() / 500
     assert 0 <= block["agreement"] < 1
-    assert "bare" not in header["walls"][2]["layers"][0]["ways"]
+    assert "bare" not in header["grids"][2]["layers"][0]["ways"]
 
 
 def test_the_address_restores_the_view(t2t):

@@ -40,7 +40,7 @@ def drawn(visit, *parts):
 def over(visit, model, token):
     """Move the mouse to the middle of a patch of the grid that is pointed at."""
     stage = visit.page.locator(".stage:has(canvas.over)")
-    box, seen = stage.bounding_box(), visit.page.locator(".seen").bounding_box()
+    box, seen = stage.bounding_box(), visit.page.locator(".model-input").bounding_box()
     height, width = [int(side) for side in grid_of(model)]
     y, x = divmod(token, width)
     stage.hover(

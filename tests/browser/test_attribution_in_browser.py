@@ -27,46 +27,46 @@ MAPS = """n => {
 
 
 def pixels(visit, name):
-    return visit.page.locator(f".wall .card[data-name={name}] canvas").evaluate("one => one.toDataURL()")
+    return visit.page.locator(f".map-grid .card[data-name={name}] canvas").evaluate("one => one.toDataURL()")
 
 
 def test_scale_and_pointer_need_no_server_and_badges_move_nothing(visit, server):
     opened(visit, f"{server.url}/attribution?{TWO}")
     page = visit.page
-    before = page.locator(".wall .card[data-name=input_x_gradient] .foot").bounding_box()
-    page.locator(".wall .card[data-name=rollout] .badge:not([data-state=pending])").wait_for()
-    page.locator(".wall .card[data-name=input_x_gradient] .badge:not([data-state=pending])").wait_for()
+    before = page.locator(".map-grid .card[data-name=input_x_gradient] .foot").bounding_box()
+    page.locator(".map-grid .card[data-name=rollout] .badge:not([data-state=pending])").wait_for()
+    page.locator(".map-grid .card[data-name=input_x_gradient] .badge:not([data-state=pending])").wait_for()
     visit.rest()
-    after = page.locator(".wall .card[data-name=input_x_gradient] .foot").bounding_box()
+    after = page.locator(".map-grid .card[data-name=input_x_gradient] .foot").bounding_box()
     assert after == before
     first = pixels(visit, "rollout")
-    page.locator(".wall").get_by_role("radio", name="one for all").click()
+    page.locator(".map-grid").get_by_role("radio", name="one for all").click()
     assert pixels(visit, "rollout") != first  # drawn before the server hears of it
     page.wait_for_url("**scale=one*")
     visit.rest()
     sent = len(visit.sent)
-    page.locator(".wall .card[data-name=rollout] .stage").hover()
-    assert "× the map's mean size" in page.locator(".wall > .reading").inner_text()
-    assert page.locator(".wall .card[data-name=input_x_gradient] .cross").evaluate("one => one.style.display") == "block"
+    page.locator(".map-grid .card[data-name=rollout] .stage").hover()
+    assert "× the map's mean size" in page.locator(".map-grid > .reading").inner_text()
+    assert page.locator(".map-grid .card[data-name=input_x_gradient] .cross").evaluate("one => one.style.display") == "block"
     assert len(visit.sent) == sent
-    assert page.locator(".wall").get_by_role("radio", name="one for all").get_attribute("aria-checked") == "true"
+    assert page.locator(".map-grid").get_by_role("radio", name="one for all").get_attribute("aria-checked") == "true"
 
-    page.locator(".wall .card[data-name=rollout] .badge").click()
-    dialog = page.locator(".wall dialog")
+    page.locator(".map-grid .card[data-name=rollout] .badge").click()
+    dialog = page.locator(".map-grid dialog")
     assert dialog.is_visible()
     assert dialog.locator(".row").count() == 8
     page.keyboard.press("Escape")
     assert not dialog.is_visible()
 
-    page.locator(".wall .card[data-name=input_x_gradient] .closer").click()
+    page.locator(".map-grid .card[data-name=input_x_gradient] .closer").click()
     page.wait_for_url("**depth=input_x_gradient*")
-    page.locator(".wall .card.on[data-name=input_x_gradient]").wait_for()
+    page.locator(".map-grid .card.on[data-name=input_x_gradient]").wait_for()
 
 
 def test_a_brushed_region_is_answered(visit, server):
     opened(visit, f"{server.url}/attribution?{TWO}")
     page = visit.page
-    page.locator(".wall .stop.there").wait_for(state="detached")
+    page.locator(".map-grid .stop.there").wait_for(state="detached")
     visit.rest()
     stage = page.locator(".brush .stage")
     stage.scroll_into_view_if_needed()
@@ -101,6 +101,6 @@ def test_a_brushed_region_is_answered(visit, server):
 def test_narrow(visit, server):
     opened(visit, f"{server.url}/attribution?{TWO}")
     assert visit.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
-    boxes = [one.bounding_box() for one in visit.page.locator(".wall .card").all()]
+    boxes = [one.bounding_box() for one in visit.page.locator(".map-grid .card").all()]
     assert boxes[0]["y"] == boxes[1]["y"]  # two beside one another
     assert all(box["x"] + box["width"] <= 390 for box in boxes)

@@ -17,8 +17,8 @@ def slide(visit, place):
     visit.page.locator(".lab input[type=range]").fill(str(place))
 
 
-def kept(visit):
-    return visit.page.locator(".lab .model").evaluate_all("all => all.map(one => Number(one.dataset.kept))")
+def probabilities(visit):
+    return visit.page.locator(".lab .model").evaluate_all("all => all.map(one => Number(one.dataset.probability))")
 
 
 def test_the_slider_draws_without_the_server(visit, server):
@@ -28,7 +28,7 @@ def test_the_slider_draws_without_the_server(visit, server):
     for place in (0, 5, 10):
         slide(visit, place)
         pictures.append(picture.evaluate("one => one.toDataURL()"))
-        answers.append(kept(visit))
+        answers.append(probabilities(visit))
         assert len(visit.sent) == sent  # within the rest before the page hears of it
     assert len(set(pictures)) == 3
     assert all(before > after for before, after in zip(answers[0], answers[2], strict=True))
@@ -41,13 +41,13 @@ def test_a_strength_is_kept_in_the_address_and_restored(visit, server):
     slide(visit, 7)
     visit.page.wait_for_url("**at=0.7*")
     visit.rest()
-    there = kept(visit)
+    there = probabilities(visit)
     assert visit.page.locator(".lab .one .stage").get_attribute("data-drawn") == "7"
     visit.page.get_by_text("Random patches hidden: 70").wait_for()
     address = visit.page.url
     visit.page.goto("about:blank")
     opened(visit, address)
-    assert kept(visit) == pytest.approx(there)
+    assert probabilities(visit) == pytest.approx(there)
     assert visit.page.locator(".lab .one .stage").get_attribute("data-drawn") == "7"
 
 

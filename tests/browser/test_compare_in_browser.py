@@ -33,7 +33,7 @@ def test_a_place_lights_up_what_is_like_it_in_both(visit, server):
     visit.page.wait_for_function(f"() => {PLACES}[0].dataset.drawn.endsWith(' 0 0')")
     after = drawn(visit)
     assert [one != other for one, other in zip(after, before, strict=True)] == [True, True, False, False]
-    assert "row 1, column 1 of ViT blocks.5" in visit.page.locator(".reading").first.inner_text()
+    assert "row 1, column 1 of ViT layer 6" in visit.page.locator(".reading").first.inner_text()
     # The place is fully lit in its own model, and the page hears of it after the pointer has rested.
     assert visit.page.evaluate(f"() => {PLACES}[0].querySelector('canvas').getContext('2d').getImageData(0, 0, 1, 1).data[3]") == 0
     visit.page.wait_for_url("**place=0%2C0.0625%2C0.0625**")
@@ -54,10 +54,10 @@ def test_likeness_is_the_same_both_ways(visit, server):
 def test_layers_and_views_are_walked_and_linked(visit, server):
     open_page(visit, server)
     names = visit.page.locator(".layer figcaption span")
-    assert names.nth(0).inner_text().startswith("blocks.5")
-    visit.page.locator(".depth input").first.fill("1")
-    assert names.nth(0).inner_text().startswith("blocks.1")
-    assert names.nth(1).inner_text().startswith("layer2.0")
+    assert names.nth(0).inner_text().startswith("layer 6")
+    visit.page.locator(".layer-slider input").first.fill("1")
+    assert names.nth(0).inner_text().startswith("layer 2")
+    assert names.nth(1).inner_text().startswith("stage 2, layer 1")
     visit.page.locator(".layer_pair button[data-name=channels]").first.click()
     visit.page.wait_for_url("**show=channels**")
     visit.page.wait_for_url("**layer=1**")
@@ -86,7 +86,7 @@ def test_a_click_on_a_cell_shows_its_two_layers(visit, server):
     visit.page.mouse.click(box["x"] + box["width"] * 5.5 / 6, box["y"] + box["height"] * 0.5 / 6)  # last column, uppermost row
     visit.page.wait_for_url("**cell=0.1-5.5**")
     visit.page.wait_for_function(f"() => {FIND}('.layer figcaption span')[3].textContent.startsWith('layer4.1')")
-    assert visit.page.locator(".layer figcaption span").nth(2).inner_text().startswith("blocks.5")
+    assert visit.page.locator(".layer figcaption span").nth(2).inner_text().startswith("layer 6")
 
 
 def test_the_report_is_given(visit, server):

@@ -43,7 +43,7 @@ def test_it_stands_alone(browser: Browser, report: Path, scheme: str) -> None:
 
     page.locator("#cka-0-1 .nsewdrag").click(position={"x": 5, "y": 5})
     page.wait_for_selector("#clicked img")
-    assert page.locator("#clicked").inner_text().split("\n")[0] == "ViT blocks.5"
+    assert page.locator("#clicked").inner_text().split("\n")[0] == "ViT layer 6"
 
     canvas = page.locator("canvas.place").first
     before = canvas.evaluate("one => one.toDataURL()")

@@ -6,7 +6,7 @@ import pytest
 def opened(visit, url):
     visit.page.goto(url)
     visit.page.locator(".pyramid .stage[data-drawn]").first.wait_for()
-    visit.page.locator(".moved .stage[data-drawn]").wait_for()
+    visit.page.locator(".shuffle-shift .stage[data-drawn]").wait_for()
     visit.rest()
     # Below a page's own path Streamlit's client asks for its health once where it is not, and finds it at the root.
     visit.problems[:] = [one for one in visit.problems if "404" not in one]
@@ -27,7 +27,7 @@ def test_kernels_choose_the_channel(visit, server):
     opened(visit, f"{server.url}/cvt?weights=random")
     sent, canvas = len(visit.sent), visit.page.locator(".projection .panels canvas").nth(1)
     before = canvas.evaluate("one => one.toDataURL()")
-    visit.page.locator(".wall canvas").first.hover(position={"x": 5, "y": 5})
+    visit.page.locator(".map-box canvas").first.hover(position={"x": 5, "y": 5})
     visit.page.get_by_text("Channel 0, kernels with the gain").wait_for()
     assert canvas.evaluate("one => one.toDataURL()") != before
     visit.page.locator(".projection .blocks button", has_text="Stage 3, block 4").click()
@@ -38,14 +38,14 @@ def test_kernels_choose_the_channel(visit, server):
 
 def test_a_vit_without_its_table_sees_a_bag_of_patches(visit, server):
     opened(visit, f"{server.url}/cvt?weights=random")
-    picture = visit.page.locator(".moved canvas")
+    picture = visit.page.locator(".shuffle-shift canvas")
     shuffled = picture.evaluate("one => one.toDataURL()")
-    distances = visit.page.locator(".moved .model").evaluate_all("all => all.map(one => Number(one.dataset.distance))")
+    distances = visit.page.locator(".shuffle-shift .model").evaluate_all("all => all.map(one => Number(one.dataset.distance))")
     assert distances[2] < 1e-5 < 1e-3 < min(distances[:2])
-    visit.page.locator(".moved .kinds button", has_text="shifted").click()
+    visit.page.locator(".shuffle-shift .kinds button", has_text="shifted").click()
     assert picture.evaluate("one => one.toDataURL()") != shuffled
     visit.page.get_by_label("Shift").fill("0")
-    distances = visit.page.locator(".moved .model").evaluate_all("all => all.map(one => Number(one.dataset.distance))")
+    distances = visit.page.locator(".shuffle-shift .model").evaluate_all("all => all.map(one => Number(one.dataset.distance))")
     assert max(distances) < 1e-5
 
 
@@ -53,6 +53,6 @@ def test_a_vit_without_its_table_sees_a_bag_of_patches(visit, server):
 def test_narrow(visit, server):
     opened(visit, f"{server.url}/cvt?weights=random")
     assert visit.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
-    for name in (".pyramid", ".projection", ".reduced", ".moved"):
+    for name in (".pyramid", ".projection", ".reduced", ".shuffle-shift"):
         box = visit.page.locator(name).bounding_box()
         assert box["x"] + box["width"] <= 390

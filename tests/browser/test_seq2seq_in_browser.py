@@ -86,7 +86,7 @@ def test_the_keyboard_moves_reads_out_and_chooses_a_step(visit, server, made):
 def test_a_score_by_hand_moves_the_softmax_at_once_and_the_answer_exactly(visit, server, made):
     open_page(visit, server)
     visit.page.wait_for_timeout(600)
-    step, apart = (len(made.tokens) + 1) // 2, visit.page.locator(".apart")
+    step, apart = (len(made.tokens) + 1) // 2, visit.page.locator(".decoder-step")
     bar = apart.locator(".scores .column").nth(9)
     bar.scroll_into_view_if_needed()
     box, sent = bar.bounding_box(), len(visit.sent)
@@ -106,7 +106,7 @@ def test_a_score_by_hand_moves_the_softmax_at_once_and_the_answer_exactly(visit,
     np.testing.assert_allclose([float(one) for one in apart.get_attribute("data-weights").split()], weights, atol=1e-4)
     assert "set by hand" in apart.locator(".why").inner_text()
     visit.page.wait_for_url("**scores=9**")
-    visit.page.wait_for_function("find => eval(find).includes(' exact ')", arg=ALIGNMENT.replace(".alignment", ".apart"))
+    visit.page.wait_for_function("find => eval(find).includes(' exact ')", arg=ALIGNMENT.replace(".alignment", ".decoder-step"))
     assert "→" in apart.locator(".answers").inner_text()
     apart.locator(".weights .column").nth(9).hover()
     assert f"= {weights[9]:.3f}" in apart.locator(".why-numbers").inner_text()
@@ -117,7 +117,7 @@ def test_a_score_by_hand_moves_the_softmax_at_once_and_the_answer_exactly(visit,
 
 def test_predicting_first_gives_the_divergence(visit, server, made):
     open_page(visit, server, "?predict=1&step=3")
-    assert visit.page.locator(".apart").count() == 0
+    assert visit.page.locator(".decoder-step").count() == 0
     bars = visit.page.locator(".predict .bar")
     bars.nth(5).focus()
     for _ in range(4):
@@ -125,7 +125,7 @@ def test_predicting_first_gives_the_divergence(visit, server, made):
     guess = np.full(len(TEXT), 0.25)
     guess[5] += 0.2
     visit.page.get_by_role("button", name="Show the truth").click()
-    visit.page.locator(".apart").wait_for()
+    visit.page.locator(".decoder-step").wait_for()
     bits = float(visit.page.locator(".predict").get_attribute("data-bits"))
     assert bits == pytest.approx(predict_first.divergence(made.alignment[3], guess / guess.sum()), abs=1e-3)
 
@@ -139,5 +139,5 @@ def test_nothing_runs_out_of_the_page(visit, server):
     open_page(visit, server)
     wide, inner = visit.page.evaluate("() => [document.querySelector('[data-testid=stMain]').scrollWidth, innerWidth]")
     assert wide <= inner
-    boxes = [one.bounding_box() for one in visit.page.locator(".sheet, .board, .bars").all()]
+    boxes = [one.bounding_box() for one in visit.page.locator(".sheet, .workings, .bars").all()]
     assert all(box["x"] >= 0 and box["x"] + box["width"] <= inner for box in boxes)

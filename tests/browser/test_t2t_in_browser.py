@@ -20,7 +20,7 @@ def open_page(visit, server, query=""):
 
 
 def settle(visit):
-    for name in ("figure[data-drawn]", ".walls[data-drawn]"):
+    for name in ("figure[data-drawn]", ".grids[data-drawn]"):
         visit.page.wait_for_function(f"name => {FIND}(name).length > 0", arg=name)
     visit.rest()
 
@@ -125,5 +125,5 @@ def test_everything_is_inside(visit, server):
     open_page(visit, server)
     assert visit.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     assert visit.page.evaluate(
-        f"{FIND}('.stage, .wall canvas, .bar, .making').every(one => one.getBoundingClientRect().right <= innerWidth)"
+        f"{FIND}('.stage, .channel-box canvas, .bar, .making').every(one => one.getBoundingClientRect().right <= innerWidth)"
     )

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import {
+  capital,
   large,
   number,
   percent,
@@ -10,7 +11,7 @@ import {
   visible,
 } from '../../vizlib/ui/components/_lib/formatting.js';
 
-// What vizlib/ui/core/formatting.py makes of the same shares; tests/unit/ui/test_message_codec.py holds it to that.
+// What vizlib/figures/numbers.py makes of the same shares; tests/unit/ui/test_message_codec.py holds it to that.
 const PERCENT = JSON.parse(readFileSync(new URL('./fixtures/percent.json', import.meta.url), 'utf8'));
 
 test('a share is written as Python writes it', () => {
@@ -50,4 +51,8 @@ test('signs and blanks are seen', () => {
     ['+0.50', '−0.50', '+0.00'],
   );
   assert.deepEqual([...'a b'].map(visible), ['a', '␣', 'b']);
+});
+
+test('a capital at the start', () => {
+  assert.deepEqual(['layer 6', 'Read-out', ''].map(capital), ['Layer 6', 'Read-out', '']);
 });

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vizlib.bench.cases import FLOORS, Case, cases, floor_of
+from vizlib.cli.completion import complete_method, complete_model
 from vizlib.cli.errors_and_output import FAILED, MISUSED, OK, UsageError, exit_code, print_error, print_json, stderr_console, stdout_console
 from vizlib.errors import DownloadError, VizlibError
 
@@ -68,10 +69,20 @@ class Row:
 
 def bench(
     model: Annotated[
-        list[str] | None, typer.Option("--model", "-m", help="A model's name; give it again for more.", show_default="one of every family")
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A model's name; give it again for more.",
+            show_default="one of every family",
+            autocompletion=complete_model,
+        ),
     ] = None,
     method: Annotated[
-        list[str] | None, typer.Option("--method", help="A method; give it again for more.", show_default="all that follow attention")
+        list[str] | None,
+        typer.Option(
+            "--method", help="A method; give it again for more.", show_default="all that follow attention", autocompletion=complete_method
+        ),
     ] = None,
     size: Annotated[
         list[int] | None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vizlib.cli.completion import complete_class, complete_model
 from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progress, print_error, print_json, stderr_console, stdout_console
 from vizlib.cli.model_options import ActivationOption, ImageSizeOption, LabelsOption, NumClassesOption, loading_options
 from vizlib.cli.progress_bar import ProgressBar
@@ -32,14 +33,20 @@ def compare(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL", show_default=False, help="Two to four names as `vizlib models` lists them, or NAME=CHECKPOINT, or NAME=random."
+            metavar="MODEL",
+            show_default=False,
+            help="Two to four names as `vizlib models` lists them, or NAME=CHECKPOINT, or NAME=random.",
+            autocompletion=complete_model,
         ),
     ],
     images: Annotated[list[Path], typer.Option(metavar="PATH", help="A folder of images, or one image; repeatable.", show_default=False)],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The page to write.")] = Path("comparison.html"),
     arrays: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the numbers there, too.", show_default=False)] = None,
     target: Annotated[
-        str | None, typer.Option(help="The class whose probability is explained.", show_default="what the first model answers")
+        str | None,
+        typer.Option(
+            help="The class whose probability is explained.", show_default="what the first model answers", autocompletion=complete_class
+        ),
     ] = None,
     fit: Annotated[str | None, typer.Option(help="How images become inputs: crop, pad or squash.", show_default="each model's own")] = None,
     points: Annotated[int, typer.Option(min=1, help="Places of each image that are compared as tokens.")] = 16,

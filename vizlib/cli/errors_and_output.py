@@ -94,6 +94,11 @@ def _with_help(error: typer.TyperException) -> str:
     return f"{message} (see {context.command_path} --help)" if context is not None else message
 
 
+def readable(name: object) -> str:
+    """A file's name or a text with one in it, as it can be printed: bytes that are no text become marks."""
+    return os.fsencode(str(name)).decode("utf-8", "replace")
+
+
 def stdout_console() -> Console:
     """Standard output: as wide as the terminal, or as wide as its lines where there is none."""
     return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vizlib.cli.completion import complete_model
 from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progress, print_error, print_json, stderr_console, stdout_console
 from vizlib.cli.model_options import ActivationOption, ImageSizeOption, LabelsOption, NumClassesOption, loading_options
 from vizlib.cli.progress_bar import ProgressBar
@@ -34,7 +35,10 @@ def exam(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL]...", show_default="all bundled ones", help="Names as `vizlib models` lists them, or NAME=CHECKPOINT."
+            metavar="[MODEL]...",
+            show_default="all bundled ones",
+            help="Names as `vizlib models` lists them, or NAME=CHECKPOINT.",
+            autocompletion=complete_model,
         ),
     ] = None,
     images: Annotated[Path | None, typer.Option(metavar="DIR", help="Photographs to make questions of.", show_default=False)] = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,16 +14,29 @@ from rich.markup import escape
 from rich.table import Table
 
 from vizlib.catalog.methods import MethodCard, method_card
-from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progress, print_error, print_json, stderr_console, stdout_console
+from vizlib.cli.completion import complete_class, complete_method, complete_model
+from vizlib.cli.errors_and_output import (
+    FAILED,
+    OK,
+    UsageError,
+    download_progress,
+    print_error,
+    print_json,
+    readable,
+    stderr_console,
+    stdout_console,
+)
 from vizlib.cli.evaluate_map import check_has_classes, measure_map, print_measures
 from vizlib.cli.model_options import ActivationOption, ImageSizeOption, LabelsOption, NumClassesOption, loading_options
+from vizlib.cli.progress_bar import ProgressBar
 from vizlib.errors import ImageError, MethodError, VizlibError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy as np
 
+    from vizlib.cli.saved_explanations import ExplainRequest
     from vizlib.explainers.explanation import Explanation
     from vizlib.zoo.model import Model
 
@@ -39,8 +52,11 @@ EXPLAIN_EPILOG = """[bold]For example[/bold]
 
   vizlib explain cat.jpg --checkpoint mine.safetensors --labels names.txt
 
+  vizlib explain photos --out rollouts --resume
+
 OUT/NAME/ of a photograph NAME.jpg holds map.png (the map over the photograph), map.npz (input_map, map, seen, logits, sink), \
-image.png and explanation.json, from which `vizlib replay` makes it again. A second photograph of that name goes to OUT/NAME-2/."""
+image.png and explanation.json, from which `vizlib replay` makes it again. A second photograph of that name goes to OUT/NAME-2/. \
+Each model and method needs an OUT of its own: another one's explanations are replaced only with --force."""
 REPLAY_EPILOG = """[bold]For example[/bold]
 
   vizlib replay explanations/cat
@@ -54,15 +70,23 @@ def explain(
     photos: Annotated[
         list[str], typer.Argument(metavar="PHOTO", show_default=False, help="Photographs, folders of them, or patterns such as 'in/*.jpg'.")
     ],
-    model: Annotated[str, typer.Option(help="A name that `vizlib models` lists, or any timm name.")] = "vit_tiny50",
+    model: Annotated[
+        str, typer.Option(help="A name that `vizlib models` lists, or any timm name.", autocompletion=complete_model)
+    ] = "vit_tiny50",
     method: Annotated[
-        str | None, typer.Option(help="A name that `vizlib methods` lists; the first that fits the model unless given.", show_default=False)
+        str | None,
+        typer.Option(
+            help="A name that `vizlib methods` lists; the first that fits the model unless given.",
+            show_default=False,
+            autocompletion=complete_method,
+        ),
     ] = None,
     target: Annotated[
         list[str] | None,
         typer.Option(
             help="The class to explain, by label or number: the top prediction unless given. Twice: the first minus the second.",
             show_default=False,
+            autocompletion=complete_class,
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder that gets one folder for each photograph.")] = Path("explanations"),
@@ -89,10 +113,14 @@ def explain(
     evaluate: Annotated[
         bool, typer.Option("--evaluate", help="Measure how far each map can be trusted; takes thousands of passes for each photograph.")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on after Ctrl-C: leave out what OUT already holds, made in just this way.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace explanations by another model or method in OUT.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
 ) -> None:
     """Explain photographs: write the map of each, and print what the model saw in it."""
-    from vizlib.cli.image_files import BATCH, OutputFolders, expand_paths, in_batches
+    from vizlib.cli.image_files import OutputFolders, expand_paths
     from vizlib.figures.colormaps import COLORMAP_NAMES
     from vizlib.images import FITS
 
@@ -106,39 +134,94 @@ def explain(
     goals = target or []
     if len(goals) > 2:
         raise UsageError(f"--target is given once, or twice for a difference, not {len(goals)} times.")
+    if resume and evaluate:
+        raise UsageError("--evaluate measures maps as they are made: leave --resume out.")
     of_model = loading_options(labels, num_classes, image_size, activation)
     paths, missing = expand_paths(photos)
     failures: list[dict[str, str]] = []
 
     def refuse(photo: object, error: object) -> None:
-        print_error(f"{photo}: {error}")
-        failures.append({"photo": str(photo), "error": str(error)})
+        print_error(f"{readable(photo)}: {readable(error)}")
+        failures.append({"photo": readable(photo), "error": readable(error)})
 
     for word, reason in missing:
         refuse(word, reason)
-    rows: list[dict[str, Any]] = []
     if not paths:
         if as_json:
             print_json(failures)
         raise typer.Exit(FAILED)
     from vizlib import load
+    from vizlib.cli.saved_explanations import ExplainRequest, check_nothing_is_lost
 
     with download_progress(model) as progress:
         loaded = load(model, checkpoint=checkpoint, device=device, dtype=dtype, **of_model, progress=progress)
     card = card or _first_fitting(loaded)
-    resolved_target = _target(loaded, goals)
+    request = ExplainRequest(loaded, card, _target(loaded, goals), fit, options)
     _check(loaded, card, options)
     if evaluate:
         check_has_classes(loaded)
     places = OutputFolders(out)
+    folders = {path: places.of(path) for path in paths}
+    if not force:
+        check_nothing_is_lost(folders.values(), request)
+    style = _Style(opacity, colormap, top or (5 if as_json else 1), evaluate=evaluate)
+    rows: list[dict[str, Any]] = []
+    try:
+        rows.extend(_made_before(folders, request, style) if resume else [])
+        _explain_all(folders, request, style, rows, refuse)
+    except KeyboardInterrupt:
+        _print_results(rows, failures, evaluate=evaluate, as_json=as_json)
+        print_error(
+            f"stopped; {len(rows)} of {len(paths)} photographs are explained, and the same command with --resume goes on from there"
+        )
+        raise
+    _print_results(rows, failures, evaluate=evaluate, as_json=as_json)
+    raise typer.Exit(FAILED if failures else OK)
+
+
+@dataclass(frozen=True)
+class _Style:
+    """How the map is drawn over the photograph, how many predictions a row lists, and whether each map is measured."""
+
+    opacity: float
+    colormap: str
+    top: int
+    evaluate: bool
+
+
+def _explain_all(
+    folders: dict[Path, Path], request: ExplainRequest, style: _Style, rows: list[dict[str, Any]], refuse: Callable[[object, object], None]
+) -> None:
+    """Write the explanation of every photograph that has no row yet, and add its row as soon as it is written."""
+    from vizlib.cli.image_files import BATCH, in_batches
+
+    made = {row["photo"] for row in rows}
+    paths = [path for path in folders if readable(path) not in made]
     # A batch rounds its sums otherwise than one image does, and replay is to find the same bits where a device can give them.
-    for batch in in_batches(paths, 1 if loaded.device.type == "cpu" else BATCH, refuse):
-        for photo, explanation in _explained(loaded, batch, card.name, resolved_target, fit, options, refuse):
-            folder = places.of(photo)
-            explanation.save(folder)
-            explanation.png(folder / "map.png", opacity, colormap)
-            row = _row(photo, explanation, loaded, folder, top or (5 if as_json else 1))
-            rows.append(row | {"proof": measure_map(loaded, explanation)} if evaluate else row)
+    most = 1 if request.model.device.type == "cpu" else BATCH
+    with ProgressBar() as bar:
+        for batch in in_batches(paths, most, refuse):
+            bar.show(len(rows), len(folders), readable(batch[0][0]))
+            for photo, explanation in _explained(request, batch, refuse):
+                folder = folders[photo]
+                explanation.save(folder)
+                explanation.png(folder / "map.png", style.opacity, style.colormap)
+                row = _row(photo, folder, explanation.manifest(), explanation.logits, request, style)
+                rows.append(row | {"proof": measure_map(request.model, explanation)} if style.evaluate else row)
+                bar.show(len(rows), len(folders), readable(photo))
+
+
+def _made_before(folders: dict[Path, Path], request: ExplainRequest, style: _Style) -> Iterator[dict[str, Any]]:
+    """The rows of the photographs whose folders already hold what would be made."""
+    from vizlib.cli.saved_explanations import manifest_in, saved_logits
+
+    for photo, folder in folders.items():
+        manifest = manifest_in(folder)
+        if manifest is not None and request.is_made(photo, folder, manifest):
+            yield _row(photo, folder, manifest, saved_logits(folder), request, style)
+
+
+def _print_results(rows: list[dict[str, Any]], failures: list[dict[str, str]], *, evaluate: bool, as_json: bool) -> None:
     if as_json:
         print_json([*rows, *failures])
     elif rows:
@@ -147,7 +230,6 @@ def explain(
             print_measures(row["photo"], row["proof"])
         for note in dict.fromkeys(note for row in rows for note in row["notes"]):
             stderr_console().print(f"note: {escape(note)}", soft_wrap=True)
-    raise typer.Exit(FAILED if failures else OK)
 
 
 def replay(
@@ -232,40 +314,42 @@ def _class(model: Model, word: str) -> int | str:
 
 
 def _explained(
-    model: Model, batch: list[tuple[Path, np.ndarray]], method: str, target: Any, fit: str | None, options: dict[str, Any], refuse: Any
+    request: ExplainRequest, batch: list[tuple[Path, np.ndarray]], refuse: Callable[[object, object], None]
 ) -> Iterator[tuple[Path, Explanation]]:
     from vizlib import explain as explain_images
 
+    images = [image for _, image in batch]
     try:
-        explanations = explain_images(model, [image for _, image in batch], method, target, fit, **options)
+        explanations = explain_images(request.model, images, request.card.name, request.target, request.fit, **request.options)
     except ImageError as error:
         if len(batch) == 1:
             refuse(batch[0][0], error)
             return
         for single in batch:
-            yield from _explained(model, [single], method, target, fit, options, refuse)
+            yield from _explained(request, [single], refuse)
         return
     assert isinstance(explanations, list)  # noqa: S101  a list was given
     yield from zip((path for path, _ in batch), explanations, strict=True)
 
 
-def _row(photo: Path, explanation: Explanation, model: Model, folder: Path, top: int) -> dict[str, Any]:
+def _row(photo: Path, folder: Path, manifest: dict[str, Any], logits: np.ndarray, request: ExplainRequest, style: _Style) -> dict[str, Any]:
     import torch
 
     from vizlib.explainers.api import ranked
 
-    predictions = ranked(model, torch.from_numpy(explanation.logits), top) if model.adapter.classes else []
+    model = request.model
+    predictions = ranked(model, torch.from_numpy(logits), style.top) if model.adapter.classes else []
     return {
-        "photo": str(photo),
-        "model": explanation.model,
-        "method": explanation.method,
+        "photo": readable(photo),
+        "model": manifest["model"],
+        "method": manifest["method"],
         "predictions": [asdict(prediction) for prediction in predictions],
-        "target": explanation.target,
-        "label": explanation.label,
-        "sink": explanation.sink,
-        "seconds": round(explanation.seconds, 4),
-        "notes": list(explanation.notes),
-        "folder": str(folder),
+        "target": manifest["target"],
+        "label": manifest["label"],
+        "sink": manifest["sink"],
+        "seconds": manifest["seconds"],
+        "notes": list(manifest["notes"]),
+        "folder": readable(folder),
     }
 
 

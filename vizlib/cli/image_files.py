@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 BATCH = 16  # on an accelerator
 _PIXELS = 48_000_000  # of one batch's photographs together, which are held until their maps are written
+_LONGEST = 180  # bytes of a folder's name: file systems take 255, and a number may follow
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')  # what Windows does not take in a name
+_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))})
 _OURS = frozenset({"map.png", "map.npz", "image.png", "input.npz", "explanation.json", "explanation.json.part"})
 
 
@@ -78,8 +82,21 @@ def in_batches(paths: Sequence[Path], most: int, refuse: Callable[[Path, ImageEr
         yield batch
 
 
+def folder_name(photo: Path) -> str:
+    """A photograph's name without its ending, made one that names a folder right inside another on every system.
+
+    What no system takes in a name becomes "_", dots and blanks at the end go; a name of nothing else, as that of ``...jpg``, is "photo".
+    """
+    name = _FORBIDDEN.sub("_", photo.stem).rstrip(". ")
+    while len(os.fsencode(name)) > _LONGEST:
+        name = name[:-1].rstrip(". ")
+    if not name:
+        return "photo"
+    return f"{name}_" if name.split(".")[0].lower() in _DEVICES else name
+
+
 class OutputFolders:
-    """Where explanations go: OUT/STEM for each photograph, with -2, -3 and so on for stems that are taken."""
+    """Where explanations go: OUT/NAME for each photograph, with -2, -3 and so on for names that are taken."""
 
     def __init__(self, out: Path) -> None:
         self.out = out
@@ -87,9 +104,10 @@ class OutputFolders:
 
     def of(self, photo: Path) -> Path:
         """The folder of one photograph: an explanation already there is replaced, other files never are."""
+        first = folder_name(photo)
         number = 1
         while True:
-            name = photo.stem if number == 1 else f"{photo.stem}-{number}"
+            name = first if number == 1 else f"{first}-{number}"
             # Some file systems take Cat and cat for one name.
             if name.casefold() not in self.taken and _is_ours(self.out / name):
                 self.taken.add(name.casefold())
@@ -100,4 +118,7 @@ class OutputFolders:
 def _is_ours(folder: Path) -> bool:
     if not os.path.lexists(folder):
         return True
-    return folder.is_dir() and all(entry.name in _OURS for entry in folder.iterdir())
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    # A link would take what is written to wherever it points.
+    return all(entry.name in _OURS and not entry.is_symlink() for entry in folder.iterdir())

@@ -11,7 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 import vizlib
+from vizlib.catalog.family import NEEDS
 from vizlib.catalog.methods import method_card
+from vizlib.cli.completion import complete_method, complete_model
 from vizlib.cli.errors_and_output import UsageError, print_json, stdout_console
 from vizlib.errors import nearest
 
@@ -34,19 +36,13 @@ METHODS_EPILOG = """[bold]For example[/bold]
 
   vizlib explain cat.jpg --method rollout --option head_fusion=max --option discard_ratio=0.5"""
 
-NEEDS = {
-    "lineage": "attention that can be followed down to the pixels",
-    "feature_map": "a last convolutional feature map",
-    "head": "a classification head",
-    "layers": "a head that can read the tokens of every layer",
-    "relu": "ReLUs",
-    "keys": "tokens that can be hidden from every attention",
-}
-
 
 def models(
     name: Annotated[
-        str | None, typer.Argument(help="One model: its whole card, and why some methods do not fit it.", show_default=False)
+        str | None,
+        typer.Argument(
+            help="One model: its whole card, and why some methods do not fit it.", show_default=False, autocompletion=complete_model
+        ),
     ] = None,
     family: Annotated[str | None, typer.Option(help="Only this family, such as vit or resnet.", show_default=False)] = None,
     source: Annotated[
@@ -78,7 +74,9 @@ def models(
 
 
 def methods(
-    name: Annotated[str | None, typer.Argument(help="One method; all of them without a name.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="One method; all of them without a name.", show_default=False, autocompletion=complete_method)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the explanation methods with their papers, what they need, and their options."""
@@ -142,7 +140,7 @@ def _show_model(card: ModelCard) -> None:
 
 
 def _show_method(card: MethodCard) -> None:
-    needs = [NEEDS.get(need, need) for need in card.needs] + (["gradients"] if card.needs_gradient else [])
+    needs = [NEEDS[need] for need in card.needs] + (["gradients"] if card.needs_gradient else [])
     rows = [
         ("title", card.title),
         ("shows", card.summary),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
+from vizlib.cli.completion import complete_model
 from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progress, print_error, print_json, stderr_console, stdout_console
 from vizlib.cli.model_options import ImageSizeOption, LabelsOption, NumClassesOption, loading_options
 from vizlib.train.data_fractions import check_share, folder_name, take_share
@@ -109,7 +110,15 @@ def train(
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="NAME", help="A name that `vizlib models` lists, or any timm name.", show_default=False)],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A name that `vizlib models` lists, or any timm name.",
+            show_default=False,
+            autocompletion=complete_model,
+        ),
+    ],
     data: Annotated[
         Path,
         typer.Option(

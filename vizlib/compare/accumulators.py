@@ -89,7 +89,7 @@ class ModelAccumulator:
             for name, share in self._branches.shares().items():
                 self._shares[name] = self._shares.get(name, 0.0) + float(share.mean(1).sum())
         if self.model.adapter.classes:
-            shares, answers = self.model.probabilities(reading.done.logits.double()).max(1)
+            shares, answers = self.model.probabilities(reading.forward_pass.logits.double()).max(1)
             self._answers.append(answers.cpu())
             self._confidence.append(shares.cpu())
         self.images += len(places)
@@ -112,8 +112,8 @@ class ModelAccumulator:
         if "heads" in self.missing:
             return
         try:
-            sites = reading.done.lineage().sites
-            spreads = [(site.name, head_spread(site, reading.done.size)) for site in sites]
+            sites = reading.forward_pass.lineage().sites
+            spreads = [(site.name, head_spread(site, reading.forward_pass.size)) for site in sites]
         except MethodError as error:
             self.missing["heads"] = str(error)
             self._heads = {}

@@ -171,11 +171,11 @@ def _class_differences(accumulators: Sequence[ModelAccumulator]) -> dict[str, st
 def _too_few_images(count: int) -> dict[str, str]:
     reasons = {}
     if count < NEEDS["cka"]:
-        reasons["cka"] = f"CKA needs at least {NEEDS['cka']} images, and there {'is' if count == 1 else 'are'} {count}."
+        reasons["cka"] = f"CKA needs at least {NEEDS['cka']} pictures, and there {'is' if count == 1 else 'are'} {count}."
     elif count < NEEDS["interval"]:
-        reasons["interval"] = f"The interval of CKA needs at least {NEEDS['interval']} images, and there are {count}."
+        reasons["interval"] = f"The interval of CKA needs at least {NEEDS['interval']} pictures, and there are {count}."
     if count == 1:
-        reasons["similarity"] = "The spread of token similarity over images needs at least 2 of them, and there is 1."
+        reasons["similarity"] = "The spread of token similarity over pictures needs at least 2 of them, and there is 1."
     return reasons
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from vizlib.compare import text
 from vizlib.figures import model_marks
 from vizlib.figures.comparison_charts import Curve, alignment_map, along_depth, channel_bars
+from vizlib.figures.layer_names import layer_title
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -61,7 +62,7 @@ def cka_charts(comparison: Comparison) -> dict[str, dict[str, go.Figure]]:
 def cka_chart(comparison: Comparison, first: int, second: int, reading: str = "tokens", kernel: str = "linear") -> go.Figure:
     """CKA of all layers of one model (rows) with those of another, 0 to 1; MethodError where it was not measured."""
     alignment, (rows, columns) = comparison.between(first, second, reading, kernel), (comparison.models[first], comparison.models[second])
-    names = [[layer.name for layer in model.layers] for model in (rows, columns)]
+    names = [[layer_title(layer.name) for layer in model.layers] for model in (rows, columns)]
     return alignment_map(alignment.value, names[0], names[1], rows.display_name, columns.display_name, alignment.low, alignment.high)
 
 
@@ -70,7 +71,8 @@ def _depths(model: ModelMeasures) -> list[float]:
 
 
 def _curve(model: ModelMeasures, model_mark: Mark, values: Iterable[float], **options: object) -> Curve:
-    return Curve(model_mark, _depths(model), [float(value) for value in values], [layer.name for layer in model.layers], **options)  # type: ignore[arg-type]
+    titles = [layer_title(layer.name) for layer in model.layers]
+    return Curve(model_mark, _depths(model), [float(value) for value in values], titles, **options)  # type: ignore[arg-type]
 
 
 def _distance(comparison: Comparison, marks: list[Mark]) -> Chart | None:
@@ -83,7 +85,7 @@ def _distance(comparison: Comparison, marks: list[Mark]) -> Chart | None:
                     model_mark,
                     [site.depth for site in sites for _ in site.distance],
                     [float(distance) / model.diagonal for site in sites for distance in site.distance],
-                    [f"{site.name}, head {head}" for site in sites for head in range(len(site.distance))],
+                    [f"{layer_title(site.name)}, head {head + 1}" for site in sites for head in range(len(site.distance))],
                     label=f"{model.display_name}: heads",
                 )
             )
@@ -106,7 +108,7 @@ def _entropy(comparison: Comparison, marks: list[Mark]) -> Chart | None:
     dots, missing = [], []
     for model, model_mark in zip(comparison.models, marks, strict=True):
         if model.heads:
-            names = [f"{site.name}, head {head}" for site in model.heads for head in range(len(site.entropy))]
+            names = [f"{layer_title(site.name)}, head {head + 1}" for site in model.heads for head in range(len(site.entropy))]
             depth = [site.depth for site in model.heads for _ in site.entropy]
             dots.append(Curve(model_mark, depth, [float(entropy) for site in model.heads for entropy in site.entropy], names))
         missing += _missing_reason(model, "heads")
@@ -149,7 +151,12 @@ def _branches(comparison: Comparison, marks: list[Mark]) -> Chart | None:
         if model.branches:
             count = len(model.branches)
             curves.append(
-                Curve(model_mark, [(number + 1) / count for number in range(count)], list(model.branches.values()), list(model.branches))
+                Curve(
+                    model_mark,
+                    [(number + 1) / count for number in range(count)],
+                    list(model.branches.values()),
+                    [layer_title(name) for name in model.branches],
+                )
             )
         missing += _missing_reason(model, "branches")
     return Chart(text.BRANCHES, along_depth(curves, "share that is passed on", tick_format=".0%"), missing) if curves else None
@@ -167,7 +174,12 @@ def _channels(comparison: Comparison, marks: list[Mark]) -> Chart | None:
     for model, model_mark in zip(comparison.models, marks, strict=True):
         channels = np.array([layer.channels for layer in model.layers])
         groups.append(
-            (model_mark, [layer.name for layer in model.layers], (model.dead / channels).tolist(), (model.exploding / channels).tolist())
+            (
+                model_mark,
+                [layer_title(layer.name) for layer in model.layers],
+                (model.dead / channels).tolist(),
+                (model.exploding / channels).tolist(),
+            )
         )
     return Chart(text.CHANNELS, channel_bars(groups))
 

@@ -47,14 +47,14 @@ def make_example(
     models = [accumulator.model for accumulator in accumulators]
     readings = [read(model, model.prepare(image, fit)) for model in models]
     answers = [
-        tuple((prediction.label, prediction.probability) for prediction in ranked(model, reading.done.logits[0]))
+        tuple((prediction.label, prediction.probability) for prediction in ranked(model, reading.forward_pass.logits[0]))
         if model.adapter.classes
         else ()
         for model, reading in zip(models, readings, strict=True)
     ]
     goal: int | None = None
     if models[0].adapter.classes:
-        goal = int(readings[0].done.logits[0].float().argmax()) if target is None else class_index(models[0], target)
+        goal = int(readings[0].forward_pass.logits[0].float().argmax()) if target is None else class_index(models[0], target)
     attributions = [
         integrated(model, picture, goal, fit=fit, baseline=baseline, steps=steps)
         if explain and goal is not None and same_classes(models[0], model)

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vizlib.figures.layer_names import layer_title
+from vizlib.figures.numbers import percent
+
 if TYPE_CHECKING:
     from vizlib.compare.result import Comparison, ModelMeasures
 
@@ -54,8 +57,8 @@ def _pair_findings(comparison: Comparison, first: int, second: int) -> list[Find
     if same is not None:
         sentences.append(
             Finding(
-                f"{first_model.display_name} and {second_model.display_name} give the same first answer to {same:.0%} of "
-                f"{len(comparison.images)} images."
+                f"{first_model.display_name} and {second_model.display_name} give the same first answer to {percent(same)} of "
+                f"{len(comparison.images)} pictures."
             )
         )
     if comparison.cka:
@@ -63,11 +66,12 @@ def _pair_findings(comparison: Comparison, first: int, second: int) -> list[Find
         value = comparison.between(first, second, reading, kernel).value
         if np.isfinite(value).all():
             i, j = np.unravel_index(value.argmax(), value.shape)
+            row, column = first_model.layers[i], second_model.layers[j]
             sentences.append(
                 Finding(
-                    f"Most alike are {first_model.layers[i].name} of {first_model.display_name} and {second_model.layers[j].name} of "
-                    f"{second_model.display_name}: CKA {value[i, j]:.2f} ({reading}, {kernel}), at {first_model.layers[i].depth:.0%} and "
-                    f"{second_model.layers[j].depth:.0%} of the way up; "
+                    f"Most alike are {layer_title(row.name)} of {first_model.display_name} and {layer_title(column.name)} of "
+                    f"{second_model.display_name}: CKA {value[i, j]:.2f} ({reading}, {kernel}), at {percent(row.depth)} and "
+                    f"{percent(column.depth)} of the way up; "
                     f"the last layers have {value[-1, -1]:.2f}."
                 )
             )
@@ -82,11 +86,11 @@ def _reach_findings(model: ModelMeasures) -> list[Finding]:
         widest = bool(first.max() > FAR)
         sentences.append(
             Finding(
-                f"The heads of {model.display_name}'s first attention look {_percent(first.min())} to {_percent(first.max())} of the "
-                f"input's diagonal far, those of its last {_percent(heads[-1].distance.min() / model.diagonal)} to "
-                f"{_percent(heads[-1].distance.max() / model.diagonal)}; an even look over all of it would be "
-                f"{_percent(_even_distance(model))}.",
-                f"Transformers have heads that look globally (over {FAR:.0%}) from the first layer on (Raghu et al. 2021)",
+                f"The heads of {model.display_name}'s first attention look {percent(first.min())} to {percent(first.max())} of the "
+                f"input's diagonal far, those of its last {percent(heads[-1].distance.min() / model.diagonal)} to "
+                f"{percent(heads[-1].distance.max() / model.diagonal)}; an even look over all of it would be "
+                f"{percent(_even_distance(model))}.",
+                f"Transformers have heads that look globally (over {percent(FAR)}) from the first layer on (Raghu et al. 2021)",
                 widest,
             )
         )
@@ -94,9 +98,10 @@ def _reach_findings(model: ModelMeasures) -> list[Finding]:
         reach = [receptive_field.reach / model.diagonal for receptive_field in model.fields]
         sentences.append(
             Finding(
-                f"The receptive field of {model.display_name} reaches {_percent(reach[0])} of the diagonal in {model.layers[0].name} and "
-                f"{_percent(reach[-1])} in {model.layers[-1].name}.",
-                f"A ResNet starts locally (below {NEAR:.0%}) and grows (Luo et al. 2016)",
+                f"The receptive field of {model.display_name} reaches {percent(reach[0])} of the diagonal in "
+                f"{layer_title(model.layers[0].name)} and "
+                f"{percent(reach[-1])} in {layer_title(model.layers[-1].name)}.",
+                f"A ResNet starts locally (below {percent(NEAR)}) and grows (Luo et al. 2016)",
                 bool(reach[0] < NEAR and reach[-1] > reach[0]),
             )
         )
@@ -134,12 +139,9 @@ def _within_grids(model: ModelMeasures, curve: np.ndarray) -> float:
 def _similarity_finding(model: ModelMeasures) -> Finding:
     first, last = model.similarity[0], model.similarity[-1]
     text = (
-        f"The tokens of one image have a mean cosine of {first:.2f} in the first layer of {model.display_name} and {last:.2f} in the last."
+        f"The tokens of one picture have a mean cosine of {first:.2f} in the first layer of {model.display_name} and {last:.2f} in the "
+        "last."
     )
     if not model.heads:
         return Finding(text)
     return Finding(text, "Tokens of transformers become alike with depth (Shi et al. 2022)", bool(last - first > _ALIKE))
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}"

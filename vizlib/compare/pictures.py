@@ -10,6 +10,8 @@ import numpy as np
 
 from vizlib.compare.result import SMOOTHING
 from vizlib.errors import MethodError
+from vizlib.figures.layer_names import layer_title
+from vizlib.figures.numbers import percent
 from vizlib.figures.overlay import coloured, shrunk
 from vizlib.figures.signed_overlay import between_overlay, mosaic, set_overlay
 
@@ -74,10 +76,10 @@ def correspondence_pairs(comparison: Comparison) -> list[dict[str, Any]]:
             depth = comparison.models[0].layers[first].depth
             pairs.append(
                 {
-                    "title": f"{example.name}, {depth:.0%} up",
+                    "title": f"{example.name}, {percent(depth)} up",
                     "grids": grids,
                     "photos": [crop_seen_by(example, model) for model in (0, 1)],
-                    "layers": [comparison.models[model].layers[layer].name for model, layer in ends],
+                    "layers": [layer_title(comparison.models[model].layers[layer].name) for model, layer in ends],
                     "likeness": likeness,
                 }
             )
@@ -92,7 +94,7 @@ def receptive_field_rows(comparison: Comparison) -> list[Row]:
             if measured:
                 chosen = np.unique(np.linspace(0, len(measured) - 1, _MOST_PAIRS).round().astype(int))
                 images = [
-                    (f"{model.layers[index].name}: {measured[index].reach:.1f} px", coloured(np.sqrt(measured[index].weights)))
+                    (f"{layer_title(model.layers[index].name)}: {measured[index].reach:.1f} px", coloured(np.sqrt(measured[index].weights)))
                     for index in chosen
                 ]
                 rows.append(Row(f"{model.display_name}, {kind}", images))
@@ -109,7 +111,7 @@ def layer_strips(comparison: Comparison) -> list[Strip]:
         for first, second in spread_pairs(comparison):
             chosen = [example.layers[0][first], example.layers[1][second]]
             layers = [comparison.models[0].layers[first], comparison.models[1].layers[second]]
-            captions = [f"{name} {layer.name}" for name, layer in zip(names, layers, strict=True)]
+            captions = [f"{name} {layer_title(layer.name)}" for name, layer in zip(names, layers, strict=True)]
             images = [_to_uint8(colour) for colour in example.colours((0, first), (1, second))]
             images += [coloured(layer.norms, low=float(layer.norms.min())) for layer in chosen]
             images += [mosaic(layer.mosaic[:TILES], 3) for layer in chosen]
@@ -139,10 +141,10 @@ def difference_rows(comparison: Comparison) -> list[Row]:
                 Row(
                     f"{example.name}: {example.label}, {first_name} against {second_name}",
                     [
-                        ("the photograph", photo),
+                        ("the picture", photo),
                         (
                             f"blue: for {first_name}, red: for {second_name}",
-                            between_overlay(photo, values, float(np.quantile(np.abs(values), 0.995))),
+                            between_overlay(photo, np.where(sets < 0, np.nan, values), float(np.quantile(np.abs(values), 0.995))),
                         ),
                         (f"yellow: both, blue: {first_name} alone, red: {second_name} alone", set_overlay(photo, sets)),
                     ],
@@ -159,14 +161,15 @@ def _difference_sentences(example: Example, difference: Difference, names: tuple
         f"log p({example.label}) is {difference.first.score:.2f} in {first_name} and {difference.second.score:.2f} in {second_name}: "
         f"a difference of {difference.score:+.2f}, and {difference.base:+.2f} for the baseline. "
         f"The map sums to {difference.map.sum():+.2f}; the "
-        f"completeness gap is {difference.gap:+.3f}. Both look at {shares[0]:.1%} of the pixels, {first_name} alone at {shares[1]:.1%}, "
-        f"{second_name} alone at {shares[2]:.1%}."
+        f"completeness gap is {difference.gap:+.3f}. Both look at {percent(shares[0])} of the pixels, "
+        f"{first_name} alone at {percent(shares[1])}, "
+        f"{second_name} alone at {percent(shares[2])}."
     )
 
 
 def _answer_sentence(example: Example, name: str, model: int) -> str:
     label, share = example.answers[model][0]
-    return f"{name} answers {label} ({share:.0%})"
+    return f"{name} answers {label} ({percent(share)})"
 
 
 def crop_seen_by(example: Example, model: int) -> np.ndarray:

@@ -71,7 +71,7 @@ def _head(comparison: Comparison) -> str:
     )
     return (
         f"<header><h1>{' against '.join(_escaped(model.display_name) for model in comparison.models)}</h1>"
-        f"<p>Over {count} image{'s' if count != 1 else ''}, measured in {comparison.seconds:.0f} s.</p></header>"
+        f"<p>Over {count} picture{'s' if count != 1 else ''}, measured in {comparison.seconds:.0f} s.</p></header>"
         f"<table><thead><tr><th>model</th><th></th><th>in files</th><th>family</th><th>parameters</th><th>input</th>"
         "<th>layers</th></tr></thead>"
         f"<tbody>{rows}</tbody></table>{left_out}" + _notes(list(comparison.missing.values()))
@@ -167,13 +167,13 @@ def _about(comparison: Comparison) -> str:
     files = "".join(f"<li>{_escaped(name)}</li>" for name in comparison.images)
     return (
         f"<section><h2>How this was made</h2><p>{_escaped(settings)}</p>{_notes(missing)}"
-        f"<details><summary>The {len(comparison.images)} images</summary><ol>{files}</ol></details></section>"
+        f"<details><summary>The {len(comparison.images)} pictures</summary><ol>{files}</ol></details></section>"
     )
 
 
 def _section(about: ChartText, body: str) -> str:
     return (
-        f"<section><h2>{_escaped(about.title)}</h2><p>{_escaped(about.look)}</p>{body}"
+        f"<section><h2>{_escaped(about.title)}</h2><p>{_escaped(about.hint)}</p>{body}"
         f'<p class="exactly">{_escaped(about.exactly)} <a href="{about.link}">{_escaped(about.paper)}</a></p></section>'
     )
 

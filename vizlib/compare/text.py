@@ -10,7 +10,7 @@ class ChartText:
     """A heading, what to look at, how exactly it was measured, and the paper with its address."""
 
     title: str
-    look: str
+    hint: str
     exactly: str
     paper: str
     link: str
@@ -18,11 +18,11 @@ class ChartText:
 
 CKA = ChartText(
     "Which layers hold the same",
-    "A bright cell means that two layers arrange the same images alike, however wide each is. Bright blocks inside one model are "
+    "A bright cell means that two layers arrange the same pictures alike, however wide each is. Bright blocks inside one model are "
     "stages that change little; a bright diagonal between two models says that they go through the same stages in the same order.",
     "Centred kernel alignment by the unbiased HSIC over minibatches: means over minibatches of the products, then the ratio. The "
     "rbf kernel's bandwidth is the median distance in the first minibatch. Intervals (95 %) by resampling minibatches; tokens are "
-    "the states at the same places of the image in every layer, bilinear between cells, and those of one image count as if they "
+    "the states at the same places of the picture in every layer, bilinear between cells, and those of one picture count as if they "
     "were independent.",
     "Kornblith et al. 2019; Nguyen et al. 2021",
     "https://arxiv.org/abs/2010.15327",
@@ -41,14 +41,14 @@ DISTANCE = ChartText(
 ENTROPY = ChartText(
     "How widely each head looks",
     "Low: a head picks few tokens. High: it averages over many. 0 bits is one token, and each bit more doubles their number.",
-    "-sum p log2 p of a patch's attention over all tokens, in the mean over patches and images.",
+    "-sum p log2 p of a patch's attention over all tokens, in the mean over patches and pictures.",
     "Dosovitskiy et al. 2021",
     "https://arxiv.org/abs/2010.11929",
 )
 SIMILARITY = ChartText(
-    "Do the tokens of an image become alike?",
+    "Do the tokens of an picture become alike?",
     "A curve that rises to 1 says that all places end up holding the same: oversmoothing. What matters is the change with depth.",
-    "The mean cosine between different tokens of one image; the bar is twice the standard error over images.",
+    "The mean cosine between different tokens of one picture; the bar is twice the standard error over pictures.",
     "Shi et al. 2022",
     "https://arxiv.org/abs/2202.08625",
 )
@@ -63,7 +63,7 @@ RANK = ChartText(
 SPECTRUM = ChartText(
     "Fine structure with depth",
     "Down: the layer smooths (a low-pass, as self-attention is said to be). Up: it sharpens (a high-pass, as convolutions are said to be).",
-    "ln of the amplitude at the highest spatial frequency of a layer's map over that at frequency zero, means over images and "
+    "ln of the amplitude at the highest spatial frequency of a layer's map over that at frequency zero, means over pictures and "
     "channels. Grids of different sizes have different highest frequencies, so compare changes rather than levels.",
     "Park and Kim 2022",
     "https://arxiv.org/abs/2202.06709",
@@ -86,7 +86,7 @@ NORM = ChartText(
 CHANNELS = ChartText(
     "Dead and exploding channels",
     "Channels that never change, and ones that are many times larger than the rest.",
-    "Dead: a standard deviation over all places and images below a thousandth of the layer's median, or never above 1e-6. "
+    "Dead: a standard deviation over all places and pictures below a thousandth of the layer's median, or never above 1e-6. "
     "Exploding: the largest magnitude is over 10 times the median and 8 robust deviations of its logarithm above it.",
     "after Yuan et al. 2021, Figure 2",
     "https://arxiv.org/abs/2101.11986",
@@ -95,8 +95,8 @@ DIFFERENCE = ChartText(
     "Why they answer differently",
     "Blue regions speak for the class more in the first model, red ones more in the second. Beside it, where both look and where "
     "one looks alone.",
-    "Integrated gradients of log p_A(c) - log p_B(c) at the pixels of the image, through both models' own resizing and cropping. "
-    "The map sums to how much the difference changed from the baseline to the image, up to the completeness gap named below it; it "
+    "Integrated gradients of log p_A(c) - log p_B(c) at the pixels of the picture, through both models' own resizing and cropping. "
+    "The map sums to how much the difference changed from the baseline to the picture, up to the completeness gap named below it; it "
     "is drawn smoothed by 3 % of the short side. The sets are the pixels above each model's own 90 % quantile of |attribution|, "
     "smoothed alike.",
     "Sundararajan et al. 2017",
@@ -104,8 +104,8 @@ DIFFERENCE = ChartText(
 )
 CORRESPONDENCE = ChartText(
     "The same place in the other model",
-    "Move over either photograph: both show which of their places are most like the one under the pointer.",
-    "A place is described by its cosines, in its own model, to sampled places of the first images (the anchors, the same in all "
+    "Move over either picture: both show which of their places are most like the one under the pointer.",
+    "A place is described by its cosines, in its own model, to sampled places of the first pictures (the anchors, the same in all "
     "models); places are compared by the correlation of these profiles, so that widths may differ. Dark places are unlike, the "
     "yellow frame is around the one most alike.",
     "Moschella et al. 2023",

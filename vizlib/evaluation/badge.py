@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vizlib.errors import MethodError
 from vizlib.evaluation.metrics import METRICS
+from vizlib.evaluation.sanity_checks import CHECKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,22 +34,24 @@ def badge(scores: Mapping[str, Score], checks: Mapping[str, Check]) -> Badge:
     """The verdict over the scores of ``evaluate`` and the checks of ``sanity_checks``.
 
     Passed: every score that its metric's record calls decisive or required (deletion, insertion, sensitivity-n) is good, and so is every
-    check. Failed: no decisive score (insertion, sensitivity-n) is good, or the cascade is not passed; deletion alone does not save a map,
-    since pixels scattered at random tear a picture apart too. Else mixed. A score without a verdict, such as max-sensitivity, does not
-    count. MethodError where a required score or the cascade is missing.
+    check. Failed: no decisive score (insertion, sensitivity-n) is good, or a decisive check (the cascade) is not passed; deletion alone
+    does not save a map, since pixels scattered at random tear a picture apart too. Else mixed. A score without a verdict, such as
+    max-sensitivity, does not count. MethodError where a required score or a decisive check is missing.
     """
     decisive = [name for name, metric in METRICS.items() if metric.badge == "decisive"]
     required = [name for name, metric in METRICS.items() if metric.badge in ("decisive", "required")]
-    missing = [name for name in required if name not in scores] + [name for name in ("cascade",) if name not in checks]
+    decisive_checks = [name for name, card in CHECKS.items() if card.decisive]
+    missing = [name for name in required if name not in scores] + [name for name in decisive_checks if name not in checks]
     if missing:
-        raise MethodError(f"A badge stands on {', '.join(required)} and the cascade check; {', '.join(missing)} is missing.")
+        needed = f"{', '.join(required)} and the {' and the '.join(decisive_checks)} check"
+        raise MethodError(f"A badge stands on {needed}; {', '.join(missing)} is missing.")
     lines = [(_title(name), score.good, _beside_controls(score)) for name, score in scores.items() if score.good is not None]
     lines += [(check.title, check.passed, check.reason) for check in checks.values()]
     failing = [_title(name) for name in required if not scores[name].good] + [check.title for check in checks.values() if not check.passed]
     if not any(scores[name].good for name in decisive):
-        verdict, words = "failed", "It predicts the model's answer no better than maps that know nothing of the image."
-    elif not checks["cascade"].passed:
-        verdict, words = "failed", f"It does not tell of what the model learned. {checks['cascade'].reason}"
+        verdict, words = "failed", "It predicts the model's answer no better than maps that know nothing of the picture."
+    elif failed_checks := [checks[name] for name in decisive_checks if not checks[name].passed]:
+        verdict, words = "failed", f"It does not tell of what the model learned. {failed_checks[0].reason}"
     elif failing:
         verdict, words = "mixed", f"It predicts some of the model's answer, but fails in: {', '.join(failing).lower()}."
     else:

@@ -34,7 +34,8 @@ _MEAN = f"the size of Spearman's rank correlation of the two maps, the mean over
 class CheckCard:
     """One check: ``name`` in code, ``title`` on pages, ``condition`` the words for what has changed, ``definition`` the exact rule.
 
-    ``by_class`` says that a method which does not look at the class stays the same by design.
+    ``by_class`` says that a method which does not look at the class stays the same by design; ``decisive``, that a map which does not
+    pass it has failed, whatever else it passes.
     """
 
     name: str
@@ -42,6 +43,7 @@ class CheckCard:
     condition: str
     definition: str
     by_class: bool = True
+    decisive: bool = False
 
 
 _CARDS = (
@@ -57,6 +59,7 @@ _CARDS = (
         "With all weights new",
         f"Every weight from the classifier down to the first layer is drawn anew, and the map is made again: {_MEAN}. {_BOUND}",
         by_class=False,
+        decisive=True,
     ),
     CheckCard(
         "class",

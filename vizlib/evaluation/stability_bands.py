@@ -12,6 +12,7 @@ from vizlib.catalog.methods import METHODS
 from vizlib.errors import MethodError
 from vizlib.evaluation.progress import Steps
 from vizlib.evaluation.reexplain import check_single, checked_input, reexplain
+from vizlib.figures.numbers import percent
 
 if TYPE_CHECKING:
     from vizlib.explainers.explanation import Explanation
@@ -64,7 +65,8 @@ def stability(
     low, high = np.quantile(stack, (0.1, 0.9), axis=0)
     definition = (
         f"The map is made again for {runs} copies of the image with uniform noise of at most {radius:g} of the input's range. The "
-        f"overlap is the area that the highest {top:.0%} of the map and of a copy's map have in common, over the area of both: the mean."
+        f"overlap is the area that the highest {percent(top)} of the map and of a copy's map have in common, over the area of both: "
+        "the mean."
     )
     return StabilityBands(stack.mean(0), low, high, tops.mean(0), _overlap(first, tops), runs, radius, definition)
 

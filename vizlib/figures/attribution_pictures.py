@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from vizlib.figures.colormaps import diverging
-from vizlib.figures.overlay import coloured, overlay, signed_overlay
+from vizlib.figures.overlay import coloured, hatched, overlay, signed_overlay
 from vizlib.figures.signed_overlay import faded
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 LEVELS = ((0.1, (86, 180, 233)), (0.5, (240, 190, 40)), (0.9, (255, 255, 255)))
 """The shares of runs a contour encloses, and its colour."""
 _TILE, _GAP, _LINE = 240, 12, 40
-_UNKNOWN = 90  # the grey of what was not seen
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
@@ -40,9 +39,9 @@ def rank_pair(first: np.ndarray, second: np.ndarray, longest: int) -> list[np.nd
     pictures = [coloured(first_ranks, high=1.0), coloured(second_ranks, high=1.0), difference]
     factor = max(1, longest // max(first.shape))
     size = (first.shape[1] * factor, first.shape[0] * factor)
-    for picture in pictures:
-        picture[~finite] = _UNKNOWN
-    return [cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST) for picture in pictures]
+    unseen = cv2.resize((~finite).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    black = np.zeros((size[1], size[0], 3), np.uint8)
+    return [hatched(cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST), black, unseen) for picture in pictures]
 
 
 def contours(photo: np.ndarray, share: np.ndarray, levels: Sequence[tuple[float, tuple[int, int, int]]] = LEVELS) -> np.ndarray:

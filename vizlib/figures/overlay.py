@@ -8,7 +8,10 @@ import numpy as np
 from vizlib.errors import VizlibError
 from vizlib.figures.colormaps import diverging, table
 
-_UNSEEN = 0.35  # of the photograph's own brightness, where the model did not look
+# What a model did not see: grey, with this share of its brightness, under stripes; as components/_lib/unseen.css draws it.
+UNSEEN_BRIGHTNESS = 0.4
+UNSEEN_DARK, UNSEEN_LIGHT = 0.35, 0.1  # how far the stripes go to black and to white
+UNSEEN_STRIPE, UNSEEN_PERIOD = 5, 7  # pixels across the stripes: how wide the dark ones are, and after how many they come again
 
 
 def coloured(values: np.ndarray, colormap: str = "viridis", low: float = 0.0, high: float | None = None) -> np.ndarray:
@@ -29,19 +32,15 @@ def coloured(values: np.ndarray, colormap: str = "viridis", low: float = 0.0, hi
 def overlay(
     image: np.ndarray, values: np.ndarray, *, opacity: float = 0.6, colormap: str = "viridis", low: float = 0.0, high: float | None = None
 ) -> np.ndarray:
-    """A map (H, W) over its photograph uint8 (H, W, 3), coloured from ``low`` to ``high``; where it is NaN the photograph is darkened."""
+    """A map (H, W) over its photograph uint8 (H, W, 3), coloured from ``low`` to ``high``; NaN, what was not seen, is hatched."""
     mixed = cv2.addWeighted(coloured(values, colormap, low, high), opacity, image, 1 - opacity, 0)
-    unseen = ~np.isfinite(values)
-    if unseen.any():
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[unseen] * _UNSEEN
-        mixed[unseen] = grey[:, None].astype(np.uint8)
-    return mixed
+    return hatched(mixed, image, ~np.isfinite(values))
 
 
 def signed_overlay(image: np.ndarray, values: np.ndarray, *, opacity: float = 0.6, reach: float | None = None) -> np.ndarray:
     """A map (H, W) of evidence for (red) and against (blue) over its photograph uint8 (H, W, 3), as far as ``reach`` to both sides.
 
-    Colours are as dense as the root of the evidence, so that the photograph shows where there is none; NaN is darkened.
+    Colours are as dense as the root of the evidence, so that the photograph shows where there is none; NaN, what was not seen, is hatched.
     """
     finite = np.isfinite(values)
     top = (float(np.abs(values[finite]).max()) if finite.any() else 0.0) if reach is None else reach
@@ -49,9 +48,20 @@ def signed_overlay(image: np.ndarray, values: np.ndarray, *, opacity: float = 0.
     colours = np.frombuffer(diverging(), np.uint8).reshape(256, 3)[((share + 1) * 127.5).astype(np.uint8)]
     density = opacity * np.sqrt(np.abs(share))[:, :, None]
     mixed = np.rint(colours * density + image * (1 - density)).astype(np.uint8)
-    if not finite.all():
-        mixed[~finite] = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[~finite] * _UNSEEN)[:, None].astype(np.uint8)
-    return mixed
+    return hatched(mixed, image, ~finite)
+
+
+def hatched(drawn: np.ndarray, image: np.ndarray, unseen: np.ndarray) -> np.ndarray:
+    """``drawn`` uint8 (H, W, 3) with the picture ``image`` in dark grey under stripes where it was ``unseen``, bool (H, W)."""
+    if not unseen.any():
+        return drawn
+    rows, columns = np.nonzero(unseen)
+    grey = UNSEEN_BRIGHTNESS * cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[unseen].astype(np.float64)
+    dark = (columns + rows) / np.sqrt(2) % UNSEEN_PERIOD < UNSEEN_STRIPE
+    striped = np.where(dark, grey * (1 - UNSEEN_DARK), grey + (255 - grey) * UNSEEN_LIGHT)
+    drawn = drawn.copy()
+    drawn[unseen] = np.rint(striped)[:, None].astype(np.uint8)
+    return drawn
 
 
 def shrunk(image: np.ndarray, longest: int) -> np.ndarray:

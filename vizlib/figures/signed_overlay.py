@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from vizlib.figures.overlay import hatched
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -16,20 +18,20 @@ _PALE = 150.0  # the grey around which it stays
 
 
 def between_overlay(image: np.ndarray, values: np.ndarray, high: float) -> np.ndarray:
-    """A signed map (H, W) over its photograph uint8 (H, W, 3): blue above zero, red below, full at ``high``; none where it is NaN."""
+    """A signed map (H, W) over its photograph uint8 (H, W, 3): blue above zero, red below, full at ``high``; NaN, not seen, is hatched."""
     filled = np.where(np.isfinite(values), values, 0.0)
     strength = np.sqrt(np.clip(np.abs(filled) / high, 0, 1)) if high > 0 else np.zeros_like(filled)
     colour = np.where((filled > 0)[..., None], POSITIVE, NEGATIVE).astype(np.float64)
     mixed = faded(image) * (1 - strength[..., None]) + colour * strength[..., None]
-    return np.rint(mixed).astype(np.uint8)
+    return hatched(np.rint(mixed).astype(np.uint8), image, ~np.isfinite(values))
 
 
 def set_overlay(image: np.ndarray, codes: np.ndarray, colours: Sequence[tuple[int, int, int]] = (BOTH, POSITIVE, NEGATIVE)) -> np.ndarray:
-    """Sets of pixels, int8 (H, W) with code k in the k-th colour from 1 on, over a photograph uint8 (H, W, 3)."""
+    """Sets of pixels, int8 (H, W) with code k in the k-th colour from 1 on, over a photograph uint8 (H, W, 3); below 0 was not seen."""
     mixed = faded(image)
     for code, colour in enumerate(colours, 1):
         mixed[codes == code] = 0.3 * mixed[codes == code] + 0.7 * np.array(colour)
-    return np.rint(mixed).astype(np.uint8)
+    return hatched(np.rint(mixed).astype(np.uint8), image, codes < 0)
 
 
 def mosaic(tiles: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:

@@ -91,7 +91,7 @@ def run_measured(model: Model, x: torch.Tensor, *, shares: bool = False, windows
     x = model.cast(x)
     with torch.inference_mode(), hooked_copy(model.resting(), hooks) as copied:
         recording = record(lambda: model.run(copied, x))
-        recording.kept.update(meter.kept())
+        recording.residual_shares.update(meter.shares())
         for name, values in inputs.items():
             recording.note(name, values)
         return _checked(Pass(model, x, recording))

@@ -49,14 +49,15 @@ class AttentionCall:
 class Recording:
     """The attention calls in the order of execution, the notes by name in the order they came, the input and the output.
 
-    ``kept`` holds the share (B, N) of each token that went past a residual's branch, by the name of the fork, where that was measured.
+    ``residual_shares`` holds the share (B, N) of each token that went past a residual's branch, by the name of the fork,
+    where that was measured.
     """
 
     calls: list[AttentionCall] = field(default_factory=list)
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     output: torch.Tensor | None = None
     x: torch.Tensor | None = None
-    kept: dict[str, torch.Tensor] = field(default_factory=dict)
+    residual_shares: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def note(self, name: str, values: dict[str, Any]) -> None:
         """Keep ``values`` of the part called ``name``; what it noted before stays."""

@@ -48,7 +48,7 @@ class ResidualMeter:
         skips = [(fork.skip.path, _reader(self._skips, fork.name, fork.skip, None)) for fork in self._forks]
         return skips + [(fork.branch.path, _reader(self._branches, fork.name, fork.branch, fork.gain)) for fork in self._forks]
 
-    def kept(self) -> dict[str, torch.Tensor]:
+    def shares(self) -> dict[str, torch.Tensor]:
         """|skip| / (|skip| + |branch|) of each token by fork, (B, N) float64; 1 where both are zero.
 
         Near the mixing ratio of Kobayashi et al., "Incorporating Residual and Normalization Layers into Analysis of Masked Language

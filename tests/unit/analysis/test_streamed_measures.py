@@ -174,7 +174,7 @@ class TestFields:
                 layer = reading.layers[1]
                 state = reading.states[1][0, layer.grid[0] // 2 * layer.grid[1] + layer.grid[1] // 2]
                 for value in state:
-                    (gradient,) = torch.autograd.grad(value, reading.done.x, retain_graph=True)
+                    (gradient,) = torch.autograd.grad(value, reading.forward_pass.x, retain_graph=True)
                     energy += gradient[0].square().sum(0)
         exact = (energy / energy.sum()).numpy()
         assert np.abs(found.weights - exact).sum() < 0.25
@@ -245,7 +245,7 @@ class TestBranches:
         model, x = zoo_cases.model("token"), zoo_cases.inputs("token", 2)
         branches = ResidualRatios.of(model)
         read(model, x, hooks=branches.hooks)
-        expected = run_measured(model, x, shares=True).recording.kept
+        expected = run_measured(model, x, shares=True).recording.residual_shares
         assert {name: share.tolist() for name, share in branches.shares().items()} == {name: one.tolist() for name, one in expected.items()}
 
 

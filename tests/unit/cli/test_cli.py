@@ -20,9 +20,9 @@ from tiny_data import NAMES, folder_layout, jpeg
 from typer.testing import CliRunner
 
 import vizlib
+from vizlib.catalog.family import NEEDS
 from vizlib.cli import app
 from vizlib.cli.image_files import BATCH, OutputFolders, expand_paths, in_batches
-from vizlib.cli.list_models_methods import NEEDS
 from vizlib.errors import TargetError
 from vizlib.train import recipes
 from vizlib.train.recipes import RECIPES, Recipe

@@ -30,6 +30,7 @@ from vizlib.compare.report_html import html_page
 from vizlib.datasets.image_source import even_batches
 from vizlib.engine.jobs import Progress
 from vizlib.errors import CancelledError, ImageError, MethodError, TargetError, VizlibError
+from vizlib.figures.numbers import percent
 from vizlib.passes.forward import run
 
 SMALL = {"shown": 0, "fields": 0, "points": 4}
@@ -108,7 +109,7 @@ class TestNumbers:
                 alike = token_similarity(states)
                 assert measured.similarity[index] == pytest.approx(float(alike.mean()), abs=1e-6)
                 assert measured.similarity_error[index] == pytest.approx(float(alike.std() / 10**0.5), rel=1e-3)
-            assert np.array_equal(measured.answers, reading.done.logits.argmax(1))
+            assert np.array_equal(measured.answers, reading.forward_pass.logits.argmax(1))
             rows = sampled(reading.maps(3), torch.from_numpy(scattered(4, 0)).expand(10, -1, -1)).flatten(0, 1).double()
             assert measured.rank[3] == pytest.approx(effective_rank(torch.linalg.svdvals(rows - rows.mean(0))), rel=1e-3)
             assert measured.rank_rows == 40
@@ -194,17 +195,17 @@ class TestStreaming:
 class TestBadInput:
     def test_one_image(self, models, pictures):
         comparison = compare(models, pictures[0], **{**SMALL, "shown": 1, "steps": 2})
-        assert comparison.missing["cka"] == "CKA needs at least 4 images, and there is 1."
+        assert comparison.missing["cka"] == "CKA needs at least 4 pictures, and there is 1."
         assert "at least 2" in comparison.missing["similarity"]
         assert not comparison.cka
         assert np.isnan(comparison.models[0].similarity_error).all()
-        with pytest.raises(MethodError, match="at least 4 images"):
+        with pytest.raises(MethodError, match="at least 4 pictures"):
             comparison.between(0, 1)
-        assert "CKA needs at least 4 images, and there is 1." in html_page(comparison)
+        assert "CKA needs at least 4 pictures, and there is 1." in html_page(comparison)
 
     def test_few_images_have_no_interval(self, models, pictures):
         comparison = compare(models, pictures[:5], **SMALL)
-        assert comparison.missing["interval"] == "The interval of CKA needs at least 8 images, and there are 5."
+        assert comparison.missing["interval"] == "The interval of CKA needs at least 8 pictures, and there are 5."
         assert comparison.between(0, 1).low is None
         assert np.isfinite(comparison.between(0, 1).value).all()
 
@@ -305,7 +306,7 @@ class TestFiles:
         first = comparison.models[0]
         distance = first.heads[0].distance / first.diagonal
         (heads_said,) = [finding for finding in said if "first attention" in finding.text]
-        assert f"{distance.min():.0%} to {distance.max():.0%}" in heads_said.text
+        assert f"{percent(distance.min())} to {percent(distance.max())}" in heads_said.text
         assert heads_said.agrees == bool(distance.max() > 0.3)
         value = comparison.between(0, 1).value
         assert any(f"CKA {value.max():.2f}" in finding.text for finding in said)

@@ -14,7 +14,7 @@ import vizlib
 from vizlib.catalog.methods import method_card
 from vizlib.evaluation.badge import Badge, badge
 from vizlib.evaluation.faithfulness import FaithfulnessScorer
-from vizlib.evaluation.sanity_checks import Check, sanity_checks
+from vizlib.evaluation.sanity_checks import CHECKS, Check, sanity_checks
 from vizlib.evaluation.score import Score
 
 
@@ -47,6 +47,17 @@ def test_every_branch_of_the_rule() -> None:
     assert whole.lines[1][2].endswith("ahead of a Gaussian in the middle.")
     assert whole.lines[-1] == ("Class", True, "why class.")
     assert "max" not in " ".join(title.lower() for title, _, _ in whole.lines)
+
+
+def test_which_checks_decide_is_said_by_their_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [name for name, card in CHECKS.items() if card.decisive] == ["cascade"]
+    for name, card in CHECKS.items():
+        monkeypatch.setitem(CHECKS, name, replace(card, decisive=name == "head"))
+    assert judged("deletion insertion sensitivity_n", "head class").verdict == "mixed"
+    failed = judged("deletion insertion sensitivity_n", "cascade class")
+    assert (failed.verdict, failed.words) == ("failed", "It does not tell of what the model learned. why head.")
+    with pytest.raises(vizlib.MethodError, match=r"and the head check; .*head is missing"):
+        badge({}, {})
 
 
 def test_a_badge_needs_what_it_stands_on() -> None:

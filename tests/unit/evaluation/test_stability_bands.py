@@ -44,7 +44,7 @@ def test_the_bands_are_those_of_maps_made_one_by_one() -> None:
     assert np.abs(bands.held - np.mean(tops, 0)).mean() < 1e-3
     assert bands.overlap == pytest.approx(np.mean([(mine & one).sum() / (mine | one).sum() for one in tops]), abs=0.01)
     assert (bands.runs, bands.radius) == (5, 0.05)
-    assert "25%" in bands.definition
+    assert "25\u00a0%" in bands.definition
 
 
 def test_without_noise_everything_stays_and_another_map_is_not_held() -> None:

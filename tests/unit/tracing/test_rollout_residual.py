@@ -59,8 +59,8 @@ def test_the_share_of_a_token_is_that_of_what_the_residual_adds(name: str) -> No
     ways = two_ways(model, x)
     done = run_measured(model, x, shares=True)
     named = {step.site.name for step in done.lineage().steps if isinstance(step, Attention) and step.skip}
-    assert named <= set(done.recording.kept) <= set(ways)
-    for site, kept in done.recording.kept.items():
+    assert named <= set(done.recording.residual_shares) <= set(ways)
+    for site, kept in done.recording.residual_shares.items():
         assert kept.dtype == torch.float64
         assert torch.allclose(kept, expected_share(ways[site]), atol=1e-12)
         assert kept.std() > 1e-4  # tokens differ
@@ -117,7 +117,7 @@ def test_a_parallel_block_measures_its_attention_behind_the_layer_scale() -> Non
         copied.get_submodule(name).register_forward_hook(lambda _, inputs, output, name=name: seen.update({name: (inputs[0], output)}))
     copied(x)
     skip, branch = seen["blocks.0"][0], copied.blocks[0].ls(seen["blocks.0.attn_out_proj"][1])
-    measured = run_measured(model, x, shares=True).recording.kept["blocks.0.attn"]
+    measured = run_measured(model, x, shares=True).recording.residual_shares["blocks.0.attn"]
     assert torch.allclose(measured, expected_share((skip, branch)), atol=1e-12)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from vizlib.figures.colormaps import diverging
-from vizlib.ui.core.formatting import percent
+from vizlib.figures.numbers import percent
 from vizlib.ui.core.message_codec import MAGIC, MessageError, pack, unpack
 
 FIXTURES = Path(__file__).parents[2] / "js" / "fixtures"

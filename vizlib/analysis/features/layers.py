@@ -48,7 +48,7 @@ class Reading:
 
     layers: list[Layer]
     states: list[torch.Tensor]
-    done: Pass
+    forward_pass: Pass
 
     def maps(self, index: int) -> torch.Tensor:
         """The states of one layer as maps (B, C, h, w)."""
@@ -79,7 +79,7 @@ def taps(model: Model, size: tuple[int, int]) -> list[Tap]:
 def read(model: Model, x: torch.Tensor, *, hooks: Sequence[tuple[str, Hook]] = (), live: bool = False) -> Reading:
     """Run the model once on prepared inputs (B, 3, h, w) and read every layer, in the model's precision.
 
-    ``hooks`` are called as by ``tracing.shared_copy.hooked``. ``live`` keeps the graph back to a copy of the input, ``done.x``,
+    ``hooks`` are called as by ``tracing.shared_copy.hooked``. ``live`` keeps the graph back to a copy of the input, ``forward_pass.x``,
     inside ``gradient_passes.gradients_on``. MethodError where the layers are not known.
     """
     x = model.cast(x)

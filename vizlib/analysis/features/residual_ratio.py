@@ -67,5 +67,5 @@ class ResidualRatios:
     def shares(self) -> dict[str, torch.Tensor]:
         """The shares (B, places) float64 of the last pass, by residual."""
         if self._meter is not None:
-            return self._meter.kept()
+            return self._meter.shares()
         return {name: skip_share(self._norms[f"{name}/skip"], self._norms[f"{name}/branch"]) for name in self._blocks}

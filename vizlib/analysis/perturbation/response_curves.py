@@ -94,11 +94,11 @@ def response(
         some = steps[start : start + batch]
         inputs = torch.cat([x if strength == how.neutral else from_pixels(model, how(pixels, strength, settled_aids)) for strength in some])
         reading, features = _read(model, inputs)
-        answers.append(reading.done.logits.to("cpu", torch.float64))
+        answers.append(reading.forward_pass.logits.to("cpu", torch.float64))
         readout.append(F.cosine_similarity(features.to("cpu", torch.float64), reads.to("cpu", torch.float64)))
         for number, strength in enumerate(some):
             drift[:, start + number] = _drifts(still, reading, number, how, strength, settled_aids)
-    before, after = still.done.logits.to("cpu", torch.float64), torch.cat(answers)
+    before, after = still.forward_pass.logits.to("cpu", torch.float64), torch.cat(answers)
     return Response(
         perturbation=name,
         strengths=steps,
@@ -161,7 +161,7 @@ def _read(model: Model, x: torch.Tensor) -> tuple[Reading, torch.Tensor]:
     hooks = [(path, lambda inputs, output: calls.append((inputs[0], output)) if output.ndim == 2 else None) for path in heads]
     reading = layers.read(model, x, hooks=hooks)
     # A distilled model answers with the mean of its two classifiers.
-    if not calls or not torch.allclose(torch.stack([output for _, output in calls]).mean(0), reading.done.logits, atol=1e-4):
+    if not calls or not torch.allclose(torch.stack([output for _, output in calls]).mean(0), reading.forward_pass.logits, atol=1e-4):
         raise MethodError(f"{model.card.name} does not end in a linear layer, so vizlib cannot tell what its answer is read from.")
     return reading, torch.cat([inputs for inputs, _ in calls], 1)
 

@@ -57,7 +57,7 @@ def effective_receptive_fields(model: Model, x: torch.Tensor, signs: int = 1, se
             energy = torch.zeros(layer.size, dtype=torch.float64)
             for _ in range(signs):
                 sign = torch.randint(0, 2, cell.shape, generator=generator).mul(2).sub(1).to(cell)
-                (gradient,) = torch.autograd.grad((cell * sign).sum(), reading.done.x, retain_graph=True)
+                (gradient,) = torch.autograd.grad((cell * sign).sum(), reading.forward_pass.x, retain_graph=True)
                 energy += gradient.double().square().sum((0, 1)).cpu()
             fields.append(_field(layer.name, energy, layer.grid))
     return fields

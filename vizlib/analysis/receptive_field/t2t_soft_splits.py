@@ -43,7 +43,7 @@ class TokenRounds:
     """The rounds of one image's pass, lowest first."""
 
     rounds: list[Round]
-    done: Pass
+    forward_pass: Pass
 
     def lineages(self, turn: int, residual_weight: float = 0.5) -> torch.Tensor:
         """Where each token of round ``turn`` comes from: rows (h w, windows of the first split) float64 that each sum to 1.
@@ -51,7 +51,7 @@ class TokenRounds:
         The rollout of that token through token transformers and windows: w I + (1 - w) A at an attention, the performer's included, and
         even shares inside a window. w = 1 follows the windows alone.
         """
-        steps = self.done.lineage().steps
+        steps = self.forward_pass.lineage().steps
         below = steps[next(index for index, step in enumerate(steps) if isinstance(step, ToSink)) + 1 :]
         # From the top: the last split, then for each round below its attention and its split. The first split, to the pixels, stays out.
         start = max(0, 2 * (len(self.rounds) - 1 - turn) - 1)

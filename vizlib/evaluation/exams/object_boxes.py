@@ -14,6 +14,7 @@ from vizlib.errors import ExamError, ImageError, TargetError, TrainingError
 from vizlib.evaluation.exams.photographs import QUESTIONS, input_as_picture, logits
 from vizlib.evaluation.exams.question import Question, Questions
 from vizlib.explainers.targets import class_index
+from vizlib.figures.numbers import percent
 from vizlib.images import read_image
 
 if TYPE_CHECKING:
@@ -128,11 +129,13 @@ def _question(model: Model, item: Labelled, group: int) -> Question | str:
     if not truth.any():
         return "The box lies outside of what the model sees."
     if truth.mean() > LARGE:
-        return f"The box covers more than {LARGE:.0%} of what the model sees."
+        return f"The box covers more than {percent(LARGE)} of what the model sees."
     x = model.prepare(picture)
     if int(logits(model, x)[0].argmax()) != target:
         return "The model's answer is not the label."
-    words = f"A photograph of {model.label(target)}, rightly answered, with a box over {truth.mean():.0%} of what the model sees."
+    words = (
+        f"A photograph of {model.label(target)}, rightly answered, with a box over {percent(float(truth.mean()))} of what the model sees."
+    )
     return Question("boxes", input_as_picture(model, x), x, model, target, truth.astype(np.float64), words, group)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vizlib.catalog.methods import METHODS
 from vizlib.evaluation.exams.cards import EXAMS
 from vizlib.evaluation.exams.summary import summary
+from vizlib.figures.numbers import percent
 from vizlib.figures.overlay import encode_png
 from vizlib.files import write_whole
 
@@ -97,7 +98,7 @@ def _mark(mark: Mark | None) -> str:
     if mark.refused:
         return f'<span class="none" title="{_safe(mark.refused)}">no mark</span>'
     kind = "good" if mark.passed else "bad"
-    beside = [f"pointing {mark.pointing:.0%}"]
+    beside = [f"pointing {percent(mark.pointing)}"]
     beside += [f"control {mark.control:.2f} of even"] if mark.control is not None else []
     beside += [f"{mark.silent} silent"] if mark.silent else []
     return (

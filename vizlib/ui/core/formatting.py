@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from vizlib.figures.numbers import percent
 from vizlib.ui.core.user_model_card import UserModelCard
 
 if TYPE_CHECKING:
@@ -14,14 +15,6 @@ if TYPE_CHECKING:
     from vizlib.zoo.cards import ModelCard
 
 BYTES_PER_WEIGHT = 4  # models run in float32
-
-
-def percent(share: float) -> str:
-    """A share as per cent, with a digit behind the point only where it matters."""
-    value = 100 * share
-    if 0 < value < 0.1:
-        return "under 0.1\u00a0%"
-    return f"{value:.1f}\u00a0%" if value < 10 else f"{value:.0f}\u00a0%"
 
 
 def seconds(value: float) -> str:

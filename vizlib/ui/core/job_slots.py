@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 def slots() -> dict[str, tuple[Hashable, Job[Any]]]:
     """What this visitor's pages asked for, by slot: for what, and the job."""
-    return st.session_state.setdefault("waiting.asked", {})
+    return st.session_state.setdefault("job_slots.slots", {})
 
 
 def submit(slot: str, key: Hashable, start: Callable[[], Job[T]]) -> Job[T]:
@@ -126,4 +126,4 @@ def offer_download(card: ModelCard, otherwise: str) -> None:
 
 
 def _allowed() -> set[str]:
-    return st.session_state.setdefault("waiting.allowed", set())
+    return st.session_state.setdefault("job_slots.allowed", set())

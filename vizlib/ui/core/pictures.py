@@ -84,7 +84,7 @@ def sample(name: str) -> Picture:
     """A sample picture, read straight from the package: importing all of scikit-image would cost a second."""
     spec = find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
-        raise vizlib.ImageError("The sample photographs come with scikit-image, which is not installed: add a photograph of your own.")
+        raise vizlib.ImageError("The sample pictures come with scikit-image, which is not installed: add a picture of your own.")
     photograph = SAMPLES[name]
     pixels = vizlib.read_image(Path(spec.submodule_search_locations[0]) / "data" / photograph.file)
     return Picture(f"sample:{name}", photograph.title, pixels, f'skimage.data.data_dir + "/{photograph.file}"')

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from vizlib.figures.numbers import percent
 from vizlib.ui.components.feature_pyramid import VIEWS, feature_pyramid
-from vizlib.ui.core import computations, formatting, job_slots
+from vizlib.ui.core import computations, job_slots
 from vizlib.ui.core.model_choice import model_choice
 from vizlib.ui.core.tables import to_csv
 from vizlib.ui.core.url_state import one_of
@@ -106,9 +107,9 @@ def _energy_words(pyramid: FeaturePyramid) -> str:
     return (
         "The energy of a stage is the mean square of its features. It splits exactly by the size of what carries it: what is constant "
         "over the picture, then what blocks of cells add as they halve down to single cells. In the first stage "
-        f"**{formatting.percent(first['octaves'][-1])}** sits in single cells of {first['cell']} px, in the last one "
-        f"**{formatting.percent(last['octaves'][-1])}** in cells of {last['cell']} px, "
-        f"and **{formatting.percent(last['octaves'][0])}** of the last is the same everywhere."
+        f"**{percent(first['octaves'][-1])}** sits in single cells of {first['cell']} px, in the last one "
+        f"**{percent(last['octaves'][-1])}** in cells of {last['cell']} px, "
+        f"and **{percent(last['octaves'][0])}** of the last is the same everywhere."
     )
 
 
@@ -125,7 +126,7 @@ def _table(groups: Sequence[FeaturePyramid]) -> str:
             height, width = level["grid"]
             cells = [
                 name, f"{height}\u00a0×\u00a0{width}", str(level["channels"]), f"{level['energy']:.3g}", str(level["channels_for"]),
-                formatting.percent(shares[0]), formatting.percent(between), formatting.percent(shares[-1]) if len(shares) > 1 else "",
+                percent(shares[0]), percent(between), percent(shares[-1]) if len(shares) > 1 else "",
             ]  # fmt: skip
             rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)

@@ -59,7 +59,7 @@ def pick_picture(url_state: UrlState, first: str = FIRST_SAMPLE) -> Picture:
     uploader(
         right,
         "pictures.upload",
-        "Add a photograph",
+        "Add a picture",
         take_upload,
         type=["image/*"],
         max_upload_size=MOST_BYTES >> 20,
@@ -110,11 +110,11 @@ def pick_map_style(url_state: UrlState, *, several: bool) -> MapStyle:
         "scale": url_state.declare("scale", "own", one_of(("own", "stretch", "one"))),
     }
 
-    def take_look() -> None:
-        look = state["look"].look or {}
+    def take_appearance() -> None:
+        appearance = state["map_controls"].appearance or {}
         for name, key in keys.items():
-            state[key] = look.get(name, state[key])
+            state[key] = appearance.get(name, state[key])
 
     chosen = MapStyle(*(state[key] for key in keys.values()))
-    map_controls(chosen.opacity, chosen.colormap, chosen.scale, several=several, key="look", on_change=take_look)
+    map_controls(chosen.opacity, chosen.colormap, chosen.scale, several=several, key="map_controls", on_change=take_appearance)
     return chosen

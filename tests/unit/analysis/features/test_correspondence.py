@@ -25,7 +25,7 @@ def noise(*shape, seed=0):
 def test_layers_are_what_a_trace_keeps(name):
     model, x = zoo_cases.model(name), zoo_cases.inputs(name, 2)
     reading = read(model, x)
-    assert torch.equal(reading.done.logits, run(model, x).logits)
+    assert torch.equal(reading.forward_pass.logits, run(model, x).logits)
     depths = [layer.depth for layer in reading.layers]
     assert depths == sorted(depths)
     assert depths[-1] == 1

@@ -53,9 +53,9 @@ def test_without_attention_a_lineage_is_the_receptive_field(rounds):
 
 
 def test_the_tokens_are_those_of_the_forward_pass(rounds):
-    split = rounds.done.model.module.tokens_to_token
+    split = rounds.forward_pass.model.module.tokens_to_token
     with torch.no_grad():
-        last, grid = split(rounds.done.x)
+        last, grid = split(rounds.forward_pass.x)
     assert grid == (8, 8)
     assert torch.equal(last[0], rounds.rounds[2].tokens)
 

@@ -51,7 +51,7 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
     measured = options["residual_weight"] == "norms"
     forward = run_measured(model, x, shares=measured, windows=options["windows"])
     rows, steps = walk_start(forward.lineage(options["windows"]).read_by(classifier), options["token"])
-    weight = forward.recording.kept if measured else options["residual_weight"]
+    weight = forward.recording.residual_shares if measured else options["residual_weight"]
     rule, prior = RolloutRule(weight, fuser(options["head_fusion"], options["discard_ratio"])), Prior(weight)
     flows = walk(rows, steps, prior if options["show"] == "prior" else rule)
     outputs = pixel_outputs(flows[-1], forward.size, model.adapter.warnings(forward.recording), stage_maps(flows, steps))

@@ -1,6 +1,6 @@
 /**
  * A share as per cent, with a digit behind the point where it matters, or with ``digits`` everywhere. Mirrors percent
- * in vizlib/ui/core/formatting.py.
+ * in vizlib/figures/numbers.py.
  * @param {number} share
  * @param {number} [digits]
  */
@@ -58,4 +58,12 @@ export function signedNumber(value, digits = 2) {
  */
 export function visible(character) {
   return character === ' ' ? '␣' : character;
+}
+
+/**
+ * A text with a capital at its start.
+ * @param {string} text
+ */
+export function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -13,7 +13,7 @@ _component = register("alignment")
 
 
 def alignment(message: bytes, *, key: str, on_change: Callable[[], None] | None = None) -> Any:
-    """Draw what ``seq2seq_alignment.message`` packed; ``.view`` of the result is the step that was chosen {step}, or None."""
+    """Draw what ``pack_alignment`` packed; ``.view`` of the result is the step that was chosen {step}, or None."""
     return _component(data=message, key=key, default={"view": None}, on_view_change=on_change or _ignore)
 
 

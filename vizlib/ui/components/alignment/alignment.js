@@ -220,7 +220,7 @@ class Alignment extends Component {
     );
     this.sides.forEach((side, r) => {
       side.classList.toggle('lit', drawn && r === row);
-      side.classList.toggle('held', r === this.step);
+      side.classList.toggle('current', r === this.step);
       side.classList.toggle('wrong', header.given && header.own[r] !== header.tokens[r]);
     });
     this.tops.forEach((top, c) => top.classList.toggle('lit', c === column));

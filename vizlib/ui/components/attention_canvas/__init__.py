@@ -36,7 +36,7 @@ def pack(picture: Picture, geometry: Geometry, attention: bytes, *, view: str, o
         "scale": geometry.scale,
         "offset": geometry.offset,
         "colormaps": COLORMAP_NAMES,
-        "odd": [list(cells) for cells in odd],
+        "artifact_tokens": [list(cells) for cells in odd],
     }
     return message_codec.pack(header, {"tables": tables(), "attention": attention, "photo": jpeg})
 

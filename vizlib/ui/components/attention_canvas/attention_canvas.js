@@ -1,7 +1,7 @@
 import { cssColour, namedTable } from '../_lib/colormaps.js';
 import { Component, mount } from '../_lib/component.js';
 import { create } from '../_lib/dom.js';
-import { percent } from '../_lib/formatting.js';
+import { capital, percent } from '../_lib/formatting.js';
 import { clamp, hatchAround, paintRamp, shareAt, takeArrow } from '../_lib/grid.js';
 import { changeAppearance, onAppearance, page } from '../_lib/map_appearance.js';
 import { decodeSites } from './attention_site.js';
@@ -24,6 +24,14 @@ function largest(values, start, end, most) {
   return best;
 }
 
+/**
+ * What the button of a stage says, by the title of its first site: "Stage 2", "Round 1", or "Layers" beside rounds.
+ * @param {string} title
+ */
+function stageTitle(title) {
+  return title.startsWith('layer') ? 'Layers' : capital(title.split(', ')[0]);
+}
+
 class AttentionCanvas extends Component {
   constructor(root) {
     super(root);
@@ -40,7 +48,7 @@ class AttentionCanvas extends Component {
       this.down = [event.clientX, event.clientY];
     });
     on(this.stage, 'pointerleave', () => {
-      this.query = this.held;
+      this.query = this.selected;
       this.requestDraw();
     });
     on(this.stage, 'click', event => {
@@ -77,7 +85,7 @@ class AttentionCanvas extends Component {
     this.header = header;
     this.tables = arrays.tables;
     this.sites = decodeSites(arrays.attention);
-    this.asked = new Set();
+    this.requested = new Set();
     this.replacePhotograph(arrays.photo);
     const { title, image, colormaps } = this.header;
     const photo = this.find('photo');
@@ -91,14 +99,14 @@ class AttentionCanvas extends Component {
     const most = Math.max(...this.sites.map(site => site.heads * Math.max(site.n, site.m)));
     this.values = new Float32Array(most);
     this.mean = new Float32Array(Math.max(...this.sites.map(site => Math.max(site.n, site.m))));
-    this.find('oddly').style.display = this.header.odd.some(cells => cells.length) ? '' : 'none';
+    this.find('artifacts').style.display = this.header.artifact_tokens.some(cells => cells.length) ? '' : 'none';
     const stages = [...new Set(this.sites.map(site => site.stage))];
     this.find('stages').replaceChildren(
-      ...(stages.length > 1 ? stages : []).map((stage, i) => {
-        const button = create('button', '', `Stage ${i + 1}`);
+      ...(stages.length > 1 ? stages : []).map(stage => {
+        const first = this.sites.find(site => site.stage === stage);
+        const button = create('button', '', stageTitle(first.title));
         button.type = 'button';
         button.dataset.stage = stage;
-        const first = this.sites.find(site => site.stage === stage);
         button.title = `${first.full[0].join(' × ')} patches`;
         button.onclick = () => {
           this.rest();
@@ -136,11 +144,11 @@ class AttentionCanvas extends Component {
     this.oneScale = named ? given.get('scale') === 'one' : !!old.one;
     // Maps that are compared share a scale.
     appearance.scale = (named ? given.get('maps') : old.maps) === 'own' ? 'own' : 'one';
-    this.held = this.query = old.held ?? { v: 0.5001, u: 0.5001 };
+    this.selected = this.query = old.selected ?? { v: 0.5001, u: 0.5001 };
     this.showLayer(Number.isInteger(layer) && layer >= 0 && layer < this.sites.length ? layer : this.start(), true);
     const query = number('query');
     if (Number.isInteger(query) && query >= 0) {
-      this.held = this.query = this.place(query, true);
+      this.selected = this.query = this.place(query, true);
       this.pinned = true;
     }
     changeAppearance(appearance);
@@ -204,7 +212,7 @@ class AttentionCanvas extends Component {
     const u = (across * image[1] * scale[1] + offset[1]) / input[1];
     const v = (down * image[0] * scale[0] + offset[0]) / input[0];
     if (!(u >= 0 && u < 1 && v >= 0 && v < 1)) {
-      this.query = this.held;
+      this.query = this.selected;
       this.requestDraw();
       return false;
     }
@@ -220,7 +228,7 @@ class AttentionCanvas extends Component {
       const full = this.site.full[this.from];
       const pool = this.site.pool;
       const at = this.place(this.token(this.query));
-      this.held = this.query = {
+      this.selected = this.query = {
         v: clamp((at.v ?? 0.5) + (step[0] * pool) / full[0], 0, 0.99999),
         u: clamp((at.u ?? 0.5) + (step[1] * pool) / full[1], 0, 0.99999),
       };
@@ -250,7 +258,8 @@ class AttentionCanvas extends Component {
     slider.max = within.length - 1;
     slider.value = within.indexOf(this.layer);
     const layers = within.filter(i => this.sites[i].name !== 'readout').length;
-    const words = this.site.name === 'readout' ? 'Read-out' : `Layer ${within.indexOf(this.layer) + 1} of ${layers}`;
+    const title = capital(this.site.title.split(', ').at(-1));
+    const words = title.startsWith('Layer') ? `${title} of ${layers}` : title;
     slider.setAttribute('aria-valuetext', words);
     this.find('where').textContent = words;
     this.find('where').title = this.site.name;
@@ -297,10 +306,10 @@ class AttentionCanvas extends Component {
           this.query = query();
           this.requestDraw();
         };
-        chip.onpointerenter = preview(() => (chip.disabled ? this.held : { ...this.held, name }));
-        chip.onpointerleave = preview(() => this.held);
+        chip.onpointerenter = preview(() => (chip.disabled ? this.selected : { ...this.selected, name }));
+        chip.onpointerleave = preview(() => this.selected);
         chip.onclick = () => {
-          this.query = { ...this.held, name };
+          this.query = { ...this.selected, name };
           this.pin();
         };
         return chip;
@@ -357,9 +366,9 @@ class AttentionCanvas extends Component {
     clearTimeout(this.idle);
     const layer = this.layer;
     const name = this.site.name;
-    if (this.site.pool === 1 || this.asked.has(name)) return;
+    if (this.site.pool === 1 || this.requested.has(name)) return;
     this.idle = setTimeout(() => {
-      this.asked.add(name);
+      this.requested.add(name);
       this.trigger('want', { layer });
     }, IDLE);
   }
@@ -367,13 +376,13 @@ class AttentionCanvas extends Component {
   finer({ view, layer, attention }) {
     if (!this.sites || view !== this.header.view || !attention || this.sites[layer]?.pool === 1) return;
     const [site] = decodeSites(attention);
-    const held = this.query;
+    const before = this.query;
     this.sites[layer] = site;
     if (site.heads * Math.max(site.n, site.m) > this.values.length)
       this.values = new Float32Array(site.heads * Math.max(site.n, site.m));
     if (Math.max(site.n, site.m) > this.mean.length) this.mean = new Float32Array(Math.max(site.n, site.m));
     if (layer === this.layer) {
-      this.query = held;
+      this.query = before;
       this.buildParts();
       this.requestDraw();
     }
@@ -384,7 +393,7 @@ class AttentionCanvas extends Component {
     return {
       layer: this.layer,
       head: this.head,
-      query: this.token(this.held, true),
+      query: this.token(this.selected, true),
       reverse: this.reversed,
       opacity,
       colors: colormap,
@@ -394,7 +403,7 @@ class AttentionCanvas extends Component {
   }
 
   pin() {
-    this.held = this.query;
+    this.selected = this.query;
     this.pinned = true;
     this.requestDraw();
     this.speak();
@@ -411,7 +420,7 @@ class AttentionCanvas extends Component {
       layer: now.layer,
       head: now.head,
       reverse: now.reverse,
-      held: this.held,
+      selected: this.selected,
       one: this.oneScale,
       maps: now.maps,
     };
@@ -451,7 +460,7 @@ class AttentionCanvas extends Component {
     // The model's input on the photograph, in per cent of it.
     const from = [0, 1].map(i => (-offset[i] / scale[i] / image[i]) * 100);
     const size = [0, 1].map(i => (input[i] / scale[i] / image[i]) * 100);
-    const style = this.find('seen').style;
+    const style = this.find('model-input').style;
     style.top = `${from[0]}%`;
     style.left = `${from[1]}%`;
     style.height = `${size[0]}%`;
@@ -480,18 +489,18 @@ class AttentionCanvas extends Component {
       else site.row(head, token, values, head * count);
       for (let i = 0, at = head * count; i < count; i++) mean[i] += values[at + i] / heads;
     }
-    const odd = this.find('drop').checked ? this.oddCells(this.onto) : [];
+    const artifacts = this.find('drop').checked ? this.artifactCells(this.onto) : [];
     const one = this.oneScale;
     const tops = [];
-    for (let head = MEAN; head < heads; head++) tops.push(this.top(head, count, learned, odd));
+    for (let head = MEAN; head < heads; head++) tops.push(this.top(head, count, learned, artifacts));
     const common = one ? Math.max(...tops) : 0;
     const colours = this.colours();
     const shown = Math.min(this.head, heads - 1);
     const high = one ? common : tops[shown + 1];
-    this.paint(this.image, this.map, shown, count, learned, high, colours, odd);
+    this.paint(this.image, this.map, shown, count, learned, high, colours, artifacts);
     this.map.style.opacity = page.appearance.opacity;
     this.small.forEach((canvas, i) => {
-      this.paint(this.image, canvas, i - 1, count, learned, one ? common : tops[i], colours, odd);
+      this.paint(this.image, canvas, i - 1, count, learned, one ? common : tops[i], colours, artifacts);
       canvas.parentElement.setAttribute('aria-pressed', i - 1 === shown);
     });
     this.outline();
@@ -508,26 +517,26 @@ class AttentionCanvas extends Component {
   }
 
   // Cells with abnormal norm lie on the query grid; another grid has none that are known.
-  oddCells(which) {
-    const cells = this.header.odd[this.layer] ?? [];
+  artifactCells(which) {
+    const cells = this.header.artifact_tokens[this.layer] ?? [];
     const { queries, grids, pool } = this.site;
     return pool === 1 && grids[which].join() === queries.join() ? cells : [];
   }
 
-  top(head, count, learned, odd) {
+  top(head, count, learned, artifacts) {
     const values = this.valuesOf(head, count);
     let top = 0;
     for (let i = learned; i < count; i++)
-      if (values[i] > top && !(odd.length && odd.includes(i - learned))) top = values[i];
+      if (values[i] > top && !(artifacts.length && artifacts.includes(i - learned))) top = values[i];
     return top;
   }
 
-  paint(image, canvas, head, count, learned, high, colours, odd) {
+  paint(image, canvas, head, count, learned, high, colours, artifacts) {
     const out = new Uint32Array(image.data.buffer);
     const values = this.valuesOf(head, count);
     const factor = high > 0 ? 255 / high : 0;
     for (let i = learned; i < count; i++) out[i - learned] = colours[Math.min(255, values[i] * factor) | 0];
-    for (const cell of odd) out[cell] = 0;
+    for (const cell of artifacts) out[cell] = 0;
     canvas.getContext('2d').putImageData(image, 0, 0);
   }
 
@@ -562,7 +571,7 @@ class AttentionCanvas extends Component {
     const { width, height } = this.over;
     context.clearRect(0, 0, width, height);
     const unit = width / this.stage.clientWidth || 1;
-    for (const cell of this.oddCells(this.from)) {
+    for (const cell of this.artifactCells(this.from)) {
       const box = this.cellOnOverlay(this.place(cell + this.site.names[this.from].length));
       if (!box) continue;
       context.beginPath();
@@ -573,8 +582,8 @@ class AttentionCanvas extends Component {
       context.strokeStyle = '#fff';
       context.stroke();
     }
-    if (this.pinned && this.held !== this.query && this.held.name === undefined)
-      this.drawFrame(context, unit, this.held, '#7fd4e0', 1.5);
+    if (this.pinned && this.selected !== this.query && this.selected.name === undefined)
+      this.drawFrame(context, unit, this.selected, '#7fd4e0', 1.5);
     if (this.query.name === undefined) this.drawFrame(context, unit, this.query, '#fff', 2);
   }
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from vizlib.analysis.attention.head_statistics import check_whole
+from vizlib.figures.layer_names import layer_title
 from vizlib.tracing.attention_site import AttentionSite, PerformerSite
 from vizlib.tracing.token_grid import Grid
 from vizlib.ui.core import message_codec
@@ -40,6 +41,19 @@ class View:
     def prefix(self, grid: Grid) -> list[str]:
         """The names of a grid's learned tokens."""
         return [*self.names, *(f"learned token {index + 1}" for index in range(len(self.names), grid.prefix))][: grid.prefix]
+
+    def title(self, index: int) -> str:
+        """What a reader calls a site; where its module's name does not say, it is counted within its stage."""
+        site = self.sites[index]
+        if site.name == "readout":
+            return "read-out"
+        title = layer_title(site.name)
+        if title != site.name:
+            return title
+        stages = list(dict.fromkeys(other.stage for other in self.sites))
+        within = [number for number, other in enumerate(self.sites) if other.stage == site.stage]
+        stage = f"stage {stages.index(site.stage) + 1}, " if len(stages) > 1 else ""
+        return f"{stage}layer {within.index(index) + 1}"
 
 
 def view(model: Model, trace: Trace) -> View:
@@ -150,6 +164,7 @@ def _coarse_entry(shown: View, site: AttentionSite, pool: int) -> _Packed:
 def _described(shown: View, site: AttentionSite, queries: Grid, keys: Grid) -> dict[str, Any]:
     return {
         "name": site.name,
+        "title": shown.title(next(index for index, other in enumerate(shown.sites) if other is site)),
         "stage": site.stage,
         "heads": site.heads,
         "queries": list(queries.shape),

@@ -108,8 +108,8 @@ class AttentionCost extends Component {
     const { layer, reduction, quantity } = this;
     const measuredHere = this.stage === this.header.stage && reduction === layer.reduction;
     const kinds = Object.entries(KINDS).filter(([name]) => quantity !== 'adds' || name !== 'full fused');
-    return kinds.map(([name, look]) => {
-      const { kind, fused } = look;
+    return kinds.map(([name, style]) => {
+      const { kind, fused } = style;
       const value = side =>
         quantity === 'adds'
           ? multiplyAdds(kind, layer, reduction, side)
@@ -121,8 +121,8 @@ class AttentionCost extends Component {
       const shown = measuredHere && quantity !== 'adds' ? dots : [];
       return {
         name,
-        ...look,
-        word: quantity === 'adds' && kind === 'full' ? 'full attention' : look.word,
+        ...style,
+        word: quantity === 'adds' && kind === 'full' ? 'full attention' : style.word,
         points: quantity === 'time' ? shown : SIDES.map(side => [side, value(side)]),
         dots: shown,
         value: quantity === 'time' ? null : value,
@@ -199,9 +199,9 @@ class AttentionCost extends Component {
     const at = ([side, value]) => [this.x(side), this.y(value)];
     const corner = ([x, y], i) => `${i ? 'L' : 'M'}${x.toFixed(1)} ${y.toFixed(1)}`;
     const d = line.points.map(at).map(corner).join('');
-    const look = { stroke: colour, 'stroke-dasharray': dash || 'none', 'data-kind': kind };
+    const style = { stroke: colour, 'stroke-dasharray': dash || 'none', 'data-kind': kind };
     const dots = line.dots.map(at).map(([cx, cy]) => ({ cx, cy, r: 4.5, fill: colour, 'data-kind': kind }));
-    return [createSvg('path', { class: `line ${kind}`, d, ...look }), ...dots.map(dot => createSvg('circle', dot))];
+    return [createSvg('path', { class: `line ${kind}`, d, ...style }), ...dots.map(dot => createSvg('circle', dot))];
   }
 
   drawLegend() {

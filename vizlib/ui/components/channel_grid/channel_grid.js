@@ -55,12 +55,12 @@ class ChannelGrid extends ComponentWithView {
       `exploding: largest value over ${times} times the layer's median ` +
         `and ${deviations} robust deviations of its logarithm`,
     ].join('; ');
-    this.grids = this.header.walls.map((model, index) => this.grid(model, index));
-    this.find('walls').replaceChildren(...this.grids.map(grid => grid.box));
+    this.grids = this.header.grids.map((model, index) => this.grid(model, index));
+    this.find('grids').replaceChildren(...this.grids.map(grid => grid.box));
   }
 
   grid(model, index) {
-    const box = create('div', 'wall');
+    const box = create('div', 'channel-box');
     const head = create('div', 'head');
     const select = create('select');
     const canvas = create('canvas');
@@ -71,7 +71,7 @@ class ChannelGrid extends ComponentWithView {
     canvas.tabIndex = 0;
     canvas.setAttribute('role', 'img');
     select.addEventListener('change', () => {
-      const layers = this.header.walls.map((_, i) => this.view.layers?.[i] ?? 0);
+      const layers = this.header.grids.map((_, i) => this.view.layers?.[i] ?? 0);
       layers[index] = Number(select.value);
       this.choose({ layers });
     });
@@ -96,11 +96,11 @@ class ChannelGrid extends ComponentWithView {
     this.find('scaling').value = scaling;
     this.find('bare').checked = way === 'bare';
     this.grids.forEach((grid, index) => this.draw(grid, index));
-    this.find('walls').dataset.drawn = `${order} ${scaling} ${way}`;
+    this.find('grids').dataset.drawn = `${order} ${scaling} ${way}`;
   }
 
   draw(grid, index) {
-    const { layers, title } = this.header.walls[index];
+    const { layers, title } = this.header.grids[index];
     const { way } = this.view;
     const layer = layers[this.view.layers?.[index]] ?? layers[0];
     const maps = layer.ways[way] ?? layer.ways.true;
@@ -205,7 +205,7 @@ class ChannelGrid extends ComponentWithView {
     const range = `${value('low').toPrecision(3)} to ${value('high').toPrecision(3)}`;
     const deviation = `deviation ${value('deviation').toPrecision(3)}`;
     const edge = `correlation with gradients ${value('edge').toFixed(2)}`;
-    const name = `${this.header.walls[index].title}, channel ${channel}`;
+    const name = `${this.header.grids[index].title}, channel ${channel}`;
     this.find('reading').textContent = `${name}: ${range}, ${deviation}, ${edge}; ${marks.join(', ') || 'unmarked'}`;
   }
 }

@@ -8,5 +8,5 @@ _component = register("conv_projection")
 
 
 def conv_projection(message: bytes, *, key: str) -> None:
-    """Draw what ``cvt_maps.message`` packed."""
+    """Draw what ``pack_conv_projection`` packed."""
     _component(data=message, key=key)

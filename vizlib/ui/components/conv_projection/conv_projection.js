@@ -20,9 +20,9 @@ class ConvProjection extends Component {
     this.colours = colourTable(arrays.table);
     choices(
       this.find('blocks'),
-      header.blocks.map((block, i) => [i, `Stage ${block.stage}, block ${block.block}`]),
+      header.blocks.map((block, i) => [i, `Stage ${block.stage}, layer ${block.block}`]),
       0,
-      'Block',
+      'Layer',
       i => this.open(Number(i)),
     );
     this.open(0);
@@ -37,7 +37,7 @@ class ConvProjection extends Component {
     this.kernels = Object.fromEntries(PARTS.map(part => [part, get(`${part}.kernel`)]));
     this.slider.max = block.channels - 1;
     this.kernelGrids = PARTS.map(part => this.kernelGrid(part));
-    this.find('walls').replaceChildren(...this.kernelGrids.map(({ figure }) => figure));
+    this.find('grid').replaceChildren(...this.kernelGrids.map(({ figure }) => figure));
     this.panels = ['x', ...PARTS].map(part => this.panel(part));
     this.find('panels').replaceChildren(...this.panels.map(({ figure }) => figure));
     const light = part => on => {
@@ -60,7 +60,7 @@ class ConvProjection extends Component {
 
   // All kernels of one part, a tile each: blue takes away, red adds, each to its own strongest cell.
   kernelGrid(part) {
-    const figure = create('figure', 'wall');
+    const figure = create('figure', 'map-box');
     const caption = create('figcaption');
     const canvas = create('canvas');
     const mark = create('i', 'mark self');

@@ -13,7 +13,7 @@ _component = register("decoder_step")
 
 
 def decoder_step(message: bytes, *, key: str, on_change: Callable[[], None]) -> Any:
-    """Draw what ``seq2seq_step.message`` packed; ``.view`` of the result is what was changed by hand, or None.
+    """Draw what ``pack_decoder_step`` packed; ``.view`` of the result is what was changed by hand, or None.
 
     ``.view`` is {tau, scale, mask, scores}: texts as ``seq2seq_step.Edit`` reads them. Scores, softmax and weighted sum are worked out
     in the browser; what follows from them comes with the next message.

@@ -79,7 +79,7 @@ class DecoderStep extends Component {
     this.n = header.source.length;
     this.d = arrays.query.length;
     // What the page says is taken over only where it is news: it may be older than what is being dragged.
-    if (fresh || (given !== this.given && given !== JSON.stringify(this.text()) && !this.held))
+    if (fresh || (given !== this.given && given !== JSON.stringify(this.text()) && !this.dragging))
       this.view = this.parse(header.view);
     this.given = given;
     if (fresh) this.build();
@@ -133,14 +133,14 @@ class DecoderStep extends Component {
     bar.onpointerdown = event => {
       if (!this.header.draggable || this.view.mask.has(j)) return;
       bar.setPointerCapture(event.pointerId);
-      this.held = true;
+      this.dragging = true;
       this.drag(j, event);
     };
     bar.onpointermove = event => {
-      if (this.held && bar.hasPointerCapture(event.pointerId)) this.drag(j, event);
+      if (this.dragging && bar.hasPointerCapture(event.pointerId)) this.drag(j, event);
     };
     bar.onpointerup = bar.onpointercancel = () => {
-      this.held = false;
+      this.dragging = false;
     };
     bar.onkeydown = event => this.key(j, event);
   }
@@ -302,7 +302,7 @@ class DecoderStep extends Component {
   drawScores() {
     const { n, view } = this;
     const values = Array.from({ length: n }, (_, j) => this.score(j));
-    if (!this.held) {
+    if (!this.dragging) {
       const all = [...values, ...values.map((_, j) => this.ownScore(j))];
       const [low, high] = extent(all);
       const room = Math.max(1, (high - low) * 0.35);

@@ -14,5 +14,5 @@ _component = register("feature_pyramid")
 
 
 def feature_pyramid(message: bytes, *, key: str, on_view: Callable[[], None]) -> Any:
-    """Draw what ``stages.message`` packed; ``.view`` of the result is the view last told, or None."""
+    """Draw what ``pack_feature_pyramid`` packed; ``.view`` of the result is the view last told, or None."""
     return _component(data=message, key=key, default={"view": None}, on_view_change=on_view)

@@ -13,5 +13,5 @@ _component = register("layer_pair")
 
 
 def layer_pair(message: bytes, *, key: str, on_change: Callable[[], None]) -> Any:
-    """Draw what ``compare_pair.message`` packed; ``.view`` of the result is what was last chosen {show, layer, place}, or None."""
+    """Draw what ``pack_layer_pair`` packed; ``.view`` of the result is what was last chosen {show, layer, place}, or None."""
     return _component(data=message, key=key, default={"view": None}, on_view_change=on_change)

@@ -53,7 +53,7 @@ class LayerPair extends Component {
         this.moveTo(panel.side, stepped(this.cell(panel.side), step, this.grid(panel.side)));
       });
     }
-    this.slider = root.querySelector('.depth input');
+    this.slider = root.querySelector('.layer-slider input');
     this.slider.oninput = () => {
       this.pair = Number(this.slider.value);
       this.draw();
@@ -88,7 +88,7 @@ class LayerPair extends Component {
     });
     this.slider.max = last;
     this.slider.value = this.pair;
-    this.find('depth').style.display = header.single ? 'none' : '';
+    this.find('layer-slider').style.display = header.single ? 'none' : '';
     this.draw();
   }
 

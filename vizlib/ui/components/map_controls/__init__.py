@@ -15,9 +15,9 @@ _component = register("map_controls")
 
 
 def map_controls(opacity: float, colormap: str, scale: str, *, several: bool, key: str, on_change: Callable[[], None]) -> Any:
-    """Draw the controls; ``.look`` of the result is the last look told, {opacity, colormap, scale}, or None.
+    """Draw the controls; ``.appearance`` of the result is the last one told, {opacity, colormap, scale}, or None.
 
     ``several`` offers one scale for all maps.
     """
-    data = {"look": {"opacity": opacity, "colormap": colormap, "scale": scale}, "colormaps": COLORMAP_NAMES, "several": several}
-    return _component(data=pack(data), key=key, default={"look": None}, on_look_change=on_change)
+    data = {"appearance": {"opacity": opacity, "colormap": colormap, "scale": scale}, "colormaps": COLORMAP_NAMES, "several": several}
+    return _component(data=pack(data), key=key, default={"appearance": None}, on_appearance_change=on_change)

@@ -11,16 +11,16 @@ class MapControls extends Component {
     for (const input of [this.colormap, ...this.scales]) input.addEventListener('change', () => this.change());
   }
 
-  load({ look, colormaps, several }) {
+  load({ appearance, colormaps, several }) {
     if (!this.colormaps) {
       this.colormaps = colormaps;
       for (const name of colormaps) this.colormap.add(new Option(name, name));
     }
     this.find('common').style.display = several ? '' : 'none';
-    const given = JSON.stringify(look);
+    const given = JSON.stringify(appearance);
     if (given === this.given) return; // what the page repeats must not undo what the hand is doing
     this.given = given;
-    if (!this.waiting) this.show(look);
+    if (!this.waiting) this.show(appearance);
   }
 
   show(appearance) {
@@ -35,7 +35,7 @@ class MapControls extends Component {
   change() {
     const scale = this.scales.find(radio => radio.checked)?.value ?? 'own';
     this.show({ opacity: this.opacity.value / 100, colormap: this.colormap.value, scale });
-    this.report('look', page.appearance);
+    this.report('appearance', page.appearance);
   }
 }
 

@@ -13,7 +13,7 @@ _component = register("map_grid")
 
 
 def map_grid(message: bytes, *, key: str, on_view: Callable[[], None], on_act: Callable[[], None]) -> Any:
-    """Draw what ``attribution_wall.message`` packed.
+    """Draw what ``pack_map_grid`` packed.
 
     ``.view`` of the result is {"scale", "opacity"} as last chosen, or None; ``.act`` is "stop", "on" or the method to look at closer.
     """

@@ -13,5 +13,5 @@ _component = register("predict_first")
 
 
 def predict_first(message: bytes, *, key: str, on_change: Callable[[], None]) -> Any:
-    """Draw what ``seq2seq_predict.message`` packed; ``.view`` of the result is {revealed: identity} once the truth was asked for."""
+    """Draw what ``pack_predict_first`` packed; ``.view`` of the result is {revealed: identity} once the truth was asked for."""
     return _component(data=message, key=key, default={"view": None}, on_view_change=on_change)

@@ -8,5 +8,5 @@ _component = register("reduced_keys")
 
 
 def reduced_keys(message: bytes, *, key: str) -> None:
-    """Draw what ``key_grids.message`` packed."""
+    """Draw what ``pack_reduced_keys`` packed."""
     _component(data=message, key=key)

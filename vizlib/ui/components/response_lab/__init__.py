@@ -13,5 +13,5 @@ _component = register("response_lab")
 
 
 def response_lab(message: bytes, *, key: str, on_change: Callable[[], None]) -> Any:
-    """Draw what ``biases_work.message`` packed; ``.view`` of the result is {"at": the strength that was last chosen}, or None."""
+    """Draw what ``pack_response_lab`` packed; ``.view`` of the result is {"at": the strength that was last chosen}, or None."""
     return _component(data=message, key=key, default={"view": None}, on_view_change=on_change)

@@ -97,7 +97,7 @@ class ResponseLab extends Component {
       rows.replaceChildren(
         ...best.map(answer => this.row(model.labels[answer], chance(answer), answer === model.target)),
       );
-      card.dataset.kept = chance(model.target);
+      card.dataset.probability = chance(model.target);
       place(by);
     });
   }

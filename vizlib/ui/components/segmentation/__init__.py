@@ -13,5 +13,5 @@ _component = register("segmentation")
 
 
 def segmentation(message: bytes, *, key: str, on_groups: Callable[[], None]) -> Any:
-    """Draw what ``fields.message`` packed; ``.groups`` of the result is the number of groups last told, or None."""
+    """Draw what ``pack_segmentation`` packed; ``.groups`` of the result is the number of groups last told, or None."""
     return _component(data=message, key=key, default={"groups": None}, on_groups_change=on_groups)

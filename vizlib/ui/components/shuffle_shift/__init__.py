@@ -8,5 +8,5 @@ _component = register("shuffle_shift")
 
 
 def shuffle_shift(message: bytes, *, key: str) -> None:
-    """Draw what ``cvt_moved.message`` packed."""
+    """Draw what ``pack_shuffle_shift`` packed."""
     _component(data=message, key=key)

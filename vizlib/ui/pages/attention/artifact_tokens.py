@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from vizlib.figures.layer_names import layer_title
+from vizlib.figures.numbers import percent
 from vizlib.ui.components.photo_map import photo_map
-from vizlib.ui.core import computations, formatting
+from vizlib.ui.core import computations
 from vizlib.ui.core.url_state import number, resend
 from vizlib.ui.widgets.explanation import pack_shares
 
@@ -71,7 +73,7 @@ def draw_artifact_tokens(scene: AttentionPass, model: ModelChoice, picture: Pict
             st.markdown(f"**{title}**")
             photo_map(payload, key=f"attention.odd.{title}")
             if sink:
-                st.caption(f"{formatting.percent(sink)} ends in learned tokens.")
+                st.caption(f"{percent(sink)} ends in learned tokens.")
 
 
 def _draw_norms(scene: AttentionPass, threshold: float, colormap: str) -> None:
@@ -91,4 +93,4 @@ def _draw_norms(scene: AttentionPass, threshold: float, colormap: str) -> None:
                 cv2.circle(tile, (round(x), round(y)), 4, (255, 75, 110), -1, cv2.LINE_AA)
                 cv2.circle(tile, (round(x), round(y)), 5, (255, 255, 255), 1, cv2.LINE_AA)
             place.image(encode_png(tile), output_format="PNG", width="stretch")
-            place.caption(f"{layer.name}: {float(layer.scores.max()):.1f}")
+            place.caption(f"{layer_title(layer.name)}: {float(layer.scores.max()):.1f}")

@@ -141,14 +141,7 @@ def snippet(scene: AttentionPass, model: ModelChoice, picture: Picture, fit: str
 
 def layer_name(scene: AttentionPass, layer: int) -> str:
     """A layer as the canvas counts it."""
-    sites = scene.view.sites
-    site = sites[layer]
-    if site.name == "readout":
-        return "read-out"
-    stages = list(dict.fromkeys(other.stage for other in sites))
-    within = [index for index, other in enumerate(sites) if other.stage == site.stage]
-    stage = f"stage {stages.index(site.stage) + 1}, " if len(stages) > 1 else ""
-    return f"{stage}layer {within.index(layer) + 1}"
+    return scene.view.title(layer)
 
 
 def token_name(scene: AttentionPass, layer: int, token: int, *, key: bool = False) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from vizlib.figures.numbers import percent
 from vizlib.ui.components.photo_map import photo_map
-from vizlib.ui.core import computations, formatting
+from vizlib.ui.core import computations
 from vizlib.ui.core.url_state import one_of, resend
 from vizlib.ui.pages.attention.canvas import layer_name, token_name
 from vizlib.ui.widgets.explanation import pack_shares
@@ -204,7 +205,7 @@ def _draw_outcome(outcome: _AblationResult) -> None:
     if outcome.before:
         first, now = outcome.before[0], outcome.after[0]
         same = "still answers" if first.index == now.index else "changes its answer: from"
-        to = "" if first.index == now.index else f" to **{now.label}** ({formatting.percent(now.probability)})"
+        to = "" if first.index == now.index else f" to **{now.label}** ({percent(now.probability)})"
         st.markdown(f"#### The model {same} **{first.label}**{to}")
     _draw_table(outcome)
     for index, place in enumerate(st.columns(2, gap="large")):
@@ -212,8 +213,8 @@ def _draw_outcome(outcome: _AblationResult) -> None:
             st.markdown(f"**{('Rollout before', 'Rollout after')[index]}**")
             photo_map(outcome.maps[index], key=f"attention.surgery.{index}")
             if any(outcome.sinks):
-                st.caption(f"{formatting.percent(outcome.sinks[index])} ends in learned tokens.")
-    st.markdown(f"**{formatting.percent(outcome.moved)}** of the map moved elsewhere.")
+                st.caption(f"{percent(outcome.sinks[index])} ends in learned tokens.")
+    st.markdown(f"**{percent(outcome.moved)}** of the map moved elsewhere.")
 
 
 def _draw_table(outcome: _AblationResult) -> None:
@@ -225,7 +226,7 @@ def _draw_table(outcome: _AblationResult) -> None:
     rows = sorted(ahead, key=lambda index: -was[index].probability)[:_MOST]
     now = {row.index: row for row in outcome.after}
     lines = "\n".join(
-        f"| {was[index].label.split(',')[0]} | {formatting.percent(was[index].probability)} | {formatting.percent(now[index].probability)} "
+        f"| {was[index].label.split(',')[0]} | {percent(was[index].probability)} | {percent(now[index].probability)} "
         f"| {was[index].logit:.2f} | {now[index].logit:.2f} | {now[index].logit - was[index].logit:+.2f} |"
         for index in rows
     )

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from vizlib.figures.numbers import percent
 from vizlib.ui.components.head_matrix import head_matrix, table
-from vizlib.ui.core import computations, formatting
+from vizlib.ui.core import computations
 from vizlib.ui.pages.attention.canvas import layer_name
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ def draw_heads(scene: AttentionPass, model: ModelChoice, colormap: str) -> None:
     names = [layer_name(scene, layer).capitalize() for layer in range(len(scene.view.sites))]
     write = {"entropy": lambda x: f"{x:.2f} bits", "distance": lambda x: f"{x:.1f} px"}
     tables = [
-        table(_TITLES[name], note, values, [[write.get(name, formatting.percent)(value) for value in row] for row in values], colormap)
+        table(_TITLES[name], note, values, [[write.get(name, percent)(value) for value in row] for row in values], colormap)
         for name, (note, values) in statistics.items()
     ]
     head_matrix(tables, names, key="attention.heads")
-    st.caption("Averages over all patches of this photograph as queries; distances in pixels of the model's input (Raghu et al. 2021, "
+    st.caption("Averages over all patches of this picture as queries; distances in pixels of the model's input (Raghu et al. 2021, "
                "[Do Vision Transformers See Like Convolutional Neural Networks?](https://arxiv.org/abs/2108.08810)).")  # fmt: skip

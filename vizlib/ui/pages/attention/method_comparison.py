@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from vizlib.catalog.methods import METHODS
+from vizlib.figures.numbers import percent
 from vizlib.ui.components.photo_map import photo_map
 from vizlib.ui.core import computations, formatting, job_slots
 from vizlib.ui.core.url_state import resend, some_of
@@ -49,7 +50,7 @@ def draw_methods(model: ModelChoice, picture: Picture, fit: str | None, url_stat
                 _draw_method(choice, jobs[choice.method.name])
     if choices:
         st.caption(
-            "“Maps below on one scale”, beside the photograph, compares how strong they are; without it each shows its own pattern best. "
+            "“Maps below on one scale”, beside the picture, compares how strong they are; without it each shows its own pattern best. "
             "Methods with a gradient explain the model's own answer; to ask for another class, use Explore."
         )
     rollout = jobs.get("rollout")
@@ -80,7 +81,7 @@ def _draw_method(choice: MethodChoice, job: Job[Answer] | None) -> None:
     explanation = answer.explanation
     facts = [f"{formatting.seconds(explanation.seconds)}"]
     if explanation.sink is not None:
-        facts.append(f"**{formatting.percent(explanation.sink)}** ends in learned tokens")
+        facts.append(f"**{percent(explanation.sink)}** ends in learned tokens")
     if method.class_specific:
         facts.append(f"for {explanation.label.split(',')[0]}")
     st.caption(" · ".join(facts))

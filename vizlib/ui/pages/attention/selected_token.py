@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from vizlib.figures.numbers import percent
 from vizlib.ui.components.photo_map import photo_map
-from vizlib.ui.core import computations, formatting
+from vizlib.ui.core import computations
 from vizlib.ui.pages.attention.canvas import layer_name, token_name
 from vizlib.ui.widgets.downloads import download_row, file_stem, npz
 from vizlib.ui.widgets.explanation import pack_shares
@@ -29,7 +30,7 @@ _TOP = 6
 def draw_selected_token(scene: AttentionPass, held: SelectedToken | None, model: ModelChoice, picture: Picture) -> None:
     """The numbers of the held query and its rollout; before the first click, what a click does."""
     if held is None:
-        st.info("Click a patch on the photograph, or a learned token beside it, to hold it: its exact numbers and its way down to the "
+        st.info("Click a patch on the picture, or a learned token beside it, to hold it: its exact numbers and its way down to the "
                 "pixels appear here.", icon=":material/ads_click:")  # fmt: skip
         return
     left, right = st.columns(2, gap="large")
@@ -59,7 +60,7 @@ def _draw_numbers(scene: AttentionPass, held: SelectedToken, model: ModelChoice)
     names = scene.view.prefix(row.grid)
     if names:
         word = "gives" if held.reverse else "gets"
-        st.caption(" · ".join(f"{name} {word} {formatting.percent(float(share))}" for name, share in zip(names, row.learned, strict=True)))
+        st.caption(" · ".join(f"{name} {word} {percent(float(share))}" for name, share in zip(names, row.learned, strict=True)))
 
 
 def _draw_metrics(scene: AttentionPass, held: SelectedToken, row: Row) -> None:
@@ -78,7 +79,7 @@ def _draw_metrics(scene: AttentionPass, held: SelectedToken, row: Row) -> None:
             st.metric("Mean distance", f"{row.distance:.1f} px", help=f"Weighted by attention, between centres, on the model's input: "
                       f"{row.distance / patch:.1f} patches. Learned tokens have no place and do not count.", border=True)  # fmt: skip
         if len(row.learned):
-            st.metric("Learned tokens", formatting.percent(float(row.learned.sum() / (row.weights.sum() or 1))), border=True)
+            st.metric("Learned tokens", percent(float(row.learned.sum() / (row.weights.sum() or 1))), border=True)
 
 
 def _draw_top(row: Row, *, reverse: bool) -> None:
@@ -86,7 +87,7 @@ def _draw_top(row: Row, *, reverse: bool) -> None:
     if not best:
         return
     what = "What each of them gives" if reverse else "Share"
-    lines = "\n".join(f"| row {y + 1}, column {x + 1} | {formatting.percent(share)} |" for y, x, share in best)
+    lines = "\n".join(f"| row {y + 1}, column {x + 1} | {percent(share)} |" for y, x, share in best)
     st.markdown(f"| {'Most from' if reverse else 'Most to'} | {what} |\n|:--|--:|\n{lines}")
 
 
@@ -114,7 +115,7 @@ def _draw_rollout(scene: AttentionPass, held: SelectedToken, model: ModelChoice,
     payload, values, sink = walk
     photo_map(payload, key="attention.walk")
     if sink:
-        st.caption(f"{formatting.percent(sink)} of the walk ends in learned tokens, not in the image.")
+        st.caption(f"{percent(sink)} of the walk ends in learned tokens, not in the picture.")
 
     def png() -> bytes:
         from vizlib.figures.overlay import encode_png, overlay

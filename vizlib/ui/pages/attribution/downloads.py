@@ -29,8 +29,8 @@ def draw_files(scheduler: MethodScheduler, answer: ModelAnswer, view: View, goal
     empty = not any(state.explanation is not None for state in scheduler.states())
     with st.container(horizontal=True):
         download_button(
-            f"{stem}.png", partial(to_png, scheduler, answer, view.wall), key=f"{SLOT}file.png", disabled=empty,
-            hint="All maps over the photograph, with their badges.",
+            f"{stem}.png", partial(to_png, scheduler, answer, view.grid), key=f"{SLOT}file.png", disabled=empty,
+            hint="All maps over the picture, with their badges.",
         )  # fmt: skip
         download_button(
             f"{stem}.npz", partial(to_npz, scheduler), key=f"{SLOT}file.npz", disabled=empty,
@@ -42,7 +42,7 @@ def draw_files(scheduler: MethodScheduler, answer: ModelAnswer, view: View, goal
     draw_snippet(snippet(request, goal, choices))
 
 
-def to_png(scheduler: MethodScheduler, answer: ModelAnswer, look: dict[str, Any]) -> bytes:
+def to_png(scheduler: MethodScheduler, answer: ModelAnswer, appearance: dict[str, Any]) -> bytes:
     """The maps that are there as one picture, on the scale of the page."""
     from vizlib.figures.attribution_pictures import contact_sheet, tile
     from vizlib.figures.overlay import encode_png
@@ -53,11 +53,11 @@ def to_png(scheduler: MethodScheduler, answer: ModelAnswer, look: dict[str, Any]
     most = max(scaled.top for _, scaled in drawn)
     tiles = []
     for state, scaled in drawn:
-        top = most if look["scale"] == "one" else scaled.top
-        low = scaled.low if look["scale"] == "stretch" else 0.0
+        top = most if appearance["scale"] == "one" else scaled.top
+        low = scaled.low if appearance["scale"] == "stretch" else 0.0
         badge = state.proof.badge if state.proof is not None else None
         note = "no badge" if badge is None else f"{badge.verdict} {badge.passed}/{badge.asked}"
-        picture = tile(answer.photo, scaled.values, low, top, look["opacity"], signed=scaled.signed)
+        picture = tile(answer.photo, scaled.values, low, top, appearance["opacity"], signed=scaled.signed)
         tiles.append((METHODS[state.name].title, note, picture))
     return encode_png(contact_sheet(tiles))
 
@@ -102,7 +102,7 @@ def to_json(scheduler: MethodScheduler) -> str:
 
 
 def snippet(request: ExplainRequest, goal: Goal, choices: dict[str, MethodChoice]) -> str:
-    """The Python behind the wall and its badges."""
+    """The Python behind the grid and its badges."""
     target = "" if goal is None else f", target={goal!r}"
     fit = "" if request.fit is None else f', fit="{request.fit}"'
     methods = "".join(f'    "{name}": {_arguments(choice.changed)},\n' for name, choice in choices.items())

@@ -55,7 +55,7 @@ def draw_exam(model: ModelChoice, picture: Picture, names: list[str]) -> None:
     """Choose, start, follow, and read the report; nothing runs before it is asked for."""
     st.header("The exam, where the right answer is known", anchor=False)
     st.markdown(
-        "On a photograph nobody knows what the model really used. In an exam it is known, by construction or by measurement: look at which "
+        "On a picture nobody knows what the model really used. In an exam it is known, by construction or by measurement: look at which "
         "methods find it more often than an even map or a blob in the middle."
     )
     state = st.session_state
@@ -76,9 +76,9 @@ def draw_exam(model: ModelChoice, picture: Picture, names: list[str]) -> None:
     )
     st.button(
         "Sit the exam", icon=":material/school:", type="primary", key=f"{SLOT_EXAM}.start", disabled=not (exams and methods),
-        on_click=partial(state.__setitem__, f"{SLOT_EXAM}.asked", request),
+        on_click=partial(state.__setitem__, f"{SLOT_EXAM}.requested", request),
     )  # fmt: skip
-    started: ExamRequest | None = state.get(f"{SLOT_EXAM}.asked")
+    started: ExamRequest | None = state.get(f"{SLOT_EXAM}.requested")
     if started is None or started.model.identity != model.identity:
         with st.expander("What is asked, and how the answer is known", icon=":material/quiz:"):
             st.markdown("\n".join(f"- **{card.title}.** {card.summary} {card.how} {_paper(card)}" for card in EXAMS.values()))
@@ -97,7 +97,7 @@ def _pictures(picture: Picture) -> tuple[Picture, ...]:
         uploads["errors"] = []
         for file in files:
             if len(uploads["pictures"]) >= MOST_FILES:
-                uploads["errors"].append(f"{file.name}: {MOST_FILES} photographs are the most here; `vizlib exam` takes any number.")
+                uploads["errors"].append(f"{file.name}: {MOST_FILES} pictures are the most here; `vizlib exam` takes any number.")
             elif file.size > MOST_BYTES:
                 uploads["errors"].append(f"{file.name} has {file.size / 1e6:.0f} MB, over the limit of {MOST_BYTES >> 20} MB.")
             else:
@@ -107,12 +107,12 @@ def _pictures(picture: Picture) -> tuple[Picture, ...]:
                     uploads["errors"].append(str(error))
 
     with st.expander(
-        f"Photographs for the questions: {len(SAMPLES)} samples and {len(uploads['pictures'])} more", icon=":material/photo_library:"
+        f"Pictures for the questions: {len(SAMPLES)} samples and {len(uploads['pictures'])} more", icon=":material/photo_library:"
     ) as box:
         uploader(
-            box, f"{SLOT_EXAM}.upload", "Add photographs", take, type=["image/*"], accept_multiple_files=True,
+            box, f"{SLOT_EXAM}.upload", "Add pictures", take, type=["image/*"], accept_multiple_files=True,
             max_upload_size=MOST_BYTES >> 20,
-            help="Of things that the model knows: questions are made of photographs that it answers with confidence.",
+            help="Of things that the model knows: questions are made of pictures that it answers with confidence.",
         )  # fmt: skip
         if uploads["errors"]:
             st.error("Left out. " + " ".join(formatting.plain(error) for error in uploads["errors"]), icon=":material/broken_image:")

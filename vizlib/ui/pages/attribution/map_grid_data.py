@@ -1,4 +1,4 @@
-"""The maps side by side, as the component of the wall takes them: on one grid, with where each stands and the badge under it."""
+"""The maps side by side, as the component of the grid takes them: on one grid, with where each stands and the badge under it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from vizlib import Explanation
     from vizlib.ui.pages.attribution.scheduler import MethodScheduler, MethodState, ModelAnswer
 
-LONGEST = 112  # cells of a map on the wall; the arrays to take away have them all
+LONGEST = 112  # cells of a map on the grid; the arrays to take away have them all
 CLIPPED = 0.99  # the quantile at which a scale of its own ends
 SCALES = ("own", "stretch", "one")
 
 
 @dataclass(frozen=True, eq=False)
 class ScaledMap:
-    """A map as the wall shows it: values (h, w) in multiples of the mean size of a pixel's value, and where its own scale ends.
+    """A map as the grid shows it: values (h, w) in multiples of the mean size of a pixel's value, and where its own scale ends.
 
     ``one`` is that mean in the method's own unit.
     """
@@ -154,7 +154,7 @@ def _diverging() -> np.ndarray:
 
 
 def _content(content: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Which cells (h, w) hold picture, at the size of the maps on the wall."""
+    """Which cells (h, w) hold picture, at the size of the maps on the grid."""
     from vizlib.figures.overlay import shrunk
 
     if content.shape == tuple(size):

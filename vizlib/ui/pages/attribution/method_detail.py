@@ -9,6 +9,7 @@ import streamlit as st
 
 from vizlib.catalog.methods import METHODS
 from vizlib.engine.progress import told_to
+from vizlib.figures.numbers import percent
 from vizlib.ui.core import computations, formatting
 from vizlib.ui.core.url_state import resend
 from vizlib.ui.pages.attribution import map_grid_data
@@ -90,10 +91,10 @@ def draw_method_detail(scheduler: MethodScheduler, answer: ModelAnswer, view: Vi
 
 
 def _draw_map(explanation: Explanation, answer: ModelAnswer, view: View) -> None:
-    st.image(_png(picture_of(explanation.method, explanation.input_map, answer, view.wall)), width="stretch", output_format="PNG")
+    st.image(_png(picture_of(explanation.method, explanation.input_map, answer, view.grid)), width="stretch", output_format="PNG")
 
 
-def picture_of(name: str, values: np.ndarray, answer: ModelAnswer, look: dict[str, Any]) -> np.ndarray:
+def picture_of(name: str, values: np.ndarray, answer: ModelAnswer, appearance: dict[str, Any]) -> np.ndarray:
     """A map of a method over the photograph, on a scale of its own: uint8 (H, W, 3)."""
     import numpy as np
 
@@ -102,8 +103,8 @@ def picture_of(name: str, values: np.ndarray, answer: ModelAnswer, look: dict[st
     inside = values[answer.geometry.content & np.isfinite(values)]
     signed = METHODS[name].signed
     top = float(np.quantile(np.abs(inside), map_grid_data.CLIPPED)) if inside.size else 0.0
-    low = float(np.quantile(inside, 1 - map_grid_data.CLIPPED)) if look["scale"] == "stretch" and inside.size else 0.0
-    return tile(answer.photo, np.nan_to_num(values, nan=0.0), low, top, look["opacity"], signed=signed)
+    low = float(np.quantile(inside, 1 - map_grid_data.CLIPPED)) if appearance["scale"] == "stretch" and inside.size else 0.0
+    return tile(answer.photo, np.nan_to_num(values, nan=0.0), low, top, appearance["opacity"], signed=signed)
 
 
 def _draw_badge(proof: Proof | None, refusal: str, *, prove: bool, stopped: bool) -> None:
@@ -156,7 +157,7 @@ def _draw_sanity(scheduler: MethodScheduler, explanation: Explanation, checks: d
     tiles: list[tuple[str, str, np.ndarray, bool | None]] = [("The map", "", explanation.input_map, None)]
     tiles += [(check.title, f"similarity {check.similarity:.2f}", check.map, check.passed) for check in checks.values()]
     _draw_tiles(explanation.method, tiles, answer, view)
-    key = f"{SLOT}cascade.asked"
+    key = f"{SLOT}cascade.requested"
     about = f"{scheduler.request.key}/{scheduler.request.about(explanation.method)}"
     state = st.session_state
     if state.get(key) != about:
@@ -188,14 +189,14 @@ def _draw_tiles(
     sign = {True: ":green[:material/check:] ", False: ":red[:material/close:] ", None: ""}
     for first in range(0, len(tiles), per_row):
         for place, (title, note, values, passed) in zip(st.columns(per_row, gap="small"), tiles[first : first + per_row], strict=False):
-            place.image(_png(picture_of(method, values, answer, view.wall)), width="stretch", output_format="PNG")
+            place.image(_png(picture_of(method, values, answer, view.grid)), width="stretch", output_format="PNG")
             place.caption(f"{sign[passed]}**{formatting.plain(title)}**" + (f"  \n{note}" if note else ""))
 
 
 def _draw_stability(scheduler: MethodScheduler, explanation: Explanation, answer: ModelAnswer) -> None:
     st.subheader("What of it stays under noise", anchor=False)
     method, request, state = METHODS[explanation.method], scheduler.request, st.session_state
-    key, about = f"{SLOT}stability.asked", f"{request.key}/{request.about(method.name)}"
+    key, about = f"{SLOT}stability.requested", f"{request.key}/{request.about(method.name)}"
     if (method.passes >= HEAVY or not scheduler.prove) and state.get(key) != about:
         st.button(
             "Measure it", icon=":material/grain:", key=f"{SLOT}stability.ask", on_click=state.__setitem__, args=(key, about),
@@ -220,7 +221,7 @@ def _draw_stability(scheduler: MethodScheduler, explanation: Explanation, answer
     left, right = st.columns([2, 3], gap="large", vertical_alignment="center")
     left.image(_png(contours(answer.photo, bands.held)), width="stretch", output_format="PNG")
     right.markdown(
-        f"**{formatting.percent(bands.overlap)}** of the strongest places stay the same. Lines enclose what is among the strongest places "
+        f"**{percent(bands.overlap)}** of the strongest places stay the same. Lines enclose what is among the strongest places "
         "in at least 90 % (white), 50 % (yellow) and 10 % (blue) of the runs: where the three lie close together, the map is firm."
     )
     right.caption(f"**Exactly:** {formatting.plain(bands.definition)}")

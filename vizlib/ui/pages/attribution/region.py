@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from vizlib.figures.numbers import percent
 from vizlib.ui.components.region_brush import region_brush
 from vizlib.ui.core import computations, formatting, job_slots
 from vizlib.ui.core.message_codec import pack
@@ -104,10 +105,10 @@ def pack_region_score(carried: RegionScore) -> dict[str, Any]:
             ("an empty picture", carried.empty),
         )
     ]  # fmt: skip
-    size = f"This region is {formatting.percent(carried.area)} of the picture."
+    size = f"This region is {percent(carried.area)} of the picture."
     if np.isnan(carried.brings):
         return {"rows": rows, "words": f"{size} The whole picture scores no higher than an empty one, so there is nothing to carry."}
-    brings, loses = formatting.percent(carried.brings), formatting.percent(carried.loses)
+    brings, loses = percent(carried.brings), percent(carried.loses)
     sentence = f"Alone it brings {brings} of the score; without it {loses} of the score is lost."
     return {"rows": rows, "words": f"{size} {sentence}"}
 

@@ -1,4 +1,4 @@
-"""The upper half of the page of attributions: what is asked, the wall of maps with their badges, and how alike the maps are."""
+"""The upper half of the page of attributions: what is asked, the grid of maps with their badges, and how alike the maps are."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from vizlib.catalog.methods import METHODS
+from vizlib.figures.numbers import percent
 from vizlib.ui.components.map_grid import map_grid
 from vizlib.ui.core import computations, formatting, job_slots
 from vizlib.ui.core.url_state import resend, some_of
@@ -63,7 +64,7 @@ def draw_page(url_state: UrlState, picture: Picture) -> None:
         method_detail.draw_method_detail(scheduler, answer, view, choices)
     else:
         st.info("Choose a method above.", icon=":material/touch_app:")
-    region.draw_region(request, answer, st.session_state.get(f"{SLOT}board"))
+    region.draw_region(request, answer, st.session_state.get(f"{SLOT}scheduler"))
     exam.draw_exam(model, picture, list(choices))
     if scheduler is not None:
         downloads.draw_files(scheduler, answer, view, goal, choices)
@@ -95,7 +96,7 @@ def pick_goal(view: View, answer: ModelAnswer) -> tuple[Goal, Goal]:
     for key in (target_key, minus_key):
         if state[key] not in labels:
             state[key] = OWN
-    chances = {row.index: formatting.percent(row.probability) for row in answer.ranking}
+    chances = {row.index: percent(row.probability) for row in answer.ranking}
     left, right = st.columns(2, gap="medium")
     target = left.selectbox(
         "Why", [OWN, *labels], key=resend(target_key), help="Type to search all classes of this model.",
@@ -117,7 +118,7 @@ def pick_goal(view: View, answer: ModelAnswer) -> tuple[Goal, Goal]:
 
 
 def pick_methods(url_state: UrlState, model: ModelChoice) -> dict[str, MethodChoice]:
-    """The methods on the wall, at first twelve that fit, with their options."""
+    """The methods on the grid, at first twelve that fit, with their options."""
     card = card_of(model)
     fitting = attribution_words.in_order(card.methods)
     key = url_state.declare(
@@ -151,7 +152,7 @@ def pick_proof(model: ModelChoice) -> bool:
 
 def scheduler_for(request: ExplainRequest, names: list[str], first: str, *, prove: bool) -> MethodScheduler:
     """This visitor's scheduler; a new question replaces the one before it, and stops what that had under way."""
-    state, slot = st.session_state, f"{SLOT}board"
+    state, slot = st.session_state, f"{SLOT}scheduler"
     scheduler: MethodScheduler | None = state.get(slot)
     if scheduler is None or scheduler.request.key != request.key:
         if scheduler is not None:
@@ -167,10 +168,10 @@ def draw_map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: View, d
     drawn = stage_of(scheduler, depth)
 
     @st.fragment(run_every=TICK if scheduler.busy else None)
-    def wall() -> None:
+    def map_grid_section() -> None:
         _map_grid(scheduler, answer, view, depth, drawn)
 
-    wall()
+    map_grid_section()
 
 
 def draw_scale_words(model: ModelChoice) -> None:
@@ -198,12 +199,12 @@ def stage_of(scheduler: MethodScheduler, depth: str) -> tuple[Any, ...]:
 
 def _map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: View, depth: str, drawn: tuple[Any, ...]) -> None:
     state = st.session_state
-    if state.get(f"{SLOT}board") is not scheduler:
+    if state.get(f"{SLOT}scheduler") is not scheduler:
         return
     scheduler.advance()
-    sent = state.setdefault(f"{SLOT}wall.sent", {"token": None, "received": None, "given": None, "message": b""})
-    if view.wall != sent["received"]:
-        sent["given"] = sent["received"] = dict(view.wall)
+    sent = state.setdefault(f"{SLOT}grid.sent", {"token": None, "received": None, "given": None, "message": b""})
+    if view.grid != sent["received"]:
+        sent["given"] = sent["received"] = dict(view.grid)
     token = (
         id(scheduler), id(answer), depth, scheduler.stopped, scheduler.busy, sent["given"],
         scheduler.maps_after, scheduler.proofs_after, scheduler.prove,
@@ -214,21 +215,21 @@ def _map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: View, depth
 
     def take_view() -> None:
         view.take()
-        sent["received"] = {name: state[f"attribution.{name}"] for name in view.wall}
-        state[f"{SLOT}wall.acted"] = True  # the address and the pictures below follow
+        sent["received"] = {name: state[f"attribution.{name}"] for name in view.grid}
+        state[f"{SLOT}grid.acted"] = True  # the address and the pictures below follow
 
     def act() -> None:
-        action = state[f"{SLOT}wall"].act
+        action = state[f"{SLOT}grid"].act
         if action == "stop":
             scheduler.stop()
         elif action == "on":
             scheduler.go_on()
         elif action in METHODS:
             state[view.depth] = action
-        state[f"{SLOT}wall.acted"] = action is not None
+        state[f"{SLOT}grid.acted"] = action is not None
 
-    map_grid(sent["message"], key=f"{SLOT}wall", on_view=take_view, on_act=act)
-    if state.pop(f"{SLOT}wall.acted", False) or stage_of(scheduler, depth) != drawn:
+    map_grid(sent["message"], key=f"{SLOT}grid", on_view=take_view, on_act=act)
+    if state.pop(f"{SLOT}grid.acted", False) or stage_of(scheduler, depth) != drawn:
         st.rerun()
 
 

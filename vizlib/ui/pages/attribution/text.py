@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from vizlib.catalog.methods import METHODS
 from vizlib.evaluation.metrics import METRICS
-from vizlib.ui.core.formatting import percent, seconds
+from vizlib.figures.numbers import percent
+from vizlib.ui.core.formatting import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

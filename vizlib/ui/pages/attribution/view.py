@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class View:
     """The keys of what is chosen below, declared before there is anything to show, so that a link keeps them."""
 
-    wall: dict[str, Any]
+    grid: dict[str, Any]
     take: Callable[[], None]
     target: str
     minus: str
@@ -33,9 +33,9 @@ class View:
     @classmethod
     def of_address(cls, url_state: UrlState, names: list[str]) -> View:
         """Every part of the page's address that is read once there is an answer; the first of the methods is the one looked at closer."""
-        wall, take = component_state(url_state, "attribution.wall", {"scale": map_grid_data.SCALES}, {"opacity": (0.6, number(0, 1))})
+        grid, take = component_state(url_state, "attribution.grid", {"scale": map_grid_data.SCALES}, {"opacity": (0.6, number(0, 1))})
         view = cls(
-            wall,
+            grid,
             take,
             url_state.declare("target", OWN, int),
             url_state.declare("minus", OWN, int),

@@ -9,7 +9,7 @@ import numpy as np
 
 from vizlib.analysis.perturbation.cards import CARDS
 from vizlib.figures.model_marks import short_name
-from vizlib.ui.core.formatting import percent
+from vizlib.figures.numbers import percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,10 +10,12 @@ import numpy as np
 import streamlit as st
 
 from vizlib.analysis.perturbation.cards import CARDS
+from vizlib.figures.layer_names import layer_title
 from vizlib.figures.model_marks import marks_of, short_name
+from vizlib.figures.numbers import percent
 from vizlib.ui.components.response_lab import response_lab
 from vizlib.ui.core import computations, job_slots
-from vizlib.ui.core.formatting import percent, plain
+from vizlib.ui.core.formatting import plain
 from vizlib.ui.core.pictures import SAMPLES, sample
 from vizlib.ui.core.url_state import number, one_of, resend
 from vizlib.ui.pages.biases import response_data
@@ -251,13 +253,13 @@ def draw_curves(keys: tuple[str, str], answers: Sequence[ModelResponse], at: flo
                 answer.mark,
                 [layer.depth for layer in answer.response.layers],
                 answer.response.drift[:, place].tolist(),
-                [layer.name for layer in answer.response.layers],
+                [layer_title(layer.name) for layer in answer.response.layers],
             )
             for answer in answers
         ]
         _chart(along_depth(depths, "drift", zero=True), "depth", f"Drift of every layer at {names[place]}")
     else:
-        maps = [(answer.mark, [layer.name for layer in answer.response.layers], answer.response.drift) for answer in answers]
+        maps = [(answer.mark, [layer_title(layer.name) for layer in answer.response.layers], answer.response.drift) for answer in answers]
         _chart(response_charts.drift_maps(maps, names), "maps", "Drift of every layer at every strength, a heat map a model")
     if any(np.isnan(answer.response.drift[:, place]).any() for answer in answers):
         st.caption("Some layers have no cell that can be compared at this strength: their cells are too large for it.")

@@ -96,7 +96,7 @@ def draw_columns(url_state: UrlState, group: Group, jobs: list[Job[Column] | Non
     download_row(
         file_stem(picture, "compact"),
         "compact",
-        ("png", png, "The read-out weights over the photograph."),
+        ("png", png, "The read-out weights over the picture."),
         ("csv", partial(tokenizer_data.tokens_csv, columns), tokens),
     )
     draw_snippet(_snippet(group[-1][0], picture, fit))
@@ -214,18 +214,18 @@ def _snippet(model: ModelChoice, picture: Picture, fit: str | None) -> str:
         f"model = {model.code}\n"
         f"image = vizlib.read_image({picture.code})\n"
         f"x = model.prepare(image{given})\n"
-        "done = run(model, x)\n"
-        "reach = cover(model, done.size)\n"
+        "forward = run(model, x)\n"
+        "reach = cover(model, forward.size)\n"
         "row, column = reach.grid[0] // 2, reach.grid[1] // 2\n"
         'print("a token\'s windows:", reach.box(row, column))\n'
-        "through_the_pools = routes(done)  # (tokens, pixels), each row sums to 1\n\n"
+        "through_the_pools = routes(forward)  # (tokens, pixels), each row sums to 1\n\n"
         "head = model.module.classifier\n"
         "if head.seq_pool:\n"
-        '    tokens = done.recording.notes["classifier.norm"]["tokens"][0]\n'
+        '    tokens = forward.recording.notes["classifier.norm"]["tokens"][0]\n'
         "    shares = pooled_shares(tokens, head.attention_pool.weight[0], head.attention_pool.bias, head.fc.weight, head.fc.bias)\n"
         "    answer = int(shares.logits.argmax())\n"
-        "    print(model.label(answer), shares.parts[:, answer].sum() + shares.bias[answer], done.logits[0, answer])\n\n"
-        "stride = done.size[1] // reach.grid[1]\n"
+        "    print(model.label(answer), shares.parts[:, answer].sum() + shares.bias[answer], forward.logits[0, answer])\n\n"
+        "stride = forward.size[1] // reach.grid[1]\n"
         "print(map_drift(token_maps_of(model), x, range(stride + 1), stride, reach=stride + stride // 2))\n"
         "print(feature_drift(features_of(model), x, range(stride + 1)))\n"
     )

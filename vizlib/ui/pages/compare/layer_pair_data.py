@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vizlib.figures.layer_names import layer_title
 from vizlib.ui.components._lib import viridis
 from vizlib.ui.core.message_codec import pack
 
@@ -59,7 +60,7 @@ def pack_layer_pair(
 def _facts(comparison: Comparison, example: Example, end: End) -> dict[str, Any]:
     layer, drawn = comparison.models[end[0]].layers[end[1]], example.layers[end[0]][end[1]]
     return {
-        "layer": layer.name,
+        "layer": layer_title(layer.name),
         "depth": layer.depth,
         "cells": list(layer.grid),
         "grid": list(drawn.grid),

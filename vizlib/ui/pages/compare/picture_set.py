@@ -65,13 +65,13 @@ def pick_set(url_state: UrlState) -> PictureSet:
 
     left, right = st.columns([3, 2], gap="medium")
     uploader(
-        right, "compare.upload", "Add photographs", take, type=["image/*"], accept_multiple_files=True, max_upload_size=MOST_BYTES >> 20,
+        right, "compare.upload", "Add pictures", take, type=["image/*"], accept_multiple_files=True, max_upload_size=MOST_BYTES >> 20,
         help=f"Up to {MOST_FILES} files, which are compared over instead of the samples. They stay in this server's memory.",
     )  # fmt: skip
     files: list[_File] = uploads["files"]
     with left:
         st.pills(
-            "Photographs", list(SAMPLES), key=key, format_func=lambda name: SAMPLES[name].title, selection_mode="multi",
+            "Pictures", list(SAMPLES), key=key, format_func=lambda name: SAMPLES[name].title, selection_mode="multi",
             disabled=bool(files), help="One picture shows its layers and the difference. CKA takes four, its intervals eight.",
         )  # fmt: skip
         if files:

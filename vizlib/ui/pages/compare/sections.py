@@ -12,6 +12,8 @@ import streamlit as st
 from vizlib.analysis.features.layer_alignment import WAYS
 from vizlib.compare import text as about
 from vizlib.compare.result import NEEDS
+from vizlib.figures.layer_names import layer_title
+from vizlib.figures.numbers import percent
 from vizlib.ui.components.image_gallery import image_gallery
 from vizlib.ui.components.layer_pair import layer_pair
 from vizlib.ui.core import formatting
@@ -60,7 +62,7 @@ class View:
     kind: str
     cell: str
     way: str
-    look: str
+    example: str
     of: str
     layers: dict[str, Any]
     take: Callable[[], None]
@@ -91,7 +93,7 @@ def draw_page(models: list[ModelChoice], pictures: PictureSet, fit: str | None, 
         st.info("Choose two models or more: a comparison takes two to four.", icon=":material/touch_app:")
         return
     if not len(pictures):
-        st.info("Choose at least one photograph above, or add your own.", icon=":material/touch_app:")
+        st.info("Choose at least one picture above, or add your own.", icon=":material/touch_app:")
         return
     comparison = comparison_jobs.comparison_or_status(request)
     if comparison is None:
@@ -158,13 +160,13 @@ def pick_shown(comparison: Comparison, view: View) -> Example | None:
     names = [example.name for example in comparison.shown]
     if not names:
         return None
-    if st.session_state[view.look] not in names:
-        st.session_state[view.look] = names[0]
+    if st.session_state[view.example] not in names:
+        st.session_state[view.example] = names[0]
     if len(names) > 1:
-        image_gallery(_thumbnails(comparison), st.session_state[view.look], key="compare.gallery", on_pick=partial(_take_look, view))
+        image_gallery(_thumbnails(comparison), st.session_state[view.example], key="compare.gallery", on_pick=partial(_take_example, view))
     if len(comparison.images) > len(names):
         st.caption(f"Layers are kept of the first {len(names)} pictures; all {len(comparison.images)} are in the measures.")
-    return next(example for example in comparison.shown if example.name == st.session_state[view.look])
+    return next(example for example in comparison.shown if example.name == st.session_state[view.example])
 
 
 def draw_cka(comparison: Comparison, shown: Example | None, both: tuple[int, int], view: View) -> None:
@@ -198,7 +200,7 @@ def draw_cka(comparison: Comparison, shown: Example | None, both: tuple[int, int
         st.caption(comparison.missing["interval"])
     if shown is not None:
         names = [
-            f"**{formatting.plain(measures.layers[layer].name)}** of {formatting.plain(measures.display_name)}"
+            f"**{formatting.plain(layer_title(measures.layers[layer].name))}** of {formatting.plain(measures.display_name)}"
             for measures, layer in ((comparison.models[model], layer) for model, layer in ends)
         ]
         value = comparison.between(ends[0][0], ends[1][0], reading, kernel).value[ends[0][1], ends[1][1]]
@@ -226,7 +228,7 @@ def draw_layers(comparison: Comparison, shown: Example, both: tuple[int, int], v
     ]
     answers = [
         f"{formatting.plain(comparison.models[model].display_name)} answers **{formatting.plain(shown.answers[model][0][0])}** "
-        f"({formatting.percent(shown.answers[model][0][1])})"
+        f"({percent(shown.answers[model][0][1])})"
         for model in both
         if shown.answers[model]
     ]
@@ -256,7 +258,7 @@ def _draw_chart(name: str, chart: Chart) -> None:
     from vizlib.figures.charts import CONFIG
 
     st.subheader(chart.text.title, anchor=False, help=formatting.plain(chart.text.exactly))
-    st.markdown(chart.text.look)
+    st.markdown(chart.text.hint)
     st.plotly_chart(chart.figure, key=f"compare.chart.{name}", config=CONFIG, alt=chart.text.title)
     reasons = "".join(f"{formatting.plain(reason)} " for reason in chart.missing)
     st.caption(f"{reasons}[{chart.text.paper}]({chart.text.link}).")
@@ -362,10 +364,10 @@ def _thumbnails(comparison: Comparison) -> dict[str, Picture]:
     return thumbnails["pictures"]
 
 
-def _take_look(view: View) -> None:
+def _take_example(view: View) -> None:
     chosen = st.session_state["compare.gallery"].pick
     if chosen is not None:
-        st.session_state[view.look] = chosen
+        st.session_state[view.example] = chosen
 
 
 def _cell(comparison: Comparison, both: tuple[int, int], view: View, reading: str, kernel: str) -> tuple[End, End]:
@@ -389,7 +391,7 @@ def _take_cell(view: View, key: str, rows: int, columns: int) -> None:
 
 def _open(text: ChartText, title: str = "") -> None:
     st.header(title or text.title, anchor=False)
-    st.markdown(text.look)
+    st.markdown(text.hint)
 
 
 def _close(text: ChartText) -> None:

@@ -50,7 +50,7 @@ def compute_projections(model: Model, picture: Picture, fit: str | None, progres
     squeezed = []
     for index, (stage, block) in enumerate(places):
         progress(index, len(places), "Asking with all keys instead of the squeezed ones")
-        squeezed.append((f"stage {stage + 1}, block {block + 1}", squeeze(forward, stage, block)))
+        squeezed.append((f"stage {stage + 1}, layer {block + 1}", squeeze(forward, stage, block)))
     last = dict(places)
     drawn = places if _bytes(forward, places) <= MOST_BYTES else list(last.items())
     arrays: dict[str, np.ndarray] = {}

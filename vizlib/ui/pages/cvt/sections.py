@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from vizlib.figures.numbers import percent
 from vizlib.ui.components.conv_projection import conv_projection
 from vizlib.ui.components.shuffle_shift import shuffle_shift
-from vizlib.ui.core import computations, formatting, job_slots
+from vizlib.ui.core import computations, job_slots
 from vizlib.ui.core.model_choice import model_choice
 from vizlib.ui.core.tables import to_csv
 from vizlib.ui.pages.cvt import projection_data, shuffle_shift_data, text
@@ -89,14 +90,14 @@ def draw_projections(projections: Projections, model: ModelChoice, picture: Pict
 
 def draw_squeezed(projections: Projections) -> None:
     """A table of what the stride of keys and values does in every block."""
-    rows = ["| block | keys | without stride | multiply-adds of attention saved | the block's output moves by |", "|---|---|---|---|---|"]
+    rows = ["| layer | keys | without stride | multiply-adds of attention saved | the layer's output moves by |", "|---|---|---|---|---|"]
     rows += [
-        f"| {name} | {block.keys:,} | {block.all_keys:,} | {formatting.percent(block.saved)} | {formatting.percent(block.change)} |"
+        f"| {name} | {block.keys:,} | {block.all_keys:,} | {percent(block.saved)} | {percent(block.change)} |"
         for name, block in projections.squeezed
     ]
-    with st.expander("What squeezing costs, block by block", icon=":material/compress:"):
+    with st.expander("What squeezing costs, layer by layer", icon=":material/compress:"):
         st.markdown(
-            "Each block's attention was run once more on this picture with the same weights and stride 1, so that every cell is a key. "
+            "Each layer's attention was run once more on this picture with the same weights and stride 1, so that every cell is a key. "
             "The last column is how far the output of the attention lies from that, relative to its length."
         )
         st.markdown("\n".join(rows))

@@ -39,21 +39,21 @@ from vizlib.passes.forward import run
 model = {model.code}
 image = vizlib.read_image({picture.code})
 x = model.prepare(image{given})
-done = run(model, x, keep_states=True)
+forward = run(model, x, keep_states=True)
 
-scales = feature_pyramid.scales(done.lineage(), done.size)
+scales = feature_pyramid.scales(forward.lineage(), forward.size)
 print(feature_pyramid.covered(scales, 1, (1, 1, 2, 2), 0))  # the pixels under a cell of the first stage: windows overlap
-for name, features in feature_pyramid.stage_maps(done).items():
+for name, features in feature_pyramid.stage_maps(forward).items():
     colours = pca_rgb(features.flatten(1).T)[0]
     print(name, tuple(features.shape), feature_pyramid.octaves(features))
 walk = vizlib.explain(model, image, "rollout"{', fit="' + fit + '"' if fit else ""}).stages  # coarse to fine
 
-for stage, block in conv_projection.blocks(done):
-    projection = conv_projection.projection(done, stage, block)
+for stage, block in conv_projection.blocks(forward):
+    projection = conv_projection.projection(forward, stage, block)
     print(stage, block, conv_projection.centre_share(projection.kernels["q"]).mean())
-    print(conv_projection.squeeze(done, stage, block))
+    print(conv_projection.squeeze(forward, stage, block))
 
-step = spatial_reduction.sites(done.lineage("contribution"))[0]
+step = spatial_reduction.sites(forward.lineage("contribution"))[0]
 print(spatial_reduction.gathered(step, 0))  # the share of each token in the first key
 
 plain = vizlib.load("vit_tiny50")

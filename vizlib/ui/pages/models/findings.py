@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vizlib.catalog.methods import METHODS
 from vizlib.figures.model_marks import short_name
-from vizlib.ui.core.formatting import percent
+from vizlib.figures.numbers import percent
 from vizlib.ui.pages.models.report_tables import share_words
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def who_points(report: Report, measure: str, subset: str) -> str:
     best, method, name = max(rows, key=lambda row: row[0][measure][0])
     value = f"{best['ratio'][0]:.2f} times the box's share" if measure == "ratio" else f"{percent(best['pointing'][0])} inside"
     many = f"{len(beats)} of {len(rows)}" if beats else f"None of {len(rows)}"
-    return f"{many} maps beat a Gaussian around the middle of the image. Best is **{METHODS[method].title}** of {_bold(name)}: {value}."
+    return f"{many} maps beat a Gaussian around the middle of the picture. Best is **{METHODS[method].title}** of {_bold(name)}: {value}."
 
 
 def _key(measure: str) -> str:

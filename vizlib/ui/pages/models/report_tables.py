@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 COSTS = {
     "parameters": "parameters, millions",
-    "multiply_adds": "multiply-adds of one image, millions",
-    "time": "milliseconds for one image on one core",
+    "multiply_adds": "multiply-adds of one picture, millions",
+    "time": "milliseconds for one picture on one core",
 }
 REFERENCES = {"random": "random", "gaussian": "Gaussian", "centre": "centre"}
 
@@ -168,9 +168,9 @@ def accuracy_rows(report: Report) -> list[dict[str, Any]]:
                 "top-5 %": round(100 * fifth[0], 2),
                 "parameters, M": report.cost(name, "parameters"),
                 "multiply-adds, M": report.cost(name, "multiply_adds"),
-                "ms an image": report.cost(name, "time"),
+                "ms a picture": report.cost(name, "time"),
                 "epochs": facts.get("epochs"),
-                "training images": facts.get("training_images"),
+                "training photographs": facts.get("training_images"),
             }
         )
     return rows
@@ -181,7 +181,7 @@ def small_data_rows(report: Report) -> list[dict[str, Any]]:
     return [
         {
             "model": short_name(name),
-            "training images": images,
+            "training photographs": images,
             "epochs": epochs,
             "top-1 %": round(100 * top[0], 2),
             "from %": round(100 * top[1], 2),

@@ -36,7 +36,7 @@ AXES = {
     "multiply_adds": "Multiply-adds",
     "time": "Time",
     "epochs": "Epochs",
-    "images": "Training images",
+    "images": "Training photographs",
 }
 ANY = -1
 
@@ -88,7 +88,10 @@ def draw_accuracy(report: Report, url_state: UrlState) -> None:
                 f"Share of right answers against {tables.COSTS[axis]}",
             )
             about = report.section("about")
-            notes = {"multiply_adds": about.get("multiply_adds"), "time": f"Median of 40 passes over one image, on {about.get('machine')}."}
+            notes = {
+                "multiply_adds": about.get("multiply_adds"),
+                "time": f"Median of 40 passes over one picture, on {about.get('machine')}.",
+            }
             st.caption(" ".join([notes.get(axis) or "", findings.dearer(report) if axis == "multiply_adds" else ""]).strip())
         else:
             st.info(NOT_YET, icon=":material/hourglass_empty:")
@@ -222,8 +225,8 @@ def draw_calibration(report: Report, url_state: UrlState) -> None:
         f"Reliability diagram of {short_name(name)}: {findings.who_knows(report, name)}",
     )
     st.caption(
-        "Above the dotted line a model is right more often than it says, below it less often. Label smoothing and mixed images in training "
-        "teach caution. " + report.section("about").get("calibration", "").capitalize() + "."
+        "Above the dotted line a model is right more often than it says, below it less often. Label smoothing and mixed pictures in "
+        "training teach caution. " + report.section("about").get("calibration", "").capitalize() + "."
     )
     _take_away(tables.calibration_rows(report), "calibration")
 
@@ -240,7 +243,7 @@ def draw_maps(report: Report, url_state: UrlState) -> None:
         words = {"ratio": "Mass in the box", "pointing": "Pointing game"}
         measure = _choose("Measure", words, key, named=True)
         key = url_state.declare("boxes", "small", one_of(("all", "small")))
-        subsets = {"small": f"Under {100 * about['small']:.0f} % of the image", "all": "All"}
+        subsets = {"small": f"Under {100 * about['small']:.0f} % of the picture", "all": "All"}
         subset = _choose("Boxes", subsets, key, named=True)
     if subset not in references["random"]:
         st.info("No photograph of the set has such a box.", icon=":material/hourglass_empty:")
@@ -270,7 +273,7 @@ def draw_maps(report: Report, url_state: UrlState) -> None:
     st.caption(
         f"Filled: beats, beyond chance, the centred Gaussian, whose standard deviation is {about['sigma']:.2f} of the side. Outlined: does "
         f"not. {about['mass' if measure == 'ratio' else 'pointing']} {sharp if measure == 'ratio' else ''} The boxes cover "
-        f"{100 * area:.0f} % of the image in the mean. Target: {about['target']}."
+        f"{100 * area:.0f} % of the picture in the mean. Target: {about['target']}."
     )
     _take_away(tables.map_rows(report, subset), f"maps-{subset}")
 

@@ -40,10 +40,10 @@ from vizlib.passes.forward import run
 
 model = {model.code}
 image = vizlib.read_image({picture.code})
-done = run(model, model.prepare(image{given}), keep_states=True)
+forward = run(model, model.prepare(image{given}), keep_states=True)
 
-maps = feature_pyramid.stage_maps(done)  # {{block: (channels, height, width)}}, fine to coarse
-scales = feature_pyramid.scales(done.lineage(), done.size)
+maps = feature_pyramid.stage_maps(forward)  # {{block: (channels, height, width)}}, fine to coarse
+scales = feature_pyramid.scales(forward.lineage(), forward.size)
 for name, features in maps.items():
     tokens = features.flatten(1).T
     colours = pca_rgb(tokens)[0]
@@ -51,7 +51,7 @@ for name, features in maps.items():
     print(name, tuple(features.shape), feature_pyramid.energy(features).mean(), feature_pyramid.octaves(features))
 print(feature_pyramid.covered(scales, 1, (0, 0, 1, 1), 0))  # the pixels under the first cell of the first stage
 
-step = spatial_reduction.sites(done.lineage())[0]
+step = spatial_reduction.sites(forward.lineage())[0]
 print(step.site.weights(rows=[0]).shape)  # heads, queries, reduced keys
 print(spatial_reduction.gathered(step, 0))  # the share of each token in the first key
 

@@ -10,9 +10,9 @@ import numpy as np
 import streamlit as st
 
 import vizlib
+from vizlib.figures.numbers import percent
 from vizlib.seq2seq.options import Options
 from vizlib.ui.components.alignment import alignment
-from vizlib.ui.core.formatting import percent
 from vizlib.ui.core.url_state import one_of
 from vizlib.ui.pages.seq2seq import text as words
 from vizlib.ui.pages.seq2seq import translator_service
@@ -96,7 +96,7 @@ def draw_order(translation: Translation, request: TranslationRequest, identity: 
     name, forced = f"{identity}.{state[key]}", request.target is not None
     message = pack_alignment(shuffled.translation, request.vocabulary, name, title, step, source=columns, forced=forced, still=True)
     alignment(message, key="seq2seq.ordered")
-    st.page_link("pages/attention.py", label="The same formula on image patches", icon=":material/ads_click:")
+    st.page_link("pages/attention.py", label="The same formula on patches of a picture", icon=":material/ads_click:")
 
 
 def draw_left_out(translation: Translation, request: TranslationRequest, step: int) -> None:

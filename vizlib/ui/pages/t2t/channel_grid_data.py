@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vizlib.figures.layer_names import layer_title
 from vizlib.ui.core.message_codec import pack
 from vizlib.ui.core.tables import to_csv
 
@@ -45,7 +46,7 @@ def compute_channel_grids(models: Sequence[tuple[Model, str]], picture: Picture,
         progress(0, None, f"Running {title}")
         grids.append(_channel_grid(model, title, number, picture, fit, arrays, lines, bare=number < len(models) - 1))
     rules = {"edge": channels.EDGE, "flat": channels.FLAT, "deviations": channels.DEVIATIONS, "times": channels.TIMES}
-    return ChannelGrids(pack({"walls": grids, "rules": rules}, arrays), lines)
+    return ChannelGrids(pack({"grids": grids, "rules": rules}, arrays), lines)
 
 
 def channels_csv(grids: ChannelGrids) -> str:
@@ -77,11 +78,11 @@ def _channel_grid(
     names = _spread([name for name in true if not bare or name in short])
     layers = []
     for index, name in enumerate(names):
-        layer: dict[str, Any] = {"title": _called(name), "ways": {}}
+        layer: dict[str, Any] = {"title": layer_title(name), "ways": {}}
         for way, maps in (("true", true.get(name)), ("bare", short.get(name))):
             if maps is not None:
                 key = f"{number}.{index}.{way}"
-                layer["ways"][way] = _layer(key, maps.float().cpu(), pixels, arrays, lines, [title, _called(name), way])
+                layer["ways"][way] = _layer(key, maps.float().cpu(), pixels, arrays, lines, [title, layer_title(name), way])
         if bare and true[name].shape == short[name].shape:
             layer["agreement"] = _agreement(true[name], short[name])
         layers.append(layer)
@@ -141,9 +142,3 @@ def _spread(names: list[str]) -> list[str]:
         return names
     places = np.unique(np.linspace(0, len(names) - 1, _MOST_LAYERS).round().astype(int))
     return [names[place] for place in places]
-
-
-def _called(name: str) -> str:
-    if name.startswith("tokens_to_token.attention"):
-        return f"round {name[-1]}"
-    return f"block {int(name.rpartition('.')[2]) + 1}" if "blocks." in name else name

@@ -34,7 +34,7 @@ _CHOICES = {
     "follow": ("windows", "attention"),
     "basis": ("own", "shared"),
 }
-_WALL_CHOICES = {
+_GRID_CHOICES = {
     "order": ("index", "edge", "variance"),
     "scaling": ("channel", "layer", "robust"),
     "way": ("true", "bare"),
@@ -70,7 +70,7 @@ def submit_channel_grids(model: ModelChoice, picture: Picture, fit: str | None) 
     def compute(*loaded: Model, progress: Progress) -> ChannelGrids:
         return channel_grid_data.compute_channel_grids(list(zip(loaded, titles, strict=True)), picture, fit, progress)
 
-    return computations.compute("t2t.walls", ("channel_grids", picture.identity, fit), models, compute)
+    return computations.compute("t2t.channel_grids", ("channel_grids", picture.identity, fit), models, compute)
 
 
 def draw_splits(
@@ -134,12 +134,12 @@ def draw_channel_grids(url_state: UrlState, model: ModelChoice, job: Job[Channel
         st.info(
             "The T2T-ViT below is untrained: its maps show what the architecture does before it learnt anything.", icon=":material/info:"
         )
-    view, take = component_state(url_state, "t2t.wall", _WALL_CHOICES, {"layers": ("", _layers)})
-    grids = computations.result_or_status("t2t.walls", job, [model])
+    view, take = component_state(url_state, "t2t.channel_grid", _GRID_CHOICES, {"layers": ("", _layers)})
+    grids = computations.result_or_status("t2t.channel_grids", job, [model])
     if grids is None:
         return
     shown = view | {"layers": [int(part) for part in view["layers"].split(".") if part]}
-    channel_grid(grids.payload, shown, key="t2t.wall", on_change=take)
+    channel_grid(grids.payload, shown, key="t2t.channel_grid", on_change=take)
     download_button(
         f"{file_stem(picture, model)}-channels.csv", partial(channel_grid_data.channels_csv, grids), key="t2t.channels",
         hint="One line for each channel of each layer: its values, its edge score and its marks.",

@@ -66,7 +66,7 @@ def compute_soft_splits(model: Model, vit: Model | None, picture: Picture, fit: 
     progress(0, None, "Splitting the picture into tokens")
     splits = token_rounds(model, picture.pixels, fit)
     transform: Any = model.transform
-    photo = transform.to_rgb(splits.done.x.float().cpu())
+    photo = transform.to_rgb(splits.forward_pass.x.float().cpu())
     sets = [split.tokens.float().cpu() for split in splits.rounds]
     titles = [f"Round {turn + 1}" for turn in range(len(sets))]
     windows = [split.window for split in splits.rounds]
@@ -74,7 +74,7 @@ def compute_soft_splits(model: Model, vit: Model | None, picture: Picture, fit: 
     hard_title, hard, patch = _hard_tokens(model, vit, picture, fit, splits)
     from vizlib.analysis.receptive_field.theoretical_receptive_field import parents
 
-    reaches.append(parents(splits.done.size, patch))
+    reaches.append(parents(splits.forward_pass.size, patch))
     sets, titles, windows = [*sets, hard], [*titles, hard_title], [*windows, patch]
     progress.check()
     pictures, together = _pictures(sets, titles, windows, reaches)
@@ -96,7 +96,7 @@ def compute_soft_splits(model: Model, vit: Model | None, picture: Picture, fit: 
     kind = "performer" if performer else "softmax"
     header = {
         "title": picture.title,
-        "size": splits.done.size,
+        "size": splits.forward_pass.size,
         "kind": kind,
         "scale": splits.rounds[0].site.scale if splits.rounds[0].site is not None else 1.0,
         "rounds": len(splits.rounds),
@@ -165,8 +165,8 @@ def _hard_tokens(
         module: Any = vit.module
         patch = module.patch_embed.patch_size[0]
         return "ViT's patches", kept["patch_embed"][0].float().cpu(), (patch, patch, 0)
-    side = splits.done.size[0] // splits.rounds[-1].grid[0]
-    cut = F.unfold(splits.done.x.float().cpu(), side, stride=side)[0].T
+    side = splits.forward_pass.size[0] // splits.rounds[-1].grid[0]
+    cut = F.unfold(splits.forward_pass.x.float().cpu(), side, stride=side)[0].T
     return "Hard patches, bare pixels", cut.contiguous(), (side, side, 0)
 
 
@@ -176,10 +176,12 @@ def _costs(model: Model, splits: Any, patch: tuple[int, int, int]) -> tuple[list
     module: Any = model.module
     width, token_width = splits.rounds[-1].tokens.shape[1], splits.rounds[0].tokens.shape[1]
     kind = "performer" if type(splits.rounds[0].site).__name__ == "PerformerSite" else "transformer"
-    soft = soft_split_steps(splits.done.size, [split.window for split in splits.rounds], token_width=token_width, width=width, tokens=kind)
+    soft = soft_split_steps(
+        splits.forward_pass.size, [split.window for split in splits.rounds], token_width=token_width, width=width, tokens=kind
+    )
     ratio = module.blocks[0].mlp.fc1.out_features / width
     tokens = len(splits.rounds[-1].tokens) + 1
-    return soft, hard_split_steps(splits.done.size, patch[0], width=width), len(module.blocks) * block_macs(tokens, width, ratio)
+    return soft, hard_split_steps(splits.forward_pass.size, patch[0], width=width), len(module.blocks) * block_macs(tokens, width, ratio)
 
 
 def _pictures(

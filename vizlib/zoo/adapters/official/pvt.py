@@ -138,7 +138,7 @@ class PVTv2Adapter(Adapter):
                 keys = grid if gather is None else gather.target
                 call = calls[sum(depths[:stage]) + index]
                 site = AttentionSite.of(call, f"{path}.attn", stage, index, grid, keys)
-                measured = recording.kept.get(f"{path}.mlp")
+                measured = recording.residual_shares.get(f"{path}.mlp")
                 kept = _MLP_KEPT if measured is None else measured[:, None]
                 mixed = _input(recording, f"{path}.mlp.dwconv") if windows == "contribution" else None
                 steps += [Mix(kept, _depthwise(block.mlp.dwconv.weight, grid, mixed)), Attention(site, gather)]

@@ -1,0 +1,37 @@
+"""What a reader calls a layer: counted from 1, by stage where there are stages. Code, files and addresses have the module's own name."""
+
+from __future__ import annotations
+
+import re
+
+_ROUND = re.compile(r"tokens_to_token\.attention(\d+)")
+_TOKENIZER = re.compile(r"tokenizer\.(\d+)")
+_STAGED = (  # the stage's number, that of its first, and the layer's number in it
+    (re.compile(r"(?:block|layer)(\d+)\.(\d+)"), 1),
+    (re.compile(r"stage(\d+)\.blocks\.(\d+)"), 0),
+    (re.compile(r"(?:layers|stages)[._](\d+)\.blocks\.(\d+)"), 0),
+)
+_STAGE = re.compile(r"(?:layers|stages)[._](\d+)")
+_PLAIN = re.compile(r"(?:classifier\.)?blocks\.(\d+)")
+
+
+def layer_title(name: str) -> str:
+    """A layer, an attention or a residual branch by its module's name: "layer 6" of blocks.5, "stage 2, layer 1" of block2.0.
+
+    What lies deeper in a layer and is not its attention keeps its own name behind; a name that follows none of these stays as it is.
+    """
+    title, rest = _counted(name)
+    rest = re.sub(r"^\.(?:attn|self_attn)$", "", rest).removeprefix(".")
+    return f"{title}, {rest}" if title and rest else title or name
+
+
+def _counted(name: str) -> tuple[str, str]:
+    for pattern, first in _STAGED:
+        if match := pattern.match(name):
+            return f"stage {int(match[1]) + 1 - first}, layer {int(match[2]) + 1}", name[match.end() :]
+    if match := _STAGE.fullmatch(name):
+        return f"stage {int(match[1]) + 1}", ""
+    for pattern, word, first in ((_ROUND, "round", 1), (_TOKENIZER, "tokenizer", 0), (_PLAIN, "layer", 0)):
+        if match := pattern.match(name):
+            return f"{word} {int(match[1]) + 1 - first}", name[match.end() :]
+    return "", name
