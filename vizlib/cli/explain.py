@@ -201,14 +201,14 @@ def _explain_all(
     most = 1 if request.model.device.type == "cpu" else BATCH
     with ProgressBar() as bar:
         for batch in in_batches(paths, most, refuse):
-            bar.show(len(rows), len(folders), readable(batch[0][0]))
+            bar.show(len(rows), len(folders), f"{len(rows)} of {len(folders)} photographs")
             for photo, explanation in _explained(request, batch, refuse):
                 folder = folders[photo]
                 explanation.save(folder)
                 explanation.png(folder / "map.png", style.opacity, style.colormap)
                 row = _row(photo, folder, explanation.manifest(), explanation.logits, request, style)
                 rows.append(row | {"proof": measure_map(request.model, explanation)} if style.evaluate else row)
-                bar.show(len(rows), len(folders), readable(photo))
+                bar.show(len(rows), len(folders), f"{len(rows)} of {len(folders)} photographs")
 
 
 def _made_before(folders: dict[Path, Path], request: ExplainRequest, style: _Style) -> Iterator[dict[str, Any]]:

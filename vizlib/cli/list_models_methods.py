@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich import box
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 import vizlib
@@ -35,6 +36,8 @@ METHODS_EPILOG = """[bold]For example[/bold]
   vizlib methods rollout
 
   vizlib explain cat.jpg --method rollout --option head_fusion=max --option discard_ratio=0.5"""
+
+_WIDE_TABLE = 160  # columns that the table of models takes with all that is known
 
 
 def models(
@@ -97,21 +100,27 @@ def _model_facts(card: ModelCard) -> dict[str, Any]:
 
 
 def _list_models(cards: list[ModelCard]) -> None:
+    """The models as a table; a narrow terminal has the columns that tell them apart, and is told where the rest is."""
+    screen = stdout_console()
+    narrow = screen.width < _WIDE_TABLE
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("model", no_wrap=True)
+    table.add_column("model", no_wrap=not narrow, overflow="fold")
     for heading in ("family", "source"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=narrow)
     for heading in ("parameters", "input", "top-1"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("on", "licence", "methods"):
+    for heading in () if narrow else ("on", "licence", "methods"):
         table.add_column(heading)
     for card in cards:
         top1 = f"{card.accuracy.top1:.1%}" if card.accuracy else ""
         data = card.accuracy.data.removeprefix("val, ").removesuffix(", as published") if card.accuracy else ""
         size = _millions(card.parameters)
         licence = card.licence.split(";")[0]
-        table.add_row(card.name, card.family, card.source, size, _size(card.input_size), top1, data, licence, " ".join(card.methods))
-    stdout_console().print(table)
+        cells = (card.name, card.family, card.source, size, _size(card.input_size), top1, data, licence, " ".join(card.methods))
+        table.add_row(*cells[: len(table.columns)])
+    screen.print(table)
+    if narrow:
+        screen.print("`vizlib models NAME` tells a model's methods, licence and data.")
 
 
 def _show_model(card: ModelCard) -> None:
@@ -135,8 +144,7 @@ def _show_model(card: ModelCard) -> None:
         rows += [("trained by", run["command"]), ("epochs", str(run["recipe"]["epochs"]))]
     rows += [("methods", " ".join(card.methods) or "none")]
     _show(card.name, rows)
-    for method, reason in card.unavailable.items():
-        _line(f"  [bold]no {method}[/bold]: {escape(reason)}")
+    _entries([(f"[bold]no {method}[/bold]:", reason) for method, reason in card.unavailable.items()])
 
 
 def _show_method(card: MethodCard) -> None:
@@ -150,8 +158,7 @@ def _show_method(card: MethodCard) -> None:
         ("target", "the map is that of the target class" if card.class_specific else "the map is the same for every target"),
     ]
     _show(card.name, rows)
-    for option in card.options:
-        _line(f"  [bold]{option.name}[/bold] = {escape(str(option.default))}  {escape(_option(option))}")
+    _entries([(f"[bold]{option.name}[/bold] = {escape(str(option.default))} ", _option(option)) for option in card.options])
 
 
 def _option(option: Option) -> str:
@@ -164,14 +171,23 @@ def _option(option: Option) -> str:
 
 
 def _show(name: str, rows: list[tuple[str, str]]) -> None:
-    _line(f"[bold]{escape(name)}[/bold]")
+    stdout_console().print(f"[bold]{escape(name)}[/bold]", soft_wrap=True)
+    _entries([(f"{heading:<11}", text) for heading, text in rows if text])
+
+
+def _entries(rows: list[tuple[str, str]]) -> None:
+    """Headings, which may have markup, with their texts beside them; a line each where a program reads it."""
+    screen = stdout_console()
+    if not screen.is_terminal:
+        for heading, text in rows:
+            screen.print(f"  {heading} {escape(text)}", soft_wrap=True)
+        return
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(max_width=screen.width // 3)
+    grid.add_column(overflow="fold")
     for heading, text in rows:
-        if text:
-            _line(f"  {heading:<11} {escape(text)}")
-
-
-def _line(text: str) -> None:
-    stdout_console().print(text, soft_wrap=True)
+        grid.add_row(heading, escape(text))
+    screen.print(Padding(grid, (0, 0, 0, 2)))
 
 
 def _labels(labels: tuple[str, ...] | str | None) -> str:
