@@ -255,6 +255,16 @@ def test_the_app_starts_in_an_empty_folder_with_its_own_settings(installed: Inst
     assert shown.stdout.split() == ["none", "127.0.0.1", "False"], shown.stderr
 
 
+def test_every_page_opens_without_a_checkout(installed: Installed) -> None:
+    done = installed.run("python", str(ROOT / "tests/packaging/open_pages.py"))
+    assert done.returncode == 0, done.stderr
+    pages = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [page["page"] for page in pages] == sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
+    assert not [page for page in pages if page["wrong"] or not page["title"]]
+    home = Path(pages[0]["home"])
+    assert home.is_relative_to(installed.bin.parent), home
+
+
 def test_a_taken_port_is_one_sentence(installed: Installed) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
