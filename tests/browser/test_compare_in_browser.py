@@ -85,7 +85,7 @@ def test_a_click_on_a_cell_shows_its_two_layers(visit, server):
     box = plot.locator(".nsewdrag").first.bounding_box()
     visit.page.mouse.click(box["x"] + box["width"] * 5.5 / 6, box["y"] + box["height"] * 0.5 / 6)  # last column, uppermost row
     visit.page.wait_for_url("**cell=0.1-5.5**")
-    visit.page.wait_for_function(f"() => {FIND}('.layer figcaption span')[3].textContent.startsWith('layer4.1')")
+    visit.page.wait_for_function(f"() => {FIND}('.layer figcaption span')[3].textContent.startsWith('stage 4, layer 2')")
     assert visit.page.locator(".layer figcaption span").nth(2).inner_text().startswith("layer 6")
 
 

@@ -30,7 +30,7 @@ def test_kernels_choose_the_channel(visit, server):
     visit.page.locator(".map-box canvas").first.hover(position={"x": 5, "y": 5})
     visit.page.get_by_text("Channel 0, kernels with the gain").wait_for()
     assert canvas.evaluate("one => one.toDataURL()") != before
-    visit.page.locator(".projection .blocks button", has_text="Stage 3, block 4").click()
+    visit.page.locator(".projection .blocks button", has_text="Stage 3, layer 4").click()
     assert visit.page.get_by_label("Channel", exact=True).get_attribute("max") == "191"
     assert canvas.evaluate("one => one.width") == 4
     assert len(visit.sent) == sent

@@ -4,6 +4,7 @@ import { decode } from '../_lib/decoder.js';
 export class AttentionSite {
   constructor(facts, array) {
     this.name = facts.name;
+    this.title = facts.title;
     this.stage = facts.stage;
     this.heads = facts.heads;
     this.queries = facts.queries;
