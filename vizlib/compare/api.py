@@ -100,7 +100,7 @@ def compare(
         for index, accumulator in enumerate(accumulators):
             x = torch.cat([inputs[index] for _, inputs, _ in batch])
             rows.append(accumulator.add(x, np.stack([places[index] for _, _, places in batch])))
-            samples[index] += list(x[: max(0, fields - len(samples[index]))].split(1))
+            samples[index] += [row[None] for row in x[: max(0, fields - len(samples[index]))]]
         if len(batch) >= LEAST:
             for (reading, _), stream in streams.items():
                 stream.add([layer.cpu() for batch_rows in rows for layer in batch_rows[reading]])

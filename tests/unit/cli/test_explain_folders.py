@@ -211,6 +211,6 @@ class TestGoingOn:
         text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.decode("utf-8", "replace"))
         assert "━" in text
         done = int(re.search(r"stopped; (\d+) of 63 photographs", " ".join(text.split()))[1])  # type: ignore[index]
-        assert 3 <= done < 63
+        assert 2 <= done < 63  # the third may have been written and not yet counted
         assert len(list((tmp_path / "out").glob("*/explanation.json"))) in (done, done + 1)
         assert "Traceback" not in text
