@@ -261,20 +261,12 @@ def _readable(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _from_tensor(model: Model, x: torch.Tensor) -> PreparedImage:
-    if x.shape[1] != 3 or not x.is_floating_point():
-        raise ImageError(f"A prepared tensor holds three channels of real numbers, not {tuple(x.shape)} of {x.dtype}.")
+    if x.shape[1] != model.channels or not x.is_floating_point():
+        raise ImageError(f"A prepared tensor holds {model.channels} channels of real numbers, not {tuple(x.shape)} of {x.dtype}.")
     if not torch.isfinite(x).all():
         raise ImageError("The prepared tensor holds NaN or infinity.")
     size = (int(x.shape[2]), int(x.shape[3]))
-    return PreparedImage(_picture_of_input(model, x), x, Geometry.identity(size), prepared=True)
-
-
-def _picture_of_input(model: Model, x: torch.Tensor) -> np.ndarray:
-    if model.transform is not None:
-        return model.transform.to_rgb(x)
-    values = x[0].float()
-    low, high = values.min(), values.max()
-    return ((values - low) / (high - low).clamp_min(1e-12) * 255).round().byte().permute(1, 2, 0).numpy()
+    return PreparedImage(model.picture(x), x, Geometry.identity(size), prepared=True)
 
 
 def _chunks(prepared_images: list[PreparedImage]) -> list[list[PreparedImage]]:

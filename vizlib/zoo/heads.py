@@ -33,6 +33,13 @@ def last_width(module: nn.Module, outside: nn.Module | None = None) -> int | Non
     return known[-1] if known else None
 
 
+def input_channels(module: nn.Module) -> int:
+    """The channels of the first convolution in the order of registration; 3 where there is none."""
+    from torch import nn
+
+    return next((part.in_channels for part in module.modules() if isinstance(part, nn.Conv2d)), 3)
+
+
 def _head(module: nn.Module) -> nn.Module | None:
     from torch import nn
 

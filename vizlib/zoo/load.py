@@ -187,7 +187,11 @@ def _live_transform(
 def _declared_transform(module: nn.Module) -> Transform:
     from timm.data import resolve_model_data_config
 
-    return Transform.from_timm(resolve_model_data_config(module))
+    config = resolve_model_data_config(module)
+    if config["input_size"][0] != 3:  # pictures are prepared in colour, and then brought to the channels
+        same = {key: (sum(config[key]) / len(config[key]),) * 3 for key in ("mean", "std")}
+        config = config | same | {"input_size": (3, *config["input_size"][1:])}
+    return Transform.from_timm(config)
 
 
 def _transform_of_part(reader: PartAdapter, size: tuple[int, int] | None) -> Transform | None:

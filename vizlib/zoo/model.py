@@ -15,10 +15,12 @@ from vizlib.tracing.default_device import callers_device
 from vizlib.tracing.forward_errors import forward_errors
 from vizlib.tracing.shared_copy import in_evaluation_mode
 from vizlib.zoo.activation import preference, probabilities
+from vizlib.zoo.heads import input_channels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from torch import nn
 
     from vizlib.geometry import Geometry, Transform
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from vizlib.zoo.cards import ModelCard
 
 
+GREY = (0.299, 0.587, 0.114)  # what red, green and blue are of grey (ITU-R BT.601)
 OutputChoice = str | int | Callable[[Any], torch.Tensor]
 
 
@@ -155,8 +158,8 @@ class Model:
 
     def cast(self, x: torch.Tensor) -> torch.Tensor:
         """Inputs (B, 3, H, W) on the model's device and in its precision; ModelError for another shape or a size it cannot take."""
-        if x.ndim != 4 or x.shape[1] != 3:
-            raise ModelError(f"{self.card.name} takes tensors of shape (images, 3, height, width), not {tuple(x.shape)}.")
+        if x.ndim != 4 or x.shape[1] != self.channels:
+            raise ModelError(f"{self.card.name} takes tensors of shape (images, {self.channels}, height, width), not {tuple(x.shape)}.")
         if any(tensor.is_meta for tensor in self.module.parameters()):
             raise ModelError(
                 f"{self.card.name} has no weights (they are on the meta device); give it some, as module.to_empty(device='cpu') and "
@@ -182,8 +185,40 @@ class Model:
         return torch.zeros(())
 
     def prepare(self, image: Any, fit: str | None = None) -> torch.Tensor:
-        """The model's input (1, 3, h, w) for any image that ``read_image`` takes, by its own transform or fitted as ``fit`` says."""
-        return self._transform().prepare(read_image(image), fit)
+        """The model's input (1, 3, h, w) for any image that ``read_image`` takes, by its own transform or fitted as ``fit`` says.
+
+        A model of one channel gets the picture's grey (1, 1, h, w), normalised by the means of mean and deviation; ModelError for other
+        numbers of channels, whose meaning a picture does not say.
+        """
+        transform, picture = self._transform(), read_image(image)
+        if self.channels == 3:
+            return transform.prepare(picture, fit)
+        if self.channels != 1:
+            raise ModelError(f"{self.card.name} takes {self.channels} channels, which a picture does not have; give a prepared tensor.")
+        weights = torch.tensor(GREY)[:, None, None]
+        mean, std = (torch.tensor(values)[:, None, None] for values in (transform.mean, transform.std))
+        colours = transform.prepare(picture, fit)[0] * std + mean
+        grey = (colours * weights).sum(0)
+        return ((grey - mean.mean()) / std.mean())[None, None]
+
+    def picture(self, x: torch.Tensor) -> np.ndarray:
+        """A prepared input (1, C, h, w) as a picture uint8 (h, w, 3): colours, grey for one channel, the mean of any other channels."""
+        values = x[0].detach().float().cpu()
+        if self.transform is not None and len(values) == 3:
+            return self.transform.to_rgb(values)
+        if self.transform is not None and len(values) == 1:
+            mean, std = (sum(numbers) / 3 for numbers in (self.transform.mean, self.transform.std))
+            shown = (values * std + mean).clamp(0, 1)
+        else:
+            values = values if len(values) == 3 else values.mean(0, keepdim=True)
+            low, high = values.min(), values.max()
+            shown = (values - low) / (high - low).clamp_min(1e-12)
+        return (shown * 255).round().byte().expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
+
+    @property
+    def channels(self) -> int:
+        """How many channels an input has: those of the first convolution; 3 where there is none."""
+        return input_channels(self.module)
 
     def geometry(self, image_size: tuple[int, int], fit: str | None = None) -> Geometry:
         """The mapping between the pixels of an image (H, W) and the model's, both ways."""

@@ -30,7 +30,10 @@ def baseline(model: Model, x: torch.Tensor, kind: str) -> torch.Tensor:
     if kind == "black":
         if model.transform is None:
             raise MethodError(f"{model.card.name} does not say how it normalises, so black is not known; take another baseline.")
-        low = -torch.tensor(model.transform.mean, dtype=x.dtype) / torch.tensor(model.transform.std, dtype=x.dtype)
+        mean, std = (torch.tensor(values, dtype=x.dtype) for values in (model.transform.mean, model.transform.std))
+        if x.shape[1] not in (1, 3):
+            raise MethodError(f"{model.card.name} takes {x.shape[1]} channels, so black is not known; take another baseline.")
+        low = -mean / std if x.shape[1] == 3 else -mean.mean(0, keepdim=True) / std.mean(0, keepdim=True)
         return low.to(x.device)[None, :, None, None].expand_as(x).clone()
     sigma = BLUR * min(x.shape[2:])
     images = x.detach().float().cpu().permute(0, 2, 3, 1).numpy()

@@ -23,12 +23,7 @@ def superpixels(model: Model, x: torch.Tensor, pieces: int) -> torch.Tensor:
     SLIC in CIELAB colours, each piece's compactness by its own contrast: Achanta et al., SLIC Superpixels Compared to State-of-the-Art
     Superpixel Methods (2012). MethodError for a picture that stays in one piece.
     """
-    values = x[0].detach().float().cpu()
-    if model.transform is not None:
-        picture = model.transform.to_rgb(values)
-    else:
-        low, high = values.amin(), values.amax()
-        picture = ((values - low) / (high - low).clamp_min(1e-12) * 255).round().byte().permute(1, 2, 0).numpy()
+    picture = model.picture(x)
     numbers, count = _nearest_cut(picture, pieces)
     if count == 1:
         raise MethodError(f"The picture stays in one superpixel when {pieces} are asked for: ask for more pieces.")

@@ -13,7 +13,7 @@ from vizlib.tracing.autograd_graph import depends_on
 from vizlib.tracing.forward_errors import forward_errors
 from vizlib.tracing.shared_copy import meta_copy, shared_copy
 from vizlib.zoo.adapters.base import Adapter, Classifier, Lineage, Size, Tap
-from vizlib.zoo.heads import head_classes, last_width
+from vizlib.zoo.heads import head_classes, input_channels, last_width
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,7 +51,7 @@ class PartAdapter(Adapter):
         self.told_classes = None
         self.refusals = dict(inner.refusals)
         self._placed: dict[Size, str | None] = {}
-        passage = passage_of(outer, path, inner, size)
+        passage = passage_of(outer, path, size)
         if passage.reason is not None:
             self.refusals |= dict.fromkeys(READ, passage.reason)
         if not passage.hands_on:
@@ -144,7 +144,7 @@ class PartAdapter(Adapter):
         return replace(port, path=self._outer(port.path))
 
 
-def passage_of(outer: nn.Module, path: str, inner: Adapter, size: Size | None) -> Passage:
+def passage_of(outer: nn.Module, path: str, size: Size | None) -> Passage:
     """How the part at ``path`` stands in ``outer``, from one pass without weights over an input (h, w), where that is possible."""
     if size is None:
         return Passage()
@@ -156,7 +156,7 @@ def passage_of(outer: nn.Module, path: str, inner: Adapter, size: Size | None) -
         calls.append(output.detach().requires_grad_())
         return calls[-1]
 
-    channels = _channels(inner.module)
+    channels = input_channels(outer)
     try:
         with torch.inference_mode(mode=False), torch.enable_grad():
             copied = meta_copy(outer)
@@ -227,11 +227,5 @@ def _displacement(outer: nn.Module, path: str, size: Size) -> str | None:
 
 def _noise(outer: nn.Module, size: Size) -> torch.Tensor:
     weight = next((tensor for tensor in (*outer.parameters(), *outer.buffers()) if tensor.is_floating_point()), torch.zeros(()))
-    x = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    x = torch.rand(1, input_channels(outer), *size, generator=torch.Generator().manual_seed(0))
     return x.to(weight.device, weight.dtype)
-
-
-def _channels(module: nn.Module) -> int:
-    from torch import nn
-
-    return next((part.in_channels for part in module.modules() if isinstance(part, nn.Conv2d)), 3)

@@ -32,8 +32,8 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
         perturbed.scorer.expect(places + 1)
         attributions: torch.Tensor = Occlusion(perturbed.scorer.scores).attribute(
             perturbed.scorer.x,
-            sliding_window_shapes=(3, window, window),
-            strides=(3, stride, stride),
+            sliding_window_shapes=(int(x.shape[1]), window, window),
+            strides=(int(x.shape[1]), stride, stride),
             baselines=perturbed.empty,
             perturbations_per_eval=perturbed.batch_size,
         )
