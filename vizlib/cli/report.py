@@ -35,6 +35,9 @@ def report(
         int | None,
         typer.Option(min=1, help="Images explained side by side, each on one thread: only times depend on it.", show_default="all cores"),
     ] = None,
+    map_images: Annotated[
+        int | None, typer.Option(min=1, help="Make maps of only so many images, evenly over the classes.", show_default="all")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, too.")] = False,
 ) -> None:
     """Measure the shipped models: accuracy, cost, confusions, calibration, small data, and whether maps lie on the object."""
@@ -51,7 +54,7 @@ def report(
         train, val = read_split(data, "train"), read_split(data, "val")
     runs_folder = runs or (Path("runs") if Path("runs").is_dir() else None)
     with _Display() as display:
-        measured = measure(train, val, runs_folder, workers=threads or os.cpu_count() or 1, tell=display.hear)
+        measured = measure(train, val, runs_folder, workers=threads or os.cpu_count() or 1, map_images=map_images, tell=display.hear)
     path = write_report(measured, out)
     if as_json:
         print_json(measured)

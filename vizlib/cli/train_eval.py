@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -72,6 +73,19 @@ def train(
             help="Only this share of each class, 0.1, 0.25 or 0.5, for `vizlib train report`: it cannot be shipped.", show_default="all"
         ),
     ] = None,
+    kind: Annotated[
+        str,
+        typer.Option("--recipe", help="cpu, card (a GPU, with a teacher) or card-alone (a GPU, without)."),
+    ] = "cpu",
+    teacher: Annotated[
+        Path | None, typer.Option(help="The teacher's weights, EfficientNet-Lite0, for --recipe card.", show_default="none")
+    ] = None,
+    answers: Annotated[
+        Path | None, typer.Option(help="Where the teacher's answers are kept for the next model.", show_default="not kept")
+    ] = None,
+    stop_after: Annotated[
+        float | None, typer.Option(help="With a card's recipe: stop after that many seconds, to go on later.", show_default="never")
+    ] = None,
     ship: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write float16 weights and the card there at the end, such as assets/weights.", show_default="no"),
@@ -83,12 +97,18 @@ def train(
     if share is not None:
         check_share(share)
     names = list(RECIPES) if name == "all" else [name]
-    plans = {model_name: recipe(model_name) for model_name in names}
+    plans = {model_name: recipe(model_name, kind) for model_name in names}
     trial = {model_name: epochs is not None and epochs != plans[model_name].epochs for model_name in names}
     if ship is not None and any(trial.values()):
         raise UsageError("--epochs makes a run that is not the recipe, which is not shipped; leave out --epochs or --ship.")
     if ship is not None and share is not None:
         raise UsageError("A run on a share of the photographs is not shipped; leave out --share or --ship.")
+    on_card = kind != "cpu"
+    if on_card and share is not None:
+        raise UsageError("The curves over shares of the photographs are made with --recipe cpu.")
+    if not on_card and (teacher is not None or answers is not None or stop_after is not None):
+        raise UsageError("--teacher, --answers and --stop-after go with --recipe card or card-alone.")
+    stop_at = None if stop_after is None else time.monotonic() + stop_after
     import torch
 
     from vizlib.datasets.tiny_imagenet import read_split
@@ -103,6 +123,10 @@ def train(
     sizes = f"{len(images):,} training and {len(val):,} validation images of {len(images.classes)} classes"
     screen.print(f"{sizes}; {resolved_device}, {torch.get_num_threads()} threads", soft_wrap=True)
     for model_name in names:
+        if on_card:
+            folder = _run_folder(f"{model_name}-{kind}", out, epochs if trial[model_name] else None, several=name == "all")
+            _train_for_card(model_name, images, val, folder, resolved_device, kind, teacher, answers, epochs, stop_at, ship, screen)
+            continue
         run = model_name if share is None else folder_name(model_name, share)
         folder = _run_folder(run, out, epochs if trial[model_name] else None, several=name == "all")
         part = images if share is None else take_share(images, model_name, share, epochs or plans[model_name].epochs, folder)
@@ -168,7 +192,6 @@ def _train_one(
     command: str,
     screen: Console,
 ) -> None:
-    from vizlib.stats import wilson
     from vizlib.train.api import train_on
 
     plan = recipe(name)
@@ -180,15 +203,64 @@ def _train_one(
     except KeyboardInterrupt:
         screen.print("stopped; the same command goes on from the last whole epoch")
         raise
-    last = history[-1]
-    low, high = wilson(round(last["top1"] * len(val)), len(val))
-    line = f"{name}: top-1 {last['top1']:.1%} (95 % interval {low:.1%} to {high:.1%}), top-5 {last['top5']:.1%} after {len(history)} epochs"
-    print(line)
+    print(_outcome(name, history, val))
     if ship_to is not None:
         from vizlib.train.export import export
 
         facts = export(name, module, val, history, ship_to, command, images=len(images))
         print(f"{name}: shipped to {ship_to / name}.safetensors and .json, top-1 {facts['accuracy']['top1']:.1%} in float16")
+
+
+def _train_for_card(
+    name: str,
+    images: ImageSet,
+    val: ImageSet,
+    folder: Path,
+    device: str,
+    kind: str,
+    teacher: Path | None,
+    answers: Path | None,
+    epochs: int | None,
+    stop_at: float | None,
+    ship_to: Path | None,
+    screen: Console,
+) -> None:
+    from vizlib.train.api import train_for_card
+
+    plan = recipe(name, kind)
+    length = epochs or plan.epochs
+    with _Display(screen, length) as display:
+        module, history = train_for_card(
+            name, images, val, folder, kind=kind, teacher=teacher, answers=answers, changes={"epochs": length}, device=device,
+            compiled=device.startswith("cuda"), stop_at=stop_at, report=display.show,
+        )  # fmt: skip
+    print(_outcome(name, history, val))
+    if len(history) < length:
+        print(f"{name}: stopped after {len(history)} of {length} epochs; the same command goes on")
+    elif ship_to is not None:
+        from vizlib.train.export import export
+
+        command = f"vizlib train {name} --data DIR --recipe {kind} --device cuda" + (" --teacher FILE" if teacher else "")
+        facts = export(name, module, val, history, ship_to, command, images=len(images), plan=plan, machine=_machine(device))
+        print(f"{name}: shipped to {ship_to / name}.safetensors and .json, top-1 {facts['accuracy']['top1']:.1%} in float16")
+
+
+def _machine(device: str) -> str:
+    import torch
+
+    from vizlib.model_report.cost import processor
+
+    card = torch.cuda.get_device_name(device) if device.startswith("cuda") else processor()
+    return f"{card}, torch {torch.__version__.partition('+')[0]}"
+
+
+def _outcome(name: str, history: list[dict[str, Any]], val: ImageSet) -> str:
+    from vizlib.stats import wilson
+
+    last = history[-1]
+    low, high = wilson(round(last["top1"] * len(val)), len(val))
+    interval = f"(95 % interval {low:.1%} to {high:.1%})"
+    return f"{name}: top-1 {last['top1']:.1%} {interval}, top-5 {last['top5']:.1%} after {len(history)} epochs"
 
 
 def _run_folder(name: str, out: Path | None, epochs: int | None, *, several: bool) -> Path:

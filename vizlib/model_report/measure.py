@@ -14,7 +14,7 @@ from vizlib.evaluation.pointing_game import box_masks
 from vizlib.model_report import cost
 from vizlib.model_report.calibration import BINS, reliability
 from vizlib.model_report.localisation import SMALL, BoxTruth, explain_validation_set, fit_sigma
-from vizlib.model_report.report_file import COMMAND
+from vizlib.model_report.report_file import COMMAND, kept_small_data
 from vizlib.stats import bootstrap_weights, middle_95, wilson
 from vizlib.train.augment import normalise
 from vizlib.train.data_fractions import read_fraction_runs
@@ -48,13 +48,16 @@ def measure(
     runs: str | Path | None = None,
     *,
     workers: int = 1,
+    map_images: int | None = None,
     models: list[Model] | None = None,
     tell: Callable[[ReportProgress], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """The whole report on ``models`` (all that are shipped) over ``val``, one section a figure, with the sweep runs below ``runs``.
+    """The whole report on ``models`` (all that are shipped) over ``val``, one section a figure, with the sweep runs below ``runs``,
+    or those that are kept with the weights.
 
-    ``train`` gives only the boxes that the centred Gaussian is fitted to. Nothing but the times depends on ``workers`` when torch runs
-    on one thread. TrainingError when no model is shipped or one knows other classes than ``val`` has.
+    ``train`` gives only the boxes that the centred Gaussian is fitted to; maps are made of ``map_images``, the same number of every
+    class, or of all. Nothing but the times depends on ``workers`` when torch runs on one thread. TrainingError when no model is shipped
+    or one knows other classes than ``val`` has.
     """
     from vizlib.zoo.load import load
 
@@ -82,11 +85,16 @@ def measure(
         sections["cost"][name] = _cost(model, val)
         sections["history"][name] = _training(model.card).get("history", [])
     sections["differences"] = _differences(right)
-    sections["small_data"] = _small_data(runs, len(val)) if runs is not None else {}
+    about = _about(train, val)
+    if runs is not None:
+        sections["small_data"] = _small_data(runs, len(val))
+    else:
+        kept = kept_small_data()
+        sections["small_data"], about["small_data"] = kept["runs"], kept["about"]
     return {
-        "about": _about(train, val),
+        "about": about,
         **sections,
-        "localisation": _localisation(models, train, val, workers, tell),
+        "localisation": _localisation(models, train, val if map_images is None else val.fraction(map_images / len(val)), workers, tell),
     }
 
 

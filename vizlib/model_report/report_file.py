@@ -11,6 +11,7 @@ from vizlib.zoo.cards import ASSETS
 
 SCHEMA = 1
 FILE = "report.json"
+SMALL_DATA_FILE = "small_data.json"
 FOLDER = ASSETS / "training"
 COMMAND = "vizlib train report --data DIR --runs DIR"
 
@@ -27,6 +28,21 @@ def read_report(folder: str | Path = FOLDER) -> dict[str, Any]:
     if not isinstance(report, dict) or report.get("schema") != SCHEMA:
         raise TrainingError(f"{path} is of another version than this vizlib reads; `{COMMAND}` writes it again.")
     return report
+
+
+def kept_small_data(folder: str | Path = FOLDER) -> dict[str, Any]:
+    """The kept runs on shares of the photographs: ``about`` in words and ``runs`` by model; empty without the file.
+
+    TrainingError when it cannot be read.
+    """
+    path = Path(folder) / SMALL_DATA_FILE
+    if not path.is_file():
+        return {"about": "", "runs": {}}
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return {"about": str(kept["about"]), "runs": dict(kept["runs"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{path} cannot be read: {error}; restore it, or name a folder of runs with --runs.") from error
 
 
 def write_report(report: dict[str, Any], folder: str | Path) -> Path:

@@ -151,8 +151,7 @@ def _outputs(edit: AttentionOverride, y: torch.Tensor) -> torch.Tensor:
 
 def edited_features(site: str, log_q: torch.Tensor, log_k: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """A performer's exponents (B, N, m) of its features as the plan of this context wants them, the same objects where it wants nothing."""
-    plan = _plan.get()
-    edit = None if plan is None else plan.named.get(site)
+    edit = _named_override(site)
     if edit is None:
         return log_q, log_k
     if edit.which("uniform"):
@@ -164,6 +163,11 @@ def edited_features(site: str, log_q: torch.Tensor, log_k: torch.Tensor) -> tupl
 
 def edited_output(site: str, y: torch.Tensor) -> torch.Tensor:
     """A performer's output (B, N, d) as the plan of this context wants it, the same object where it wants nothing."""
-    plan = _plan.get()
-    edit = None if plan is None else plan.named.get(site)
+    edit = _named_override(site)
     return y if edit is None else _outputs(edit, y[:, None])[:, 0]
+
+
+def _named_override(site: str) -> AttentionOverride | None:
+    # Overrides are put around the module itself, never around its compiled form, and torch 2.11 cannot compile a ContextVar.
+    plan = None if torch.compiler.is_compiling() else _plan.get()
+    return None if plan is None else plan.named.get(site)

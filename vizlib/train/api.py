@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vizlib.errors import TrainingError
 from vizlib.train.loop import Progress, train
 from vizlib.train.recipes import recipe
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vizlib.datasets.tiny_imagenet import ImageSet
+    from vizlib.train.recipes import Recipe
 
 
 def train_bundled(
@@ -48,12 +50,59 @@ def train_on(
     report: Callable[[Progress], None] = lambda _: None,
 ) -> tuple[nn.Module, list[dict[str, Any]]]:
     """``train_bundled`` on images that are already in memory: the averaged module and its history by epoch."""
+    plan = recipe(name) if epochs is None else replace(recipe(name), epochs=epochs)
+    return train(_fresh(name, plan, data), plan, data, val, Path(run_folder), device=device, report=report)
+
+
+def train_for_card(
+    name: str,
+    data: ImageSet,
+    val: ImageSet,
+    run_folder: str | Path,
+    *,
+    kind: str = "card",
+    teacher: str | Path | None = None,
+    answers: str | Path | None = None,
+    changes: dict[str, Any] | None = None,
+    device: str = "cuda",
+    compiled: bool = True,
+    stop_at: float | None = None,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> tuple[nn.Module, list[dict[str, Any]]]:
+    """Train a bundled model by a recipe for a GPU, ``changes`` over its fields for trials: the averaged module and its history by epoch.
+
+    ``teacher`` is the file of the teacher's weights, ``answers`` where its answers are kept for the next model. ``stop_at`` as in
+    ``train_on_card``. TrainingError when the recipe needs a teacher and there is none.
+    """
+    import torch
+
+    from vizlib.train.on_card import train_on_card
+    from vizlib.train.recipes import CardRecipe
+    from vizlib.train.teacher import VIEWS_ALONE, views_of
+
+    plan = recipe(name, kind)
+    if not isinstance(plan, CardRecipe):
+        raise TrainingError(f"The recipe {kind!r} is not one for a GPU; choose card or card-alone.")
+    plan = replace(plan, **(changes or {}))
+    if plan.views and teacher is None:
+        raise TrainingError("This recipe has a teacher: name its weights with `--teacher FILE`, or take `--recipe card-alone`.")
+    views = views_of(
+        data,
+        plan.views or VIEWS_ALONE,
+        teacher if plan.views else None,
+        torch.device(device),
+        keep=None if answers is None else Path(answers),
+    )
+    return train_on_card(
+        _fresh(name, plan, data), plan, data, views, val, Path(run_folder), device=device, compiled=compiled, stop_at=stop_at, report=report
+    )
+
+
+def _fresh(name: str, plan: Recipe, data: ImageSet) -> nn.Module:
     import torch
 
     from vizlib.zoo import bundled_models
 
-    plan = recipe(name) if epochs is None else replace(recipe(name), epochs=epochs)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
-        module = bundled_models.build(name, len(data.classes))
-    return train(module, plan, data, val, Path(run_folder), device=device, report=report)
+        return bundled_models.build(name, len(data.classes))

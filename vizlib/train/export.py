@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vizlib.datasets.tiny_imagenet import ImageSet
+    from vizlib.train.recipes import Recipe
 
 TERMS = (
     "Weights Apache-2.0; trained on photographs of ImageNet (by way of Tiny ImageNet), "
     "which are for non-commercial research and education. No photograph is shipped."
 )
 TITLES = {
-    "vit_tiny50": "ViT, 8-px patches, class token",
-    "compact_vit_tiny50": "Compact ViT, 8-px patches, sequence pooling",
+    "vit_tiny50": "ViT, 4-px patches, class token",
+    "compact_vit_tiny50": "Compact ViT, 4-px patches, sequence pooling",
     "cct_tiny50": "CCT, three convolutions, sequence pooling",
     "t2t_tiny50": "T2T-ViT, three soft splits, performer",
     "t2t_t_tiny50": "T2T-ViT, three soft splits, exact token attention",
@@ -54,16 +55,18 @@ def export(
     command: str,
     *,
     images: int | None = None,
+    plan: Recipe | None = None,
+    machine: str | None = None,
 ) -> dict[str, Any]:
     """Write NAME.safetensors in float16 and NAME.json into ``folder``: the card's facts.
 
     The accuracy is measured from the float16 weights as they are shipped; ``images`` is how many were trained on, 500 a class unless
-    given. TrainingError when the run has not finished its recipe, or the folder cannot be written; what was there before stays until
-    the new files are whole.
+    given, ``plan`` the recipe, the CPU's unless given, and ``machine`` what trained it. TrainingError when the run has not finished its
+    recipe, or the folder cannot be written; what was there before stays until the new files are whole.
     """
     from safetensors.torch import save
 
-    plan = recipe(name)
+    plan = recipe(name) if plan is None else plan
     if len(history) != plan.epochs:
         raise TrainingError(f"The run of {name} has {len(history)} of {plan.epochs} epochs; finish it before it is shipped.")
     home = Path(folder)
@@ -82,7 +85,8 @@ def export(
         "input_size": [64, 64],
         "labels": list(val.classes),
         "accuracy": {"top1": top1, "top5": top5, "data": f"val, {data}", "images": len(val)},
-        "training": {"data": data, "images": trained_on, "command": command, "recipe": asdict(plan), "history": history},
+        "training": {"data": data, "images": trained_on, "command": command, "recipe": asdict(plan), "history": history}
+        | ({} if machine is None else {"machine": machine}),
         "terms": TERMS,
         "sha256": hashlib.sha256(weights).hexdigest(),
     }

@@ -136,7 +136,6 @@ class _Run:
         return loss.detach()
 
     def _save(self, epochs_done: int) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         state = {
             "identity": self.identity,
             "epochs_done": epochs_done,
@@ -145,28 +144,42 @@ class _Run:
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "history": self.history,
         }
-        part = self.folder / f"{CHECKPOINT}.part"
-        torch.save(state, part)
-        part.replace(self.folder / CHECKPOINT)
-        (self.folder / "history.json").write_text(json.dumps(self.history, indent=1) + "\n", encoding="utf-8")
+        write_checkpoint(self.folder, state)
 
     def _resume(self) -> int:
-        path = self.folder / CHECKPOINT
-        if not path.exists():
+        state = read_checkpoint(self.folder, self.identity, self.device)
+        if state is None:
             return 0
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            identity = state["identity"]
-        except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-            raise TrainingError(f"{path} is damaged or no checkpoint of a run: remove it to begin again.") from error
-        if identity != self.identity:
-            raise TrainingError(f"{self.folder} holds a run of another recipe, model or data set; name another folder or remove it.")
         self.module.load_state_dict(state["module"])
         self.average.load_state_dict(state["average"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         self.history = state["history"]
         return state["epochs_done"]
+
+
+def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Put a run's state, with its ``history``, into its folder; what was there stays until the new file is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f"{CHECKPOINT}.part"
+    torch.save(state, part)
+    part.replace(folder / CHECKPOINT)
+    (folder / "history.json").write_text(json.dumps(state["history"], indent=1) + "\n", encoding="utf-8")
+
+
+def read_checkpoint(folder: Path, identity: str, device: torch.device) -> dict[str, Any] | None:
+    """The state that the run of this ``fingerprint`` left in its folder, None for a new one; TrainingError for damage or another run."""
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        stored_identity = state["identity"]
+    except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise TrainingError(f"{path} is damaged or no checkpoint of a run: remove it to begin again.") from error
+    if stored_identity != identity:
+        raise TrainingError(f"{folder} holds a run of another recipe, model or data set; name another folder or remove it.")
+    return state
 
 
 def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
@@ -215,8 +228,8 @@ def _as_matrix(tensor: torch.Tensor) -> torch.Tensor:
     return tensor if tensor.ndim == 2 else tensor.permute(0, 2, 3, 1).reshape(len(tensor), -1)
 
 
-def optimisers(module: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """AdamW, with Muon for the inner matrices and kernels where the recipe says so; gains, biases and tables are not decayed."""
+def parameter_groups(module: nn.Module, recipe: Recipe) -> tuple[list[dict[str, Any]], list[nn.Parameter]]:
+    """AdamW's groups, and Muon's inner matrices and kernels where the recipe says so; gains, biases and tables are not decayed."""
     muon, decayed, free = [], [], []
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
@@ -228,7 +241,12 @@ def optimisers(module: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]
             decayed.append(parameter)
         else:
             free.append(parameter)
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    return [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": free, "weight_decay": 0.0}], muon
+
+
+def optimisers(module: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """AdamW over all, or over what Muon does not take."""
+    groups, muon = parameter_groups(module, recipe)
     chosen: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=recipe.rate)]
     if muon:
         chosen.append(MatrixMuon(muon, recipe.rate, recipe.weight_decay))

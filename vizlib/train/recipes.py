@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vizlib.errors import TrainingError, nearest
 from vizlib.zoo.bundled_models import NAMES
@@ -28,14 +28,40 @@ class Recipe:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class CardRecipe(Recipe):
+    """A schedule for a GPU: the set lies on the card, is augmented there, and a teacher may answer for ``views`` crops of each photograph.
+
+    The targets are ``teacher`` of the teacher's probabilities at ``temperature`` and for the rest the labels. ``views`` 0: no teacher.
+    """
+
+    views: int = 24
+    teacher: float = 0.7
+    temperature: float = 1.0
+    colour: float = 0.4  # the largest change of brightness, contrast and saturation
+    sharpness: float = 0.5  # share of photographs that are sharpened or blurred
+    erase: float = 0.25  # share of photographs that lose a rectangle
+
+
 EQUAL = Recipe(epochs=12, batch=64, rate=1.5e-3, muon=True, mix=0.3)
 """One recipe for all, so that only the architecture differs."""
 
+ON_CARD = CardRecipe(
+    epochs=120, batch=512, rate=2e-3, warmup=0.05, muon=True, ema=0.999, mix=0.5, operations=0, magnitude=0, colour=0.3, erase=0.1
+)
+"""One recipe for all on a GPU, with a teacher."""
+
+ALONE = replace(ON_CARD, views=0, teacher=0.0)
+"""The same without a teacher."""
+
+KINDS: dict[str, Recipe] = {"cpu": EQUAL, "card": ON_CARD, "card-alone": ALONE}
 RECIPES: dict[str, Recipe] = dict.fromkeys(NAMES, EQUAL)
 
 
-def recipe(name: str) -> Recipe:
-    """The recipe of a bundled model; TrainingError for any other name."""
+def recipe(name: str, kind: str = "cpu") -> Recipe:
+    """The recipe of a bundled model, of a kind of ``KINDS``; TrainingError for any other name."""
+    if kind not in KINDS:
+        raise TrainingError(f"There is no kind of recipe called {kind!r}: choose {', '.join(KINDS)}.{nearest(kind, list(KINDS))}")
     if name not in RECIPES:
         raise TrainingError(f"There is no recipe for {name!r}; there is one for {', '.join(RECIPES)}.{nearest(name, list(RECIPES))}")
-    return RECIPES[name]
+    return RECIPES[name] if kind == "cpu" else KINDS[kind]

@@ -108,15 +108,20 @@ class Report:
         return series
 
     def small_data(self) -> dict[str, list[tuple[int, list[float], int]]]:
-        """For each model trained on shares: images, top-1 with its interval and epochs, from few to all of the photographs."""
+        """For each model trained on shares: images, top-1 with its interval and epochs, from few to all of the photographs.
+
+        The shipped weights stand for all photographs only where no run does and they were trained as long as the runs.
+        """
         series = {}
         for name in NAMES:
             # Of several runs on the same photographs the longest one counts.
             runs = sorted(self.section("small_data").get(name, []), key=lambda run: run["epochs"])
             rows = {run["images"]: (run["images"], run["top1"], run["epochs"]) for run in runs if run["epochs_done"] == run["epochs"]}
             facts = self.section("models").get(name, {})
-            if rows and name in self.names and facts.get("training_images"):
-                rows[facts["training_images"]] = (facts["training_images"], self.top(name), facts.get("epochs") or 0)
+            everything = facts.get("training_images")
+            as_long = facts.get("epochs") in {epochs for *_, epochs in rows.values()}
+            if rows and name in self.names and everything and everything not in rows and as_long:
+                rows[everything] = (everything, self.top(name), facts["epochs"])
             if rows:
                 series[name] = [rows[images] for images in sorted(rows)]
         return series
