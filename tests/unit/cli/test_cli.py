@@ -25,7 +25,7 @@ from vizlib.cli import app
 from vizlib.cli.image_files import BATCH, OutputFolders, expand_paths, in_batches
 from vizlib.errors import TargetError
 from vizlib.train import recipes
-from vizlib.train.recipes import RECIPES, Recipe
+from vizlib.train.recipes import RECIPES, CardRecipe, Recipe, recipe
 
 if TYPE_CHECKING:
     from typer.testing import Result
@@ -516,4 +516,5 @@ BUNDLED = [card.name for card in vizlib.models() if card.training]
 def test_recipes_are_what_the_shipped_weights_were_trained_by(name: str) -> None:
     training = next(card.training for card in vizlib.models() if card.name == name)
     assert training is not None
-    assert Recipe(**training["training"]["recipe"]) == RECIPES[name]
+    assert CardRecipe(**training["training"]["recipe"]) == recipe(name, "card-alone")
+    assert training["training"]["command"] == f"vizlib train {name} --data DIR --recipe card-alone --device cuda"

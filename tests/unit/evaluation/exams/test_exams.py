@@ -303,7 +303,7 @@ class TestBoxes:
         assert "turned round" in told["boxes.csv, line 9"]
         assert "not four numbers" in told["boxes.csv, line 10"]
         counted = [reason for what, reason in found.skipped if what == "1 photograph"]
-        assert sorted(counted) == ["The box covers more than 50% of what the model sees.", "The model's answer is not the label."]
+        assert sorted(counted) == ["The box covers more than 50\xa0% of what the model sees.", "The model's answer is not the label."]
 
     def test_a_training_folder(self, tmp_path) -> None:
         found = box_questions(cases.model(), folder_layout(tmp_path, names=("plum", "cyan")))
