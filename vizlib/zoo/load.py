@@ -286,6 +286,8 @@ def pick_device(device: str) -> torch.device:
         raise DeviceError(f"{device!r} is not a device; take auto, cpu or cuda.") from error
     if where.type == "cuda" and not torch.cuda.is_available():
         raise DeviceError("This machine has no CUDA device that torch can use; load with device='cpu'.")
+    if where.type == "cuda" and where.index is not None and where.index >= torch.cuda.device_count():
+        raise DeviceError(f"This machine has {torch.cuda.device_count()} CUDA devices, counted from cuda:0, so there is no {where}.")
     return where
 
 
