@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import time
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from vizlib.explainers.manifest import read_manifest
 from vizlib.explainers.targets import Target, resolve_targets, target_of_each
 from vizlib.geometry import Geometry
 from vizlib.images import read_image
+from vizlib.passes.device_memory import enough_memory
 from vizlib.passes.forward import Trace, check_finite, traces
 from vizlib.tracing.default_device import own_device
 
@@ -51,6 +52,7 @@ class PreparedImage:
     prepared: bool
 
 
+@enough_memory
 @own_device()
 def predict(model: Model, image: Any, top: int = 5) -> list[Prediction] | list[list[Prediction]]:
     """The ``top`` classes of an image by falling probability; for a list of images or a batch of tensors, one list each.
@@ -79,6 +81,7 @@ def ranked(model: Model, logits: torch.Tensor, top: int = 5) -> list[Prediction]
     return [Prediction(index, model.label(index), share, logit) for index, share, logit in rows]
 
 
+@enough_memory
 @own_device()
 def trace(model: Model, image: Any) -> Trace | list[Trace]:
     """What one pass over an image did; for a list of images or a batch of tensors, one trace each, run in batches."""
@@ -91,21 +94,24 @@ def trace(model: Model, image: Any) -> Trace | list[Trace]:
     return image_traces if many else image_traces[0]
 
 
+@enough_memory
 @own_device()
 def explain(
-    model: Model, image: Any, method: str = "rollout", target: Any = None, fit: str | None = None, **options: Any
+    model: Model, image: Any, method: str = "rollout", target: Any = None, fit: str | None = None, display: Any = None, **options: Any
 ) -> Explanation | list[Explanation]:
     """Why the model answered as it did, by one method; a list of images or a batch of tensors gives a list, run in batches.
 
     ``target`` is a class number, a label, a pair (tuple) for a difference, a function of logits (B, K), or None for the top prediction; a
     list, array or integer tensor as long as the batch gives each image its own. ``fit`` is "crop", "pad", "squash" or None for the model's
-    own. MethodError, with the reason, where the method does not fit the model; TargetError for a class it does not have; ImageError for
-    what is no image.
+    own; ``display`` is the picture to show of a prepared tensor, as large as it, or a list of one for each. MethodError, with the reason,
+    where the method does not fit the model; TargetError for a class it does not have; ImageError for what is no image.
     """
     card = method_card(method)
     check_method_fits(model, card, target)
     resolved = card.settle(options)
     prepared_images, many = _prepared_images(model, image, fit)
+    if display is not None:
+        prepared_images = _displayed(prepared_images, display if many else [display])
     image_targets = target_of_each(target, len(prepared_images))
     explanations: list[Explanation] = []
     for chunk in _chunks(prepared_images):
@@ -142,7 +148,12 @@ def replay(folder: str | os.PathLike[str], model: Model | None = None) -> Explan
     options = manifest["options"]
     if manifest["method"] == "integrated_gradients":
         options = {"max_gap": 1.0} | options  # earlier versions took the steps as they were
-    again = explain(model, image, manifest["method"], tuple(target) if isinstance(target, list) else target, manifest["fit"], **options)
+    picture, display = Path(folder) / "image.png", None
+    if isinstance(image, torch.Tensor) and picture.is_file():
+        display = picture if image.ndim == 3 else [picture]
+    again = explain(
+        model, image, manifest["method"], tuple(target) if isinstance(target, list) else target, manifest["fit"], display, **options
+    )
     return again[0] if isinstance(again, list) else again  # a prepared tensor was saved as a batch of one
 
 
@@ -267,6 +278,21 @@ def _from_tensor(model: Model, x: torch.Tensor) -> PreparedImage:
         raise ImageError("The prepared tensor holds NaN or infinity.")
     size = (int(x.shape[2]), int(x.shape[3]))
     return PreparedImage(model.picture(x), x, Geometry.identity(size), prepared=True)
+
+
+def _displayed(prepared_images: list[PreparedImage], display: Any) -> list[PreparedImage]:
+    """The images with the pictures to show of them, one each."""
+    if not isinstance(display, list | tuple) or len(display) != len(prepared_images):
+        raise ImageError(f"display holds one picture for each of the {len(prepared_images)} images, in a list.")
+    shown = []
+    for prepared_image, picture in zip(prepared_images, map(read_image, display), strict=True):
+        if not prepared_image.prepared:
+            raise ImageError("display is for prepared tensors: a picture shows itself.")
+        height, width = prepared_image.x.shape[2:]
+        if picture.shape[:2] != (height, width):
+            raise ImageError(f"The picture to show is {picture.shape[0]} x {picture.shape[1]} pixels and the tensor {height} x {width}.")
+        shown.append(replace(prepared_image, picture=picture))
+    return shown
 
 
 def _chunks(prepared_images: list[PreparedImage]) -> list[list[PreparedImage]]:

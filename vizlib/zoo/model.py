@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -160,13 +161,18 @@ class Model:
         """Inputs (B, 3, H, W) on the model's device and in its precision; ModelError for another shape or a size it cannot take."""
         if x.ndim != 4 or x.shape[1] != self.channels:
             raise ModelError(f"{self.card.name} takes tensors of shape (images, {self.channels}, height, width), not {tuple(x.shape)}.")
-        if any(tensor.is_meta for tensor in self.module.parameters()):
+        if self.module_is_meta:
             raise ModelError(
                 f"{self.card.name} has no weights (they are on the meta device); give it some, as module.to_empty(device='cpu') and "
                 "load_state_dict do."
             )
         self.adapter.check_size((int(x.shape[2]), int(x.shape[3])))
         return x.to(self.device, self.dtype)
+
+    @property
+    def module_is_meta(self) -> bool:
+        """Whether some of the weights are on the meta device, and so not there."""
+        return any(tensor.is_meta for tensor in self.module.parameters())
 
     @property
     def device(self) -> torch.device:
@@ -215,10 +221,26 @@ class Model:
             shown = (values - low) / (high - low).clamp_min(1e-12)
         return (shown * 255).round().byte().expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
 
-    @property
+    @cached_property
     def channels(self) -> int:
-        """How many channels an input has: those of the first convolution; 3 where there is none."""
-        return input_channels(self.module)
+        """How many channels an input has: those of the first convolution, 3 where there is none.
+
+        Also 3 where the module takes three all the same, since it makes them grey, say, before its first convolution.
+        """
+        first = input_channels(self.module)
+        return 3 if first != 3 and self._takes(3) else first
+
+    def _takes(self, channels: int) -> bool:
+        """Whether the module runs on an input of so many channels; not known, and so False, where its size is not known."""
+        if self.transform is None or self.module_is_meta:
+            return False
+        x = torch.zeros(1, channels, *self.transform.size, device=self.device, dtype=self.dtype)
+        try:
+            with torch.no_grad(), callers_device(), forward_errors(self.card.name, self.module, x):
+                self.resting()(x)
+        except ModelError:
+            return False
+        return True
 
     def geometry(self, image_size: tuple[int, int], fit: str | None = None) -> Geometry:
         """The mapping between the pixels of an image (H, W) and the model's, both ways."""

@@ -65,3 +65,55 @@ def test_a_tensor_is_asked_for_where_a_picture_says_too_little(channels: int) ->
     ):
         with pytest.raises(vizlib.ModelError, match="give a prepared tensor"):
             call()
+
+
+def test_the_picture_to_show_is_handed_over_and_kept(tmp_path) -> None:
+    model = vizlib.wrap(Net(13).eval(), input_size=24)
+    x, shown = torch.rand(2, 13, 24, 24), [PICTURE[:24, :24], PICTURE[10:34, 4:28]]
+    plain, explanations = vizlib.explain(model, x, "saliency", 1), vizlib.explain(model, x, "saliency", 1, display=shown)
+    for one, other, picture in zip(plain, explanations, shown, strict=True):
+        assert np.array_equal(one.input_map, other.input_map)
+        assert np.array_equal(other.image, picture)
+        assert not np.array_equal(one.image, picture)
+    single = vizlib.explain(model, x[1], "saliency", 1, display=shown[1])
+    assert np.array_equal(single.image, shown[1])
+    loaded, tensor = vizlib.load("resnet_tiny50", checkpoint="random"), torch.rand(3, 64, 64)
+    picture = np.tile(PICTURE, (2, 3, 1))[:64, :64]
+    saved = vizlib.explain(loaded, tensor, "saliency", 1, display=picture).save(tmp_path / "saved")
+    assert np.array_equal(vizlib.replay(saved).image, picture)
+
+
+@pytest.mark.parametrize(
+    ("channels", "image", "display", "said"),
+    [
+        (4, torch.rand(4, 24, 24), PICTURE, "40 x 30 pixels and the tensor 24 x 24"),
+        (4, torch.rand(2, 4, 24, 24), [PICTURE[:24, :24]], "each of the 2 images"),
+        (4, torch.rand(1, 4, 24, 24), PICTURE[:24, :24], "each of the 1 images"),
+        (3, PICTURE, PICTURE, "a picture shows itself"),
+    ],
+)
+def test_a_picture_that_cannot_be_shown_is_refused(channels: int, image, display, said: str) -> None:
+    model = vizlib.wrap(Net(channels).eval(), input_size=24)
+    with pytest.raises(vizlib.ImageError, match=said):
+        vizlib.explain(model, image, "saliency", 1, display=display)
+
+
+class MakesGrey(nn.Module):
+    """Three channels go in, and the first convolution has one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = Net(1)
+
+    def forward(self, x):
+        return self.net(x[:, :1] + 2 * x[:, 1:2] + x[:, 2:3])
+
+
+def test_channels_are_those_of_the_input_and_not_of_the_first_convolution() -> None:
+    model = vizlib.wrap(MakesGrey().eval(), input_size=24)
+    assert model.channels == 3
+    x = torch.rand(3, 24, 24)
+    probe = x[None].clone().requires_grad_()
+    (slope,) = torch.autograd.grad(model.module(probe)[0, 1], probe)
+    assert np.allclose(vizlib.explain(model, x, "input_x_gradient", 1).input_map, (slope * probe).sum(1)[0].detach().numpy(), atol=1e-6)
+    assert model.prepare(PICTURE).shape == (1, 3, 24, 24)
