@@ -49,10 +49,10 @@ class CancelledError(VizlibError):
     """Work that was stopped because nobody waits for its result any more."""
 
 
-def nearest(word: str, known: list[str], count: int = 3) -> str:
+def nearest(word: str, names: list[str], count: int = 3) -> str:
     """The end of an error sentence: the known names closest to ``word``, or nothing when none is close."""
     import difflib
 
-    by_key = {name.lower(): name for name in known}
+    by_key = {name.lower(): name for name in names}
     close = [by_key[key] for key in difflib.get_close_matches(word.lower(), list(by_key), n=count, cutoff=0.5)]
     return f" Did you mean {' or '.join(repr(name) for name in close)}?" if close else ""

@@ -28,12 +28,12 @@ def run_workload(model: Model, x: torch.Tensor, name: str) -> Callable[[], None]
     steps = {"forward": lambda: _forward(model, x), "backward": lambda: run_with_gradient(model, x, _top)}
     step = steps.get(name, lambda: vizlib.explain(model, x, name))
 
-    def done() -> None:
+    def timed() -> None:
         step()
         if model.device.type == "cuda":
             torch.cuda.synchronize(model.device)
 
-    return done
+    return timed
 
 
 def _forward(model: Model, x: torch.Tensor) -> torch.Tensor:

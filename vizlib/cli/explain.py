@@ -195,8 +195,8 @@ def _explain_all(
     """Write the explanation of every photograph that has no row yet, and add its row as soon as it is written."""
     from vizlib.cli.image_files import BATCH, in_batches
 
-    made = {row["photo"] for row in rows}
-    paths = [path for path in folders if readable(path) not in made]
+    finished = {row["photo"] for row in rows}
+    paths = [path for path in folders if readable(path) not in finished]
     # A batch rounds its sums otherwise than one image does, and replay is to find the same bits where a device can give them.
     most = 1 if request.model.device.type == "cpu" else BATCH
     with ProgressBar() as bar:

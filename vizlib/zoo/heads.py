@@ -29,8 +29,8 @@ def last_width(module: nn.Module, outside: nn.Module | None = None) -> int | Non
     others = set() if outside is None else {id(part) for part in outside.modules()}
     # Quantised layers are of other classes and name their width alike.
     widths = [getattr(part, "out_features", getattr(part, "out_channels", None)) for part in module.modules() if id(part) not in others]
-    known = [width for width in widths if isinstance(width, int)]
-    return known[-1] if known else None
+    whole = [width for width in widths if isinstance(width, int)]
+    return whole[-1] if whole else None
 
 
 def input_channels(module: nn.Module) -> int:

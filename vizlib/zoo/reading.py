@@ -56,7 +56,7 @@ def declared_size(module: nn.Module) -> Size | None:
 def _readable_parts(module: nn.Module) -> dict[str, Adapter]:
     """The topmost modules inside that an adapter of a known family reads, else those that name a last feature map, by path."""
     kinds = {name: kind for name, kind in families().items() if name != "other"}
-    known: dict[str, Adapter] = {}
+    readable: dict[str, Adapter] = {}
     others: dict[str, Adapter] = {}
 
     def look(path: str, part: nn.Module) -> None:
@@ -64,14 +64,14 @@ def _readable_parts(module: nn.Module) -> dict[str, Adapter]:
             inside = unwrapped(child)
             below = path_to(module, inside) if inside is not child else f"{path}.{name}" if path else name
             if any(kind.fits(inside) for kind in kinds.values()):
-                known[below] = adapter_for(inside)
+                readable[below] = adapter_for(inside)
             elif getattr(inside, "feature_info", None) and "feature_map" not in (inner := adapter_for(inside)).refusals:
                 others[below] = inner
             else:
                 look(below, inside)
 
     look("", module)
-    return known or others
+    return readable or others
 
 
 def _named(module: nn.Module, part: str) -> tuple[str, nn.Module]:

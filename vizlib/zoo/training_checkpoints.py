@@ -55,12 +55,12 @@ _LORA: Final = (".lora_A.", ".lora_B.")
 
 def network_state(loaded: object, name: str) -> dict[str, Tensor]:
     """The tensors of the network by name, of anything that a weights file holds; CheckpointError with what is in there instead."""
-    found = _unwrapped(loaded, _DEEPEST)
-    if found is None:
+    tensors = _unwrapped(loaded, _DEEPEST)
+    if tensors is None:
         raise CheckpointError(f"{name} holds no tensors by name{_contents(loaded)}: save the model's state_dict() and give that file.")
-    wrapped = found is not loaded
+    wrapped = tensors is not loaded
     state: dict[str, Tensor] = {}
-    for key, value in found.items():
+    for key, value in tensors.items():
         if isinstance(value, torch.Tensor) and isinstance(key, str):
             state[key] = value.detach()
         elif not wrapped:

@@ -14,8 +14,8 @@ def on_pixels(maps: torch.Tensor, size: tuple[int, int], stride: tuple[int, int]
     ``stride`` is the pixels from one cell to the next, None where it is not known.
     """
     shape = (int(maps.shape[1]), int(maps.shape[2]))
-    known = stride or (None, None)
-    extent = [_extent(side, cells, step) for side, cells, step in zip(size, shape, known, strict=True)]
+    steps = stride or (None, None)
+    extent = [_extent(side, cells, step) for side, cells, step in zip(size, shape, steps, strict=True)]
     aligned = False if mode == "bilinear" else None
     return F.interpolate(maps[:, None], size=extent, mode=mode, align_corners=aligned)[:, 0, : size[0], : size[1]]
 

@@ -105,8 +105,8 @@ class PartAdapter(Adapter):
             raise MethodError(reason)
 
     def classifier(self, name: str) -> Classifier | None:
-        found = self.inner.classifier(name)
-        return None if found is None else replace(found, path=self._outer(found.path))
+        inner = self.inner.classifier(name)
+        return None if inner is None else replace(inner, path=self._outer(inner.path))
 
     def forks(self) -> list[Residual]:
         return [replace(fork, skip=self._port(fork.skip), branch=self._port(fork.branch)) for fork in self.inner.forks()]

@@ -68,8 +68,10 @@ def view(model: Model, trace: Trace) -> View:
     if row is not None and sites and int((row > 0).sum()) > 2 and float(row.max()) > 1.001 * float(row[row > 0].min()):
         last = sites[-1]
         # One query whose scores are the logarithms of the pooling weights, so that its softmax gives them back.
-        one, scores = row.new_ones(1, 1, 1, 1), row.clamp_min(1e-30).log()
-        pooled = AttentionSite("readout", last.stage, last.block + 1, Grid(0, 0, 1), last.query_grid, one, scores[None, None, :, None], 1.0)
+        query, scores = row.new_ones(1, 1, 1, 1), row.clamp_min(1e-30).log()
+        pooled = AttentionSite(
+            "readout", last.stage, last.block + 1, Grid(0, 0, 1), last.query_grid, query, scores[None, None, :, None], 1.0
+        )
         sites.append(pooled)
     return View(sites, prefix_names(model))
 
@@ -222,11 +224,11 @@ def coarse(site: AttentionSite, side: int) -> np.ndarray:
     homes, into = _homes(site.query_grid, side), _homes(site.key_grid, side)
     gather = np.zeros((site.key_grid.tokens, keys.tokens), np.float32)
     gather[np.arange(len(into)), into] = 1
-    found = np.zeros((site.heads, queries.tokens, keys.tokens), np.float32)
+    averaged = np.zeros((site.heads, queries.tokens, keys.tokens), np.float32)
     for rows, block in blocks(site):
         scatter = homes[rows.numpy()] == np.arange(queries.tokens)[:, None]
-        found += scatter.astype(np.float32) @ (block.astype(np.float32) @ gather)
-    return found / np.bincount(homes, minlength=queries.tokens)[:, None].astype(np.float32)
+        averaged += scatter.astype(np.float32) @ (block.astype(np.float32) @ gather)
+    return averaged / np.bincount(homes, minlength=queries.tokens)[:, None].astype(np.float32)
 
 
 def _homes(grid: Grid, side: int) -> np.ndarray:

@@ -20,7 +20,7 @@ def attention_cost(layers: Sequence[Layer], measured: Sequence[Measurement], mea
     """Draw the chart for the layers of each stage; ``free`` is the memory in bytes that full attention would have to fit into."""
     header: dict[str, Any] = {
         "layers": [vars(layer) for layer in layers],
-        "measured": [vars(one) for one in measured],
+        "measured": [vars(timing) for timing in measured],
         "stage": measured_stage,
         "free": free,
     }

@@ -19,8 +19,8 @@ def table(title: str, note: str, values: np.ndarray, texts: Sequence[Sequence[st
     """One table: values (layers, heads), NaN where there is none, and each as text; coloured from the lowest to the highest."""
     from vizlib.figures.overlay import coloured
 
-    known = values[np.isfinite(values)]
-    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     pixels = coloured(values, colormap, low, high if high > low else low + 1)
     cells = [
         [
@@ -29,7 +29,9 @@ def table(title: str, note: str, values: np.ndarray, texts: Sequence[Sequence[st
         ]
         for row in zip(values, texts, pixels, strict=True)
     ]
-    ends = [texts[at // values.shape[1]][at % values.shape[1]] for at in (np.nanargmin(values), np.nanargmax(values))] if known.size else []
+    ends = (
+        [texts[at // values.shape[1]][at % values.shape[1]] for at in (np.nanargmin(values), np.nanargmax(values))] if finite.size else []
+    )
     return {"title": title, "note": note, "cells": cells, "ends": ends}
 
 

@@ -30,7 +30,7 @@ def threshold_key(url_state: UrlState) -> str:
     return url_state.declare("threshold", THRESHOLD, number(2, 50), lambda value: f"{value:g}")
 
 
-def draw_artifact_tokens(scene: AttentionPass, model: ModelChoice, picture: Picture, url_state: UrlState, colormap: str) -> None:
+def draw_artifact_tokens(attention_pass: AttentionPass, model: ModelChoice, picture: Picture, url_state: UrlState, colormap: str) -> None:
     """The norms of every layer, the cells that stand out, and the rollout with and without them."""
     from vizlib.analysis.attention.artifact_tokens import artifact_cells
 
@@ -45,15 +45,15 @@ def draw_artifact_tokens(scene: AttentionPass, model: ModelChoice, picture: Pict
         step=0.5,
         help="(norm − median) / (1.4826 · median absolute deviation) among the patches of one layer.",
     )
-    odd = artifact_cells(scene.norms, threshold)
+    odd = artifact_cells(attention_pass.norms, threshold)
     count = sum(len(cells) for cells in odd.values())
-    highest = max(scene.norms, key=lambda layer: float(layer.scores.max()), default=None)
+    highest = max(attention_pass.norms, key=lambda layer: float(layer.scores.max()), default=None)
     if highest is None:
         st.info("This model's layers keep no tokens on a grid.", icon=":material/block:")
         return
     peak = f"the longest stands {float(highest.scores.max()):.1f} deviations above the middle, in {highest.name}"
     st.markdown(f"**{count} odd token{'' if count == 1 else 's'}** in this picture: {peak}." if count else f"**No odd token**: {peak}.")
-    _draw_norms(scene, threshold, colormap)
+    _draw_norms(attention_pass, threshold, colormap)
     if not odd:
         return
 
@@ -62,10 +62,10 @@ def draw_artifact_tokens(scene: AttentionPass, model: ModelChoice, picture: Pict
         from vizlib.analysis.attention.token_rollout import rollout
 
         progress(0, None, "Walking with and without them")
-        outputs = (rollout(loaded, scene.x), rollout_without(loaded, scene.x, odd))
-        return [(pack_shares(picture, output.input_map.cpu().numpy(), scene.geometry), output.sink or 0.0) for output in outputs]
+        outputs = (rollout(loaded, attention_pass.x), rollout_without(loaded, attention_pass.x, odd))
+        return [(pack_shares(picture, output.input_map.cpu().numpy(), attention_pass.geometry), output.sink or 0.0) for output in outputs]
 
-    rollouts = computations.compute_or_status("attention.odd", (scene.identity, repr(odd)), [model], compute_rollouts, keep=False)
+    rollouts = computations.compute_or_status("attention.odd", (attention_pass.identity, repr(odd)), [model], compute_rollouts, keep=False)
     if rollouts is None:
         return
     for place, title, (payload, sink) in zip(st.columns(2, gap="large"), ("Rollout", "Rollout without them"), rollouts, strict=True):
@@ -76,15 +76,15 @@ def draw_artifact_tokens(scene: AttentionPass, model: ModelChoice, picture: Pict
                 st.caption(f"{percent(sink)} ends in learned tokens.")
 
 
-def _draw_norms(scene: AttentionPass, threshold: float, colormap: str) -> None:
+def _draw_norms(attention_pass: AttentionPass, threshold: float, colormap: str) -> None:
     import cv2
     import numpy as np
 
     from vizlib.figures.overlay import coloured, encode_png
 
     per_row = 8
-    for first in range(0, len(scene.norms), per_row):
-        for place, layer in zip(st.columns(per_row), scene.norms[first : first + per_row], strict=False):
+    for first in range(0, len(attention_pass.norms), per_row):
+        for place, layer in zip(st.columns(per_row), attention_pass.norms[first : first + per_row], strict=False):
             tile = coloured(layer.norms.cpu().numpy(), colormap, float(layer.norms.min()))
             tile = np.ascontiguousarray(cv2.resize(tile, (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST))
             height, width = layer.norms.shape

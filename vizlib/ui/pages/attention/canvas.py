@@ -1,4 +1,4 @@
-"""What the attention page shows of a scene: the canvas with the query it holds, kept in the address."""
+"""What the attention page shows of a pass: the canvas with the query it holds, kept in the address."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _whole(text: str) -> int:
     return value
 
 
-def draw_canvas(scene: AttentionPass, keys: Keys) -> SelectedToken | None:
+def draw_canvas(attention_pass: AttentionPass, keys: Keys) -> SelectedToken | None:
     """Draw the canvas; the query that it holds, None before the first click."""
     state = st.session_state
 
@@ -80,27 +80,27 @@ def draw_canvas(scene: AttentionPass, keys: Keys) -> SelectedToken | None:
     def take_want() -> None:
         wanted = state["attention.canvas"].want
         if wanted:
-            state["attention.want"] = (scene.identity, int(wanted["layer"]))
+            state["attention.want"] = (attention_pass.identity, int(wanted["layer"]))
 
-    attention_canvas(scene.payload, key="attention.canvas", on_pin=take_pin, on_want=take_want)
-    _send_finer(scene)
-    return _selected_token(scene, keys)
+    attention_canvas(attention_pass.payload, key="attention.canvas", on_pin=take_pin, on_want=take_want)
+    _send_finer(attention_pass)
+    return _selected_token(attention_pass, keys)
 
 
-def _send_finer(scene: AttentionPass) -> None:
+def _send_finer(attention_pass: AttentionPass) -> None:
     identity, layer = st.session_state.get("attention.want", ("", 0))
-    if identity != scene.identity or not 0 <= layer < len(scene.view.sites):
+    if identity != attention_pass.identity or not 0 <= layer < len(attention_pass.view.sites):
         return
     from vizlib.ui.components.attention_canvas.payload import pack_site
 
-    attention_patch(pack_site(scene.view, layer), view=identity, layer=layer, key="attention.tile")
+    attention_patch(pack_site(attention_pass.view, layer), view=identity, layer=layer, key="attention.tile")
 
 
-def _selected_token(scene: AttentionPass, keys: Keys) -> SelectedToken | None:
+def _selected_token(attention_pass: AttentionPass, keys: Keys) -> SelectedToken | None:
     """What the state says, where this model has it: another model may have fewer layers, heads or tokens."""
-    state, sites = st.session_state, scene.view.sites
+    state, sites = st.session_state, attention_pass.view.sites
     layer, head, query, reverse = (state[key] for key in (keys.layer, keys.head, keys.query, keys.reverse))
-    layer = opening_layer(scene) if layer == NONE else layer
+    layer = opening_layer(attention_pass) if layer == NONE else layer
     if query == NONE or not 0 <= layer < len(sites):
         return None
     site = sites[layer]
@@ -110,47 +110,47 @@ def _selected_token(scene: AttentionPass, keys: Keys) -> SelectedToken | None:
     return SelectedToken(layer, head if 0 <= head < site.heads else None, query, reverse)
 
 
-def opening_layer(scene: AttentionPass) -> int:
+def opening_layer(attention_pass: AttentionPass) -> int:
     """The layer that the canvas opens on: the middle of the last stage."""
-    sites = scene.view.sites
+    sites = attention_pass.view.sites
     last = [index for index, site in enumerate(sites) if site.stage == sites[-1].stage and site.query_grid.cells]
     return last[(len(last) - 1) // 2] if last else 0
 
 
-def snippet(scene: AttentionPass, model: ModelChoice, picture: Picture, fit: str | None, held: SelectedToken | None) -> str:
+def snippet(attention_pass: AttentionPass, model: ModelChoice, picture: Picture, fit: str | None, selected: SelectedToken | None) -> str:
     """The Python that gives the numbers of the held query."""
-    if held is None or scene.view.sites[held.layer].name == "readout":
-        held = SelectedToken(0, None, 0, reverse=False)
+    if selected is None or attention_pass.view.sites[selected.layer].name == "readout":
+        selected = SelectedToken(0, None, 0, reverse=False)
     fitted = "image" if fit is None else f'image, fit="{fit}"'
     prepared = "image" if fit is None else f"model.prepare({fitted})[0]"
-    ablation = f'HeadAblation(heads={{({held.layer}, 0): "zero"}})'
-    heads = "" if held.head is None else f", heads=[{held.head}]"
-    rows = "" if held.reverse else f"rows=[{held.query}]"
-    pick = f"site.weights({(rows + heads).removeprefix(', ')})" + (f"[:, :, {held.query}]" if held.reverse else "")
+    ablation = f'HeadAblation(heads={{({selected.layer}, 0): "zero"}})'
+    heads = "" if selected.head is None else f", heads=[{selected.head}]"
+    rows = "" if selected.reverse else f"rows=[{selected.query}]"
+    pick = f"site.weights({(rows + heads).removeprefix(', ')})" + (f"[:, :, {selected.query}]" if selected.reverse else "")
     return (
         f"{picture.imports}import vizlib\n"
         "from vizlib.analysis.attention.head_ablation import HeadAblation, compare_ablation\n\n"
         f"model = {model.code}\n"
         f"image = vizlib.read_image({picture.code})\n"
-        f"site = vizlib.trace(model, {prepared}).attention[{held.layer}]\n"
-        f"{pick}  # {'(heads, queries): what each gives to it' if held.reverse else '(heads, 1, keys): each row sums to 1'}\n\n"
+        f"site = vizlib.trace(model, {prepared}).attention[{selected.layer}]\n"
+        f"{pick}  # {'(heads, queries): what each gives to it' if selected.reverse else '(heads, 1, keys): each row sums to 1'}\n\n"
         f"outcome = compare_ablation(model, model.prepare({fitted}), {ablation})\n"
         "outcome.after - outcome.before  # how the logits change without that layer's first head\n"
     )
 
 
-def layer_name(scene: AttentionPass, layer: int) -> str:
+def layer_name(attention_pass: AttentionPass, layer: int) -> str:
     """A layer as the canvas counts it."""
-    return scene.view.title(layer)
+    return attention_pass.view.title(layer)
 
 
-def token_name(scene: AttentionPass, layer: int, token: int, *, key: bool = False) -> str:
+def token_name(attention_pass: AttentionPass, layer: int, token: int, *, key: bool = False) -> str:
     """A token of a layer in words, rows and columns counted from 1."""
-    site = scene.view.sites[layer]
+    site = attention_pass.view.sites[layer]
     grid = site.key_grid if key else site.query_grid
     if not grid.cells:
         return "the answer"
     if token < grid.prefix:
-        return scene.view.prefix(grid)[token]
+        return attention_pass.view.prefix(grid)[token]
     row, column = divmod(token - grid.prefix, grid.width)
     return f"row {row + 1}, column {column + 1}"

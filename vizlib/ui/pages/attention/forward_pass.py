@@ -55,7 +55,7 @@ def pass_or_status(model: ModelChoice, picture: Picture, fit: str | None) -> Att
         return _attention_pass(loaded, picture, fit, model.identity)
 
     return computations.compute_or_status(
-        "attention.scene", ("attention", picture.identity, fit), [model], compute_pass, otherwise=WITHOUT_WEIGHTS
+        "attention.pass", ("attention", picture.identity, fit), [model], compute_pass, otherwise=WITHOUT_WEIGHTS
     )
 
 

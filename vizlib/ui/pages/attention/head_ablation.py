@@ -40,9 +40,11 @@ def head_ablation_keys(model: ModelChoice, url_state: UrlState) -> tuple[str, st
     )
 
 
-def draw_head_ablation(scene: AttentionPass, held: SelectedToken | None, model: ModelChoice, picture: Picture, url_state: UrlState) -> None:
+def draw_head_ablation(
+    attention_pass: AttentionPass, selected: SelectedToken | None, model: ModelChoice, picture: Picture, url_state: UrlState
+) -> None:
     """What to switch off, and the answer before and after."""
-    ablation = _choose(scene, held, model, url_state)
+    ablation = _choose(attention_pass, selected, model, url_state)
     if not ablation:
         st.info("Nothing is switched off. Choose a head or a whole layer, or hide a patch that you hold: only your own view changes.",
                 icon=":material/content_cut:")  # fmt: skip
@@ -50,19 +52,19 @@ def draw_head_ablation(scene: AttentionPass, held: SelectedToken | None, model: 
 
     def compute_outcome(loaded: Model, progress: Progress) -> _AblationResult:
         progress(0, None, "Running the model without them")
-        return _ablate(scene, loaded, ablation, picture)
+        return _ablate(attention_pass, loaded, ablation, picture)
 
-    key = (scene.identity, tuple(sorted(ablation.heads.items())), tuple(sorted(ablation.cut.items())), ablation.dropped)
+    key = (attention_pass.identity, tuple(sorted(ablation.heads.items())), tuple(sorted(ablation.cut.items())), ablation.dropped)
     outcome = computations.compute_or_status("attention.surgery", key, [model], compute_outcome, keep=False)
     if outcome is not None:
         _draw_outcome(outcome)
 
 
-def _choose(scene: AttentionPass, held: SelectedToken | None, model: ModelChoice, url_state: UrlState) -> HeadAblation:
+def _choose(attention_pass: AttentionPass, selected: SelectedToken | None, model: ModelChoice, url_state: UrlState) -> HeadAblation:
     from vizlib.analysis.attention.head_ablation import HeadAblation
 
     state = st.session_state
-    sites = [site for site in scene.view.sites if site.name != "readout"]
+    sites = [site for site in attention_pass.view.sites if site.name != "readout"]
     every: Pairs = [(layer, head) for layer, site in enumerate(sites) for head in range(site.heads)]
     off, way, hidden = head_ablation_keys(model, url_state)
     state[off] = [pair for pair in state[off] if pair in every]
@@ -72,12 +74,12 @@ def _choose(scene: AttentionPass, held: SelectedToken | None, model: ModelChoice
             "Heads to switch off",
             every,
             key=resend(off),
-            format_func=lambda pair: f"{layer_name(scene, pair[0])}, head {pair[1] + 1}",
+            format_func=lambda pair: f"{layer_name(attention_pass, pair[0])}, head {pair[1] + 1}",
             placeholder="None",
             help="Type a layer to find its heads. Everybody else keeps the model as it is.",
         )
         with st.container(horizontal=True):
-            _layer_buttons(scene, held, every, off)
+            _layer_buttons(attention_pass, selected, every, off)
         st.segmented_control(
             "Switch them",
             list(_WAYS),
@@ -88,7 +90,7 @@ def _choose(scene: AttentionPass, held: SelectedToken | None, model: ModelChoice
             "the head and takes away its choice.",
         )
     with right:
-        chosen = _hide(scene, held, sites, hidden)
+        chosen = _hide(attention_pass, selected, sites, hidden)
     cut: dict[int, tuple[int, ...]] = {}
     for layer, token in chosen:
         if layer >= 0:
@@ -97,26 +99,30 @@ def _choose(scene: AttentionPass, held: SelectedToken | None, model: ModelChoice
     return HeadAblation(heads, cut, tuple(token for layer, token in chosen if layer < 0))
 
 
-def _layer_buttons(scene: AttentionPass, held: SelectedToken | None, every: Pairs, off: str) -> None:
+def _layer_buttons(attention_pass: AttentionPass, selected: SelectedToken | None, every: Pairs, off: str) -> None:
     state = st.session_state
-    if held is not None:
-        here = [pair for pair in every if pair[0] == held.layer]
-        head = [pair for pair in here if held.head is None or pair[1] == held.head]
+    if selected is not None:
+        here = [pair for pair in every if pair[0] == selected.layer]
+        head = [pair for pair in here if selected.head is None or pair[1] == selected.head]
 
         def add(pairs: Pairs) -> None:
             state[off] = [*state[off], *(pair for pair in pairs if pair not in state[off])]
 
-        if held.head is not None and head:
+        if selected.head is not None and head:
             st.button("The held head", key="attention.off.head", icon=":material/add:", on_click=add, args=(head,))
         if here:
             st.button(
-                f"All of {layer_name(scene, held.layer)}", key="attention.off.layer", icon=":material/add:", on_click=add, args=(here,)
+                f"All of {layer_name(attention_pass, selected.layer)}",
+                key="attention.off.layer",
+                icon=":material/add:",
+                on_click=add,
+                args=(here,),
             )
     st.button("Everything back on", key="attention.on", icon=":material/restart_alt:", on_click=state.update, args=({off: []},),
               disabled=not state[off])  # fmt: skip
 
 
-def _hide(scene: AttentionPass, held: SelectedToken | None, sites: list[AttentionSite], hidden: str) -> Pairs:
+def _hide(attention_pass: AttentionPass, selected: SelectedToken | None, sites: list[AttentionSite], hidden: str) -> Pairs:
     """Patches that nobody may look at: pairs (layer, key), layer -1 for every layer and a token of the last grid."""
     state = st.session_state
     top = next(index for index in reversed(range(len(sites))) if sites[index].query_grid.cells)
@@ -129,17 +135,17 @@ def _hide(scene: AttentionPass, held: SelectedToken | None, sites: list[Attentio
     state[hidden] = [pair for pair in state[hidden] if fits(pair)]
     st.markdown("**Patches that nobody may look at**")
     names = [
-        f"{token_name(scene, top, token)} (all layers)"
+        f"{token_name(attention_pass, top, token)} (all layers)"
         if layer < 0
-        else f"{token_name(scene, layer, token, key=True)} ({layer_name(scene, layer)})"
+        else f"{token_name(attention_pass, layer, token, key=True)} ({layer_name(attention_pass, layer)})"
         for layer, token in state[hidden]
     ]
     if names:
         st.markdown("\n".join(f"- {name}" for name in names))
-    if held is None or held.layer >= len(sites):
+    if selected is None or selected.layer >= len(sites):
         st.caption("Hold a patch in the picture first: then it can be hidden here.")
     else:
-        key, whole = _as_key(sites, held), _as_top(sites, held, top)
+        key, whole = _as_key(sites, selected), _as_top(sites, selected, top)
 
         def add(pair: tuple[int, int]) -> None:
             state[hidden] = [*state[hidden], *([pair] if pair not in state[hidden] else [])]
@@ -147,21 +153,23 @@ def _hide(scene: AttentionPass, held: SelectedToken | None, sites: list[Attentio
         with st.container(horizontal=True):
             st.button("Hide the held patch", key="attention.hide", icon=":material/visibility_off:", on_click=add, args=((-1, whole),),
                       help="From every query of every layer.")  # fmt: skip
-            st.button("In its layer only", key="attention.cut", icon=":material/visibility_off:", on_click=add, args=((held.layer, key),))
+            st.button(
+                "In its layer only", key="attention.cut", icon=":material/visibility_off:", on_click=add, args=((selected.layer, key),)
+            )
     st.button("Show all again", key="attention.show", icon=":material/restart_alt:", on_click=state.update, args=({hidden: []},),
               disabled=not state[hidden])  # fmt: skip
     return [(int(layer), int(token)) for layer, token in state[hidden]]
 
 
-def _as_key(sites: list[AttentionSite], held: SelectedToken) -> int:
+def _as_key(sites: list[AttentionSite], selected: SelectedToken) -> int:
     """The held token as a key of its own layer."""
-    site = sites[held.layer]
-    return held.query if held.reverse else _moved(held.query, site.query_grid, site.key_grid)
+    site = sites[selected.layer]
+    return selected.query if selected.reverse else _moved(selected.query, site.query_grid, site.key_grid)
 
 
-def _as_top(sites: list[AttentionSite], held: SelectedToken, top: int) -> int:
-    site = sites[held.layer]
-    return _moved(held.query, site.key_grid if held.reverse else site.query_grid, sites[top].query_grid)
+def _as_top(sites: list[AttentionSite], selected: SelectedToken, top: int) -> int:
+    site = sites[selected.layer]
+    return _moved(selected.query, site.key_grid if selected.reverse else site.query_grid, sites[top].query_grid)
 
 
 def _moved(token: int, source: Grid, target: Grid) -> int:
@@ -185,17 +193,17 @@ class _AblationResult:
     moved: float
 
 
-def _ablate(scene: AttentionPass, model: Model, ablation: HeadAblation, picture: Picture) -> _AblationResult:
+def _ablate(attention_pass: AttentionPass, model: Model, ablation: HeadAblation, picture: Picture) -> _AblationResult:
     from vizlib.analysis.attention.head_ablation import compare_ablation
     from vizlib.explainers.api import ranked
 
-    outcome = compare_ablation(model, scene.x, ablation)
+    outcome = compare_ablation(model, attention_pass.x, ablation)
     before, after = (
         ranked(model, logits.float().cpu(), model.adapter.classes) if model.adapter.classes else []
         for logits in (outcome.before, outcome.after)
     )
     first, second = (
-        pack_shares(picture, output.input_map.cpu().numpy(), scene.geometry) for output in (outcome.map_before, outcome.map_after)
+        pack_shares(picture, output.input_map.cpu().numpy(), attention_pass.geometry) for output in (outcome.map_before, outcome.map_after)
     )
     sinks = (outcome.map_before.sink or 0.0, outcome.map_after.sink or 0.0)
     return _AblationResult(before, after, (first, second), sinks, outcome.moved)

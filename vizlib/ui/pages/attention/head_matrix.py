@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 _TITLES = {"entropy": "Entropy", "distance": "Mean distance", "learned": "To learned tokens", "diagonal": "To itself"}
 
 
-def draw_heads(scene: AttentionPass, model: ModelChoice, colormap: str) -> None:
+def draw_heads(attention_pass: AttentionPass, model: ModelChoice, colormap: str) -> None:
     """Four tables; a click opens the head in the canvas."""
 
     def compute_statistics(loaded: Model, progress: Progress) -> dict[str, tuple[str, np.ndarray]]:  # noqa: ARG001  the pass is there
         from vizlib.analysis.attention.head_statistics import MEASURES, head_statistics, matrix
 
         rows = []
-        for index, site in enumerate(scene.view.sites):
-            progress(index, len(scene.view.sites), "Measuring the heads")
-            rows.append(head_statistics(site, scene.geometry.input_size))
+        for index, site in enumerate(attention_pass.view.sites):
+            progress(index, len(attention_pass.view.sites), "Measuring the heads")
+            rows.append(head_statistics(site, attention_pass.geometry.input_size))
         return {measure: (note, matrix(rows, measure)) for measure, note in MEASURES.items()}
 
-    statistics = computations.compute_or_status("attention.heads", scene.identity, [model], compute_statistics, keep=False)
+    statistics = computations.compute_or_status("attention.heads", attention_pass.identity, [model], compute_statistics, keep=False)
     if statistics is None:
         return
     st.markdown(
         "Each square is one head. Click one to open it in the picture above: the far-sighted, the local and the idle ones look different."
     )
-    names = [layer_name(scene, layer).capitalize() for layer in range(len(scene.view.sites))]
+    names = [layer_name(attention_pass, layer).capitalize() for layer in range(len(attention_pass.view.sites))]
     write = {"entropy": lambda x: f"{x:.2f} bits", "distance": lambda x: f"{x:.1f} px"}
     tables = [
         table(_TITLES[name], note, values, [[write.get(name, percent)(value) for value in row] for row in values], colormap)

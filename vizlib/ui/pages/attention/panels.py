@@ -39,15 +39,15 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
     if model.card is not None and "lineage" in model.card.refusals:
         _refuse(model, f"{model.card.refusals['lineage']}.")
         return
-    scene = pass_or_status(model, picture, fit)
-    if scene is None:
+    attention_pass = pass_or_status(model, picture, fit)
+    if attention_pass is None:
         return
-    if scene.refusal:
-        _refuse(model, scene.refusal)
+    if attention_pass.refusal:
+        _refuse(model, attention_pass.refusal)
         return
-    held = draw_canvas(scene, keys)
-    draw_panel(panel_key, scene, held, keys, model, picture, fit, url_state)
-    draw_snippet(snippet(scene, model, picture, fit, held))
+    selected = draw_canvas(attention_pass, keys)
+    draw_panel(panel_key, attention_pass, selected, keys, model, picture, fit, url_state)
+    draw_snippet(snippet(attention_pass, model, picture, fit, selected))
 
 
 def _refuse(model: ModelChoice, reason: str) -> None:
@@ -64,8 +64,8 @@ def declare(model: ModelChoice, url_state: UrlState) -> str:
 
 def draw_panel(
     key: str,
-    scene: AttentionPass,
-    held: SelectedToken | None,
+    attention_pass: AttentionPass,
+    selected: SelectedToken | None,
     keys: Keys,
     model: ModelChoice,
     picture: Picture,
@@ -78,12 +78,12 @@ def draw_panel(
         "Below the canvas", list(PANELS), key=resend(key), format_func=PANELS.__getitem__, required=True, label_visibility="collapsed"
     )
     if chosen == "held":
-        draw_selected_token(scene, held, model, picture)
+        draw_selected_token(attention_pass, selected, model, picture)
     elif chosen == "heads":
-        draw_heads(scene, model, colormap)
+        draw_heads(attention_pass, model, colormap)
     elif chosen == "surgery":
-        draw_head_ablation(scene, held, model, picture, url_state)
+        draw_head_ablation(attention_pass, selected, model, picture, url_state)
     elif chosen == "methods":
         draw_methods(model, picture, fit, url_state, opacity, colormap)
     elif chosen == "tokens":
-        draw_artifact_tokens(scene, model, picture, url_state, colormap)
+        draw_artifact_tokens(attention_pass, model, picture, url_state, colormap)

@@ -27,45 +27,51 @@ if TYPE_CHECKING:
 _TOP = 6
 
 
-def draw_selected_token(scene: AttentionPass, held: SelectedToken | None, model: ModelChoice, picture: Picture) -> None:
+def draw_selected_token(attention_pass: AttentionPass, selected: SelectedToken | None, model: ModelChoice, picture: Picture) -> None:
     """The numbers of the held query and its rollout; before the first click, what a click does."""
-    if held is None:
+    if selected is None:
         st.info("Click a patch on the picture, or a learned token beside it, to hold it: its exact numbers and its way down to the "
                 "pixels appear here.", icon=":material/ads_click:")  # fmt: skip
         return
     left, right = st.columns(2, gap="large")
     with left:
-        _draw_numbers(scene, held, model)
+        _draw_numbers(attention_pass, selected, model)
     with right:
-        _draw_rollout(scene, held, model, picture)
+        _draw_rollout(attention_pass, selected, model, picture)
 
 
-def _draw_numbers(scene: AttentionPass, held: SelectedToken, model: ModelChoice) -> None:
+def _draw_numbers(attention_pass: AttentionPass, selected: SelectedToken, model: ModelChoice) -> None:
     def compute_row(loaded: Model, progress: Progress) -> Row:  # noqa: ARG001  the pass is there
         from vizlib.analysis.attention.head_statistics import attention_row
 
-        return attention_row(scene.view.sites[held.layer], held.query, scene.geometry.input_size, held.head, reverse=held.reverse)
+        return attention_row(
+            attention_pass.view.sites[selected.layer],
+            selected.query,
+            attention_pass.geometry.input_size,
+            selected.head,
+            reverse=selected.reverse,
+        )
 
-    site = scene.view.sites[held.layer]
+    site = attention_pass.view.sites[selected.layer]
     fused = "the mean of the heads" if site.heads > 1 else "its one head"
-    which = fused if held.head is None else f"head {held.head + 1}"
-    subject = token_name(scene, held.layer, held.query, key=held.reverse)
-    verb = "is looked at" if held.reverse else "looks"
-    st.markdown(f"**{subject[0].upper()}{subject[1:]}** {verb} in {layer_name(scene, held.layer)}, {which}:")
-    row = computations.compute_or_status("attention.row", (scene.identity, held), [model], compute_row, keep=False)
+    which = fused if selected.head is None else f"head {selected.head + 1}"
+    subject = token_name(attention_pass, selected.layer, selected.query, key=selected.reverse)
+    verb = "is looked at" if selected.reverse else "looks"
+    st.markdown(f"**{subject[0].upper()}{subject[1:]}** {verb} in {layer_name(attention_pass, selected.layer)}, {which}:")
+    row = computations.compute_or_status("attention.row", (attention_pass.identity, selected), [model], compute_row, keep=False)
     if row is None:
         return
-    _draw_metrics(scene, held, row)
-    _draw_top(row, reverse=held.reverse)
-    names = scene.view.prefix(row.grid)
+    _draw_metrics(attention_pass, selected, row)
+    _draw_top(row, reverse=selected.reverse)
+    names = attention_pass.view.prefix(row.grid)
     if names:
-        word = "gives" if held.reverse else "gets"
+        word = "gives" if selected.reverse else "gets"
         st.caption(" · ".join(f"{name} {word} {percent(float(share))}" for name, share in zip(names, row.learned, strict=True)))
 
 
-def _draw_metrics(scene: AttentionPass, held: SelectedToken, row: Row) -> None:
-    site = scene.view.sites[held.layer]
-    patch = math.sqrt(math.prod(scene.geometry.input_size) / site.query_grid.cells) if site.query_grid.cells else math.nan
+def _draw_metrics(attention_pass: AttentionPass, selected: SelectedToken, row: Row) -> None:
+    site = attention_pass.view.sites[selected.layer]
+    patch = math.sqrt(math.prod(attention_pass.geometry.input_size) / site.query_grid.cells) if site.query_grid.cells else math.nan
     with st.container(horizontal=True):
         if row.entropy is not None:
             as_many = f"As spread out as an even look at {2**row.entropy:.1f} tokens; "
@@ -91,9 +97,9 @@ def _draw_top(row: Row, *, reverse: bool) -> None:
     st.markdown(f"| {'Most from' if reverse else 'Most to'} | {what} |\n|:--|--:|\n{lines}")
 
 
-def _draw_rollout(scene: AttentionPass, held: SelectedToken, model: ModelChoice, picture: Picture) -> None:
-    site = scene.view.sites[held.layer]
-    if held.reverse and site.key_grid != site.query_grid:
+def _draw_rollout(attention_pass: AttentionPass, selected: SelectedToken, model: ModelChoice, picture: Picture) -> None:
+    site = attention_pass.view.sites[selected.layer]
+    if selected.reverse and site.key_grid != site.query_grid:
         st.caption("Its keys are gathered from several tokens, so a walk down to the pixels starts at none of them: look at "
                    "“Where it looks” instead.")  # fmt: skip
         return
@@ -103,12 +109,12 @@ def _draw_rollout(scene: AttentionPass, held: SelectedToken, model: ModelChoice,
         from vizlib.analysis.attention.token_rollout import rollout, rollout_from
 
         progress(0, None, "Walking down to the pixels")
-        output = rollout(loaded, scene.x) if read_out else rollout_from(loaded, scene.x, held.layer, held.query)
+        output = rollout(loaded, attention_pass.x) if read_out else rollout_from(loaded, attention_pass.x, selected.layer, selected.query)
         values = output.input_map.cpu().numpy()
-        return pack_shares(picture, values, scene.geometry), values, output.sink or 0.0
+        return pack_shares(picture, values, attention_pass.geometry), values, output.sink or 0.0
 
     st.markdown("**Where it comes from**: the rollout from this token, through all layers below, down to the pixels")
-    key = (scene.identity, held.layer, held.query)
+    key = (attention_pass.identity, selected.layer, selected.query)
     walk = computations.compute_or_status("attention.walk", key, [model], compute_walk, keep=False)
     if walk is None:
         return
@@ -120,14 +126,14 @@ def _draw_rollout(scene: AttentionPass, held: SelectedToken, model: ModelChoice,
     def png() -> bytes:
         from vizlib.figures.overlay import encode_png, overlay
 
-        return encode_png(overlay(picture.pixels, scene.geometry.map_to_image(values)))
+        return encode_png(overlay(picture.pixels, attention_pass.geometry.map_to_image(values)))
 
     def arrays() -> bytes:
-        rows = np.zeros((0, 0)) if held.reverse else site.weights([held.query])[:, 0].cpu().numpy()
+        rows = np.zeros((0, 0)) if selected.reverse else site.weights([selected.query])[:, 0].cpu().numpy()
         return npz(input_map=values, sink=sink, attention=rows)
 
     download_row(
-        file_stem(picture, model, f"layer{held.layer}", f"token{held.query}"),
+        file_stem(picture, model, f"layer{selected.layer}", f"token{selected.query}"),
         "attention",
         ("png", png, ""),
         ("npz", arrays, "Arrays for NumPy: this map, its sink, and what the token looks at in every head of its layer."),
