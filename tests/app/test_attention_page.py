@@ -44,7 +44,7 @@ def test_opens_on_a_picture_with_every_head(attention):
     header, inside = canvas(at)
     assert at.title[0].value == "Attention"
     assert (header["title"], header["input"]) == ("Cat", [64, 64])
-    assert [(site["heads"], site["queries"], site["key_prefix"]) for site in inside["sites"]] == [(3, [16, 16], ["class token"])] * 6
+    assert [(site["heads"], site["queries"], site["key_prefix"]) for site in inside["sites"]] == [(3, [8, 8], ["class token"])] * 6
     assert "Click a patch" in said(at)
     assert dict(at.query_params) == {}
 
@@ -78,10 +78,10 @@ def test_the_held_query_is_told_exactly(attention):
     model = vizlib.load("vit_tiny50")
     site = vizlib.trace(model, sample("cat").pixels).attention[4]
     row = site.weights([20], [1])[0, 0].double().numpy()
-    assert "Row 2, column 4" in said(at)
+    assert "Row 3, column 4" in said(at)
     assert at.metric[0].value == f"{-(row * np.log2(row)).sum():.2f} bits"
     best = int(row[1:].argmax())
-    assert f"row {best // 16 + 1}, column {best % 16 + 1} | {100 * row[1:].max():.1f}\u00a0%" in said(at)
+    assert f"row {best // 8 + 1}, column {best % 8 + 1} | {100 * row[1:].max():.1f}\u00a0%" in said(at)
     _, values, _ = maps(at)[0]
     assert values.sum(dtype=np.float64) < 1
     assert {name: "".join(value) for name, value in dict(at.query_params).items()} == {"layer": "4", "head": "1", "query": "20"}
@@ -135,7 +135,7 @@ def test_a_held_patch_can_be_hidden(attention):
     model = vizlib.load("vit_tiny50")
     outcome = compare_ablation(model, model.prepare(sample("cat").pixels), HeadAblation(dropped=(20,)))
     assert np.allclose(maps(at)[1][1], outcome.map_after.input_map.numpy(), atol=1e-7)
-    assert "row 2, column 4 (all layers)" in said(at)
+    assert "row 3, column 4 (all layers)" in said(at)
     at.button(key="attention.cut").click().run()
     outcome = compare_ablation(model, model.prepare(sample("cat").pixels), HeadAblation(dropped=(20,), cut={2: (20,)}))
     assert np.allclose(maps(at)[1][1], outcome.map_after.input_map.numpy(), atol=1e-7)
@@ -204,7 +204,7 @@ def test_snippets_run(attention, address, tmp_path, monkeypatch):
     names: dict = {}
     exec(compile(at.code[0].value, "snippet", "exec"), names)  # noqa: S102
     assert names["outcome"].after.shape == (50,)
-    assert names["site"].weights().shape == (3, 257, 257)
+    assert names["site"].weights().shape == (3, 65, 65)
 
 
 def test_a_link_lasts_until_the_model_is_there(attention, monkeypatch):

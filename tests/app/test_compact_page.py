@@ -51,7 +51,7 @@ def test_opens_on_three_models_side_by_side(compact):
     assert [header["untrained"] for header, _ in columns] == [name not in all_cards() for name in NAMES]
     assert [header["pooled"] for header, _ in columns] == [False, False, True]
     for header, arrays in columns:
-        assert header["grid"] == ([8, 8] if header["title"].startswith("CCT") else [16, 16])
+        assert header["grid"] == [8, 8]
         assert arrays["weights"].sum() + header["own"] == pytest.approx(1, abs=1e-5)
     assert "4,096 ×" in said(at)
     assert len(at.get("plotly_chart")) == 3
@@ -124,7 +124,7 @@ def test_an_address_that_means_nothing_opens_the_page(compact):
 
 def test_published_models_with_random_weights(compact):
     at = compact(model="cct_7_3x1_32", weights="random")
-    assert [header["grid"] for header, _ in sent(at)[1]] == [[16, 16], [16, 16], [16, 16]]
+    assert [header["grid"] for header, _ in sent(at)[1]] == [[8, 8], [8, 8], [16, 16]]
     at = compact(model="cvt_7_4_32")
     assert len(sent(at)[1]) == 2
 

@@ -39,7 +39,7 @@ def test_opens_on_the_pyramid_beside_a_vit(page):
     ((header, arrays),) = sent(at, "feature_pyramid")
     pvt, vit = header["groups"]
     assert [level["grid"] for level in pvt["levels"]] == [[32, 32], [16, 16], [8, 8], [4, 4]]
-    assert [level["grid"] for level in vit["levels"]] == [[16, 16]]
+    assert [level["grid"] for level in vit["levels"]] == [[8, 8]]
     for index, level in enumerate(pvt["levels"]):
         assert arrays[f"0.{index}.values"].shape == (level["channels"], level["grid"][0] * level["grid"][1])
         assert sum(level["octaves"]) == pytest.approx(1)

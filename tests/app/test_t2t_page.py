@@ -40,7 +40,7 @@ def test_opens_on_the_rounds_of_the_bundled_model(t2t):
     assert at.title[0].value == "T2T-ViT"
     view, header, arrays = sent(at, "soft_split")
     assert view == {"draw": "colours", "follow": "windows", "basis": "own", "groups": 5, "token": ""}
-    assert [one["grid"] for one in header["sets"]] == [[32, 32], [16, 16], [16, 16], [16, 16]]
+    assert [one["grid"] for one in header["sets"]] == [[32, 32], [16, 16], [8, 8], [8, 8]]
     assert arrays["photo"].shape == (64, 64, 3)
     assert header["kind"] == "performer"
     untrained = "t2t_tiny50" not in all_cards()

@@ -43,7 +43,7 @@ def test_a_cell_is_outlined_in_all_stages_without_the_server(visit, server, reco
     reading = visit.page.locator(".pyramid .reading").inner_text()
     assert "rows 16 to 23, columns 40 to 47 of the picture (8 × 8 px); cells: 16 of stage 1, 4 of stage 2, 1 of stage 4" in reading
     whole, coarse = [25.0, 62.5, 12.5, 12.5], [25.0, 50.0, 25.0, 25.0]
-    assert boxes(visit) == [whole, whole, whole, whole, coarse, whole]  # the picture, four stages, ViT's 16 x 16
+    assert boxes(visit) == [whole, whole, whole, whole, coarse, whole]  # the picture, four stages, ViT's 8 x 8
     before = stage.locator("canvas").evaluate("one => one.toDataURL()")
     visit.page.locator(".pyramid .views button", has_text="Norm").click()
     assert stage.locator("canvas").evaluate("one => one.toDataURL()") != before

@@ -25,8 +25,8 @@ TERMS = (
     "which are for non-commercial research and education. No photograph is shipped."
 )
 TITLES = {
-    "vit_tiny50": "ViT, 4-px patches, class token",
-    "compact_vit_tiny50": "Compact ViT, 4-px patches, sequence pooling",
+    "vit_tiny50": "ViT, 8-px patches, class token",
+    "compact_vit_tiny50": "Compact ViT, 8-px patches, sequence pooling",
     "cct_tiny50": "CCT, three convolutions, sequence pooling",
     "t2t_tiny50": "T2T-ViT, three soft splits, performer",
     "t2t_t_tiny50": "T2T-ViT, three soft splits, exact token attention",

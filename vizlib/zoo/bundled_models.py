@@ -20,7 +20,7 @@ CORE: dict[str, Any] = {"width": 192, "depth": 6, "heads": 3, "mlp_ratio": 3}
 def _vit(num_classes: int, image_size: tuple[int, int]) -> nn.Module:
     from timm.models.vision_transformer import VisionTransformer
 
-    return VisionTransformer(img_size=image_size, patch_size=4, embed_dim=192, depth=6, num_heads=3, mlp_ratio=3, num_classes=num_classes)
+    return VisionTransformer(img_size=image_size, patch_size=8, embed_dim=192, depth=6, num_heads=3, mlp_ratio=3, num_classes=num_classes)
 
 
 def _compact_vit(num_classes: int, image_size: tuple[int, int]) -> nn.Module:
@@ -28,7 +28,7 @@ def _compact_vit(num_classes: int, image_size: tuple[int, int]) -> nn.Module:
 
     return CompactTransformer(
         **CORE, image_size=image_size, num_classes=num_classes,
-        kernel=4, stride=4, padding=0, conv_bias=True, activate=False, max_pool=False,
+        kernel=8, stride=8, padding=0, conv_bias=True, activate=False, max_pool=False,
     )  # fmt: skip
 
 
@@ -42,8 +42,8 @@ def _t2t(tokens: str) -> Builder:
     def build(num_classes: int, image_size: tuple[int, int]) -> nn.Module:
         from vizlib.zoo.networks.t2t import T2TViT
 
-        # The paper's splits with the first and the last stride halved: 32 x 32, 16 x 16, 16 x 16 tokens.
-        splits = ((7, 2, 3), (3, 2, 1), (3, 1, 1))
+        # The paper's splits with the first stride halved: 32 x 32, 16 x 16, 8 x 8 tokens.
+        splits = ((7, 2, 3), (3, 2, 1), (3, 2, 1))
         return T2TViT(**CORE, image_size=image_size, num_classes=num_classes, tokens=tokens, token_width=32, splits=splits)
 
     return build

@@ -516,5 +516,7 @@ BUNDLED = [card.name for card in vizlib.models() if card.training]
 def test_recipes_are_what_the_shipped_weights_were_trained_by(name: str) -> None:
     training = next(card.training for card in vizlib.models() if card.name == name)
     assert training is not None
-    assert CardRecipe(**training["training"]["recipe"]) == recipe(name, "card-alone")
-    assert training["training"]["command"] == f"vizlib train {name} --data DIR --recipe card-alone --device cuda"
+    if "--recipe card-alone" in training["training"]["command"]:
+        assert CardRecipe(**training["training"]["recipe"]) == recipe(name, "card-alone")
+    else:
+        assert Recipe(**training["training"]["recipe"]) == RECIPES[name]

@@ -116,7 +116,7 @@ class Context:
 
 class TestCompletion:
     def test_models(self) -> None:
-        assert dict(complete_model("vit_tiny5")) == {"vit_tiny50": "ViT, 4-px patches, class token"}
+        assert dict(complete_model("vit_tiny5")) == {"vit_tiny50": "ViT, 8-px patches, class token"}
         assert len(list(complete_model(""))) == len(vizlib.models())
 
     def test_methods_that_fit(self) -> None:

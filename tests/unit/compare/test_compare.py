@@ -134,8 +134,8 @@ class TestNumbers:
         assert shown.target == int(models[0](models[0].prepare(pictures[0])).argmax())
         own = shown.correspondence((1, 2), (1, 2))
         assert own.diagonal() == pytest.approx(1, abs=1e-3)
-        assert shown.correspondence((0, 0), (1, 0)).shape == (256, 256)
-        assert [colours.shape for colours in shown.colours((0, 0), (1, 0))] == [(16, 16, 3), (16, 16, 3)]
+        assert shown.correspondence((0, 0), (1, 0)).shape == (64, 256)
+        assert [colours.shape for colours in shown.colours((0, 0), (1, 0))] == [(8, 8, 3), (16, 16, 3)]
         assert set(np.unique(shown.agreement())) <= {0, 1, 2, 3}
 
     def test_fields_and_branches_are_there(self, comparison):
@@ -156,7 +156,7 @@ class TestNumbers:
         assert comparison.aligned("depth") == [(index, index) for index in range(6)]
         value = comparison.between(0, 1).value
         assert comparison.aligned("cka") == [(row, int(value[row].argmax())) for row in range(6)]
-        assert comparison.aligned("stride")[0][1] in (0, 1)  # where ResNet has ViT's 4 px between places
+        assert comparison.aligned("stride")[0][1] in range(2, 6)
 
 
 class TestStreaming:
@@ -285,7 +285,7 @@ class TestFiles:
         assert np.array_equal(value, comparison.between(0, 1).value)
         assert {"distance", "entropy", "spectrum", "similarity", "rank", "branches", "norm"} <= set(data["charts"])
         assert len(data["layers"]) == 2
-        assert data["pairs"][0]["grids"] == [[16, 16], [16, 16]]
+        assert data["pairs"][0]["grids"] == [[8, 8], [16, 16]]
 
     def test_names_are_escaped(self, models, pictures, tmp_path):
         Image.fromarray(pictures[0]).save(tmp_path / "<script>alert(1)<.png")

@@ -72,8 +72,7 @@ def shuffling(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
 
     def broken(model, x, targets, options):
         goals, found = sound(model, x, targets, options)
-        # Of the seeds 5 to 8 one gives an order that beats the four random maps below in sensitivity-n by chance; this one does not.
-        order = torch.randperm(found[0].input_map.numel(), generator=torch.Generator().manual_seed(6))
+        order = torch.randperm(found[0].input_map.numel(), generator=torch.Generator().manual_seed(5))
         return goals, [replace(one, input_map=one.input_map.flatten()[order].view_as(one.input_map)) for one in found]
 
     monkeypatch.setattr(module, "explain", broken)

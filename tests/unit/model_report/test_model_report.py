@@ -81,8 +81,8 @@ class TestReliability:
 
 class TestCost:
     def test_a_vit_by_its_sizes(self) -> None:
-        tokens, width, hidden = 257, 192, 576
-        embed = 256 * width * 3 * 4 * 4
+        tokens, width, hidden = 65, 192, 576
+        embed = 64 * width * 3 * 8 * 8
         block = tokens * (width * 3 * width + width * width + 2 * width * hidden) + 2 * tokens * tokens * width
         model = vizlib.load("vit_tiny50", checkpoint="random")
         assert cost.multiply_adds(model, torch.zeros(1, 3, 64, 64)) == embed + 6 * block + width * 50

@@ -287,7 +287,7 @@ def test_weights_follow_to_another_input_size(tmp_path) -> None:
     state = vizlib.load("vit_tiny50", checkpoint="random").module.state_dict()
     save_file({key: value.contiguous() for key, value in state.items()}, tmp_path / "w.safetensors")
     wide = vizlib.load("vit_tiny50", checkpoint=tmp_path / "w.safetensors", image_size=(64, 128))
-    assert wide.module.pos_embed.shape == (1, 1 + 16 * 32, 192)
+    assert wide.module.pos_embed.shape == (1, 1 + 8 * 16, 192)
     assert torch.equal(wide.module.norm.weight, state["norm.weight"])
 
 

@@ -36,7 +36,7 @@ def passed(name, size=None):
         ("pvt_tiny50", [(64, 64), (32, 32), (16, 16), (8, 8), (4, 4)]),
         ("cvt_tiny50", [(64, 64), (16, 16), (8, 8), (4, 4)]),
         ("pvt_v2_b0", [(224, 224), (56, 56), (28, 28), (14, 14), (7, 7)]),
-        ("vit_tiny50", [(64, 64), (16, 16)]),
+        ("vit_tiny50", [(64, 64), (8, 8)]),
     ],
 )
 def test_scales_and_maps_have_the_grids_of_the_architecture(name, grids):

@@ -27,8 +27,8 @@ def windows(step):
 
 
 def test_rounds_of_the_bundled_model(rounds):
-    assert [one.grid for one in rounds.rounds] == [(32, 32), (16, 16), (16, 16)]
-    assert [tuple(one.tokens.shape) for one in rounds.rounds] == [(1024, 32), (256, 32), (256, 192)]
+    assert [one.grid for one in rounds.rounds] == [(32, 32), (16, 16), (8, 8)]
+    assert [tuple(one.tokens.shape) for one in rounds.rounds] == [(1024, 32), (256, 32), (64, 192)]
     assert [one.site is None for one in rounds.rounds] == [False, False, True]
     assert rounds.rounds[2].reach.size == (64, 64)
 
@@ -47,8 +47,8 @@ def test_lineages_are_the_explicit_product(rounds):
 def test_without_attention_a_lineage_is_the_receptive_field(rounds):
     third = rounds.rounds[2]
     made = rounds.lineages(2, residual_weight=1.0)
-    for index in (0, 107, 255):
-        cells = third.step.below(rounds.rounds[1].step).counts(index // 16, index % 16).flatten()
+    for index in (0, 27, 63):
+        cells = third.step.below(rounds.rounds[1].step).counts(index // 8, index % 8).flatten()
         assert torch.equal(made[index] > 0, cells > 0)
 
 
@@ -56,7 +56,7 @@ def test_the_tokens_are_those_of_the_forward_pass(rounds):
     split = rounds.forward_pass.model.module.tokens_to_token
     with torch.no_grad():
         last, grid = split(rounds.forward_pass.x)
-    assert grid == (16, 16)
+    assert grid == (8, 8)
     assert torch.equal(last[0], rounds.rounds[2].tokens)
 
 

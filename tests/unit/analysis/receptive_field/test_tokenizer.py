@@ -13,9 +13,6 @@ from vizlib.passes.forward import run
 NAMES = ["cct_tiny50", "compact_vit_tiny50", "vit_tiny50"]
 
 
-GRIDS = {"compact_vit_tiny50": (16, 16), "vit_tiny50": (16, 16), "cct_tiny50": (8, 8)}
-
-
 @pytest.fixture(scope="module", params=NAMES)
 def model(request):
     return vizlib.load(request.param, checkpoint="random")
@@ -27,10 +24,10 @@ def noise(seed=0):
 
 def test_the_cover_is_where_gradients_can_go(model):
     reach = cover(model, (64, 64))
-    assert reach.grid == GRIDS[model.card.name]
+    assert reach.grid == (8, 8)
     x = noise().requires_grad_()
     maps = token_maps_of(model)(x)
-    assert maps.shape[2:] == reach.grid
+    assert maps.shape[2:] == (8, 8)
     (gradient,) = torch.autograd.grad(maps[0, :, 3, 4].square().sum(), x)
     assert not gradient[0].abs().sum(0)[reach.counts(3, 4) == 0].any()
     if len(layers(model)) == 1:
@@ -39,16 +36,15 @@ def test_the_cover_is_where_gradients_can_go(model):
 
 def test_routes_stay_inside_the_cover_and_sum_to_one(model):
     made, reach = routes(run(model, noise())), cover(model, (64, 64))
-    height, width = reach.grid
-    assert made.shape == (height * width, 4096)
-    assert torch.allclose(made.sum(1), torch.ones(height * width, dtype=torch.float64), atol=1e-9)
-    for row, column in ((0, 0), (3, 4), (height - 1, width - 1)):
-        assert not made[row * width + column][reach.counts(row, column).flatten() == 0].any()
+    assert made.shape == (64, 4096)
+    assert torch.allclose(made.sum(1), torch.ones(64, dtype=torch.float64), atol=1e-9)
+    for index in (0, 28, 63):
+        assert not made[index][reach.counts(index // 8, index % 8).flatten() == 0].any()
 
 
 def test_routes_of_patches_are_even():
-    made = routes(run(vizlib.load("compact_vit_tiny50", checkpoint="random"), noise())).reshape(256, 64, 64)
-    assert torch.allclose(made[17, 4:8, 4:8], torch.full((4, 4), 1 / 16, dtype=torch.float64))
+    made = routes(run(vizlib.load("compact_vit_tiny50", checkpoint="random"), noise())).reshape(64, 64, 64)
+    assert torch.allclose(made[9, 8:16, 8:16], torch.full((8, 8), 1 / 64, dtype=torch.float64))
 
 
 def test_routes_depend_on_the_picture_through_the_pools_alone():
@@ -66,9 +62,9 @@ def test_features_are_what_the_head_reads(model):
 
 def test_connections_by_hand():
     (patches,) = layers(vizlib.load("compact_vit_tiny50", checkpoint="random"))
-    assert patches.window == (4, 4, 0)
-    assert patches.parameters == 3 * 16 * 192 + 192
-    assert patches.connections((16, 16)) == 256 * 192 * 48
+    assert patches.window == (8, 8, 0)
+    assert patches.parameters == 3 * 64 * 192 + 192
+    assert patches.connections((8, 8)) == 64 * 192 * 192
     found = layers(vizlib.load("cct_tiny50", checkpoint="random"))
     assert [one.window for one in found] == [(3, 1, 1), (3, 2, 1)] * 3
     assert found[0].connections((64, 64)) == 4096 * 32 * 27
