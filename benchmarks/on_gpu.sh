@@ -13,7 +13,7 @@ mkdir -p "$out" "$WORK"
 left() { echo $((LIMIT - (SECONDS - started))); }
 
 answers() {
-  [ "${KIND:-card}" = card ] || return 0
+  [ "${KIND:-card-alone}" = card ] || return 0
   # The teacher answers once for all models.
   [ -f "$WORK/answers.pt" ] || timeout "$(left)" python3 "$root/benchmarks/teacher_answers.py" "$DATA" "$TEACHER" "$WORK/answers.pt" "$DEVICE"
 }
@@ -45,7 +45,7 @@ train)
   answers
   export STOP=$(($(left) - 50))
   printf '%s\n' ${MODELS:-t2t_t_tiny50 t2t_tiny50 vit_tiny50 compact_vit_tiny50 cvt_tiny50 pvt_tiny50 cct_tiny50 resnet_tiny50} |
-    xargs -P "$JOBS" -I{} bash -c 'train_one '"${KIND:-card}"' {}'
+    xargs -P "$JOBS" -I{} bash -c 'train_one '"${KIND:-card-alone}"' {}'
   cd "$WORK/weights" 2>/dev/null || exit 0
   # Three models a tar, under 16 MB each.
   ls ./*.json 2>/dev/null | sed 's/\.json$//' | xargs -n 3 | awk '{print NR, $0}' | while read -r number names; do

@@ -6,7 +6,7 @@ from vizlib.ui.widgets.page import close_page, open_page
 url_state = open_page(
     "models",
     "Which architecture learns most?",
-    "The same photographs, the same recipe, about the same size, and only the architecture differs: look at who is right most often, "
+    "The same photographs and about the same size, but not all trained equally long, as each card says: look at who is right most often, "
     "and whether chance could have made the difference.",
     vision=False,
 )

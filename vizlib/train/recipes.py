@@ -44,15 +44,15 @@ class CardRecipe(Recipe):
 
 
 EQUAL = Recipe(epochs=12, batch=64, rate=1.5e-3, muon=True, mix=0.3)
-"""One recipe for all, so that only the architecture differs."""
+"""One recipe for all on a CPU: what ViT, Compact ViT and T2T-ViT were trained by."""
 
 ON_CARD = CardRecipe(
     epochs=120, batch=512, rate=2e-3, warmup=0.05, muon=True, ema=0.999, mix=0.5, operations=0, magnitude=0, colour=0.3, erase=0.1
 )
-"""One recipe for all on a GPU, with a teacher."""
+"""One recipe for all on a GPU, with a teacher; none of the shipped weights is of it."""
 
 ALONE = replace(ON_CARD, views=0, teacher=0.0)
-"""The same without a teacher."""
+"""The same without a teacher: what CCT, PVT, CvT and ResNet were trained by."""
 
 KINDS: dict[str, Recipe] = {"cpu": EQUAL, "card": ON_CARD, "card-alone": ALONE}
 RECIPES: dict[str, Recipe] = dict.fromkeys(NAMES, EQUAL)

@@ -148,12 +148,13 @@ def draw_ideas(columns: list[Column], group: Group, jobs: list[Job[Drift] | None
 
 def draw_curves() -> None:
     """How the bundled models learnt from little data, as measured while they were trained."""
-    lines, words = [], []
+    lines, words, lengths = [], [], set()
     for name, mark in zip(_CURVES, marks_of(_CURVES), strict=True):
         card = all_cards().get(name)
         history = (card.training or {}).get("training", {}).get("history", []) if card else []
         if card is None or card.accuracy is None or not history:
             continue
+        lengths.add(len(history))
         lines.append((mark, [epoch["epoch"] for epoch in history], [100 * epoch["top1"] for epoch in history]))
         size, epochs = f"{card.parameters / 1e6:.2f}\u00a0M", len(history)
         words.append(f"{mark.label} {100 * card.accuracy.top1:.1f}\u00a0% with {size} parameters after {epochs} epochs")
@@ -166,9 +167,10 @@ def draw_curves() -> None:
         if missing
         else ""
     )
+    unequal = " They were not trained equally long, so this is no comparison of architectures." if len(lengths) > 1 else ""
     st.markdown(
         f"The bundled models have about the same size and saw the same 25,000 photographs of 50 classes. Right on 1,250 they never saw: "
-        f"{'; '.join(words)}.{still}"
+        f"{'; '.join(words)}.{unequal}{still}"
     )
     _chart("First answer right, % of validation photographs", "epoch of training", lines, key="compact.curves", format_="{y:.1f} %")
 
