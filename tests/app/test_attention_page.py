@@ -116,7 +116,7 @@ def test_all_heads_in_four_tables(attention):
 
 
 def test_surgery_shows_the_answer_before_and_after(attention):
-    at = attention(panel="surgery", vit_tiny50__off="1.1_1.2_1.3")
+    at = attention(panel="ablation", vit_tiny50__off="1.1_1.2_1.3")
     model = vizlib.load("vit_tiny50")
     outcome = compare_ablation(model, model.prepare(sample("cat").pixels), HeadAblation(heads={(0, head): "zero" for head in range(3)}))
     best = int(outcome.before.argmax())
@@ -130,7 +130,7 @@ def test_surgery_shows_the_answer_before_and_after(attention):
 
 
 def test_a_held_patch_can_be_hidden(attention):
-    at = attention(panel="surgery", query="20", layer="2")
+    at = attention(panel="ablation", query="20", layer="2")
     at.button(key="attention.hide").click().run()
     model = vizlib.load("vit_tiny50")
     outcome = compare_ablation(model, model.prepare(sample("cat").pixels), HeadAblation(dropped=(20,)))
@@ -145,15 +145,15 @@ def test_a_held_patch_can_be_hidden(attention):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_surgery_works_on_every_family(attention, random_weights, name):
-    at = attention(model=name, panel="surgery", **{f"{name}__off": "1.1"})
+    at = attention(model=name, panel="ablation", **{f"{name}__off": "1.1"})
     assert not at.error
     assert len(maps(at)) == 2
     assert "of the map moved" in said(at)
 
 
 def test_two_visitors_have_their_own_surgery(attention):
-    first, second = attention(panel="surgery", vit_tiny50__off="1.1"), attention(panel="surgery", vit_tiny50__off="6.3")
-    plain = attention(panel="surgery")
+    first, second = attention(panel="ablation", vit_tiny50__off="1.1"), attention(panel="ablation", vit_tiny50__off="6.3")
+    plain = attention(panel="ablation")
     assert not np.array_equal(maps(first)[1][1], maps(second)[1][1])
     assert np.array_equal(maps(first)[0][1], maps(second)[0][1])
     assert "Nothing is switched off" in said(plain)
@@ -208,7 +208,7 @@ def test_snippets_run(attention, address, tmp_path, monkeypatch):
 
 
 def test_a_link_lasts_until_the_model_is_there(attention, monkeypatch):
-    address = {"panel": "surgery", "vit_tiny50.off": "1.1_2.3", "vit_tiny50.hidden": "0.21", "way": "mean", "threshold": "9", "layer": "4",
+    address = {"panel": "ablation", "vit_tiny50.off": "1.1_2.3", "vit_tiny50.hidden": "0.21", "way": "mean", "threshold": "9", "layer": "4",
                "query": "30", "rollout.head_fusion": "max", "sample": "rocket"}  # fmt: skip
     monkeypatch.setattr(job_slots, "PATIENCE", 0.0)
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300)

@@ -87,7 +87,7 @@ def values(at, name):
     header, arrays = wall(at)
     card = next(card for card in header["cards"] if card["name"] == name)
     low, high = card["ends"]
-    return (low + arrays[f"{name}.map"] / 65535 * (high - low)) * card["one"]
+    return (low + arrays[f"{name}.map"] / 65535 * (high - low)) * card["unitValue"]
 
 
 def test_opens_on_twelve_maps_and_their_badges(page, unproven):
@@ -101,7 +101,7 @@ def test_opens_on_twelve_maps_and_their_badges(page, unproven):
     for name in ("rollout", "saliency", "leave_one_out"):
         made = vizlib.explain(model, sample("coffee").pixels, name)
         assert np.abs(values(at, name) - made.input_map).max() <= 1e-4 * np.abs(made.input_map).max()
-        assert shown[name]["one"] == pytest.approx(np.abs(made.input_map).mean())
+        assert shown[name]["unitValue"] == pytest.approx(np.abs(made.input_map).mean())
         assert shown[name]["signed"] == METHODS[name].signed
     assert "12 of 12 maps" in wall(at)[0]["status"]
     assert dict(at.query_params) == {}
@@ -238,7 +238,7 @@ def test_what_a_first_look_leaves_out():
     assert attribution_words.first_look("shapley_sampling") == "first look: 1/10 of the orders"
     assert attribution_words.first_look("occlusion") == "first look: steps 2\u00a0times as long"
     for name, card in METHODS.items():
-        assert card.settle(card.coarse) != card.settle({}) or not card.coarse, name
+        assert card.resolve(card.coarse) != card.resolve({}) or not card.coarse, name
 
 
 def test_stop_and_go_on(page, unproven, monkeypatch):
@@ -271,9 +271,9 @@ def test_a_scale_is_of_what_is_on_the_picture(name):
     content = made.geometry.content
     found = map_grid_data.scaled_map(made, content)
     inside = made.input_map[content]
-    assert found.one == pytest.approx(np.abs(inside).mean())
+    assert found.unit_value == pytest.approx(np.abs(inside).mean())
     assert np.abs(found.values[content]).mean() == pytest.approx(1)
-    assert found.top == pytest.approx(np.quantile(np.abs(inside), 0.99) / found.one)
+    assert found.top == pytest.approx(np.quantile(np.abs(inside), 0.99) / found.unit_value)
     empty = map_grid_data.scaled_map(
         vizlib.explain(vizlib.load("vit_tiny50"), np.zeros((8, 8, 3), np.uint8), name), np.ones((64, 64), bool)
     )
@@ -369,7 +369,7 @@ def test_files(page, unproven, monkeypatch):
     with np.load(io.BytesIO(files.to_npz(Done()))) as arrays:
         assert all(np.array_equal(arrays[name], one.input_map) for name, one in made.items())
     told = json.loads(files.to_json(Done()))
-    assert told["methods"]["rollout"]["badge"] == {"verdict": "mixed", "words": "Made up.", "passed": 1, "asked": 2}
+    assert told["methods"]["rollout"]["badge"] == {"verdict": "mixed", "words": "Made up.", "passed": 1, "tests": 2}
     assert told["target"] == 3
 
 

@@ -41,7 +41,7 @@ def test_opens_on_both_bundled_models_explained(explore):
 
 def test_rollout_and_sink_are_the_whole(explore):
     header, values, _ = maps(explore())[0]
-    assert header["one"] * values.size == pytest.approx(1.0, abs=1e-9)
+    assert header["unitValue"] * values.size == pytest.approx(1.0, abs=1e-9)
     assert values.sum(dtype=np.float64) < 1
 
 
@@ -220,7 +220,7 @@ def test_only_a_distilled_model_offers_its_two_classifiers(explore):
 def test_lift_is_told_from_shares(explore):
     at = explore(models="vit_tiny50", vit_tiny50__show="lift")
     header, values, _ = maps(at)[0]
-    assert (header["unit"], header["one"]) == ("lift", 1.0)
+    assert (header["unit"], header["unitValue"]) == ("lift", 1.0)
     assert header["peak"] == pytest.approx(float(np.nanmax(values)), rel=1e-6)
 
 

@@ -75,8 +75,8 @@ def until(condition):
     assert condition()
 
 
-def shelf_of(at):
-    return at.session_state["own.shelf"]
+def store_of(at):
+    return at.session_state["user_models.store"]
 
 
 def held():
@@ -173,7 +173,7 @@ def test_no_link_carries_it(form):
     at.selectbox(key="explore.own-1.target").set_value(1).run()
     written = str(dict(at.query_params))
     assert "own" not in written
-    assert shelf_of(at).cards["own-1"].identity not in written
+    assert store_of(at).cards["own-1"].identity not in written
     assert dict(at.query_params)["models"] in ("vit_tiny50", ["vit_tiny50"])
     at.multiselect[0].set_value(["own-1"]).run()
     assert dict(at.query_params) == {}
@@ -193,7 +193,7 @@ def test_a_wrong_variant_is_one_sentence_and_nothing_is_lost(form):
     assert at.multiselect[0].value == ["vit_tiny50"]
     assert one(at, "file_uploader", "weights").value.name == "mine.safetensors"
     assert held() == []
-    assert list(Path(shelf_of(at)._folder.name).iterdir()) == []
+    assert list(Path(store_of(at)._folder.name).iterdir()) == []
     fill(at, "vit_tiny50")
     assert [row["label"] for row in components(at, "top_predictions")[1]["rows"]]
     assert not at.error
@@ -240,7 +240,7 @@ def test_a_fault_inside_is_no_exception_page(form, monkeypatch):
 
 def test_removing_frees_memory_file_and_answers(form):
     at = fill(form(), "vit_tiny50", weights())
-    card = shelf_of(at).cards["own-1"]
+    card = store_of(at).cards["own-1"]
     assert held() == [card.identity]
     assert any(card.identity in models for models, _ in service()._results._held)
     assert card.path.is_file()
@@ -255,29 +255,29 @@ def test_removing_frees_memory_file_and_answers(form):
 def test_when_the_visitor_leaves_it_is_all_gone(form, monkeypatch):
     monkeypatch.setattr(user_model_store, "GRACE", 0.0)
     at = fill(form(), "vit_tiny50", weights())
-    card = shelf_of(at).cards["own-1"]
+    card = store_of(at).cards["own-1"]
     assert held() == [card.identity]
     caching.clear_session_resource_cache(SESSION)  # what Streamlit does when the browser disconnects
     until(lambda: held() == [] and not card.path.parent.exists())
     assert card.identity not in service()._makers
-    assert shelf_of(at).cards == {}
+    assert store_of(at).cards == {}
 
 
 def test_who_was_only_cut_off_finds_it_again(form, monkeypatch):
     at = fill(form(), "vit_tiny50", weights())
-    card, before = shelf_of(at).cards["own-1"], maps(at)[1][1]
+    card, before = store_of(at).cards["own-1"], maps(at)[1][1]
     caching.clear_session_resource_cache(SESSION)
     until(lambda: held() == [])
     at.session_state["job_slots.slots"] = {}  # or the page would show the answer it already has
     at.run()
     assert held() == [card.identity]
     assert np.array_equal(maps(at)[1][1], before)
-    assert shelf_of(at)._back.is_set()
+    assert store_of(at)._back.is_set()
 
 
 def test_another_visitor_neither_sees_nor_names_it(form, explore):
     at = fill(form(), "vit_tiny50", weights())
-    card = shelf_of(at).cards["own-1"]
+    card = store_of(at).cards["own-1"]
     for name in ("own-1", card.identity):
         other = explore(models=name)
         assert name not in other.multiselect[0].value
@@ -286,7 +286,7 @@ def test_another_visitor_neither_sees_nor_names_it(form, explore):
 
 def test_evicted_it_is_loaded_again(form):
     at = fill(form(), "vit_tiny50", weights())
-    service().unload(shelf_of(at).cards["own-1"].identity)
+    service().unload(store_of(at).cards["own-1"].identity)
     at.session_state["explore.sample"] = "coffee"
     at.run()
     assert not at.error
@@ -354,11 +354,11 @@ def test_a_name_that_nobody_knows_is_answered_with_the_nearest():
 
 def test_a_model_removed_while_it_opens_is_not_kept():
     job = SimpleNamespace(cancel=lambda: None, done=False)
-    shelf = user_model_store.UserModelStore(service())
+    store = user_model_store.UserModelStore(service())
     identity = "own:gone"
     service()._makers[identity] = lambda progress: None
-    shelf.opening = user_model_store.PendingLoad(identity, user_model_store.LoadRequest("vit_tiny50", Path("none"), "none"), job)
-    shelf.close()
+    store.opening = user_model_store.PendingLoad(identity, user_model_store.LoadRequest("vit_tiny50", Path("none"), "none"), job)
+    store.close()
     assert identity not in service()._makers
     with pytest.raises(vizlib.CancelledError, match="removed"):
         service()._model(identity, None)

@@ -217,14 +217,14 @@ def test_a_square_of_the_table_opens_its_head(visit, server):
 @pytest.mark.parametrize("model", MODELS)
 def test_two_visitors_with_different_surgery(visit, server, browser, model):
     plain = vizlib.predict(vizlib.load(model), sample("cat").pixels, top=1)[0]
-    open_page(visit, server, **{"model": model, "panel": "surgery", f"{model}__off": "1.1"})
+    open_page(visit, server, **{"model": model, "panel": "ablation", f"{model}__off": "1.1"})
     visit.page.get_by_text("of the map moved").wait_for()
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     other = context.new_page()
-    other.goto(f"{server.url}/attention?model={model}&panel=surgery")
+    other.goto(f"{server.url}/attention?model={model}&panel=ablation")
     other.get_by_text("Nothing is switched off").wait_for()
     assert other.get_by_text("of the map moved").count() == 0
-    other.goto(f"{server.url}/attention?model={model}&panel=surgery&{model}.off=1.1&way=mean")
+    other.goto(f"{server.url}/attention?model={model}&panel=ablation&{model}.off=1.1&way=mean")
     other.get_by_text("of the map moved").wait_for()
     rows = [page.locator("table").first.inner_text() for page in (visit.page, other)]
     assert rows[0] != rows[1]

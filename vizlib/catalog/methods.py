@@ -80,7 +80,7 @@ class MethodCard:
         """The families that have what it needs; of "other" models only those in which it is found."""
         return tuple(name for name, family in FAMILIES.items() if self.refusal(family.lacks) is None)
 
-    def settle(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All options with their defaults filled in; MethodError for one that the method does not have or cannot take."""
         options = {option.name: option for option in self.options}
         for name in given:

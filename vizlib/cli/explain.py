@@ -127,7 +127,7 @@ def explain(
     options = _options(option or [])
     card = method_card(method) if method else None
     if card is not None:
-        card.settle(options)
+        card.resolve(options)
     for kind, value, allowed in (("colour map", colormap, COLORMAP_NAMES), ("fit", fit or "crop", FITS)):
         if value not in allowed:
             raise UsageError(f"There is no {kind} {value!r}; there are {', '.join(allowed)}.")
@@ -297,7 +297,7 @@ def _check(model: Model, card: MethodCard, options: dict[str, Any]) -> None:
     from vizlib.explainers.api import check_method_fits
 
     check_method_fits(model, card)
-    card.settle(options)
+    card.resolve(options)
 
 
 def _target(model: Model, words: list[str]) -> Any:

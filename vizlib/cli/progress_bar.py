@@ -26,6 +26,6 @@ class ProgressBar:
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
-    def show(self, done: float, total: float | None = None, message: str | None = None) -> None:
-        """Draw ``done`` of ``total``."""
-        self.bar.update(self.task, completed=done, total=total, description=message or "")
+    def show(self, completed: float, total: float | None = None, message: str | None = None) -> None:
+        """Draw ``completed`` of ``total``."""
+        self.bar.update(self.task, completed=completed, total=total, description=message or "")

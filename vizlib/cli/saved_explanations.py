@@ -42,7 +42,7 @@ class ExplainRequest:
 
     def is_made(self, photo: Path, folder: Path, manifest: dict[str, Any]) -> bool:
         """Whether a folder holds just what this would make of a photograph: the same recipe, options, fit, class and picture."""
-        given = {"recipe": self.model.recipe, "options": self.card.settle(self.options), "fit": self.fit}
+        given = {"recipe": self.model.recipe, "options": self.card.resolve(self.options), "fit": self.fit}
         if self.is_another(manifest) or any(manifest.get(name) != json.loads(json.dumps(value)) for name, value in given.items()):
             return False
         try:

@@ -14,7 +14,7 @@ from vizlib.cli.completion import complete_model
 from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progress, print_error, print_json, stderr_console, stdout_console
 from vizlib.cli.model_options import ImageSizeOption, LabelsOption, NumClassesOption, loading_options
 from vizlib.train.data_fractions import check_share, folder_name, take_share
-from vizlib.train.recipes import RECIPES, recipe
+from vizlib.train.recipes import KINDS, RECIPES, CardRecipe, recipe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,7 +75,7 @@ def train(
     ] = None,
     kind: Annotated[
         str,
-        typer.Option("--recipe", help="cpu, card (a GPU, with a teacher) or card-alone (a GPU, without)."),
+        typer.Option("--recipe", help="cpu, cpu-long (30 epochs), card (a GPU, with a teacher) or card-alone (a GPU, without)."),
     ] = "cpu",
     teacher: Annotated[
         Path | None, typer.Option(help="The teacher's weights, EfficientNet-Lite0, for --recipe card.", show_default="none")
@@ -103,8 +103,8 @@ def train(
         raise UsageError("--epochs makes a run that is not the recipe, which is not shipped; leave out --epochs or --ship.")
     if ship is not None and share is not None:
         raise UsageError("A run on a share of the photographs is not shipped; leave out --share or --ship.")
-    on_card = kind != "cpu"
-    if on_card and share is not None:
+    on_card = isinstance(KINDS[kind], CardRecipe)
+    if kind != "cpu" and share is not None:
         raise UsageError("The curves over shares of the photographs are made with --recipe cpu.")
     if not on_card and (teacher is not None or answers is not None or stop_after is not None):
         raise UsageError("--teacher, --answers and --stop-after go with --recipe card or card-alone.")
@@ -128,9 +128,10 @@ def train(
             _train_for_card(model_name, images, val, folder, resolved_device, kind, teacher, answers, epochs, stop_at, ship, screen)
             continue
         run = model_name if share is None else folder_name(model_name, share)
+        run = run if kind == "cpu" else f"{run}-{kind}"
         folder = _run_folder(run, out, epochs if trial[model_name] else None, several=name == "all")
         part = images if share is None else take_share(images, model_name, share, epochs or plans[model_name].epochs, folder)
-        _train_one(model_name, part, val, folder, resolved_device, epochs, ship, _command(model_name, threads), screen)
+        _train_one(model_name, part, val, folder, resolved_device, kind, epochs, ship, _command(model_name, threads, kind), screen)
 
 
 def evaluate(
@@ -187,6 +188,7 @@ def _train_one(
     val: ImageSet,
     folder: Path,
     device: str,
+    kind: str,
     epochs: int | None,
     ship_to: Path | None,
     command: str,
@@ -194,12 +196,12 @@ def _train_one(
 ) -> None:
     from vizlib.train.api import train_on
 
-    plan = recipe(name)
+    plan = recipe(name, kind)
     resumed = (folder / "last.pt").exists()
     screen.print(f"{name}: {epochs or plan.epochs} epochs in {folder}{', going on from its last epoch' if resumed else ''}", soft_wrap=True)
     try:
         with _Display(screen, epochs or plan.epochs) as display:
-            module, history = train_on(name, images, val, folder, device=device, epochs=epochs, report=display.show)
+            module, history = train_on(name, images, val, folder, kind=kind, device=device, epochs=epochs, report=display.show)
     except KeyboardInterrupt:
         screen.print("stopped; the same command goes on from the last whole epoch")
         raise
@@ -207,7 +209,7 @@ def _train_one(
     if ship_to is not None:
         from vizlib.train.export import export
 
-        facts = export(name, module, val, history, ship_to, command, images=len(images))
+        facts = export(name, module, val, history, ship_to, command, images=len(images), plan=plan)
         print(f"{name}: shipped to {ship_to / name}.safetensors and .json, top-1 {facts['accuracy']['top1']:.1%} in float16")
 
 
@@ -270,8 +272,9 @@ def _run_folder(name: str, out: Path | None, epochs: int | None, *, several: boo
     return out / folder if several else out
 
 
-def _command(name: str, threads: int | None) -> str:
-    return f"vizlib train {name} --data DIR" + (f" --threads {threads}" if threads is not None else "")
+def _command(name: str, threads: int | None, kind: str) -> str:
+    chosen = "" if kind == "cpu" else f" --recipe {kind}"
+    return f"vizlib train {name} --data DIR{chosen}" + (f" --threads {threads}" if threads is not None else "")
 
 
 def _bars(screen: Console, unit: str) -> Bars:

@@ -36,15 +36,15 @@ class Progress:
     """How far a job is; calling it reports a step, and raises CancelledError when nobody waits for the job any more."""
 
     def __init__(self) -> None:
-        self.done: float = 0
+        self.completed: float = 0
         self.total: float | None = None
         self.message = ""
         self._cancel = threading.Event()
 
-    def __call__(self, done: float, total: float | None = None, message: str | None = None) -> None:
-        """Note ``done`` of ``total`` steps (or bytes); without a ``message`` the last one stays."""
+    def __call__(self, completed: float, total: float | None = None, message: str | None = None) -> None:
+        """Note ``completed`` of ``total`` steps (or bytes); without a ``message`` the last one stays."""
         self.check()
-        self.done, self.total = done, total
+        self.completed, self.total = completed, total
         self.message = self.message if message is None else message
 
     def check(self) -> None:
@@ -58,8 +58,8 @@ class Progress:
 
     @property
     def fraction(self) -> float | None:
-        """``done`` of ``total`` between 0 and 1, or None when the total is not known."""
-        return min(1.0, max(0.0, self.done / self.total)) if self.total else None
+        """``completed`` of ``total`` between 0 and 1, or None when the total is not known."""
+        return min(1.0, max(0.0, self.completed / self.total)) if self.total else None
 
 
 class Job(Generic[T]):

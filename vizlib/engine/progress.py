@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class Listener(Protocol):
     """What is called with the images that went through the model, and how many will, where that is known."""
 
-    def __call__(self, done: float, total: float | None = None, message: str | None = None) -> None: ...
+    def __call__(self, completed: float, total: float | None = None, message: str | None = None) -> None: ...
 
 
 _listener: ContextVar[Listener | None] = ContextVar("vizlib_progress", default=None)
@@ -29,8 +29,8 @@ def told_to(listener: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
-def tell(done: float, total: float | None) -> None:
+def tell(completed: float, total: float | None) -> None:
     """Say how many of ``total`` images have gone through the model."""
     listener = _listener.get()
     if listener is not None:
-        listener(done, total)
+        listener(completed, total)

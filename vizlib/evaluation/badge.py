@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Badge:
-    """A ``verdict``, "passed", "mixed" or "failed", in ``words``; how many of the measures ``asked`` were ``passed``.
+    """A ``verdict``, "passed", "mixed" or "failed", in ``words``; how many of the ``tests`` were ``passed``.
 
     ``lines`` are (title, passed, words) of each, scores first.
     """
@@ -26,7 +26,7 @@ class Badge:
     verdict: str
     words: str
     passed: int
-    asked: int
+    tests: int
     lines: tuple[tuple[str, bool, str], ...]
 
 

@@ -28,13 +28,13 @@ class Steps:
     def within(self, images: float) -> Iterator[None]:
         """What tells of itself inside the block moves this progress by ``images`` from its beginning to its end."""
 
-        def listener(done: float, total: float | None = None, message: str | None = None) -> None:  # noqa: ARG001
-            self._tell(self._done + images * (min(1.0, done / total) if total else 0.0))
+        def listener(completed: float, total: float | None = None, message: str | None = None) -> None:  # noqa: ARG001
+            self._tell(self._done + images * (min(1.0, completed / total) if total else 0.0))
 
         with told_to(listener):
             yield
         self.did(images)
 
-    def _tell(self, done: float) -> None:
-        self._furthest = max(self._furthest, done)
+    def _tell(self, completed: float) -> None:
+        self._furthest = max(self._furthest, completed)
         self._outside.run(tell, self._furthest, self._total)

@@ -108,7 +108,7 @@ def explain(
     """
     card = method_card(method)
     check_method_fits(model, card, target)
-    resolved = card.settle(options)
+    resolved = card.resolve(options)
     prepared_images, many = _prepared_images(model, image, fit)
     if display is not None:
         prepared_images = _displayed(prepared_images, display if many else [display])

@@ -136,10 +136,10 @@ def traces(model: Model, x: torch.Tensor) -> list[Trace]:
         lineage = forward_pass.lineage()
     except MethodError as error:
         why = str(error)
-    return [_one(forward_pass, taps, lineage, why, index) for index in range(len(x))]
+    return [_trace_of(forward_pass, taps, lineage, why, index) for index in range(len(x))]
 
 
-def _one(forward_pass: Pass, taps: dict[str, Tap], lineage: Lineage | None, why: str | None, index: int) -> Trace:
+def _trace_of(forward_pass: Pass, taps: dict[str, Tap], lineage: Lineage | None, why: str | None, index: int) -> Trace:
     tokens, features = {}, {}
     for name, state in forward_pass.states.items():
         grid = taps[name].grid

@@ -36,25 +36,25 @@ class HeadAblation:
         return bool(self.heads or self.dropped or any(self.cut.values()))
 
 
-def overrides(sites: Sequence[AttentionSite], surgery: HeadAblation) -> dict[int, AttentionOverride]:
+def overrides(sites: Sequence[AttentionSite], ablation: HeadAblation) -> dict[int, AttentionOverride]:
     """What changes at each attention; MethodError for a head or key that is not there, or where no key would be left."""
-    for number in {*(site for site, _ in surgery.heads), *surgery.cut}:
+    for number in {*(site for site, _ in ablation.heads), *ablation.cut}:
         if not 0 <= number < len(sites):
             raise MethodError(f"There are attentions 0 to {len(sites) - 1}; there is no {number}.")
     top = next((site.query_grid for site in reversed(sites) if site.query_grid.cells), sites[-1].key_grid)
-    if surgery.dropped and not 0 <= min(surgery.dropped) <= max(surgery.dropped) < top.tokens:
-        raise MethodError(f"The last grid has tokens 0 to {top.tokens - 1} ({top}); {list(surgery.dropped)} are not all among them.")
-    return {number: edit for number, site in enumerate(sites) if (edit := _edit(number, site, top, surgery)) is not None}
+    if ablation.dropped and not 0 <= min(ablation.dropped) <= max(ablation.dropped) < top.tokens:
+        raise MethodError(f"The last grid has tokens 0 to {top.tokens - 1} ({top}); {list(ablation.dropped)} are not all among them.")
+    return {number: edit for number, site in enumerate(sites) if (edit := _edit(number, site, top, ablation)) is not None}
 
 
-def _edit(number: int, site: AttentionSite, top: Grid, surgery: HeadAblation) -> AttentionOverride | None:
-    heads = {head: way for (at, head), way in surgery.heads.items() if at == number}
+def _edit(number: int, site: AttentionSite, top: Grid, ablation: HeadAblation) -> AttentionOverride | None:
+    heads = {head: way for (at, head), way in ablation.heads.items() if at == number}
     for head, way in heads.items():
         if not 0 <= head < site.heads:
             raise MethodError(f"{site.name} has heads 0 to {site.heads - 1}; there is no {head}.")
         if way not in WAYS:
             raise MethodError(f"A head is switched off as one of {', '.join(WAYS)}, not {way!r}.")
-    cut = {*surgery.cut.get(number, ()), *_covered(top, surgery.dropped, site.key_grid)}
+    cut = {*ablation.cut.get(number, ()), *_covered(top, ablation.dropped, site.key_grid)}
     keys = site.k.shape[2]
     if cut and not 0 <= min(cut) <= max(cut) < keys:
         raise MethodError(f"{site.name} has keys 0 to {keys - 1}; {sorted(cut)} are not all among them.")
@@ -80,9 +80,9 @@ def _overlap(keys: int, cells: int) -> np.ndarray:
     return np.clip(np.minimum(high, last) - np.maximum(low, first), 0, None)
 
 
-def ablated(sites: Sequence[AttentionSite], surgery: HeadAblation) -> AbstractContextManager[None]:
-    """Inside it every pass of the model whose ``sites`` these are runs with the surgery, in this context and no other."""
-    changed = overrides(sites, surgery)
+def ablated(sites: Sequence[AttentionSite], ablation: HeadAblation) -> AbstractContextManager[None]:
+    """Inside it every pass of the model whose ``sites`` these are runs with the ablation, in this context and no other."""
+    changed = overrides(sites, ablation)
     fused = [number for number, site in enumerate(sites) if not isinstance(site, PerformerSite)]
     calls = {fused.index(number): edit for number, edit in changed.items() if number in fused}
     named = {sites[number].name: edit for number, edit in changed.items() if number not in fused}

@@ -71,7 +71,7 @@ def accuracy_by_length(
         rng = random.Random(f"{seed} {length}")
         right = written_so_far = 0
         while written_so_far < samples:
-            pairs = [translator.task.draw_from("test", rng, length) for _ in range(min(_BATCH, samples - written_so_far))]
+            pairs = [translator.task.sample_from("test", rng, length) for _ in range(min(_BATCH, samples - written_so_far))]
             written = write_all(translator, [source for source, _ in pairs])
             right += sum(text == target for text, (_, target) in zip(written, pairs, strict=True))
             written_so_far += len(pairs)
@@ -102,7 +102,7 @@ def gradient_by_distance(
     rng = random.Random(f"{seed} {source_length}")
     norms = []
     for sample in range(samples):
-        source = task.draw_from("test", rng, source_length)[0]
+        source = task.sample_from("test", rng, source_length)[0]
         norms.append(embedding_gradients(translator, source, step).norm(dim=-1).flip(0).numpy())
         if progress is not None:
             progress(sample + 1, samples, f"{len(source)} characters")

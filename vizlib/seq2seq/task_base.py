@@ -41,12 +41,12 @@ class Task:
     make: Callable[[random.Random, int | None], str] = field(repr=False)
     read: Callable[[str], str | None] = field(repr=False)
 
-    def draw(self, rng: random.Random, length: int | None = None) -> tuple[str, str]:
+    def sample(self, rng: random.Random, length: int | None = None) -> tuple[str, str]:
         """A source and its right answer; with ``length`` a source of so many characters, or of the nearest number that can be made."""
         return self._pair(self.make(rng, length)) if length is None else self._near(rng, length, "")
 
-    def draw_from(self, part: str, rng: random.Random, length: int | None = None) -> tuple[str, str]:
-        """As ``draw``, but only sources of one part: "train", "stop" (when to end training) or "test"; no source is in two."""
+    def sample_from(self, part: str, rng: random.Random, length: int | None = None) -> tuple[str, str]:
+        """As ``sample``, but only sources of one part: "train", "stop" (when to end training) or "test"; no source is in two."""
         if length is not None:
             return self._near(rng, length, part)
         return self._pair(next(source for _ in range(_TRIES) if part_of(source := self.make(rng, None)) == part))

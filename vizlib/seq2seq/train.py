@@ -166,7 +166,7 @@ class _Run:
 def batch(translator: Translator, plan: Recipe, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The source ids (B, n), lengths (B,) and target ids (B, T), IGNORED behind their end, of one step: sources of the training part."""
     rng = random.Random(f"{plan.seed} {step}")
-    pairs = [translator.task.draw_from("train", rng) for _ in range(plan.batch)]
+    pairs = [translator.task.sample_from("train", rng) for _ in range(plan.batch)]
     source, lengths = translator.batch([text for text, _ in pairs])
     return source, lengths, pad([translator.encode_target(target) for _, target in pairs], IGNORED)
 
@@ -175,7 +175,7 @@ def exact_matches(translator: Translator, part: str, samples: int, seed: int) ->
     """How many of ``samples`` fresh sources of a part are translated without a mistake, and how many there were."""
     rng = random.Random(f"{part} {seed}")
     translator.module.eval()
-    pairs = [translator.task.draw_from(part, rng) for _ in range(samples)]
+    pairs = [translator.task.sample_from(part, rng) for _ in range(samples)]
     right = 0
     for start in range(0, samples, _BATCH):
         chunk = pairs[start : start + _BATCH]

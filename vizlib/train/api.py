@@ -45,12 +45,13 @@ def train_on(
     val: ImageSet,
     run_folder: str | Path,
     *,
+    kind: str = "cpu",
     device: str = "cpu",
     epochs: int | None = None,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> tuple[nn.Module, list[dict[str, Any]]]:
-    """``train_bundled`` on images that are already in memory: the averaged module and its history by epoch."""
-    plan = recipe(name) if epochs is None else replace(recipe(name), epochs=epochs)
+    """``train_bundled`` on images that are already in memory, by a recipe of a kind for a CPU: the averaged module and its history."""
+    plan = recipe(name, kind) if epochs is None else replace(recipe(name, kind), epochs=epochs)
     return train(_fresh(name, plan, data), plan, data, val, Path(run_folder), device=device, report=report)
 
 

@@ -211,7 +211,7 @@ def test_job_runs_reports_and_returns(worker: Worker) -> None:
     started, go = threading.Event(), threading.Event()
     job = worker.submit("a", hold, started, go)
     assert started.wait(5)
-    wait_until(lambda: job.progress.done > 1)
+    wait_until(lambda: job.progress.completed > 1)
     assert job.state is JobState.RUNNING
     assert (job.progress.total, job.progress.message) == (5000, "holding")
     assert job.progress.fraction is not None

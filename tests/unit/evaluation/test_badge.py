@@ -32,7 +32,7 @@ def judged(good: str, passed: str = "head cascade class") -> Badge:
 
 def test_every_branch_of_the_rule() -> None:
     whole = judged("deletion insertion sensitivity_n")
-    assert (whole.verdict, whole.passed, whole.asked) == ("passed", 6, 7)
+    assert (whole.verdict, whole.passed, whole.tests) == ("passed", 6, 7)
     assert judged("deletion insertion").verdict == "mixed"
     assert judged("sensitivity_n").verdict == "mixed"
     assert judged("deletion").verdict == "failed"  # which pixels scattered at random may have too

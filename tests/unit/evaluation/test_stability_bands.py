@@ -40,8 +40,8 @@ def test_the_bands_are_those_of_maps_made_one_by_one() -> None:
     np.testing.assert_allclose(bands.high, np.quantile(maps, 0.9, axis=0), **size)
     tops = [one >= np.sort(one, axis=None)[-256] for one in maps]
     mine = found.input_map >= np.sort(found.input_map, axis=None)[-256]
-    np.testing.assert_allclose(bands.held, np.mean(tops, 0), atol=0.21)  # two pixels on the edge may change places
-    assert np.abs(bands.held - np.mean(tops, 0)).mean() < 1e-3
+    np.testing.assert_allclose(bands.steady, np.mean(tops, 0), atol=0.21)  # two pixels on the edge may change places
+    assert np.abs(bands.steady - np.mean(tops, 0)).mean() < 1e-3
     assert bands.overlap == pytest.approx(np.mean([(mine & one).sum() / (mine | one).sum() for one in tops]), abs=0.01)
     assert (bands.runs, bands.radius) == (5, 0.05)
     assert "25\u00a0%" in bands.definition
@@ -53,7 +53,7 @@ def test_without_noise_everything_stays_and_another_map_is_not_held() -> None:
     np.testing.assert_allclose(bands.low, bands.high, atol=1e-5 * np.abs(found.input_map).max())
     assert bands.overlap > 0.98
     assert stability(MODEL, X, replace(found, input_map=-found.input_map), runs=3, radius=0).overlap < 0.1
-    assert bands.held.mean() == pytest.approx(0.2)
+    assert bands.steady.mean() == pytest.approx(0.2)
 
 
 def test_more_noise_moves_a_map_more_and_nothing_global_is_drawn() -> None:

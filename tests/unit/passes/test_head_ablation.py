@@ -26,9 +26,9 @@ def sites_of(name: str):
     return model, traces(model, zoo_cases.inputs(name))[0].attention
 
 
-def after(name: str, surgery: HeadAblation) -> torch.Tensor:
+def after(name: str, ablation: HeadAblation) -> torch.Tensor:
     model, sites = sites_of(name)
-    with ablated(sites, surgery), torch.inference_mode():
+    with ablated(sites, ablation), torch.inference_mode():
         return model(zoo_cases.inputs(name))[0]
 
 
@@ -185,7 +185,7 @@ def test_threads_do_not_see_each_others_surgery(name):
         HeadAblation(cut={len(sites) - 1: (1,)}),
         HeadAblation(heads={(1, 0): "uniform"}),
     ]
-    alone = [after(name, surgery) for surgery in surgeries]
+    alone = [after(name, ablation) for ablation in surgeries]
     assert len({tuple(logits.tolist()) for logits in alone}) == len(surgeries)
     wrong, barrier = [], threading.Barrier(len(surgeries))
 
@@ -221,7 +221,7 @@ def test_before_is_the_plain_answer_and_its_rollout(name):
     outcome = compare_ablation(model, x, HeadAblation(heads={(0, 0): "zero"}))
     with torch.inference_mode():
         assert torch.equal(outcome.before, model(x)[0])
-    (found,) = explain(model, x, lambda logits: [], vizlib.methods()[0].settle({}))[1]
+    (found,) = explain(model, x, lambda logits: [], vizlib.methods()[0].resolve({}))[1]
     assert torch.allclose(outcome.map_before.input_map, found.input_map, atol=1e-12)
     for one in (outcome.map_before, outcome.map_after):
         assert float(one.input_map.sum()) + one.sink == pytest.approx(1, abs=1e-9)
@@ -259,7 +259,7 @@ def test_gradient_passes_run_under_surgery_too():
 
 
 @pytest.mark.parametrize(
-    ("surgery", "words"),
+    ("ablation", "words"),
     [
         (HeadAblation(heads={(9, 0): "zero"}), "attentions 0 to 2"),
         (HeadAblation(heads={(0, 7): "zero"}), "heads 0 to 2"),
@@ -269,10 +269,10 @@ def test_gradient_passes_run_under_surgery_too():
         (HeadAblation(dropped=(17,)), "tokens 0 to 16"),
     ],
 )
-def test_what_cannot_be_done_is_refused(surgery, words):
+def test_what_cannot_be_done_is_refused(ablation, words):
     _, sites = sites_of("token")
     with pytest.raises(vizlib.MethodError, match=words):
-        overrides(sites, surgery)
+        overrides(sites, ablation)
 
 
 def test_attention_that_is_written_out_is_refused():

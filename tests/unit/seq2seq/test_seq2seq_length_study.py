@@ -72,7 +72,7 @@ def test_gradients_by_distance_are_means_from_the_end() -> None:
     rng = random.Random("3 7")
     norms = []
     for _ in range(6):
-        source = translator.task.draw_from("test", rng, 7)[0]
+        source = translator.task.sample_from("test", rng, 7)[0]
         rows = embedding_gradients(translator, source)
         norms.append([np.sqrt(sum(value**2 for value in rows[-1 - distance].tolist())) for distance in range(7)])
     expected = np.mean(norms, axis=0)

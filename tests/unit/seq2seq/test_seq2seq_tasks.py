@@ -129,8 +129,8 @@ def test_letters() -> None:
 @EVERY
 def test_what_is_drawn_can_be_typed_and_written(name: str) -> None:
     task, rng = TASKS[name], random.Random(3)
-    pairs = [task.draw(rng) for _ in range(3000)]
-    assert pairs == [task.draw(again) for again in [random.Random(3)] for _ in range(3000)]
+    pairs = [task.sample(rng) for _ in range(3000)]
+    assert pairs == [task.sample(again) for again in [random.Random(3)] for _ in range(3000)]
     sources, targets = {letter for source, _ in pairs for letter in source}, {letter for _, target in pairs for letter in target}
     assert sources | set("z0") >= set(task.source_alphabet) >= sources
     assert targets <= set(task.target_alphabet)
@@ -145,12 +145,12 @@ def test_what_is_drawn_can_be_typed_and_written(name: str) -> None:
 @EVERY
 def test_parts_are_apart_and_every_character_is_trained(name: str) -> None:
     task, rng = TASKS[name], random.Random(4)
-    parts = {part: {task.draw_from(part, rng)[0] for _ in range(400)} for part in ("train", "stop", "test")}
+    parts = {part: {task.sample_from(part, rng)[0] for _ in range(400)} for part in ("train", "stop", "test")}
     assert all(part_of(source) == part for part, sources in parts.items() for source in sources)
     assert not parts["train"] & parts["test"]
     assert part_of("zero") == part_of("0") == "train"
     for length in task.lengths:
-        source, target = task.draw_from("test", rng, length)
+        source, target = task.sample_from("test", rng, length)
         assert abs(len(source) - length) <= 1
         assert task.truth(source) == target
 
@@ -159,8 +159,8 @@ def test_parts_are_apart_and_every_character_is_trained(name: str) -> None:
 def test_a_wished_length_is_the_nearest_that_can_be_made(name: str) -> None:
     task, rng = TASKS[name], random.Random(5)
     wished = task.trained[0] + 2
-    assert abs(len(task.draw(rng, wished)[0]) - wished) <= 2
-    assert len(task.draw(rng, 1000)[0]) <= task.longest
+    assert abs(len(task.sample(rng, wished)[0]) - wished) <= 2
+    assert len(task.sample(rng, 1000)[0]) <= task.longest
 
 
 class TestCheck:

@@ -36,17 +36,17 @@ class AblationOutcome:
     moved: float
 
 
-def compare_ablation(model: Model, x: torch.Tensor, surgery: HeadAblation, residual_weight: float = 0.5) -> AblationOutcome:
-    """One prepared input (1, 3, h, w) through the model as it is and after the surgery, with the rollout of both.
+def compare_ablation(model: Model, x: torch.Tensor, ablation: HeadAblation, residual_weight: float = 0.5) -> AblationOutcome:
+    """One prepared input (1, 3, h, w) through the model as it is and after the ablation, with the rollout of both.
 
     Heads that are switched off carry nothing in the second rollout; the others share what is left evenly, and an attention without any
     passes everything on. MethodError where the model's attention cannot be read or changed.
     """
     before = run(model, x)
     sites = before.lineage().sites
-    with ablated(sites, surgery):
+    with ablated(sites, ablation):
         after = run(model, x)
-    changed = {sites[number].name: edit for number, edit in overrides(sites, surgery).items()}
+    changed = {sites[number].name: edit for number, edit in overrides(sites, ablation).items()}
     whole, rest = _rollout(before, {}, residual_weight), _rollout(after, changed, residual_weight)
     moved = float((whole.input_map - rest.input_map).abs().sum()) + abs((whole.sink or 0.0) - (rest.sink or 0.0))
     return AblationOutcome(before.logits[0], after.logits[0], whole, rest, moved / 2)

@@ -42,7 +42,7 @@ class Motion:
 
 def shift_by(pixels: float, fill: str = "reflect") -> Motion:
     """The motion to the right by so many pixels, which need not be whole."""
-    return Motion(offset=(0.0, float(pixels)), wrap=_known(fill) == "wrap")
+    return Motion(offset=(0.0, float(pixels)), wrap=_checked_fill(fill) == "wrap")
 
 
 def rotation_by(degrees: float, fill: str = "reflect") -> Motion:
@@ -141,7 +141,7 @@ def _centres(grid: tuple[int, int], cell: tuple[float, float]) -> torch.Tensor:
 def _whole_shift(pixels: torch.Tensor, right: int, fill: str) -> torch.Tensor:
     width = pixels.shape[-1]
     source = torch.arange(width, device=pixels.device) - right
-    if _known(fill) == "wrap":
+    if _checked_fill(fill) == "wrap":
         return pixels[..., source % width]
     inside = (source >= 0) & (source < width)
     if fill == "mean":
@@ -150,12 +150,12 @@ def _whole_shift(pixels: torch.Tensor, right: int, fill: str) -> torch.Tensor:
     return pixels[..., torch.where(source < 0, -1 - source, torch.where(source >= width, 2 * width - 1 - source, source))]
 
 
-def _known(fill: str) -> str:
+def _checked_fill(fill: str) -> str:
     if fill not in FILLS:
         raise MethodError(f"What comes in at the edges is one of {', '.join(FILLS)}, not {fill!r}.")
     return fill
 
 
 def _unwrapped(fill: str, what: str) -> None:
-    if _known(fill) == "wrap":
+    if _checked_fill(fill) == "wrap":
         raise MethodError(f'A picture that is {what} has no other side to wrap around to: fill with "reflect" or "mean".')

@@ -35,7 +35,7 @@ def answer_exam(questions: Sequence[Question], method: str, **options: Any) -> M
     method or an option that there is not. Tells of every map through ``vizlib.engine.progress``.
     """
     exam = _exam(questions)
-    method_card(method).settle(options)
+    method_card(method).resolve(options)
     started = time.perf_counter()
     try:
         maps = explain_questions(questions, method, **options)

@@ -74,7 +74,7 @@ def _exam(report: ExamReport, exam: str) -> str:
     card, marks = EXAMS[exam], [mark for mark in report.marks if mark.exam == exam]
     models = list(dict.fromkeys(mark.model for mark in marks))
     by_place = {(mark.method, mark.model): mark for mark in marks}
-    heads = "".join(f"<th>{_safe(model)}<br><span class='exactly'>{_asked(marks, model)}</span></th>" for model in models)
+    heads = "".join(f"<th>{_safe(model)}<br><span class='exactly'>{_question_count(marks, model)}</span></th>" for model in models)
     rows = "".join(
         f"<tr><th>{_safe(METHODS[method].title)}</th>{''.join(f'<td>{_mark(by_place.get((method, model)))}</td>' for model in models)}</tr>"
         for method in dict.fromkeys(mark.method for mark in marks)
@@ -87,7 +87,7 @@ def _exam(report: ExamReport, exam: str) -> str:
     )
 
 
-def _asked(marks: Sequence[Mark], model: str) -> str:
+def _question_count(marks: Sequence[Mark], model: str) -> str:
     count = max((mark.questions for mark in marks if mark.model == model), default=0)
     return f"{count} question{'' if count == 1 else 's'}"
 

@@ -124,15 +124,15 @@ class _Course:
 
     def __init__(self, progress: Listener | None, total: int) -> None:
         outside = copy_context()
-        self._heard: Listener = progress or (lambda done, total=None, message=None: outside.run(tell, done, total))  # noqa: ARG005
+        self._heard: Listener = progress or (lambda completed, total=None, message=None: outside.run(tell, completed, total))  # noqa: ARG005
         self._done, self._total = 0, total
 
     @contextmanager
     def next(self, message: str) -> Iterator[None]:
         """One of the steps; what tells of itself inside is a part of it."""
 
-        def listener(done: float, total: float | None = None, message: str | None = message) -> None:
-            self._heard(self._done + (min(1.0, done / total) if total else 0.0), self._total, message)
+        def listener(completed: float, total: float | None = None, message: str | None = message) -> None:
+            self._heard(self._done + (min(1.0, completed / total) if total else 0.0), self._total, message)
 
         self._heard(self._done, self._total, message)
         with told_to(listener):

@@ -61,7 +61,7 @@ class LoadRequest:
 
 @dataclass(frozen=True)
 class PendingLoad:
-    """A model on its way to the shelf."""
+    """A model on its way to the store."""
 
     identity: str
     request: LoadRequest
@@ -98,7 +98,7 @@ class UserModelStore:
         return path
 
     def open(self, request: LoadRequest) -> Job[ModelCard]:
-        """The job that loads a model; ``take_in`` puts it on the shelf when it is done."""
+        """The job that loads a model; ``take_in`` puts it into the store when it is loaded."""
         identity = f"own:{uuid4().hex}"
         job = self._engine.open(identity, request.load)
         self.opening = PendingLoad(identity, request, job)
@@ -179,10 +179,10 @@ class UserModelStore:
 
 
 def user_model_store() -> UserModelStore:
-    """This visitor's shelf."""
-    if "own.shelf" not in st.session_state:
-        st.session_state["own.shelf"] = UserModelStore(service())
-    store: UserModelStore = st.session_state["own.shelf"]
+    """This visitor's store."""
+    if "user_models.store" not in st.session_state:
+        st.session_state["user_models.store"] = UserModelStore(service())
+    store: UserModelStore = st.session_state["user_models.store"]
     return _until_the_visit_ends(store.identity, store)
 
 

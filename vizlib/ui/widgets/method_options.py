@@ -148,11 +148,11 @@ def _draw_number_or_word(option: Option, key: str, label: str) -> None:
     word_key = f"{key}.word"
     st.session_state[word_key] = chosen if chosen in option.words else "number"
 
-    def settle() -> None:
+    def take_choice() -> None:
         word = st.session_state[word_key]
         st.session_state[key] = st.session_state[slider] if word == "number" else word
 
-    st.segmented_control(label, ("number", *option.words), key=word_key, help=option.help, required=True, on_change=settle)
+    st.segmented_control(label, ("number", *option.words), key=word_key, help=option.help, required=True, on_change=take_choice)
     if chosen not in option.words:
         low, high = float(option.low or 0), float(1 if option.high is None else option.high)
-        st.slider(label, low, high, key=slider, step=0.01, label_visibility="collapsed", on_change=settle)
+        st.slider(label, low, high, key=slider, step=0.01, label_visibility="collapsed", on_change=take_choice)

@@ -71,7 +71,7 @@ def test_leaving_out_is_the_explicit_product_without_those_columns(name):
 def test_leaving_out_nothing_is_the_rollout():
     model = zoo_cases.model("distilled")
     x = zoo_cases.inputs("distilled")
-    (plain,) = explain(model, x, lambda logits: [], vizlib.methods()[0].settle({}))[1]
+    (plain,) = explain(model, x, lambda logits: [], vizlib.methods()[0].resolve({}))[1]
     assert torch.allclose(artifact_tokens.rollout_without(model, x, {}).input_map, plain.input_map, atol=1e-12)
 
 

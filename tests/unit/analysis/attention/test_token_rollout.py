@@ -32,7 +32,7 @@ def test_from_the_last_layer_it_is_the_rollout_of_that_token(name):
     model, x = zoo_cases.model(name), zoo_cases.inputs(name)
     last = len(run(model, x).lineage().sites) - 1
     for token in (0, 2):
-        (expected,) = explain(model, x, lambda logits: [], METHODS["rollout"].settle({"token": token}))[1]
+        (expected,) = explain(model, x, lambda logits: [], METHODS["rollout"].resolve({"token": token}))[1]
         assert torch.allclose(rollout_from(model, x, last, token).input_map, expected.input_map, atol=1e-12)
 
 
@@ -50,7 +50,7 @@ def test_from_the_middle_it_is_the_explicit_product():
 
 def test_of_the_answer():
     model, x = zoo_cases.model("cct"), zoo_cases.inputs("cct")
-    (expected,) = explain(model, x, lambda logits: [], METHODS["rollout"].settle({}))[1]
+    (expected,) = explain(model, x, lambda logits: [], METHODS["rollout"].resolve({}))[1]
     assert torch.allclose(rollout(model, x).input_map, expected.input_map, atol=1e-12)
 
 

@@ -114,10 +114,10 @@ class Alignment extends Component {
     );
     const letters = (chars, over) =>
       chars.map((char, i) => {
-        const one = create('i', '', char);
-        one.onpointerenter = () => over(i);
-        one.onpointerleave = () => this.point(this.step, -1);
-        return one;
+        const letter = create('i', '', char);
+        letter.onpointerenter = () => over(i);
+        letter.onpointerleave = () => this.point(this.step, -1);
+        return letter;
       });
     this.read = letters(header.source, i => this.point(this.row, i));
     this.wrote = letters(header.tokens, i => {

@@ -490,17 +490,17 @@ class AttentionCanvas extends Component {
       for (let i = 0, at = head * count; i < count; i++) mean[i] += values[at + i] / heads;
     }
     const artifacts = this.find('drop').checked ? this.artifactCells(this.onto) : [];
-    const one = this.oneScale;
+    const shared = this.oneScale;
     const tops = [];
     for (let head = MEAN; head < heads; head++) tops.push(this.top(head, count, learned, artifacts));
-    const common = one ? Math.max(...tops) : 0;
+    const common = shared ? Math.max(...tops) : 0;
     const colours = this.colours();
     const shown = Math.min(this.head, heads - 1);
-    const high = one ? common : tops[shown + 1];
+    const high = shared ? common : tops[shown + 1];
     this.paint(this.image, this.map, shown, count, learned, high, colours, artifacts);
     this.map.style.opacity = page.appearance.opacity;
     this.small.forEach((canvas, i) => {
-      this.paint(this.image, canvas, i - 1, count, learned, one ? common : tops[i], colours, artifacts);
+      this.paint(this.image, canvas, i - 1, count, learned, shared ? common : tops[i], colours, artifacts);
       canvas.parentElement.setAttribute('aria-pressed', i - 1 === shown);
     });
     this.outline();

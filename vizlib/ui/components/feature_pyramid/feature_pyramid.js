@@ -88,17 +88,17 @@ class FeaturePyramid extends Component {
         })),
       ],
     }));
-    const known = Object.entries(VIEWS).filter(
+    const views = Object.entries(VIEWS).filter(
       ([name]) => name !== 'rollout' || this.groups.some(group => group.scales.some(scale => scale.rollout)),
     );
     if (header.view !== this.given) {
       this.given = header.view;
       this.view = header.view;
     }
-    if (!known.some(([name]) => name === this.view)) this.view = 'colours';
+    if (!views.some(([name]) => name === this.view)) this.view = 'colours';
     choices(
       this.find('views'),
-      known.map(([name, [text, title]]) => [name, text, title]),
+      views.map(([name, [text, title]]) => [name, text, title]),
       this.view,
       'What to draw of each stage',
       name => {

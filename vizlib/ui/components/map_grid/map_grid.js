@@ -180,7 +180,7 @@ class MapGrid extends Component {
       const to = this.view.scale === 'one' ? most : top;
       const from = signed ? -to : this.view.scale === 'stretch' ? low : 0;
       const map = this.arrays[`${name}.map`];
-      const drawn = `${from} ${to} ${entry.card.one}`;
+      const drawn = `${from} ${to} ${entry.card.unitValue}`;
       entry.canvas.style.opacity = this.view.opacity;
       if (entry.drawn === drawn && sameNumbers(entry.map, map)) continue;
       entry.drawn = drawn;
@@ -216,7 +216,7 @@ class MapGrid extends Component {
     if (this.arrays.content && !this.arrays.content[cell]) return 'Padding: no picture here.';
     const value = this.value(card.name, cell);
     const multiple = `${value.toFixed(Math.abs(value) < 10 ? 2 : 0)} × the map's mean size`;
-    return `${card.title}: ${multiple}; ${(value * card.one).toPrecision(3)} in the method's own unit.`;
+    return `${card.title}: ${multiple}; ${(value * card.unitValue).toPrecision(3)} in the method's own unit.`;
   }
 
   cross() {

@@ -23,18 +23,18 @@ _component = register("photo_map")
 class MapData:
     """A map (h, w) on a model's input, NaN where it has no value, and where that lies on the picture.
 
-    ``one`` is the value that counts as 1: for ``unit`` "share" what each pixel would have if all had the same, for "lift" one, and for
-    "score", the only map with values below zero, one logit.
+    ``unit_value`` is the value that counts as 1: for ``unit`` "share" what each pixel would have if all had the same, for "lift" one, and
+    for "score", the only map with values below zero, one logit.
     """
 
     values: np.ndarray
-    one: float
+    unit_value: float
     unit: str
     geometry: Geometry
 
     @property
     def peak(self) -> float:
-        """The largest value on the picture, padding left aside, as a multiple of ``one``: the upper end of the map's own scale."""
+        """The largest value on the picture, padding left aside, as a multiple of ``unit_value``: the upper end of the map's own scale."""
         return self._ends[1]
 
     @property
@@ -44,13 +44,15 @@ class MapData:
 
     @property
     def lowest(self) -> float:
-        """The smallest value on the picture, as a multiple of ``one``."""
+        """The smallest value on the picture, as a multiple of ``unit_value``."""
         return self._ends[0]
 
     @cached_property
     def _ends(self) -> tuple[float, float]:
         shown = self.values[self.geometry.content & np.isfinite(self.values)]
-        return (float(shown.min()) / self.one, float(shown.max()) / self.one) if shown.size and self.one > 0 else (0.0, 0.0)
+        if not shown.size or self.unit_value <= 0:
+            return 0.0, 0.0
+        return float(shown.min()) / self.unit_value, float(shown.max()) / self.unit_value
 
 
 def pack(picture: Picture, data: MapData | None) -> bytes:
@@ -68,7 +70,7 @@ def pack(picture: Picture, data: MapData | None) -> bytes:
             "input": geometry.input_size,
             "scale": geometry.scale,
             "offset": geometry.offset,
-            "one": data.one,
+            "unitValue": data.unit_value,
             "unit": data.unit,
             "peak": data.reach,
             "lowest": data.lowest,

@@ -166,17 +166,18 @@ class PhotoMap extends Component {
   }
 
   paint(colours, low, top) {
-    const { one } = this.header;
+    const { unitValue } = this.header;
     const pixels = new Uint32Array(this.pixels.data.buffer);
-    const factor = top > low ? 255 / ((top - low) * one) : 0;
+    const factor = top > low ? 255 / ((top - low) * unitValue) : 0;
     this.interpolated.forEach((value, i) => {
       if (Number.isNaN(value)) {
         pixels[i] = 0;
         return;
       }
-      const colour = colours[clamp((value - low * one) * factor, 0, 255) | 0];
+      const colour = colours[clamp((value - low * unitValue) * factor, 0, 255) | 0];
       // Where there is no evidence either way the photograph shows.
-      pixels[i] = low < 0 ? withAlpha(colour, Math.sqrt(Math.min(1, Math.abs(value) / (top * one))) * 255) : colour;
+      pixels[i] =
+        low < 0 ? withAlpha(colour, Math.sqrt(Math.min(1, Math.abs(value) / (top * unitValue))) * 255) : colour;
     });
     this.canvas.getContext('2d').putImageData(this.pixels, 0, 0);
   }
@@ -207,11 +208,11 @@ class PhotoMap extends Component {
   }
 
   reading(y, x) {
-    const { input, scale, offset, one, unit } = this.header;
+    const { input, scale, offset, unitValue, unit } = this.header;
     const row = neighbours(y * scale[0] + offset[0], input[0]);
     const column = neighbours(x * scale[1] + offset[1], input[1]);
     if (!row || !column) return 'not seen by the model';
-    const ratio = one > 0 ? between(this.values, input[1], row, column) / one : 0;
+    const ratio = unitValue > 0 ? between(this.values, input[1], row, column) / unitValue : 0;
     if (Number.isNaN(ratio)) return 'no value here';
     const share = ((ratio / this.values.length) * 100).toPrecision(3);
     const perPixel = unit === 'share' ? ` (${share} % per model pixel)` : '';

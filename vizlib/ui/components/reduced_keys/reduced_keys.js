@@ -98,7 +98,7 @@ class ReducedKeys extends Component {
     key.facts.textContent = site.gathers;
     const light = part => on => part.panel.classList.toggle('lit', on);
     const [asked, answering] = [h * w, kh * kw];
-    const made = `${thousands(asked)} × ${thousands(answering)} weights`;
+    const weights = `${thousands(asked)} × ${thousands(answering)} weights`;
     const fewer = `${(asked / answering).toFixed(0)} times fewer`;
     const saved = ` instead of ${thousands(asked)} × ${thousands(asked)}: ${fewer}`;
     formula(this.find('terms'), [
@@ -108,7 +108,7 @@ class ReducedKeys extends Component {
       [`${site.reduced ? `${site.reduced}(K)` : 'K'}ᵀ (${answering})`, light(keys)],
       ' / √d ) · ',
       [site.reduced ? `${site.reduced}(V)` : 'V', light(key)],
-      `    ${made}${site.reduced ? saved : ''}`,
+      `    ${weights}${site.reduced ? saved : ''}`,
     ]);
     this.show();
   }

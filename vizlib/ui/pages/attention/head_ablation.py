@@ -1,4 +1,4 @@
-"""Live surgery: heads and patches switched off for this visitor alone, and what the answer and the map lose."""
+"""Live ablation: heads and patches switched off for this visitor alone, and what the answer and the map lose."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def draw_head_ablation(
         return _ablate(attention_pass, loaded, ablation, picture)
 
     key = (attention_pass.identity, tuple(sorted(ablation.heads.items())), tuple(sorted(ablation.cut.items())), ablation.dropped)
-    outcome = computations.compute_or_status("attention.surgery", key, [model], compute_outcome, keep=False)
+    outcome = computations.compute_or_status("attention.ablation", key, [model], compute_outcome, keep=False)
     if outcome is not None:
         _draw_outcome(outcome)
 
@@ -219,7 +219,7 @@ def _draw_outcome(outcome: _AblationResult) -> None:
     for index, place in enumerate(st.columns(2, gap="large")):
         with place:
             st.markdown(f"**{('Rollout before', 'Rollout after')[index]}**")
-            photo_map(outcome.maps[index], key=f"attention.surgery.{index}")
+            photo_map(outcome.maps[index], key=f"attention.ablation.{index}")
             if any(outcome.sinks):
                 st.caption(f"{percent(outcome.sinks[index])} ends in learned tokens.")
     st.markdown(f"**{percent(outcome.moved)}** of the map moved elsewhere.")

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from vizlib.ui.pages.attention.forward_pass import AttentionPass
 
 PANELS = {
-    "held": ":material/push_pin: The held patch",
+    "token": ":material/push_pin: The held patch",
     "heads": ":material/grid_view: All heads",
-    "surgery": ":material/content_cut: Switch heads off",
+    "ablation": ":material/content_cut: Switch heads off",
     "methods": ":material/compare: Methods",
     "tokens": ":material/stethoscope: Odd tokens",
 }
@@ -77,11 +77,11 @@ def draw_panel(
     chosen = st.segmented_control(
         "Below the canvas", list(PANELS), key=resend(key), format_func=PANELS.__getitem__, required=True, label_visibility="collapsed"
     )
-    if chosen == "held":
+    if chosen == "token":
         draw_selected_token(attention_pass, selected, model, picture)
     elif chosen == "heads":
         draw_heads(attention_pass, model, colormap)
-    elif chosen == "surgery":
+    elif chosen == "ablation":
         draw_head_ablation(attention_pass, selected, model, picture, url_state)
     elif chosen == "methods":
         draw_methods(model, picture, fit, url_state, opacity, colormap)

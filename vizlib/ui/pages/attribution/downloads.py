@@ -56,7 +56,7 @@ def to_png(scheduler: MethodScheduler, answer: ModelAnswer, appearance: dict[str
         top = most if appearance["scale"] == "one" else scaled.top
         low = scaled.low if appearance["scale"] == "stretch" else 0.0
         badge = state.proof.badge if state.proof is not None else None
-        note = "no badge" if badge is None else f"{badge.verdict} {badge.passed}/{badge.asked}"
+        note = "no badge" if badge is None else f"{badge.verdict} {badge.passed}/{badge.tests}"
         picture = tile(answer.photo, scaled.values, low, top, appearance["opacity"], signed=scaled.signed)
         tiles.append((METHODS[state.name].title, note, picture))
     return encode_png(contact_sheet(tiles))
@@ -91,7 +91,7 @@ def to_json(scheduler: MethodScheduler) -> str:
                     "verdict": proof.badge.verdict,
                     "words": proof.badge.words,
                     "passed": proof.badge.passed,
-                    "asked": proof.badge.asked,
+                    "tests": proof.badge.tests,
                 }
         elif state.proof_refusal:
             row["not_measured"] = [state.proof_refusal]
@@ -121,7 +121,7 @@ for name, options in methods.items():
     scores = scorer.score(explanation)
     checks = sanity_checks(model, image, explanation)
     verdict = badge(scores, checks)
-    print(f"{{name}}: {{verdict.verdict}}, {{verdict.passed}} of {{verdict.asked}}. {{verdict.words}}")
+    print(f"{{name}}: {{verdict.verdict}}, {{verdict.passed}} of {{verdict.tests}}. {{verdict.words}}")
     explanation.save(f"maps/{{name}}")
 """
 

@@ -28,11 +28,11 @@ SCALES = ("own", "stretch", "one")
 class ScaledMap:
     """A map as the grid shows it: values (h, w) in multiples of the mean size of a pixel's value, and where its own scale ends.
 
-    ``one`` is that mean in the method's own unit.
+    ``unit_value`` is that mean in the method's own unit.
     """
 
     values: np.ndarray
-    one: float
+    unit_value: float
     low: float
     top: float
     signed: bool
@@ -73,7 +73,7 @@ def pack_map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: dict[st
             low, high = float(scaled.values.min()), float(scaled.values.max())
             levels = (scaled.values - low) * (65535 / (high - low) if high > low else 0.0)
             arrays[f"{state.name}.map"] = np.rint(levels).astype(np.uint16)
-            card |= {"ends": [low, high], "low": scaled.low, "top": scaled.top, "one": scaled.one, "signed": scaled.signed}
+            card |= {"ends": [low, high], "low": scaled.low, "top": scaled.top, "unitValue": scaled.unit_value, "signed": scaled.signed}
         cards.append(card)
     side = next((array.shape for name, array in arrays.items() if name.endswith(".map")), None)
     if side is not None:
@@ -141,7 +141,7 @@ def _badge(state: MethodState, *, prove: bool, stopped: bool) -> dict[str, Any]:
     badge = proof.badge
     return {
         "state": badge.verdict,
-        "text": f"{attribution_words.VERDICTS[badge.verdict]} {badge.passed}/{badge.asked}",
+        "text": f"{attribution_words.VERDICTS[badge.verdict]} {badge.passed}/{badge.tests}",
         "words": " ".join([badge.words, *proof.refused]),
         "lines": rows,
     }

@@ -53,7 +53,7 @@ class StabilityResult:
     @property
     def nbytes(self) -> int:
         """What keeping it takes."""
-        return 4 * self.bands.held.nbytes
+        return 4 * self.bands.steady.nbytes
 
 
 def draw_method_detail(scheduler: MethodScheduler, answer: ModelAnswer, view: View, choices: dict[str, MethodChoice]) -> None:
@@ -118,7 +118,7 @@ def _draw_badge(proof: Proof | None, refusal: str, *, prove: bool, stopped: bool
     if proof.badge is not None:
         colour = {"passed": "green", "mixed": "orange", "failed": "red"}[proof.badge.verdict]
         verdict = attribution_words.VERDICTS[proof.badge.verdict]
-        st.markdown(f":{colour}-badge[{verdict} {proof.badge.passed}/{proof.badge.asked}] {formatting.plain(proof.badge.words)}")
+        st.markdown(f":{colour}-badge[{verdict} {proof.badge.passed}/{proof.badge.tests}] {formatting.plain(proof.badge.words)}")
     for text in proof.refused:
         st.caption(formatting.plain(text))
     rows = attribution_words.lines(proof.scores, proof.checks)
@@ -219,7 +219,7 @@ def _draw_stability(scheduler: MethodScheduler, explanation: Explanation, answer
 
     bands = result.bands
     left, right = st.columns([2, 3], gap="large", vertical_alignment="center")
-    left.image(_png(contours(answer.photo, bands.held)), width="stretch", output_format="PNG")
+    left.image(_png(contours(answer.photo, bands.steady)), width="stretch", output_format="PNG")
     right.markdown(
         f"**{percent(bands.overlap)}** of the strongest places stay the same. Lines enclose what is among the strongest places "
         "in at least 90 % (white), 50 % (yellow) and 10 % (blue) of the runs: where the three lie close together, the map is firm."

@@ -87,7 +87,7 @@ def compute_response(
         x,
         experiment.perturbation,
         aids=aids,
-        progress=lambda done, total: progress(done, total, f"Asking {title}: {change.title.lower()}"),
+        progress=lambda completed, total: progress(completed, total, f"Asking {title}: {change.title.lower()}"),
     )
     pixels = to_pixels(model, x)
     shown = torch.cat([change(pixels, strength, aids) for strength in measured.strengths])

@@ -154,8 +154,8 @@ def _draw_takeaways(
         if data.unit == "score":
             reach = tops.get(data.unit, data.reach)
             return encode_png(signed_overlay(explanation.image, explanation.map, opacity=style.opacity, reach=reach))
-        low = data.lowest * data.one if style.scale == "stretch" else 0.0
-        high = tops.get(data.unit, data.peak) * data.one
+        low = data.lowest * data.unit_value if style.scale == "stretch" else 0.0
+        high = tops.get(data.unit, data.peak) * data.unit_value
         return encode_png(overlay(explanation.image, explanation.map, opacity=style.opacity, colormap=style.colormap, low=low, high=high))
 
     download_row(

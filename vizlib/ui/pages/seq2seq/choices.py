@@ -153,7 +153,7 @@ def _offer_texts(task: Task, key: str) -> None:
             st.button(text, key=f"seq2seq.example.{number}", on_click=take, args=(text,), type="tertiary")
         st.button(
             "A new one", key="seq2seq.draw", icon=":material/casino:", type="tertiary",
-            help="Made by the task's rule, like its training data.", on_click=lambda: take(task.draw(random.Random())[0]),
+            help="Made by the task's rule, like its training data.", on_click=lambda: take(task.sample(random.Random())[0]),
         )  # fmt: skip
 
 
