@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vizlib.images import read_image
     from vizlib.passes.forward import Trace
     from vizlib.tracing.attention_site import AttentionSite
+    from vizlib.zoo.adapters.plain_vit import PlainViT
     from vizlib.zoo.cards import ModelCard
     from vizlib.zoo.load import load, wrap
     from vizlib.zoo.model import Model
@@ -57,13 +58,14 @@ _HOMES = {
     "ModelCard": "vizlib.zoo.cards",
     "Model": "vizlib.zoo.model",
     "Trace": "vizlib.passes.forward",
+    "PlainViT": "vizlib.zoo.adapters.plain_vit",
     "AttentionSite": "vizlib.tracing.attention_site",
 }
 __all__ = [
     "AttentionSite", "CancelledError", "CheckpointError", "DeviceError", "DownloadError", "ExamError", "Explanation", "Geometry",
-    "ImageError", "MethodCard", "MethodError", "Model", "ModelCard", "ModelError", "Prediction", "Score", "TargetError", "TextError",
-    "Trace", "TrainingError", "Transform", "VizlibError", "evaluate", "explain", "load", "methods", "models", "predict", "read_image",
-    "replay", "trace", "wrap",
+    "ImageError", "MethodCard", "MethodError", "Model", "ModelCard", "ModelError", "PlainViT", "Prediction", "Score",
+    "TargetError", "TextError", "Trace", "TrainingError", "Transform", "VizlibError", "evaluate", "explain", "load", "methods",
+    "models", "predict", "read_image", "replay", "trace", "wrap",
 ]  # fmt: skip
 
 

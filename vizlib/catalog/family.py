@@ -34,9 +34,11 @@ ONE_CLASSIFIER: Final = "the model has one classifier, not the two of a distille
 class Family:
     """One family: what it ``lacks`` of NEEDS with the reason, and its ``adapter`` as "module:class" below ``vizlib.zoo.adapters``.
 
-    An adapter starts from ``lacks`` and adds what it finds in one module.
+    An adapter starts from ``lacks`` and adds what it finds in one module. ``others`` are the adapters for the family's models of other
+    libraries.
     """
 
     name: str
     adapter: str
     lacks: Mapping[str, str] = field(default_factory=dict, hash=False)
+    others: tuple[str, ...] = ()

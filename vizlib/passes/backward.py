@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from vizlib.errors import MethodError, ModelError, TargetError
-from vizlib.passes.forward import Pass, check_finite
-from vizlib.tracing.recorder import AttentionCall, Recording, record
-from vizlib.tracing.shared_copy import capture_outputs
+from vizlib.passes.forward import Pass, capture_taps, check_finite, recorded
+from vizlib.tracing.recorder import AttentionCall, Recording
+from vizlib.zoo.adapters.base import Tap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -85,16 +85,16 @@ def run_live(model: Model, x: torch.Tensor, *, keep_states: bool = False, part: 
     """
     x = model.cast(x).detach().clone().requires_grad_()
     module = model.resting()
-    paths = {} if part is None else {part: part}
+    taps = [] if part is None else [Tap(part, part)]
     if keep_states:
-        paths |= {tap.name: tap.path for tap in model.adapter.taps((int(x.shape[2]), int(x.shape[3])))}
+        taps += model.adapter.taps((int(x.shape[2]), int(x.shape[3])))
     states: dict[str, torch.Tensor] = {}
-    if paths:
-        with capture_outputs(module, list(paths.values()), states.__setitem__) as copied:
-            recording = record(lambda: model.run(copied, x), keep_values=True)
+    if taps:
+        with capture_taps(module, taps, states) as copied:
+            recording = recorded(model, lambda: model.run(copied, x), keep_values=True)
     else:
-        recording = record(lambda: model.run(module, x), keep_values=True)
-    forward_pass = Pass(model, x, recording, {name: states[path] for name, path in paths.items()})
+        recording = recorded(model, lambda: model.run(module, x), keep_values=True)
+    forward_pass = Pass(model, x, recording, {tap.name: states[tap.name] for tap in taps})
     check_finite(model, x, forward_pass.logits)
     return forward_pass
 

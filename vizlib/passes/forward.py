@@ -10,9 +10,14 @@ import torch
 from vizlib.errors import MethodError, ModelError
 from vizlib.tracing.recorder import Recording, record
 from vizlib.tracing.residuals import ResidualMeter
-from vizlib.tracing.shared_copy import capture_outputs, hooked_copy, shared_copy
+from vizlib.tracing.shared_copy import hooked_copy, shared_copy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    from torch import nn
+
     from vizlib.tracing.attention_site import AttentionSite
     from vizlib.tracing.shared_copy import Hook
     from vizlib.zoo.adapters import Lineage, Tap
@@ -69,12 +74,32 @@ def run(model: Model, x: torch.Tensor, *, keep_values: bool = False, keep_states
     module = model.resting()
     with torch.inference_mode():
         if not keep_states:
-            return _checked(Pass(model, x, record(lambda: model.run(module, x), keep_values=keep_values)))
+            return _checked(Pass(model, x, recorded(model, lambda: model.run(module, x), keep_values=keep_values)))
         states: dict[str, torch.Tensor] = {}
         taps = model.adapter.taps((int(x.shape[2]), int(x.shape[3])))
-        with capture_outputs(module, [tap.path for tap in taps], states.__setitem__) as copied:
-            recording = record(lambda: model.run(copied, x), keep_values=keep_values)
-        return _checked(Pass(model, x, recording, {tap.name: states[tap.path] for tap in taps}))
+        with capture_taps(module, taps, states) as copied:
+            recording = recorded(model, lambda: model.run(copied, x), keep_values=keep_values)
+        return _checked(Pass(model, x, recording, {tap.name: states[tap.name] for tap in taps}))
+
+
+def recorded(model: Model, run: Callable[[], torch.Tensor], *, keep_values: bool = False) -> Recording:
+    """What a pass did, with the attentions alone that the answer comes from."""
+    recording = record(run, keep_values=keep_values)
+    recording.calls = model.adapter.answering(recording.calls)
+    return recording
+
+
+def capture_taps(module: nn.Module, taps: Sequence[Tap], states: dict[str, torch.Tensor]) -> AbstractContextManager[nn.Module]:
+    """A shared copy of ``module`` that puts what each tap names into ``states``, by the tap's name."""
+
+    def keep(tap: Tap) -> Hook:
+        def hook(inputs: tuple[Any, ...], output: Any) -> None:
+            value = inputs[0] if tap.side == "input" else output
+            states[tap.name] = value[0] if isinstance(value, tuple) else value
+
+        return hook
+
+    return hooked_copy(module, [(tap.path, keep(tap)) for tap in taps])
 
 
 def run_measured(model: Model, x: torch.Tensor, *, shares: bool = False, windows: str = "uniform") -> Pass:
@@ -90,7 +115,7 @@ def run_measured(model: Model, x: torch.Tensor, *, shares: bool = False, windows
         return run(model, x)
     x = model.cast(x)
     with torch.inference_mode(), hooked_copy(model.resting(), hooks) as copied:
-        recording = record(lambda: model.run(copied, x))
+        recording = recorded(model, lambda: model.run(copied, x))
         recording.residual_shares.update(meter.shares())
         for name, values in inputs.items():
             recording.note(name, values)

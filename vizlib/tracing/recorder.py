@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
+from vizlib.tracing.multi_head import head_count, opened_multi_head
 from vizlib.tracing.outputs import listening
 
 if TYPE_CHECKING:
@@ -114,15 +115,20 @@ class _Watcher(TorchFunctionMode):
         self.recording, self.keep_values = recording, keep_values
         self.scores: _Scores | None = None
         self.weights: tuple[torch.Tensor, int] | None = None
+        self.heads = 0  # inside torch's multi-head attention, where images and heads share one axis
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if func is F.multi_head_attention_forward:
+            return self._multi_head(*args, **(kwargs or {}))
         output = func(*args, **(kwargs or {}))
         if func is F.scaled_dot_product_attention:
             self._fused(output, *args, **(kwargs or {}))
         elif func in _MATMUL:
-            self._matmul(output, *args, **(kwargs or {}))
+            return self._matmul(output, *args, **(kwargs or {}))
+        elif func is torch.baddbmm and self.heads:
+            self.scores = _Scores(output, self._by_head(args[1]), self._by_head(args[2]).transpose(-2, -1), self._by_head(args[0]))
         elif func is torch.einsum:
             self._einsum(*args)
         elif func in _SOFTMAX:
@@ -162,11 +168,31 @@ class _Watcher(TorchFunctionMode):
         factor = query.shape[-1] ** -0.5 if scale is None else float(scale)
         self._add(query, key, factor, bias, value, output)
 
-    def _matmul(self, output: torch.Tensor, left: torch.Tensor, right: torch.Tensor, **_: Any) -> None:
+    def _multi_head(self, *args: Any, **kwargs: Any) -> Any:
+        outer, self.heads = self.heads, head_count(args, kwargs)
+        try:
+            with self:
+                return opened_multi_head(*args, **kwargs)
+        finally:
+            self.heads = outer
+
+    def _by_head(self, tensor: torch.Tensor) -> torch.Tensor:
+        """(B h, n, m) as (B, h, n, m), or what is the same for all of them as (1, 1, n, m)."""
+        return tensor[None] if len(tensor) == 1 else tensor.unflatten(0, (-1, self.heads))
+
+    def _matmul(self, output: torch.Tensor, left: torch.Tensor, right: torch.Tensor, **_: Any) -> torch.Tensor:
+        """Notes a product; what comes back is its output, by way of the view that a call keeps, so that gradients pass there."""
         if self.weights is not None and left is self.weights[0]:
+            if self.heads and left.ndim == 3:
+                kept = output.unflatten(0, (-1, self.heads))
+                self._apply(v=self._by_head(right), output=kept)
+                return kept.flatten(0, 1)
             self._apply(v=right, output=output)
         elif left.ndim == 4 and right.ndim == 4:
             self.scores = _Scores(output, left, right.transpose(-2, -1))
+        elif self.heads and left.ndim == 3:
+            self.scores = _Scores(output, self._by_head(left), self._by_head(right).transpose(-2, -1))
+        return output
 
     def _einsum(self, equation: object, *operands: Any) -> None:
         # A product by name: the weights' last axis, the keys, must be what is summed over.

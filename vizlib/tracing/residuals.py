@@ -22,6 +22,7 @@ class Port:
     def read(self, inputs: tuple[Any, ...], output: Any) -> torch.Tensor:
         """The tensor of one call of the part."""
         tensor: torch.Tensor = inputs[0] if self.side == "input" else output
+        tensor = tensor[0] if isinstance(tensor, tuple) else tensor  # attention, then its weights
         return tensor[..., self.start :]
 
 

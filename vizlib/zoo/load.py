@@ -15,7 +15,7 @@ from vizlib.catalog.family import NO_HEAD
 from vizlib.errors import CheckpointError, DeviceError, ModelError
 from vizlib.geometry import Transform
 from vizlib.zoo.activation import certain_activation, check_activation
-from vizlib.zoo.adapters import Adapter, adapter_for
+from vizlib.zoo.adapters import Adapter, PlainViT, adapter_for
 from vizlib.zoo.adapters.part import PartAdapter, sees_the_input
 from vizlib.zoo.cards import ModelCard
 from vizlib.zoo.loading_plans import LoadingPlan, fit_state, others_that_fit, plan_for
@@ -113,7 +113,7 @@ def _filled(plan: LoadingPlan, state: dict[str, torch.Tensor] | None, classes: i
 def wrap(
     module: nn.Module,
     *,
-    adapter: str | Adapter | None = None,
+    adapter: str | Adapter | PlainViT | None = None,
     part: str | None = None,
     transform: Transform | dict[str, Any] | None = None,
     labels: Sequence[str] | None = None,
@@ -125,9 +125,9 @@ def wrap(
     """A live module, read in place: its weights, hooks and mode stay as they are. Wrappers that only pass inputs on are looked through.
 
     ``part`` names the module inside that is read where it is not certain, as "backbone"; the whole module still runs and answers.
-    ``adapter`` is a family's name or an Adapter of your own. ``transform`` is a Transform or timm's data configuration; without one it is
-    the module's own where it says so, else ImageNet's mean and deviation at ``input_size``, else None, and then only prepared tensors
-    work; colours from 0 to 1 where the module prepares them itself for its part. ``outputs`` says which of several outputs are the
+    ``adapter`` is a family's name, a PlainViT that says where the parts of your own lie, or an Adapter of your own. ``transform`` is a
+    Transform or timm's data configuration; without one it is the module's own where it says so, else ImageNet's mean and deviation at
+    ``input_size`` or the size that it was built for, else None, and then only prepared tensors work; colours from 0 to 1 where the module prepares them itself for its part. ``outputs`` says which of several outputs are the
     logits: a key, an index, an attribute's name, or a function of the output that gives (B, K); ``.logits`` unless given.
     ``num_classes`` is the width of the head's last layer unless given; ``activation`` makes probabilities of the logits: "softmax",
     "sigmoid", or "identity" where they are some already. ModelError for an adapter that does not fit.
@@ -145,7 +145,7 @@ def wrap(
     chosen = _live_transform(module, reader, transform, _size(input_size))
     chosen_activation = check_activation(activation) or certain_activation(module)
     name = type(module).__name__
-    names = check_labels(labels, reader.classes, name)
+    names = check_labels(reader.labels() if labels is None else labels, reader.classes, name)
     card = ModelCard(
         name=name,
         family=reader.family,
@@ -179,7 +179,7 @@ def _live_transform(
     if transform is None and getattr(module, "pretrained_cfg", None):
         transform = _declared_transform(module)
     if transform is None:
-        size = size or declared_size(module)
+        size = size or declared_size(module) or reader.input_size()
         return None if size is None else Transform(size=size)
     return transform if size is None else replace(transform, size=size)
 
@@ -196,7 +196,7 @@ def _declared_transform(module: nn.Module) -> Transform:
 
 def _transform_of_part(reader: PartAdapter, size: tuple[int, int] | None) -> Transform | None:
     """That of the part where it is given the input as it is; else the outer module prepares colours itself, and takes 0 to 1."""
-    size = size or declared_size(reader.module)
+    size = size or declared_size(reader.module) or reader.inner.input_size()
     if size is None:
         return None
     if sees_the_input(reader.outer, reader.path, size):

@@ -92,7 +92,7 @@ class Model:
         """The output of ``module``, this model's own or a shared copy of it, for prepared inputs: logits (B, K), or features (B, ...)."""
         # A clone, since a module may normalise its input in place.
         with applying_overrides(), callers_device(), forward_errors(self.card.name, module, x):
-            returned = module(self.cast(x).clone())
+            returned = self.adapter.call(module, self.cast(x).clone())
         output = self._chosen(returned)
         if not isinstance(output, torch.Tensor):
             raise ModelError(
@@ -120,7 +120,7 @@ class Model:
         if wanted is None:
             if isinstance(output, torch.Tensor):
                 return output
-            for name in ("logits", "pooler_output"):
+            for name in ("logits", "image_embeds", "pooler_output"):
                 value = output.get(name) if isinstance(output, Mapping) else getattr(output, name, None)
                 if isinstance(value, torch.Tensor):
                     return value
@@ -237,7 +237,7 @@ class Model:
         x = torch.zeros(1, channels, *self.transform.size, device=self.device, dtype=self.dtype)
         try:
             with torch.no_grad(), callers_device(), forward_errors(self.card.name, self.module, x):
-                self.resting()(x)
+                self.adapter.call(self.resting(), x)
         except ModelError:
             return False
         return True

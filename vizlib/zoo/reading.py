@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vizlib.errors import ModelError, nearest
-from vizlib.zoo.adapters import Adapter, adapter_for, families
+from vizlib.zoo.adapters import Adapter, PlainViT, adapter_for, families
 from vizlib.zoo.adapters.part import PartAdapter
 from vizlib.zoo.unwrapping import unwrapped
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vizlib.zoo.adapters import Size
 
 
-def reader_of(module: nn.Module, adapter: str | Adapter | None, part: str | None, size: Size | None) -> Adapter:
+def reader_of(module: nn.Module, adapter: str | Adapter | PlainViT | None, part: str | None, size: Size | None) -> Adapter:
     """The adapter of a module; where another one inside it is what vizlib knows, the adapter of that part.
 
     ``part`` names the module to read. Without it and without ``adapter`` the one module of a known family inside is taken; where there
@@ -39,7 +39,7 @@ def reader_of(module: nn.Module, adapter: str | Adapter | None, part: str | None
 
 
 def _part_adapter(outer: nn.Module, path: str, inner: Adapter, size: Size | None) -> PartAdapter:
-    return PartAdapter(outer, path, inner, size or declared_size(inner.module))
+    return PartAdapter(outer, path, inner, size or declared_size(inner.module) or inner.input_size())
 
 
 def declared_size(module: nn.Module) -> Size | None:
@@ -55,7 +55,7 @@ def declared_size(module: nn.Module) -> Size | None:
 
 def _readable_parts(module: nn.Module) -> dict[str, Adapter]:
     """The topmost modules inside that an adapter of a known family reads, else those that name a last feature map, by path."""
-    kinds = {name: kind for name, kind in families().items() if name != "other"}
+    kinds = [kind for name, adapters in families().items() if name != "other" for kind in adapters]
     readable: dict[str, Adapter] = {}
     others: dict[str, Adapter] = {}
 
@@ -63,7 +63,7 @@ def _readable_parts(module: nn.Module) -> dict[str, Adapter]:
         for name, child in part.named_children():
             inside = unwrapped(child)
             below = path_to(module, inside) if inside is not child else f"{path}.{name}" if path else name
-            if any(kind.fits(inside) for kind in kinds.values()):
+            if any(kind.fits(inside) for kind in kinds):
                 readable[below] = adapter_for(inside)
             elif getattr(inside, "feature_info", None) and "feature_map" not in (inner := adapter_for(inside)).refusals:
                 others[below] = inner

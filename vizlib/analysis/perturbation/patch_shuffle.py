@@ -17,7 +17,6 @@ from vizlib.analysis.features.feature_pyramid import stage_maps
 from vizlib.errors import MethodError
 from vizlib.passes.forward import run
 from vizlib.tracing.shared_copy import shared_copy
-from vizlib.zoo.adapters import adapter_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +85,7 @@ def without_positions(model: Model) -> Model:
         if _TABLE.search(name):
             home, _, leaf = name.rpartition(".")
             setattr(copied.get_submodule(home), leaf, nn.Parameter(torch.zeros_like(table), requires_grad=False))
-    return replace(model, module=copied, adapter=adapter_for(copied, model.adapter.family))
+    return replace(model, module=copied, adapter=model.adapter.for_copy(copied))
 
 
 def shuffled(model: Model, x: torch.Tensor, patch: int, seeds: Sequence[int] = (0,)) -> list[ShuffleEffect]:

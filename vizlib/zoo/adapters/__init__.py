@@ -3,36 +3,45 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 from typing import TYPE_CHECKING
 
 from vizlib.catalog.families import FAMILIES
 from vizlib.errors import ModelError
 from vizlib.zoo.adapters.base import Adapter, Lineage, Size, Tap
+from vizlib.zoo.adapters.plain_vit import PlainViT
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Adapter", "Lineage", "Size", "Tap", "adapter_for", "families"]
+__all__ = ["Adapter", "Lineage", "PlainViT", "Size", "Tap", "adapter_for", "families"]
 
 
-def families() -> dict[str, type[Adapter]]:
-    """Every adapter by family, the ones that know most first."""
-    kinds = {}
-    for name, family in FAMILIES.items():
-        module, _, kind = family.adapter.partition(":")
-        kinds[name] = getattr(importlib.import_module(f"vizlib.zoo.adapters.{module}"), kind)
-    return kinds
+def families() -> dict[str, list[type[Adapter]]]:
+    """Every family's adapters, the families that know most first."""
+    return {name: [_adapter(home) for home in (family.adapter, *family.others)] for name, family in FAMILIES.items()}
 
 
-def adapter_for(module: nn.Module, wanted: str | Adapter | None = None) -> Adapter:
-    """The adapter that reads ``module``: the wanted one, by family or ready-made, else the first that fits; ModelError if none does."""
+def _adapter(home: str) -> type[Adapter]:
+    module, _, kind = home.partition(":")
+    adapter: type[Adapter] = getattr(importlib.import_module(f"vizlib.zoo.adapters.{module}"), kind)
+    return adapter
+
+
+def adapter_for(module: nn.Module, wanted: str | Adapter | PlainViT | None = None) -> Adapter:
+    """The adapter that reads ``module``: the wanted one, by family, declared or ready-made, else the first that fits.
+
+    ModelError if none does.
+    """
     if isinstance(wanted, Adapter):
         return wanted
+    if isinstance(wanted, PlainViT):
+        return wanted.read(module)
     adapters = families()
-    if wanted is None:
-        return next(kind for kind in adapters.values() if kind.fits(module))(module)
-    if wanted not in adapters:
+    if wanted is not None and wanted not in adapters:
         raise ModelError(f"There is no adapter {wanted!r}; there are {', '.join(adapters)}.")
-    if not adapters[wanted].fits(module):
+    among = adapters[wanted] if wanted is not None else itertools.chain.from_iterable(adapters.values())
+    kind = next((kind for kind in among if kind.fits(module)), None)
+    if kind is None:
         raise ModelError(f"The adapter {wanted!r} does not read a {type(module).__name__}.")
-    return adapters[wanted](module)
+    return kind(module)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 
@@ -15,6 +15,8 @@ from vizlib.zoo.adapters.foreign import foreign_method
 from vizlib.zoo.heads import head_classes, last_width
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import nn
 
     from vizlib.tracing.attention_site import AttentionSite
@@ -56,6 +58,7 @@ class Tap:
     name: str
     path: str
     grid: Grid | None = None  # None: the output is a feature map
+    side: Literal["output", "input"] = "output"  # which tensor of the part it is
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,8 @@ def check_cut(projection: Any, size: Size, grid: Grid, *, padded: bool) -> None:
 
     ``padded`` allows a border that is filled up to whole patches.
     """
-    for side, kernel, stride, padding, cells in zip(
-        size, projection.kernel_size, projection.stride, projection.padding, grid.shape, strict=True
-    ):
+    paddings = (0, 0) if projection.padding == "valid" else projection.padding
+    for side, kernel, stride, padding, cells in zip(size, projection.kernel_size, projection.stride, paddings, grid.shape, strict=True):
         fits = (side + 2 * padding - kernel) // stride + 1
         if cells != fits and not (padded and cells == -(-side // stride)):
             raise MethodError(
@@ -170,6 +172,26 @@ class Adapter(ABC):
 
     def check_size(self, size: Size) -> None:  # noqa: B027  most modules take any size
         """ModelError, naming sizes that work, when the module cannot take an input (h, w)."""
+
+    def call(self, module: nn.Module, x: torch.Tensor) -> Any:
+        """What ``module``, this one or a shared copy of it, answers for inputs x (B, C, h, w)."""
+        return module(x)
+
+    def answering(self, calls: list[AttentionCall]) -> list[AttentionCall]:
+        """Those of the attentions of a pass that the answer comes from; a module may run others for outputs that are not read."""
+        return calls
+
+    def input_size(self) -> Size | None:
+        """The input (h, w) that the module says it was built for, None where it says nothing."""
+        return None
+
+    def labels(self) -> Sequence[str] | None:
+        """The names of its classes, None where the module has none."""
+        return None
+
+    def for_copy(self, module: nn.Module) -> Adapter:
+        """The same reading of a copy of its module."""
+        return type(self)(module)
 
     def check_placement(self, size: Size) -> None:  # noqa: B027  what is read of itself lies where it is
         """MethodError when the cells that are read of an input (h, w) do not lie on its pixels."""

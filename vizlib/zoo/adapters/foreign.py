@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
-_READ = ("timm.", "vizlib.")  # whose networks the adapters were checked against
-_KNOWN = (*_READ, "torch.", "torchvision.")
+_READ = ("timm.", "transformers.", "torchvision.", "vizlib.")  # whose networks the adapters were checked against
+_KNOWN = (*_READ, "torch.")
 _WHOLE = ("forward", "forward_features", "forward_head", "_pos_embed", "pool")
 
 

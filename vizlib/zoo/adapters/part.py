@@ -18,7 +18,7 @@ from vizlib.zoo.heads import head_classes, input_channels, last_width
 if TYPE_CHECKING:
     from torch import nn
 
-    from vizlib.tracing.recorder import Recording
+    from vizlib.tracing.recorder import AttentionCall, Recording
     from vizlib.tracing.residuals import Port, Residual
 
 PROBES = 8  # pixels whose change is followed to the part
@@ -81,6 +81,12 @@ class PartAdapter(Adapter):
 
     def taps(self, size: Size) -> list[Tap]:
         return [replace(tap, path=self._outer(tap.path)) for tap in self.inner.taps(size)]
+
+    def answering(self, calls: list[AttentionCall]) -> list[AttentionCall]:
+        return self.inner.answering(calls)
+
+    def for_copy(self, module: nn.Module) -> PartAdapter:
+        return PartAdapter(module, self.path, self.inner.for_copy(module.get_submodule(self.path)), None)
 
     def stride(self) -> Size | None:
         return self.inner.stride()
@@ -199,7 +205,7 @@ def seen_by_part(outer: nn.Module, path: str, x: torch.Tensor) -> torch.Tensor |
 def sees_the_input(outer: nn.Module, path: str, size: Size) -> bool:
     """Whether the part is given the input as it is; False too where the outer module cannot run on an input (h, w)."""
     try:
-        x = _noise(outer, size)
+        x = noise(outer, size)
         seen = seen_by_part(outer, path, x)
     except Exception:  # noqa: BLE001  any code may run here
         return False
@@ -208,7 +214,7 @@ def sees_the_input(outer: nn.Module, path: str, size: Size) -> bool:
 
 def _displacement(outer: nn.Module, path: str, size: Size) -> str | None:
     """Why the part does not see the pixels of an input (h, w) where they are: a few are changed one by one, and followed."""
-    x = _noise(outer, size).expand(PROBES + 1, -1, -1, -1).clone()
+    x = noise(outer, size).expand(PROBES + 1, -1, -1, -1).clone()
     places = torch.randint(size[0] * size[1], (PROBES,), generator=torch.Generator().manual_seed(1))
     for number, place in enumerate(places.tolist(), start=1):
         x[number, :, place // size[1], place % size[1]] += 3
@@ -225,7 +231,8 @@ def _displacement(outer: nn.Module, path: str, size: Size) -> str | None:
     return None
 
 
-def _noise(outer: nn.Module, size: Size) -> torch.Tensor:
+def noise(outer: nn.Module, size: Size) -> torch.Tensor:
+    """A random input (1, C, h, w) for a module, the same each time."""
     weight = next((tensor for tensor in (*outer.parameters(), *outer.buffers()) if tensor.is_floating_point()), torch.zeros(()))
     x = torch.rand(1, input_channels(outer), *size, generator=torch.Generator().manual_seed(0))
     return x.to(weight.device, weight.dtype)

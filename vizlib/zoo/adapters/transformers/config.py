@@ -1,0 +1,40 @@
+"""What a module of transformers says of itself in its config."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vizlib.zoo.adapters.base import Size
+
+READABLE = ("eager", "sdpa")  # whose weights can be had: written out, or by torch's fused function
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """A number or two numbers as (vertical, horizontal)."""
+    return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[1]))
+
+
+def built_for(config: Any) -> Size | None:
+    """The input (h, w) of a config, None where it names none."""
+    size = getattr(config, "image_size", None)
+    return None if size is None else pair(size)
+
+
+def unreadable_attention(config: Any) -> str | None:
+    """Why the attention of a model cannot be read the way that it is set to run, None where it can."""
+    way = getattr(config, "_attn_implementation", None) or "eager"
+    if way in READABLE:
+        return None
+    return f"its attention runs as {way!r}, which keeps no weights and no scores that could be read: set_attn_implementation('sdpa')"
+
+
+def class_names(module: nn.Module, classes: int) -> tuple[str, ...] | None:
+    """The config's names of so many classes, None where they are the library's placeholders."""
+    names = getattr(getattr(module, "config", None), "id2label", None)
+    if not isinstance(names, dict) or set(names) != set(range(classes)) or not classes:
+        return None
+    labels = tuple(str(names[index]) for index in range(classes))
+    return None if labels == tuple(f"LABEL_{index}" for index in range(classes)) else labels
