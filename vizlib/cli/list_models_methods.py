@@ -135,7 +135,7 @@ def _show_model(card: ModelCard) -> None:
         ("accuracy", _accuracy(card)),
         ("licence", card.licence),
         ("paper", card.paper),
-        ("weights", f"{card.url} ({card.wrapping})" if card.url else ""),
+        ("weights", card.at_hand or (f"{card.url} ({card.wrapping})" if card.url else "")),
         ("pictures", card.preprocessing),
         ("note", card.note),
     ]

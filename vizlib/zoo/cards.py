@@ -8,12 +8,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from vizlib.catalog.families import FAMILIES
-from vizlib.catalog.family import NO_HEAD
+from vizlib.catalog.family import NO_HEAD, NO_RELU
 from vizlib.catalog.methods import fitting
 from vizlib.figures.model_marks import short_name
 from vizlib.product_files import product_root
 from vizlib.zoo import bundled_models
 from vizlib.zoo.official_releases import LICENCES, ON_TIMM, PAPERS, RELEASES, parameters
+from vizlib.zoo.packaged_weights import PACKAGED
 
 if TYPE_CHECKING:
     from vizlib.geometry import Transform
@@ -64,6 +65,14 @@ class ModelCard:
         return short_name(self.name)
 
     @property
+    def at_hand(self) -> str:
+        """Where its weights are on this machine, "with vizlib" or "in PACKAGE VERSION"; empty where they would have to be fetched."""
+        if self.source == "bundled":
+            return "with vizlib"
+        packaged = PACKAGED.get(self.name)
+        return f"in {packaged.package} {packaged.version}" if packaged is not None and packaged.find() is not None else ""
+
+    @property
     def methods(self) -> tuple[str, ...]:
         """The names of the methods that fit this model."""
         return fitting(self.refusals)[0]
@@ -86,6 +95,7 @@ _PAPERS = PAPERS | {
     "swin": "Liu et al., Swin Transformer: Hierarchical Vision Transformer using Shifted Windows (2021), https://arxiv.org/abs/2103.14030",
     "swin_v2": "Liu et al., Swin Transformer V2: Scaling Up Capacity and Resolution (2022), https://arxiv.org/abs/2111.09883",
     "resnet": "He et al., Deep Residual Learning (2016), https://arxiv.org/abs/1512.03385",
+    "efficientnet": "Tan and Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks (2019), https://arxiv.org/abs/1905.11946",
     "rsb": "Wightman et al., ResNet strikes back (2021), https://arxiv.org/abs/2110.00476",
 }
 
@@ -149,6 +159,27 @@ def bundled_cards() -> list[ModelCard]:
     return sorted(cards, key=lambda card: bundled_models.NAMES.index(card.name))
 
 
+def _packaged_cards() -> list[ModelCard]:
+    """The cards of models whose weights a package of the Python index carries."""
+    return [
+        ModelCard(
+            name="tf_efficientnet_lite0",
+            family="other",
+            source="timm",
+            parameters=4_652_008,
+            input_size=(224, 224),
+            labels="imagenet-1k",
+            accuracy=None,
+            licence="apache-2.0",
+            paper=_PAPERS["efficientnet"],
+            title="EfficientNet-Lite0",
+            refusals=dict(FAMILIES["other"].lacks) | {"relu": NO_RELU},
+            note="Trained on ImageNet's 1,000 classes of photographs; the terms of those photographs are ImageNet's own.",
+            activation="softmax",
+        )
+    ]
+
+
 def _timm_cards() -> list[ModelCard]:
     cards = []
     for name, family, count, side, labels, licence, paper in _TIMM:
@@ -197,4 +228,4 @@ def _preprocessing(transform: Transform) -> str:
 @cache
 def all_cards() -> dict[str, ModelCard]:
     """Every card by name, the bundled models first."""
-    return {card.name: card for card in [*bundled_cards(), *_official_cards(), *_timm_cards()]}
+    return {card.name: card for card in [*bundled_cards(), *_packaged_cards(), *_official_cards(), *_timm_cards()]}

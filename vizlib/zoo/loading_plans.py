@@ -11,8 +11,10 @@ from vizlib.errors import CheckpointError, ModelError, nearest
 from vizlib.geometry import Transform
 from vizlib.zoo import bundled_models
 from vizlib.zoo.cards import ASSETS, ModelCard, all_cards
+from vizlib.zoo.efficientnet_checkpoints import HEAD, from_efficientnet_pytorch, is_efficientnet_pytorch
 from vizlib.zoo.jax_checkpoints import from_jax, is_jax, jax_classes
 from vizlib.zoo.official_releases import ON_TIMM, RELEASES, Release
+from vizlib.zoo.packaged_weights import PACKAGED
 from vizlib.zoo.training_checkpoints import describe
 from vizlib.zoo.weights import match_state, read_checkpoint
 
@@ -101,6 +103,8 @@ class _Timm(LoadingPlan):
         from vizlib.zoo.download import download, hub_weights
 
         config = self.config
+        if (packaged := PACKAGED.get(self.name)) is not None and packaged.find() is not None:
+            return packaged.checked()
         if config is not None and config.hf_hub_id:
             repo, _, revision = config.hf_hub_id.partition("@")
             return hub_weights(repo, config.hf_hub_filename or "model.safetensors", revision or None, progress=progress)
@@ -140,7 +144,7 @@ class _Timm(LoadingPlan):
         weight_name = next((f"{prefix}.weight" for prefix in heads if f"{prefix}.weight" in state), None)
         if weight_name is not None:
             return int(state[weight_name].shape[0])
-        return _head_width(state, ("head.weight", "fc.weight", "classifier.weight"), self.name, absent=0)
+        return _head_width(state, ("head.weight", "fc.weight", "classifier.weight", HEAD), self.name, absent=0)
 
     def transform(self, module: nn.Module) -> Transform:
         from timm.data import resolve_model_data_config
@@ -153,6 +157,8 @@ class _Timm(LoadingPlan):
     def converted(self, module: nn.Module, state: State) -> State:
         if is_jax(state):
             return from_jax(module, state, self.name)
+        if is_efficientnet_pytorch(state):
+            return from_efficientnet_pytorch(module, state)
         return _by_timm(module, state, self.name)
 
 

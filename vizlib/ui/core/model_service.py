@@ -70,7 +70,7 @@ class ModelService:
 
     def ready(self, model: str) -> bool:
         """Whether asking for a model fetches nothing from the internet."""
-        return model in self._makers or model in self._loaded or _bundled(model)
+        return model in self._makers or model in self._loaded or _at_hand(model)
 
     def open(self, identity: str, make: Callable[[Progress], Model]) -> Job[ModelCard]:
         """The job that loads a visitor's own model; requests then name it by ``identity``, which must be beyond guessing.
@@ -135,12 +135,12 @@ def visitor() -> str:
 def _lane_of(models: Sequence[str]) -> str:
     if not models:
         return LIGHT
-    return BUNDLED if all(map(_bundled, models)) else OTHERS
+    return BUNDLED if all(map(_at_hand, models)) else OTHERS
 
 
-def _bundled(model: str) -> bool:
+def _at_hand(model: str) -> bool:
     card = all_cards().get(model)
-    return card is not None and card.source == "bundled"
+    return card is not None and bool(card.at_hand)
 
 
 def _load(name: str, progress: Progress) -> Model:

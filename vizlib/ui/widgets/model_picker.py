@@ -80,7 +80,7 @@ def pick_models(url_state: UrlState, first: Sequence[str] = FIRST_MODELS, most: 
         linked = [name for name in names if name in cards]
         return ",".join(linked) if linked or not names else None
 
-    opening = [name for name in first if name in cards and cards[name].source == "bundled"]
+    opening = [name for name in first if name in cards and cards[name].at_hand]
     key = url_state.declare("models", opening, some_of(list(cards), most), write)
     chosen = [name for name in state[key] if name in offer.names]
     state[key] = [*chosen[: most - 1], fresh] if fresh else chosen
@@ -106,15 +106,15 @@ class _Offer:
         if name in self.own:
             return f"{self.own[name].title} · yours{reason}"
         card = all_cards().get(name)
-        return (short_name(name) if card is None or card.source == "bundled" else f"{name} · {formatting.megabytes(card)}") + reason
+        return (short_name(name) if card is None or card.at_hand else f"{name} · {formatting.megabytes(card)}") + reason
 
 
 def _offer(fits: Fits | None, bundled: Sequence[str], *, show_unfit: bool) -> _Offer:
     cards, own = all_cards(), dict(user_model_store().cards)
     reasons = {name: fits(card) for name, card in (own | cards).items()} if fits is not None else {}
     unfit = {name: reason for name, reason in reasons.items() if reason}
-    built_in = list(bundled) or [name for name, card in cards.items() if card.source == "bundled"]
-    published = [name for name, card in cards.items() if card.source != "bundled"]
+    built_in = list(bundled) or [name for name, card in cards.items() if card.at_hand]
+    published = [name for name, card in cards.items() if not card.at_hand]
     names = [name for name in (*built_in, *own, *published) if name not in unfit]
     shown = [name for name in (*built_in, *own, *published) if name in unfit] if show_unfit else []
     return _Offer([*names, *shown], own, unfit)
