@@ -32,7 +32,7 @@ def measure_map(model: Model, explanation: Explanation) -> dict[str, Any]:
     verdict = badge(scores, checks)
     fields = ("value", "low", "high", "percentile", "gaussian", "good")
     return {
-        "badge": {name: getattr(verdict, name) for name in ("verdict", "words", "passed", "asked")},
+        "badge": {name: getattr(verdict, name) for name in ("verdict", "words", "passed", "tests")},
         "scores": {name: {key: getattr(score, key) for key in fields} for name, score in scores.items()},
         "checks": {
             name: {"similarity": check.similarity, "passed": check.passed, "reason": check.reason} for name, check in checks.items()
@@ -44,7 +44,7 @@ def measure_map(model: Model, explanation: Explanation) -> dict[str, Any]:
 def print_measures(photo: str, measures: dict[str, Any]) -> None:
     """A table of the measures under the verdict."""
     verdict = measures["badge"]
-    title = f"{photo}: {verdict['verdict']} {verdict['passed']}/{verdict['asked']}. {verdict['words']}"
+    title = f"{photo}: {verdict['verdict']} {verdict['passed']}/{verdict['tests']}. {verdict['words']}"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=escape(title), title_justify="left")
     for heading in ("", "measure", "beside it"):
         table.add_column(heading, overflow="fold")

@@ -127,10 +127,11 @@ def wrap(
     ``part`` names the module inside that is read where it is not certain, as "backbone"; the whole module still runs and answers.
     ``adapter`` is a family's name, a PlainViT that says where the parts of your own lie, or an Adapter of your own. ``transform`` is a
     Transform or timm's data configuration; without one it is the module's own where it says so, else ImageNet's mean and deviation at
-    ``input_size`` or the size that it was built for, else None, and then only prepared tensors work; colours from 0 to 1 where the module prepares them itself for its part. ``outputs`` says which of several outputs are the
-    logits: a key, an index, an attribute's name, or a function of the output that gives (B, K); ``.logits`` unless given.
-    ``num_classes`` is the width of the head's last layer unless given; ``activation`` makes probabilities of the logits: "softmax",
-    "sigmoid", or "identity" where they are some already. ModelError for an adapter that does not fit.
+    ``input_size`` or the size that it was built for, else None, and then only prepared tensors work; colours from 0 to 1 where the
+    module prepares them itself for its part. ``outputs`` says which of several outputs are the logits: a key, an index, an attribute's
+    name, or a function of the output that gives (B, K); ``.logits`` unless given. ``num_classes`` is the width of the head's last layer
+    unless given; ``activation`` makes probabilities of the logits: "softmax", "sigmoid", or "identity" where they are some already.
+    ModelError for an adapter that does not fit.
     """
     if not isinstance(module, torch.nn.Module):
         raise ModelError(f"vizlib.wrap takes a torch module, not a {type(module).__name__}; vizlib.load takes names.")

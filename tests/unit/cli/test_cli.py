@@ -176,7 +176,7 @@ class TestExplain:
         assert (
             measures["badge"]["passed"]
             == sum(line["passed"] for line in measures["lines"])
-            <= measures["badge"]["asked"]
+            <= measures["badge"]["tests"]
             == len(measures["lines"])
         )
         assert list(measures["scores"]) == ["deletion", "insertion", "sensitivity_n", "infidelity", "max_sensitivity"]
@@ -185,7 +185,7 @@ class TestExplain:
         expected = vizlib.evaluate(model, picture, vizlib.explain(model, picture, "grad_cam"), ["deletion"])["deletion"]
         assert measures["scores"]["deletion"]["value"] == pytest.approx(expected.value)
         table = " ".join(run(*words).stdout.split())
-        assert f"{measures['badge']['verdict']} {measures['badge']['passed']}/{measures['badge']['asked']}" in table
+        assert f"{measures['badge']['verdict']} {measures['badge']['passed']}/{measures['badge']['tests']}" in table
         assert all(line["title"] in table for line in measures["lines"])
         bare = run("explain", photos / "a.jpg", "--checkpoint", "random", "--num-classes", 0, "--out", tmp_path, "--evaluate")
         assert_one_error(bare, 2, "leave --evaluate out")
