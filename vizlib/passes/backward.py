@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from vizlib.errors import MethodError, ModelError, TargetError
 from vizlib.passes.forward import Pass, capture_taps, check_finite, recorded
 from vizlib.tracing.recorder import AttentionCall, Recording
-from vizlib.zoo.adapters.base import Tap
+from vizlib.zoo.adapters.base import Tap, check_applied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -107,6 +107,7 @@ def run_with_gradient(model: Model, x: torch.Tensor, score: Callable[..., torch.
     """
     with gradients_on():
         live = run_live(model, x, part=part)
+        check_applied(live.recording.calls)
         performers = live.recording.of_kind("performer")
         outputs = [call.output for call in live.recording.calls] + [note["y"] for note in performers.values()]
         slopes = gradients(model, score(live.logits, *live.states.values()), outputs)

@@ -32,9 +32,22 @@ def forward_errors(name: str, module: nn.Module, x: torch.Tensor) -> Iterator[No
             raise
         lines = str(error).strip().splitlines()
         what = f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__
+        if len(x) > 1 and _runs(module, x[:1]):
+            raise ModelError(
+                f"{name} runs on one image and not on {len(x)} together ({what}), as this method needs it; trace or export it for any number."
+            ) from error
         raise ModelError(
             f"{name} cannot run on images of shape {tuple(x.shape)} alone ({what}); see that module(x) runs on such a tensor."
         ) from error
+
+
+def _runs(module: nn.Module, x: torch.Tensor) -> bool:
+    try:
+        with torch.no_grad():
+            module(x.clone())
+    except Exception:  # noqa: BLE001  any code may run here
+        return False
+    return True
 
 
 def _raised_by_a_hook(error: BaseException, module: nn.Module) -> bool:

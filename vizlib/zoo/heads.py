@@ -17,20 +17,19 @@ def head_classes(module: nn.Module) -> int | None:
 
 
 def last_width(module: nn.Module, outside: nn.Module | None = None) -> int | None:
-    """The width of the last linear or convolutional layer inside, in the order of registration; None where there is none.
+    """The width of the last linear or convolutional layer inside, else of the last matrix, in the order of registration; None without any.
 
     The layers of a part, ``outside``, do not count.
     """
-    import torch
-
-    if isinstance(module, torch.jit.ScriptModule):  # its parts have no classes of their own any more
-        matrices = [tensor for tensor in module.parameters() if tensor.ndim in (2, 4)]
-        return len(matrices[-1]) if matrices else None
     others = set() if outside is None else {id(part) for part in outside.modules()}
     # Quantised layers are of other classes and name their width alike.
     widths = [getattr(part, "out_features", getattr(part, "out_channels", None)) for part in module.modules() if id(part) not in others]
     whole = [width for width in widths if isinstance(width, int)]
-    return whole[-1] if whole else None
+    if whole:
+        return whole[-1]
+    # Traced and exported modules have no layers with a width of their own any more, and some heads keep a plain matrix.
+    matrices = [tensor for tensor in module.parameters() if tensor.ndim in (2, 4)] if outside is None else []
+    return len(matrices[-1]) if matrices else None
 
 
 def input_channels(module: nn.Module) -> int:

@@ -21,7 +21,7 @@ from vizlib.zoo.cards import ModelCard
 from vizlib.zoo.loading_plans import LoadingPlan, fit_state, others_that_fit, plan_for
 from vizlib.zoo.model import Model, check_labels
 from vizlib.zoo.reading import declared_size, reader_of
-from vizlib.zoo.unwrapping import unwrapped
+from vizlib.zoo.unwrapping import uncompiled, unwrapped
 from vizlib.zoo.weights import fill_random, fingerprint, load_strict
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def wrap(
     """
     if not isinstance(module, torch.nn.Module):
         raise ModelError(f"vizlib.wrap takes a torch module, not a {type(module).__name__}; vizlib.load takes names.")
-    module = unwrapped(module)
+    module = uncompiled(unwrapped(module))
     reader = reader_of(module, adapter, part, _size(input_size))
     if num_classes is not None:
         reader.told_classes = _class_count(num_classes)
@@ -177,12 +177,17 @@ def _live_transform(
         transform = Transform.from_timm(transform)
     if transform is None and isinstance(reader, PartAdapter):
         return _transform_of_part(reader, size)
-    if transform is None and getattr(module, "pretrained_cfg", None):
+    if transform is None and _declares_its_data(module):
         transform = _declared_transform(module)
     if transform is None:
         size = size or declared_size(module) or reader.input_size()
         return None if size is None else Transform(size=size)
     return transform if size is None else replace(transform, size=size)
+
+
+def _declares_its_data(module: nn.Module) -> bool:
+    declared = getattr(module, "pretrained_cfg", None)
+    return isinstance(declared, dict) and bool(declared)
 
 
 def _declared_transform(module: nn.Module) -> Transform:
@@ -201,7 +206,7 @@ def _transform_of_part(reader: PartAdapter, size: tuple[int, int] | None) -> Tra
     if size is None:
         return None
     if sees_the_input(reader.outer, reader.path, size):
-        own = _declared_transform(reader.module) if getattr(reader.module, "pretrained_cfg", None) else Transform(size=size)
+        own = _declared_transform(reader.module) if _declares_its_data(reader.module) else Transform(size=size)
         return replace(own, size=size)
     return Transform(size=size, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 

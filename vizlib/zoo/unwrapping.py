@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import nn
 
 # Wrappers whose forward is that of the module inside, by the class that defines it and where the module lies.
+_COMPILED = "torch._dynamo.eval_frame.OptimizedModule"
 _INSIDE = {
-    "torch._dynamo.eval_frame.OptimizedModule": "_orig_mod",
+    _COMPILED: "_orig_mod",
     "torch.nn.parallel.data_parallel.DataParallel": "module",
     "torch.nn.parallel.distributed.DistributedDataParallel": "module",
     "torch.distributed.fsdp.fully_sharded_data_parallel.FullyShardedDataParallel": "module",
@@ -34,6 +36,25 @@ def unwrapped(module: nn.Module) -> nn.Module:
     while (inside := _inside(module)) is not None:
         module = inside
     return module
+
+
+def uncompiled(module: nn.Module) -> nn.Module:
+    """The module with what is compiled inside it run as it was written, so that its attention is seen; itself where nothing is.
+
+    The parts around it are copied, but share weights, buffers and hooks with those of the module.
+    """
+    inside = _inside(module) if _is_compiled(module) else module
+    assert inside is not None  # noqa: S101  a compiled module holds the one that it was made of
+    children = {name: uncompiled(child) for name, child in inside.named_children()}
+    if all(child is getattr(inside, name) for name, child in children.items()):
+        return inside
+    copied = copy.copy(inside)
+    vars(copied)["_modules"] = dict(vars(inside)["_modules"]) | children
+    return copied
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    return any(f"{kind.__module__}.{kind.__qualname__}" == _COMPILED for kind in type(module).__mro__)
 
 
 def _inside(module: nn.Module) -> nn.Module | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +58,22 @@ def convolutional() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
 
 
+class Matrix(nn.Module):
+    """A head that keeps a plain matrix, as losses of angles want it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(5, 24))
+
+    def forward(self, x):
+        return nn.functional.linear(nn.functional.normalize(x), nn.functional.normalize(self.weight))
+
+
+def exported(module: nn.Module, images: int | None = None) -> nn.Module:
+    batch = {0: torch.export.Dim("images")} if images is None else None
+    return torch.export.export(module, (X.expand(images or 2, -1, -1, -1),), dynamic_shapes=None if batch is None else (batch,)).module()
+
+
 HEADS = {
     "replaced": lambda: replaced(vit(), "head", nn.Linear(24, 10)),
     "wider than declared": lambda: replaced(vit(), "head", nn.Linear(24, 25)),
@@ -67,6 +84,8 @@ HEADS = {
     "convolutional": convolutional,
     "two heads": lambda: TwoHeads().eval(),
     "traced": lambda: torch.jit.trace(convolutional(), X),
+    "exported": lambda: exported(convolutional()),
+    "a matrix": lambda: replaced(vit(), "head", Matrix()),
 }
 
 
@@ -172,11 +191,17 @@ def test_a_classifier_of_transformers_answers() -> None:
     assert vizlib.explain(model, X[0], "saliency", target=6).input_map.any()
 
 
+def blocks_compiled(module: nn.Module) -> nn.Module:
+    module.blocks = nn.Sequential(*(torch.compile(block) for block in module.blocks))
+    return module
+
+
 WRAPPERS = {
     "compiled": torch.compile,
     "in parallel": nn.DataParallel,
     "averaged": torch.optim.swa_utils.AveragedModel,
     "EMA": ModelEmaV3,
+    "its blocks compiled": lambda module: blocks_compiled(copy.deepcopy(module)),
     "twice": lambda module: nn.DataParallel(torch.compile(module)),
 }
 
@@ -189,3 +214,33 @@ def test_wrappers_are_looked_through(name, method) -> None:
     own, expected = (vizlib.explain(model, X[0], method, target=1).input_map for model in (wrapped, inside))
     assert np.array_equal(own, expected)
     assert wrapped.card.name == "VisionTransformer"
+
+
+def test_compiled_blocks_stay_and_their_weights_and_hooks_are_read_live() -> None:
+    module = blocks_compiled(vit())
+    model, calls = vizlib.wrap(module), []
+    module.register_forward_hook(lambda *_: calls.append(1))
+    with torch.no_grad():
+        module.head.weight.zero_()
+    assert not vizlib.explain(model, X[0], "saliency", target=1).input_map.any()
+    assert calls
+    assert type(module.blocks[0]).__name__ == "OptimizedModule"
+
+
+def test_a_module_of_one_image_at_a_time_says_so() -> None:
+    model = vizlib.wrap(exported(convolutional(), images=1), input_size=32)
+    assert vizlib.explain(model, X[0], "saliency", target=1).input_map.any()
+    with pytest.raises(vizlib.ModelError, match="runs on one image and not on 2"):
+        vizlib.predict(model, torch.cat([X, X]))
+
+
+def test_what_is_named_like_timms_and_is_something_else_is_not_read_as_that() -> None:
+    class Named(TwoHeads):
+        feature_info = pretrained_cfg = output_fmt = property(lambda self: self.forward)
+
+        def patch_embed(self):
+            raise AssertionError
+
+    model = vizlib.wrap(Named().eval(), input_size=32)
+    assert vizlib.explain(model, X[0], "saliency", target=1).input_map.any()
+    assert vizlib.wrap(timm.create_model("naflexvit_base_patch16_gap", num_classes=3)).num_classes == 3

@@ -102,17 +102,23 @@ def check_cut(projection: Any, size: Size, grid: Grid, *, padded: bool) -> None:
 def counted(recording: Recording, expected: int) -> list[AttentionCall]:
     """The recorded attention calls; MethodError when there are not as many as the architecture has, or what they gave was not used."""
     if len(recording.calls) != expected:
+        advice = "; attention that is written as F.scaled_dot_product_attention, or as (q @ k^T).softmax(-1) @ v, can be read"
         raise MethodError(
             f"The forward pass ran {len(recording.calls)} attentions that can be read and the architecture has {expected}, "
-            "so the map would not be certain."
+            f"so the map would not be certain{advice if len(recording.calls) < expected else ''}."
         )
-    changed = [number for number, call in enumerate(recording.calls) if not call.applied]
+    check_applied(recording.calls)
+    return recording.calls
+
+
+def check_applied(calls: Sequence[AttentionCall]) -> None:
+    """MethodError when what an attention gave is not its weights times its values."""
+    changed = [number for number, call in enumerate(calls) if not call.applied]
     if changed:
         raise MethodError(
             f"The weights of attention {changed[0]} are not what its values are weighed by: something changes them after the softmax "
             "(or they never meet the values), so a map of them would show another attention than the one that ran."
         )
-    return recording.calls
 
 
 def first_token(call: AttentionCall, grid: Grid) -> torch.Tensor:

@@ -110,8 +110,9 @@ class PlainAdapter(Adapter):
         return [info["module"] for info in self._declared()]
 
     def _declared(self) -> list[dict[str, Any]]:
-        parts = dict(self.module.named_modules())
-        return [info for info in getattr(self.module, "feature_info", None) or [] if info.get("module") in parts]
+        info, parts = getattr(self.module, "feature_info", None), dict(self.module.named_modules())
+        rows = info if isinstance(info, list | tuple) else []  # a method in some
+        return [row for row in rows if isinstance(row, dict) and row.get("module") in parts]
 
     def _convolutional(self) -> bool:
         form = getattr(self.module, "output_fmt", "NCHW")
