@@ -34,7 +34,7 @@ def forward_errors(name: str, module: nn.Module, x: torch.Tensor) -> Iterator[No
         what = f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__
         if len(x) > 1 and _runs(module, x[:1]):
             raise ModelError(
-                f"{name} runs on one image and not on {len(x)} together ({what}), as this method needs it; trace or export it for any number."
+                f"{name} runs on one image and not on {len(x)} together ({what}), which this call needs; trace or export it for any number."
             ) from error
         raise ModelError(
             f"{name} cannot run on images of shape {tuple(x.shape)} alone ({what}); see that module(x) runs on such a tensor."

@@ -18,7 +18,7 @@ from vizlib.zoo.activation import certain_activation, check_activation
 from vizlib.zoo.adapters import Adapter, PlainViT, adapter_for
 from vizlib.zoo.adapters.part import PartAdapter, sees_the_input
 from vizlib.zoo.cards import ModelCard
-from vizlib.zoo.loading_plans import LoadingPlan, fit_state, others_that_fit, plan_for
+from vizlib.zoo.loading_plans import LoadingPlan, fit_state, others_that_fit, plan_for, rejoined
 from vizlib.zoo.model import Model, check_labels
 from vizlib.zoo.reading import declared_size, reader_of
 from vizlib.zoo.unwrapping import uncompiled, unwrapped
@@ -64,17 +64,7 @@ def load(
     size = _size(image_size)
     plan = plan_for(name)
     state = None if checkpoint == "random" else plan.read(checkpoint, progress)
-    try:
-        module = _filled(plan, state, num_classes, size)
-    except CheckpointError as error:
-        if checkpoint is None:
-            raise
-        with _building, torch.random.fork_rng(devices=[]):
-            others = others_that_fit(plan, checkpoint)
-        if not others:
-            raise
-        # The same file under another name is the likeliest mistake.
-        raise CheckpointError(f"The weights do not fit {name}; they are those of {' or '.join(others)}: load them by that name.") from error
+    module = _loaded(plan, state, checkpoint, num_classes, size)
     adapter = adapter_for(module)
     transform = plan.transform(module)
     if size is not None:
@@ -95,6 +85,33 @@ def load(
     model = replace(model, card=replace(card, activation=model.activation))
     adapter.check_size(transform.size)
     return model
+
+
+def _loaded(
+    plan: LoadingPlan,
+    state: dict[str, torch.Tensor] | None,
+    checkpoint: str | os.PathLike[str] | None,
+    classes: int | None,
+    size: tuple[int, int] | None,
+) -> nn.Module:
+    """The module with its weights; CheckpointError, with the name of the model they are of, where they are another's."""
+    try:
+        return _filled(plan, state, classes, size)
+    except CheckpointError as error:
+        if checkpoint is None or state is None:
+            raise
+        with _building, torch.random.fork_rng(devices=[]):
+            joined = rejoined(plan, state)
+        if joined is not None:
+            return _filled(plan, joined, classes, size)
+        with _building, torch.random.fork_rng(devices=[]):
+            others = others_that_fit(plan, checkpoint)
+        if not others:
+            raise
+        # The same file under another name is the likeliest mistake.
+        raise CheckpointError(
+            f"The weights do not fit {plan.name}; they are those of {' or '.join(others)}: load them by that name."
+        ) from error
 
 
 def _filled(plan: LoadingPlan, state: dict[str, torch.Tensor] | None, classes: int | None, size: tuple[int, int] | None) -> nn.Module:

@@ -15,7 +15,7 @@ from vizlib.zoo.efficientnet_checkpoints import HEAD, from_efficientnet_pytorch,
 from vizlib.zoo.jax_checkpoints import from_jax, is_jax, jax_classes
 from vizlib.zoo.official_releases import ON_TIMM, RELEASES, Release
 from vizlib.zoo.packaged_weights import PACKAGED
-from vizlib.zoo.training_checkpoints import describe
+from vizlib.zoo.training_checkpoints import describe, with_own_head
 from vizlib.zoo.weights import match_state, read_checkpoint
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 State = dict[str, torch.Tensor]
+_HEAD_NAMES = ("head", "fc", "classifier", "classifier.fc", "head.fc")
 _HEADS = tuple(f"{head}.{part}" for head in ("head", "head_dist", "fc", "classifier") for part in ("weight", "bias"))
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -249,6 +250,12 @@ def others_that_fit(plan: LoadingPlan, checkpoint: str | os.PathLike[str], most:
         if _architecture(other) not in fitting and _fits(other, state):
             fitting[_architecture(other)] = card.name
     return list(fitting.values())
+
+
+def rejoined(plan: LoadingPlan, state: State) -> State | None:
+    """The weights of a backbone and a linear layer that lie apart, where together they are exactly those of ``plan``; else None."""
+    candidates = (with_own_head(state, head) for head in _HEAD_NAMES)
+    return next((joined for joined in candidates if joined is not None and _fits(plan, joined)), None)
 
 
 def _parameters_with(classes: int, state: State) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from vizlib.errors import CheckpointError
+from vizlib.zoo.inert_objects import pickled_module
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +56,7 @@ _LORA: Final = (".lora_A.", ".lora_B.")
 
 def network_state(loaded: object, name: str) -> dict[str, Tensor]:
     """The tensors of the network by name, of anything that a weights file holds; CheckpointError with what is in there instead."""
-    tensors = _unwrapped(loaded, _DEEPEST)
+    tensors = _unwrapped(loaded, _DEEPEST, name)
     if tensors is None:
         raise CheckpointError(f"{name} holds no tensors by name{_contents(loaded)}: save the model's state_dict() and give that file.")
     wrapped = tensors is not loaded
@@ -72,6 +73,26 @@ def network_state(loaded: object, name: str) -> dict[str, Tensor]:
     return _without_prefix(state)
 
 
+def with_own_head(state: Mapping[str, Tensor], head: str) -> dict[str, Tensor] | None:
+    """A backbone under one name and a linear layer under another as one network, whose layer is called ``head``; None for all else."""
+    kept = {key: value for key, value in state.items() if not key.startswith(_SPARE)}
+    names = {key.split(".")[0] for key in kept}
+    linear = [name for name in names if _is_linear({key: value for key, value in kept.items() if key.split(".")[0] == name})]
+    if len(names) != 2 or len(linear) != 1:
+        return None
+    own = {f"{head}.{key.rpartition('.')[2]}": value for key, value in kept.items() if key.split(".")[0] == linear[0]}
+    (outer,) = names - set(linear)
+    backbone = {key.removeprefix(f"{outer}."): value for key, value in kept.items() if key.split(".")[0] == outer}
+    backbone = _without_prefix(backbone)
+    return None if any(key.startswith(f"{head}.") for key in backbone) else backbone | own
+
+
+def _is_linear(state: Mapping[str, Tensor]) -> bool:
+    """One matrix, and no more than its offsets beside it."""
+    kinds = sorted((key.rpartition(".")[0], key.rpartition(".")[2], value.ndim) for key, value in state.items())
+    return [kind[1:] for kind in kinds] in ([("bias", 1), ("weight", 2)], [("weight", 2)]) and len({kind[0] for kind in kinds}) == 1
+
+
 def describe(state: Mapping[str, Tensor], most: int = 4) -> str:
     """How many tensors a state holds, and under which first names most of them lie."""
     groups: dict[str, int] = {}
@@ -83,12 +104,15 @@ def describe(state: Mapping[str, Tensor], most: int = 4) -> str:
     return f"{len(state)} tensors ({listed})" if state else "no tensors"
 
 
-def _unwrapped(loaded: object, depth: int) -> Mapping[Any, Any] | None:
+def _unwrapped(loaded: object, depth: int, name: str) -> Mapping[Any, Any] | None:
     """The innermost mapping that holds tensors by name; a pickle may hold a dictionary that contains itself."""
+    module = pickled_module(loaded, name)
+    if module is not None:
+        return module
     if not isinstance(loaded, Mapping) or depth == 0:
         return None
     for key in WRAPPERS:
-        inner = _unwrapped(loaded.get(key), depth - 1)
+        inner = _unwrapped(loaded.get(key), depth - 1, name)
         if inner is not None:
             return inner
     return loaded if any(isinstance(value, torch.Tensor) for value in loaded.values()) else None

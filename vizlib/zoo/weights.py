@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import io
 import math
 import pickle
-import pickletools
 import re
 import struct
 import threading
 import zipfile
 import zlib
-from itertools import chain, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -22,15 +20,15 @@ import torch
 from torch.serialization import get_safe_globals, safe_globals
 
 from vizlib.errors import CheckpointError, ModelError
+from vizlib.zoo.inert_objects import inert_globals, is_harmless, named_globals
 from vizlib.zoo.training_checkpoints import describe, network_state
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from torch import Tensor, nn
 
-ALLOWED: Final = (argparse.Namespace,)  # training scripts keep their arguments beside the weights
 SUFFIXES: Final = (".pth", ".pt", ".bin", ".pth.tar", ".ckpt", ".safetensors")
 FOREIGN: Final = (
     (b"\x89HDF", "a Keras or other HDF5 file"),
@@ -70,8 +68,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
     The contents decide the format, not the suffix. A zip that holds exactly one such file is read too, and an NPZ with its names as they
     are. Training checkpoints are unwrapped and prefixes stripped, as ``vizlib.zoo.training_checkpoints`` lists them. Nothing in the file
-    is ever run: one that asks for more than tensors and plain values raises CheckpointError, as do damaged files and weights that are not
-    finite.
+    is ever run: objects beside the weights become empty shells, a whole module its weights; one that asks for Python's own functions
+    raises CheckpointError, as do damaged files and weights that are not finite.
     """
     path = Path(path)
     try:
@@ -163,59 +161,46 @@ def _read_npz(file: BinaryIO) -> dict[str, Tensor]:
 
 
 def _read_torch(file: BinaryIO, name: str) -> object:
-    for allow in (False, True):
-        file.seek(0)
-        try:
-            return _load(file, allow)
-        except DAMAGED as error:
-            refused = error
-        named = re.search(r"GLOBAL (\S+)", str(refused))
-        allowed = {f"{item.__module__}.{item.__qualname__}" for item in ALLOWED}
-        # torch looks a global up twice, and another thread may have taken it off the list in between: that is a KeyError of its name.
-        vanished = isinstance(refused, KeyError) and str(refused).strip("'") in allowed
-        if not vanished and (not named or named[1] not in allowed):
-            break
-    wanted = named[1] if named else _stacked_global(file) if "Unsupported operand" in str(refused) else ""
+    try:
+        return _load(file)
+    except DAMAGED as error:
+        refused: BaseException = error
+    foreign, stacked = named_globals(file)
+    wanted = next((each for each in (*foreign, *stacked) if not is_harmless(each)), "")
     if wanted:
         shown = re.sub(r"[^\w.]", "?", wanted)[:120]
         raise CheckpointError(
             f"{name} wants to run {shown} while it is read, which a weights file must not do: "
             "convert it to safetensors where you trust it, and give that file."
         ) from refused
+    if foreign:
+        try:
+            return _load(file, foreign)
+        except DAMAGED as error:
+            refused = error
     reason = re.sub(r"^Weights only load failed.*?WeightsUnpickler error:", "", str(refused), flags=re.DOTALL).strip().split("\n")[0]
+    if foreign and "Can only" in reason:
+        shown = re.sub(r"[^\w., ]", "?", ", ".join(foreign[:3]))[:120]
+        raise CheckpointError(
+            f"{name} holds {shown}, which cannot be left out while it is read "
+            f"({reason[:120]}): save the module's state_dict() alone, and give that file."
+        ) from refused
     raise CheckpointError(
         f"{name} is damaged, truncated or not in torch.save's own format ({reason[:120]}): "
         "download or copy it again, or convert it to safetensors."
     ) from refused
 
 
-def _load(file: BinaryIO, allow: bool) -> object:
-    if not allow:
+def _load(file: BinaryIO, foreign: Sequence[str] = ()) -> object:
+    """What torch's safe reader makes of a file; objects of the ``foreign`` classes become shells."""
+    file.seek(0)
+    if not foreign:
         return torch.load(file, map_location="cpu", weights_only=True)
     # The list of allowed globals belongs to the process: one thread at a time changes it, and what others added to it stays.
-    with _allowing, safe_globals([item for item in ALLOWED if item not in get_safe_globals()]):
-        return torch.load(file, map_location="cpu", weights_only=True)
-
-
-def _stacked_global(file: BinaryIO) -> str:
-    """What a pickle of protocol 4 or later would import, read off its opcodes without executing any; "" when all of it is harmless."""
-    harmless = ("torch._utils._rebuild", "torch.FloatStorage", "collections.OrderedDict", "argparse.Namespace")
-    words = ["", ""]
-    try:
-        file.seek(0)
-        if file.read(2) == b"PK":
-            with zipfile.ZipFile(file) as archive:
-                file = io.BytesIO(archive.read(next(n for n in archive.namelist() if n.endswith("/data.pkl"))))
-        file.seek(0)
-        pickles = (pickletools.genops(file) for _ in range(5))  # the old format is several in a row
-        for opcode, argument, _ in chain.from_iterable(pickles):
-            if opcode.name == "STACK_GLOBAL" and not (wanted := ".".join(words[-2:])).startswith(harmless):
-                return wanted
-            if isinstance(argument, str):
-                words.append(argument)
-    except DAMAGED:
-        pass  # the pickle ends in rubbish, and named nothing until there
-    return ""
+    with _allowing:
+        known = {item[1] if isinstance(item, tuple) else f"{item.__module__}.{item.__qualname__}" for item in get_safe_globals()}
+        with safe_globals(inert_globals([each for each in foreign if each not in known])):
+            return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _checked(tensor: Tensor, key: str, name: str) -> Tensor:

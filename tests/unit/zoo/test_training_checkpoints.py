@@ -82,6 +82,32 @@ def test_a_self_distilled_backbone_is_one_without_a_head(tmp_path: Path) -> None
     assert all(torch.equal(value, state[key]) for key, value in model.module.state_dict().items())
 
 
+APART: dict[str, Callable[[State, State], dict[str, Any]]] = {
+    "backbone and classifier": lambda rest, head: under("backbone.", rest) | under("classifier.", head),
+    "inside a sequence": lambda rest, head: under("backbone.", rest) | under("classifier.1.", head),
+    "Lightning": lambda rest, head: {
+        "state_dict": under("net.backbone.", rest) | under("net.fc.", head) | {"val_acc.total": torch.ones(1)}
+    },
+    "wrapped inside": lambda rest, head: {"state_dict": under("encoder.model.", rest) | under("linear.", head)},
+}
+
+
+@pytest.mark.parametrize("kind", APART)
+@pytest.mark.parametrize(
+    ("name", "head"), [(NAME, "head"), ("resnet10t", "fc"), ("vit_tiny_patch16_224", "head"), ("cct_tiny50", "classifier.fc")]
+)
+def test_a_backbone_and_a_head_apart_are_one_network(kind: str, name: str, head: str, tmp_path: Path) -> None:
+    module = vizlib.load(name, checkpoint="random", num_classes=3).module
+    state = {key: value + value.is_floating_point() / 100 for key, value in module.state_dict().items()}
+    parts = [
+        {key.removeprefix(f"{head}."): value for key, value in state.items() if key.startswith(f"{head}.") == inside} for inside in (0, 1)
+    ]
+    torch.save(APART[kind](*parts), tmp_path / "weights.ckpt")
+    model = vizlib.load(name, checkpoint=tmp_path / "weights.ckpt")
+    assert model.num_classes == 3
+    assert all(torch.equal(value, state[key]) for key, value in model.module.state_dict().items())
+
+
 REFUSED: dict[str, tuple[Callable[[State], Any], str]] = {
     "an optimizer only": (lambda state: {"optimizer": {"state": {}}, "epoch": 3}, r"no tensors by name, but optimizer, epoch"),
     "a list": (lambda state: list(state.values()), "but a list"),
@@ -93,6 +119,20 @@ REFUSED: dict[str, tuple[Callable[[State], Any], str]] = {
     "a segmentation network": (
         lambda state: {"state_dict": under("backbone.", state) | {"decode_head.conv.weight": torch.ones(3, 192)}},
         r"in backbone, 1 in decode_head\)",
+    ),
+    "a head of another width": (
+        lambda state: (
+            under("backbone.", {key: value for key, value in state.items() if not key.startswith("head.")})
+            | {"classifier.weight": torch.ones(3, 77), "classifier.bias": torch.ones(3)}
+        ),
+        r"in backbone, 2 in classifier\)",
+    ),
+    "a head of two layers": (
+        lambda state: (
+            under("backbone.", {key: value for key, value in state.items() if not key.startswith("head.")})
+            | under("classifier.", nn.Sequential(nn.Linear(192, 9), nn.ReLU(), nn.Linear(9, 3)).state_dict())
+        ),
+        r"in backbone, 4 in classifier\)",
     ),
     "adapters": (lambda state: {"base_model.model.blocks.0.attn.qkv.lora_A.weight": torch.ones(4, 192)}, "LoRA adapters"),
 }
