@@ -1,5 +1,12 @@
 """Every error that vizlib raises on purpose: one sentence that says what was wrong, with which input, and what to do."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 
 class VizlibError(Exception):
     """The base of all of vizlib's errors."""
@@ -47,6 +54,28 @@ class ExamError(VizlibError):
 
 class CancelledError(VizlibError):
     """Work that was stopped because nobody waits for its result any more."""
+
+
+def whole_number(value: object, name: str, least: int, most: int) -> int:
+    """A whole number from ``least`` to ``most``; MethodError, with the argument's ``name``, for all else."""
+    index = getattr(value, "__index__", None)
+    try:
+        number = None if index is None or isinstance(value, bool) else int(index())
+    except (TypeError, ValueError):  # an array of several numbers
+        number = None
+    if number is None or not least <= number <= most:
+        raise MethodError(f"{name} is a whole number from {least:,} to {most:,}, not {str(value)[:40]!r}.")
+    return number
+
+
+def names_of(values: object, name: str, known: Collection[str], what: str) -> list[str]:
+    """A list of names that are all ``known``; MethodError, with the nearest of ``what`` there is, for another or for what is no list."""
+    if not isinstance(values, list | tuple | set | frozenset | dict):
+        raise MethodError(f"{name} is a list of names, such as {list(known)[:2]!r}, not {str(values)[:40]!r}.")
+    for value in values:
+        if not isinstance(value, str) or value not in known:
+            raise MethodError(f"There is no {what} {str(value)[:40]!r}; there are {', '.join(known)}.{nearest(str(value), list(known))}")
+    return list(values)
 
 
 def nearest(word: str, names: list[str], count: int = 3) -> str:

@@ -6,6 +6,7 @@ Coordinates are continuous and (y, x): pixel i covers [i, i + 1) and its centre 
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -142,34 +143,39 @@ class Transform:
     fit: str = "crop"
 
     def __post_init__(self) -> None:
-        if len(self.size) != 2 or min(self.size) < 1:
+        if not _are_numbers(self.size, 2) or min(self.size) < 1:
             raise ModelError(f"A model input of size {self.size} cannot hold an image: give (height, width) in pixels.")
-        if not self.crop_pct > 0:
+        if not _are_numbers((self.crop_pct,), 1) or not self.crop_pct > 0:
             raise ModelError(f"crop_pct is {self.crop_pct}: give a number above 0, such as 0.875, or 1 to keep the whole short side.")
-        if self.interpolation not in _FILTERS:
+        if not isinstance(self.interpolation, str) or self.interpolation not in _FILTERS:
             choices = ", ".join(_FILTERS)
             raise ModelError(
                 f"Unknown interpolation {self.interpolation!r}: choose one of {choices}.{nearest(str(self.interpolation), list(_FILTERS))}"
             )
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+        if not _are_numbers(self.mean, 3) or not _are_numbers(self.std, 3) or min(self.std) <= 0:
             raise ModelError(f"mean {self.mean} and std {self.std} do not fit RGB images: give three numbers each, std above 0.")
         _check_fit(self.fit)
 
     @classmethod
     def from_timm(cls, cfg: dict[str, Any]) -> Transform:
         """The transform of ``timm.data.resolve_model_data_config(model)``; raises ModelError for a model that does not take RGB images."""
-        input_size = tuple(cfg["input_size"])
+        try:
+            input_size, size = tuple(cfg["input_size"]), tuple(int(side) for side in cfg["input_size"][-2:])
+            mean, std = (tuple(float(value) for value in cfg[key]) for key in ("mean", "std"))
+            crop_pct = float(cfg.get("crop_pct") or 0.875)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ModelError(
+                f"This is not timm's data configuration ({type(error).__name__}: {error}): give what resolve_model_data_config gives."
+            ) from error
         if len(input_size) == 3 and input_size[0] != 3:
             raise ModelError(f"This model takes {input_size[0]} channels: vizlib reads RGB images, so it needs a model with 3.")
-        height, width = input_size[-2:]
-        mean, std = (tuple(float(value) for value in cfg[key]) for key in ("mean", "std"))
         return cls(
-            size=(int(height), int(width)),
-            crop_pct=float(cfg.get("crop_pct") or 0.875),
+            size=size,  # type: ignore[arg-type]
+            crop_pct=crop_pct,
             interpolation=cfg.get("interpolation") or "bilinear",
             mean=mean,  # type: ignore[arg-type]
             std=std,  # type: ignore[arg-type]
-            fit=_FIT_OF_CROP_MODE.get(cfg.get("crop_mode") or "center", "crop"),
+            fit=_FIT_OF_CROP_MODE.get(str(cfg.get("crop_mode") or "center"), "crop"),
         )
 
     def prepare(self, image: np.ndarray, fit: str | None = None) -> torch.Tensor:
@@ -250,10 +256,14 @@ def _start(length: int, wanted: int) -> int:
     return -((wanted - length) // 2) if wanted > length else round((length - wanted) / 2.0)
 
 
+def _are_numbers(values: Any, count: int) -> bool:
+    return isinstance(values, tuple | list) and len(values) == count and all(isinstance(value, numbers.Real) for value in values)
+
+
 def _check_fit(fit: str) -> None:
-    if fit not in FITS:
+    if not isinstance(fit, str) or fit not in FITS:
         choices = '"crop", "pad" or "squash"'
-        raise ImageError(f"Unknown fit {fit!r}: choose {choices}.{nearest(str(fit), list(FITS))}")
+        raise ImageError(f"Unknown fit {str(fit)[:40]!r}: choose {choices}.{nearest(str(fit), list(FITS))}")
 
 
 def _pairs(values: Any, what: str, length: int) -> np.ndarray:

@@ -144,8 +144,8 @@ def _log_probability(model: Model, x: torch.Tensor, target: int) -> torch.Tensor
 
 
 def _baseline(pixels: torch.Tensor, name: str) -> torch.Tensor:
-    if name not in BASELINES:
-        raise MethodError(f"The baselines are {', '.join(BASELINES)}; there is no {name!r}.")
+    if not isinstance(name, str) or name not in BASELINES:
+        raise MethodError(f"The baselines are {', '.join(BASELINES)}; there is no {str(name)[:40]!r}.")
     if name != "blur":
         return torch.full_like(pixels, 0.5 if name == "grey" else 0.0)
     import cv2

@@ -32,7 +32,7 @@ class Option:
     def check(self, value: Any, method: str) -> Any:
         """The value in the default's type; MethodError with the choices or the range when it is outside."""
         if self.choices:
-            if value not in self.choices:
+            if not isinstance(value, str) or value not in self.choices:
                 raise MethodError(f"{method} takes {self.name} as one of {', '.join(self.choices)}, not {value!r}.")
             return value
         if isinstance(value, str) and value in self.words:
@@ -450,8 +450,8 @@ METHODS: dict[str, MethodCard] = {card.name: card for card in _CARDS}
 
 def method_card(name: str) -> MethodCard:
     """The card of a method; MethodError with the nearest names for one that is not there."""
-    if name not in METHODS:
-        raise MethodError(f"There is no method {name!r}; there are {', '.join(METHODS)}.{nearest(str(name), list(METHODS))}")
+    if not isinstance(name, str) or name not in METHODS:
+        raise MethodError(f"There is no method {str(name)[:40]!r}; there are {', '.join(METHODS)}.{nearest(str(name), list(METHODS))}")
     return METHODS[name]
 
 

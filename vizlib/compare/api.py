@@ -21,8 +21,9 @@ from vizlib.compare.accumulators import ModelAccumulator
 from vizlib.compare.examples import make_example
 from vizlib.compare.result import NEEDS, Comparison
 from vizlib.datasets.image_source import Source, even_batches
-from vizlib.errors import CancelledError, ImageError, MethodError, ModelError
+from vizlib.errors import CancelledError, ImageError, MethodError, ModelError, names_of, whole_number
 from vizlib.explainers.targets import target_of_each
+from vizlib.zoo.model import checked_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -63,13 +64,20 @@ def compare(
     MethodError for models without layers.
     """
     started = time.perf_counter()
+    if not callable(progress):
+        raise MethodError(f"progress is a function of (completed, total, message), not a {type(progress).__name__}.")
+    if not isinstance(models, list | tuple):
+        raise MethodError(f"A comparison takes a list of 2 to {MOST} models, not a {type(models).__name__}.")
+    if not 2 <= len(models) <= MOST:
+        raise MethodError(f"A comparison takes 2 to {MOST} models, not {len(models)}.")
     loaded = [_loaded(model) for model in models]
-    if not 2 <= len(loaded) <= MOST:
-        raise MethodError(f"A comparison takes 2 to {MOST} models, not {len(loaded)}.")
-    for kind, chosen, allowed in (("reading", readings, READINGS), ("kernel", kernels, KERNELS)):
-        strange = [name for name in chosen if name not in allowed]
-        if strange:
-            raise MethodError(f"There is no {kind} {strange[0]!r}; there are {', '.join(allowed)}.")
+    readings, kernels = names_of(readings, "readings", READINGS, "reading"), names_of(kernels, "kernels", KERNELS, "kernel")
+    points, steps = whole_number(points, "points", 1, 65_536), whole_number(steps, "steps", 1, 10_000)
+    shown, fields, seed = (
+        whole_number(shown, "shown", 0, 10_000),
+        whole_number(fields, "fields", 0, 10_000),
+        whole_number(seed, "seed", 0, 2**63),
+    )
     names_of_models = _told_apart([model.card.name for model in loaded]), _told_apart([model.card.display_name for model in loaded])
     accumulators = [ModelAccumulator(*model) for model in zip(loaded, *names_of_models, strict=True)]
     source, missing = Source.of(images), _class_differences(accumulators)
@@ -145,7 +153,7 @@ def compare(
 def _loaded(model: Model | str) -> Model:
     from vizlib.zoo.load import load
 
-    loaded = load(model) if isinstance(model, str) else model
+    loaded = load(model) if isinstance(model, str) else checked_model(model)
     if loaded.transform is None:
         raise ModelError(f"{loaded.card.name} does not say how its inputs are prepared; wrap it with input_size= or transform=.")
     return loaded

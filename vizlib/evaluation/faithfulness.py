@@ -17,6 +17,7 @@ from vizlib.evaluation.metrics import metrics_named
 from vizlib.evaluation.progress import Steps
 from vizlib.evaluation.reexplain import check_single, input_of
 from vizlib.evaluation.shared_material import SharedMaterial
+from vizlib.zoo.model import checked_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,7 +60,7 @@ class FaithfulnessScorer:
     """
 
     def __init__(self, model: Model, image: Any, target: Any = None, fit: str | None = None) -> None:
-        self.material = SharedMaterial(model, input_of(model, image, fit), target)
+        self.material = SharedMaterial(checked_model(model), input_of(model, image, fit), target)
         self.target = self.material.target
         self._lock = threading.RLock()
 

@@ -8,9 +8,10 @@ import torch
 
 from vizlib.catalog.methods import METHODS
 from vizlib.errors import MethodError
-from vizlib.explainers.api import explain
+from vizlib.explainers.api import explain, readable_tensor
 from vizlib.explainers.explanation import Explanation
 from vizlib.images import read_image
+from vizlib.zoo.model import checked_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,10 +24,11 @@ def input_of(model: Model, image: Any, fit: str | None) -> torch.Tensor:
     """The input x (1, 3, h, w) of a picture, or of a prepared tensor of one image; MethodError for several."""
     if not isinstance(image, torch.Tensor):
         return model.prepare(read_image(image), fit)
+    image = readable_tensor(image)
     x = image[None] if image.ndim == 3 else image
     if x.ndim != 4 or len(x) != 1:
         raise MethodError(f"One image is measured at a time, and this tensor has shape {tuple(image.shape)}: give (3, height, width).")
-    return x.detach()
+    return x
 
 
 def reexplain(model: Model, x: torch.Tensor, explanation: Explanation, steps: Steps, target: Any = None) -> list[np.ndarray]:
@@ -49,7 +51,7 @@ def check_single(explanation: object) -> None:
 def checked_input(model: Model, image: Any, explanation: Explanation) -> torch.Tensor:
     """The input x (1, 3, h, w) of the image that was explained; MethodError when the explanation is of another model or size."""
     check_single(explanation)
-    if explanation.model != model.card.name:
+    if explanation.model != checked_model(model).card.name:
         raise MethodError(f"The explanation is of {explanation.model}, not of {model.card.name}.")
     x = input_of(model, image, explanation.fit)
     if tuple(x.shape[2:]) != explanation.input_map.shape:

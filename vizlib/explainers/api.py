@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from vizlib.catalog.methods import MethodCard, method_card
-from vizlib.errors import CheckpointError, ImageError, MethodError, TargetError
+from vizlib.errors import CheckpointError, ImageError, MethodError, TargetError, whole_number
 from vizlib.explainers.explanation import Explanation
 from vizlib.explainers.manifest import read_manifest
 from vizlib.explainers.targets import Target, resolve_targets, target_of_each
@@ -22,6 +22,7 @@ from vizlib.images import read_image
 from vizlib.passes.device_memory import enough_memory
 from vizlib.passes.forward import Trace, check_finite, traces
 from vizlib.tracing.default_device import own_device
+from vizlib.zoo.model import checked_model
 
 if TYPE_CHECKING:
     import os
@@ -59,7 +60,8 @@ def predict(model: Model, image: Any, top: int = 5) -> list[Prediction] | list[l
 
     TargetError for a model without classes, ModelError for one that answers in NaN or infinity.
     """
-    if not model.adapter.classes:
+    top = whole_number(top, "top", 1, 1_000_000)
+    if not checked_model(model).adapter.classes:
         raise TargetError(f"{model.card.name} has no classification head, so it predicts no classes.")
     prepared_images, many = _prepared_images(model, image, None)
     answers = []
@@ -85,6 +87,7 @@ def ranked(model: Model, logits: torch.Tensor, top: int = 5) -> list[Prediction]
 @own_device()
 def trace(model: Model, image: Any) -> Trace | list[Trace]:
     """What one pass over an image did; for a list of images or a batch of tensors, one trace each, run in batches."""
+    checked_model(model)
     prepared_images, many = _prepared_images(model, image, None)
     image_traces = [
         image_trace
@@ -107,7 +110,7 @@ def explain(
     where the method does not fit the model; TargetError for a class it does not have; ImageError for what is no image.
     """
     card = method_card(method)
-    check_method_fits(model, card, target)
+    check_method_fits(checked_model(model), card, target)
     resolved = card.resolve(options)
     prepared_images, many = _prepared_images(model, image, fit)
     if display is not None:
@@ -129,6 +132,7 @@ def replay(folder: str | os.PathLike[str], model: Model | None = None) -> Explan
     from vizlib.zoo.load import load
 
     manifest = read_manifest(folder)
+    model = None if model is None else checked_model(model)
     recipe = manifest["recipe"]
     if model is None:
         check_fingerprint(recipe)
@@ -245,7 +249,7 @@ def _explanation(
 def _prepared_images(model: Model, image: Any, fit: str | None) -> tuple[list[PreparedImage], bool]:
     """The images ready for the model, and whether a list is to come back."""
     if isinstance(image, torch.Tensor):
-        x = _readable(image)
+        x = readable_tensor(image)
         if x.ndim == 3:
             return [_from_tensor(model, x[None])], False
         if x.ndim != 4:
@@ -261,7 +265,7 @@ def _prepared_images(model: Model, image: Any, fit: str | None) -> tuple[list[Pr
     return [PreparedImage(picture, model.prepare(picture, fit), model.geometry(picture.shape[:2], fit), prepared=False)], False
 
 
-def _readable(tensor: torch.Tensor) -> torch.Tensor:
+def readable_tensor(tensor: torch.Tensor) -> torch.Tensor:
     """A tensor of numbers on the CPU, in a precision that arrays have too; ImageError for one without numbers."""
     if tensor.is_meta or tensor.layout is not torch.strided:
         raise ImageError(f"A prepared tensor is dense and holds numbers, which this one ({tensor.layout}, {tensor.device}) does not.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vizlib.catalog.methods import METHODS
-from vizlib.errors import VizlibError
+from vizlib.errors import MethodError, VizlibError
 from vizlib.explainers.manifest import FORMAT, MANIFEST
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class Explanation:
         """The map over the photograph: uint8 (H, W, 3), what was not seen greyed; evidence for and against has colours of its own."""
         from vizlib.figures.overlay import overlay, signed_overlay
 
+        if isinstance(opacity, bool) or not isinstance(opacity, int | float) or not 0 <= opacity <= 1:
+            raise MethodError(f"opacity is a number from 0 to 1, not {str(opacity)[:40]!r}.")
         if METHODS[self.method].signed:
             return signed_overlay(self.image, self.map, opacity=opacity)
         return overlay(self.image, self.map, opacity=opacity, colormap=colormap)

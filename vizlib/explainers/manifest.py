@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vizlib.errors import ModelError, VizlibError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
 
 MANIFEST = "explanation.json"
@@ -18,6 +18,8 @@ FORMAT = 1
 
 def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """The manifest of a saved explanation; VizlibError when the folder holds none that this version reads, or a damaged one."""
+    if not isinstance(folder, str | os.PathLike):
+        raise VizlibError(f"A saved explanation is named by its folder's path, not by a {type(folder).__name__}.")
     path = Path(folder) / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))

@@ -29,13 +29,17 @@ def diverging() -> bytes:
     return np.rint(np.clip(colours, 0, 1) * 255).astype(np.uint8).tobytes()
 
 
-@cache
 def table(colormap: str) -> np.ndarray:
     """256 colours from low to high, uint8 (256, 3) in RGB; VizlibError for an unknown colour map."""
+    if not isinstance(colormap, str) or colormap not in COLORMAP_NAMES:
+        raise VizlibError(f"There is no colour map {str(colormap)[:40]!r}; there are {', '.join(COLORMAP_NAMES)}.")
+    return _table(colormap)
+
+
+@cache
+def _table(colormap: str) -> np.ndarray:
     import cv2
 
-    if colormap not in COLORMAP_NAMES:
-        raise VizlibError(f"There is no colour map {colormap!r}; there are {', '.join(COLORMAP_NAMES)}.")
     levels = np.arange(256, dtype=np.uint8)[None]
     return cv2.cvtColor(cv2.applyColorMap(levels, getattr(cv2, f"COLORMAP_{colormap.upper()}")), cv2.COLOR_BGR2RGB)[0]
 

@@ -16,7 +16,7 @@ import torch
 from vizlib.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # Of Python's own modules only these are expected in an honest file; what else of them is named there is an attack.
 _HARMLESS: Final = (
@@ -44,7 +44,7 @@ class InertObject:
         self.state = state
 
 
-def inert_globals(names: list[str]) -> list[tuple[type[InertObject], str]]:
+def inert_globals(names: list[str]) -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     """For each name a shell of its own, as ``torch.serialization.safe_globals`` takes it."""
     return [(type(name.rpartition(".")[2], (InertObject,), {"path": name}), name) for name in names]
 

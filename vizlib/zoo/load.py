@@ -192,6 +192,8 @@ def _live_transform(
 ) -> Transform | None:
     if isinstance(transform, dict):
         transform = Transform.from_timm(transform)
+    if transform is not None and not isinstance(transform, Transform):
+        raise ModelError(f"transform is a vizlib.Transform or timm's data configuration, not a {type(transform).__name__}.")
     if transform is None and isinstance(reader, PartAdapter):
         return _transform_of_part(reader, size)
     if transform is None and _declares_its_data(module):

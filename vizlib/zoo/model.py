@@ -129,7 +129,7 @@ class Model:
             return wanted(output)
         try:
             return output[wanted] if isinstance(wanted, int) or isinstance(output, Mapping) else getattr(output, wanted)
-        except (KeyError, IndexError, AttributeError, TypeError) as error:
+        except (KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
             raise ModelError(
                 f"{self.card.name} gives a {type(output).__name__}, which has no {wanted!r}; name another of its outputs."
             ) from error
@@ -159,6 +159,8 @@ class Model:
 
     def cast(self, x: torch.Tensor) -> torch.Tensor:
         """Inputs (B, 3, H, W) on the model's device and in its precision; ModelError for another shape or a size it cannot take."""
+        if not isinstance(x, torch.Tensor):
+            raise ModelError(f"{self.card.name} takes prepared tensors, not a {type(x).__name__}; vizlib.predict takes pictures.")
         if x.ndim != 4 or x.shape[1] != self.channels:
             raise ModelError(f"{self.card.name} takes tensors of shape (images, {self.channels}, height, width), not {tuple(x.shape)}.")
         if self.module_is_meta:
@@ -274,6 +276,14 @@ class Model:
                 )
         words = sorted({word for name in self.labels for word in _words(name)} | {name.lower() for name in self.labels})
         raise TargetError(f"{self.card.name} has no class {label!r}.{nearest(wanted, words)}")
+
+
+def checked_model(model: Any) -> Model:
+    """The model; ModelError, with what to do, for what is none, as a bare module or a name."""
+    if isinstance(model, Model):
+        return model
+    way = "vizlib.load takes its name" if isinstance(model, str) else "vizlib.wrap makes one of a torch module"
+    raise ModelError(f"A model is what vizlib.load or vizlib.wrap give, not a {type(model).__name__}: {way}.")
 
 
 def check_labels(labels: Sequence[str] | Mapping[int, str] | None, classes: int, name: str) -> tuple[str, ...] | None:

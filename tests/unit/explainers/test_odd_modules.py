@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from odd_cases import INPUTS
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 from torch.nn.utils import parametrizations, prune
@@ -274,29 +275,6 @@ def refusal(call) -> str | None:
 
 def vizlib_methods() -> list[str]:
     return [card.name for card in vizlib.methods()]
-
-
-INPUTS = {
-    "a string": "no/such/file.png",
-    "None": None,
-    "a number": 3,
-    "an empty list": [],
-    "an empty batch": torch.zeros(0, 3, 32, 32),
-    "integers": torch.zeros(3, 32, 32, dtype=torch.int64),
-    "NaN": torch.full((3, 32, 32), float("nan")),
-    "two dimensions": torch.zeros(32, 32),
-    "five dimensions": torch.zeros(1, 1, 3, 32, 32),
-    "no pixels": torch.zeros(3, 0, 32),
-    "one pixel": torch.zeros(3, 1, 1),
-    "channels last": torch.zeros(32, 32, 3),
-    "complex": torch.zeros(3, 32, 32, dtype=torch.complex64),
-    "meta": torch.zeros(3, 32, 32, device="meta"),
-    "an object array": np.array([object()]),
-    "bytes": b"no image",
-    "a mapping": {"a": 1},
-    "a mixed list": [torch.zeros(3, 32, 32), "no/such/file.png"],
-    "sparse": torch.zeros(3, 32, 32).to_sparse(),
-}
 
 
 @pytest.mark.parametrize("name", INPUTS)

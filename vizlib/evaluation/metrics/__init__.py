@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from vizlib.errors import MethodError, nearest
+from vizlib.errors import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,4 @@ METRICS: dict[str, Metric] = {name: import_module(f"{__name__}.{name}").METRIC f
 
 def metrics_named(names: Sequence[str] | None = None) -> list[Metric]:
     """The metrics of these names (None: all, in the order of METRICS); MethodError with the nearest names for one that is not there."""
-    for name in names or ():
-        if name not in METRICS:
-            raise MethodError(f"There is no metric {name!r}; there are {', '.join(METRICS)}.{nearest(name, list(METRICS))}")
-    return list(METRICS.values()) if names is None else [METRICS[name] for name in names]
+    return list(METRICS.values()) if names is None else [METRICS[name] for name in names_of(names, "metrics", METRICS, "metric")]

@@ -38,8 +38,8 @@ def adapter_for(module: nn.Module, wanted: str | Adapter | PlainViT | None = Non
     if isinstance(wanted, PlainViT):
         return wanted.read(module)
     adapters = families()
-    if wanted is not None and wanted not in adapters:
-        raise ModelError(f"There is no adapter {wanted!r}; there are {', '.join(adapters)}.")
+    if wanted is not None and (not isinstance(wanted, str) or wanted not in adapters):
+        raise ModelError(f"There is no adapter {str(wanted)[:40]!r}; there are {', '.join(adapters)}.")
     among = adapters[wanted] if wanted is not None else itertools.chain.from_iterable(adapters.values())
     kind = next((kind for kind in among if kind.fits(module)), None)
     if kind is None:
