@@ -91,9 +91,9 @@ def run_live(model: Model, x: torch.Tensor, *, keep_states: bool = False, part: 
     states: dict[str, torch.Tensor] = {}
     if taps:
         with capture_taps(module, taps, states) as copied:
-            recording = recorded(model, lambda: model.run(copied, x), keep_values=True)
+            recording = recorded(model, x, lambda: model.run(copied, x), keep_values=True)
     else:
-        recording = recorded(model, lambda: model.run(module, x), keep_values=True)
+        recording = recorded(model, x, lambda: model.run(module, x), keep_values=True)
     forward_pass = Pass(model, x, recording, {tap.name: states[tap.name] for tap in taps})
     check_finite(model, x, forward_pass.logits)
     return forward_pass

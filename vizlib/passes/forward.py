@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vizlib.errors import MethodError, ModelError
-from vizlib.tracing.recorder import Recording, record
+from vizlib.tracing.chosen_calls import record_pass
 from vizlib.tracing.residuals import ResidualMeter
 from vizlib.tracing.shared_copy import hooked_copy, shared_copy
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vizlib.tracing.attention_site import AttentionSite
+    from vizlib.tracing.recorder import Recording
     from vizlib.tracing.shared_copy import Hook
     from vizlib.zoo.adapters import Lineage, Tap
     from vizlib.zoo.model import Model
@@ -74,17 +75,17 @@ def run(model: Model, x: torch.Tensor, *, keep_values: bool = False, keep_states
     module = model.resting()
     with torch.inference_mode():
         if not keep_states:
-            return _checked(Pass(model, x, recorded(model, lambda: model.run(module, x), keep_values=keep_values)))
+            return _checked(Pass(model, x, recorded(model, x, lambda: model.run(module, x), keep_values=keep_values)))
         states: dict[str, torch.Tensor] = {}
         taps = model.adapter.taps((int(x.shape[2]), int(x.shape[3])))
         with capture_taps(module, taps, states) as copied:
-            recording = recorded(model, lambda: model.run(copied, x), keep_values=keep_values)
+            recording = recorded(model, x, lambda: model.run(copied, x), keep_values=keep_values)
         return _checked(Pass(model, x, recording, {tap.name: states[tap.name] for tap in taps}))
 
 
-def recorded(model: Model, run: Callable[[], torch.Tensor], *, keep_values: bool = False) -> Recording:
+def recorded(model: Model, x: torch.Tensor, run: Callable[[], torch.Tensor], *, keep_values: bool = False) -> Recording:
     """What a pass did, with the attentions alone that the answer comes from."""
-    recording = record(run, keep_values=keep_values)
+    recording = record_pass(run, keep_values=keep_values, chosen=model.adapter.products(x))
     recording.calls = model.adapter.answering(recording.calls)
     return recording
 
@@ -115,7 +116,7 @@ def run_measured(model: Model, x: torch.Tensor, *, shares: bool = False, windows
         return run(model, x)
     x = model.cast(x)
     with torch.inference_mode(), hooked_copy(model.resting(), hooks) as copied:
-        recording = recorded(model, lambda: model.run(copied, x))
+        recording = recorded(model, x, lambda: model.run(copied, x))
         recording.residual_shares.update(meter.shares())
         for name, values in inputs.items():
             recording.note(name, values)

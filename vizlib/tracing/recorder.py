@@ -14,11 +14,11 @@ from torch.overrides import TorchFunctionMode
 
 from vizlib.tracing.multi_head import head_count, opened_multi_head
 from vizlib.tracing.outputs import listening
+from vizlib.tracing.products import MATMUL as _MATMUL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MATMUL = frozenset({torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.bmm, torch.Tensor.bmm})
 _SOFTMAX = frozenset({torch.softmax, torch.Tensor.softmax, F.softmax})
 _ADD = frozenset({torch.add, torch.Tensor.add, torch.Tensor.add_})
 _MULTIPLY = frozenset({torch.mul, torch.Tensor.mul, torch.Tensor.mul_})
@@ -107,7 +107,7 @@ def _reshaped(bias: torch.Tensor | None, before: torch.Size, after: torch.Size) 
     return whole[tuple(slice(0, 1) if not stride else slice(None) for stride in whole.stride())]
 
 
-class _Watcher(TorchFunctionMode):
+class Watcher(TorchFunctionMode):
     """Sees every torch function of this thread; remembers the arguments of attention, fused or written out."""
 
     def __init__(self, recording: Recording, *, keep_values: bool) -> None:
@@ -138,6 +138,10 @@ class _Watcher(TorchFunctionMode):
         elif self.scores is not None and any(arg is self.scores.now for arg in args[:2]):
             self._follow(func, output, args, kwargs or {})
         return output
+
+    def followed(self, weights: torch.Tensor) -> int | None:
+        """The number of the call whose weights a tensor is, None where it is not known to be any."""
+        return self.weights[1] if self.weights is not None and self.weights[0] is weights else None
 
     def _follow(self, func: Callable[..., Any], output: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         assert self.scores is not None  # noqa: S101  the caller looked
@@ -248,6 +252,6 @@ def record(run: Callable[[], torch.Tensor], *, keep_values: bool = False) -> Rec
     ``keep_values`` keeps v and the attention's output as well. Neither the module nor the result changes by a bit.
     """
     recording = Recording()
-    with listening(recording), _Watcher(recording, keep_values=keep_values):
+    with listening(recording), Watcher(recording, keep_values=keep_values):
         recording.output = run()
     return recording

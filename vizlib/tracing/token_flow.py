@@ -100,9 +100,9 @@ class Attention:
     @property
     def source(self) -> Grid:
         """Where the values come from."""
-        if self.layout is not None:
-            return self.layout.grid
-        return self.site.key_grid if self.gather is None else self.gather.source
+        if self.gather is not None:
+            return self.gather.source
+        return self.site.key_grid if self.layout is None else self.layout.source_grid
 
     def pull(self, flow: Flow, rule: Rule) -> Flow:
         kept: float | torch.Tensor = rule.residual(self) if self.skip else 0.0
@@ -117,7 +117,7 @@ class Attention:
 
     def unite(self, rows: torch.Tensor) -> torch.Tensor:
         """Row vectors over the site's queries as the grid has them: what ``split`` undoes."""
-        return rows if self.layout is None else self.layout.join(rows)[0]
+        return rows if self.layout is None else self.layout.unite(rows)
 
     def land(self, moved: torch.Tensor) -> Flow:
         """What lies on the site's keys, on the tokens that they were made from; what lies on padding is in the sink."""

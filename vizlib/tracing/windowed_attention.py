@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Which token of a grid lies at which place of which window: ``places`` (W, n) holds its number, -1 for padding.
+    """Which token of a grid asks at which place of which window: ``places`` (W, n) holds its number, -1 for padding.
 
     Padding is a learned constant: keys and values there come from biases alone, so what attention gives it has no pixel source.
+    ``key_places`` (W, m) holds the tokens of ``key_grid`` that a window's keys are, where they are not those that ask.
     """
 
     grid: Grid
     places: torch.Tensor = field(repr=False)
+    key_grid: Grid | None = None
+    key_places: torch.Tensor | None = field(default=None, repr=False)
 
     @classmethod
     def shifted(cls, grid: Grid, window: tuple[int, int], shift: tuple[int, int]) -> Layout:
@@ -40,13 +43,23 @@ class Layout:
 
     @property
     def padded(self) -> bool:
-        """Whether some place holds no token."""
-        return self.places.numel() > self.grid.cells
+        """Whether some key is no token."""
+        return bool((self.sources < 0).any())
+
+    @property
+    def sources(self) -> torch.Tensor:
+        """The tokens (W, m) that the keys of each window are, -1 for padding."""
+        return self.places if self.key_places is None else self.key_places
+
+    @property
+    def source_grid(self) -> Grid:
+        """How the tokens lie that the keys are."""
+        return self.grid if self.key_grid is None else self.key_grid
 
     @property
     def keys(self) -> Grid:
-        """What a token can attend to: the cells, and before them one learned token where there is padding."""
-        return Grid(*self.grid.shape, int(self.padded))
+        """What a token can attend to: the tokens, and before them one learned token where there is padding."""
+        return Grid(*self.source_grid.shape, self.source_grid.prefix + int(self.padded))
 
     def split(self, rows: torch.Tensor) -> torch.Tensor:
         """Row vectors (B, R, N) by window: (B W, R, n), zero at padding."""
@@ -55,12 +68,19 @@ class Layout:
         return spare[..., places].transpose(1, 2).flatten(0, 1)
 
     def join(self, moved: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Row vectors by window (B W, R, n) on the grid again, (B, R, N), and what lay on padding, (B, R)."""
-        by_place = moved.unflatten(0, (-1, self.windows)).transpose(1, 2).flatten(2)
-        places = self.places.to(moved.device).flatten()
-        joined = moved.new_zeros(*by_place.shape[:2], self.grid.cells + 1)
-        joined.index_add_(2, places + 1, by_place)
-        return joined[..., 1:], joined[..., 0]
+        """Row vectors over the keys by window (B W, R, m) on the tokens again, (B, R, M), and what lay on padding, (B, R)."""
+        return _placed(moved, self.sources, self.source_grid.tokens)
+
+    def unite(self, moved: torch.Tensor) -> torch.Tensor:
+        """Row vectors over the queries by window (B W, R, n) on the grid again, (B, R, N)."""
+        return _placed(moved, self.places, self.grid.tokens)[0]
+
+
+def _placed(moved: torch.Tensor, places: torch.Tensor, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
+    by_place = moved.unflatten(0, (-1, len(places))).transpose(1, 2).flatten(2)
+    joined = moved.new_zeros(*by_place.shape[:2], tokens + 1)
+    joined.index_add_(2, places.to(moved.device).flatten() + 1, by_place)
+    return joined[..., 1:], joined[..., 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,14 +107,14 @@ class WindowedSite(AttentionSite):
         """
         layout, device = self.layout, self.q.device
         inside = self.block_weights(slice(0, layout.windows), slice(None) if heads is None else list(heads), None)
-        places = layout.places.to(device)
-        slots = torch.empty(layout.grid.cells + 1, dtype=torch.long, device=device)
+        places, sources = layout.places.to(device), layout.sources.to(device)
+        slots = torch.zeros(layout.grid.tokens + 1, dtype=torch.long, device=device)
         slots[places.flatten() + 1] = torch.arange(places.numel(), device=device)
         wanted = slots[1:] if rows is None else slots[1:][torch.as_tensor(rows, device=device)]
         window, place = wanted // places.shape[1], wanted % places.shape[1]
         window_rows = inside[window, :, place].transpose(0, 1)
-        whole = window_rows.new_zeros(*window_rows.shape[:2], layout.grid.cells + 1)
-        whole.scatter_add_(2, (places[window] + 1).expand_as(window_rows), window_rows)
+        whole = window_rows.new_zeros(*window_rows.shape[:2], layout.source_grid.tokens + 1)
+        whole.scatter_add_(2, (sources[window] + 1).expand_as(window_rows), window_rows)
         return whole if layout.padded else whole[..., 1:]
 
     def pull_uniform(self, rows: torch.Tensor) -> torch.Tensor:

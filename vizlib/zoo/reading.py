@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from vizlib.zoo.adapters import Size
 
 
+_GENERAL = ("traced", "other")  # families that know nothing of one network in particular
+
+
 def reader_of(module: nn.Module, adapter: str | Adapter | PlainViT | None, part: str | None, size: Size | None) -> Adapter:
     """The adapter of a module; where another one inside it is what vizlib knows, the adapter of that part.
 
@@ -25,9 +28,9 @@ def reader_of(module: nn.Module, adapter: str | Adapter | PlainViT | None, part:
         path, inside = _named(module, part)
         return adapter_for(inside, adapter) if inside is module else _part_adapter(module, path, adapter_for(inside, adapter), size)
     reader = adapter_for(module, adapter)
-    if adapter is not None or reader.family != "other" or "feature_map" not in reader.refusals:
+    if adapter is not None or reader.family not in _GENERAL or (reader.family == "other" and "feature_map" not in reader.refusals):
         return reader
-    readable = _readable_parts(module)
+    readable = _readable_parts(module, with_features="lineage" in reader.refusals)
     if len(readable) == 1:
         ((path, inner),) = readable.items()
         return _part_adapter(module, path, inner, size)
@@ -53,9 +56,12 @@ def declared_size(module: nn.Module) -> Size | None:
     return (int(built[0]), int(built[1])) if isinstance(built, tuple | list) and len(built) == 2 else None
 
 
-def _readable_parts(module: nn.Module) -> dict[str, Adapter]:
-    """The topmost modules inside that an adapter of a known family reads, else those that name a last feature map, by path."""
-    kinds = [kind for name, adapters in families().items() if name != "other" for kind in adapters]
+def _readable_parts(module: nn.Module, *, with_features: bool = True) -> dict[str, Adapter]:
+    """The topmost modules inside that an adapter of a known family reads, else those that name a last feature map, by path.
+
+    ``with_features`` takes the latter too.
+    """
+    kinds = [kind for name, adapters in families().items() if name not in _GENERAL for kind in adapters]
     readable: dict[str, Adapter] = {}
     others: dict[str, Adapter] = {}
 
@@ -71,7 +77,7 @@ def _readable_parts(module: nn.Module) -> dict[str, Adapter]:
                 look(below, inside)
 
     look("", module)
-    return readable or others
+    return readable or (others if with_features else {})
 
 
 def _named(module: nn.Module, part: str) -> tuple[str, nn.Module]:

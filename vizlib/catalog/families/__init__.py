@@ -17,6 +17,7 @@ _IN_ORDER = (
     "cvt",
     "swin",
     "resnet",
+    "traced",
     "other",
 )
 FAMILIES: dict[str, Family] = {name: import_module(f"{__name__}.{name}").FAMILY for name in _IN_ORDER}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from vizlib.passes.backward import run_with_gradient
+from vizlib.tracing.branched_flow import Branched
 from vizlib.tracing.token_flow import Attention, Flow
 
 if TYPE_CHECKING:
@@ -41,10 +42,16 @@ def differentiated(
     return run_with_gradient(model, x, score, None if classifier is None else classifier.path), targets
 
 
-def descend(rows: torch.Tensor, steps: Sequence[Step], attend: Callable[[Attention, torch.Tensor], Flow]) -> list[Flow]:
+def descend(
+    rows: torch.Tensor,
+    steps: Sequence[Step],
+    attend: Callable[[Attention, torch.Tensor], Flow],
+    parting: Callable[[Sequence[Attention]], tuple[float, float]],
+) -> list[Flow]:
     """Pull row vectors (B, R, tokens) down the steps: the flow before the first step and after each.
 
-    ``attend`` gives what becomes of the row vectors at an attention, and what of them goes into the sink there.
+    ``attend`` gives what becomes of the row vectors at an attention, and what of them goes into the sink there; ``parting`` by what the
+    skip and the branch of a residual are multiplied whose branch holds these attentions among other steps.
     """
     flows = [Flow.start(rows)]
     for step in steps:
@@ -52,6 +59,8 @@ def descend(rows: torch.Tensor, steps: Sequence[Step], attend: Callable[[Attenti
         if isinstance(step, Attention):
             flow = attend(step, last.rows)
             flows.append(Flow(flow.rows, last.sink + flow.sink))
+        elif isinstance(step, Branched):
+            flows.append(step.descend(last, attend, parting))
         else:
             flows.append(step.pull(last, _BELOW))
     return flows

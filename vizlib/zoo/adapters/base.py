@@ -46,9 +46,16 @@ class Lineage:
     @property
     def sites(self) -> list[AttentionSite]:
         """The attention sites in the order of execution, a read-out's own last."""
+        from vizlib.tracing.branched_flow import Branched
         from vizlib.tracing.token_flow import Attention
 
-        return [step.site for step in reversed(self.steps) if isinstance(step, Attention)]
+        sites: list[AttentionSite] = []
+        for step in reversed(self.steps):
+            if isinstance(step, Attention):
+                sites.append(step.site)
+            elif isinstance(step, Branched):
+                sites += [attention.site for attention in step.attentions]
+        return sites
 
 
 @dataclass(frozen=True)
@@ -212,6 +219,13 @@ class Adapter(ABC):
         ``windows`` says how the cells of a window share: "uniform", "weight" or "contribution".
         """
         raise MethodError(self.refusals["lineage"])
+
+    def products(self, x: torch.Tensor) -> dict[int, bool] | None:  # noqa: ARG002
+        """The numbers of the products in a pass over inputs x (B, C, h, w) that apply attention, with whether the values stand left.
+
+        None where attention is known by what it looks like.
+        """
+        return None
 
     def classifier(self, name: str) -> Classifier | None:
         """The classifier of this name, None for the model's own answer ("model"); MethodError where the model has no such one."""

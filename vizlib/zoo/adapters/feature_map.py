@@ -27,7 +27,7 @@ def lacking_feature_map(outputs: list[Any], score: torch.Tensor, channels: int |
 
 def declared_feature_map_lacks(module: nn.Module, path: str, channels: int | None) -> str | None:
     """The same before any image is there: from one pass of a copy without weights. None also where such a pass is not possible."""
-    size = _input_size(module)
+    size = input_size(module)
     if size is None:
         return None
     outputs: list[Any] = []
@@ -41,7 +41,7 @@ def declared_feature_map_lacks(module: nn.Module, path: str, channels: int | Non
     return lacking_feature_map(outputs, answer, channels) if isinstance(answer, torch.Tensor) else None
 
 
-def _input_size(module: nn.Module) -> tuple[int, int, int] | None:
+def input_size(module: nn.Module) -> tuple[int, int, int] | None:
     """The (channels, h, w) that a module says it was built for."""
     declared: Any = getattr(module, "pretrained_cfg", None) or {}
     size = declared.get("input_size") if isinstance(declared, dict) else None

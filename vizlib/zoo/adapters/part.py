@@ -110,6 +110,9 @@ class PartAdapter(Adapter):
         if reason is not None:
             raise MethodError(reason)
 
+    def products(self, x: torch.Tensor) -> dict[int, bool] | None:
+        return self.inner.products(x)
+
     def classifier(self, name: str) -> Classifier | None:
         inner = self.inner.classifier(name)
         return None if inner is None else replace(inner, path=self._outer(inner.path))

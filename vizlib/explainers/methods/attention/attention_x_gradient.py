@@ -13,6 +13,8 @@ from vizlib.tracing.attention_gradients import pull_positive
 from vizlib.tracing.token_flow import Flow
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
     from vizlib.explainers.targets import Target, TargetResolver
@@ -41,7 +43,10 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
             return Flow.start(step.land(pull_positive(step.site, step.split(rows))).rows)
         return Flow.start(rows) if step.skip else Flow.start(step.land(step.site.pull(step.split(rows))).rows)
 
-    flows = descend(lineage.readout[:, None], lineage.steps, attend)
+    def parting(branch: Sequence[Attention]) -> tuple[float, float]:
+        return (0.0, 1.0) if any(step.site is chosen for step in branch) else (1.0, 0.0)
+
+    flows = descend(lineage.readout[:, None], lineage.steps, attend, parting)
     maps = flows[-1].rows[:, 0].unflatten(1, forward.size)
     coarse = stage_maps(flows, lineage.steps)
     warnings = model.adapter.warnings(forward.recording)

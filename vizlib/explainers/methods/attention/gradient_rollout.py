@@ -42,7 +42,7 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
         mostly_silent[step.site.name] = (silent.sum(-1) > 0.5 * (1 - residual_weight) * rows.sum(-1))[:, 0]
         return Flow(landed.rows + silent + rows * residual_weight, landed.sink)
 
-    flows = descend(lineage.readout[:, None], lineage.steps, attend)
+    flows = descend(lineage.readout[:, None], lineage.steps, attend, lambda _: (residual_weight, 1 - residual_weight))
     outputs = pixel_outputs(flows[-1], forward.size, model.adapter.warnings(forward.recording), stage_maps(flows, lineage.steps))
     return targets, [replace(output, notes=output.notes + _silent_sites_note(mostly_silent, index)) for index, output in enumerate(outputs)]
 

@@ -56,7 +56,7 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
             )
     keys = torch.stack(per_block).mean(0)
     below = [step for step in lineage.steps if not isinstance(step, Attention)]
-    flows = descend(keys[:, None], below, lambda _, rows: Flow.start(rows))
+    flows = descend(keys[:, None], below, lambda _, rows: Flow.start(rows), lambda _: (0.5, 0.5))
     maps = flows[-1].rows[:, 0].unflatten(1, forward.size)
     coarse = stage_maps(flows, below)
     outputs = [

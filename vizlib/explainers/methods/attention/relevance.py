@@ -39,7 +39,7 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
         return Flow.start(torch.cat([added + moved, start], 1))
 
     readout = lineage.readout[:, None]
-    flows = descend(torch.cat([torch.zeros_like(readout), readout], 1), lineage.steps, attend)
+    flows = descend(torch.cat([torch.zeros_like(readout), readout], 1), lineage.steps, attend, lambda _: (1.0, 1.0))
     maps = flows[-1].rows[:, 0].unflatten(1, forward.size)
     coarse = stage_maps(flows, lineage.steps)
     warnings = model.adapter.warnings(forward.recording)

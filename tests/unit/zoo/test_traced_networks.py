@@ -1,0 +1,71 @@
+"""Networks that are read by running their own code on place numbers, against averaging twins that share no code with the reading."""
+
+from __future__ import annotations
+
+import timm
+import torch
+from averaging_network import relevance, rollout
+from torch import nn
+
+import vizlib
+from vizlib.zoo.adapters.traced import TracedAdapter
+
+
+def filled(module: nn.Module, seed: int = 0) -> nn.Module:
+    """The module in float64 with weights that make its attention depend on the image."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            if parameter.ndim >= 2:
+                parameter.copy_(noise / max(1, parameter[0].numel()) ** 0.5)
+            else:
+                parameter.copy_(1 + noise / 8 if name.endswith("weight") or "gamma" in name else noise / 10)
+    return module.double().eval()
+
+
+def against_the_twin(module: nn.Module, size: int) -> tuple[float, float]:
+    """The largest difference of a rollout and of a relevance map from the twin's, in shares of its peak."""
+    model = vizlib.wrap(module, adapter=TracedAdapter(module), input_size=size)
+    x = torch.randn(2, 3, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    worst = []
+    for method, reference, options in (("rollout", rollout(module, x), {}), ("relevance", relevance(module, x, 3), {"target": [3, 3]})):
+        explanations = vizlib.explain(model, x, method, **options)
+        maps = torch.stack([torch.as_tensor(explanation.input_map) for explanation in explanations])
+        worst.append(float((maps - reference).abs().max() / reference.abs().max()))
+        if method == "rollout":
+            assert all(abs(explanation.input_map.sum() + explanation.sink - 1) < 1e-12 for explanation in explanations)
+            assert float(maps.min()) >= 0
+            assert float((maps[0] - maps[1]).abs().max()) > 1e-6 * float(maps.max())
+    return worst[0], worst[1]
+
+
+class Parted(nn.Module):
+    """Two attentions side by side whose heads lie in the batch's axis, a difference, channels joined, and a gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 4, 4)
+        self.attn = nn.Linear(16, 48)
+        self.mixer = nn.Conv2d(16, 16, 3, padding=1, groups=16)
+        self.gate, self.join, self.head = nn.Linear(16, 16), nn.Linear(32, 16), nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        x = x + (self.mixer(x) - x)
+        shape, x = x.shape, x.flatten(2).mT
+        q, k, v = (part.unflatten(-1, (2, 8)).transpose(1, 2).flatten(0, 1) for part in self.attn(x).chunk(3, -1))
+        attended = ((q @ k.mT) * 8**-0.5).softmax(-1) @ v
+        attended = attended.unflatten(0, (-1, 2)).transpose(1, 2).flatten(2)
+        x = x + self.join(torch.cat([attended, x * self.gate(x).sigmoid()], -1))
+        return self.head(x.mean(1)) if shape[0] else x
+
+
+def test_a_network_of_ones_own() -> None:
+    differences = against_the_twin(filled(Parted()), 24)
+    assert max(differences) < 1e-12
+
+
+def test_windows_that_shift_and_keys_that_are_pooled() -> None:
+    module = timm.create_model("hiera_tiny_224", img_size=64, embed_dim=24, stages=(1, 1, 2, 1), num_classes=10)
+    assert max(against_the_twin(filled(module), 64)) < 1e-11

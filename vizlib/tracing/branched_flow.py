@@ -1,0 +1,170 @@
+"""Steps whose ways part and meet again, and steps that gather any places: what a chain of windows and residuals cannot say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vizlib.tracing.token_flow import Attention, Flow, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vizlib.tracing.token_grid import Grid
+
+    Attend = Callable[[Attention, torch.Tensor], Flow]
+    Parting = Callable[[Sequence[Attention]], tuple[Any, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """Each token of ``target`` takes shares of tokens of ``source``: of ``taken`` the ``share`` goes to ``takers``, entry by entry.
+
+    A row without any source is a constant: what lies on it ends in the sink.
+    """
+
+    source: Grid
+    target: Grid
+    takers: torch.Tensor = field(repr=False)
+    taken: torch.Tensor = field(repr=False)
+    share: torch.Tensor = field(repr=False)
+
+    @classmethod
+    def of(cls, source: Grid, target: Grid, sources: torch.Tensor) -> Shares:
+        """Equal shares of the tokens ``sources`` (target, k); -1 holds none, and one named twice counts twice."""
+        taker, column = torch.nonzero(sources >= 0, as_tuple=True)
+        share = 1 / (sources >= 0).sum(1).to(torch.float64)
+        return cls(source, target, taker, sources[taker, column], share[taker])
+
+    def spread(self, rows: torch.Tensor) -> torch.Tensor:
+        """Rows (B, R, tokens of target) spread to (B, R, tokens of source)."""
+        columns = rows.flatten(0, 1).T
+        spread = columns.new_zeros(self.source.tokens, columns.shape[1])
+        device = rows.device
+        spread.index_add_(0, self.taken.to(device), columns[self.takers.to(device)] * self.share.to(device)[:, None])
+        return spread.T.reshape(*rows.shape[:2], -1)
+
+    def pull(self, flow: Flow, rule: Rule) -> Flow:  # noqa: ARG002  one signature for all steps
+        rows = self.spread(flow.rows)
+        return Flow(rows, flow.sink + (flow.rows.sum(-1) - rows.sum(-1)))
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Spreads one after the other, the topmost first, as one."""
+
+    spreads: tuple[Any, ...]
+
+    @property
+    def source(self) -> Grid:
+        """The fullest grid."""
+        return self.spreads[-1].source
+
+    @property
+    def target(self) -> Grid:
+        """The most reduced grid."""
+        return self.spreads[0].target
+
+    def spread(self, rows: torch.Tensor) -> torch.Tensor:
+        """Rows (B, R, tokens of target) spread to (B, R, tokens of source)."""
+        for spread in self.spreads:
+            rows = spread.spread(rows)
+        return rows
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """Where some tokens of a meeting come from: tokens ``places`` (tokens,) of the set ``origin``, -1 for none; None are learned tokens.
+
+    ``attentions`` are those on it since the ways parted.
+    """
+
+    origin: int | None
+    places: torch.Tensor = field(repr=False)
+    attentions: tuple[Attention, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Meeting:
+    """Ways that meet. ``summed``: their tokens are added, so that each way has a share of every token; else each token has one way."""
+
+    ways: tuple[Way, ...]
+    summed: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Branched:
+    """Ways that part at ``source`` and meet at ``target``: ``parts`` are the sets between by number, the last first.
+
+    Where a sum has attention on one of its two ways, that way is the branch of a residual and the other its skip; any other sum has half
+    from each. Where ways are set side by side, each keeps its tokens.
+    """
+
+    source: Grid
+    target: Grid
+    parts: tuple[tuple[int, Meeting | Attention | Shares, int], ...] = field(repr=False)  # number, what made it, of which set
+    tokens: dict[int, int] = field(repr=False)
+
+    @property
+    def attentions(self) -> list[Attention]:
+        """The attentions inside, in the order of execution."""
+        return sorted((part for _, part, _ in self.parts if isinstance(part, Attention)), key=lambda step: step.site.block)
+
+    def pull(self, flow: Flow, rule: Rule) -> Flow:
+        def attend(step: Attention, rows: torch.Tensor) -> Flow:
+            return step.pull(Flow.start(rows), rule)
+
+        def parting(branch: Sequence[Attention]) -> tuple[Any, Any]:
+            kept = min(float(rule.residual(step)) for step in branch)  # 0 where a method takes one attention alone
+            return kept, 1 - kept
+
+        return self.descend(flow, attend, parting)
+
+    def descend(self, flow: Flow, attend: Attend, parting: Parting) -> Flow:
+        """The flow at ``source``. ``attend`` pulls rows through an attention; ``parting`` gives what a residual's skip and branch get."""
+        held: dict[int, torch.Tensor] = {self.parts[0][0]: flow.rows}
+        sink = flow.sink
+
+        def arrive(number: int, rows: torch.Tensor) -> None:
+            held[number] = held[number] + rows if number in held else rows
+
+        for number, part, below in self.parts:
+            rows = held.pop(number, None)
+            if rows is None:
+                continue
+            if isinstance(part, Meeting):
+                for way, share in zip(part.ways, _parted(part, parting), strict=True):
+                    if isinstance(share, float | int) and share == 0:
+                        continue
+                    moved = rows * share
+                    if way.origin is None:
+                        taken = (way.places >= 0).to(moved.device)
+                        sink = sink + (moved * taken).sum(-1)
+                        continue
+                    spread = rows.new_zeros(*rows.shape[:2], self.tokens[way.origin] + 1)
+                    spread.index_add_(2, way.places.to(rows.device) + 1, moved)
+                    arrive(way.origin, spread[..., 1:])
+                    if part.summed:
+                        sink = sink + spread[..., 0]
+            elif isinstance(part, Attention):
+                landed = attend(part, rows)
+                arrive(below, landed.rows)
+                sink = sink + landed.sink
+            else:
+                moved = part.spread(rows)
+                sink = sink + (rows.sum(-1) - moved.sum(-1))
+                arrive(below, moved)
+        (left,) = held.values()
+        return Flow(left, sink)
+
+
+def _parted(part: Meeting, parting: Parting) -> tuple[Any, ...]:
+    if not part.summed:
+        return (1,) * len(part.ways)
+    left, right = part.ways
+    if bool(left.attentions) == bool(right.attentions):
+        return (0.5, 0.5)
+    kept, moved = parting(left.attentions or right.attentions)
+    return (moved, kept) if left.attentions else (kept, moved)

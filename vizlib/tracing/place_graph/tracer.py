@@ -1,0 +1,107 @@
+"""A network run on place numbers: every function of it moves, gathers, adds or weighs places, or what it gives is lost with a reason."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
+
+from vizlib.tracing.place_graph import functions
+from vizlib.tracing.place_graph.calls import Call, tensors
+from vizlib.tracing.place_graph.function_names import SYNONYMS
+from vizlib.tracing.place_graph.marks import Lost, Mark, Places, mark_of, set_mark
+from vizlib.tracing.place_graph.nodes import Pixels
+from vizlib.tracing.place_graph.rows import IMAGES
+from vizlib.tracing.products import is_product
+from vizlib.tracing.shared_copy import shared_copy
+from vizlib.tracing.token_grid import Grid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import nn
+
+
+class Tracer(TorchFunctionMode):
+    """Marks what every function gives, from the marks of what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.products = 0  # that have run so far
+        self.path: list[str] = [""]  # of the modules that run
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        name = function_name(func)
+        marks = [mark for value in tensors((args, kwargs)) if (mark := mark_of(value)) is not None]
+        before = mark_of(args[0]) if args else None  # what an in-place function overwrites
+        output = func(*args, **kwargs)
+        number = self.products
+        self.products += is_product(func)
+        if not marks:
+            functions.learned(name, args, output)
+            return output
+        outputs = list(tensors(output))
+        if name == "setitem":
+            set_mark(args[0], functions.assigned(args[0], args[1], args[2], before))
+            return output
+        if not outputs:
+            return output
+        call = Call(name, func, args, kwargs, output, number, self.path[-1])
+        followed = functions.follow(call, marks)
+        marked = followed if isinstance(followed, list) else [followed] * len(outputs)
+        for tensor, own in zip(outputs, marked, strict=True):
+            fits = not isinstance(own, Places) or own.index.shape == tensor.shape
+            set_mark(tensor, own if fits else Lost(f"its places cannot be followed through {call.where}"))
+        return output
+
+
+def function_name(func: Callable[..., Any]) -> str:
+    """What a torch function is called, whether it is written as a function, a method, an operator or in place."""
+    if func is F.unfold:
+        return "unfold2d"  # a tensor's own method of this name is another thing
+    name = getattr(func, "__name__", "")
+    if name == "__get__":
+        return getattr(getattr(func, "__self__", None), "__name__", name)
+    name = name.strip("_")
+    return SYNONYMS.get(name, name)
+
+
+def trace(module: nn.Module, run: Callable[[nn.Module, torch.Tensor], Any], x: torch.Tensor) -> tuple[Mark | None, int]:
+    """What is known of the answer (B, K) of ``run(copy, x)`` for a batch x of IMAGES inputs, and how many products ran.
+
+    The copy shares the module's weights and is in evaluation mode.
+    """
+    size = (int(x.shape[2]), int(x.shape[3]))
+    copied = shared_copy(module).eval()
+    with torch.inference_mode(mode=False), torch.no_grad():
+        x = x.clone()
+        numbers = torch.arange(IMAGES * size[0] * size[1], dtype=torch.float64, device=x.device).view(IMAGES, 1, *size)
+        set_mark(x, Places(Pixels(Grid(*size)), numbers.expand(x.shape)))
+        tracer = Tracer()
+        with _paths(copied, tracer), tracer:
+            output = run(copied, x)
+    return mark_of(output), tracer.products
+
+
+@contextmanager
+def _paths(module: nn.Module, tracer: Tracer) -> Iterator[None]:
+    """Let the tracer know which part of the module is running."""
+
+    def leave(part: nn.Module, inputs: Any, output: Any) -> None:  # noqa: ARG001  torch's signature
+        tracer.path.pop()
+
+    handles = []
+    for path, part in module.named_modules():
+        handles.append(part.register_forward_pre_hook(lambda part, inputs, path=path: tracer.path.append(path)))  # noqa: ARG005
+        handles.append(part.register_forward_hook(leave))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,86 @@
+"""Attention and windows of a module found by running its own code on place numbers, once for each input size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vizlib.errors import MethodError, VizlibError
+from vizlib.tracing.place_graph.attention import LINEAR
+from vizlib.tracing.place_graph.lowering import Graph
+from vizlib.tracing.place_graph.marks import Gate, Lost, Places, Scores
+from vizlib.tracing.place_graph.rows import IMAGES
+from vizlib.tracing.place_graph.tracer import trace
+from vizlib.zoo.adapters.base import Lineage, Size, counted
+from vizlib.zoo.heads import input_channels
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vizlib.tracing.recorder import Recording
+
+NONE_FOUND = "the model has no attention that its answer is read through, so there are no attention rows to follow"
+
+
+class NotRun(str):
+    """Why a module could not be run on inputs of one size; those of others may do."""
+
+    __slots__ = ()
+
+
+class PlaceReader:
+    """Reads a whole module; what it finds holds for every input of one size."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._graphs: dict[Size, Graph | str] = {}
+
+    def graph(self, size: Size) -> Graph | str:
+        """The graph of inputs (h, w), or why there is none."""
+        if size not in self._graphs:
+            self._graphs[size] = self._traced(size)
+        return self._graphs[size]
+
+    def products(self, size: Size) -> dict[int, bool]:
+        """The numbers of the products that apply attention to inputs (h, w), with whether the values stand left."""
+        graph = self.graph(size)
+        return {} if isinstance(graph, str) else {node.call.number: node.call.turned for node in graph.attended}
+
+    def lineage(self, recording: Recording, size: Size, windows: str) -> Lineage:
+        """The read-out and the steps of a recorded pass; MethodError where there is no graph or the pass ran otherwise."""
+        graph = self.graph(size)
+        if isinstance(graph, str):
+            raise MethodError(graph)
+        if windows != "uniform":
+            raise MethodError(f"windows={windows!r} needs to know what each window carries, which is not read of this model; take uniform.")
+        return Lineage(*graph.lowered(counted(recording, len(graph.attended))))
+
+    def _traced(self, size: Size) -> Graph | str:
+        module = self._module
+        weight = next((tensor for tensor in (*module.parameters(), *module.buffers()) if tensor.is_floating_point()), torch.zeros(()))
+        x = torch.rand(IMAGES, input_channels(module), *size, generator=torch.Generator().manual_seed(0)).to(weight.device, weight.dtype)
+        try:
+            mark, _ = trace(module, _answer, x)
+        except VizlibError as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001  any code may run here
+            first = str(error).strip().splitlines()[:1]
+            return NotRun(f"how its tokens lie is not known: it did not run on two inputs of {size[0]} x {size[1]} ({' '.join(first)})")
+        if isinstance(mark, Scores):
+            return LINEAR.format(path=mark.path or "the network")
+        if isinstance(mark, Lost):
+            return mark.reason
+        if not isinstance(mark, Places):
+            return (
+                "its answer depends on the image only by what scales it" if isinstance(mark, Gate) else "its answer is not read from places"
+            )
+        graph = Graph.of(mark)
+        return graph if isinstance(graph, str) or graph.attended else NONE_FOUND
+
+
+def _answer(module: nn.Module, x: torch.Tensor) -> Any:
+    output = module(x)
+    if isinstance(output, torch.Tensor):
+        return output
+    return getattr(output, "logits", None) if getattr(output, "logits", None) is not None else getattr(output, "pooler_output", output)
