@@ -31,7 +31,7 @@ class Caught:
     states: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
-class _Catcher(TorchFunctionMode):
+class Catcher(TorchFunctionMode):
     """Keeps the result of every softmax, and writes fused attention out so that it has one."""
 
     def __init__(self) -> None:
@@ -41,15 +41,15 @@ class _Catcher(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
         if func is F.scaled_dot_product_attention:
-            return self._fused(*args, **kwargs)
+            return self.fused(*args, **kwargs)
         if func is F.multi_head_attention_forward:
-            return self._multi_head(*args, **kwargs)
+            return self.multi_head(*args, **kwargs)
         output = func(*args, **kwargs)
         if func in _SOFTMAX and output.ndim >= 3:
             self.weights.append(output)
         return output
 
-    def _fused(self, q: Any, k: Any, v: Any, attn_mask: Any = None, dropout_p: float = 0.0, is_causal: bool = False, **options: Any) -> Any:
+    def fused(self, q: Any, k: Any, v: Any, attn_mask: Any = None, dropout_p: float = 0.0, is_causal: bool = False, **options: Any) -> Any:
         if options.get("enable_gqa"):
             k, v = (tensor.repeat_interleave(q.shape[-3] // tensor.shape[-3], -3) for tensor in (k, v))
         scale = options.get("scale")
@@ -61,7 +61,7 @@ class _Catcher(TorchFunctionMode):
         self.weights.append(scores.softmax(-1))
         return self.weights[-1] @ v
 
-    def _multi_head(
+    def multi_head(
         self, query: Any, key: Any, value: Any, width: int, heads: int, in_weight: Any, in_bias: Any, bias_k: Any, bias_v: Any,
         zero: bool, dropout: float, out_weight: Any, out_bias: Any, training: bool = True, key_padding_mask: Any = None,
         need_weights: bool = True, attn_mask: Any = None, **options: Any,
@@ -79,7 +79,7 @@ class _Catcher(TorchFunctionMode):
             attn_mask = attn_mask.unflatten(0, (-1, heads))
         if attn_mask is not None and attn_mask.dtype == torch.bool:
             attn_mask = torch.zeros(attn_mask.shape, dtype=q.dtype).masked_fill(attn_mask, float("-inf"))
-        mixed = self._fused(q, k, v, attn_mask).permute(2, 0, 1, 3).flatten(2)
+        mixed = self.fused(q, k, v, attn_mask).permute(2, 0, 1, 3).flatten(2)
         return F.linear(mixed, out_weight, out_bias), self.weights[-1].mean(1) if need_weights else None
 
 
@@ -92,7 +92,7 @@ def catch(
         module.get_submodule(path).register_forward_hook(lambda _, __, out, path=path: caught.states.update({path: out}))
     for parameter in module.parameters():
         parameter.requires_grad_(requires_grad=False)
-    with torch.enable_grad(), _Catcher() as catcher:
+    with torch.enable_grad(), Catcher() as catcher:
         caught.output = module(x.clone().requires_grad_())
     caught.weights = catcher.weights
     if score is not None:

@@ -37,7 +37,8 @@ class PlainViT:
     "two_tokens" (each by a head of its own), "pool" (an attention pool over all tokens), "pool_of_patches", or "" (no answer is known).
     ``norm`` is what comes between the last block and that, and ``head`` what comes after it, parts or matrices, each applied in turn;
     with both, LeGrad and what reads every block work too. ``added`` is the part of a block whose output meets the residual (the attention
-    itself unless given) and ``gain`` the factor, an attribute of the block.
+    itself unless given) and ``gain`` the factor, an attribute of the block. ``batch_first=False`` is for blocks that take (tokens, images,
+    channels), whose states are not read one by one.
     """
 
     blocks: str
@@ -51,6 +52,7 @@ class PlainViT:
     added: str = ""
     gain: str = ""
     image_size: Size | None = None
+    batch_first: bool = True
     any_tokens: bool = True  # blocks take any number of tokens: no positions inside them
     classifier: str | None = None  # the path of the last layer of the head, "" for none
     classifiers: Mapping[str, Classifier] = field(default_factory=dict, hash=False)
@@ -87,6 +89,9 @@ class PlainViTAdapter(Adapter):
             self.refusals.pop("two_classifiers", None)
         if not parts.readout:
             self.refusals.setdefault("lineage", "it has no read-out, so there is no row to start the rollout from")
+        if not parts.batch_first:
+            reason = "its blocks take tokens before images, so what they give is not read one by one"
+            self.refusals |= {"layers": reason, "feature_map": reason}
         if parts.head is None:
             self.refusals.setdefault("layers", "which parts of it make the answer of its last tokens was not declared")
 
@@ -134,6 +139,8 @@ class PlainViTAdapter(Adapter):
 
     def taps(self, size: Size) -> list[Tap]:
         grid = self.grid(size)
+        if not self.parts.batch_first:
+            return []
         if not self.outside:
             return [Tap(path, path, grid) for path in self.blocks]
         after = [f"{path}.{self.parts.attention}" for path in self.blocks[1:]]
@@ -142,12 +149,14 @@ class PlainViTAdapter(Adapter):
         return [Tap(path, following, grid, "input") for path, following in zip(self.blocks, after, strict=False)]
 
     def first_block(self) -> str | None:
-        return self.blocks[0] if self.parts.any_tokens and not self.outside else None
+        return self.blocks[0] if self.parts.any_tokens and self.parts.batch_first and not self.outside else None
 
     def classifier(self, name: str) -> Classifier | None:
         return self.parts.classifiers[name] if name in self.parts.classifiers else super().classifier(name)
 
     def forks(self) -> list[Residual]:
+        if not self.parts.batch_first:
+            raise MethodError("Its blocks take tokens before images, so residuals are not measured; give residual_weight as a number.")
         residuals = []
         for path in self.blocks:
             attention = f"{path}.{self.parts.attention}"
@@ -256,10 +265,12 @@ class DeclaredViTAdapter(PlainViTAdapter):
         """MethodError when a pixel does not change the token of its own patch alone, or the answer reads other tokens than declared."""
         if size not in self._found:
             first = f"{self.blocks[0]}.{self.parts.attention}" if self.outside else self.blocks[0]
-            self._found[size] = misplaced(self.module, first, size, self.grid(size), self.window())
-            if self._found[size] is None:
-                tap = self.taps(size)[-1] if len(self.taps(size)) == len(self.blocks) else None
-                self._found[size] = None if tap is None else misread(self.module, tap, size, self._reads(size))
+            grid, batch_first = self.grid(size), self.parts.batch_first
+            self._found[size] = misplaced(self.module, first, size, grid, self.window(), batch_first=batch_first)
+            last = self.parts.norm or None if self.outside else self.blocks[-1]
+            if self._found[size] is None and last is not None:
+                tap = Tap(last, last, grid, "input" if self.outside else "output")
+                self._found[size] = misread(self.module, tap, size, self._reads(size), batch_first=batch_first)
         reason = self._found[size]
         if reason is not None:
             raise MethodError(reason)

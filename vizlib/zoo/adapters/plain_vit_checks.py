@@ -17,15 +17,17 @@ if TYPE_CHECKING:
     from vizlib.zoo.adapters.windows import Window
 
 
-def misplaced(module: nn.Module, first: str, size: Size, grid: Grid, window: Window) -> str | None:
+def misplaced(module: nn.Module, first: str, size: Size, grid: Grid, window: Window, *, batch_first: bool) -> str | None:
     """Why the tokens that reach ``first`` are not the patches of an input (h, w) row by row: a few pixels are changed and followed."""
     x = noise(module, size)
     before = seen_by_part(module, first, x)
-    if before is None or before.ndim != 3 or tuple(before.shape[:2]) != (1, grid.tokens):
-        shape = None if before is None else tuple(before.shape)
+    wanted = (1, grid.tokens) if batch_first else (grid.tokens, 1)
+    if before is None or before.ndim != 3 or tuple(before.shape[:2]) != wanted:
+        order = "images, tokens, channels" if batch_first else "tokens, images, channels"
+        shape = "nothing" if before is None else tuple(before.shape)
         return (
             f"{first} is given {shape} where the declaration has {grid.tokens} tokens ({grid}) of an input of {size[0]} x {size[1]}, as "
-            "(images, tokens, channels)"
+            f"({order})"
         )
     generator = torch.Generator().manual_seed(1)
     for place in torch.randint(grid.cells, (PROBES,), generator=generator).tolist():
@@ -37,7 +39,7 @@ def misplaced(module: nn.Module, first: str, size: Size, grid: Grid, window: Win
         changed[:, :, row, column] += 3
         after = seen_by_part(module, first, changed)
         assert after is not None  # noqa: S101  it ran a moment ago
-        moved = torch.nonzero((after - before)[0].abs().amax(1)).flatten().tolist()
+        moved = torch.nonzero((after - before).squeeze(0 if batch_first else 1).abs().amax(1)).flatten().tolist()
         if grid.prefix + place not in moved or (window.kernel == window.stride and moved != [grid.prefix + place]):
             return (
                 f"pixel ({row}, {column}) changes the tokens {moved[:5]} that reach {first}, where the declaration has it in token "
@@ -46,7 +48,7 @@ def misplaced(module: nn.Module, first: str, size: Size, grid: Grid, window: Win
     return None
 
 
-def misread(module: nn.Module, tap: Tap, size: Size, reads: torch.Tensor) -> str | None:
+def misread(module: nn.Module, tap: Tap, size: Size, reads: torch.Tensor, *, batch_first: bool) -> str | None:
     """Why the answer does not read the tokens of the last block that ``reads`` (tokens,) marks, and no others: by its gradient."""
     states: list[torch.Tensor] = []
 
@@ -60,7 +62,7 @@ def misread(module: nn.Module, tap: Tap, size: Size, reads: torch.Tensor) -> str
             return None
         weight = torch.randn(answer.shape[1], generator=torch.Generator().manual_seed(2)).to(answer)
         (slope,) = torch.autograd.grad((answer * weight).sum(), states, allow_unused=True)
-    seen = torch.zeros_like(reads) if slope is None else slope[0].abs().amax(1).cpu() > 0
+    seen = torch.zeros_like(reads) if slope is None else slope.squeeze(0 if batch_first else 1).abs().amax(1).cpu() > 0
     if torch.equal(seen, reads):
         return None
     return (

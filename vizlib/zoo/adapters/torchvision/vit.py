@@ -21,8 +21,9 @@ class TorchvisionViTAdapter(PlainViTAdapter):
 
     def __init__(self, module: nn.Module) -> None:
         built: Any = module.image_size
-        super().__init__(module, replace(_PARTS, image_size=(built, built)))
-        if list(self.cut.children()):
+        stem = bool(list(module.conv_proj.children()))  # type: ignore[union-attr]
+        super().__init__(module, replace(_PARTS, image_size=(built, built), patch=module.patch_size if stem else None))  # type: ignore[arg-type]
+        if stem:
             self.refusals.setdefault(
                 "lineage", "convolutions of its own stand before its patches, whose windows this adapter does not know"
             )
