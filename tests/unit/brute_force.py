@@ -237,14 +237,18 @@ def plain_chain(blocks: int, prefix: int, size: tuple[int, int], patch: tuple[in
     return [*(Attention(number) for number in reversed(range(blocks))), Fixed(without_prefix(cells, prefix)), Fixed(patches(size, patch))]
 
 
-def in_windows(shape: tuple[int, int], window: tuple[int, int], shift: tuple[int, int] = (0, 0)) -> Callable[[torch.Tensor], torch.Tensor]:
+def in_windows(
+    shape: tuple[int, int], window: tuple[int, int], shift: tuple[int, int] = (0, 0), *, pad_first: bool = False
+) -> Callable[[torch.Tensor], torch.Tensor]:
     """What makes (B, N, N) of weights (B W, n, n) in windows of a grid that is rolled by ``shift``, then padded to whole windows.
 
-    What is paid to padding is lost.
+    ``pad_first`` pads before it rolls. What is paid to padding is lost.
     """
     high, wide = (-(-side // step) * step for side, step in zip(shape, window, strict=True))
     numbers = -torch.ones(high, wide, dtype=torch.long)
-    numbers[: shape[0], : shape[1]] = torch.arange(shape[0] * shape[1]).view(shape).roll((-shift[0], -shift[1]), (0, 1))
+    plain, back = torch.arange(shape[0] * shape[1]).view(shape), (-shift[0], -shift[1])
+    numbers[: shape[0], : shape[1]] = plain if pad_first else plain.roll(back, (0, 1))
+    numbers = numbers.roll(back, (0, 1)) if pad_first else numbers
     order = [
         numbers[top : top + window[0], left : left + window[1]].flatten()
         for top in range(0, high, window[0])

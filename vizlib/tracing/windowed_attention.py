@@ -29,11 +29,17 @@ class Layout:
     key_places: torch.Tensor | None = field(default=None, repr=False)
 
     @classmethod
-    def shifted(cls, grid: Grid, window: tuple[int, int], shift: tuple[int, int]) -> Layout:
-        """Windows side by side over a grid rolled up and left by ``shift``, then padded below and on the right to whole windows."""
-        numbers = torch.arange(grid.cells).view(grid.shape).roll((-shift[0], -shift[1]), (0, 1))
+    def shifted(cls, grid: Grid, window: tuple[int, int], shift: tuple[int, int], *, pad_first: bool = False) -> Layout:
+        """Windows side by side over a grid rolled up and left by ``shift``, then padded below and on the right to whole windows.
+
+        ``pad_first`` pads before it rolls, so that padding lies in the middle of windows.
+        """
+        numbers = torch.arange(grid.cells).view(grid.shape)
         below, right = (-side % step for side, step in zip(grid.shape, window, strict=True))
-        padded = F.pad(numbers, (0, right, 0, below), value=-1)
+        rolled = numbers if pad_first else numbers.roll((-shift[0], -shift[1]), (0, 1))
+        padded = F.pad(rolled, (0, right, 0, below), value=-1)
+        if pad_first:
+            padded = padded.roll((-shift[0], -shift[1]), (0, 1))
         return cls(grid, padded.unfold(0, window[0], window[0]).unfold(1, window[1], window[1]).flatten(2).flatten(0, 1))
 
     @property
