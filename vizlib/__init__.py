@@ -37,12 +37,14 @@ if TYPE_CHECKING:
     from vizlib.zoo.cards import ModelCard
     from vizlib.zoo.load import load, wrap
     from vizlib.zoo.model import Model
+    from vizlib.zoo.user_code import load_code
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "load": "vizlib.zoo.load",
     "wrap": "vizlib.zoo.load",
+    "load_code": "vizlib.zoo.user_code",
     "read_image": "vizlib.images",
     "predict": "vizlib.explainers.api",
     "trace": "vizlib.explainers.api",
@@ -64,7 +66,7 @@ _HOMES = {
 __all__ = [
     "AttentionSite", "CancelledError", "CheckpointError", "DeviceError", "DownloadError", "ExamError", "Explanation", "Geometry",
     "ImageError", "MethodCard", "MethodError", "Model", "ModelCard", "ModelError", "PlainViT", "Prediction", "Score",
-    "TargetError", "TextError", "Trace", "TrainingError", "Transform", "VizlibError", "evaluate", "explain", "load", "methods",
+    "TargetError", "TextError", "Trace", "TrainingError", "Transform", "VizlibError", "evaluate", "explain", "load", "load_code", "methods",
     "models", "predict", "read_image", "replay", "trace", "wrap",
 ]  # fmt: skip
 

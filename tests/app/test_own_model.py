@@ -362,3 +362,45 @@ def test_a_model_removed_while_it_opens_is_not_kept():
     assert identity not in service()._makers
     with pytest.raises(vizlib.CancelledError, match="removed"):
         service()._model(identity, None)
+
+
+@pytest.fixture
+def code(tmp_path, monkeypatch):
+    """What ``vizlib app --model`` hands over: two models of the user's own code, of which the second fails."""
+    lines = ("import vizlib", "def net():", "    return vizlib.load('vit_tiny50').module", "def broken():", "    return 1 / 0")
+    (tmp_path / "code_of_mine.py").write_text("\n".join(lines), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv(user_model_store.CODE_VARIABLE, "code_of_mine:net,code_of_mine:broken")
+    monkeypatch.setattr(user_model_form, "_local", lambda: True)
+
+
+def with_code(start, **address):
+    at = start(**address)
+    until(lambda: (at.run(), store_of(at).failures)[1])
+    return settled(at.run())
+
+
+def test_models_of_ones_own_code_are_opened_and_failures_said(explore, code, monkeypatch):
+    at = with_code(explore, models="vit_tiny50")
+    assert at.multiselect[0].value == ["vit_tiny50", "own-1"]
+    own = maps(at)[1][1]
+    assert [error.value for error in at.error] == [
+        "code_of_mine:broken raised ZeroDivisionError (line 5 of code_of_mine.py): division by zero."
+    ]
+    names: dict = {}
+    exec(compile(at.code[1].value, "snippet", "exec"), names)  # noqa: S102
+    assert np.array_equal(names["explanation"].input_map.astype("<f4"), own)
+    at.button(key="own.remove.own-1").click().run()
+    assert at.run().multiselect[0].value == ["vit_tiny50"]  # and it does not come back
+
+
+def test_a_model_of_ones_own_code_reaches_the_attention_page(visit, code):
+    at = visit("pages/attention.py")
+    until(lambda: (at.run(), store_of(at).failures and messages(at, "attention_canvas"))[1])
+    assert at.selectbox(key="attention.model").value == "own-1"
+
+
+def test_own_code_is_run_only_where_the_app_serves_its_own_machine(explore, code, monkeypatch):
+    monkeypatch.setattr(user_model_form, "_local", lambda: False)
+    at = explore(models="vit_tiny50")
+    assert (store_of(at).opening, at.multiselect[0].value) == (None, ["vit_tiny50"])

@@ -8,6 +8,7 @@ import torch
 
 import vizlib
 from vizlib.passes.backward import run_with_gradient
+from vizlib.zoo.user_code import is_reference, load_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 def load(case: Case, device: str) -> tuple[Model, torch.Tensor]:
     """The case's model on ``device`` and one prepared input of noise (1, 3, h, w)."""
-    model = vizlib.load(case.model, checkpoint=case.checkpoint, image_size=case.side, device=device)
+    if is_reference(case.model):
+        model = load_code(case.model, image_size=case.side, device=device)
+    else:
+        model = vizlib.load(case.model, checkpoint=case.checkpoint, image_size=case.side, device=device)
     height, width = model.card.input_size
     return model, torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
 

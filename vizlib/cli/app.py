@@ -23,6 +23,8 @@ APP_EPILOG = """[bold]For example[/bold]
 
   vizlib app --port 8600 --no-browser
 
+  vizlib app --model my_models:build   (a torch module of your own code)
+
   vizlib app --address 0.0.0.0   (for others too: put a proxy before it)
 
 Ctrl-C ends it. The settings are those of .streamlit/config.toml beside the app, whatever the current folder holds; variables of the \
@@ -41,14 +43,31 @@ def app(
         ),
     ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in a browser, where there is a display.")] = True,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE:FUNCTION",
+            help="A model of your own code, opened on every page that fits it; this runs that code, so only for this machine. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Start the app."""
+    from vizlib.zoo.user_code import is_reference
+
+    for name in model or ():
+        if not is_reference(name):
+            raise UsageError(f"--model takes your own code as MODULE:FUNCTION, not {name!r}; all other models are chosen in the app.")
+    if model and address not in (None, "127.0.0.1", "::1", "localhost"):
+        raise UsageError("--model runs your own code for whoever opens the app: leave --address out.")
     script = product_root() / "app.py"
     if not script.is_file():
         raise VizlibError(f"The app is not where it should be ({script}); install vizlib again.")
     if port is not None and not _is_free(address or "127.0.0.1", port):
         raise UsageError(f"Port {port} of {address or '127.0.0.1'} cannot be taken; name another one with --port.")
     command = streamlit_command(script, port=port, address=address, browser=browser)
+    if model:
+        os.environ["VIZLIB_APP_MODELS"] = ",".join(model)
     if os.name == "posix":
         os.execv(command[0], command)  # noqa: S606  the server takes this process's place, and with it Ctrl-C and SIGTERM
     raise typer.Exit(subprocess.call(command))  # noqa: S603  this very interpreter

@@ -10,7 +10,7 @@ import typer
 
 from vizlib.cli.completion import complete_class, complete_model
 from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progress, print_error, print_json, stderr_console, stdout_console
-from vizlib.cli.model_options import ActivationOption, ImageSizeOption, LabelsOption, NumClassesOption, loading_options
+from vizlib.cli.model_options import ActivationOption, ImageSizeOption, LabelsOption, NumClassesOption, load_model, loading_options
 from vizlib.cli.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
@@ -89,10 +89,8 @@ def compare(
 
 
 def _load(word: str, device: str, stack: ExitStack, of_model: dict[str, Any]) -> Any:
-    from vizlib import load
-
     name, _, checkpoint = word.partition("=")
-    return load(name, checkpoint=checkpoint or None, device=device, **of_model, progress=stack.enter_context(download_progress(name)))
+    return load_model(name, checkpoint=checkpoint or None, device=device, **of_model, progress=stack.enter_context(download_progress(name)))
 
 
 def _print_findings(comparison: Comparison, *, as_json: bool) -> None:

@@ -27,7 +27,7 @@ from vizlib.cli.errors_and_output import (
     stdout_console,
 )
 from vizlib.cli.evaluate_map import check_has_classes, measure_map, print_measures
-from vizlib.cli.model_options import ActivationOption, ImageSizeOption, LabelsOption, NumClassesOption, loading_options
+from vizlib.cli.model_options import ActivationOption, ImageSizeOption, LabelsOption, NumClassesOption, load_model, loading_options
 from vizlib.cli.progress_bar import ProgressBar
 from vizlib.errors import ImageError, MethodError, VizlibError
 
@@ -71,7 +71,10 @@ def explain(
         list[str], typer.Argument(metavar="PHOTO", show_default=False, help="Photographs, folders of them, or patterns such as 'in/*.jpg'.")
     ],
     model: Annotated[
-        str, typer.Option(help="A name that `vizlib models` lists, or any timm name.", autocompletion=complete_model)
+        str,
+        typer.Option(
+            help="A name that `vizlib models` lists, any timm name, or MODULE:FUNCTION of your own code.", autocompletion=complete_model
+        ),
     ] = "vit_tiny50",
     method: Annotated[
         str | None,
@@ -150,11 +153,10 @@ def explain(
         if as_json:
             print_json(failures)
         raise typer.Exit(FAILED)
-    from vizlib import load
     from vizlib.cli.saved_explanations import ExplainRequest, check_nothing_is_lost
 
     with download_progress(model) as progress:
-        loaded = load(model, checkpoint=checkpoint, device=device, dtype=dtype, **of_model, progress=progress)
+        loaded = load_model(model, checkpoint=checkpoint, device=device, dtype=dtype, **of_model, progress=progress)
     card = card or _first_fitting(loaded)
     request = ExplainRequest(loaded, card, _target(loaded, goals), fit, options)
     _check(loaded, card, options)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vizlib.cli.errors_and_output import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vizlib.zoo.model import Model
 
 LabelsOption = Annotated[
     Path | None,
@@ -26,6 +31,20 @@ ActivationOption = Annotated[
         "--activation", help="Of the probabilities: softmax, or sigmoid where several classes may be right.", show_default="softmax"
     ),
 ]
+
+
+def load_model(
+    name: str, *, checkpoint: str | None = None, progress: Callable[[int, int | None], None] | None = None, **options: Any
+) -> Model:
+    """``vizlib.load``, or for ``module:function`` what the user's own code gives; UsageError for a checkpoint beside that."""
+    from vizlib import load
+    from vizlib.zoo.user_code import is_reference, load_code
+
+    if not is_reference(name):
+        return load(name, checkpoint=checkpoint, progress=progress, **options)
+    if checkpoint is not None:
+        raise UsageError(f"{name} is your own code, which loads its weights itself: leave the checkpoint out.")
+    return load_code(name, **options)
 
 
 def loading_options(labels: Path | None, num_classes: int | None, image_size: str | None, activation: str | None = None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import typer
 
 from vizlib.cli.completion import complete_model
 from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progress, print_error, print_json, stderr_console, stdout_console
-from vizlib.cli.model_options import ImageSizeOption, LabelsOption, NumClassesOption, loading_options
+from vizlib.cli.model_options import ImageSizeOption, LabelsOption, NumClassesOption, load_model, loading_options
 from vizlib.train.data_fractions import check_share, folder_name, take_share
 from vizlib.train.recipes import KINDS, RECIPES, CardRecipe, recipe
 
@@ -139,7 +139,7 @@ def evaluate(
         str,
         typer.Argument(
             metavar="NAME",
-            help="A name that `vizlib models` lists, or any timm name.",
+            help="A name that `vizlib models` lists, any timm name, or MODULE:FUNCTION of your own code.",
             show_default=False,
             autocompletion=complete_model,
         ),
@@ -163,14 +163,13 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure how often a model is right: top-1 and top-5 with their 95 % Wilson intervals."""
-    from vizlib import load
     from vizlib.datasets.labelled import find_photos
     from vizlib.model_report.accuracy import measure_accuracy
 
     of_model = loading_options(labels, num_classes, image_size)
     photos = find_photos(data)
     with download_progress(model) as progress:
-        loaded = load(model, checkpoint=checkpoint, device=device, dtype=dtype, **of_model, progress=progress)
+        loaded = load_model(model, checkpoint=checkpoint, device=device, dtype=dtype, **of_model, progress=progress)
     with _bars(stderr_console(), "photographs") as bars:
         task = bars.add_task(model, total=len(photos.items), note="")
         result = measure_accuracy(

@@ -74,7 +74,7 @@ def load(
     card = _card(plan, module, adapter, names, transform, random=checkpoint == "random", custom=checkpoint is not None)
     own_activation = card.activation if checkpoint in (None, "random") and adapter.classes > 1 else None
     model = Model(
-        _place(module, where, _dtype(dtype), name),
+        _place(module, where, precision(dtype), name),
         card,
         adapter,
         transform,
@@ -198,6 +198,7 @@ def _live_transform(
         return _transform_of_part(reader, size)
     if transform is None and _declares_its_data(module):
         transform = _declared_transform(module)
+        size = size or declared_size(module)  # what it was built for, where that is not what its weights were trained at
     if transform is None:
         size = size or declared_size(module) or reader.input_size()
         return None if size is None else Transform(size=size)
@@ -291,7 +292,8 @@ def _size(size: int | Sequence[int] | None) -> tuple[int, int] | None:
     return int(sides[0]), int(sides[1])
 
 
-def _dtype(dtype: torch.dtype | str | None) -> torch.dtype:
+def precision(dtype: torch.dtype | str | None) -> torch.dtype:
+    """The precision that a name means, float32 for None; ModelError for one that no model runs in."""
     named = dtype if isinstance(dtype, str) else "float32" if dtype is None else ""
     torch_dtype = dtype if isinstance(dtype, torch.dtype) else getattr(torch, named, None)
     if not isinstance(torch_dtype, torch.dtype) or not torch_dtype.is_floating_point:

@@ -94,6 +94,8 @@ def loading_code(card: ModelCard | str) -> str:
     """The Python that loads a model, given by its card or its name."""
     if not isinstance(card, UserModelCard):
         return f"vizlib.load({_literal(card if isinstance(card, str) else card.name)})"
+    if card.path is None:
+        return f"vizlib.load_code({_literal(card.source_name)})"
     given = [_literal(card.architecture), f"checkpoint={_literal(card.source_name)}"]
     if card.size is not None:
         given.append(f"image_size={card.size}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -32,15 +33,19 @@ MOST: Final = 3  # models that one visitor keeps
 SIDES: Final = (16, 1024)  # pixels of an input side that a visitor may ask for
 GRACE: Final = 180.0  # seconds a lost browser may come back in: a little more than Streamlit keeps its session
 BYTES_PER_WEIGHT: Final = 4
+CODE_VARIABLE: Final = "VIZLIB_APP_MODELS"
 FORWARDED: Final = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip")
 
 
 @dataclass(frozen=True)
 class LoadRequest:
-    """What a visitor wants opened: the weights at ``path``, called ``source_name`` on the page, as an ``architecture``."""
+    """What a visitor wants opened: the weights at ``path``, called ``source_name`` on the page, as an ``architecture``.
+
+    Without a ``path`` it is what the user's own code ``source_name``, a ``module:function``, gives.
+    """
 
     architecture: str
-    path: Path
+    path: Path | None
     source_name: str
     labels: tuple[str, ...] | None = None
     labels_name: str = ""
@@ -50,6 +55,10 @@ class LoadRequest:
     def load(self, progress: Progress) -> Model:
         """The model; ModelError in words that name the visitor's file, not where it lies on this machine."""
         progress(0, None, f"Opening {self.source_name}")
+        if self.path is None:
+            from vizlib.zoo.user_code import load_code
+
+            return load_code(self.source_name)
         try:
             _check_memory(self.architecture)
             return vizlib.load(
@@ -79,6 +88,8 @@ class UserModelStore:
         self.identity = uuid4().hex
         self.cards: dict[str, UserModelCard] = {}
         self.opening: PendingLoad | None = None
+        self.failures: list[str] = []  # of the user's own code
+        self._code = list(code_of_the_command())
         self._engine, self._numbers = home, count(1)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._back = threading.Event()
@@ -104,6 +115,12 @@ class UserModelStore:
         self.opening = PendingLoad(identity, request, job)
         return job
 
+    def open_code(self) -> Job[ModelCard] | None:
+        """The job that opens the next model of the user's own code that the command named; None when there is none, or another opens."""
+        if self.opening is not None or not self._code:
+            return None
+        return self.open(LoadRequest("", None, self._code.pop(0)))
+
     def take_in(self) -> UserModelCard | None:
         """The card of the model that was being opened, None while that goes on; raises what it ended with, and drops it, if not well."""
         if self.opening is None or not self.opening.job.done:
@@ -111,8 +128,11 @@ class UserModelStore:
         opened = self.opening
         try:
             card = opened.job.result()
-        except BaseException:
+        except BaseException as error:
             self.give_up()
+            if opened.request.path is None and isinstance(error, vizlib.VizlibError):
+                self.failures.append(str(error))
+                return None
             raise
         self.opening = None
         return self._add(opened.identity, opened.request, card)
@@ -127,11 +147,12 @@ class UserModelStore:
     def _add(self, identity: str, request: LoadRequest, card: ModelCard) -> UserModelCard:
         values = {field.name: getattr(card, field.name) for field in fields(ModelCard)}
         values |= {"name": f"own-{next(self._numbers)}", "title": request.source_name, "source": "own", "accuracy": None, "training": None}
-        values |= {"url": "", "wrapping": "", "preprocessing": "", "note": "", "licence": f"Your own weights of {request.architecture}"}
+        licence = f"Your own weights of {request.architecture}" if request.path is not None else "Your own model"
+        values |= {"url": "", "wrapping": "", "preprocessing": "", "note": "", "licence": licence}
         own = UserModelCard(
             **values,
             identity=identity,
-            architecture=request.architecture,
+            architecture=request.architecture or card.title.rpartition("(")[2].rstrip(")"),
             source_name=request.source_name,
             labels_name=request.labels_name,
             size=request.size,
@@ -141,15 +162,15 @@ class UserModelStore:
         self.cards[own.name] = own
         return own
 
-    def _drop(self, identity: str, path: Path) -> None:
+    def _drop(self, identity: str, path: Path | None) -> None:
         self._engine.forget(identity)
-        if self._folder is not None and path.is_relative_to(self._folder.name):
+        if self._folder is not None and path is not None and path.is_relative_to(self._folder.name):
             path.unlink(missing_ok=True)
 
     def remove(self, name: str) -> None:
         """Let go of a model: its memory, its answers and, where it was uploaded, its file."""
         card = self.cards.pop(name, None)
-        if card is not None and card.path is not None:
+        if card is not None:
             self._drop(card.identity, card.path)
 
     def leave(self) -> None:
@@ -176,6 +197,11 @@ class UserModelStore:
             self._engine.unload(card.identity)
         if not back.wait(GRACE):
             self.close()
+
+
+def code_of_the_command() -> list[str]:
+    """The models of the user's own code, ``module:function``, that ``vizlib app --model`` named."""
+    return [name for name in os.environ.get(CODE_VARIABLE, "").split(",") if name]
 
 
 def user_model_store() -> UserModelStore:

@@ -28,6 +28,8 @@ def finish_opening() -> str | None:
     """The name of a model that has just been opened, and the form closed; what went wrong is kept for the form to say."""
     form = _form()
     try:
+        if _local() and (job := user_model_store().open_code()) is not None:
+            job_slots.wait_for([job])
         card = user_model_store().take_in()
     except vizlib.CancelledError:
         form["error"] = "Stopped."
@@ -37,6 +39,8 @@ def finish_opening() -> str | None:
         _log.error("A checkpoint could not be opened", exc_info=error)
         form["error"] = "Something went wrong inside vizlib; the server's log says what."
     else:
+        if card is not None and card.path is None:
+            return card.name
         if card is not None:
             _let_go(st.session_state.get(_key("weights")))
             form.update(open=False, error="", run=uuid4().hex)
@@ -50,6 +54,10 @@ def draw_user_models() -> None:
     with st.container(gap="xsmall"):
         for card in store.cards.values():
             _draw_row(card)
+        for sentence in store.failures:
+            st.error(sentence, icon=":material/error:")
+        if store.opening is not None and not _form()["open"]:
+            job_slots.follow("own", store.opening.job)
         if _form()["open"]:
             with st.container(border=True):
                 _draw_form()
