@@ -86,8 +86,13 @@ def read_image(source: ImageSource) -> np.ndarray:
     CMYK and colour profiles turned into sRGB, and the first frame of an animation taken (of a PIL image: its current frame).
     Raises ImageError, in one sentence, for anything else: not an image, damaged, empty, over 40 megapixels, drawings and documents.
     """
+    return read_with_scaling(source)[0]
+
+
+def read_with_scaling(source: ImageSource) -> tuple[np.ndarray, str]:
+    """``read_image``, and one sentence on how more than 8 bits became 8; empty where nothing was scaled."""
     if isinstance(source, np.ndarray):
-        return _read_array(source)
+        return _read_array(source), _of_array(source)
     if isinstance(source, Image.Image):
         with _quiet_pillow:
             return _decode(source, "The image")
@@ -101,7 +106,7 @@ def read_image(source: ImageSource) -> np.ndarray:
     raise ImageError(f"vizlib cannot read an image from a {kind}: pass a path, bytes, an open file, a PIL image or a NumPy array.")
 
 
-def _read_path(location: str | bytes) -> np.ndarray:
+def _read_path(location: str | bytes) -> tuple[np.ndarray, str]:
     path = Path(os.fsdecode(location))
     name = repr(path.name or str(path))
     if re.match(r"https?:[/\\]", str(path)):
@@ -124,7 +129,7 @@ def _read_path(location: str | bytes) -> np.ndarray:
         ) from error
 
 
-def _read_file(file: Any) -> np.ndarray:
+def _read_file(file: Any) -> tuple[np.ndarray, str]:
     name = getattr(file, "name", None)
     name = repr(Path(name).name) if isinstance(name, str) else "The image"
     try:
@@ -139,16 +144,16 @@ def _read_file(file: Any) -> np.ndarray:
     return _read_stream(io.BytesIO(content), name)
 
 
-def _read_stream(stream: IO[bytes], name: str) -> np.ndarray:
+def _read_stream(stream: IO[bytes], name: str) -> tuple[np.ndarray, str]:
     start = stream.read(4096)
     if not start:
         raise ImageError(f"{name} is empty: choose another file, or download it again.")
     try:
         with _quiet_pillow, Image.open(stream, formats=_FORMATS) as image:
-            pixels = _decode(image, name)
+            pixels, scaling = _decode(image, name)
             if image.format in ("JPEG", "MPO") and not _jpeg_reaches_its_end(stream):
                 raise ImageError(_damaged(name))
-            return pixels
+            return pixels, scaling
     except Image.DecompressionBombError as error:
         raise ImageError(_too_large(name)) from error
     except UnidentifiedImageError as error:
@@ -199,19 +204,19 @@ def _check_size(width: int, height: int, name: str) -> None:
         raise ImageError(_too_large(name, (width, height)))
 
 
-def _decode(image: Image.Image, name: str) -> np.ndarray:
-    """The pixels of an opened image, upright; its size is checked before anything is decoded."""
+def _decode(image: Image.Image, name: str) -> tuple[np.ndarray, str]:
+    """The pixels of an opened image, upright, and how they were scaled; its size is checked before anything is decoded."""
     _check_size(*image.size, name)
     try:
         image.load()
         _check_size(*image.size, name)
-        pixels = _from_deep_grey(image, name) if image.mode[0] in "IF" else np.asarray(_to_rgb(image))
+        pixels, scaling = _from_deep_grey(image, name) if image.mode[0] in "IF" else (np.asarray(_to_rgb(image)), "")
         turn = _TURNS.get(_orientation(image))
     except Image.DecompressionBombError as error:
         raise ImageError(_too_large(name)) from error
     except _DAMAGE as error:
         raise ImageError(_damaged(name, error)) from error
-    return np.array(turn(pixels) if turn else pixels, dtype=np.uint8, order="C")
+    return np.array(turn(pixels) if turn else pixels, dtype=np.uint8, order="C"), scaling
 
 
 def _orientation(image: Image.Image) -> int:
@@ -247,21 +252,36 @@ def _to_srgb(image: Image.Image, profile: Any) -> Image.Image:
     return image.convert("RGB")
 
 
-def _from_deep_grey(image: Image.Image, name: str) -> np.ndarray:
-    """Grey of 16 or 32 bits or floats as RGB; where the range is not known from the mode, it is taken from the values."""
+def _from_deep_grey(image: Image.Image, name: str) -> tuple[np.ndarray, str]:
+    """Grey of 16 or 32 bits or floats as RGB, and how it was scaled; a range that the mode does not tell is taken from the values."""
     values = np.asarray(image)
     if image.mode.startswith("I;16"):
         bits = _bits_per_sample(image)
-        grey = _scale_integers(values, (1 << bits) - 1 if 8 < bits < 16 else 65535)
+        top = (1 << bits) - 1 if 8 < bits < 16 else 65535
+        grey, scaling = _scale_integers(values, top), _scaled(0, top, values)
     elif image.mode == "I" and values.min() >= 0 and values.max() <= 65535:
         # Pillow holds 16-bit files in this mode, and 8-bit images converted to it.
-        grey = _scale_integers(values, 65535 if values.max() > 255 else 255)
+        top = 65535 if values.max() > 255 else 255
+        grey, scaling = _scale_integers(values, top), _scaled(0, top, values)
     else:
-        grey = _scale_floats(values.astype(np.float32), name)
+        grey, low, high = _scale_floats(values.astype(np.float32), name)
+        scaling = _scaled(low, high, values)
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
         grey = np.where(values == transparent, np.uint8(255), grey)
-    return np.repeat(grey[..., None], 3, axis=2)
+    return np.repeat(grey[..., None], 3, axis=2), scaling
+
+
+def _scaled(low: float, high: float, values: np.ndarray) -> str:
+    """How values from ``low`` to ``high`` became 0 to 255, and what of that range the picture uses."""
+    if (low, high) == (0, 255):
+        return ""
+    least, most = values.min(), values.max()
+    return f"Its values from {low:,g} to {high:,g} are shown as 0 to 255; those of this picture go from {least:,g} to {most:,g}."
+
+
+def _of_array(array: np.ndarray) -> str:
+    return _scaled(0, 65535, array) if array.dtype == np.uint16 else ""
 
 
 def _bits_per_sample(image: Image.Image) -> int:
@@ -275,15 +295,14 @@ def _scale_integers(values: np.ndarray, top: int) -> np.ndarray:
     return np.minimum(levels, 255).astype(np.uint8)[values]
 
 
-def _scale_floats(values: np.ndarray, name: str) -> np.ndarray:
+def _scale_floats(values: np.ndarray, name: str) -> tuple[np.ndarray, float, float]:
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(low + high):
         raise ImageError(f"{name} holds values that are not numbers: replace NaN and infinite pixels and save it again.")
     if low >= 0 and high <= 255:
-        scaled = values * np.float32(255 if high <= 1 else 1)
-    else:
-        scaled = (values - np.float32(low)) * np.float32(255 / (high - low) if high > low else 0)
-    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+        low, high = 0.0, 1.0 if high <= 1 else 255.0
+    scaled = (values - np.float32(low)) * np.float32(255 / (high - low) if high > low else 0)
+    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8), low, high
 
 
 def _read_array(array: np.ndarray) -> np.ndarray:

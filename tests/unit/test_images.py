@@ -20,7 +20,7 @@ import tifffile
 from PIL import Image, ImageCms, ImageFile, PngImagePlugin
 
 from vizlib.errors import ImageError, VizlibError
-from vizlib.images import MAX_PIXELS, read_image
+from vizlib.images import MAX_PIXELS, read_image, read_with_scaling
 
 ORIENTATION = 0x0112
 
@@ -785,3 +785,26 @@ def test_warning_filters_survive_many_threads():
         thread.join()
     assert not wrong
     assert warnings.filters == before
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_how_sixteen_bits_were_scaled_is_said(tmp_path, suffix):
+    values = np.arange(4096, dtype=np.uint16).reshape(64, 64) * 3
+    Image.fromarray(values).save(tmp_path / f"deep.{suffix}")
+    pixels, scaling = read_with_scaling(tmp_path / f"deep.{suffix}")
+    assert np.array_equal(pixels[..., 0], np.round(values / 257).astype(np.uint8))
+    assert scaling == "Its values from 0 to 65,535 are shown as 0 to 255; those of this picture go from 0 to 12,285."
+    assert read_with_scaling(values)[1] == scaling
+
+
+def test_nothing_is_said_of_eight_bits(tmp_path):
+    Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(tmp_path / "grey.png")
+    assert read_with_scaling(tmp_path / "grey.png")[1] == ""
+
+
+def test_a_range_that_is_taken_from_the_values_is_said(tmp_path):
+    values = np.linspace(-2, 6, 64, dtype=np.float32).reshape(8, 8)
+    Image.fromarray(values).save(tmp_path / "float.tif")
+    pixels, scaling = read_with_scaling(tmp_path / "float.tif")
+    assert (pixels.min(), pixels.max()) == (0, 255)
+    assert scaling.startswith("Its values from -2 to 6 are shown as 0 to 255")

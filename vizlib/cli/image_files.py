@@ -8,8 +8,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vizlib.cli.errors_and_output import readable, stderr_console
 from vizlib.errors import ImageError
-from vizlib.images import SUFFIXES, read_image
+from vizlib.images import SUFFIXES, read_with_scaling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -68,10 +69,12 @@ def in_batches(paths: Sequence[Path], most: int, refuse: Callable[[Path, ImageEr
     pixels = 0
     for path in paths:
         try:
-            image = read_image(path)
+            image, scaling = read_with_scaling(path)
         except ImageError as error:
             refuse(path, error)
             continue
+        if scaling:
+            stderr_console().print(f"{readable(path)}: {scaling}", soft_wrap=True, markup=False)
         size = image.shape[0] * image.shape[1]
         if batch and (len(batch) == most or pixels + size > _PIXELS):
             yield batch

@@ -14,11 +14,11 @@ import torch
 
 from vizlib.catalog.methods import MethodCard, method_card
 from vizlib.errors import CheckpointError, ImageError, MethodError, TargetError, whole_number
-from vizlib.explainers.explanation import Explanation
+from vizlib.explainers.explanation import Explanation, Explanations
 from vizlib.explainers.manifest import read_manifest
 from vizlib.explainers.targets import Target, resolve_targets, target_of_each
 from vizlib.geometry import Geometry
-from vizlib.images import read_image
+from vizlib.images import read_image, read_with_scaling
 from vizlib.passes.device_memory import enough_memory
 from vizlib.passes.forward import Trace, check_finite, traces
 from vizlib.tracing.default_device import own_device
@@ -51,6 +51,7 @@ class PreparedImage:
     x: torch.Tensor
     geometry: Geometry
     prepared: bool
+    scaling: str = ""  # how a picture of more than 8 bits was brought to 8
 
 
 @enough_memory
@@ -116,7 +117,7 @@ def explain(
     if display is not None:
         prepared_images = _displayed(prepared_images, display if many else [display])
     image_targets = target_of_each(target, len(prepared_images))
-    explanations: list[Explanation] = []
+    explanations = Explanations()
     for chunk in _chunks(prepared_images):
         chunk_targets = image_targets[len(explanations) : len(explanations) + len(chunk)]
         explanations += _explain_chunk(model, chunk, card, chunk_targets, fit, resolved)
@@ -237,7 +238,7 @@ def _explanation(
         geometry=prepared_image.geometry,
         image=prepared_image.picture,
         logits=logits.detach().float().cpu().numpy(),
-        notes=output.notes,
+        notes=(*output.notes, *filter(None, [prepared_image.scaling])),
         stages=tuple(stage.cpu().numpy() for stage in output.stages),
         facts=output.facts,
         recipe=model.recipe,
@@ -261,8 +262,9 @@ def _prepared_images(model: Model, image: Any, fit: str | None) -> tuple[list[Pr
         if not image:
             raise ImageError("The list of images is empty.")
         return [prepared_image for item in image for prepared_image in _prepared_images(model, item, fit)[0]], True
-    picture = read_image(image)
-    return [PreparedImage(picture, model.prepare(picture, fit), model.geometry(picture.shape[:2], fit), prepared=False)], False
+    picture, scaling = read_with_scaling(image)
+    geometry = model.geometry(picture.shape[:2], fit)
+    return [PreparedImage(picture, model.prepare(picture, fit), geometry, prepared=False, scaling=scaling)], False
 
 
 def readable_tensor(tensor: torch.Tensor) -> torch.Tensor:

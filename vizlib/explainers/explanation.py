@@ -14,6 +14,7 @@ import numpy as np
 from vizlib.catalog.methods import METHODS
 from vizlib.errors import MethodError, VizlibError
 from vizlib.explainers.manifest import FORMAT, MANIFEST
+from vizlib.figures.numbers import percent
 
 if TYPE_CHECKING:
     import os
@@ -86,8 +87,22 @@ class Explanation:
         np.savez_compressed(buffer, **arrays)
         return buffer.getvalue()
 
+    def __repr__(self) -> str:
+        height, width = self.input_map.shape
+        return f"Explanation({', '.join(self._lines())}; input_map {height} x {width})"
+
     def _repr_png_(self) -> bytes:
         return _png(self.picture())
+
+    def _repr_html_(self) -> str:
+        from vizlib.figures.notebook import picture_html
+
+        return picture_html(self.picture(), [*self._lines(), *self.notes])
+
+    def _lines(self) -> list[str]:
+        """What it is in a few words: method and model, the class, and how much ended in learned tokens."""
+        lines = [f"{METHODS[self.method].title} of {self.model}", f"for {self.label}" if self.label else ""]
+        return [*filter(None, lines), *([f"sink {percent(self.sink)}"] if self.sink else [])]
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write map.png, map.npz, the image and, last, explanation.json, from which ``vizlib.replay`` makes the map again.
@@ -143,6 +158,18 @@ class Explanation:
         if self.target is None and self.label:
             return "the target was a function, which is not kept in the folder"
         return None
+
+
+class Explanations(list[Explanation]):
+    """A list of explanations, which a notebook shows as a gallery."""
+
+    SHOWN = 24
+
+    def _repr_html_(self) -> str:
+        from vizlib.figures.notebook import gallery_html, picture_html
+
+        few = [picture_html(explanation.picture(), explanation._lines(), widest=220) for explanation in self[: self.SHOWN]]
+        return gallery_html(few, rest=len(self) - len(few))
 
 
 def _png(picture: np.ndarray) -> bytes:

@@ -39,6 +39,27 @@ class Trace:
     readout: torch.Tensor | None = None
     unreadable: str | None = None
 
+    def __repr__(self) -> str:
+        parts = (f"logits {tuple(self.logits.shape)}", f"{len(self.attention)} attention sites", f"tokens of {len(self.tokens)} blocks")
+        return f"Trace({', '.join(parts)}, features of {len(self.features)} parts)"
+
+    def _repr_html_(self) -> str:
+        from vizlib.figures.notebook import table_html
+
+        sites = [
+            (site.name, str(site.heads), f"{site.query_grid} by {site.key_grid}", _shape(self.tokens.get(site.name.removesuffix(".attn"))))
+            for site in self.attention
+        ]
+        if not sites:
+            sites = [(name, "", "", _shape(state)) for name, state in {**self.features, **self.tokens}.items()]
+        reason = f": {self.unreadable}" if self.unreadable else ""
+        title = f"Trace: logits {tuple(self.logits.shape)}, {len(self.attention)} attention sites{reason}"
+        return table_html(title, sites, ("part", "heads", "queries by keys", "state"))
+
+
+def _shape(state: torch.Tensor | None) -> str:
+    return "" if state is None else " x ".join(map(str, state.shape))
+
 
 @dataclass(frozen=True, eq=False)
 class Pass:

@@ -50,6 +50,24 @@ class Model:
     outputs: OutputChoice | None = field(default=None, repr=False)
     known_activation: str | None = field(default=None, repr=False)
 
+    def __repr__(self) -> str:
+        return f"Model({self.card.name}: {self.card.family}, {self.card.parameters:,} parameters, {self.num_classes} classes)"
+
+    def _repr_html_(self) -> str:
+        from vizlib.figures.notebook import table_html
+
+        height, width = self.transform.size if self.transform is not None else self.card.input_size
+        size = f"{height} x {width} px" if height else "prepared tensors"
+        rows = [
+            ("family", self.card.family),
+            ("module", type(self.module).__name__),
+            ("parameters", f"{self.card.parameters:,}"),
+            ("input", size),
+            ("classes", f"{self.num_classes:,}" if self.num_classes else "none: it gives features"),
+            ("methods", ", ".join(self.card.methods)),
+        ]
+        return table_html(self.card.name, [*rows, *((f"no {method}", why) for method, why in self.card.unavailable.items())])
+
     @property
     def num_classes(self) -> int:
         """The number of classes of the answer, 0 where the model gives features."""

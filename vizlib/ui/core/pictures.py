@@ -45,12 +45,16 @@ SAMPLES = {
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An upright RGB picture: ``identity`` tells it from all others, ``code`` is the Python that reads it."""
+    """An upright RGB picture: ``identity`` tells it from all others, ``code`` is the Python that reads it.
+
+    ``scaling`` says how a picture of more than 8 bits was brought to 8.
+    """
 
     identity: str
     title: str
     pixels: np.ndarray
     code: str
+    scaling: str = ""
 
     @cached_property
     def jpeg(self) -> tuple[bytes, tuple[int, int]]:
@@ -93,7 +97,10 @@ def sample(name: str) -> Picture:
 def handed_in(name: str, content: bytes) -> Picture:
     """The picture in an uploaded file; ImageError when there is none."""
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
-    return Picture(f"upload:{digest}", name, vizlib.read_image(content), json.dumps(name, ensure_ascii=False))
+    from vizlib.images import read_with_scaling
+
+    pixels, scaling = read_with_scaling(content)
+    return Picture(f"upload:{digest}", name, pixels, json.dumps(name, ensure_ascii=False), scaling)
 
 
 def _jpeg(pixels: np.ndarray, longest: int, *, quality: int, square: bool = False) -> tuple[bytes, tuple[int, int]]:

@@ -12,6 +12,7 @@ from vizlib.figures.colormaps import COLORMAP_NAMES
 from vizlib.geometry import FITS
 from vizlib.ui.components.image_gallery import image_gallery
 from vizlib.ui.components.map_controls import map_controls
+from vizlib.ui.core import formatting
 from vizlib.ui.core.pictures import SAMPLES, handed_in, sample
 from vizlib.ui.core.url_state import number, one_of
 from vizlib.ui.widgets.uploader import uploader
@@ -72,7 +73,10 @@ def pick_picture(url_state: UrlState, first: str = FIRST_SAMPLE) -> Picture:
         image_gallery(choices, chosen, key="pictures.gallery", on_pick=take_sample)
     if upload["error"]:
         st.error(upload["error"] + " The picture before it is still shown.", icon=":material/broken_image:")
-    return choices[chosen]
+    picture = choices[chosen]
+    if picture.scaling:
+        st.caption(f"{formatting.plain(picture.title)}: {picture.scaling}")
+    return picture
 
 
 def pick_fit(url_state: UrlState) -> str | None:
