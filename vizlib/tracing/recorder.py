@@ -130,7 +130,7 @@ class Watcher(TorchFunctionMode):
         elif func is torch.baddbmm and self.heads:
             self.scores = _Scores(output, self._by_head(args[1]), self._by_head(args[2]).transpose(-2, -1), self._by_head(args[0]))
         elif func is torch.einsum:
-            self._einsum(*args)
+            return self._einsum(output, *args)
         elif func in _SOFTMAX:
             self._softmax(output, *args, **(kwargs or {}))
         elif func in _KEEP and self.weights is not None and args and args[0] is self.weights[0] and output.shape == args[0].shape:
@@ -198,14 +198,28 @@ class Watcher(TorchFunctionMode):
             self.scores = _Scores(output, self._by_head(left), self._by_head(right).transpose(-2, -1))
         return output
 
-    def _einsum(self, equation: object, *operands: Any) -> None:
-        # A product by name: the weights' last axis, the keys, must be what is summed over.
-        if self.weights is None or len(operands) != 2 or operands[0] is not self.weights[0] or not isinstance(equation, str):
-            return
+    def _einsum(self, output: torch.Tensor, equation: object, *operands: Any) -> torch.Tensor:
+        """Notes a product by name, with what comes back as in ``_matmul``; axes before the last three count as images."""
+        if len(operands) == 1 and isinstance(operands[0], list | tuple):
+            operands = tuple(operands[0])
+        if len(operands) != 2 or not isinstance(equation, str):
+            return output
         sources, _, result = equation.replace(" ", "").partition("->")
-        weights, _, values = sources.partition(",")
-        if result and weights and weights[-1] in values and weights[-1] not in result and weights[-2:-1] in result:
-            self._apply()
+        left, _, right = sources.partition(",")
+        lead = left[:-2]
+        alike = len(left) in (4, 5) and right[:-2] == lead and result[:-2] == lead and "." not in sources
+        if self.weights is not None and operands[0] is self.weights[0]:
+            # The weights' last axis, the keys, must be what is summed over.
+            if alike and right[-2] == left[-1] and result[-2:] == left[-2] + right[-1]:
+                kept = output.flatten(0, 1) if output.ndim == 5 else output
+                self._apply(v=operands[1].flatten(0, 1) if output.ndim == 5 else operands[1], output=kept)
+                return kept.unflatten(0, output.shape[:2]) if output.ndim == 5 else output
+            if result and left and left[-1] in right and left[-1] not in result and left[-2:-1] in result:
+                self._apply()
+        elif alike and right[-1] == left[-1] and result[-2:] == left[-2] + right[-2]:
+            q, k = (tensor.flatten(0, 1) if tensor.ndim == 5 else tensor for tensor in operands)
+            self.scores = _Scores(output, q, k)
+        return output
 
     def _apply(self, v: torch.Tensor | None = None, output: torch.Tensor | None = None) -> None:
         """The weights of the last softmax met values; ``v`` and ``output`` where they lie as a call has them."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
+ANSWERS = ("logits", "image_embeds", "pooler_output")  # which output of several is the answer, the first that is there
 _HEADS = ("fc", "classifier", "head", "heads")  # as torchvision, transformers and most hand-written models call it
 
 

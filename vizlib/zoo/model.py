@@ -16,7 +16,7 @@ from vizlib.tracing.default_device import callers_device
 from vizlib.tracing.forward_errors import forward_errors
 from vizlib.tracing.shared_copy import in_evaluation_mode
 from vizlib.zoo.activation import preference, probabilities
-from vizlib.zoo.heads import input_channels
+from vizlib.zoo.heads import ANSWERS, input_channels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,7 +138,7 @@ class Model:
         if wanted is None:
             if isinstance(output, torch.Tensor):
                 return output
-            for name in ("logits", "image_embeds", "pooler_output"):
+            for name in ANSWERS:
                 value = output.get(name) if isinstance(output, Mapping) else getattr(output, name, None)
                 if isinstance(value, torch.Tensor):
                     return value

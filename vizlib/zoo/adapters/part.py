@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from vizlib.tracing.autograd_graph import depends_on
 from vizlib.tracing.forward_errors import forward_errors
 from vizlib.tracing.shared_copy import meta_copy, shared_copy
 from vizlib.zoo.adapters.base import Adapter, Classifier, Lineage, Size, Tap
-from vizlib.zoo.heads import head_classes, input_channels, last_width
+from vizlib.zoo.heads import ANSWERS, head_classes, input_channels, last_width
 
 if TYPE_CHECKING:
     from torch import nn
@@ -158,8 +159,16 @@ def passage_of(outer: nn.Module, path: str, size: Size | None) -> Passage:
     if size is None:
         return Passage()
     calls: list[torch.Tensor] = []
+    others: dict[str, torch.Tensor] = {}  # what a part gives beside its answer, by name
 
     def keep(part: nn.Module, inputs: Any, output: Any) -> Any:  # noqa: ARG001  torch's signature
+        if isinstance(output, Mapping):
+            leaves = {key: value.detach().requires_grad_() for key, value in output.items() if isinstance(value, torch.Tensor)}
+            answer = next((key for key in ANSWERS if key in leaves), None)
+            if answer is not None:
+                calls.append(leaves[answer])
+                others.update({key: value for key, value in leaves.items() if key != answer})
+            return type(output)(**{**output, **leaves})
         if not isinstance(output, torch.Tensor):
             return output
         calls.append(output.detach().requires_grad_())
@@ -178,6 +187,9 @@ def passage_of(outer: nn.Module, path: str, size: Size | None) -> Passage:
         return Passage(f"{path} runs {len(calls)} times as a whole in a forward pass of {type(outer).__name__}, not once")
     if not isinstance(answer, torch.Tensor):
         return Passage()
+    beside = next((name for name, value in others.items() if depends_on(answer, value)), None)
+    if beside is not None:
+        return Passage(f"{type(outer).__name__} reads {beside} of {path}, not what its own read-out gives")
     if depends_on(answer, x):
         return Passage(
             f"the answer of {type(outer).__name__} also depends on the image past {path}, so a map of {path} would not be all of it"

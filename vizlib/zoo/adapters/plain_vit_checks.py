@@ -8,6 +8,7 @@ import torch
 
 from vizlib.tracing.shared_copy import hooked_copy
 from vizlib.zoo.adapters.part import PROBES, noise, seen_by_part
+from vizlib.zoo.heads import ANSWERS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -57,7 +58,7 @@ def misread(module: nn.Module, tap: Tap, size: Size, reads: torch.Tensor, *, bat
 
     with torch.inference_mode(mode=False), torch.enable_grad(), hooked_copy(module, [(tap.path, keep)]) as copied:
         answer = copied.eval()(noise(module, size).requires_grad_())
-        answer = next((getattr(answer, name) for name in ("logits", "image_embeds", "pooler_output") if hasattr(answer, name)), answer)
+        answer = next((getattr(answer, name) for name in ANSWERS if hasattr(answer, name)), answer)
         if not isinstance(answer, torch.Tensor) or answer.ndim != 2 or len(states) != 1:
             return None
         weight = torch.randn(answer.shape[1], generator=torch.Generator().manual_seed(2)).to(answer)

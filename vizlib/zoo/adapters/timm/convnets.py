@@ -31,7 +31,7 @@ _OTHERS = {
 }
 
 
-def _rectified(module: nn.Module) -> dict[str, str]:
+def rectified(module: nn.Module) -> dict[str, str]:
     """The refusal of methods that change what passes a ReLU, where the activations are others; functions are seen when they run."""
     from torch import nn
 
@@ -50,7 +50,7 @@ class ResNetAdapter(Adapter):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__(module)
-        self.refusals |= _rectified(module)
+        self.refusals |= rectified(module)
 
     @classmethod
     def fits(cls, module: nn.Module) -> bool:
@@ -82,7 +82,7 @@ class PlainAdapter(Adapter):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__(module)
-        self.refusals |= _rectified(module)
+        self.refusals |= rectified(module)
         self.refusals["lineage"] = f"vizlib has no adapter that knows how {type(module).__name__} routes its tokens"
         if not self._convolutional():
             self.refusals["feature_map"] = (

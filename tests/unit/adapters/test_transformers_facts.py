@@ -1,0 +1,113 @@
+"""What the adapters of transformers know and refuse beside attention: feature maps, sizes, labels, subclasses, flex."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from test_transformers_vits import TINY, built
+from vit_modules import filled
+
+import vizlib
+from vizlib.errors import MethodError, ModelError
+from vizlib.tracing.recorder import Recording
+
+transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+
+WIDTHS: dict[str, Any] = {"num_labels": 7, "hidden_sizes": [8, 12, 16, 24], "depths": [1, 1, 1, 1]}
+CONVOLUTIONS = {
+    "ResNetForImageClassification": lambda: transformers.ResNetConfig(embedding_size=8, layer_type="basic", **WIDTHS),
+    "RegNetForImageClassification": lambda: transformers.RegNetConfig(embedding_size=8, groups_width=4, **WIDTHS),
+    "ConvNextForImageClassification": lambda: transformers.ConvNextConfig(**WIDTHS),
+    "ConvNextV2ForImageClassification": lambda: transformers.ConvNextV2Config(**WIDTHS),
+}
+vit = partial(built, "ViTForImageClassification", "ViTConfig", **TINY)
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_grad_cam_is_that_of_the_last_stage(name: str) -> None:
+    module = filled(getattr(transformers, name)(CONVOLUTIONS[name]()))
+    model = vizlib.wrap(module, input_size=96)
+    x = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    kept: list[torch.Tensor] = []
+    stages = next(part for path, part in module.named_modules() if path.endswith("encoder.stages"))
+    handle = stages[-1].register_forward_hook(lambda _, __, output: kept.append(output))
+    with torch.enable_grad():
+        score = module(x.requires_grad_()).logits[0, 2]
+    handle.remove()
+    (slope,) = torch.autograd.grad(score, kept)
+    weighted = torch.nn.functional.relu((slope.mean((2, 3), keepdim=True) * kept[0]).sum(1, keepdim=True))
+    expected = torch.nn.functional.interpolate(weighted, (96, 96), mode="bilinear")[0, 0].detach().numpy()
+    seen = vizlib.explain(model, x.detach()[0], "grad_cam", target=2).input_map
+    assert seen.shape == (96, 96)
+    assert abs(seen - expected).max() < 1e-6 * max(expected.max(), 1e-12)
+    assert model.adapter.stride() == (32, 32)
+    assert "no attention" in model.card.unavailable["rollout"]
+
+
+def test_an_input_of_another_size_is_refused_where_positions_are_fixed_and_followed_where_not() -> None:
+    with pytest.raises(ModelError, match="built for 32 x 32"):
+        vizlib.wrap(vit())(torch.rand(1, 3, 40, 48))
+    model = vizlib.wrap(built("Dinov2ForImageClassification", "Dinov2Config", num_labels=7, **TINY))
+    explanation = vizlib.explain(model, torch.rand(3, 40, 56, dtype=torch.float64))
+    assert explanation.input_map.shape == (40, 56)
+    assert abs(explanation.input_map.sum() + explanation.sink - 1) < 1e-9
+
+
+def test_size_labels_and_probabilities_are_those_of_the_config() -> None:
+    names = {0: "cat", 1: "dog"}
+    model = vizlib.wrap(vit(num_labels=2, id2label=names, problem_type="multi_label_classification"))
+    assert (model.transform.size, model.labels, model.activation) == ((32, 32), ("cat", "dog"), "sigmoid")
+    assert vizlib.wrap(vit(num_labels=7)).labels is None
+
+
+def test_a_subclass_that_runs_something_else_is_refused() -> None:
+    class Averaged(transformers.ViTForImageClassification):
+        def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+            return self.classifier(self.vit(pixel_values).last_hidden_state.mean(1))
+
+    model = vizlib.wrap(filled(Averaged(transformers.ViTConfig(num_labels=7, **TINY))))
+    assert "Averaged.forward runs in place" in model.card.unavailable["rollout"]
+
+
+def test_flex_attention_is_refused_with_the_reason() -> None:
+    module = vit(num_labels=7)
+    model = vizlib.wrap(module)
+    module.config._attn_implementation = "flex_attention"
+    with pytest.raises(MethodError, match="set_attn_implementation"):
+        model.adapter.lineage(Recording(), (32, 32))
+
+
+def test_towers_without_a_read_out_are_refused_and_their_parts_are_read_inside_others() -> None:
+    tower = built("SiglipVisionModel", "SiglipVisionConfig", vision_use_head=False, **TINY)
+    assert "no read-out" in vizlib.wrap(tower).card.unavailable["rollout"]
+
+    class Probe(torch.nn.Module):
+        def __init__(self, *, of_patches: bool = False) -> None:
+            super().__init__()
+            self.of_patches = of_patches
+            self.backbone = built("Dinov2Model", "Dinov2Config", **TINY)
+            self.head = torch.nn.Linear(24, 3).double()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen = self.backbone(x)
+            return self.head(seen.last_hidden_state[:, 1:].mean(1) if self.of_patches else seen.pooler_output)
+
+    probe = Probe()
+    x = torch.rand(3, 32, 32, dtype=torch.float64)
+    inside = vizlib.explain(vizlib.wrap(probe), x, "rollout").input_map
+    alone = vizlib.explain(vizlib.wrap(probe.backbone), x, "rollout", target=lambda features: features[:, 0]).input_map
+    assert abs(inside - alone).max() < 1e-12
+    assert "reads last_hidden_state" in vizlib.wrap(Probe(of_patches=True)).card.unavailable["rollout"]
+
+
+def test_transformers_is_never_imported_by_the_library() -> None:
+    code = (
+        "import sys, torch, vizlib; model = vizlib.wrap(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten()), input_size=8); "
+        "sys.exit('transformers' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
