@@ -15,7 +15,7 @@ import vizlib
 from vizlib.passes.forward import run_measured
 from vizlib.tracing.token_flow import Attention, Mix, WeightedCells, WeightedWindows, Windows
 from vizlib.tracing.token_grid import Grid
-from vizlib.zoo.adapters.official.pvt import _depthwise
+from vizlib.zoo.adapters.pyramid import depthwise
 
 
 def positive(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -31,7 +31,7 @@ def contributions(run, x: torch.Tensor) -> torch.Tensor:
 def test_a_depth_wise_convolution_shares_by_contribution() -> None:
     kernel, x = positive(1, 1, 3, 3), positive(1, 1, 5, 7, seed=1)
     expected = contributions(lambda cells: F.conv2d(cells, kernel, padding=1), x)
-    assert torch.allclose(matrix(_depthwise(kernel, Grid(5, 7), x))[0, :, :-1], expected, atol=1e-12)
+    assert torch.allclose(matrix(depthwise(kernel, Grid(5, 7), x))[0, :, :-1], expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("size", [(14, 14), (9, 11), (7, 7)])
