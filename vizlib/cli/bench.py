@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich import box
 from rich.markup import escape
-from rich.table import Table
 
 from vizlib.bench.cases import FLOORS, Case, cases, floor_of
 from vizlib.cli.completion import complete_method, complete_model
 from vizlib.cli.errors_and_output import FAILED, MISUSED, OK, UsageError, exit_code, print_error, print_json, stderr_console, stdout_console
+from vizlib.cli.tables import print_table
 from vizlib.errors import DownloadError, VizlibError
 
 if TYPE_CHECKING:
@@ -190,41 +190,39 @@ def _print_facts(facts: dict[str, Any]) -> None:
 def _print_rows(rows: list[Row]) -> None:
     if not rows:
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("model", overflow="fold")
-    table.add_column("input", justify="right", no_wrap=True)
-    table.add_column("method", no_wrap=True)
-    table.add_column("beside", no_wrap=True)
-    for heading in ("floor ms", "ms", "ratio", "median", "aim", "floor MiB", "MiB", "ratio", "aim"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ("model", "input", "method", "beside", "floor ms", "ms", "ratio", "median", "aim")
+    headings += ("floor MiB", "MiB", "MiB ratio", "MiB aim")
+    cells = []
     for row in rows:
         time_aim, memory_aim = row.case.aims(row.method)
         height, width = row.size
-        table.add_row(
-            escape(row.case.model),
-            str(height) if height == width else f"{height} x {width}",
-            row.method,
-            floor_of(row.method),
-            f"{1000 * row.floor_times.least:.1f}",
-            f"{1000 * row.times.least:.1f}",
-            f"{row.ratio:.2f}",
-            f"{row.median_ratio:.2f}",
-            _ratio(time_aim),
-            _mebibytes(row.floor_peak),
-            _mebibytes(row.peak),
-            _ratio(row.memory_ratio),
-            _ratio(memory_aim),
+        cells.append(
+            (
+                row.case.model,
+                str(height) if height == width else f"{height} x {width}",
+                row.method,
+                floor_of(row.method),
+                f"{1000 * row.floor_times.least:.1f}",
+                f"{1000 * row.times.least:.1f}",
+                f"{row.ratio:.2f}",
+                f"{row.median_ratio:.2f}",
+                _ratio(time_aim),
+                _mebibytes(row.floor_peak),
+                _mebibytes(row.peak),
+                _ratio(row.memory_ratio),
+                _ratio(memory_aim),
+            )
         )
     screen = stdout_console()
-    screen.print(table)
+    print_table(screen, headings, cells, left=(0, 2, 3), box=box.SIMPLE_HEAD)
     for name in dict.fromkeys(floor_of(row.method) for row in rows):
-        screen.print(f"{name}: {FLOORS[name]}", soft_wrap=True)
-    screen.print("ms and ratio: the fastest rounds; median: of the rounds' own ratios", soft_wrap=True)
+        screen.print(f"{name}: {FLOORS[name]}")
+    screen.print("ms and ratio: the fastest rounds; median: of the rounds' own ratios")
     ways = dict.fromkeys(row.peak["how"] for row in rows if row.peak is not None)
     if ways:
         from vizlib.bench.peak_memory import HOW
 
-        screen.print(f"MiB: {'; '.join(HOW[way] for way in ways)}", soft_wrap=True)
+        screen.print(f"MiB: {'; '.join(HOW[way] for way in ways)}")
 
 
 def _mebibytes(peak: dict[str, Any] | None) -> str:

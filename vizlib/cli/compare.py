@@ -105,10 +105,8 @@ def _print_findings(comparison: Comparison, *, as_json: bool) -> None:
         return
     screen = stdout_console()
     for finding in sentences:
-        screen.print(finding.text, soft_wrap=True, markup=False)
+        screen.print(finding.text, markup=False)
         if finding.claim:
-            screen.print(
-                f"  {finding.claim}: here it {'is so' if finding.agrees else 'is not so'}", style="dim", soft_wrap=True, markup=False
-            )
+            screen.print(f"  {finding.claim}: here it {'is so' if finding.agrees else 'is not so'}", style="dim", markup=False)
     for reason in comparison.missing.values():
         stderr_console().print(f"note: {reason}", soft_wrap=True, markup=False)

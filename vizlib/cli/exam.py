@@ -12,6 +12,7 @@ from vizlib.cli.completion import complete_model
 from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progress, print_error, print_json, stderr_console, stdout_console
 from vizlib.cli.model_options import ActivationOption, ImageSizeOption, LabelsOption, NumClassesOption, load_model, loading_options
 from vizlib.cli.progress_bar import ProgressBar
+from vizlib.cli.tables import print_table
 
 if TYPE_CHECKING:
     from vizlib.evaluation.exams import ExamReport
@@ -162,21 +163,17 @@ def _failed(report: ExamReport) -> list[str]:
 
 
 def _print(report: ExamReport) -> None:
-    from rich.table import Table
-
     from vizlib.catalog.methods import METHODS
     from vizlib.evaluation.exams.cards import EXAMS
     from vizlib.evaluation.exams.summary import summary
 
-    table = Table(box=None, pad_edge=False)
     exam_names = [name for name in EXAMS if any(mark.exam == name for mark in report.marks)]
-    table.add_column("method (mean share of the evidence, 95 % interval, passed on)")
-    for name in exam_names:
-        table.add_column(EXAMS[name].title, justify="right")
+    rows = []
     for method, averages in summary(report.marks).items():
         cells = [
             f"{average.value:.2f} ({average.low:.2f} to {average.high:.2f}) {average.passed}/{average.models}" if average else "no mark"
             for average in (averages.get(name) for name in exam_names)
         ]
-        table.add_row(METHODS[method].title, *cells)
-    stdout_console().print(table)
+        rows.append((METHODS[method].title, *cells))
+    print_table(stdout_console(), ("method", *(EXAMS[name].title for name in exam_names)), rows)
+    stdout_console().print("The mean share of the evidence (95\u00a0% interval), and on how many models the method passed.")

@@ -30,6 +30,7 @@ from vizlib.cli.evaluate_map import check_has_classes, measure_map, print_measur
 from vizlib.cli.model_options import ActivationOption, ImageSizeOption, LabelsOption, NumClassesOption, load_model, loading_options
 from vizlib.cli.progress_bar import ProgressBar
 from vizlib.errors import ImageError, MethodError, VizlibError
+from vizlib.figures.numbers import percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -363,7 +364,7 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("written to", overflow="fold")
     for row in rows:
-        answers = "\n".join(f"{prediction['label']} {prediction['probability']:.1%}" for prediction in row["predictions"])
+        answers = "\n".join(f"{prediction['label']} {percent(prediction['probability'], 1)}" for prediction in row["predictions"])
         sink = "" if row["sink"] is None else f"{row['sink']:.3f}"
         cells = (row["photo"], answers or "no classes", row["label"], sink, f"{row['seconds']:.2f}", row["folder"])
         table.add_row(*(escape(cell) for cell in cells))

@@ -17,6 +17,7 @@ from vizlib.catalog.methods import method_card
 from vizlib.cli.completion import complete_method, complete_model
 from vizlib.cli.errors_and_output import UsageError, print_json, stdout_console
 from vizlib.errors import nearest
+from vizlib.figures.numbers import percent
 
 if TYPE_CHECKING:
     from vizlib.catalog.methods import MethodCard, Option
@@ -112,7 +113,7 @@ def _list_models(cards: list[ModelCard]) -> None:
     for heading in () if narrow else ("on", "licence", "methods"):
         table.add_column(heading)
     for card in cards:
-        top1 = f"{card.accuracy.top1:.1%}" if card.accuracy else ""
+        top1 = percent(card.accuracy.top1, 1) if card.accuracy else ""
         data = card.accuracy.data.removeprefix("val, ").removesuffix(", as published") if card.accuracy else ""
         size = _millions(card.parameters)
         licence = card.licence.split(";")[0]
@@ -200,10 +201,10 @@ def _accuracy(card: ModelCard) -> str:
     accuracy = card.accuracy
     if accuracy is None:
         return ""
-    fifth = f", top-5 {accuracy.top5:.1%}" if accuracy.top5 is not None else ""
+    fifth = f", top-5 {percent(accuracy.top5, 1)}" if accuracy.top5 is not None else ""
     images = f", {accuracy.images:,} images" if accuracy.images else ""
     source = "measured here" if accuracy.measured else "as published"
-    return f"top-1 {accuracy.top1:.1%}{fifth} ({accuracy.data.removesuffix(', as published')}{images}; {source})"
+    return f"top-1 {percent(accuracy.top1, 1)}{fifth} ({accuracy.data.removesuffix(', as published')}{images}; {source})"
 
 
 def _size(size: tuple[int, int]) -> str:

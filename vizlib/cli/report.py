@@ -10,6 +10,8 @@ import typer
 
 from vizlib.cli.errors_and_output import print_json, stderr_console, stdout_console
 from vizlib.cli.progress_bar import ProgressBar
+from vizlib.cli.tables import print_table
+from vizlib.figures.numbers import percent
 from vizlib.model_report.report_file import FOLDER, write_report
 
 if TYPE_CHECKING:
@@ -76,24 +78,21 @@ class _Display(ProgressBar):
 
 
 def _print_table(sections: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
     headings = ("model", "top-1 (95 %)", "top-5", "parameters", "multiply-adds", "ms", "calibration error", "best map (mass in box)")
-    for number, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if number in (0, 7) else "right")
+    rows = []
     for name, facts in sections["models"].items():
         share, low, high = sections["accuracy"][name]["top1"]
         cost, maps = sections["cost"][name], sections["localisation"]["models"][name]
         best = max(maps, key=lambda method: maps[method]["all"]["ratio"][0], default=None)
-        table.add_row(
+        cells = (
             name,
-            f"{share:.1%} ({low:.1%} to {high:.1%})",
-            f"{sections['accuracy'][name]['top5'][0]:.1%}",
+            f"{percent(share, 1)} ({percent(low, 1)} to {percent(high, 1)})",
+            percent(sections["accuracy"][name]["top5"][0], 1),
             f"{facts['parameters'] / 1e6:.2f} M",
             f"{cost['multiply_adds'] / 1e6:.0f} M",
             f"{cost['milliseconds']:.1f}",
-            f"{sections['calibration'][name]['error']:.1%}",
+            percent(sections["calibration"][name]["error"], 1),
             f"{best} {maps[best]['all']['ratio'][0]:.2f}x its area" if best else "none",
         )
-    stdout_console().print(table)
+        rows.append(cells)
+    print_table(stdout_console(), headings, rows, left=(0, 7))

@@ -13,6 +13,7 @@ import typer
 from vizlib.cli.completion import complete_model
 from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progress, print_error, print_json, stderr_console, stdout_console
 from vizlib.cli.model_options import ImageSizeOption, LabelsOption, NumClassesOption, load_model, loading_options
+from vizlib.figures.numbers import percent
 from vizlib.train.data_fractions import check_share, folder_name, take_share
 from vizlib.train.recipes import KINDS, RECIPES, CardRecipe, recipe
 
@@ -209,7 +210,7 @@ def _train_one(
         from vizlib.train.export import export
 
         facts = export(name, module, val, history, ship_to, command, images=len(images), plan=plan)
-        print(f"{name}: shipped to {ship_to / name}.safetensors and .json, top-1 {facts['accuracy']['top1']:.1%} in float16")
+        print(f"{name}: shipped to {ship_to / name}.safetensors and .json, top-1 {percent(facts['accuracy']['top1'], 1)} in float16")
 
 
 def _train_for_card(
@@ -243,7 +244,7 @@ def _train_for_card(
 
         command = f"vizlib train {name} --data DIR --recipe {kind} --device cuda" + (" --teacher FILE" if teacher else "")
         facts = export(name, module, val, history, ship_to, command, images=len(images), plan=plan, machine=_machine(device))
-        print(f"{name}: shipped to {ship_to / name}.safetensors and .json, top-1 {facts['accuracy']['top1']:.1%} in float16")
+        print(f"{name}: shipped to {ship_to / name}.safetensors and .json, top-1 {percent(facts['accuracy']['top1'], 1)} in float16")
 
 
 def _machine(device: str) -> str:
@@ -260,8 +261,8 @@ def _outcome(name: str, history: list[dict[str, Any]], val: ImageSet) -> str:
 
     last = history[-1]
     low, high = wilson(round(last["top1"] * len(val)), len(val))
-    interval = f"(95 % interval {low:.1%} to {high:.1%})"
-    return f"{name}: top-1 {last['top1']:.1%} {interval}, top-5 {last['top5']:.1%} after {len(history)} epochs"
+    interval = f"(95\u00a0% interval {percent(low, 1)} to {percent(high, 1)})"
+    return f"{name}: top-1 {percent(last['top1'], 1)} {interval}, top-5 {percent(last['top5'], 1)} after {len(history)} epochs"
 
 
 def _run_folder(name: str, out: Path | None, epochs: int | None, *, several: bool) -> Path:
@@ -307,9 +308,9 @@ class _Display:
         if self.task is None:
             self.task = self.bars.add_task("", total=total, completed=progress.epoch * progress.steps, note="")
         if progress.top1 is not None:
-            self.best = f", top-1 {progress.top1:.1%}"
+            self.best = f", top-1 {percent(progress.top1, 1)}"
             line = f"epoch {progress.epoch + 1:>3}/{progress.epochs}  loss {progress.loss:.3f}"
-            accuracy = f"top-1 {progress.top1:.1%}  top-5 {progress.top5:.1%}"
+            accuracy = f"top-1 {percent(progress.top1, 1)}  top-5 {percent(progress.top5, 1)}"
             self.screen.print(f"{line}  {accuracy}  {progress.images_per_second:,.0f} images/s", soft_wrap=True)
         note = f"loss {progress.loss:.3f}, {progress.images_per_second:,.0f} images/s{self.best}"
         self.bars.update(self.task, completed=steps_taken, description=f"epoch {progress.epoch + 1}/{progress.epochs}", note=note)
@@ -327,11 +328,10 @@ def _print_score(name: str, data: Path, result: AccuracyScore, *, as_json: bool)
         return
     left_out = f", {result.left_out} others that the model does not know left out" if result.left_out else ""
     screen = stdout_console()
-    screen.print(
-        f"{name} on {data}: {result.images:,} photographs of {result.classes} classes, matched by {result.matched}{left_out}",
-        soft_wrap=True,
-    )
+    screen.print(f"{name} on {data}: {result.images:,} photographs of {result.classes} classes, matched by {result.matched}{left_out}")
     for measure, heading in (("top1", "top-1"), ("top5", "top-5")):
         if shares[measure] is not None:
             share = shares[measure]
-            screen.print(f"  {heading} {share['share']:.1%}  (95 % interval {share['low']:.1%} to {share['high']:.1%})", soft_wrap=True)
+            screen.print(
+                f"  {heading} {percent(share['share'], 1)}  (95\u00a0% interval {percent(share['low'], 1)} to {percent(share['high'], 1)})"
+            )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vizlib.cli.errors_and_output import UsageError, stderr_console
+from vizlib.figures.numbers import percent
 from vizlib.seq2seq.cards import FOLDER, NAMES
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def seq2seq(
     screen = stderr_console()
 
     def show(progress: Seq2SeqProgress) -> None:
-        right = "" if progress.exact is None else f"  exact {progress.exact:.1%}"
+        right = "" if progress.exact is None else f"  exact {percent(progress.exact, 1)}"
         screen.print(
             f"  step {progress.step:>5}/{progress.steps}  loss {progress.loss:.4f}{right}  {progress.seconds:.0f} s", soft_wrap=True
         )
@@ -59,5 +60,6 @@ def seq2seq(
             raise
         facts = export(translator, training, out, f"vizlib train seq2seq {name} --threads {threads}")["accuracy"]
         low, high = facts["interval"]
-        line = f"exact match {facts['exact']:.1f} % of {facts['samples']:,} fresh samples (95 % interval {low:.1f} to {high:.1f} %)"
+        interval = f"95\u00a0% interval {low:.1f} to {high:.1f}\u00a0%"
+        line = f"exact match {facts['exact']:.1f}\u00a0% of {facts['samples']:,} fresh samples ({interval})"
         print(f"{name}: {line} after {training['steps']} steps and {training['seconds']} processor seconds")

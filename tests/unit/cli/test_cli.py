@@ -398,7 +398,7 @@ class TestTraining:
         result = run("train", "resnet_tiny50", "--data", data, "--threads", 1, "--ship", tmp_path / "weights")
         assert result.exit_code == 0, result.output
         assert "epoch   2/2" in result.stderr
-        assert "95 % interval" in result.stdout
+        assert "95\u00a0% interval" in result.stdout
         assert {path.name for path in (tmp_path / "runs" / "resnet_tiny50").iterdir()} == {"last.pt", "history.json"}
         card = json.loads((tmp_path / "weights" / "resnet_tiny50.json").read_text(encoding="utf-8"))
         assert card["training"]["command"] == "vizlib train resnet_tiny50 --data DIR --threads 1"

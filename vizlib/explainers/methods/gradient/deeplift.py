@@ -12,6 +12,7 @@ from vizlib.explainers.parts.activation_rules import RescaledActivations
 from vizlib.explainers.parts.baselines import baseline
 from vizlib.explainers.parts.gradient_maps import completeness, method_outputs
 from vizlib.explainers.scorer import check_differentiable, checked_maps, make_scorer
+from vizlib.figures.numbers import percent
 from vizlib.passes.backward import gradients_on
 from vizlib.tracing.shared_copy import converted_copy
 
@@ -45,7 +46,7 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
     facts = completeness(scorer, maps, empty)
     off = max(fact["gap"] for fact in facts)
     if off > MAX_GAP:
-        raise MethodError(f"DeepLIFT has no rule for some part of {model.card.name}: its map is {100 * off:.3g}% off the sum it must have.")
+        raise MethodError(f"DeepLIFT has no rule for some part of {model.card.name}: its map is {percent(off)} off the sum it must have.")
     notes = (HALF,) if half else ()
     return scorer.targets, [
         replace(output, facts=fact, notes=output.notes + notes) for output, fact in zip(method_outputs(maps), facts, strict=True)

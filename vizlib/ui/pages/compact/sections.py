@@ -172,7 +172,7 @@ def draw_curves() -> None:
         f"The bundled models have about the same size and saw the same 25,000 photographs of 50 classes. Right on 1,250 they never saw: "
         f"{'; '.join(words)}.{unequal}{still}"
     )
-    _chart("First answer right, % of validation photographs", "epoch of training", lines, key="compact.curves", format_="{y:.1f} %")
+    _chart("First answer right, % of validation photographs", "epoch of training", lines, key="compact.curves", format_="{y:.1f}\u00a0%")
 
 
 def _chart(title: str, across: str, lines: list[tuple[Mark, list[float], list[float]]], *, key: str, format_: str) -> None:

@@ -99,7 +99,7 @@ class Report:
                     row["top1"],
                     row["top1"],
                     x=row["epoch"],
-                    note=f"epoch {row['epoch']}: {100 * row['top1']:.1f} %",
+                    note=f"epoch {row['epoch']}: {100 * row['top1']:.1f}\u00a0%",
                 )
                 for row in rows
             ]
