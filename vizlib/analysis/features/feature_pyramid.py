@@ -47,7 +47,7 @@ def stage_maps(forward_pass: Pass, image: int = 0) -> dict[str, torch.Tensor]:
     maps: dict[str, torch.Tensor] = {}
     for name, state in forward_pass.states.items():
         grid = grids[name]
-        feature_map = state[image] if grid is None else state[image, grid.prefix :].T.unflatten(1, grid.shape)
+        feature_map = state[image] if grid is None else state[image].flatten(0, -2)[grid.prefix :].T.unflatten(1, grid.shape)
         last = next(reversed(maps), None)
         if last is not None and maps[last].shape == feature_map.shape:
             del maps[last]

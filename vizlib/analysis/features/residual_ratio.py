@@ -9,6 +9,7 @@ import torch
 
 from vizlib.errors import MethodError
 from vizlib.tracing.residuals import ResidualMeter, skip_share
+from vizlib.zoo.adapters.part import PartAdapter
 from vizlib.zoo.adapters.timm.convnets import ResNetAdapter
 
 if TYPE_CHECKING:
@@ -34,13 +35,16 @@ class ResidualRatios:
     @classmethod
     def of(cls, model: Model) -> ResidualRatios:
         """The residuals of a model; MethodError, with the reason, where they are not known."""
-        if isinstance(model.adapter, ResNetAdapter):
-            return cls._of_resnet(model.adapter.module)
-        meter = ResidualMeter(model.adapter.forks())
+        adapter = model.adapter
+        if isinstance(adapter, PartAdapter) and isinstance(adapter.inner, ResNetAdapter):
+            return cls._of_resnet(adapter.module, f"{adapter.path}.")
+        if isinstance(adapter, ResNetAdapter):
+            return cls._of_resnet(adapter.module)
+        meter = ResidualMeter(adapter.forks())
         return cls(list(meter.hooks()), meter)
 
     @classmethod
-    def _of_resnet(cls, module: nn.Module) -> ResidualRatios:
+    def _of_resnet(cls, module: nn.Module, prefix: str = "") -> ResidualRatios:
         ratios = cls([])
         for name, block in module.named_modules():
             last = next((part for part in ("bn3", "bn2") if hasattr(block, part)), None)
@@ -50,8 +54,8 @@ class ResidualRatios:
                 raise MethodError(f"{name} changes its branch after the last norm, so what it adds is not read.")
             ratios._blocks.append(name)
             skip = f"{name}.downsample" if block.downsample is not None else name
-            ratios.hooks.append((skip, ratios._keeper(f"{name}/skip", whole=skip == name)))
-            ratios.hooks.append((f"{name}.{last}", ratios._keeper(f"{name}/branch", whole=False)))
+            ratios.hooks.append((prefix + skip, ratios._keeper(f"{name}/skip", whole=skip == name)))
+            ratios.hooks.append((f"{prefix}{name}.{last}", ratios._keeper(f"{name}/branch", whole=False)))
         if not ratios._blocks:
             raise MethodError(f"The residual blocks of {type(module).__name__} are not known.")
         return ratios

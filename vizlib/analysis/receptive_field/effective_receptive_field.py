@@ -15,6 +15,7 @@ from vizlib.analysis.features.layers import read, taps
 from vizlib.errors import MethodError
 from vizlib.passes.backward import gradients_on
 from vizlib.tracing.token_grid import Grid
+from vizlib.zoo.adapters.part import PartAdapter
 from vizlib.zoo.adapters.timm.convnets import ResNetAdapter
 
 if TYPE_CHECKING:
@@ -69,12 +70,16 @@ def architectural_receptive_fields(model: Model, size: tuple[int, int]) -> list[
     Convolutions and pools take even shares of what their window covers inside the map, and a block is half its branch and half its skip:
     the row-stochastic walk of a rollout, whose row for the middle cell this is. MethodError for other models.
     """
-    if not isinstance(model.adapter, ResNetAdapter):
+    adapter = model.adapter
+    prefix = f"{adapter.path}." if isinstance(adapter, PartAdapter) else ""
+    if not isinstance(adapter.inner if isinstance(adapter, PartAdapter) else adapter, ResNetAdapter):
         raise MethodError(f"{model.card.display_name} is no ResNet: its attention depends on the image, so walk a rollout instead.")
     fields = []
+    adapter.check_placement(size)
     with gradients_on():
         plane = torch.ones(1, 1, *size, dtype=torch.float64, requires_grad=True)
-        for name, state in _averaged(model.module, plane, [tap.path for tap in taps(model, size)]):
+        paths = [tap.path.removeprefix(prefix) for tap in taps(model, size)]
+        for name, state in _averaged(adapter.module, plane, paths):
             grid = (int(state.shape[2]), int(state.shape[3]))
             (row,) = torch.autograd.grad(state[0, 0, grid[0] // 2, grid[1] // 2], plane, retain_graph=True)
             fields.append(_field(name, row[0, 0], grid))

@@ -14,6 +14,7 @@ from vizlib.analysis.receptive_field.theoretical_receptive_field import reaches
 from vizlib.errors import MethodError
 from vizlib.explainers.methods.attention.rollout import RolloutRule
 from vizlib.tracing.token_flow import Attention, ToSink, walk
+from vizlib.zoo.adapters.part import PartAdapter, seen_by_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,10 +83,10 @@ def routes(forward_pass: Pass) -> torch.Tensor:
 
 def token_maps_of(model: Model) -> Callable[[torch.Tensor], torch.Tensor]:
     """The tokeniser alone, prepared inputs (B, 3, H, W) to maps (B, C, h, w), before positions and blocks."""
-    module: Any = model.resting()
+    module, given = _family_part(model)
 
     def run(x: torch.Tensor) -> torch.Tensor:
-        x = model.cast(x)
+        x = given(x)
         if model.adapter.family == "compact":
             tokens, grid = module.tokenizer(x)
             return tokens.transpose(1, 2).unflatten(2, grid)
@@ -96,8 +97,25 @@ def token_maps_of(model: Model) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def features_of(model: Model) -> Callable[[torch.Tensor], torch.Tensor]:
-    """What the head reads, prepared inputs (B, 3, H, W) to (B, C)."""
-    module: Any = model.resting()
+    """What the head reads, prepared inputs (B, 3, H, W) to (B, C); MethodError for a family that does not say it."""
+    module, given = _family_part(model)
     if model.adapter.family == "compact":
-        return lambda x: module.forward_features(model.cast(x))
-    return lambda x: module.forward_head(module.forward_features(model.cast(x)), pre_logits=True)
+        return lambda x: module.forward_features(given(x))
+    if not hasattr(module, "forward_head"):
+        raise MethodError(f"What the head of {model.card.name} reads is not known.")
+    return lambda x: module.forward_head(module.forward_features(given(x)), pre_logits=True)
+
+
+def _family_part(model: Model) -> tuple[Any, Callable[[torch.Tensor], torch.Tensor]]:
+    """The module of the known family, and what it is given where prepared inputs (B, 3, H, W) go into the whole model."""
+    adapter, whole = model.adapter, model.resting()
+    if not isinstance(adapter, PartAdapter):
+        return whole, model.cast
+
+    def given(x: torch.Tensor) -> torch.Tensor:
+        seen = seen_by_part(whole, adapter.path, model.cast(x))
+        if seen is None:
+            raise MethodError(f"{adapter.path} does not run as a whole on an image in {model.card.name}.")
+        return seen
+
+    return whole.get_submodule(adapter.path), given
