@@ -206,7 +206,15 @@ def _explain_chunk(
         return resolve_targets(model, image_targets, logits)
 
     started = time.perf_counter()
-    resolved_targets, outputs = method.explain(model, x, targets, options)
+    try:
+        resolved_targets, outputs = method.explain(model, x, targets, options)
+    except RuntimeError as error:
+        if "use_reentrant" not in str(error):
+            raise
+        raise MethodError(
+            f"{model.card.name} checkpoints activations with use_reentrant=True, through which no gradient of an input passes; take "
+            "use_reentrant=False, or switch checkpointing off."
+        ) from error
     seconds = (time.perf_counter() - started) / len(chunk)
     rows = zip(chunk, resolved_targets, outputs, logits_seen[0], strict=True)
     return [

@@ -121,7 +121,10 @@ def check_differentiable(scorer: TargetScorer) -> None:
     x = scorer.x[:1].clone().requires_grad_()
     score = scorer.for_image(0).scores(x)
     if not score.requires_grad:
-        raise TargetError("This target has no gradient with respect to the logits; compute it from them with differentiable functions.")
+        raise TargetError(
+            "This target has no gradient with respect to the logits; compute it from them with differentiable functions, and see that "
+            f"{scorer.model.card.name} does not run under no_grad."
+        )
     if not depends_on(score, x):
         raise MethodError(
             f"No gradient of this target reaches the pixels of {scorer.model.card.name}: something on the way is quantised, detached "

@@ -141,10 +141,16 @@ def gradients(
     ModelError for a gradient that overflows.
     """
     if not score.requires_grad:
-        raise TargetError("This target has no gradient with respect to the logits; compute it from them with differentiable functions.")
+        raise TargetError(
+            "This target has no gradient with respect to the logits; compute it from them with differentiable functions, and see that "
+            f"{model.card.name} does not run under no_grad."
+        )
     seen = [output for output in outputs if output is not None and output.requires_grad]
     if len(seen) != len(outputs):
-        raise MethodError(f"{model.card.name} computes an attention out of autograd's sight, so its weights have no gradient.")
+        raise MethodError(
+            f"{model.card.name} computes an attention out of autograd's sight, so its weights have no gradient: see that it does not "
+            "run under no_grad."
+        )
     if not seen:
         return ()  # whoever reads the pass misses the attentions that there should be
     reached = torch.autograd.grad(score, seen, retain_graph=keep_graph, allow_unused=True)

@@ -113,8 +113,10 @@ class Model:
             returned = self.adapter.call(module, self.cast(x).clone())
         output = self._chosen(returned)
         if not isinstance(output, torch.Tensor):
+            keys = [str(key)[:30] for key in output][:5] if isinstance(output, Mapping) else []
+            held = f" ({', '.join(keys)})" if keys else f" of {len(output)}" if isinstance(output, tuple | list) else ""
             raise ModelError(
-                f"{self.card.name} gives a {type(output).__name__} where vizlib reads logits of shape (images, classes); "
+                f"{self.card.name} gives a {type(output).__name__}{held} where vizlib reads logits of shape (images, classes); "
                 "name the part to read, as wrap(module, outputs=...)."
             )
         if not output.is_floating_point() or output.layout != torch.strided or not output.numel():

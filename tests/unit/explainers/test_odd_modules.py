@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+import torch.utils.checkpoint
 from odd_cases import INPUTS
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
@@ -16,6 +17,7 @@ from torch.nn.utils import parametrizations, prune
 from zoo_cases import SMALL
 
 import vizlib
+from vizlib.analysis.features.layers import read
 
 X = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
 METHODS = ("rollout", "relevance", "legrad", "grad_cam", "saliency", "integrated_gradients", "occlusion", "lime", "leave_one_out")
@@ -225,6 +227,108 @@ def mixed() -> nn.Module:
     module = vit()
     module.blocks.bfloat16()
     return module
+
+
+class Lazy(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 4, 3), nn.LazyLinear(5)
+
+    def forward(self, x):
+        return self.fc(self.conv(x).mean((2, 3)))
+
+
+def test_lazy_layers_are_run_first() -> None:
+    module = Lazy().eval()
+    with pytest.raises(vizlib.ModelError, match="run it once"):
+        vizlib.wrap(module, input_size=32)
+    module(X[None])
+    assert vizlib.wrap(module, input_size=32).num_classes == 5
+
+
+class Checkpointed(nn.Module):
+    """Recomputes activations in the way that takes no gradient of an input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside = vit()
+
+    def forward(self, x):
+        return torch.utils.checkpoint.checkpoint(self.inside, x, use_reentrant=True)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("method", [*METHODS[1:6], "gradient_shap", "smoothgrad"])
+def test_checkpoints_through_which_no_gradient_passes_are_said(method: str) -> None:
+    model = vizlib.wrap(Checkpointed().eval(), input_size=32)
+    if method in vizlib_methods():
+        with pytest.raises(vizlib.MethodError):
+            vizlib.explain(model, X, method, 1)
+    with pytest.raises(vizlib.MethodError, match="use_reentrant=False"):
+        vizlib.explain(model, X, "saliency", 1)
+
+
+class WithoutGradient(Checkpointed):
+    @torch.no_grad()
+    def forward(self, x):
+        return self.inside(x)
+
+
+@pytest.mark.parametrize("method", ["relevance", "legrad", "grad_cam", "saliency", "integrated_gradients"])
+def test_a_module_that_switches_gradients_off_is_named(method: str) -> None:
+    with pytest.raises(vizlib.VizlibError, match="does not run under no_grad"):
+        explain(WithoutGradient().eval(), method)
+    assert same(explain(WithoutGradient().eval(), "occlusion"), explain(vit(), "occlusion"))
+
+
+def test_a_forward_that_is_set_on_the_instance_is_traced_without_tokens() -> None:
+    module = vit()
+    own = module.forward
+    module.forward = lambda x: own(x)
+    trace = vizlib.trace(vizlib.wrap(module), X)
+    assert trace.logits.shape == (7,)
+    assert "set on the instance" in trace.unreadable
+    assert not trace.attention
+    with pytest.raises(vizlib.MethodError, match="as a part"):
+        read(vizlib.wrap(module), X[None])
+
+
+def test_what_an_answer_holds_is_listed() -> None:
+    class Answers(Checkpointed):
+        def forward(self, x):
+            return {"aux": self.inside(x), "main": self.inside(x)}
+
+    with pytest.raises(vizlib.ModelError, match=r"a dict \(aux, main\) where"):
+        vizlib.predict(vizlib.wrap(Answers().eval(), input_size=32), X)
+    assert len(vizlib.predict(vizlib.wrap(Answers().eval(), input_size=32, outputs="main"), X)) == 5
+
+
+def parametrised(register) -> nn.Module:
+    module = vit()
+    register(module.blocks[0].attn.qkv, "weight")
+    register(module.head, "weight")
+    return module
+
+
+class Same(nn.Module):
+    def forward(self, weight):
+        return weight * 1.0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_parametrised_weights_have_the_plain_ones_map(method: str) -> None:
+    module = parametrised(lambda part, name: nn.utils.parametrize.register_parametrization(part, name, Same()))
+    assert same(explain(module, method), explain(vit(), method), 1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS[:8])
+def test_spectral_norm_has_the_map_of_the_weights_that_it_gives(method: str) -> None:
+    module = parametrised(parametrizations.spectral_norm).eval()
+    plain = vit()
+    with torch.no_grad():
+        plain.blocks[0].attn.qkv.weight.copy_(module.blocks[0].attn.qkv.weight)
+        plain.head.weight.copy_(module.head.weight)
+    assert same(explain(module, method), explain(plain, method), 1e-4)
 
 
 BROKEN = {
