@@ -190,8 +190,8 @@ def _print_facts(facts: dict[str, Any]) -> None:
 def _print_rows(rows: list[Row]) -> None:
     if not rows:
         return
-    headings = ("model", "input", "method", "beside", "floor ms", "ms", "ratio", "median", "aim")
-    headings += ("floor MiB", "MiB", "MiB ratio", "MiB aim")
+    headings = ["model", "input", "method", "beside", "floor ms", "ms", "ratio", "median", "aim"]
+    headings += ["floor MiB", "MiB", "MiB ratio", "MiB aim"]
     cells = []
     for row in rows:
         time_aim, memory_aim = row.case.aims(row.method)

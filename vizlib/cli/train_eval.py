@@ -307,7 +307,7 @@ class _Display:
         total, steps_taken = progress.epochs * progress.steps, progress.epoch * progress.steps + progress.step
         if self.task is None:
             self.task = self.bars.add_task("", total=total, completed=progress.epoch * progress.steps, note="")
-        if progress.top1 is not None:
+        if progress.top1 is not None and progress.top5 is not None:
             self.best = f", top-1 {percent(progress.top1, 1)}"
             line = f"epoch {progress.epoch + 1:>3}/{progress.epochs}  loss {progress.loss:.3f}"
             accuracy = f"top-1 {percent(progress.top1, 1)}  top-5 {percent(progress.top5, 1)}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from vizlib.catalog.family import NO_HEAD
 from vizlib.errors import CheckpointError, DeviceError, ModelError
@@ -154,7 +154,7 @@ def wrap(
     if not isinstance(module, torch.nn.Module):
         raise ModelError(f"vizlib.wrap takes a torch module, not a {type(module).__name__}; vizlib.load takes names.")
     module = uncompiled(unwrapped(module))
-    if any(isinstance(tensor, UninitializedTensorMixin) for tensor in (*module.parameters(), *module.buffers())):
+    if any(is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers())):
         raise ModelError(f"{type(module).__name__} has lazy layers without weights yet: run it once on an input, and wrap it then.")
     reader = reader_of(module, adapter, part, _size(input_size))
     if num_classes is not None:

@@ -99,9 +99,7 @@ def _arranged(forward_pass: Pass, wanted: Sequence[Tap], states: dict[str, torch
     layers, cells = [], []
     for number, tap in enumerate(wanted):
         if tap.path not in states:
-            raise MethodError(
-                f"{tap.path} of {forward_pass.model.card.name} does not run as a part of a forward pass, so it is not read."
-            )
+            raise MethodError(f"{tap.path} of {forward_pass.model.card.name} does not run as a part of a forward pass, so it is not read.")
         state = states[tap.path]
         if tap.grid is None:
             grid = (int(state.shape[2]), int(state.shape[3]))
