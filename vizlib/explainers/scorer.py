@@ -14,7 +14,7 @@ from vizlib.engine.progress import tell
 from vizlib.errors import MethodError, ModelError, TargetError
 from vizlib.passes.forward import check_finite
 from vizlib.tracing.autograd_graph import depends_on
-from vizlib.tracing.shared_copy import shared_copy
+from vizlib.tracing.shared_copy import check_forward_follows, shared_copy
 
 if TYPE_CHECKING:
     from vizlib.explainers.targets import Target, TargetResolver
@@ -99,6 +99,7 @@ class _ByteCounter(TorchDispatchMode):
 
 def make_scorer(model: Model, x: torch.Tensor, resolve: TargetResolver) -> TargetScorer:
     """Run the model once on x (B, 3, h, w) and resolve the targets; ModelError where it gives NaN, TargetError for what is not there."""
+    check_forward_follows(model.module)
     copied = shared_copy(model.module).eval()
     x = model.cast(x).detach().clone()
     counter = _ByteCounter()

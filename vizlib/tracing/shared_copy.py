@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import types
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -105,11 +106,21 @@ def _without_weights(tensor: torch.Tensor) -> torch.Tensor:
     return torch.nn.Parameter(empty, requires_grad=False) if isinstance(tensor, torch.nn.Parameter) else empty
 
 
+def check_forward_follows(module: nn.Module) -> None:
+    """ModelError where a copy in evaluation mode would run the training module itself, by a function that was set on it."""
+    for name, part in module.named_modules():
+        if part.training and isinstance(vars(part).get("forward"), types.FunctionType):
+            where = name or type(module).__name__
+            raise ModelError(f"The forward of {where} was set on the instance and would run it as in training; call eval() first.")
+
+
 def in_evaluation_mode(module: nn.Module) -> nn.Module:
     """The module itself when all of it is in evaluation mode, else a shared copy that is: the module's own mode stays.
 
-    A copy too where weights were made in inference mode.
+    A copy too where weights were made in inference mode. ModelError where a copy would run the training module itself, by a function that
+    was set on it.
     """
+    check_forward_follows(module)
     if any(part.training for part in module.modules()) or any(tensor.is_inference() for tensor in _tensors(module)):
         return shared_copy(module).eval()
     return module

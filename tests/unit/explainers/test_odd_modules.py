@@ -293,6 +293,19 @@ def test_a_forward_that_is_set_on_the_instance_is_traced_without_tokens() -> Non
         read(vizlib.wrap(module), X[None])
 
 
+def test_a_training_module_whose_forward_is_set_on_the_instance_is_not_run_as_in_training() -> None:
+    module = vit(proj_drop_rate=0.5, attn_drop_rate=0.5).train()
+    own = module.forward
+    module.forward = lambda x: own(x)
+    with pytest.raises(vizlib.ModelError, match=r"call eval\(\) first"):
+        vizlib.predict(vizlib.wrap(module), X)
+    with pytest.raises(vizlib.ModelError, match=r"call eval\(\) first"):
+        explain(module, "occlusion")
+    module.eval()
+    expected = vizlib.predict(vizlib.wrap(vit()), X)
+    assert vizlib.predict(vizlib.wrap(module), X) == expected
+
+
 def test_what_an_answer_holds_is_listed() -> None:
     class Answers(Checkpointed):
         def forward(self, x):
