@@ -109,7 +109,9 @@ def _without_weights(tensor: torch.Tensor) -> torch.Tensor:
 def check_forward_follows(module: nn.Module) -> None:
     """ModelError where a copy in evaluation mode would run the training module itself, by a function that was set on it."""
     for name, part in module.named_modules():
-        replaces = isinstance(vars(part).get("forward"), types.FunctionType) and type(part).__module__ != "torch.nn.modules.module"
+        replaces = isinstance(vars(part).get("forward"), types.FunctionType) and not type(part).__module__.startswith(
+            ("torch.export", "torch.fx")
+        )
         if part.training and replaces:
             where = name or type(module).__name__
             raise ModelError(f"The forward of {where} was set on the instance and would run it as in training; call eval() first.")
