@@ -19,6 +19,7 @@ from vizlib.zoo.activation import certain_activation, check_activation
 from vizlib.zoo.adapters import Adapter, PlainViT, adapter_for
 from vizlib.zoo.adapters.part import PartAdapter, sees_the_input
 from vizlib.zoo.cards import ModelCard
+from vizlib.zoo.checkpoint_folders import FolderPlan, folder_plan
 from vizlib.zoo.loading_plans import LoadingPlan, fit_state, others_that_fit, plan_for, rejoined
 from vizlib.zoo.model import Model, check_labels
 from vizlib.zoo.reading import declared_size, reader_of
@@ -51,6 +52,7 @@ def load(
 ) -> Model:
     """A model by the name of a card or any timm name, with its own weights, those of a file, or ``checkpoint="random"``.
 
+    A folder with config.json and safetensors of transformers or timm is read too, and "hf:owner/name" on the hub; no code of theirs is run.
     ``num_classes`` follows the checkpoint's head unless given; ``image_size`` is an int or (h, w); weights run in float32 unless
     ``dtype`` says otherwise; ``activation``, "softmax" or "sigmoid", makes probabilities of the logits; ``progress`` hears (bytes there,
     bytes in all) of a download. ModelError for an unknown name or size, CheckpointError for a file that does not fit, DownloadError for
@@ -63,7 +65,7 @@ def load(
     where, chosen_activation = pick_device(device), check_activation(activation)
     num_classes = None if num_classes is None else _class_count(num_classes)
     size = _size(image_size)
-    plan = plan_for(name)
+    plan = folder_plan(name, progress) or plan_for(name)
     state = None if checkpoint == "random" else plan.read(checkpoint, progress)
     module = _loaded(plan, state, checkpoint, num_classes, size)
     adapter = adapter_for(module)
@@ -80,7 +82,7 @@ def load(
         adapter,
         transform,
         names,
-        _recipe(name, checkpoint, num_classes, size, given_names, dtype, activation),
+        _recipe(getattr(plan, "home", name), checkpoint, num_classes, size, given_names, dtype, activation),
         known_activation=chosen_activation or own_activation,
     )
     model = replace(model, card=replace(card, activation=model.activation))
@@ -257,7 +259,8 @@ def _card(
         facts["title"] = f"{card.title if card else plan.name} (random weights)"
     if card is None:
         licence = str(getattr(getattr(plan, "config", None), "license", None) or "see the weights' own page")
-        base = ModelCard(plan.name, adapter.family, "timm", parameters, transform.size, labels, None, licence, "", plan.name)
+        source = "folder" if isinstance(plan, FolderPlan) else "timm"
+        base = ModelCard(plan.name, adapter.family, source, parameters, transform.size, labels, None, licence, "", plan.name)
     else:
         base = card if not custom else replace(card, accuracy=None, training=None)
     return replace(base, **facts)
