@@ -79,6 +79,11 @@ class AveragingNetwork(TorchFunctionMode):
             output, twin = self._applied(*args)
             _set(output, twin)
             return output
+        if name == "einsum" and len(args) == 3 and _of(args[1]) is WEIGHTS:
+            assert args[0].replace(" ", "").endswith("IJ,BGHJD->BGHID"), args[0]  # a product of matrices
+            output, twin = self._applied(*args[1:])
+            _set(output, twin)
+            return output
         if name == "setitem":
             return self._assign(func, args, before)
         output = func(*args, **kwargs)

@@ -111,6 +111,7 @@ class Attention:
     number: int
     whole: Callable[[torch.Tensor], torch.Tensor] = _same
     skip: bool = True
+    past: torch.Tensor | None = None  # what the residual does, where it is not the identity
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,11 @@ def _walk(row: torch.Tensor, chain: Chain, attend: Callable[[Attention], torch.T
 
 def _plus_identity(link: Attention, matrix: torch.Tensor, kept: float, passed: float) -> torch.Tensor:
     """kept I + passed A at an attention with a residual, A alone at one without."""
-    return kept * torch.eye(matrix.shape[1], matrix.shape[2], dtype=torch.float64) + passed * matrix if link.skip else matrix
+    return kept * _residual(link, matrix) + passed * matrix if link.skip else matrix
+
+
+def _residual(link: Attention, matrix: torch.Tensor) -> torch.Tensor:
+    return torch.eye(matrix.shape[1], matrix.shape[2], dtype=torch.float64) if link.past is None else link.past.double()
 
 
 def rollout(caught: Caught, row: torch.Tensor, chain: Chain, kept: float = 0.5) -> torch.Tensor:
@@ -148,7 +153,7 @@ def raw_attention(caught: Caught, row: torch.Tensor, chain: Chain, number: int) 
     def attend(link: Attention) -> torch.Tensor:
         matrix = link.whole(caught.weights[link.number].detach().double().mean(1))
         past = link.skip and link.number != number
-        return torch.eye(matrix.shape[1], matrix.shape[2], dtype=torch.float64)[None] if past else matrix
+        return _residual(link, matrix)[None] if past else matrix
 
     return _walk(row, chain, attend)
 
@@ -179,7 +184,7 @@ def relevance(caught: Caught, row: torch.Tensor, chain: Chain) -> torch.Tensor:
 
     def bare(link: Attention) -> torch.Tensor:
         matrix = attend(link)
-        return torch.eye(matrix.shape[1], matrix.shape[2], dtype=torch.float64)[None] if link.skip else torch.zeros_like(matrix)
+        return _residual(link, matrix)[None] if link.skip else torch.zeros_like(matrix)
 
     return _walk(row, chain, attend) - _walk(row, chain, bare)
 

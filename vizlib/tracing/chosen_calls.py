@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from vizlib.tracing.outputs import listening
-from vizlib.tracing.products import MATMUL, is_product
+from vizlib.tracing.products import MATMUL, einsum_product, is_product
 from vizlib.tracing.recorder import AttentionCall, Recording, Watcher, record
 
 if TYPE_CHECKING:
@@ -40,13 +40,17 @@ class ChosenCalls(TorchFunctionMode):
         number, self.products = self.products, self.products + 1
         if number not in self.chosen:
             return func(*args, **kwargs)
-        before = self.followed(args[0]) if func in MATMUL else None
+        named = einsum_product(args[0], args[1:]) if func is torch.einsum else None
+        operands = named[1:] if named is not None else args[:2]
+        before = self.followed(operands[0]) if func in MATMUL or named is not None else None
         count = len(self.recording.calls)
         output = func(*args, **kwargs)
         if func is F.scaled_dot_product_attention and len(self.recording.calls) == count + 1:
             self.calls[number] = self.recording.calls[count]
         elif func in MATMUL:
             self._matmul(number, before, output, *args, **kwargs)
+        elif named is not None:
+            self._matmul(number, before, output, *operands)
         return output
 
     def _matmul(self, number: int, followed: int | None, output: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:

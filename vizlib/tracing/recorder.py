@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 from vizlib.tracing.multi_head import head_count, opened_multi_head
 from vizlib.tracing.outputs import listening
 from vizlib.tracing.products import MATMUL as _MATMUL
+from vizlib.tracing.products import einsum_product
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,25 +201,24 @@ class Watcher(TorchFunctionMode):
 
     def _einsum(self, output: torch.Tensor, equation: object, *operands: Any) -> torch.Tensor:
         """Notes a product by name, with what comes back as in ``_matmul``; axes before the last three count as images."""
-        if len(operands) == 1 and isinstance(operands[0], list | tuple):
-            operands = tuple(operands[0])
-        if len(operands) != 2 or not isinstance(equation, str):
+        product = einsum_product(equation, operands)
+        if product is not None:
+            kind, left, right = product
+            folded = left.ndim == 5
+            if kind == "scores":
+                self.scores = _Scores(output, *(tensor.flatten(0, 1) if folded else tensor for tensor in (left, right)))
+            elif self.weights is not None and left is self.weights[0]:
+                kept = output.flatten(0, 1) if folded else output
+                self._apply(v=right.flatten(0, 1) if folded else right, output=kept)
+                return kept.unflatten(0, output.shape[:2]) if folded else output
+            return output
+        # Any other product by name: the weights' last axis, the keys, must be what is summed over.
+        if self.weights is None or len(operands) != 2 or operands[0] is not self.weights[0] or not isinstance(equation, str):
             return output
         sources, _, result = equation.replace(" ", "").partition("->")
-        left, _, right = sources.partition(",")
-        lead = left[:-2]
-        alike = len(left) in (4, 5) and right[:-2] == lead and result[:-2] == lead and "." not in sources
-        if self.weights is not None and operands[0] is self.weights[0]:
-            # The weights' last axis, the keys, must be what is summed over.
-            if alike and right[-2] == left[-1] and result[-2:] == left[-2] + right[-1]:
-                kept = output.flatten(0, 1) if output.ndim == 5 else output
-                self._apply(v=operands[1].flatten(0, 1) if output.ndim == 5 else operands[1], output=kept)
-                return kept.unflatten(0, output.shape[:2]) if output.ndim == 5 else output
-            if result and left and left[-1] in right and left[-1] not in result and left[-2:-1] in result:
-                self._apply()
-        elif alike and right[-1] == left[-1] and result[-2:] == left[-2] + right[-2]:
-            q, k = (tensor.flatten(0, 1) if tensor.ndim == 5 else tensor for tensor in operands)
-            self.scores = _Scores(output, q, k)
+        weights, _, values = sources.partition(",")
+        if result and weights and weights[-1] in values and weights[-1] not in result and weights[-2:-1] in result:
+            self._apply()
         return output
 
     def _apply(self, v: torch.Tensor | None = None, output: torch.Tensor | None = None) -> None:

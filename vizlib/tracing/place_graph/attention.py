@@ -11,6 +11,7 @@ from vizlib.tracing.place_graph.marks import Gate, Lost, Places, Scores, Weights
 from vizlib.tracing.place_graph.nodes import Attended, CallShape
 from vizlib.tracing.place_graph.rows import IMAGES, similar_grid
 from vizlib.tracing.place_graph.windows import contracted
+from vizlib.tracing.products import einsum_product
 from vizlib.tracing.token_grid import Grid
 
 if TYPE_CHECKING:
@@ -165,6 +166,15 @@ def _attended_folded(call: Call, weights: Weights, values: Places, shape: torch.
 
 
 def _einsum(call: Call) -> Mark:
+    product = einsum_product(call.args[0], call.args[1:])
+    if product is not None:
+        kind, left, right = product
+        a, b = mark_of(left), mark_of(right)
+        if kind == "applied" and isinstance(a, Weights) and isinstance(b, Places) and _over_keys(a, -1):
+            return _attended(call, a, b, left.shape, turned=False)
+        if kind == "scores" and isinstance(a, Places) and isinstance(b, Places):
+            over = any(compact(mark.index).shape[-1] > 1 for mark in (a, b))
+            return Scores(over, call.path, _standing(a, call.output.shape))
     marks = [mark_of(value) for value in call.args[1:] if isinstance(value, torch.Tensor)]
     if len(marks) == 2 and not any(isinstance(mark, Weights) for mark in marks):
         return Scores(over_places=all(isinstance(mark, Places) for mark in marks), path=call.path)

@@ -119,13 +119,14 @@ def _adaptive_pool(call: Call) -> Mark:
     mark = call.mark(0)
     if not isinstance(mark, Places):
         return mark or Gate()
-    target = tuple(call.output.shape[-2:])
-    source = tuple(mark.index.shape[-2:])
+    index = mark.index if mark.index.ndim == 4 else mark.index[:, :, None]
+    target = tuple(call.output.shape[2:]) if mark.index.ndim == 4 else (1, int(call.output.shape[-1]))
+    source = tuple(index.shape[-2:])
     if target == source:
         return mark
-    if compact(mark.index).shape[-3] > 1:
+    if compact(index).shape[-3] > 1:
         return Lost(f"{call.where} pools channels that stand at different places")
-    flat = mark.index[:, :1].flatten(2)
+    flat = index[:, :1].flatten(2)
     rows, columns = (_adaptive_bins(s, t) for s, t in zip(source, target, strict=True))
     cells = [[r * source[1] + c for r in row for c in column] for row in rows for column in columns]
     most = max(map(len, cells))
@@ -134,7 +135,7 @@ def _adaptive_pool(call: Call) -> Mark:
     new = gathered(mark.node, padded, target)
     if isinstance(new, Lost):
         return new
-    return Places(new.node, new.index.view(-1, 1, *target).expand(call.output.shape))
+    return Places(new.node, new.index.view(-1, 1, *target[mark.index.ndim == 3 :]).expand(call.output.shape))
 
 
 def _adaptive_bins(source: int, target: int) -> list[range]:
@@ -223,6 +224,7 @@ def _pair(value: Any) -> Any:
 
 HANDLERS = {
     "linear": _linear, "conv1d": _conv, "conv2d": _conv, "avg_pool1d": _pool1d, "avg_pool2d": _pool, "max_pool2d": _pool,
-    "adaptive_avg_pool2d": _adaptive_pool, "adaptive_max_pool2d": _adaptive_pool, "mean": _reduced, "sum": _reduced, "amax": _reduced,
+    "adaptive_avg_pool1d": _adaptive_pool, "adaptive_avg_pool2d": _adaptive_pool, "adaptive_max_pool2d": _adaptive_pool,
+    "mean": _reduced, "sum": _reduced, "amax": _reduced,
     "max": _reduced, "unfold2d": _unfold, "fold": _fold, "interpolate": _interpolated,
 }  # fmt: skip
