@@ -7,9 +7,26 @@ from app_helpers import ROOT, settled
 from streamlit.testing.v1 import AppTest
 
 from vizlib.ui.core import job_slots, model_service
+from vizlib.ui.sections.trust import BADGES_VARIABLE
+from vizlib.zoo import packaged_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+@pytest.fixture(autouse=True)
+def _without_packaged_models(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app as on a machine without packages of weights, where badges are measured when asked for, except in tests of these."""
+    monkeypatch.setenv(BADGES_VARIABLE, "ask")
+    if "packaged" not in request.fixturenames:
+        monkeypatch.setattr(packaged_weights.PackagedWeights, "find", lambda self: None)
+
+
+@pytest.fixture
+def packaged() -> None:
+    """The weights of EfficientNet-Lite0, where their package is installed."""
+    if packaged_weights.PACKAGED["tf_efficientnet_lite0"].find() is None:
+        pytest.skip("the package with EfficientNet-Lite0's weights is not installed")
 
 
 @pytest.fixture

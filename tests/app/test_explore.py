@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from app_helpers import ROOT, components, image_bytes, maps, said
+from app_helpers import ROOT, components, image_bytes, maps, said, settled
 from PIL import Image
 
 import vizlib
+from vizlib.evaluation.badge import Badge
 from vizlib.ui.core.pictures import SAMPLES, sample
+from vizlib.ui.pages.explore.columns import answer_text
+from vizlib.ui.sections import trust
 from vizlib.zoo.cards import all_cards
 
 BUNDLED = ["vit_tiny50", "resnet_tiny50"]
@@ -23,7 +28,7 @@ def test_opens_on_both_bundled_models_explained(explore):
     assert [one.value for one in at.subheader] == [all_cards()[name].title for name in BUNDLED]
     assert at.multiselect[0].value == BUNDLED
     for header, values, photo in maps(at):
-        assert header["title"] == "Cat"
+        assert header["title"] == "Coffee"
         assert header["input"] == [64, 64]
         assert values is not None
         assert np.isfinite(values).all()
@@ -31,16 +36,46 @@ def test_opens_on_both_bundled_models_explained(explore):
         assert photo.shape[:2] == tuple(header["shown"])
     lists = components(at, "top_predictions")
     assert [len(one["rows"]) for one in lists] == [5, 5]
-    assert [one["pickable"] for one in lists] == [False, True]
-    assert lists[1]["chosen"] == lists[1]["rows"][0]["index"]
-    assert "of the walk ends in learned tokens" in said(at)
+    assert [one["pickable"] for one in lists] == [True, True]
+    assert [one["chosen"] for one in lists] == [one["rows"][0]["index"] for one in lists]
     assert said(at).count("Explained in") == 2
     assert dict(at.query_params) == {}
     assert not at.error
 
 
+def test_both_are_right_about_the_picture_that_the_page_opens_on(explore):
+    at = explore()
+    for words in (at.markdown[1].value, at.markdown[2].value):
+        assert re.search(r"\*\*espresso, \d\d\xa0%\*\* · one of 50 classes$", words), words
+    assert at.markdown[1].value.startswith("**ViT:**")
+
+
+def test_with_a_real_model_at_hand_the_page_opens_on_it(packaged, explore):
+    at = explore()
+    assert at.multiselect[0].value == ["tf_efficientnet_lite0", "vit_tiny50"]
+    assert re.match(r"\*\*EfficientNet\\-Lite0:\*\* \*\*espresso, 9\d\xa0%\*\* · one of 1,000 classes$", at.markdown[1].value)
+    assert maps(at)[0][0]["input"] == [224, 224]
+
+
+@pytest.mark.parametrize(
+    ("shares", "sentence"),
+    [
+        ([0.9, 0.1], "**a, 90\xa0%** · one of 2 classes"),
+        ([0.4, 0.35, 0.25], "**a, 40\xa0%** · one of 3 classes · unsure: b has 35\xa0%; perhaps none of them is in the picture"),
+        ([0.3, 0.2] + [0.5 / 998] * 998, "**a, 30\xa0%** · one of 1,000 classes · unsure: b has 20\xa0%"),
+        ([0.7], "**a, 70\xa0%** · its one class"),
+        ([], "no classes: it gives features, not answers"),
+    ],
+)
+def test_how_sure_an_answer_is_follows_from_its_numbers(shares, sentence):
+    names = ["a", "b", *(f"c{number}" for number in range(998))]
+    assert answer_text([vizlib.Prediction(number, names[number], share, 0.0) for number, share in enumerate(shares)]) == sentence
+
+
 def test_rollout_and_sink_are_the_whole(explore):
-    header, values, _ = maps(explore())[0]
+    at = explore(vit_tiny50__method="rollout")
+    assert "of the walk ends in learned tokens" in said(at)
+    header, values, _ = maps(at)[0]
     assert header["unitValue"] * values.size == pytest.approx(1.0, abs=1e-9)
     assert values.sum(dtype=np.float64) < 1
 
@@ -48,10 +83,10 @@ def test_rollout_and_sink_are_the_whole(explore):
 def test_another_sample(explore):
     at = explore(sample="rocket")
     assert {header["title"] for header, *_ in maps(at)} == {"Rocket"}
-    at.session_state["explore.sample"] = "coffee"
+    at.session_state["explore.sample"] = "cat"
     at.run()
-    assert {header["title"] for header, *_ in maps(at)} == {"Coffee"}
-    assert at.query_params["sample"] in ("coffee", ["coffee"])
+    assert {header["title"] for header, *_ in maps(at)} == {"Cat"}
+    assert at.query_params["sample"] in ("cat", ["cat"])
 
 
 def test_samples_are_those_of_scikit_image():
@@ -174,7 +209,7 @@ def test_a_cold_deep_link_gets_the_frame(explore):
 
 
 def test_a_method_that_does_not_fit_says_why(explore):
-    at = explore(resnet_tiny50__method="rollout")
+    at = explore(vit_tiny50__method="rollout", resnet_tiny50__method="rollout")
     assert "no attention rows to follow" in at.info[0].value
     assert [values is None for _, values, _ in maps(at)] == [False, True]
     assert len(components(at, "top_predictions")[1]["rows"]) == 5
@@ -198,7 +233,7 @@ def test_any_class_can_be_searched(explore):
 
 
 def test_the_residual_weight_is_a_number_or_measured(explore):
-    at = explore(models="vit_tiny50", vit_tiny50__residual_weight="norms")
+    at = explore(models="vit_tiny50", vit_tiny50__method="rollout", vit_tiny50__residual_weight="norms")
     measured = maps(at)[0][1]
     assert at.query_params["vit_tiny50.residual_weight"] == "norms"
     key = "explore.vit_tiny50.residual_weight"
@@ -212,13 +247,13 @@ def test_the_residual_weight_is_a_number_or_measured(explore):
 
 
 def test_only_a_distilled_model_offers_its_two_classifiers(explore):
-    at = explore(models="vit_tiny50")
+    at = explore(models="vit_tiny50", vit_tiny50__method="rollout")
     assert "explore.vit_tiny50.head_fusion" in {one.key for one in at.button_group}
     assert "explore.vit_tiny50.classifier" not in {one.key for one in at.button_group}
 
 
 def test_lift_is_told_from_shares(explore):
-    at = explore(models="vit_tiny50", vit_tiny50__show="lift")
+    at = explore(models="vit_tiny50", vit_tiny50__method="rollout", vit_tiny50__show="lift")
     header, values, _ = maps(at)[0]
     assert (header["unit"], header["unitValue"]) == ("lift", 1.0)
     assert header["peak"] == pytest.approx(float(np.nanmax(values)), rel=1e-6)
@@ -265,12 +300,12 @@ def test_a_model_without_classes(explore, loads):
 
 def test_snippets_run_and_give_the_map_on_the_page(explore, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    at = explore(resnet_tiny50__target="7", vit_tiny50__head_fusion="max", colors="magma", fit="squash")
+    at = explore(resnet_tiny50__target="7", vit_tiny50__method="rollout", vit_tiny50__head_fusion="max", colors="magma", fit="squash")
     for code, (_, values, _) in zip(at.code, maps(at), strict=True):
         names: dict = {}
         exec(compile(code.value, "snippet", "exec"), names)  # noqa: S102
         assert np.array_equal(names["explanation"].input_map.astype("<f4"), values)
-        assert vizlib.read_image(Path("map.png")).shape == (300, 451, 3)
+        assert vizlib.read_image(Path("map.png")).shape == (400, 600, 3)
 
 
 def test_pages_import_nothing_heavy():
@@ -299,3 +334,29 @@ def test_the_page_answers_to_its_name_too(explore):
     assert not at.exception
     assert at.title[0].value == "Explore"
     assert {header["title"] for header, *_ in maps(at)} == {"Rocket"}
+
+
+def test_a_badge_comes_by_itself_for_a_small_model_and_says_what_it_stands_on(explore, monkeypatch):
+    proof = trust.Proof({}, {}, Badge("mixed", "Made up.", 5, 7, ()), None, ("One thing was left out.",), 0.0)
+    monkeypatch.setattr(trust, "measure_proof", lambda *_: proof)
+    monkeypatch.delenv(trust.BADGES_VARIABLE)
+    at = explore(models="vit_tiny50", vit_tiny50__method="saliency")
+    assert ":orange-badge[5 of 7 tests passed] Made up." in said(at)
+    assert "One thing was left out." in said(at)
+
+
+def test_a_badge_is_measured_when_it_is_asked_for(explore, monkeypatch):
+    proof = trust.Proof({}, {}, Badge("passed", "Made up too.", 7, 7, ()), None, (), 0.0)
+    monkeypatch.setattr(trust, "measure_proof", lambda *_: proof)
+    at = explore(models="resnet_tiny50", resnet_tiny50__method="saliency")
+    assert "tests passed" not in said(at)
+    at.button(key="trust.resnet_tiny50.measure").click().run()
+    assert ":green-badge[7 of 7 tests passed] Made up too." in said(settled(at))
+
+
+@pytest.mark.skipif(not os.environ.get("VIZLIB_FULL_TABLE"), reason="half a minute: with VIZLIB_FULL_TABLE, as in continuous integration")
+def test_the_map_that_the_page_opens_on_passes_its_badge(explore, monkeypatch):
+    """The real measurement, of the transformer: what the first page says of the map it shows."""
+    monkeypatch.delenv(trust.BADGES_VARIABLE)
+    at = explore(models="vit_tiny50")
+    assert ":green-badge[7 of 7 tests passed]" in said(at)

@@ -12,6 +12,8 @@ from safetensors.torch import save
 
 import vizlib
 
+TWO = "/?models=vit_tiny50,resnet_tiny50&sample=cat&vit_tiny50.method=rollout"
+
 
 def picture(size, mode="RGB"):
     buffer = io.BytesIO()
@@ -39,7 +41,7 @@ def test_first_map(visit, server, record_property):
 
 
 def test_opacity_and_colours_need_no_server(visit, server):
-    visit.open(server.url)
+    visit.open(server.url + TWO)
     before, sent = visit.drawn(), len(visit.sent)
     seen = visit.page.evaluate(f"""() => {{
       const walk = root => [...root.querySelectorAll('*')].flatMap(one => [one, ...(one.shadowRoot ? walk(one.shadowRoot) : [])]);
@@ -63,7 +65,7 @@ def test_opacity_and_colours_need_no_server(visit, server):
 
 
 def test_scales(visit, server):
-    visit.open(server.url)
+    visit.open(server.url + TWO)
     drawn = f"() => ({STAGES}).map(stage => stage.dataset.drawn.split(' ').slice(1).map(Number))"
     own = visit.page.evaluate(drawn)
     visit.page.get_by_label("one for all maps").check()
@@ -77,7 +79,7 @@ def test_scales(visit, server):
 
 
 def test_reading_the_map(visit, server):
-    visit.open(server.url)
+    visit.open(server.url + TWO)
     stage, reading = visit.page.locator(".stage").first, visit.page.locator(".reading").first
     sent = len(visit.sent)
     stage.hover()
@@ -93,24 +95,24 @@ def test_reading_the_map(visit, server):
 
 
 def test_another_class_and_another_sample(visit, server):
-    visit.open(server.url)
+    visit.open(server.url + TWO)
     before = visit.drawn()
     visit.page.locator("button.line").nth(2).click()
     visit.page.wait_for_url("**resnet_tiny50.target=**")
     visit.rest()
     visit.page.wait_for_function(f"before => ({STAGES})[1].querySelector('canvas.map').toDataURL() !== before", arg=before[1])
     assert visit.drawn()[0] == before[0]
-    visit.page.get_by_role("button", name="Coffee").click()
-    visit.page.wait_for_url("**sample=coffee**")
+    visit.page.get_by_role("button", name="Rocket").click()
+    visit.page.wait_for_url("**sample=rocket**")
     visit.settle()
     visit.page.reload()
     visit.settle()
-    assert visit.page.get_by_role("button", name="Coffee").get_attribute("aria-pressed") == "true"
+    assert visit.page.get_by_role("button", name="Rocket").get_attribute("aria-pressed") == "true"
     assert "resnet_tiny50.target=" in visit.page.url
 
 
 def test_options_show_what_is_set(visit, server):
-    visit.open(f"{server.url}/?vit_tiny50.discard_ratio=0.3")
+    visit.open(f"{server.url}{TWO}&vit_tiny50.discard_ratio=0.3")
     before = visit.drawn()
     visit.page.get_by_role("button", name="Options").first.click()
     popover = visit.page.get_by_test_id("stPopoverBody")
@@ -125,7 +127,7 @@ def test_options_show_what_is_set(visit, server):
 
 
 def test_odd_uploads(visit, server):
-    visit.open(server.url)
+    visit.open(server.url + TWO)
     upload = visit.page.locator("input[type=file]")
     upload.set_input_files(picture((600, 20), "RGBA"))
     visit.page.get_by_role("button", name="odd.png", exact=True).wait_for()
@@ -141,7 +143,7 @@ def test_odd_uploads(visit, server):
 def test_a_checkpoint_of_ones_own(visit, server):
     module = vizlib.load("vit_tiny50", checkpoint="random", num_classes=3).module
     content = save({key: value.contiguous() for key, value in module.state_dict().items()})
-    visit.open(server.url)
+    visit.open(server.url + TWO)
     page = visit.page
     page.get_by_role("button", name="Your own checkpoint").click()
     page.get_by_role("combobox", name="Architecture").fill("vit_tiny50")
@@ -166,7 +168,7 @@ def test_a_checkpoint_of_ones_own(visit, server):
 
 
 def test_downloads(visit, server):
-    visit.open(server.url)
+    visit.open(server.url + TWO)
     with visit.page.expect_download() as got:
         visit.page.get_by_role("button", name="PNG").first.click()
     assert got.value.suggested_filename == "cat-vit_tiny50-rollout.png"
@@ -181,7 +183,7 @@ def test_downloads(visit, server):
 
 @pytest.mark.parametrize("visit", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=["light", "dark"])
 def test_light_and_dark(visit, server):
-    visit.open(server.url)
+    visit.open(server.url + TWO)
     background, text = visit.page.evaluate(
         "() => { const style = getComputedStyle(document.querySelector('.stApp')); return [style.backgroundColor, style.color]; }"
     )
@@ -199,7 +201,7 @@ def test_light_and_dark(visit, server):
 
 @pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}, "has_touch": True}], indirect=True)
 def test_narrow(visit, server):
-    visit.open(server.url)
+    visit.open(server.url + TWO)
     assert visit.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     assert visit.page.evaluate(f"() => ({STAGES}).every(stage => stage.getBoundingClientRect().right <= innerWidth)")
 
@@ -219,11 +221,11 @@ def test_a_cold_deep_link(visit, tmp_path, path):
 
 
 def test_the_name_of_the_first_page_is_a_link(visit, server):
-    visit.open(server.url)
-    visit.open(f"{server.url}/explore?models=vit_tiny50&sample=coffee", maps=1)
+    visit.open(server.url + TWO)
+    visit.open(f"{server.url}/explore?models=vit_tiny50&sample=rocket", maps=1)
     assert visit.page.get_by_role("heading", name="Explore", exact=True, level=1).is_visible()
-    assert visit.page.get_by_role("button", name="Coffee").get_attribute("aria-pressed") == "true"
+    assert visit.page.get_by_role("button", name="Rocket").get_attribute("aria-pressed") == "true"
     assert visit.page.get_by_text("Page not found").count() == 0
-    visit.page.wait_for_url("**sample=coffee**")
+    visit.page.wait_for_url("**sample=rocket**")
     assert "models=vit_tiny50" in visit.page.url
     forget_probes(visit)

@@ -20,6 +20,7 @@ SHORT_NAMES = {
     "cvt_tiny50": "CvT",
     "resnet_tiny50": "ResNet",
 }
+PACKAGED_NAMES = {"tf_efficientnet_lite0": "EfficientNet-Lite0"}
 FAMILY_NAMES = {
     "vit": "ViT",
     "compact": "Compact Transformer",
@@ -33,8 +34,8 @@ _NUMBERS = {name: number for number, name in enumerate(SHORT_NAMES)}
 
 
 def short_name(name: str) -> str:
-    """A bundled model's name as it stands in charts, any other's own."""
-    return SHORT_NAMES.get(name, name)
+    """The name of a bundled or packaged model as it stands in charts, any other's own."""
+    return SHORT_NAMES.get(name) or PACKAGED_NAMES.get(name, name)
 
 
 def family_name(family: str, name: str) -> str:

@@ -47,7 +47,7 @@ class Trace:
         from vizlib.figures.notebook import table_html
 
         sites = [
-            (site.name, str(site.heads), f"{site.query_grid} by {site.key_grid}", _shape(self.tokens.get(site.name.removesuffix(".attn"))))
+            (site.name, str(site.heads), f"{site.query_grid} by {site.key_grid}", _shape(self.tokens.get(site.name.rpartition(".")[0])))
             for site in self.attention
         ]
         if not sites:

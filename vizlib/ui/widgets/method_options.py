@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vizlib.ui.core.url_state import UrlState
 
 
+OPENING_METHODS = ("relevance", "grad_cam")  # class-specific, and there within a second
 OWN = -1  # the class that the model itself answers
 
 
@@ -54,9 +55,10 @@ class MethodChoice:
 
 
 def read_method_choice(model: ModelChoice, url_state: UrlState) -> MethodChoice:
-    """The method in the page's state; a model starts with the first one that fits it."""
+    """The method in the page's state; a model starts with the first of ``OPENING_METHODS`` that fits it, else the first that fits."""
     name, state = model.name, st.session_state
-    best = next(iter(model.card.methods if model.card is not None else ()), next(iter(METHODS)))
+    fitting = model.card.methods if model.card is not None else ()
+    best = next((method for method in (*OPENING_METHODS, *fitting) if method in fitting), next(iter(METHODS)))
     method_key = url_state.declare(f"{name}.method", best, one_of(tuple(METHODS)), linked=not model.own)
     target_key = url_state.declare(f"{name}.target", OWN, int, linked=not model.own)
     method = METHODS[state[method_key]]

@@ -15,17 +15,16 @@ from vizlib.engine.jobs import JobState
 from vizlib.engine.progress import told_to
 from vizlib.ui.core import computations, job_slots
 from vizlib.ui.core.model_input import as_jpeg, model_input
+from vizlib.ui.sections.trust import Proof, measure_proof
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     import numpy as np
 
-    from vizlib import Explanation, Geometry, Model, Prediction, Score
+    from vizlib import Explanation, Geometry, Model, Prediction
     from vizlib.engine.jobs import Job, Progress
-    from vizlib.evaluation.badge import Badge
-    from vizlib.evaluation.faithfulness import Curves, FaithfulnessScorer
-    from vizlib.evaluation.sanity_checks import Check
+    from vizlib.evaluation.faithfulness import FaithfulnessScorer
     from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
 
@@ -68,23 +67,6 @@ class Mapped:
     def nbytes(self) -> int:
         """What keeping it takes."""
         return self.explanation.input_map.nbytes + sum(stage.nbytes for stage in self.explanation.stages) + 4096
-
-
-@dataclass(frozen=True, eq=False)
-class Proof:
-    """How far one map can be trusted; ``refused`` says what could not be measured, and why."""
-
-    scores: dict[str, Score]
-    checks: dict[str, Check]
-    badge: Badge | None
-    curves: Curves | None
-    refused: tuple[str, ...]
-    seconds: float
-
-    @property
-    def nbytes(self) -> int:
-        """What keeping it takes."""
-        return 8192 + sum(check.map.nbytes for check in self.checks.values())
 
 
 @dataclass(frozen=True)
@@ -334,20 +316,3 @@ class MethodScheduler:
                 return measure_proof(model, request.picture, explanation, shared.scorer(request, model))
 
         return computations.compute(f"{SLOT}proof.{name}", self._result_key("proof", name), [request.model], compute)
-
-
-def measure_proof(model: Model, picture: Picture, explanation: Explanation, scorer: FaithfulnessScorer) -> Proof:
-    """The scores, the checks and the badge of one map."""
-    from vizlib.evaluation.badge import badge
-    from vizlib.evaluation.sanity_checks import sanity_checks
-
-    began = time.perf_counter()
-    scores = scorer.score(explanation)
-    curves = scorer.curves(explanation)
-    refused: tuple[str, ...] = ()
-    try:
-        checks = sanity_checks(model, picture.pixels, explanation)
-    except vizlib.MethodError as error:
-        checks, refused = {}, (str(error),)
-    verdict = badge(scores, checks) if checks else None
-    return Proof(scores, checks, verdict, curves, refused, time.perf_counter() - began)

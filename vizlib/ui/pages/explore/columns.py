@@ -12,6 +12,7 @@ from vizlib.ui.components.photo_map import pack, photo_map
 from vizlib.ui.components.top_predictions import top_predictions
 from vizlib.ui.core import computations, formatting, job_slots
 from vizlib.ui.core.user_model_card import UserModelCard
+from vizlib.ui.sections.trust import draw_trust
 from vizlib.ui.widgets.downloads import download_row, file_stem
 from vizlib.ui.widgets.explanation import class_labels, submit_explanation
 from vizlib.ui.widgets.method_options import OWN, draw_method, read_method_choice
@@ -21,7 +22,9 @@ from vizlib.ui.widgets.snippet import draw_snippet
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vizlib import Explanation
+    from streamlit.delta_generator import DeltaGenerator
+
+    from vizlib import Explanation, Prediction
     from vizlib.engine.jobs import Job
     from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
@@ -31,14 +34,20 @@ if TYPE_CHECKING:
     from vizlib.ui.widgets.pickers import MapStyle
 
 TOP = 5
-SLOT = "column."
+SURE = 0.5  # of the probability: below it the other classes together are likelier than the answer
+FEW_CLASSES = 200  # a model of fewer does not know most things that people photograph
+SLOT, TRUST = "column.", "trust."
 WITHOUT_WEIGHTS = "With a checkpoint of your own it works: choose that among the models."
 
 
-def draw_columns(models: Sequence[ModelChoice], picture: Picture, fit: str | None, url_state: UrlState) -> None:
-    """How all maps look, and a column for each model."""
+def draw_columns(models: Sequence[ModelChoice], picture: Picture, fit: str | None, url_state: UrlState, answers: DeltaGenerator) -> None:
+    """What the models answer, in a container of its own; how all maps look; and a column for each model."""
     methods = [read_method_choice(model, url_state) for model in models]
     jobs = submit_explanations(methods, picture, fit)
+    for method in methods:
+        job = jobs[method.model.name]
+        answer = job.result() if job is not None and job.state is JobState.DONE else None
+        answers.markdown(f"**{formatting.plain(method.model.display_name)}:** {'…' if answer is None else answer_text(answer.ranking)}")
     style = pick_map_style(url_state, several=len(models) > 1)
     if not models:
         st.info("Choose a model to see what it looks at.", icon=":material/visibility:")
@@ -53,7 +62,7 @@ def draw_columns(models: Sequence[ModelChoice], picture: Picture, fit: str | Non
 def submit_explanations(methods: Sequence[MethodChoice], picture: Picture, fit: str | None) -> dict[str, Job[Answer] | None]:
     """The jobs that explain, by model; None for models whose weights would have to be fetched first."""
     chosen = {method.model.name: method for method in methods}
-    for slot in [slot for slot in job_slots.slots() if slot.startswith(SLOT) and slot.removeprefix(SLOT) not in chosen]:
+    for slot in [slot for slot in job_slots.slots() if slot.startswith((SLOT, TRUST)) and slot.partition(".")[2] not in chosen]:
         job_slots.drop(slot)
     jobs = {name: submit_explanation(SLOT + name, method.model, method.request(picture, fit), picture) for name, method in chosen.items()}
     job_slots.wait_for(list(jobs.values()))
@@ -90,14 +99,30 @@ def draw_column(
     if answer is None:
         photo_map(pack(picture, None), key=f"map.{card.name}")
         return
+    st.markdown(answer_text(answer.ranking))
     if answer.explanation is None:
         st.info(answer.refusal, icon=":material/block:")
     photo_map(answer.payload, key=f"map.{card.name}")
     if answer.explanation is not None:
+        if answer.ranking:
+            draw_trust(TRUST + card.name, (choice.request(picture, fit), "trust"), choice.model, picture, answer.explanation)
         _draw_facts(answer.explanation)
     _draw_answers(choice, answer)
     if answer.explanation is not None:
         _draw_takeaways(choice, answer, picture, fit, style, tops)
+
+
+def answer_text(ranking: Sequence[Prediction]) -> str:
+    """The first answer with its probability, of how many classes, and how sure that is."""
+    if not ranking:
+        return "no classes: it gives features, not answers"
+    first, known = ranking[0], f"one of {len(ranking):,} classes" if len(ranking) > 1 else "its one class"
+    text = f"**{formatting.plain(first.label)}, {percent(first.probability)}** · {known}"
+    if first.probability >= SURE or len(ranking) < 2:
+        return text
+    second = ranking[1]
+    none = "; perhaps none of them is in the picture" if len(ranking) < FEW_CLASSES else ""
+    return f"{text} · unsure: {formatting.plain(second.label)} has {percent(second.probability)}{none}"
 
 
 def _draw_facts(explanation: Explanation) -> None:

@@ -1,0 +1,27 @@
+"""The page from its heading to its last line; the answers stand right under the heading, before what they were made from is chosen."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from vizlib.ui.pages.explore.columns import draw_columns
+from vizlib.ui.widgets.model_picker import pick_models
+from vizlib.ui.widgets.page import close_page, open_page, pick_beside_fit
+from vizlib.ui.widgets.pickers import pick_picture
+
+OPENING_PICTURE = "coffee"  # all models that the page opens on are right about it
+OPENING_MODELS = ("tf_efficientnet_lite0", "vit_tiny50", "resnet_tiny50")  # the first two of them that are at hand
+
+
+def draw_page() -> None:
+    """The whole page."""
+    url_state = open_page(
+        "explore",
+        "What did the model look at?",
+        "Bright is what the method named over each map holds for the reason of the answer. Ask for another class, and see what changes.",
+    )
+    answers = st.container(gap="xxsmall")
+    picture = pick_picture(url_state, OPENING_PICTURE)
+    models, fit = pick_beside_fit(url_state, lambda state: pick_models(state, OPENING_MODELS, opening=2))
+    draw_columns(models, picture, fit, url_state, answers)
+    close_page(url_state, not_linked="a picture or a checkpoint of your own")
