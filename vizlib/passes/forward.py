@@ -101,7 +101,7 @@ def run(model: Model, x: torch.Tensor, *, keep_values: bool = False, keep_states
         taps = model.adapter.taps((int(x.shape[2]), int(x.shape[3])))
         with capture_taps(module, taps, states) as copied:
             recording = recorded(model, x, lambda: model.run(copied, x), keep_values=keep_values)
-        return _checked(Pass(model, x, recording, {tap.name: states[tap.name] for tap in taps}))
+        return _checked(Pass(model, x, recording, {tap.name: states[tap.name] for tap in taps if tap.name in states}))
 
 
 def recorded(model: Model, x: torch.Tensor, run: Callable[[], torch.Tensor], *, keep_values: bool = False) -> Recording:

@@ -17,6 +17,7 @@ from torch.nn.utils import parametrizations, prune
 from zoo_cases import SMALL
 
 import vizlib
+from vizlib.analysis.features.layers import read
 
 X = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
 METHODS = ("rollout", "relevance", "legrad", "grad_cam", "saliency", "integrated_gradients", "occlusion", "lime", "leave_one_out")
@@ -278,6 +279,18 @@ def test_a_module_that_switches_gradients_off_is_named(method: str) -> None:
     with pytest.raises(vizlib.VizlibError, match="does not run under no_grad"):
         explain(WithoutGradient().eval(), method)
     assert same(explain(WithoutGradient().eval(), "occlusion"), explain(vit(), "occlusion"))
+
+
+def test_a_forward_that_is_set_on_the_instance_is_traced_without_tokens() -> None:
+    module = vit()
+    own = module.forward
+    module.forward = lambda x: own(x)
+    trace = vizlib.trace(vizlib.wrap(module), X)
+    assert trace.logits.shape == (7,)
+    assert "set on the instance" in trace.unreadable
+    assert not trace.attention
+    with pytest.raises(vizlib.MethodError, match="as a part"):
+        read(vizlib.wrap(module), X[None])
 
 
 def test_a_training_module_whose_forward_is_set_on_the_instance_is_not_run_as_in_training() -> None:
