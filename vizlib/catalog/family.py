@@ -23,6 +23,9 @@ NO_HEAD: Final = (
     "the model has no classification head, so it has no classes to explain; give a function of its features as the target, "
     "or num_classes= where its answer is one in classes"
 )
+UNKNOWN_HEAD: Final = (
+    "how many classes the model answers in cannot be read from its parts; give num_classes=, or a function of its answer as the target"
+)
 NO_RELU: Final = "it changes what passes a ReLU, and the activations of this model's layers are others"
 NO_ATTENTION: Final = "the model has no attention, so there are no attention rows to follow"
 IN_WINDOWS: Final = "its attention runs in windows, each with keys of its own, and a token cannot be hidden from all of them"

@@ -112,7 +112,7 @@ def check_forward_follows(module: nn.Module) -> None:
         replaces = isinstance(vars(part).get("forward"), types.FunctionType) and not type(part).__module__.startswith(
             ("torch.export", "torch.fx")
         )
-        if part.training and replaces:
+        if _training(part) and replaces:
             where = name or type(module).__name__
             raise ModelError(f"The forward of {where} was set on the instance and would run it as in training; call eval() first.")
 
@@ -124,7 +124,7 @@ def in_evaluation_mode(module: nn.Module) -> nn.Module:
     was set on it.
     """
     check_forward_follows(module)
-    if any(part.training for part in module.modules()) or any(tensor.is_inference() for tensor in _tensors(module)):
+    if any(_training(part) for part in module.modules()) or any(tensor.is_inference() for tensor in _tensors(module)):
         return shared_copy(module).eval()
     return module
 
@@ -164,3 +164,8 @@ def _in_turn(groups: list[list[Hook]]) -> Callable[[nn.Module, tuple[Any, ...], 
             hook(inputs, output)
 
     return run
+
+
+def _training(part: nn.Module) -> bool:
+    """Whether a part is in training mode; a frozen TorchScript module has no modes."""
+    return bool(getattr(part, "training", False))

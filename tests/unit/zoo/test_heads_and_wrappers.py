@@ -244,3 +244,15 @@ def test_what_is_named_like_timms_and_is_something_else_is_not_read_as_that() ->
     model = vizlib.wrap(Named().eval(), input_size=32)
     assert vizlib.explain(model, X[0], "saliency", target=1).input_map.any()
     assert vizlib.wrap(timm.create_model("naflexvit_base_patch16_gap", num_classes=3)).num_classes == 3
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_frozen_module_has_no_parts_to_count_and_takes_a_number() -> None:
+    plain = convolutional()
+    frozen = torch.jit.freeze(torch.jit.trace(plain, X))
+    with pytest.raises(vizlib.MethodError, match="cannot be read from its parts; give num_classes="):
+        vizlib.explain(vizlib.wrap(frozen, input_size=32), X[0], "occlusion")
+    width = plain(X).shape[1]
+    told, same = vizlib.wrap(frozen, input_size=32, num_classes=width), vizlib.wrap(plain, input_size=32)
+    found, expected = (vizlib.explain(model, X[0], "occlusion", target=1).input_map for model in (told, same))
+    torch.testing.assert_close(torch.from_numpy(found), torch.from_numpy(expected), rtol=1e-4, atol=1e-6)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 
 from vizlib.catalog.families import FAMILIES
-from vizlib.catalog.family import NO_HEAD
+from vizlib.catalog.family import NO_HEAD, UNKNOWN_HEAD
 from vizlib.errors import MethodError, ModelError
 from vizlib.zoo.adapters.foreign import foreign_method
 from vizlib.zoo.heads import head_classes, last_width
@@ -163,7 +163,7 @@ class Adapter(ABC):
             lost = ("lineage", "layers", "keys") if method.endswith(".forward_head") else ("lineage", "layers", "keys", "feature_map")
             self.refusals |= dict.fromkeys(lost, reason)
         if self.classes == 0:
-            self.refusals["head"] = NO_HEAD
+            self.refusals["head"] = NO_HEAD if last_width(self.module) else UNKNOWN_HEAD
 
     @classmethod
     @abstractmethod
