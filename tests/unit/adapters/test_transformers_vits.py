@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -165,6 +166,16 @@ def test_attention_maps_equal_brute_force(name: str, ways: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_maps_in_float32_are_near_those_by_brute_force(name: str) -> None:
+    model, x, caught, chain = case(name, "sdpa")
+    narrow = vizlib.wrap(copy.deepcopy(model.module).float())
+    for method, by_brute_force in (("rollout", brute.rollout), ("relevance", brute.relevance)):
+        maps = by_brute_force(caught, starting_row(name), chain)
+        for explanation, pixel_map in zip(vizlib.explain(narrow, x.float(), method, target=third), maps, strict=True):
+            assert brute.relative_error(explanation.input_map, pixel_map) < 1e-4, method
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_legrad_equals_brute_force(name: str) -> None:
     model, x, caught, chain = case(name, "sdpa")
     module: Any = model.module
@@ -192,3 +203,33 @@ class _Pool(torch.nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         return self.head(self.norm(tokens))
+
+
+@pytest.mark.parametrize("name", ["vit", "beit", "dinov2 with registers", "dinov3 without a head", "clip", "siglip 2 without a head"])
+def test_measured_residuals_are_the_norms_of_what_is_added(name: str) -> None:
+    model, x, caught, chain = case(name, "sdpa")
+    norms = ("layernorm_after", "norm2", "layer_norm2")  # what a block gives its MLP, attention's residual added
+    given: dict[str, torch.Tensor] = {}
+    module = copy.deepcopy(model.module)
+    for path in CASES[name].paths:
+        block = module.get_submodule(path)
+        block.register_forward_pre_hook(lambda _, inputs, path=path: given.update({path: inputs[0]}))
+        after = next(getattr(block, norm) for norm in norms if hasattr(block, norm))
+        after.register_forward_pre_hook(lambda _, inputs, path=path: given.update({f"{path}+": inputs[0]}))
+    with torch.no_grad():
+        model.adapter.call(module, x)
+    row = starting_row(name).double()[:, None]
+    for link in chain:
+        if isinstance(link, brute.Fixed):
+            row = row @ link.matrix
+            continue
+        weights = caught.weights[link.number].detach().mean(1)
+        if not link.skip:
+            row = row @ weights
+            continue
+        path = CASES[name].paths[link.number]
+        skip, added = given[path].norm(dim=-1), (given[f"{path}+"] - given[path]).norm(dim=-1)
+        kept = (skip / (skip + added))[:, None]
+        row = row * kept + (row * (1 - kept)) @ weights
+    for explanation, pixel_map in zip(vizlib.explain(model, x, target=third, residual_weight="norms"), row[:, 0], strict=True):
+        assert brute.relative_error(explanation.input_map, pixel_map) < 1e-9
