@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 import zipfile
 
@@ -229,3 +230,17 @@ def test_the_name_of_the_first_page_is_a_link(visit, server):
     visit.page.wait_for_url("**sample=rocket**")
     assert "models=vit_tiny50" in visit.page.url
     forget_probes(visit)
+
+
+@pytest.mark.parametrize(
+    "visit", [{"viewport": {"width": w, "height": h}} for w, h in ((1440, 900), (1024, 768), (390, 844))], indirect=True
+)
+def test_the_answers_are_there_without_scrolling(visit, server):
+    visit.open(server.url)
+    lines = visit.page.get_by_text(re.compile("espresso, .* one of")).all()[:2]
+    assert len(lines) == 2
+    for line in lines:
+        box = line.bounding_box()
+        assert box["y"] > 0
+        assert box["y"] + box["height"] <= visit.page.viewport_size["height"]
+        assert box["x"] + box["width"] <= visit.page.viewport_size["width"]
