@@ -8,7 +8,7 @@ them is the product of all its matrices.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,15 +18,15 @@ from torch.overrides import TorchFunctionMode
 _SAME = {
     "batch_norm", "clamp", "clone", "contiguous", "detach", "dropout", "dropout2d", "elu", "exp", "float", "gelu", "group_norm",
     "hardswish", "hardtanh", "instance_norm", "layer_norm", "leaky_relu", "masked_fill", "neg", "normalize", "pow", "prelu", "relu",
-    "relu6", "rms_norm", "rms_norm2d", "silu", "softplus", "sqrt", "tanh", "to", "type_as",
+    "relu6", "rms_norm", "rms_norm2d", "silu", "softplus", "sqrt", "square", "rsqrt", "tanh", "to", "type_as",
 }  # fmt: skip
 _MOVE = {
-    "T", "chunk", "expand", "flatten", "flip", "getitem", "index_select", "interpolate", "mT", "movedim", "narrow", "permute",
+    "T", "chunk", "expand", "flatten", "flip", "getitem", "index_select", "mT", "movedim", "narrow", "permute",
     "pixel_unshuffle", "repeat", "repeat_interleave", "reshape", "reshape_as", "roll", "select", "split", "split_with_sizes",
     "squeeze", "swapaxes", "t", "tile", "transpose", "unbind", "unflatten", "unfold", "unsqueeze", "view", "view_as",
 }  # fmt: skip
 _SCALE = {
-    "hardsigmoid", "linalg_vector_norm", "norm", "sigmoid", "std", "var", "vector_norm",
+    "linalg_vector_norm", "norm", "std", "var", "vector_norm",
 }  # fmt: skip
 
 
@@ -37,12 +37,13 @@ class Twin:
     value: torch.Tensor
     mass: torch.Tensor
     seen: frozenset[int] = frozenset()
+    gate: bool = False
 
     def mapped(self, function) -> Twin | list[Twin]:
         value, mass = function(self.value), function(self.mass)
         if isinstance(value, torch.Tensor):
-            return Twin(value, mass, self.seen)
-        return [Twin(v, m, self.seen) for v, m in zip(value, mass, strict=True)]
+            return Twin(value, mass, self.seen, self.gate)
+        return [Twin(v, m, self.seen, self.gate) for v, m in zip(value, mass, strict=True)]
 
 
 class _Kind:
@@ -104,6 +105,8 @@ class AveragingNetwork(TorchFunctionMode):
             return SCALE
         if name == "softmax":
             return WEIGHTS
+        if name in ("sigmoid", "hardsigmoid"):
+            return replace(first, gate=True) if isinstance(first, Twin) else first
         if name in _SAME:
             return first
         if name in _MOVE:
@@ -145,11 +148,18 @@ class AveragingNetwork(TorchFunctionMode):
         if name in ("adaptive_avg_pool2d", "adaptive_max_pool2d"):
             total, mass = (F.adaptive_avg_pool2d(tensor, output.shape[-2:]) for tensor in (first.value, first.mass))
             return Twin(total / mass.clamp_min(1e-300), (mass > 0).double(), first.seen)
+        if name == "interpolate" and kwargs.get("mode", "nearest") == "nearest":
+            return first.mapped(lambda tensor: F.interpolate(tensor, tuple(output.shape[2:])))
         if name == "pad":
             value = lambda tensor: F.pad(tensor, args[1])  # noqa: E731
             return first.mapped(value)
         if name == "unfold2d":
             return first.mapped(lambda tensor: func(tensor, *args[1:], **kwargs))
+        if name == "interpolate" and kwargs.get("mode") in ("bilinear", "bicubic"):
+            total, mass = (_blended(tensor, output.shape, kwargs) for tensor in (first.value, first.mass))
+            return Twin(total / mass, torch.ones_like(mass), first.seen)
+        if name == "conv_transpose2d":
+            return self._transposed_convolution(first, output, *args[1:], **kwargs)
         if name == "fold":
             total, mass = (func(tensor, *args[1:], **kwargs) for tensor in (first.value, first.mass))
             return Twin(total / mass.clamp_min(1e-300), (mass > 0).double(), first.seen)
@@ -166,8 +176,15 @@ class AveragingNetwork(TorchFunctionMode):
         if not isinstance(twin, Twin):
             return twin
         convolve = F.conv2d if weight.ndim == 4 else F.conv1d
-        ones = torch.ones(1, twin.value.shape[1], *weight.shape[2:], dtype=torch.float64)
-        total, mass = (convolve(tensor, ones, None, stride, padding, dilation) for tensor in (twin.value, twin.mass))
+        ones = torch.ones(weight.shape, dtype=torch.float64)
+        total, mass = (convolve(tensor, ones, None, stride, padding, dilation, groups) for tensor in (twin.value, twin.mass))
+        return Twin((total / mass.clamp_min(1e-300)).expand(output.shape), (mass > 0).double().expand(output.shape), twin.seen)
+
+    def _transposed_convolution(self, twin, output, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+        ones = torch.ones(twin.value.shape[1], 1, *weight.shape[2:], dtype=torch.float64)
+        total, mass = (
+            F.conv_transpose2d(tensor, ones, None, stride, padding, output_padding, 1, dilation) for tensor in (twin.value, twin.mass)
+        )
         return Twin((total / mass.clamp_min(1e-300)).expand(output.shape), (mass > 0).double().expand(output.shape), twin.seen)
 
     def _pool(self, name, twin, output, kernel_size, stride=None, padding=0, *rest, **kwargs):
@@ -185,8 +202,10 @@ class AveragingNetwork(TorchFunctionMode):
             residual = (self.branch, self.skip) if only_a else (self.skip, self.branch)
             parts = (0.5, 0.5) if same or bool(only_a) == bool(only_b) else residual
             return Twin(a.value * parts[0] + b.value * parts[1], torch.maximum(*torch.broadcast_tensors(a.mass, b.mass)), a.seen | b.seen)
+        if isinstance(a, Twin) and isinstance(b, Twin) and a.gate != b.gate:
+            return (b if a.gate else a).mapped(lambda tensor: tensor.expand(output.shape))
         if isinstance(a, Twin) and isinstance(b, Twin):
-            assert torch.equal(*torch.broadcast_tensors(a.value, b.value)), f"{name} of two places"
+            assert torch.allclose(*torch.broadcast_tensors(a.value, b.value), rtol=1e-9), f"{name} of two places"
         twin = a if isinstance(a, Twin) else b
         return twin.mapped(lambda tensor: tensor.expand(output.shape)) if isinstance(twin, Twin) else SCALE
 
@@ -206,7 +225,7 @@ class AveragingNetwork(TorchFunctionMode):
             and output.ndim == 3
             and args[0].shape[0] == 1
             and args[0].shape[1:] == output.shape[1:]
-        ) and output.is_floating_point():
+        ) and args[0].requires_grad:
             _set(output, Twin(torch.zeros_like(output), torch.ones_like(output)))
 
     def _attention(self, q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None):
@@ -237,6 +256,17 @@ class AveragingNetwork(TorchFunctionMode):
         output = weights @ values
         own = Twin((matrix @ value).expand(output.shape), torch.ones_like(output, dtype=torch.float64), twin.seen | {number})
         return (output.transpose(-2, -1), own.mapped(lambda tensor: tensor.transpose(-2, -1))) if turned else (output, own)
+
+
+def _blended(tensor, shape, options):
+    """A resized map, every weight of the resampling by its magnitude."""
+    options = {key: value for key, value in options.items() if key in ("mode", "align_corners", "antialias")}
+    for axis in (2, 3):
+        side, length = tensor.shape[axis], shape[axis]
+        unit = torch.eye(side, dtype=torch.float64).view(side, 1, side, 1).repeat(1, 1, 1, side)
+        matrix = F.interpolate(unit, (length, side), **options)[:, 0, :, 0].abs()
+        tensor = (tensor.movedim(axis, -1) @ matrix).movedim(-1, axis)
+    return tensor
 
 
 def _of(value: Any) -> Any:

@@ -32,11 +32,12 @@ class Shares:
     share: torch.Tensor = field(repr=False)
 
     @classmethod
-    def of(cls, source: Grid, target: Grid, sources: torch.Tensor) -> Shares:
-        """Equal shares of the tokens ``sources`` (target, k); -1 holds none, and one named twice counts twice."""
-        taker, column = torch.nonzero(sources >= 0, as_tuple=True)
-        share = 1 / (sources >= 0).sum(1).to(torch.float64)
-        return cls(source, target, taker, sources[taker, column], share[taker])
+    def of(cls, source: Grid, target: Grid, sources: torch.Tensor, weights: torch.Tensor | None = None) -> Shares:
+        """Equal shares of the tokens ``sources`` (target, k), or such by ``weights``; -1 holds none, and one named twice counts twice."""
+        present = (sources >= 0).to(torch.float64) if weights is None else torch.where(sources >= 0, weights, 0.0)
+        taker, column = torch.nonzero(present > 0, as_tuple=True)
+        share = present / present.sum(1, keepdim=True)
+        return cls(source, target, taker, sources[taker, column], share[taker, column])
 
     def spread(self, rows: torch.Tensor) -> torch.Tensor:
         """Rows (B, R, tokens of target) spread to (B, R, tokens of source)."""

@@ -28,6 +28,8 @@ def reader_of(module: nn.Module, adapter: str | Adapter | PlainViT | None, part:
         path, inside = _named(module, part)
         return adapter_for(inside, adapter) if inside is module else _part_adapter(module, path, adapter_for(inside, adapter), size)
     reader = adapter_for(module, adapter)
+    if size is not None:
+        reader.expect(size)
     if adapter is not None or reader.family not in _GENERAL or (reader.family == "other" and "feature_map" not in reader.refusals):
         return reader
     readable = _readable_parts(module, with_features="lineage" in reader.refusals)

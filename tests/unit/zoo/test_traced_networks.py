@@ -6,22 +6,10 @@ import timm
 import torch
 from averaging_network import relevance, rollout
 from torch import nn
+from traced_checks import filled, maps_of
 
 import vizlib
 from vizlib.zoo.adapters.traced import TracedAdapter
-
-
-def filled(module: nn.Module, seed: int = 0) -> nn.Module:
-    """The module in float64 with weights that make its attention depend on the image."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            noise = torch.randn(parameter.shape, generator=generator)
-            if parameter.ndim >= 2:
-                parameter.copy_(noise / max(1, parameter[0].numel()) ** 0.5)
-            else:
-                parameter.copy_(1 + noise / 8 if name.endswith("weight") or "gamma" in name else noise / 10)
-    return module.double().eval()
 
 
 def against_the_twin(module: nn.Module, size: int) -> tuple[float, float]:
@@ -31,7 +19,7 @@ def against_the_twin(module: nn.Module, size: int) -> tuple[float, float]:
     worst = []
     for method, reference, options in (("rollout", rollout(module, x), {}), ("relevance", relevance(module, x, 3), {"target": [3, 3]})):
         explanations = vizlib.explain(model, x, method, **options)
-        maps = torch.stack([torch.as_tensor(explanation.input_map) for explanation in explanations])
+        maps = maps_of(explanations)
         worst.append(float((maps - reference).abs().max() / reference.abs().max()))
         if method == "rollout":
             assert all(abs(explanation.input_map.sum() + explanation.sink - 1) < 1e-12 for explanation in explanations)

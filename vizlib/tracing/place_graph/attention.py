@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from vizlib.tracing.place_graph.marks import Gate, Lost, Places, Scores, Weights, compact, mark_of
-from vizlib.tracing.place_graph.nodes import Attended, CallShape
+from vizlib.tracing.place_graph.nodes import Attended, CallShape, Learned
 from vizlib.tracing.place_graph.rows import IMAGES, similar_grid
 from vizlib.tracing.place_graph.windows import contracted
 from vizlib.tracing.products import einsum_product
@@ -42,6 +42,8 @@ def _softmax(call: Call) -> Mark:
 def _product(call: Call) -> Mark:
     left, right = call.argument(0, "input"), call.argument(1, "other" if call.name == "matmul" else "mat2")
     a, b = mark_of(left), mark_of(right)
+    if (a is None or b is None) and isinstance(a or b, Places) and isinstance((a or b).node, Learned):  # type: ignore[union-attr]
+        return Gate()  # nothing of the image is in it
     if isinstance(a, Weights) and isinstance(b, Places) and _over_keys(a, -1):
         return _attended(call, a, b, left.shape, turned=False)
     if isinstance(b, Weights) and isinstance(a, Places) and _over_keys(b, -2):

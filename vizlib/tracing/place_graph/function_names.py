@@ -22,6 +22,6 @@ STAYS = frozenset({
     "softsign", "sqrt", "square", "tanh", "threshold", "to", "type", "type_as",
 })  # fmt: skip
 GATES = frozenset({
-    "argmax", "eq", "ge", "gt", "hardsigmoid", "le", "linalg_norm", "linalg_vector_norm", "lt", "ne", "norm", "sigmoid", "std",
+    "argmax", "eq", "ge", "gt", "le", "linalg_norm", "linalg_vector_norm", "lt", "ne", "norm", "std",
     "std_mean", "var", "var_mean", "vector_norm",
 })  # fmt: skip

@@ -26,6 +26,9 @@ def follow(call: Call, marks: Sequence[Mark]) -> Mark | list[Mark]:
         return lost
     if call.name in GATES or all(isinstance(mark, Gate) for mark in marks):
         return Gate()
+    if call.name in ("sigmoid", "hardsigmoid"):
+        mark = _first(call, marks)
+        return replace(mark, gate=True) if isinstance(mark, Places) else mark
     if call.name in STAYS:
         return _first(call, marks)
     if call.name in MOVES:
@@ -94,10 +97,13 @@ def _add(call: Call) -> Mark:
     left, right = (mark_of(value) for value in _two(call))
     if isinstance(left, Weights) or isinstance(right, Weights):
         both = [mark for mark in (left, right) if isinstance(mark, Weights)]
+        if call.name == "sub":
+            return Lost(f"{call.where} takes attention weights from others, which leaves no positive shares that sum to 1")
         return _still_weights(call, both)
     if isinstance(left, Scores) or isinstance(right, Scores):
         return left if isinstance(left, Scores) else right  # type: ignore[return-value]
-    left, right = (None if isinstance(mark, Gate) else mark for mark in (left, right))
+    if (isinstance(left, Gate) and isinstance(right, Places)) or (isinstance(right, Gate) and isinstance(left, Places)):
+        return Lost(f"{call.where} adds a norm or a variance, which stands at no place")
     if isinstance(left, Places) and isinstance(right, Places):
         sides = [_unless_constant(mark, other) for mark, other in ((left, right), (right, left))]
         if sides[0] and sides[1]:
@@ -133,6 +139,8 @@ def _mul(call: Call) -> Mark:
     if isinstance(left, Places) and isinstance(right, Places):
         if left.node is right.node and _same(left, right):
             return _broadcast(call, left)
+        if left.gate != right.gate:
+            return _broadcast(call, right if left.gate else left)
         return Lost(f"{call.where} multiplies two streams of places by each other, so no matrix over places says what it does")
     if isinstance(left, Places) or isinstance(right, Places):
         value, other = (left, right) if isinstance(left, Places) else (right, left)
@@ -202,6 +210,8 @@ def _cat(call: Call) -> Mark:
             return replace(weights[0], index=call.func([mark.index for mark in weights], axis), asking=None)
         return Lost(f"its attention weights cannot be followed through {call.where}")
     nodes: list[Node] = []
+    if any(isinstance(mark, Gate) for mark in marks) and any(isinstance(mark, Places) for mark in marks):
+        return Lost(f"{call.where} joins a norm or a variance, which stands at no place, to places")
     for mark in marks:
         if isinstance(mark, Places) and mark.node not in nodes:
             nodes.append(mark.node)

@@ -133,6 +133,8 @@ class _Lowering:
                 below = below.parent
             if below is not lower or len(between) != 2 + len(gathers) or bool((branch.places < 0).any()):
                 continue
+            if len(torch.unique(branch.places)) != len(branch.places):
+                continue  # one row of the attention goes to several tokens
             places = torch.full((attended.places,), -1, dtype=torch.long, device=branch.places.device)
             places[branch.places] = torch.arange(len(branch.places), device=places.device)
             spreads = tuple(node.step for node in gathers)

@@ -15,10 +15,14 @@ _NAME = "_vizlib_mark"
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Every number stands at a place: ``index`` has the tensor's shape and holds image * places + place, -1 where nothing stands."""
+    """Every number stands at a place: ``index`` has the tensor's shape and holds image * places + place, -1 where nothing stands.
+
+    ``gate`` says that a sigmoid has just made them: beside other places in a product they only scale.
+    """
 
     node: Node
     index: torch.Tensor
+    gate: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +50,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Gate:
-    """Numbers that scale what passes and carry nothing of a place, as a sigmoid, a norm or a variance gives them."""
+    """Numbers that scale what passes and carry nothing of a place, as a norm or a variance gives them."""
 
 
 @dataclass(frozen=True)

@@ -43,10 +43,14 @@ class Learned(Node):
 
 @dataclass(eq=False)
 class Gathered(Node):
-    """Each place takes equal shares of the places ``sources`` (places, k) of its parent; -1 is none, one named twice counts twice."""
+    """Each place takes equal shares of the places ``sources`` (places, k) of its parent; -1 is none, one named twice counts twice.
+
+    ``weights`` (places, k) are shares that are not equal.
+    """
 
     parent: Node
     sources: torch.Tensor = field(repr=False)
+    weights: torch.Tensor | None = field(default=None, repr=False)
 
     @property
     def parents(self) -> tuple[Node, ...]:
@@ -55,7 +59,7 @@ class Gathered(Node):
     @cached_property
     def step(self) -> Shares:
         """The step of a walk through it."""
-        return Shares.of(self.parent.grid, self.grid, self.sources)
+        return Shares.of(self.parent.grid, self.grid, self.sources, self.weights)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from vizlib.tracing.token_grid import Grid
 IMAGES = 2  # in a traced batch: one would not show whether images come before windows
 
 
-def gathered(node: Node, table: torch.Tensor, shape: tuple[int, int] | None = None) -> Places | Lost:
+def gathered(node: Node, table: torch.Tensor, shape: tuple[int, int] | None = None, weights: torch.Tensor | None = None) -> Places | Lost:
     """Equal shares of the places named along the last axis of ``table``; places of ``node`` itself where each row names but one.
 
-    ``shape`` is how the new places lie, where the caller knows.
+    ``shape`` is how the new places lie, where the caller knows; ``weights`` (places, k) makes the shares uneven.
     """
     rows = table.reshape(-1, table.shape[-1])
     highest = rows.amax(1)
@@ -34,7 +34,7 @@ def gathered(node: Node, table: torch.Tensor, shape: tuple[int, int] | None = No
     index[second] = index[first] + len(first)
     known = shape is not None and shape[0] * shape[1] == len(first)
     grid = Grid(*shape) if shape is not None and known else similar_grid(node.grid, len(first))
-    new = Gathered(grid, node, rows[first].long())
+    new = Gathered(grid, node, rows[first].long(), weights)
     return Places(new, index.view(table.shape[:-1]))
 
 

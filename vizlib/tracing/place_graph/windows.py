@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,7 +23,8 @@ def contracted(mark: Places | Weights, axis: int, length: int, where: str) -> Ma
     narrow = compact(index)
     shape = (*index.shape[:-1], length)
     if narrow.shape[-1] == 1:
-        return type(mark)(**{**vars(mark), "index": narrow.expand(shape).movedim(-1, axis)})
+        wide = narrow.expand(shape).movedim(-1, axis)
+        return replace(mark, index=wide, gate=False) if isinstance(mark, Places) else replace(mark, index=wide, asking=None)
     if isinstance(mark, Weights):
         return Lost(f"{where} mixes attention weights over their keys")
     rows = gathered(mark.node, narrow)
@@ -64,8 +66,9 @@ def _conv(call: Call) -> Mark:
         index, stride, padding, dilation = index[:, :, None], (1, stride[0]), (0, padding[0]), (1, dilation[0])
     kernel = (1, *weight.shape[2:]) if axes == 1 else tuple(weight.shape[2:])
     channels = compact(index).shape[1]
-    if channels > 1 and call.argument(6, "groups", 1) != 1:
-        return Lost(f"{call.where} convolves different places in different groups of channels")
+    groups = int(call.argument(6, "groups", 1))
+    if channels > 1 and groups > 1 and axes == 2:
+        return _by_group(call, mark, index, groups, (kernel, stride, padding, dilation))
     return _windowed(call, mark, index, kernel, stride, padding, dilation)
 
 
@@ -73,10 +76,9 @@ def _windowed(
     call: Call, mark: Places, index: torch.Tensor, kernel: tuple[int, ...], stride: Any, padding: Any, dilation: Any = (1, 1)
 ) -> Mark:
     """Equal shares of the cells that each window covers, padding left out."""
-    narrow = compact(index.transpose(0, 1)).transpose(0, 1) if index.shape[1] > 1 else index
-    narrow = narrow[:, :1] if compact(index).shape[1] == 1 else index
-    table = F.unfold(narrow + 1, kernel, dilation=dilation, padding=padding, stride=stride) - 1
+    alike = index[:, :1] if compact(index).shape[1] == 1 else index
     shape = tuple(call.output.shape[-2:]) if call.output.ndim == 4 else (1, call.output.shape[-1])
+    table = F.unfold(alike + 1, kernel, dilation=dilation, padding=padding, stride=stride) - 1
     rows = gathered(mark.node, table.transpose(1, 2), shape)
     if isinstance(rows, Lost):
         return rows
@@ -86,23 +88,44 @@ def _windowed(
     return Places(rows.node, lying.expand(call.output.shape))
 
 
+def _by_group(call: Call, mark: Places, index: torch.Tensor, groups: int, window: tuple[Any, ...]) -> Mark:
+    """Windows over channels that stand at different places, each group of channels by itself; groups that are alike are one."""
+    kernel, stride, padding, dilation = window
+    apart = index.unflatten(1, (groups, -1))
+    apart = apart[:, :, :1] if compact(apart).shape[2] == 1 else apart
+    kinds, kind_of = _kinds(apart)
+    images, count = kinds.shape[:2]
+    table = F.unfold(kinds.flatten(0, 1) + 1, kernel, dilation=dilation, padding=padding, stride=stride) - 1
+    rows = gathered(mark.node, table.view(images, count, -1, table.shape[-1]).transpose(2, 3))
+    if isinstance(rows, Lost):
+        return rows
+    lying = rows.index.view(images, count, 1, *call.output.shape[2:])[:, kind_of]
+    return Places(rows.node, lying.expand(-1, -1, call.output.shape[1] // groups, -1, -1).flatten(1, 2))
+
+
+def _kinds(index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The different channels of (B, C, ...), (B, kinds, ...), and which of them each channel is."""
+    kinds, kind_of = torch.unique(index.transpose(0, 1).flatten(1), dim=0, return_inverse=True)
+    return kinds.view(len(kinds), index.shape[0], *index.shape[2:]).transpose(0, 1), kind_of
+
+
 def _pool(call: Call) -> Mark:
     mark = call.mark(0)
     if not isinstance(mark, Places):
         return mark or Gate()
-    if compact(mark.index).shape[-3] > 1:
-        return Lost(f"{call.where} pools channels that stand at different places")
     kernel = _pair(call.argument(1, "kernel_size"))
     stride = _pair(call.argument(2, "stride", None) or kernel)
     padding = _pair(call.argument(3, "padding", 0))
     dilation = _pair(call.argument(4, "dilation", 1)) if "max" in call.name else (1, 1)
-    index = mark.index
+    index = mark.index if mark.index.ndim == 4 else mark.index[None]
     fits = [
         (side + 2 * p - d * (k - 1) - 1) // s + 1
         for side, k, s, p, d in zip(index.shape[-2:], kernel, stride, padding, dilation, strict=True)
     ]
     missing = [max(0, (out - fit) * s) for out, fit, s in zip(call.output.shape[-2:], fits, stride, strict=True)]
     index = F.pad(index, (padding[1], padding[1] + missing[1], padding[0], padding[0] + missing[0]), value=-1.0)
+    if compact(index).shape[1] > 1:
+        return _by_group(call, mark, index, index.shape[1], (kernel, stride, (0, 0), dilation))
     return _windowed(call, mark, index, kernel, stride, (0, 0), dilation)
 
 
@@ -124,18 +147,17 @@ def _adaptive_pool(call: Call) -> Mark:
     source = tuple(index.shape[-2:])
     if target == source:
         return mark
-    if compact(index).shape[-3] > 1:
-        return Lost(f"{call.where} pools channels that stand at different places")
-    flat = index[:, :1].flatten(2)
+    planes, kind_of = _kinds(index[:, :1] if compact(index).shape[1] == 1 else index)
     rows, columns = (_adaptive_bins(s, t) for s, t in zip(source, target, strict=True))
     cells = [[r * source[1] + c for r in row for c in column] for row in rows for column in columns]
     most = max(map(len, cells))
-    table = torch.tensor([[*bin_, *[-1] * (most - len(bin_))] for bin_ in cells], device=flat.device)
-    padded = torch.where(table >= 0, flat[:, 0][:, table.clamp_min(0)], -1.0)
+    table = torch.tensor([[*bin_, *[-1] * (most - len(bin_))] for bin_ in cells], device=index.device)
+    padded = torch.where(table >= 0, planes.flatten(2)[:, :, table.clamp_min(0)], -1.0)
     new = gathered(mark.node, padded, target)
     if isinstance(new, Lost):
         return new
-    return Places(new.node, new.index.view(-1, 1, *target[mark.index.ndim == 3 :]).expand(call.output.shape))
+    lying = new.index.view(len(index), -1, *target)[:, kind_of]
+    return Places(new.node, lying.expand(len(index), index.shape[1], -1, -1).reshape(call.output.shape))
 
 
 def _adaptive_bins(source: int, target: int) -> list[range]:
@@ -171,6 +193,22 @@ def _reduced(call: Call) -> Mark | list[Mark]:
     return new if isinstance(call.output, torch.Tensor) else [new, Gate()]
 
 
+def _transposed_conv(call: Call) -> Mark:
+    """Each cell takes equal shares of the cells whose window it lies in."""
+    mark = call.mark(0)
+    if not isinstance(mark, Places):
+        return mark or Gate()
+    weight = call.argument(1, "weight")
+    stride, padding, dilation = (_pair(call.argument(position, name, default)) for position, name, default in (
+        (3, "stride", 1), (4, "padding", 0), (7, "dilation", 1)))  # fmt: skip
+    narrow = compact(mark.index)
+    if narrow.shape[1] != 1 or mark.index.ndim != 4 or weight.ndim != 4:
+        return Lost(f"its places cannot be followed through {call.where}")
+    cells = weight.shape[2] * weight.shape[3]
+    entries = mark.index[:, :1].flatten(2).expand(-1, cells, -1)
+    return _laid(call, mark, entries, tuple(call.output.shape[2:]), tuple(weight.shape[2:]), dilation, padding, stride)
+
+
 def _unfold(call: Call) -> Mark:
     mark = call.mark(0)
     if not isinstance(mark, Places):
@@ -191,6 +229,11 @@ def _fold(call: Call) -> Mark:
     entries = mark.index.unflatten(1, (-1, cells))
     if compact(entries).shape[1] != 1:
         return Lost(f"{call.where} lays channels that stand at different places over each other")
+    return _laid(call, mark, entries[:, 0], size, kernel, dilation, padding, stride)
+
+
+def _laid(call: Call, mark: Places, entries: torch.Tensor, size: Any, kernel: Any, dilation: Any, padding: Any, stride: Any) -> Mark:
+    """Entries (B, kernel cells, windows) laid over a grid: each cell takes equal shares of those that fall on it."""
     homes = torch.arange(1, size[0] * size[1] + 1, dtype=torch.float64, device=entries.device).view(1, 1, *size)
     homes = F.unfold(homes, kernel, dilation=dilation, padding=padding, stride=stride)[0].flatten().long() - 1
     order = homes.argsort(stable=True)
@@ -199,7 +242,7 @@ def _fold(call: Call) -> Mark:
     starts = torch.searchsorted(sorted_homes, torch.arange(size[0] * size[1], device=homes.device))
     rank = torch.arange(len(order), device=homes.device) - starts[sorted_homes]
     table = torch.full((entries.shape[0], size[0] * size[1], int(rank.max()) + 1), -1.0, dtype=torch.float64, device=entries.device)
-    table[:, sorted_homes, rank] = entries[:, 0].flatten(1)[:, order]
+    table[:, sorted_homes, rank] = entries.flatten(1)[:, order]
     rows = gathered(mark.node, table, size)
     return rows if isinstance(rows, Lost) else Places(rows.node, rows.index.view(-1, 1, *size).expand(call.output.shape))
 
@@ -212,7 +255,27 @@ def _interpolated(call: Call) -> Mark:
         return mark
     if call.kwargs.get("mode", "nearest").startswith("nearest"):
         return Places(mark.node, F.interpolate(mark.index, tuple(call.output.shape[2:]), mode=call.kwargs.get("mode", "nearest")))
-    return Lost(f"its places cannot be followed through {call.where}, which blends them unevenly")
+    mode, corners = call.kwargs.get("mode", "nearest"), call.kwargs.get("align_corners")
+    antialias = bool(call.kwargs.get("antialias", False))
+    if mode not in ("bilinear", "bicubic") or compact(mark.index).shape[1] != 1:
+        return Lost(f"its places cannot be followed through {call.where}")
+    # Shares by the magnitude of each cell's weight, which is negative for some in a bicubic one.
+    sides = zip(mark.index.shape[2:], call.output.shape[2:], strict=True)
+    down, across = (_blend(source, target, mode, corners, antialias=antialias, device=mark.index.device) for source, target in sides)
+    weights = torch.kron(down, across)
+    most = int((weights > 0).sum(1).max())
+    strongest = weights.topk(most, 1)
+    table = torch.where(strongest.values > 0, mark.index[:, 0].flatten(1)[:, strongest.indices], -1.0)
+    shape = tuple(call.output.shape[2:])
+    rows = gathered(mark.node, table, shape, strongest.values)
+    return rows if isinstance(rows, Lost) else Places(rows.node, rows.index.view(-1, 1, *shape).expand(call.output.shape))
+
+
+def _blend(source: int, target: int, mode: str, corners: Any, *, antialias: bool, device: torch.device) -> torch.Tensor:
+    """By what share each of ``target`` cells in a row takes from ``source`` cells: (target, source)."""
+    unit = torch.eye(source, dtype=torch.float64, device=device)[:, None, :, None].expand(-1, -1, -1, source)
+    blended = F.interpolate(unit, (target, source), mode=mode, align_corners=corners, antialias=antialias)[:, 0, :, 0].T.abs()
+    return torch.where(blended > 1e-12, blended, 0.0) / blended.sum(1, keepdim=True)
 
 
 def _pair(value: Any) -> Any:
@@ -224,7 +287,7 @@ def _pair(value: Any) -> Any:
 
 HANDLERS = {
     "linear": _linear, "conv1d": _conv, "conv2d": _conv, "avg_pool1d": _pool1d, "avg_pool2d": _pool, "max_pool2d": _pool,
-    "adaptive_avg_pool1d": _adaptive_pool, "adaptive_avg_pool2d": _adaptive_pool, "adaptive_max_pool2d": _adaptive_pool,
-    "mean": _reduced, "sum": _reduced, "amax": _reduced,
-    "max": _reduced, "unfold2d": _unfold, "fold": _fold, "interpolate": _interpolated,
+    "adaptive_avg_pool1d": _adaptive_pool, "adaptive_avg_pool2d": _adaptive_pool, "adaptive_max_pool2d": _adaptive_pool, "mean": _reduced,
+    "sum": _reduced, "amax": _reduced, "max": _reduced, "unfold2d": _unfold, "fold": _fold, "conv_transpose2d": _transposed_conv,
+    "interpolate": _interpolated,
 }  # fmt: skip

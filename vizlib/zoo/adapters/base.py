@@ -183,6 +183,9 @@ class Adapter(ABC):
         declared = getattr(self.module, "num_classes", None)
         return int(declared) if isinstance(declared, int) else last_width(self.module) or 0
 
+    def expect(self, size: Size) -> None:  # noqa: B027  most know all from the module
+        """Find out what cannot be read of inputs (h, w), where that takes a run."""
+
     def check_size(self, size: Size) -> None:  # noqa: B027  most modules take any size
         """ModelError, naming sizes that work, when the module cannot take an input (h, w)."""
 

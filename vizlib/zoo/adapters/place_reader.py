@@ -13,6 +13,7 @@ from vizlib.tracing.place_graph.marks import Gate, Lost, Places, Scores
 from vizlib.tracing.place_graph.rows import IMAGES
 from vizlib.tracing.place_graph.tracer import trace
 from vizlib.zoo.adapters.base import Lineage, Size, counted
+from vizlib.zoo.adapters.feature_map import input_size
 from vizlib.zoo.heads import input_channels
 
 if TYPE_CHECKING:
@@ -59,7 +60,9 @@ class PlaceReader:
     def _traced(self, size: Size) -> Graph | str:
         module = self._module
         weight = next((tensor for tensor in (*module.parameters(), *module.buffers()) if tensor.is_floating_point()), torch.zeros(()))
-        x = torch.rand(IMAGES, input_channels(module), *size, generator=torch.Generator().manual_seed(0)).to(weight.device, weight.dtype)
+        declared = input_size(module)
+        channels = input_channels(module) if declared is None else declared[0]
+        x = torch.rand(IMAGES, channels, *size, generator=torch.Generator().manual_seed(0)).to(weight.device, weight.dtype)
         try:
             mark, _ = trace(module, _answer, x)
         except VizlibError as error:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vizlib.tracing.recorder import Recording
     from vizlib.zoo.adapters.base import Lineage, Size
 
-_ATTENDS = re.compile(r"attn|attention|transformer|mhsa|sa$", re.IGNORECASE)
+_ATTENDS = re.compile(r"attn|attention|transformer|mhsa|shma|mla$|sa$", re.IGNORECASE)
 
 
 class TracedAdapter(PlainAdapter):
@@ -34,13 +34,17 @@ class TracedAdapter(PlainAdapter):
         self.refusals.pop("lineage", None)
         self.reader = PlaceReader(module)
         size = input_size(module)
-        reason = None if size is None else self.reader.graph(size[1:])
-        if isinstance(reason, str) and not isinstance(reason, NotRun):
-            self.refusals["lineage"] = reason
+        if size is not None:
+            self.expect(size[1:])
 
     @classmethod
     def fits(cls, module: nn.Module) -> bool:
         return any(_ATTENDS.search(type(part).__name__) for part in module.modules())
+
+    def expect(self, size: Size) -> None:
+        reason = self.reader.graph(size)
+        if isinstance(reason, str) and not isinstance(reason, NotRun):
+            self.refusals["lineage"] = reason
 
     def products(self, x: torch.Tensor) -> dict[int, bool]:
         return self.reader.products((int(x.shape[2]), int(x.shape[3])))

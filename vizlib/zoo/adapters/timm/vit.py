@@ -12,6 +12,8 @@ from vizlib.tracing.residuals import Port, Residual
 from vizlib.tracing.token_flow import Attention, FromCells, Step, ToSink
 from vizlib.tracing.token_grid import Grid
 from vizlib.zoo.adapters.base import Adapter, Classifier, Lineage, Size, Tap, check_cut, check_patches, counted
+from vizlib.zoo.adapters.feature_map import input_size as declared_input
+from vizlib.zoo.adapters.place_reader import NotRun, PlaceReader
 from vizlib.zoo.adapters.windows import Window, spread
 
 if TYPE_CHECKING:
@@ -33,7 +35,13 @@ class ViTAdapter(Adapter):
         self.depth = len(module.blocks)  # type: ignore[arg-type]
         if self.distilled:
             del self.refusals["two_classifiers"]
-        reason = self._unreadable()
+        self.reader: PlaceReader | None = None  # of what stands before or in the blocks and is not a plain ViT's
+        reason, unknown = self._unreadable(), self._unknown_parts()
+        if reason is None and unknown is not None:
+            self.reader = PlaceReader(module)
+            size = declared_input(module)
+            graph = None if size is None else self.reader.graph(size[1:])
+            reason = f"{unknown}, and {graph}" if isinstance(graph, str) and not isinstance(graph, NotRun) else None
         if reason:
             self.refusals.setdefault("lineage", reason)
 
@@ -70,6 +78,8 @@ class ViTAdapter(Adapter):
     def lineage(self, recording: Recording, size: Size, windows: str = "uniform") -> Lineage:
         if "lineage" in self.refusals:
             raise MethodError(self.refusals["lineage"])
+        if self.reader is not None:
+            return self.reader.lineage(recording, size, windows)
         grid = self.grid(size)
         pooled = getattr(self.module, "attn_pool", None) is not None
         calls = counted(recording, self.depth + pooled)
@@ -84,6 +94,9 @@ class ViTAdapter(Adapter):
             _match(calls[index], grid, index)
             steps.append(Attention(AttentionSite.of(calls[index], f"blocks.{index}.attn", 0, index, grid, grid)))
         return Lineage(readout, [*steps, ToSink(grid), self._pixels(recording, grid, size, windows)])
+
+    def products(self, x: torch.Tensor) -> dict[int, bool] | None:
+        return None if self.reader is None else self.reader.products((int(x.shape[2]), int(x.shape[3])))
 
     def classifier(self, name: str) -> Classifier | None:
         if self.distilled and name in _DISTILLED:
@@ -153,7 +166,7 @@ class ViTAdapter(Adapter):
         window = Window(projection.kernel_size, projection.stride, projection.padding)
         return spread(windows, Grid(*size), grid.without_prefix(), window, projection.weight.flatten(2), recording.x)
 
-    def _unreadable(self) -> str | None:
+    def _unknown_parts(self) -> str | None:
         module: Any = self.module
         projection = getattr(module.patch_embed, "proj", None)
         if hasattr(module.patch_embed, "backbone"):
@@ -166,6 +179,10 @@ class ViTAdapter(Adapter):
         strange = {type(block).__name__ for block in module.blocks if not isinstance(block, _plain_blocks())}
         if strange:
             return f"its blocks ({', '.join(sorted(strange))}) do not run one attention each around one residual"
+        return None
+
+    def _unreadable(self) -> str | None:
+        module: Any = self.module
         inner = [block.attn for block in module.blocks if hasattr(block, "attn")]
         attentions = {type(attention).__name__ for attention in inner if not isinstance(attention, _plain_attentions())}
         if attentions:
