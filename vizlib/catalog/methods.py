@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Option:
     """One option of a method: its default, and either its ``choices`` or the ``low`` and ``high`` end of its range.
 
-    ``words`` may stand in the place of a number; a model whose refusals name what the option ``needs`` has no use for it.
+    ``words`` may stand in the place of a number, ``text`` is the name of a part or the part itself; a model whose refusals name what the
+    option ``needs`` has no use for it.
     """
 
     name: str
@@ -28,9 +29,16 @@ class Option:
     high: float | None = None
     words: tuple[str, ...] = ()
     needs: str = ""
+    text: bool = False
 
     def check(self, value: Any, method: str) -> Any:
         """The value in the default's type; MethodError with the choices or the range when it is outside."""
+        if self.text:
+            if isinstance(value, str) or hasattr(value, "named_modules"):
+                return value
+            raise MethodError(
+                f"{method} takes {self.name} as the name of a part of the model, or the part itself, not {str(value)[:40]!r}."
+            )
         if self.choices:
             if not isinstance(value, str) or value not in self.choices:
                 raise MethodError(f"{method} takes {self.name} as one of {', '.join(self.choices)}, not {value!r}.")
@@ -105,6 +113,9 @@ _MEASURED_RESIDUAL = Option(
     low=0.0,
     high=1.0,
     words=("norms",),
+)
+_LAYER = Option(
+    "layer", "", "the part whose output is weighed, by its name; empty for the last map that the answer is read from", text=True
 )
 _CLASSIFIER = Option(
     "classifier",
@@ -223,6 +234,7 @@ _CARDS = (
         class_specific=True,
         passes=2,
         wing="cam",
+        options=(_LAYER,),
     ),
     MethodCard(
         "gradient_rollout",

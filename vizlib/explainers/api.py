@@ -112,7 +112,7 @@ def explain(
     """
     card = method_card(method)
     check_method_fits(checked_model(model), card, target)
-    resolved = card.resolve(options)
+    resolved = {name: _part_name(model, value) for name, value in card.resolve(options).items()}
     prepared_images, many = _prepared_images(model, image, fit)
     if display is not None:
         prepared_images = _displayed(prepared_images, display if many else [display])
@@ -122,6 +122,16 @@ def explain(
         chunk_targets = image_targets[len(explanations) : len(explanations) + len(chunk)]
         explanations += _explain_chunk(model, chunk, card, chunk_targets, fit, resolved)
     return explanations if many else explanations[0]
+
+
+def _part_name(model: Model, value: Any) -> Any:
+    """The name of a part of the model that was given itself; any other value as it is."""
+    if not isinstance(value, torch.nn.Module):
+        return value
+    name = next((path for path, part in model.module.named_modules(remove_duplicate=False) if part is value), None)
+    if not name:
+        raise MethodError(f"This {type(value).__name__} is no part of {model.card.name}; name one, or give one of its own parts.")
+    return name
 
 
 def replay(folder: str | os.PathLike[str], model: Model | None = None) -> Explanation:

@@ -77,15 +77,15 @@ def _batch_norm(
     return _FrozenNorm.apply(input, (scale if weight is None else scale * weight).detach(), plain)
 
 
-def run_live(model: Model, x: torch.Tensor, *, keep_states: bool = False, part: str | None = None) -> Pass:
+def run_live(model: Model, x: torch.Tensor, *, keep_states: bool = False, part: str | None = None, layers: Sequence[str] = ()) -> Pass:
     """Run the model once on prepared inputs (B, 3, h, w) under the recorder with its graph kept; to be used inside ``gradients_on``.
 
-    ``part`` keeps the output of the part at this path as the state of that name. Only a copy of the input is made to require a gradient:
-    parameters, their ``requires_grad`` and ``.grad`` stay as they are.
+    ``part`` and ``layers`` keep the outputs of the parts at these paths as the states of those names. Only a copy of the input is made to
+    require a gradient: parameters, their ``requires_grad`` and ``.grad`` stay as they are.
     """
     x = model.cast(x).detach().clone().requires_grad_()
     module = model.resting()
-    taps = [] if part is None else [Tap(part, part)]
+    taps = [Tap(path, path) for path in ([part] if part is not None else layers)]
     if keep_states:
         taps += model.adapter.taps((int(x.shape[2]), int(x.shape[3])))
     states: dict[str, torch.Tensor] = {}

@@ -30,7 +30,7 @@ def reader_of(module: nn.Module, adapter: str | Adapter | PlainViT | None, part:
     reader = adapter_for(module, adapter)
     if size is not None:
         reader.expect(size)
-    if adapter is not None or reader.family not in _GENERAL or (reader.family == "other" and "feature_map" not in reader.refusals):
+    if adapter is not None or reader.family not in _GENERAL or (reader.family == "other" and getattr(reader, "names_map", False)):
         return reader
     readable = _readable_parts(module, with_features="lineage" in reader.refusals)
     if len(readable) == 1:
@@ -73,7 +73,7 @@ def _readable_parts(module: nn.Module, *, with_features: bool = True) -> dict[st
             below = path_to(module, inside) if inside is not child else f"{path}.{name}" if path else name
             if any(kind.fits(inside) for kind in kinds):
                 readable[below] = adapter_for(inside)
-            elif getattr(inside, "feature_info", None) and "feature_map" not in (inner := adapter_for(inside)).refusals:
+            elif getattr(inside, "feature_info", None) and getattr(inner := adapter_for(inside), "names_map", False):
                 others[below] = inner
             else:
                 look(below, inside)

@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 from vizlib.tracing.place_graph import functions
 from vizlib.tracing.place_graph.calls import Call, tensors
 from vizlib.tracing.place_graph.function_names import SYNONYMS
+from vizlib.tracing.place_graph.lying import Lying, lying
 from vizlib.tracing.place_graph.marks import Lost, Mark, Places, mark_of, set_mark
 from vizlib.tracing.place_graph.nodes import Pixels
 from vizlib.tracing.place_graph.rows import IMAGES
@@ -32,6 +33,7 @@ class Tracer(TorchFunctionMode):
         super().__init__()
         self.products = 0  # that have run so far
         self.path: list[str] = [""]  # of the modules that run
+        self.maps: dict[str, Lying] = {}  # what the parts gave that can be read as a map, in the order of execution
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -72,8 +74,8 @@ def function_name(func: Callable[..., Any]) -> str:
     return SYNONYMS.get(name, name)
 
 
-def trace(module: nn.Module, run: Callable[[nn.Module, torch.Tensor], Any], x: torch.Tensor) -> tuple[Mark | None, int]:
-    """What is known of the answer (B, K) of ``run(copy, x)`` for a batch x of IMAGES inputs, and how many products ran.
+def trace(module: nn.Module, run: Callable[[nn.Module, torch.Tensor], Any], x: torch.Tensor) -> tuple[Mark | None, dict[str, Lying]]:
+    """What is known of the answer (B, K) of ``run(copy, x)`` for a batch x of IMAGES inputs, and of the maps that its parts give.
 
     The copy shares the module's weights and is in evaluation mode.
     """
@@ -84,17 +86,21 @@ def trace(module: nn.Module, run: Callable[[nn.Module, torch.Tensor], Any], x: t
         numbers = torch.arange(IMAGES * size[0] * size[1], dtype=torch.float64, device=x.device).view(IMAGES, 1, *size)
         set_mark(x, Places(Pixels(Grid(*size)), numbers.expand(x.shape)))
         tracer = Tracer()
-        with _paths(copied, tracer), tracer:
+        with _paths(copied, tracer, size), tracer:
             output = run(copied, x)
-    return mark_of(output), tracer.products
+    return mark_of(output), tracer.maps
 
 
 @contextmanager
-def _paths(module: nn.Module, tracer: Tracer) -> Iterator[None]:
-    """Let the tracer know which part of the module is running."""
+def _paths(module: nn.Module, tracer: Tracer, size: tuple[int, int]) -> Iterator[None]:
+    """Let the tracer know which part of the module is running, and how the places lie in what it gives."""
 
     def leave(part: nn.Module, inputs: Any, output: Any) -> None:  # noqa: ARG001  torch's signature
-        tracer.path.pop()
+        path = tracer.path.pop()
+        tracer.maps.pop(path, None)
+        found = lying(output, mark_of(output), size) if isinstance(output, torch.Tensor) and path else None
+        if found is not None:
+            tracer.maps[path] = found
 
     handles = []
     for path, part in module.named_modules():

@@ -82,6 +82,8 @@ def _declare_options(prefix: str, method: MethodCard, url_state: UrlState, *, li
 
 
 def _reader(option: Option) -> Callable[[str], Any]:
+    if option.text:
+        return str.strip
     if option.choices:
         return one_of(option.choices)
     within = number(-math.inf if option.low is None else option.low, math.inf if option.high is None else option.high)
@@ -130,7 +132,9 @@ def _draw_option(option: Option, key: str) -> None:
     label = option.name.replace("_", " ").capitalize()
     # A popover mounts its widgets when it opens; they then show what the last run set, and only that.
     st.session_state[key] = st.session_state[key]
-    if option.words:
+    if option.text:
+        st.text_input(label, key=key, help=option.help)
+    elif option.words:
         _draw_number_or_word(option, key, label)
     elif option.choices:
         st.segmented_control(label, option.choices, key=key, help=option.help, required=True)

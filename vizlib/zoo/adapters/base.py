@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vizlib.tracing.attention_site import AttentionSite
+    from vizlib.tracing.place_graph.lying import Lying
     from vizlib.tracing.recorder import AttentionCall, Recording
     from vizlib.tracing.residuals import Residual
     from vizlib.tracing.token_flow import Step
@@ -273,6 +274,10 @@ class Adapter(ABC):
         reduction = last.get("reduction") if isinstance(last, dict) else None
         return (reduction, reduction) if isinstance(reduction, int) else None
 
-    def feature_layer(self) -> str:
-        """The path of the part whose output is the last feature map (B, C, h, w)."""
+    def last_maps(self, size: Size) -> dict[str, Lying]:  # noqa: ARG002
+        """The maps of inputs (h, w) that the answer may be read from, the last first; none where ``feature_layer`` or ``taps`` tell."""
+        return {}
+
+    def feature_layer(self) -> str | None:
+        """The path of the part whose output is the last feature map (B, C, h, w), None where ``last_maps`` are to be looked at."""
         raise MethodError(self.refusals["feature_map"])

@@ -19,6 +19,7 @@ from vizlib.zoo.heads import ANSWERS, head_classes, input_channels, last_width
 if TYPE_CHECKING:
     from torch import nn
 
+    from vizlib.tracing.place_graph.lying import Lying
     from vizlib.tracing.recorder import AttentionCall, Recording
     from vizlib.tracing.residuals import Port, Residual
 
@@ -92,10 +93,14 @@ class PartAdapter(Adapter):
     def stride(self) -> Size | None:
         return self.inner.stride()
 
-    def feature_layer(self) -> str:
+    def feature_layer(self) -> str | None:
         if "feature_map" in self.refusals:
             raise MethodError(self.refusals["feature_map"])
-        return self._outer(self.inner.feature_layer())
+        path = self.inner.feature_layer()
+        return None if path is None else self._outer(path)
+
+    def last_maps(self, size: Size) -> dict[str, Lying]:
+        return {self._outer(path): found for path, found in self.inner.last_maps(size).items()}
 
     def lineage(self, recording: Recording, size: Size, windows: str = "uniform") -> Lineage:
         if "lineage" in self.refusals:

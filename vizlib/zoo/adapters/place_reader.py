@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
 
 import torch
 
@@ -19,6 +20,7 @@ from vizlib.zoo.heads import input_channels
 if TYPE_CHECKING:
     from torch import nn
 
+    from vizlib.tracing.place_graph.lying import Lying
     from vizlib.tracing.recorder import Recording
 
 NONE_FOUND = "the model has no attention that its answer is read through, so there are no attention rows to follow"
@@ -34,14 +36,37 @@ class PlaceReader:
     """Reads a whole module; what it finds holds for every input of one size."""
 
     def __init__(self, module: nn.Module) -> None:
-        self._module = module
+        self._weakly = ref(module)
         self._graphs: dict[Size, Graph | str] = {}
+        self._maps: dict[Size, dict[str, Lying]] = {}
+
+    @property
+    def _module(self) -> nn.Module:
+        module = self._weakly()
+        if module is None:
+            raise MethodError("The model is gone that was to be read.")
+        return module
 
     def graph(self, size: Size) -> Graph | str:
         """The graph of inputs (h, w), or why there is none."""
         if size not in self._graphs:
             self._graphs[size] = self._traced(size)
         return self._graphs[size]
+
+    def maps(self, size: Size) -> dict[str, Lying]:
+        """The parts that give a map of inputs (h, w), by path in the order of execution, with how its places lie."""
+        self.graph(size)
+        return self._maps.get(size, {})
+
+    def last_maps(self, size: Size) -> dict[str, Lying]:
+        """Those that stand for all parts whose places are the same, pools left out, the last one first."""
+        parts = dict(self._module.named_modules())
+        by_group: dict[Any, list[str]] = {}
+        for path, found in self.maps(size).items():
+            if "Pool" not in type(parts[path]).__name__:
+                by_group.setdefault(found.group, []).append(path)
+        shown = [min(reversed(paths), key=lambda path: path.count(".")) for paths in by_group.values()]
+        return {path: self.maps(size)[path] for path in reversed(shown)}
 
     def products(self, size: Size) -> dict[int, bool]:
         """The numbers of the products that apply attention to inputs (h, w), with whether the values stand left."""
@@ -64,7 +89,7 @@ class PlaceReader:
         channels = input_channels(module) if declared is None else declared[0]
         x = torch.rand(IMAGES, channels, *size, generator=torch.Generator().manual_seed(0)).to(weight.device, weight.dtype)
         try:
-            mark, _ = trace(module, _answer, x)
+            mark, self._maps[size] = trace(module, _answer, x)
         except VizlibError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001  any code may run here
@@ -80,6 +105,16 @@ class PlaceReader:
             )
         graph = Graph.of(mark)
         return graph if isinstance(graph, str) or graph.attended else NONE_FOUND
+
+
+_readers: WeakKeyDictionary[nn.Module, PlaceReader] = WeakKeyDictionary()
+
+
+def maps_in(module: nn.Module, size: Size) -> dict[str, Lying]:
+    """Every part of any module that gives a map of inputs (h, w), by path in the order of execution, with how its places lie."""
+    if module not in _readers:
+        _readers[module] = PlaceReader(module)
+    return _readers[module].maps(size)
 
 
 def _answer(module: nn.Module, x: torch.Tensor) -> Any:

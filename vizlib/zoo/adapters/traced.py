@@ -6,8 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from vizlib.errors import MethodError
-from vizlib.zoo.adapters.feature_map import input_size
-from vizlib.zoo.adapters.place_reader import NotRun, PlaceReader
+from vizlib.zoo.adapters.place_reader import NotRun
 from vizlib.zoo.adapters.timm.convnets import PlainAdapter
 
 if TYPE_CHECKING:
@@ -31,17 +30,16 @@ class TracedAdapter(PlainAdapter):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__(module)
-        self.refusals.pop("lineage", None)
-        self.reader = PlaceReader(module)
-        size = input_size(module)
-        if size is not None:
-            self.expect(size[1:])
+        if self.refusals.get("lineage", "").startswith("vizlib has no adapter"):
+            del self.refusals["lineage"]  # what a run will find is not known yet
 
     @classmethod
     def fits(cls, module: nn.Module) -> bool:
         return any(_ATTENDS.search(type(part).__name__) for part in module.modules())
 
     def expect(self, size: Size) -> None:
+        super().expect(size)
+        self.refusals.pop("lineage", None)
         reason = self.reader.graph(size)
         if isinstance(reason, str) and not isinstance(reason, NotRun):
             self.refusals["lineage"] = reason

@@ -13,41 +13,103 @@ from vizlib.explainers.parts.cells_on_pixels import on_pixels
 from vizlib.explainers.scorer import check_differentiable, checked_maps, make_scorer
 from vizlib.passes.backward import gradients, gradients_on, run_live
 from vizlib.zoo.adapters.feature_map import lacking_feature_map
+from vizlib.zoo.adapters.place_reader import maps_in
 
 if TYPE_CHECKING:
     from vizlib.explainers.scorer import TargetScorer
     from vizlib.explainers.targets import Target, TargetResolver
+    from vizlib.tracing.place_graph.lying import Lying
+    from vizlib.zoo.adapters import Size
     from vizlib.zoo.model import Model
 
+MOST_CANDIDATES = 12  # maps before the answer that are looked at, and layers that an error names
 SILENT = "Nothing in the last feature map speaks for this target: the map is zero."
 
 
-def explain(
-    model: Model,
-    x: torch.Tensor,
-    resolve: TargetResolver,
-    options: dict[str, Any],  # noqa: ARG001  it has none
-) -> tuple[list[Target], list[MethodOutput]]:
+def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """relu(sum_k a_k A_k), a_k the mean over places of d score / d A_k, A the last feature map, for each prepared input (B, 3, h, w).
 
     A transformer's A are the tokens of the last grid whose cells the answer depends on: a class token reads those that enter the last
-    block, a mean or a pooling those that leave it. The map is resized bilinearly to the pixels that its cells cover. MethodError where
-    the answer does not depend on the map.
+    block, a mean or a pooling those that leave it. ``layer`` names the part that gives A. The map is resized bilinearly to the pixels
+    that its cells cover. MethodError where the answer does not depend on the map, and for a layer that gives none, with those that do.
     """
-    size = (int(x.shape[2]), int(x.shape[3]))
-    model.adapter.check_placement(size)
-    taps = model.adapter.taps(size)
-    by_tokens = bool(taps) and taps[-1].grid is not None
-    targets, maps = _on_tokens(model, x, resolve) if by_tokens else on_features(model, x, resolve)
-    resized = on_pixels(maps, size, model.adapter.stride())
+    targets, resized = on_last_map(model, x, resolve, options["layer"])
     return targets, [MethodOutput(pixel_map, None, () if bool(pixel_map.any()) else (SILENT,)) for pixel_map in resized]
 
 
-def on_features(model: Model, x: torch.Tensor, resolve: TargetResolver) -> tuple[list[Target], torch.Tensor]:
-    """Targets and maps (B, rows, columns) float64 of the last feature map, by captum."""
+def on_last_map(model: Model, x: torch.Tensor, resolve: TargetResolver, layer: str = "") -> tuple[list[Target], torch.Tensor]:
+    """Targets and maps (B, h, w) float64 on the inputs, of the layer with this path or of the last map that the answer is read from."""
+    size = (int(x.shape[2]), int(x.shape[3]))
+    model.adapter.check_placement(size)
+    stride: tuple[int, int] | None = None
+    if layer:
+        targets, maps = _on_maps(model, x, resolve, {layer: _chosen(model, layer, size)})
+    else:
+        taps = model.adapter.taps(size)
+        if taps and taps[-1].grid is not None:
+            targets, maps = _on_tokens(model, x, resolve)
+            stride = model.adapter.stride()
+        elif (path := model.adapter.feature_layer()) is not None:
+            targets, maps = on_features(model, x, resolve, path)
+            stride = model.adapter.stride()
+        else:
+            targets, maps = _on_maps(model, x, resolve, _last_maps(model, size))
+    return targets, on_pixels(maps, size, stride)
+
+
+def _chosen(model: Model, layer: str, size: Size) -> Lying:
+    """How the places lie in what a layer gives; MethodError, with the layers that give a map, for one that gives none."""
+    maps = maps_in(model.module, size)
+    if layer not in maps:
+        last = list(maps)[::-1]
+        known = layer in dict(model.module.named_modules(remove_duplicate=False))
+        what = f"{layer} gives no map whose cells lie on the image" if known else f"{model.card.name} has no part {layer!r}"
+        more = f" and {len(last) - MOST_CANDIDATES} before them" if len(last) > MOST_CANDIDATES else ""
+        raise MethodError(f"{what}; those that give one are, the last first, {', '.join(last[:MOST_CANDIDATES]) or 'none'}{more}.")
+    return maps[layer]
+
+
+def _last_maps(model: Model, size: Size) -> dict[str, Lying]:
+    candidates = model.adapter.last_maps(size)
+    if not candidates:
+        raise MethodError(f"No part of {model.card.name} gives a map of {size[0]} x {size[1]} inputs whose cells lie on the image.")
+    return dict(list(candidates.items())[:MOST_CANDIDATES])
+
+
+def _on_maps(model: Model, x: torch.Tensor, resolve: TargetResolver, candidates: dict[str, Lying]) -> tuple[list[Target], torch.Tensor]:
+    """Targets and maps (B, rows, columns) float64 of the first of the candidates whose cells the answer depends on."""
+    with gradients_on():
+        live = run_live(model, x, layers=list(candidates))
+        targets = resolve(live.logits.detach())
+        score = total_score(targets, live.logits)
+        reached = False
+        for path, how in candidates.items():
+            state = live.states.get(path)
+            cells = how.cells(state) if isinstance(state, torch.Tensor) and state.requires_grad else None
+            if state is None or cells is None:
+                continue
+            try:
+                (slope,) = gradients(model, score, [state], keep_graph=True)
+            except MethodError:
+                continue  # not on the way to the answer
+            reached = True
+            slopes = how.cells(slope)
+            assert slopes is not None  # noqa: S101  a gradient has its tensor's shape
+            if bool(slopes.any()):
+                values, weights = cells.detach().to(torch.float64), slopes.to(torch.float64).mean(1)
+                maps = torch.einsum("bnc,bc->bn", values, weights).clamp_min(0)
+                return targets, maps.unflatten(1, how.grid.shape)
+    if not reached:
+        names = ", ".join(candidates)
+        raise MethodError(f"The answer of {model.card.name} does not depend on a map that {names} gives.")
+    grid = next(iter(candidates.values())).grid
+    return targets, torch.zeros(len(x), *grid.shape, dtype=torch.float64, device=live.x.device)
+
+
+def on_features(model: Model, x: torch.Tensor, resolve: TargetResolver, path: str) -> tuple[list[Target], torch.Tensor]:
+    """Targets and maps (B, rows, columns) float64 of the feature map (B, C, rows, columns) at a path, by captum."""
     from captum.attr import LayerGradCam
 
-    path = model.adapter.feature_layer()
     with gradients_on():
         scorer = make_scorer(model, x, resolve)
         check_differentiable(scorer)

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vizlib.explainers.methods.cam.grad_cam import on_features
+from vizlib.explainers.methods.cam.grad_cam import on_last_map
 from vizlib.explainers.methods.gradient import guided_backprop
-from vizlib.explainers.parts.cells_on_pixels import on_pixels
 from vizlib.explainers.parts.gradient_maps import method_outputs
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """Guided backpropagation times Grad-CAM of the last feature map, bilinear on the input, summed over colours, (B, 3, h, w)."""
-    model.adapter.check_placement((int(x.shape[2]), int(x.shape[3])))
-    targets, maps = on_features(model, x, resolve)
+    targets, places = on_last_map(model, x, resolve)
     _, guided = guided_backprop.explain(model, x, lambda _: targets, {"smoothing": "none"} | options)
-    places = on_pixels(maps, (int(x.shape[2]), int(x.shape[3])), model.adapter.stride())
     return targets, method_outputs(places * torch.stack([output.input_map for output in guided]))

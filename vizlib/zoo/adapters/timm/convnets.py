@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 from vizlib.catalog.family import NO_RELU
 from vizlib.errors import MethodError
 from vizlib.zoo.adapters.base import Adapter, Size, Tap
-from vizlib.zoo.adapters.feature_map import declared_feature_map_lacks
+from vizlib.zoo.adapters.feature_map import declared_feature_map_lacks, input_size
+from vizlib.zoo.adapters.place_reader import NotRun, PlaceReader
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from vizlib.tracing.place_graph.lying import Lying
 
 _OTHERS = {
     "GELU",
@@ -75,7 +78,7 @@ class ResNetAdapter(Adapter):
 
 
 class PlainAdapter(Adapter):
-    """Any other classifier: runs and predicts; its last feature map is read where the model itself says which one it is."""
+    """Any other classifier: runs and predicts; its last feature map is the one that it names, else found by running it."""
 
     family = "other"
     reads_classes = False
@@ -84,27 +87,39 @@ class PlainAdapter(Adapter):
         super().__init__(module)
         self.refusals |= rectified(module)
         self.refusals["lineage"] = f"vizlib has no adapter that knows how {type(module).__name__} routes its tokens"
-        if not self._convolutional():
-            self.refusals["feature_map"] = (
-                f"{type(module).__name__} does not name a last convolutional feature map (channels before rows and columns)"
-            )
-            return
-        path, channels = self._stages()[-1], self._declared()[-1].get("num_chs")
-        reason = declared_feature_map_lacks(module, path, channels)
-        if reason:
-            self.refusals["feature_map"] = f"its last feature map, {path}, {reason}"
+        self.reader = PlaceReader(module)
+        self.names_map = self._convolutional() and not declared_feature_map_lacks(
+            module, self._stages()[-1], self._declared()[-1].get("num_chs")
+        )
+        size = input_size(module)
+        if size is not None:
+            self.expect(size[1:])
 
     @classmethod
     def fits(cls, module: nn.Module) -> bool:  # noqa: ARG003  the last resort
         return True
 
+    def expect(self, size: Size) -> None:
+        declared = input_size(self.module)
+        if self.names_map and declared is not None and declared[1:] != size:  # the map that it names was not looked at in this size
+            maps = self.reader.maps(size)
+            self.names_map = isinstance(self.reader.graph(size), NotRun) or getattr(maps.get(self._stages()[-1]), "form", "") == "first"
+        if self.names_map:
+            return
+        self.refusals.pop("feature_map", None)
+        if not isinstance(self.reader.graph(size), NotRun) and not self.reader.last_maps(size):
+            self.refusals["feature_map"] = f"no part of {type(self.module).__name__} gives a map whose cells lie on the image"
+
     def taps(self, size: Size) -> list[Tap]:  # noqa: ARG002
         return [Tap(name, name) for name in self._stages()] if self._convolutional() else []
 
-    def feature_layer(self) -> str:
+    def feature_layer(self) -> str | None:
         if "feature_map" in self.refusals:
             raise MethodError(self.refusals["feature_map"])
-        return self._stages()[-1]
+        return self._stages()[-1] if self.names_map else None
+
+    def last_maps(self, size: Size) -> dict[str, Lying]:
+        return self.reader.last_maps(size)
 
     def _stages(self) -> list[str]:
         return [info["module"] for info in self._declared()]
