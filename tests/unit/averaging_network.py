@@ -74,6 +74,10 @@ class AveragingNetwork(TorchFunctionMode):
         name = _name(func)
         if name == "scaled_dot_product_attention":
             return self._attention(*args, **kwargs)
+        if name == "einsum" and len(args) == 3 and _of(args[1]) is WEIGHTS and isinstance(_of(args[2]), Twin):
+            output, twin = self._applied(args[1], args[2])
+            _set(output, twin)
+            return output
         before = _of(args[0]) if args else None
         twins = [_of(value) for value in _flat((args, kwargs)) if _of(value) is not None]
         if name in ("matmul", "bmm") and any(twin is WEIGHTS for twin in twins):

@@ -13,6 +13,7 @@ from rich.table import Table
 
 import vizlib
 from vizlib.catalog.family import NEEDS
+from vizlib.catalog.family_table import family_table
 from vizlib.catalog.methods import method_card
 from vizlib.cli.completion import complete_method, complete_model
 from vizlib.cli.errors_and_output import UsageError, print_json, stdout_console
@@ -53,9 +54,18 @@ def models(
         str | None,
         typer.Option(help="Only models from there: bundled (no download), timm or official.", show_default=False),
     ] = None,
+    families: Annotated[
+        bool, typer.Option("--families", help="The modules with attention of timm and torchvision: which have a rollout, and why not.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the models, or show one."""
+    if families:
+        if name or family or source:
+            raise UsageError("--families is a table of its own; leave a name, --family and --source out beside it.")
+        rows = family_table()
+        print_json(rows) if as_json else _list_families(rows)
+        return
     cards = vizlib.models()
     if name is not None:
         if family or source:
@@ -98,6 +108,15 @@ def methods(
 def _model_facts(card: ModelCard) -> dict[str, Any]:
     facts = {key: value for key, value in asdict(card).items() if key != "refusals"}
     return {**facts, "methods": list(card.methods), "unavailable": card.unavailable}
+
+
+def _list_families(rows: list[dict[str, Any]]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("library", "module", "variant", "family", "rollout"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(row["library"], row["module"], row["variant"], row["family"], escape(row["rollout"] or "yes"))
+    stdout_console().print(table)
 
 
 def _list_models(cards: list[ModelCard]) -> None:

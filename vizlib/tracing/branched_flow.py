@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vizlib.tracing.token_flow import Attention, Flow, Rule
+from vizlib.tracing.token_flow import Attention, Flow, Rule, Windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,7 +105,7 @@ class Branched:
 
     source: Grid
     target: Grid
-    parts: tuple[tuple[int, Meeting | Attention | Shares, int], ...] = field(repr=False)  # number, what made it, of which set
+    parts: tuple[tuple[int, Meeting | Attention | Shares | Windows, int], ...] = field(repr=False)  # number, what made it, of which set
     tokens: dict[int, int] = field(repr=False)
 
     @property

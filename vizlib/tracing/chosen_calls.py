@@ -66,7 +66,9 @@ class ChosenCalls(TorchFunctionMode):
         shares = bool((exact >= 0).all()) and bool(
             ((total - 1).abs() < 1e-2 if exact.dtype.itemsize < 4 else (total - 1).abs() < 1e-4).all()
         )
-        bias = exact.to(torch.promote_types(exact.dtype, torch.float32)).log() if shares else torch.zeros_like(exact)
+        wide = exact.to(torch.promote_types(exact.dtype, torch.float32))
+        # A weight that has run down to zero is the least that there is: no exponent of minus infinity, which reads as a mask.
+        bias = wide.clamp_min(torch.finfo(wide.dtype).tiny).log() if shares else torch.zeros_like(wide)
         lead, queries, keys = exact.shape[:-2], exact.shape[-2], exact.shape[-1]
         q, k = exact.new_zeros(*lead, queries, 1), exact.new_zeros(*lead, keys, 1)
         v, given = (values, output) if self.keep_values else (None, None)

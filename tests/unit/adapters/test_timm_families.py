@@ -11,10 +11,10 @@ import pytest
 import timm
 import torch
 from averaging_network import relevance, rollout
-from timm_variants import VARIANTS, Variant
 from traced_checks import filled, maps_of
 
 import vizlib
+from vizlib.catalog.attention_variants import VARIANTS, Variant
 
 SAMPLE = {"hiera", "levit", "twins", "tnt", "cpubone", "vision_transformer_hybrid", "iformer", "xcit", "cait"}
 FULL = bool(os.environ.get("VIZLIB_FULL_TABLE"))

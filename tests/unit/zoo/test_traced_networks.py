@@ -5,6 +5,7 @@ from __future__ import annotations
 import timm
 import torch
 from averaging_network import relevance, rollout
+from timm.models.vision_transformer import ParallelThingsBlock, VisionTransformer
 from torch import nn
 from traced_checks import filled, maps_of
 
@@ -57,3 +58,13 @@ def test_a_network_of_ones_own() -> None:
 def test_windows_that_shift_and_keys_that_are_pooled() -> None:
     module = timm.create_model("hiera_tiny_224", img_size=64, embed_dim=24, stages=(1, 1, 2, 1), num_classes=10)
     assert max(against_the_twin(filled(module), 64)) < 1e-11
+
+
+def test_blocks_of_two_attentions_side_by_side() -> None:
+    options = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 3, "num_classes": 5}
+    module = filled(VisionTransformer(**options, block_fn=ParallelThingsBlock))
+    model = vizlib.wrap(module)
+    assert model.card.family == "vit"
+    x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
+    reference = rollout(module, x)
+    assert float((maps_of(vizlib.explain(model, x)) - reference).abs().max()) < 1e-12

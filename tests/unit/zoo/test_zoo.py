@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 import zoo_cases as zoo
-from timm.models.vision_transformer import ParallelThingsBlock, VisionTransformer
+from timm.layers.diff_attention import DiffAttention
+from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 import vizlib
@@ -142,7 +143,7 @@ def test_a_model_without_a_head() -> None:
 @pytest.mark.parametrize(
     ("build", "words"),
     [
-        (lambda: VisionTransformer(**zoo.SMALL, block_fn=ParallelThingsBlock), "ParallelThingsBlock"),
+        (lambda: VisionTransformer(**zoo.SMALL, attn_layer=DiffAttention), "DiffAttention"),
         (lambda: VisionTransformer(**zoo.SMALL, global_pool="max"), "'max'"),
         (lambda: VisionTransformer(**zoo.SMALL, global_pool=""), "no read-out"),
     ],

@@ -12,7 +12,7 @@ from vizlib.errors import MethodError
 from vizlib.tracing.attention_site import AttentionSite
 from vizlib.tracing.branched_flow import Branched, Chain, Meeting, Shares, Way
 from vizlib.tracing.place_graph.nodes import Added, Attended, Gathered, Joined, Learned, Node, Pixels, attends_between, dominators
-from vizlib.tracing.token_flow import Attention, Flow, Step, ToSink
+from vizlib.tracing.token_flow import Attention, Flow, Step, ToSink, Windows
 from vizlib.tracing.windowed_attention import Layout, WindowedSite
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class _Lowering:
         return None
 
     def _attention(
-        self, node: Attended, grid: Grid | None = None, places: torch.Tensor | None = None, gather: Shares | Chain | None = None
+        self, node: Attended, grid: Grid | None = None, places: torch.Tensor | None = None, gather: Shares | Windows | Chain | None = None
     ) -> Attention:
         call, shape = self.calls[node], node.call
         name, stage, block = self.names[node]
@@ -175,7 +175,7 @@ class _Lowering:
 
     def _branched(self, upper: Node, lower: Node, between: list[Node]) -> Branched:
         made: dict[Attended, Attention] = {node: self._attention(node) for node in between if isinstance(node, Attended)}
-        parts: list[tuple[int, Meeting | Attention | Shares, int]] = []
+        parts: list[tuple[int, Meeting | Attention | Shares | Windows, int]] = []
         for node in between:
             number = self.numbers[node]
             if isinstance(node, Attended):

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from vizlib.tracing.branched_flow import Shares
+from vizlib.tracing.token_flow import Windows
 
 if TYPE_CHECKING:
     import torch
@@ -45,20 +46,23 @@ class Learned(Node):
 class Gathered(Node):
     """Each place takes equal shares of the places ``sources`` (places, k) of its parent; -1 is none, one named twice counts twice.
 
-    ``weights`` (places, k) are shares that are not equal.
+    ``weights`` (places, k) are shares that are not equal; ``window`` is kernel, stride and padding where these shares are a window's.
     """
 
     parent: Node
     sources: torch.Tensor = field(repr=False)
     weights: torch.Tensor | None = field(default=None, repr=False)
+    window: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None = None
 
     @property
     def parents(self) -> tuple[Node, ...]:
         return (self.parent,)
 
     @cached_property
-    def step(self) -> Shares:
+    def step(self) -> Shares | Windows:
         """The step of a walk through it."""
+        if self.window is not None:
+            return Windows.strided(self.parent.grid, self.grid, *self.window)
         return Shares.of(self.parent.grid, self.grid, self.sources, self.weights)
 
 

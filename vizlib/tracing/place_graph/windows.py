@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from vizlib.tracing.place_graph.marks import Gate, Lost, Places, Weights, compact, mark_of
+from vizlib.tracing.place_graph.nodes import Gathered
 from vizlib.tracing.place_graph.rows import gathered
 
 if TYPE_CHECKING:
@@ -82,6 +83,13 @@ def _windowed(
     rows = gathered(mark.node, table.transpose(1, 2), shape)
     if isinstance(rows, Lost):
         return rows
+    whole = torch.arange(mark.node.places, dtype=alike.dtype, device=alike.device).view(1, 1, -1)
+    plain = (
+        mark.node.grid.shape == tuple(index.shape[-2:]) and not mark.node.grid.prefix and alike.shape[1] == 1 and tuple(dilation) == (1, 1)
+    )
+    plain = plain and rows.node.grid.shape == shape
+    if plain and isinstance(rows.node, Gathered) and rows.node is not mark.node and torch.equal(alike[:1].flatten(2), whole):
+        rows.node.window = (tuple(kernel), tuple(stride), tuple(padding))
     lying = rows.index.view(rows.index.shape[0], 1, *shape)
     if call.output.ndim != 4:
         lying = lying.view(*([rows.index.shape[0], 1, shape[1]] if call.output.ndim == 3 else [1, shape[1]]))
@@ -262,12 +270,12 @@ def _interpolated(call: Call) -> Mark:
     # Shares by the magnitude of each cell's weight, which is negative for some in a bicubic one.
     sides = zip(mark.index.shape[2:], call.output.shape[2:], strict=True)
     down, across = (_blend(source, target, mode, corners, antialias=antialias, device=mark.index.device) for source, target in sides)
-    weights = torch.kron(down, across)
-    most = int((weights > 0).sum(1).max())
-    strongest = weights.topk(most, 1)
-    table = torch.where(strongest.values > 0, mark.index[:, 0].flatten(1)[:, strongest.indices], -1.0)
+    tall, wide = (axis.topk(int((axis > 0).sum(1).max()), 1) for axis in (down, across))
+    cells = tall.indices[:, None, :, None] * mark.index.shape[3] + wide.indices[None, :, None, :]
+    weights = (tall.values[:, None, :, None] * wide.values[None, :, None, :]).flatten(2).flatten(0, 1)
+    table = torch.where(weights > 0, mark.index[:, 0].flatten(1)[:, cells.flatten(2).flatten(0, 1)], -1.0)
     shape = tuple(call.output.shape[2:])
-    rows = gathered(mark.node, table, shape, strongest.values)
+    rows = gathered(mark.node, table, shape, weights)
     return rows if isinstance(rows, Lost) else Places(rows.node, rows.index.view(-1, 1, *shape).expand(call.output.shape))
 
 

@@ -1,4 +1,4 @@
-"""One small variant of every timm module that holds self-attention, and what becomes of its rollout: "equal", or why it is refused."""
+"""One small variant of every timm module that holds self-attention, and whether it has a rollout: the rows of the table of families."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _any(module: str, name: str, size: int = 64, refused: str | None = None, **o
     return Variant(module, name, size, options, refused)
 
 
-_VIT = {"embed_dim": 24, "depth": 2, "num_heads": 3}
+_VIT: dict[str, Any] = {"embed_dim": 24, "depth": 2, "num_heads": 3}
 _CHANNELS = "from channel to channel"
 _LINEAR = "linear attention"
 _TALKING = "talking heads"
@@ -97,3 +97,4 @@ VARIANTS = (
     _sized("volo", "volo_d1_224"),
     _sized("xcit", "xcit_nano_12_p16_224", refused=_CHANNELS, depth=2, embed_dim=24),
 )
+TORCHVISION = ("vit_b_16", "swin_t", "swin_v2_t", "maxvit_t")

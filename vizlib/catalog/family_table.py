@@ -1,0 +1,48 @@
+"""The table of families as it was last measured, and as a document."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+TABLE: Final = Path(__file__).with_name("family_table.json")
+_ATTENTION = ("rollout", "attention", "gradient_rollout", "relevance", "legrad", "grad_cam", "leave_one_out")
+_HEAD = """# Families with attention
+
+Written by `python -m vizlib.model_report.family_table`; `vizlib models --families` prints it. One small variant of each module was wrapped:
+what its card offers is here, and why there is no rollout where there is none. All other methods that need only an input and an answer
+(saliency, integrated gradients, occlusion, RISE, LIME, ...) fit every one.
+
+## How a network is read that has no adapter of its own
+
+Its own code runs once for each input size, on two inputs beside whose numbers run the numbers of the places they stand at.
+
+- A convolution, a pool (a maximum too) or a linear layer over stacked patches is a **window**: equal shares of the cells that it covers,
+  padding left out. Resampling has the shares of its weights, by magnitude.
+- An **attention** is where rows that are positive and sum to 1 meet values; what was done to them after the softmax is in them.
+- A **sum** is a residual where one side comes through an attention since the two parted: the skip has the residual's weight, the branch the
+  rest. Any other sum, a difference too, has half from each side; so an inverted residual block keeps half of each cell.
+- Norms, gates and shares of channels **scale** and carry nothing. Learned tokens, and padding that is a key, end in the **sink**.
+- What is none of these is **refused** with its name: products of two streams, attention between channels, linear attention, weights that a
+  learned matrix mixes between heads.
+
+| library | module | variant | family | rollout | beside it |
+| --- | --- | --- | --- | --- | --- |
+"""
+
+
+def family_table() -> list[dict[str, Any]]:
+    """Its rows: library, module, variant, family, methods, and under "rollout" why there is none, or None."""
+    rows: list[dict[str, Any]] = json.loads(TABLE.read_text(encoding="utf-8"))
+    return rows
+
+
+def as_markdown(rows: list[dict[str, Any]]) -> str:
+    """The document that docs/families.md is."""
+    lines = []
+    for row in rows:
+        beside = ", ".join(name for name in _ATTENTION[1:] if name in row["methods"])
+        rollout = "yes" if row["rollout"] is None else f"no: {row['rollout']}"
+        lines.append(f"| {row['library']} | {row['module']} | {row['variant']} | {row['family']} | {rollout} | {beside} |")
+    return _HEAD + "\n".join(lines) + "\n"
