@@ -26,7 +26,7 @@ def test_a_packed_map_comes_back():
     header, back, photo = unpack(pack(picture, MapData(values, 0.5, "share", geometry)))
     assert np.array_equal(back, values.astype("<f4"))
     assert (header["image"], header["shown"], photo.shape) == ([100, 200], [100, 200], (100, 200, 3))
-    assert header["peak"] == pytest.approx(values.max() / 0.5)
+    assert header["highest"] == pytest.approx(values.max() / 0.5)
     assert header["lowest"] == pytest.approx(values.min() / 0.5)
 
 
@@ -35,7 +35,7 @@ def test_padding_and_missing_values_do_not_set_the_scale():
     values[0], values[2, 2] = 9, np.nan
     geometry = Geometry((2, 4), (4, 4), (1.0, 1.0), (1.0, 0.0))
     data = MapData(values, 1.0, "share", geometry)
-    assert (data.lowest, data.peak) == (1.0, 1.0)
+    assert (data.lowest, data.highest, data.peak) == (1.0, 1.0, 2.0)  # flat, so it looks flat: in the middle of the colours
     assert MapData(np.zeros((4, 4)), 0.0, "share", geometry).peak == 0.0
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from vizlib.catalog.methods import METHODS
 from vizlib.errors import MethodError, VizlibError
 from vizlib.explainers.manifest import FORMAT, MANIFEST
+from vizlib.figures.map_scale import even_share, upper_end
 from vizlib.figures.numbers import percent
 
 if TYPE_CHECKING:
@@ -61,14 +62,19 @@ class Explanation:
         return self.geometry.seen
 
     def picture(self, opacity: float = 0.6, colormap: str = "viridis") -> np.ndarray:
-        """The map over the photograph: uint8 (H, W, 3), what was not seen greyed; evidence for and against has colours of its own."""
+        """The map over the photograph: uint8 (H, W, 3), its colours to the 99 % quantile, what was not seen greyed.
+
+        Evidence for and against has colours of its own, over the photograph in grey.
+        """
         from vizlib.figures.overlay import overlay, signed_overlay
 
         if isinstance(opacity, bool) or not isinstance(opacity, int | float) or not 0 <= opacity <= 1:
             raise MethodError(f"opacity is a number from 0 to 1, not {str(opacity)[:40]!r}.")
+        values = self.input_map[self.geometry.content & np.isfinite(self.input_map)]
         if METHODS[self.method].signed:
-            return signed_overlay(self.image, self.map, opacity=opacity)
-        return overlay(self.image, self.map, opacity=opacity, colormap=colormap)
+            return signed_overlay(self.image, self.map, opacity=opacity, reach=upper_end(values))
+        even = 1.0 if self.options.get("show") == "lift" else even_share(self.input_map, self.sink)
+        return overlay(self.image, self.map, opacity=opacity, colormap=colormap, high=upper_end(values, even))
 
     def png(self, path: str | os.PathLike[str], opacity: float = 0.6, colormap: str = "viridis") -> Path:
         """Write the map over the photograph as a PNG file; the path it was written to."""

@@ -38,16 +38,18 @@ def overlay(
 
 
 def signed_overlay(image: np.ndarray, values: np.ndarray, *, opacity: float = 0.6, reach: float | None = None) -> np.ndarray:
-    """A map (H, W) of evidence for (red) and against (blue) over its photograph uint8 (H, W, 3), as far as ``reach`` to both sides.
+    """A map (H, W) of evidence for (red) and against (blue) over its photograph uint8 (H, W, 3) in grey, to ``reach`` on both sides.
 
-    Colours are as dense as the root of the evidence, so that the photograph shows where there is none; NaN, what was not seen, is hatched.
+    ``reach`` is the largest magnitude unless given. Colours are as dense as the root of the evidence, so that the photograph shows where
+    there is none; NaN, what was not seen, is hatched.
     """
     finite = np.isfinite(values)
     top = (float(np.abs(values[finite]).max()) if finite.any() else 0.0) if reach is None else reach
     share = np.clip(np.where(finite, values, 0) / top, -1, 1) if top > 0 else np.zeros(values.shape)
     colours = np.frombuffer(diverging(), np.uint8).reshape(256, 3)[((share + 1) * 127.5).astype(np.uint8)]
     density = opacity * np.sqrt(np.abs(share))[:, :, None]
-    mixed = np.rint(colours * density + image * (1 - density)).astype(np.uint8)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None]  # which no red or blue of the photograph hides
+    mixed = np.rint(colours * density + grey * (1 - density)).astype(np.uint8)
     return hatched(mixed, image, ~finite)
 
 

@@ -97,7 +97,8 @@ def pick_fit(url_state: UrlState) -> str | None:
 class MapStyle:
     """How maps are drawn: opacity 0 to 1, a colour map, and a ``scale``.
 
-    "own" goes from zero to the map's own peak, "stretch" from its lowest value, "one" from zero to the highest peak of all maps.
+    "own" goes from zero to where the map's own colours end (``figures.map_scale``), "max" to its largest value, "stretch" from its lowest
+    to its largest value, "one" from zero to the highest end of all maps.
     """
 
     opacity: float
@@ -111,7 +112,7 @@ def pick_map_style(url_state: UrlState, *, several: bool) -> MapStyle:
     keys = {
         "opacity": url_state.declare("opacity", 0.6, number(0, 1), lambda value: f"{value:g}"),
         "colormap": url_state.declare("colors", COLORMAP_NAMES[0], one_of(COLORMAP_NAMES)),
-        "scale": url_state.declare("scale", "own", one_of(("own", "stretch", "one"))),
+        "scale": url_state.declare("scale", "own", one_of(("own", "max", "stretch", "one"))),
     }
 
     def take_appearance() -> None:

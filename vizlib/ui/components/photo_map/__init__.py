@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vizlib.figures.colormaps import COLORMAP_NAMES, diverging, tables
+from vizlib.figures.map_scale import upper_end
 from vizlib.ui.components import register
 from vizlib.ui.core import message_codec
 
@@ -34,13 +35,13 @@ class MapData:
 
     @property
     def peak(self) -> float:
-        """The largest value on the picture, padding left aside, as a multiple of ``unit_value``: the upper end of the map's own scale."""
+        """Where the map's own colours end, as a multiple of ``unit_value``; to both sides of zero where values lie below it."""
         return self._ends[1]
 
     @property
-    def reach(self) -> float:
-        """How far the map's own scale goes from zero: to its peak, or to both sides alike where values lie below zero."""
-        return max(self.peak, -self.lowest) if self.unit == "score" else self.peak
+    def highest(self) -> float:
+        """The largest value on the picture, padding left aside, as a multiple of ``unit_value``; of magnitudes for a "score"."""
+        return self._ends[2]
 
     @property
     def lowest(self) -> float:
@@ -48,11 +49,13 @@ class MapData:
         return self._ends[0]
 
     @cached_property
-    def _ends(self) -> tuple[float, float]:
+    def _ends(self) -> tuple[float, float, float]:
         shown = self.values[self.geometry.content & np.isfinite(self.values)]
         if not shown.size or self.unit_value <= 0:
-            return 0.0, 0.0
-        return float(shown.min()) / self.unit_value, float(shown.max()) / self.unit_value
+            return 0.0, 0.0, 0.0
+        multiples = shown / self.unit_value
+        highest = float(np.abs(multiples).max() if self.unit == "score" else multiples.max())
+        return float(multiples.min()), upper_end(multiples, None if self.unit == "score" else 1.0), highest
 
 
 def pack(picture: Picture, data: MapData | None) -> bytes:
@@ -72,7 +75,8 @@ def pack(picture: Picture, data: MapData | None) -> bytes:
             "offset": geometry.offset,
             "unitValue": data.unit_value,
             "unit": data.unit,
-            "peak": data.reach,
+            "peak": data.peak,
+            "highest": data.highest,
             "lowest": data.lowest,
         }
         arrays |= {"tables": diverging() if data.unit == "score" else tables(), "values": data.values.astype("<f4", copy=False)}

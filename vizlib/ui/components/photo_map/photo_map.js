@@ -2,6 +2,7 @@ import { namedTable, withAlpha } from '../_lib/colormaps.js';
 import { Component, mount } from '../_lib/component.js';
 import { clamp, hatchAround, paintRamp, shareAt, takeArrow } from '../_lib/grid.js';
 import { announceAppearance, onAppearance, page } from '../_lib/map_appearance.js';
+import { percent } from '../_lib/formatting.js';
 
 const HINT = 'Point at the picture, or use the arrow keys on it, to read the map.';
 const LONGEST = 600; // pixels of the canvas along the longer side, at least
@@ -84,6 +85,7 @@ class PhotoMap extends Component {
     const name = this.values ? `${title}, with the map over it` : title;
     photo.src = this.replacePhotograph(jpeg);
     photo.alt = name;
+    photo.classList.toggle('grey', !!this.values && this.header.unit === 'score');
     photo.classList.toggle('small', Math.max(...image) < 200);
     this.stage.setAttribute('aria-label', `${name}. ${this.values ? HINT : ''}`);
     this.find('figure').classList.toggle('bare', !this.values);
@@ -107,7 +109,6 @@ class PhotoMap extends Component {
     this.canvas.height = rows;
     this.pixels = new ImageData(columns, rows);
     page.peaks.set(this, { peak, unit });
-    this.find('what').textContent = UNITS[unit].legend;
     this.hatch(down, across);
   }
 
@@ -138,11 +139,11 @@ class PhotoMap extends Component {
 
   // The two ends of the colours, in multiples of the unit; only maps in the same unit can share them.
   ends() {
-    const { peak, lowest, unit } = this.header;
+    const { peak, highest, lowest, unit } = this.header;
     const { scale } = page.appearance;
-    if (unit !== 'score' && scale === 'stretch' && lowest < peak) return [lowest, peak];
+    if (unit !== 'score' && scale === 'stretch' && lowest < highest) return [lowest, highest];
     const alike = [...page.peaks.values()].filter(other => other.unit === unit).map(other => other.peak);
-    const top = scale === 'one' ? Math.max(...alike) : peak;
+    const top = scale === 'one' ? Math.max(...alike) : scale === 'own' ? peak : highest;
     return [unit === 'score' ? -top : 0, top];
   }
 
@@ -161,8 +162,23 @@ class PhotoMap extends Component {
     const digits = top - low < 0.2 ? 2 : undefined;
     this.find('low').textContent = inUnit(low, unit, digits);
     this.find('middle').textContent = inUnit((low + top) / 2, unit, digits);
-    this.find('high').textContent = inUnit(top, unit, digits);
+    const above = this.shareAbove(top);
+    this.find('high').textContent = (above > 0 ? '≥ ' : '') + inUnit(top, unit, digits);
+    this.find('what').textContent =
+      UNITS[unit].legend + (above > 0 ? `; ${percent(above)} of the picture is above` : '');
     this.stage.dataset.drawn = drawn;
+  }
+
+  // The share of what is seen whose value lies above the end of the colours.
+  shareAbove(top) {
+    const end = top * this.header.unitValue * (1 + 1e-6);
+    let [seen, above] = [0, 0];
+    for (const value of this.interpolated) {
+      if (Number.isNaN(value)) continue;
+      seen += 1;
+      if (Math.abs(value) > end) above += 1;
+    }
+    return seen ? above / seen : 0;
   }
 
   paint(colours, low, top) {

@@ -75,7 +75,7 @@ def common_tops(jobs: dict[str, Job[Answer] | None]) -> dict[str, float]:
     for job in jobs.values():
         data = job.result().map if job is not None and job.state is JobState.DONE else None
         if data is not None:
-            tops[data.unit] = max(data.reach, tops.get(data.unit, 0.0))
+            tops[data.unit] = max(data.peak, tops.get(data.unit, 0.0))
     return tops
 
 
@@ -176,11 +176,11 @@ def _draw_takeaways(
     def png() -> bytes:
         from vizlib.figures.overlay import encode_png, overlay, signed_overlay
 
+        end = data.highest if style.scale in ("stretch", "max") else tops.get(data.unit, data.peak)
         if data.unit == "score":
-            reach = tops.get(data.unit, data.reach)
-            return encode_png(signed_overlay(explanation.image, explanation.map, opacity=style.opacity, reach=reach))
+            return encode_png(signed_overlay(explanation.image, explanation.map, opacity=style.opacity, reach=end))
         low = data.lowest * data.unit_value if style.scale == "stretch" else 0.0
-        high = tops.get(data.unit, data.peak) * data.unit_value
+        high = end * data.unit_value
         return encode_png(overlay(explanation.image, explanation.map, opacity=style.opacity, colormap=style.colormap, low=low, high=high))
 
     download_row(
