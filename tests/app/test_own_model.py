@@ -311,6 +311,26 @@ def test_paths_only_on_this_machine(form, tmp_path, monkeypatch):
     assert (tmp_path / "best.pth").is_file()  # it is not ours to delete
 
 
+def test_a_folder_says_its_architecture_itself(form, tmp_path, monkeypatch):
+    transformers = pytest.importorskip("transformers", reason="a folder as transformers saves it")
+    config = transformers.ViTConfig(
+        hidden_size=24, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, image_size=32, patch_size=8,
+        id2label={0: "ant", 1: "bee", 2: "cat"}, label2id={"ant": 0, "bee": 1, "cat": 2},
+    )  # fmt: skip
+    transformers.ViTForImageClassification(config).save_pretrained(tmp_path / "mine")
+    monkeypatch.setattr(user_model_form, "_local", lambda: True)
+    at = form()
+    one(at, "text_input", "path").set_value(str(tmp_path / "mine"))
+    fill(at)
+    assert at.multiselect[0].value == ["vit_tiny50", "own-1"]
+    assert sorted(row["label"] for row in components(at, "top_predictions")[1]["rows"]) == ["ant", "bee", "cat"]
+    names: dict = {}
+    exec(compile(at.code[1].value, "snippet", "exec"), names)  # noqa: S102
+    assert np.array_equal(names["explanation"].input_map.astype("<f4"), maps(at)[1][1])
+    at.button(key="own.remove.own-1").click().run()
+    assert (tmp_path / "mine" / "config.json").is_file()
+
+
 HERE = {"Host": "localhost:8501", "Origin": "http://localhost:8501"}
 
 

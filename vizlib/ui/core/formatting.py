@@ -96,7 +96,8 @@ def loading_code(card: ModelCard | str) -> str:
         return f"vizlib.load({_literal(card if isinstance(card, str) else card.name)})"
     if card.path is None:
         return f"vizlib.load_code({_literal(card.source_name)})"
-    given = [_literal(card.architecture), f"checkpoint={_literal(card.source_name)}"]
+    folder = card.path.is_dir()
+    given = [_literal(card.source_name)] if folder else [_literal(card.architecture), f"checkpoint={_literal(card.source_name)}"]
     if card.size is not None:
         given.append(f"image_size={card.size}")
     if card.given_activation is not None:

@@ -41,7 +41,8 @@ FORWARDED: Final = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "
 class LoadRequest:
     """What a visitor wants opened: the weights at ``path``, called ``source_name`` on the page, as an ``architecture``.
 
-    Without a ``path`` it is what the user's own code ``source_name``, a ``module:function``, gives.
+    A folder with config.json says its architecture itself. Without a ``path`` it is what the user's own code ``source_name``, a
+    ``module:function``, gives.
     """
 
     architecture: str
@@ -59,11 +60,12 @@ class LoadRequest:
             from vizlib.zoo.user_code import load_code
 
             return load_code(self.source_name)
+        given: dict[str, Any] = {"labels": self.labels, "image_size": self.size, "activation": self.activation}
         try:
+            if self.path.is_dir():
+                return vizlib.load(str(self.path), **given)
             _check_memory(self.architecture)
-            return vizlib.load(
-                self.architecture, checkpoint=self.path, labels=self.labels, image_size=self.size, activation=self.activation
-            )
+            return vizlib.load(self.architecture, checkpoint=self.path, **given)
         except vizlib.VizlibError as error:
             raise type(error)(str(error).replace(str(self.path), self.source_name)) from None
 
@@ -147,12 +149,12 @@ class UserModelStore:
     def _add(self, identity: str, request: LoadRequest, card: ModelCard) -> UserModelCard:
         values = {field.name: getattr(card, field.name) for field in fields(ModelCard)}
         values |= {"name": f"own-{next(self._numbers)}", "title": request.source_name, "source": "own", "accuracy": None, "training": None}
-        licence = f"Your own weights of {request.architecture}" if request.path is not None else "Your own model"
+        licence = f"Your own weights of {request.architecture}" if request.architecture else "Your own model"
         values |= {"url": "", "wrapping": "", "preprocessing": "", "note": "", "licence": licence}
         own = UserModelCard(
             **values,
             identity=identity,
-            architecture=request.architecture or card.title.rpartition("(")[2].rstrip(")"),
+            architecture=request.architecture or _kind(card),
             source_name=request.source_name,
             labels_name=request.labels_name,
             size=request.size,
@@ -272,6 +274,11 @@ def _parameters(architecture: str) -> int:
     with torch.device("meta"):
         module: Any = timm.create_model(architecture, pretrained=False)
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _kind(card: ModelCard) -> str:
+    """What a model that says its architecture itself is: the class of its module, else its family."""
+    return card.title.rpartition("(")[2].rstrip(")") if card.title.endswith(")") else card.family
 
 
 def _harmless(name: str) -> str:

@@ -104,8 +104,9 @@ def _draw_form() -> None:
             "Or its path on this machine",
             key=_key("path"),
             placeholder="~/runs/best.pth",
-            help="A .safetensors, .pth or .pt file, or a .zip that holds one; read without running anything in it. Only where the app is "
-            "served to its own machine.",
+            help="A .safetensors, .pth or .pt file, or a .zip that holds one; or a folder with config.json and safetensors, as "
+            "transformers and timm save them, which says its architecture itself. Read without running anything in it. Only where the "
+            "app is served to its own machine.",
         )
     right.number_input(
         "Input side in pixels (optional)",
@@ -160,16 +161,18 @@ def _load_request(state: Any) -> LoadRequest:
     architecture, size = state[_key("architecture")], state[_key("size")]
     weights, labels = state[_key("weights")], state[_key("labels")]
     typed = (state.get(_key("path")) or "").strip() if _local() else ""
-    if not architecture:
+    path = Path(typed).expanduser() if typed else None
+    if not architecture and not (path is not None and path.is_dir()):
         raise vizlib.ModelError("Choose the architecture that the weights were trained as.")
     if weights is None and not typed:
         raise vizlib.ModelError("Add the file with the weights; if you did, wait until all of it is here.")
     if weights is not None and typed:
         raise vizlib.ModelError("Add the weights as a file or as a path, not as both.")
     names = read_labels(labels.getvalue(), labels.name) if labels is not None else None
-    path = user_model_store().store(weights, weights.name) if weights is not None else Path(typed).expanduser()
     name = weights.name if weights is not None else typed
-    return LoadRequest(architecture.strip(), path, name, names, labels.name if labels is not None else "", size, state[_key("activation")])
+    path = path or user_model_store().store(weights, weights.name)
+    kind = "" if path.is_dir() else architecture.strip()
+    return LoadRequest(kind, path, name, names, labels.name if labels is not None else "", size, state[_key("activation")])
 
 
 def _show() -> None:
