@@ -8,6 +8,7 @@ import pytest
 from app_helpers import image_bytes, unpack
 
 import vizlib
+from vizlib.catalog.methods import METHODS
 from vizlib.engine.jobs import JobState
 from vizlib.figures.colormaps import COLORMAP_NAMES, tables
 from vizlib.figures.overlay import coloured
@@ -16,6 +17,7 @@ from vizlib.ui.components.photo_map import MapData, pack
 from vizlib.ui.core import formatting, model_service
 from vizlib.ui.core.pictures import LONGEST, handed_in
 from vizlib.ui.core.url_state import number, one_of, some_of
+from vizlib.ui.widgets import method_options
 from vizlib.zoo.cards import all_cards
 
 
@@ -145,3 +147,24 @@ def test_work_without_vision_models_wakes_none_of_their_imports():
     assert len(imported) == 1
     assert engine.awake
     assert list(engine._imports) == [model_service.LIGHT]
+
+
+ODD = ["inf", "-inf", "nan", "1e400", "-1", "0", "1e9", "9" * 30, "", " ", "0x10", "١", "1_0", "None", "[]", "a" * 5000, "\x00", "½"]
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_no_value_of_an_option_in_a_link_is_more_than_refused(name):
+    for option in METHODS[name].options:
+        read = method_options._reader(option)
+        for text in ODD:
+            try:
+                value = read(text)
+            except ValueError:
+                continue
+            assert option.text or value in option.words or not isinstance(value, float) or np.isfinite(value)
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_a_page_lives_with_any_token_in_its_link(explore, text):
+    at = explore(models="vit_tiny50", vit_tiny50__method="rollout", vit_tiny50__token=text, vit_tiny50__target=text)
+    assert not at.exception

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -111,11 +112,11 @@ def some_of(choices: list[str] | tuple[str, ...], most: int) -> Callable[[str], 
 
 
 def number(low: float, high: float) -> Callable[[str], float]:
-    """A reader of numbers in a range."""
+    """A reader of finite numbers in a range."""
 
     def read(text: str) -> float:
         value = float(text)
-        if not low <= value <= high:
+        if not (math.isfinite(value) and low <= value <= high):
             raise ValueError(text)
         return value
 
