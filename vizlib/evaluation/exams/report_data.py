@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vizlib.evaluation.exams.cards import EXAMS
 from vizlib.evaluation.exams.report import COLUMNS, FORMAT
-from vizlib.files import write_whole
+from vizlib.files import harmless_cell, write_whole
 
 if TYPE_CHECKING:
     import os
@@ -32,7 +32,7 @@ def as_csv(report: ExamReport) -> str:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(report.table())
+    writer.writerows({name: harmless_cell(value) for name, value in row.items()} for row in report.table())
     return buffer.getvalue()
 
 

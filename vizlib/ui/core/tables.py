@@ -6,16 +6,18 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
+from vizlib.files import harmless_cell
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
 def to_csv(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
-    """Rows under their columns' names; what is None is left empty."""
+    """Rows under their columns' names; what is None is left empty, and a text that a spreadsheet would take for a formula is quoted."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerows(map(harmless_cell, row) for row in rows)
     return buffer.getvalue()
 
 
