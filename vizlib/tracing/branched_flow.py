@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from vizlib.tracing.row_vectors import summed_at
 from vizlib.tracing.token_flow import Attention, Flow, Rule, Windows
 
 if TYPE_CHECKING:
@@ -41,11 +42,9 @@ class Shares:
 
     def spread(self, rows: torch.Tensor) -> torch.Tensor:
         """Rows (B, R, tokens of target) spread to (B, R, tokens of source)."""
-        columns = rows.flatten(0, 1).T
-        spread = columns.new_zeros(self.source.tokens, columns.shape[1])
         device = rows.device
-        spread.index_add_(0, self.taken.to(device), columns[self.takers.to(device)] * self.share.to(device)[:, None])
-        return spread.T.reshape(*rows.shape[:2], -1)
+        taken = rows[..., self.takers.to(device)] * self.share.to(device)
+        return summed_at(taken, self.taken.to(device), self.source.tokens)
 
     def pull(self, flow: Flow, rule: Rule) -> Flow:  # noqa: ARG002  one signature for all steps
         rows = self.spread(flow.rows)
@@ -144,8 +143,7 @@ class Branched:
                         taken = (way.places >= 0).to(moved.device)
                         sink = sink + (moved * taken).sum(-1)
                         continue
-                    spread = rows.new_zeros(*rows.shape[:2], self.tokens[way.origin] + 1)
-                    spread.index_add_(2, way.places.to(rows.device) + 1, moved)
+                    spread = summed_at(moved, way.places.to(rows.device) + 1, self.tokens[way.origin] + 1)
                     arrive(way.origin, spread[..., 1:])
                     if part.summed:
                         sink = sink + spread[..., 0]

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from vizlib.tracing.attention_site import AttentionSite
+from vizlib.tracing.row_vectors import summed_at
 from vizlib.tracing.token_grid import Grid
 
 if TYPE_CHECKING:
@@ -84,8 +85,7 @@ class Layout:
 
 def _placed(moved: torch.Tensor, places: torch.Tensor, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
     by_place = moved.unflatten(0, (-1, len(places))).transpose(1, 2).flatten(2)
-    joined = moved.new_zeros(*by_place.shape[:2], tokens + 1)
-    joined.index_add_(2, places.to(moved.device).flatten() + 1, by_place)
+    joined = summed_at(by_place, places.to(moved.device).flatten() + 1, tokens + 1)
     return joined[..., 1:], joined[..., 0]
 
 

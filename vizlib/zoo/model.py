@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -189,7 +190,8 @@ class Model:
                 "load_state_dict do."
             )
         self.adapter.check_size((int(x.shape[2]), int(x.shape[3])))
-        return x.to(self.device, self.dtype)
+        weight = self._weight()
+        return x.to(weight.device, weight.dtype)
 
     @property
     def module_is_meta(self) -> bool:
@@ -207,7 +209,7 @@ class Model:
         return self._weight().dtype
 
     def _weight(self) -> torch.Tensor:
-        for tensor in (*self.module.parameters(), *self.module.buffers()):
+        for tensor in chain(self.module.parameters(), self.module.buffers()):
             if tensor.is_floating_point():
                 return tensor
         return torch.zeros(())

@@ -34,8 +34,28 @@ def gathered(node: Node, table: torch.Tensor, shape: tuple[int, int] | None = No
     index[second] = index[first] + len(first)
     known = shape is not None and shape[0] * shape[1] == len(first)
     grid = Grid(*shape) if shape is not None and known else similar_grid(node.grid, len(first))
-    new = Gathered(grid, node, rows[first].long(), weights)
+    new = Gathered(grid, node, *_counted(rows[first].long(), weights))
     return Places(new, index.view(table.shape[:-1]))
+
+
+def _counted(sources: torch.Tensor, weights: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Sources (places, k) with each named once, those named more often weighed by how often.
+
+    A window over maps that stand side by side names each place once for every channel.
+    """
+    if weights is not None:
+        return sources, weights
+    ordered = sources.sort(1).values
+    starts = torch.ones_like(ordered, dtype=torch.bool)
+    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    if bool((starts | (ordered < 0)).all()):
+        return sources, None
+    column = starts.cumsum(1) - 1
+    width = int(column.max()) + 1
+    once = torch.full((len(ordered), width), -1, dtype=ordered.dtype, device=ordered.device).scatter_(1, column, ordered)
+    counts = torch.zeros(len(ordered), width, dtype=torch.float64, device=ordered.device)
+    counts.scatter_add_(1, column, torch.ones_like(ordered, dtype=torch.float64))
+    return once, counts
 
 
 def similar_grid(grid: Grid, places: int) -> Grid:

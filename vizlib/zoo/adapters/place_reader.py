@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 NONE_FOUND = "the model has no attention that its answer is read through, so there are no attention rows to follow"
 
 
+SIZES = 4  # that are kept of one module, a few megabytes each
+
+
 class NotRun(str):
     """Why a module could not be run on inputs of one size; those of others may do."""
 
@@ -49,9 +52,13 @@ class PlaceReader:
 
     def graph(self, size: Size) -> Graph | str:
         """The graph of inputs (h, w), or why there is none."""
-        if size not in self._graphs:
-            self._graphs[size] = self._traced(size)
-        return self._graphs[size]
+        graph = self._graphs.get(size)
+        if graph is None:
+            for oldest in list(self._graphs)[: 1 - SIZES]:
+                self._maps.pop(oldest, None)
+                self._graphs.pop(oldest, None)
+            graph = self._graphs[size] = self._traced(size)
+        return graph
 
     def maps(self, size: Size) -> dict[str, Lying]:
         """The parts that give a map of inputs (h, w), by path in the order of execution, with how its places lie."""
