@@ -74,6 +74,9 @@ class AveragingNetwork(TorchFunctionMode):
         name = _name(func)
         if name == "scaled_dot_product_attention":
             return self._attention(*args, **kwargs)
+        if name == "multi_head_attention_forward":
+            with self:
+                return _multi_head(*args, **kwargs)
         if name == "einsum" and len(args) == 3 and _of(args[1]) is WEIGHTS and isinstance(_of(args[2]), Twin):
             output, twin = self._applied(args[1], args[2])
             _set(output, twin)
@@ -109,6 +112,8 @@ class AveragingNetwork(TorchFunctionMode):
             return SCALE
         if name == "softmax":
             return WEIGHTS
+        if name == "new_zeros":
+            return None
         if name in ("sigmoid", "hardsigmoid"):
             return replace(first, gate=True) if isinstance(first, Twin) else first
         if name in _SAME:
@@ -151,6 +156,9 @@ class AveragingNetwork(TorchFunctionMode):
             return self._pool(name, first, output, *args[1:], **kwargs)
         if name in ("adaptive_avg_pool2d", "adaptive_max_pool2d"):
             total, mass = (F.adaptive_avg_pool2d(tensor, output.shape[-2:]) for tensor in (first.value, first.mass))
+            return Twin(total / mass.clamp_min(1e-300), (mass > 0).double(), first.seen)
+        if name == "adaptive_avg_pool1d":
+            total, mass = (F.adaptive_avg_pool1d(tensor, output.shape[-1]) for tensor in (first.value, first.mass))
             return Twin(total / mass.clamp_min(1e-300), (mass > 0).double(), first.seen)
         if name == "interpolate" and kwargs.get("mode", "nearest") == "nearest":
             return first.mapped(lambda tensor: F.interpolate(tensor, tuple(output.shape[2:])))
@@ -271,6 +279,17 @@ def _blended(tensor, shape, options):
         matrix = F.interpolate(unit, (length, side), **options)[:, 0, :, 0].abs()
         tensor = (tensor.movedim(axis, -1) @ matrix).movedim(-1, axis)
     return tensor
+
+
+def _multi_head(query, key, value, width, heads, in_weight, in_bias, bias_k, bias_v, zero, dropout, out_weight, out_bias, **options):
+    """torch's multi-head attention (n, B, C) without masks, written out."""
+    assert bias_k is None
+    assert not zero
+    assert options.get("attn_mask") is None
+    projected = [F.linear(x, w, b) for x, w, b in zip((query, key, value), in_weight.chunk(3), in_bias.chunk(3), strict=True)]
+    q, k, v = (x.unflatten(-1, (heads, -1)).permute(1, 2, 0, 3) for x in projected)
+    mixed = F.scaled_dot_product_attention(q, k, v).permute(2, 0, 1, 3).flatten(2)
+    return F.linear(mixed, out_weight, out_bias), None
 
 
 def _of(value: Any) -> Any:

@@ -248,6 +248,7 @@ class Watcher(TorchFunctionMode):
         *,
         applied: bool = True,
     ) -> None:
+        bias = bias if bias is None else bias.detach()  # one that a module has kept from an earlier pass may hold its graph
         if self.keep_values:
             self.recording.calls.append(AttentionCall(q, k, scale, bias, v, output, applied=applied))
         else:

@@ -16,6 +16,7 @@ from vizlib.geometry import Transform
 from vizlib.zoo.adapters import adapter_for
 from vizlib.zoo.hf_hub import hub_weights
 from vizlib.zoo.loading_plans import LoadingPlan, State, plan_for
+from vizlib.zoo.vision_language import takes_text
 from vizlib.zoo.weights import read_checkpoint
 
 if TYPE_CHECKING:
@@ -190,8 +191,7 @@ def _class_named(kind: Any, name: str) -> Any:
             f"{name} is a {kind}, which transformers {transformers.__version__} does not have; code that lies beside the weights "
             "is never run."
         )
-    takes_text = "text_config" in getattr(found.config_class, "sub_configs", {}) and not str(kind).endswith("ForImageClassification")
-    if takes_text or found.main_input_name != "pixel_values":
+    if takes_text(found) or found.main_input_name not in ("pixel_values", "inputs"):
         raise ModelError(f"{name} is a {kind}, which takes more than a picture; load it with transformers and wrap its vision tower.")
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,6 +10,23 @@ if TYPE_CHECKING:
 
 ANSWERS = ("logits", "image_embeds", "pooler_output")  # which output of several is the answer, the first that is there
 _HEADS = ("fc", "classifier", "head", "heads")  # as torchvision, transformers and most hand-written models call it
+
+
+def answer_in(output: Any) -> Any:
+    """The tensor of a module's output that answers: itself, of a record or a mapping the first of ANSWERS or the one tensor (B, K).
+
+    The output as it is where there is none.
+    """
+    from torch import Tensor
+
+    if isinstance(output, Tensor):
+        return output
+    values = {name: output.get(name) if isinstance(output, Mapping) else getattr(output, name, None) for name in ANSWERS}
+    answer = next((value for value in values.values() if isinstance(value, Tensor)), None)
+    if answer is not None or not isinstance(output, Mapping):
+        return output if answer is None else answer
+    tensors = [value for value in output.values() if isinstance(value, Tensor)]
+    return tensors[0] if len(tensors) == 1 and tensors[0].ndim == 2 else output
 
 
 def head_classes(module: nn.Module) -> int | None:

@@ -24,6 +24,7 @@ from vizlib.zoo.loading_plans import LoadingPlan, fit_state, others_that_fit, pl
 from vizlib.zoo.model import Model, check_labels
 from vizlib.zoo.reading import declared_size, reader_of
 from vizlib.zoo.unwrapping import uncompiled, unwrapped
+from vizlib.zoo.vision_language import without_text
 from vizlib.zoo.weights import fill_random, fingerprint, load_strict
 
 if TYPE_CHECKING:
@@ -144,7 +145,8 @@ def wrap(
 ) -> Model:
     """A live module, read in place: its weights, hooks and mode stay as they are. Wrappers that only pass inputs on are looked through.
 
-    ``part`` names the module inside that is read where it is not certain, as "backbone"; the whole module still runs and answers.
+    ``part`` names the module inside that is read where it is not certain, as "backbone"; the whole module still runs and answers, but
+    of one that takes text the part alone, as "vision_model".
     ``adapter`` is a family's name, a PlainViT that says where the parts of your own lie, or an Adapter of your own. ``transform`` is a
     Transform or timm's data configuration; without one it is the module's own where it says so, else ImageNet's mean and deviation at
     ``input_size`` or the size that it was built for, else None, and then only prepared tensors work; colours from 0 to 1 where the
@@ -155,7 +157,7 @@ def wrap(
     """
     if not isinstance(module, torch.nn.Module):
         raise ModelError(f"vizlib.wrap takes a torch module, not a {type(module).__name__}; vizlib.load takes names.")
-    module = uncompiled(unwrapped(module))
+    module, part = without_text(uncompiled(unwrapped(module)), part)
     if any(is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers())):
         raise ModelError(f"{type(module).__name__} has lazy layers without weights yet: run it once on an input, and wrap it then.")
     reader = reader_of(module, adapter, part, _size(input_size))

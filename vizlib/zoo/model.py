@@ -17,7 +17,7 @@ from vizlib.tracing.default_device import callers_device
 from vizlib.tracing.forward_errors import forward_errors
 from vizlib.tracing.shared_copy import in_evaluation_mode
 from vizlib.zoo.activation import preference, probabilities
-from vizlib.zoo.heads import ANSWERS, input_channels
+from vizlib.zoo.heads import answer_in, input_channels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,16 +136,10 @@ class Model:
         return output
 
     def _chosen(self, output: Any) -> Any:
-        """Of a module's output what ``outputs`` names; without it a tensor as it is, else the ``logits`` of a record or a mapping."""
+        """Of a module's output what ``outputs`` names; without it what answers by itself."""
         wanted = self.outputs
         if wanted is None:
-            if isinstance(output, torch.Tensor):
-                return output
-            for name in ANSWERS:
-                value = output.get(name) if isinstance(output, Mapping) else getattr(output, name, None)
-                if isinstance(value, torch.Tensor):
-                    return value
-            return output
+            return answer_in(output)
         if callable(wanted):
             return wanted(output)
         try:

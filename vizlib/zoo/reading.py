@@ -25,14 +25,14 @@ def reader_of(module: nn.Module, adapter: str | Adapter | PlainViT | None, part:
     are several the refusal names them. ModelError when ``part`` names none.
     """
     if part is not None:
-        path, inside = _named(module, part)
+        path, inside = named_part(module, part)
         return adapter_for(inside, adapter) if inside is module else _part_adapter(module, path, adapter_for(inside, adapter), size)
     reader = adapter_for(module, adapter)
     if size is not None:
         reader.expect(size)
     if adapter is not None or reader.family not in _GENERAL or (reader.family == "other" and getattr(reader, "names_map", False)):
         return reader
-    readable = _readable_parts(module, with_features="lineage" in reader.refusals)
+    readable = readable_parts(module, with_features="lineage" in reader.refusals)
     if len(readable) == 1:
         ((path, inner),) = readable.items()
         return _part_adapter(module, path, inner, size)
@@ -58,7 +58,7 @@ def declared_size(module: nn.Module) -> Size | None:
     return (int(built[0]), int(built[1])) if isinstance(built, tuple | list) and len(built) == 2 else None
 
 
-def _readable_parts(module: nn.Module, *, with_features: bool = True) -> dict[str, Adapter]:
+def readable_parts(module: nn.Module, *, with_features: bool = True) -> dict[str, Adapter]:
     """The topmost modules inside that an adapter of a known family reads, else those that name a last feature map, by path.
 
     ``with_features`` takes the latter too.
@@ -82,10 +82,10 @@ def _readable_parts(module: nn.Module, *, with_features: bool = True) -> dict[st
     return readable or (others if with_features else {})
 
 
-def _named(module: nn.Module, part: str) -> tuple[str, nn.Module]:
+def named_part(module: nn.Module, part: str) -> tuple[str, nn.Module]:
     parts = dict(module.named_modules(remove_duplicate=False))
     if not isinstance(part, str) or part not in parts:
-        could = list(_readable_parts(module))
+        could = list(readable_parts(module))
         hint = f" It can be read at {' or '.join(map(repr, could))}." if could else nearest(str(part), list(parts))
         raise ModelError(f"{type(module).__name__} holds no module {part!r}.{hint}")
     inside = unwrapped(parts[part])

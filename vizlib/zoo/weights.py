@@ -277,7 +277,8 @@ def fill_random(module: nn.Module, seed: int = 0) -> None:
             if name.endswith("num_batches_tracked"):
                 tensor.fill_(1)
             elif tensor.is_floating_point():
-                tensor.copy_(torch.from_numpy(random_values(name, tuple(tensor.shape), seed)))
+                values = np.asarray(random_values(name, tuple(tensor.shape), seed))  # a number where the shape is ()
+                tensor.copy_(torch.from_numpy(values))
 
 
 def _noise(key: int, count: int) -> np.ndarray:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-SIZE = 64
+SIZES = {"Inception3": (96, 96)}  # where the input is not 64 x 64
 VIT: dict[str, Any] = {
     "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 48, "image_size": 64, "patch_size": 16
 }  # fmt: skip
@@ -65,10 +65,10 @@ FACTS: dict[str, dict[str, Any]] = {
     "PoolFormerForImageClassification": STAGES,
     "PPLCNetForImageClassification": {"scale": 0.25},
     "PvtForImageClassification": {"image_size": 64, "num_attention_heads": [1, 2, 2, 3], **STAGES},
-    "PvtV2ForImageClassification": {"image_size": 64, "num_attention_heads": [1, 2, 2, 3], **STAGES},
+    "PvtV2ForImageClassification": {"image_size": 64, "num_attention_heads": [1, 2, 2, 3], **STAGES, "depths": [1, 1, 1, 2]},
     "RegNetForImageClassification": {"embedding_size": 8, "groups_width": 4, **STAGES},
     "ResNetForImageClassification": {"embedding_size": 8, "layer_type": "basic", **STAGES},
-    "SegformerForImageClassification": {"depths": [1, 1, 1, 1], "hidden_sizes": [8, 12, 16, 24], "num_attention_heads": [1, 2, 2, 3]},
+    "SegformerForImageClassification": {"depths": [1, 2, 1, 1], "hidden_sizes": [8, 12, 16, 24], "num_attention_heads": [1, 2, 2, 3]},
     "ShieldGemma2ForImageClassification": {
         "vision_config": VIT,
         "text_config": {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "intermediate_size": 16, "vocab_size": 50},
@@ -92,7 +92,7 @@ FACTS: dict[str, dict[str, Any]] = {
 
 
 def hugging(name: str) -> nn.Module:
-    """A classifier of transformers, tiny; SKIPPED classes raise ImportError."""
+    """A classifier of transformers, tiny; ImportError where it needs a package of its own."""
     import transformers
 
     kind = getattr(transformers, name)

@@ -105,6 +105,53 @@ def test_towers_without_a_read_out_are_refused_and_their_parts_are_read_inside_o
     assert "reads last_hidden_state" in vizlib.wrap(Probe(of_patches=True)).card.unavailable["rollout"]
 
 
+@pytest.mark.parametrize("kind", ["CLIP", "Siglip", "Siglip2"])
+def test_of_a_model_of_pictures_and_texts_the_vision_tower_is_read(kind: str) -> None:
+    text = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 50}
+    vision = {**{key: value for key, value in TINY.items() if key != "image_size"}, "num_patches": 16} if kind == "Siglip2" else TINY
+    config = getattr(transformers, f"{kind}Config")(vision_config=vision, text_config={**text, "bos_token_id": 0, "eos_token_id": 1})
+    both = filled(getattr(transformers, f"{kind}Model")(config))
+    tower, alone = vizlib.wrap(both, part="vision_model"), vizlib.wrap(both.vision_model)
+    x = torch.rand(3, 32, 32, dtype=torch.float64)
+
+    def second(features: torch.Tensor) -> torch.Tensor:
+        return features[:, 1]
+
+    for method in ("rollout", "relevance", "saliency"):
+        seen = vizlib.explain(tower, x, method, target=second).input_map
+        assert seen.any()
+        assert abs(seen - vizlib.explain(alone, x, method, target=second).input_map).max() == 0
+    with pytest.raises(ModelError, match=r"takes a text beside the picture.*wrap\(module, part='vision_model'\)\.$"):
+        vizlib.wrap(both)
+    with pytest.raises(ModelError, match="text_model of .* takes input_ids and no picture"):
+        vizlib.wrap(both, part="text_model")
+
+
+def test_one_table_beside_no_other_tensor_is_the_answer() -> None:
+    class Recorded(torch.nn.Module):
+        def __init__(self, *names: str) -> None:
+            super().__init__()
+            self.conv, self.names = torch.nn.Conv2d(3, 5, 4), names
+
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor | None]:
+            return dict.fromkeys(self.names, self.conv(x).mean((2, 3))) | {"nothing": None}
+
+    x = torch.rand(2, 3, 8, 8)
+    assert vizlib.wrap(filled(Recorded("last"), torch.float32))(x).shape == (2, 5)
+    with pytest.raises(ModelError, match="name the part to read"):
+        vizlib.wrap(filled(Recorded("first", "last"), torch.float32))(x)
+
+
+def test_a_bias_that_is_kept_with_its_graph_does_no_harm() -> None:
+    widths = {"hidden_sizes": [16, 24, 32], "num_attention_heads": [2, 3, 4], "depths": [1, 1, 1], "key_dim": [8, 8, 8]}
+    module = filled(transformers.LevitForImageClassification(transformers.LevitConfig(num_labels=7, image_size=64, **widths)))
+    model, x = vizlib.wrap(module, input_size=64), torch.rand(1, 3, 64, 64, dtype=torch.float64)
+    before = vizlib.explain(model, x[0]).input_map
+    module.train().eval()
+    module(x)  # keeps its biases with what they were made of
+    assert abs(vizlib.explain(model, x[0]).input_map - before).max() == 0
+
+
 def test_transformers_is_never_imported_by_the_library() -> None:
     code = (
         "import sys, torch, vizlib; model = vizlib.wrap(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten()), input_size=8); "

@@ -15,7 +15,7 @@ from vizlib.tracing.place_graph.rows import IMAGES
 from vizlib.tracing.place_graph.tracer import trace
 from vizlib.zoo.adapters.base import Lineage, Size, counted
 from vizlib.zoo.adapters.feature_map import input_size
-from vizlib.zoo.heads import input_channels
+from vizlib.zoo.heads import answer_in, input_channels
 
 if TYPE_CHECKING:
     from torch import nn
@@ -125,7 +125,4 @@ def maps_in(module: nn.Module, size: Size) -> dict[str, Lying]:
 
 
 def _answer(module: nn.Module, x: torch.Tensor) -> Any:
-    output = module(x)
-    if isinstance(output, torch.Tensor):
-        return output
-    return getattr(output, "logits", None) if getattr(output, "logits", None) is not None else getattr(output, "pooler_output", output)
+    return answer_in(module(x))

@@ -9,7 +9,7 @@ from vizlib.catalog.family import NO_RELU
 from vizlib.errors import MethodError
 from vizlib.zoo.adapters.base import Adapter, Size, Tap
 from vizlib.zoo.adapters.feature_map import declared_feature_map_lacks, input_size
-from vizlib.zoo.adapters.place_reader import NotRun, PlaceReader
+from vizlib.zoo.adapters.place_reader import NONE_FOUND, NotRun, PlaceReader
 
 if TYPE_CHECKING:
     from torch import nn
@@ -107,7 +107,10 @@ class PlainAdapter(Adapter):
         if self.names_map:
             return
         self.refusals.pop("feature_map", None)
-        if not isinstance(self.reader.graph(size), NotRun) and not self.reader.last_maps(size):
+        graph = self.reader.graph(size)
+        if isinstance(graph, str) and not isinstance(graph, NotRun):
+            self.refusals |= {"lineage": graph, "layers": graph, "keys": graph} if graph == NONE_FOUND else {"lineage": graph}
+        if not isinstance(graph, NotRun) and not self.reader.last_maps(size):
             self.refusals["feature_map"] = f"no part of {type(self.module).__name__} gives a map whose cells lie on the image"
 
     def taps(self, size: Size) -> list[Tap]:  # noqa: ARG002
