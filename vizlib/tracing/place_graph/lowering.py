@@ -37,6 +37,8 @@ class Graph:
     def of(cls, answer: Places) -> Graph | str:
         """The graph of a marked answer (B, K), or why its classes have no one place."""
         index = answer.index[0].flatten()
+        if not len(index):
+            return "its answer is empty, so there is no row to start the rollout from"
         if not bool((index == index[0]).all()) or float(index[0]) < 0:
             return "its answer reads different places for different classes, so there is no one row to start the rollout from"
         order, above = dominators(answer.node)
