@@ -83,6 +83,7 @@ def readable_parts(module: nn.Module, *, with_features: bool = True) -> dict[str
 
 
 def named_part(module: nn.Module, part: str) -> tuple[str, nn.Module]:
+    """The part of this path, looked through where it is a wrapper, with its own path; ModelError, with parts that can be read, for none."""
     parts = dict(module.named_modules(remove_duplicate=False))
     if not isinstance(part, str) or part not in parts:
         could = list(readable_parts(module))

@@ -19,7 +19,8 @@ STAGES: dict[str, Any] = {"hidden_sizes": [8, 12, 16, 24], "depths": [1, 1, 2, 1
 WINDOWS: dict[str, Any] = {"image_size": 64, "embed_dim": 12, "depths": [2, 2], "num_heads": [2, 3], "window_size": 4}
 
 PERCEIVER: dict[str, Any] = {
-    "num_latents": 4, "d_latents": 16, "num_blocks": 1, "num_self_attends_per_block": 2, "num_self_attention_heads": 2, "num_cross_attention_heads": 1, "image_size": 64
+    "num_latents": 4, "d_latents": 16, "num_blocks": 1,
+    "num_self_attends_per_block": 2, "num_self_attention_heads": 2, "num_cross_attention_heads": 1, "image_size": 64
 }  # fmt: skip
 
 # The facts of a class's config that make it small; a class with the same config shares them.
@@ -38,9 +39,13 @@ FACTS: dict[str, dict[str, Any]] = {
     "Dinov2WithRegistersForImageClassification": VIT,
     "DonutSwinForImageClassification": WINDOWS,
     "EfficientNetForImageClassification": {"width_coefficient": 0.25, "depth_coefficient": 0.25, "hidden_dim": 320, "image_size": 64},
-    "FocalNetForImageClassification": {"image_size": 64, "embed_dim": 12, "depths": [1, 1], "focal_levels": [2, 2], "focal_windows": [3, 3]},
+    "FocalNetForImageClassification": {
+        "image_size": 64, "embed_dim": 12, "depths": [1, 1],
+        "focal_levels": [2, 2], "focal_windows": [3, 3],
+    },
     "HGNetV2ForImageClassification": {
-        "embedding_size": 8, "hidden_sizes": [8, 12, 16, 24], "depths": [1, 1, 1, 1], "stem_channels": [3, 4, 8], "stage_num_blocks": [1, 1, 1, 1],
+        "embedding_size": 8, "hidden_sizes": [8, 12, 16, 24], "depths": [1, 1, 1, 1], "stem_channels": [3, 4, 8],
+        "stage_num_blocks": [1, 1, 1, 1],
         "stage_in_channels": [8, 8, 12, 16], "stage_mid_channels": [4, 4, 6, 8], "stage_out_channels": [8, 12, 16, 24]
     },
     "HieraForImageClassification": {"image_size": [64, 64], "embed_dim": 8, "depths": [1, 2, 2, 1], "num_heads": [1, 2, 4, 8]},
@@ -71,7 +76,8 @@ FACTS: dict[str, dict[str, Any]] = {
     "SegformerForImageClassification": {"depths": [1, 2, 1, 1], "hidden_sizes": [8, 12, 16, 24], "num_attention_heads": [1, 2, 2, 3]},
     "ShieldGemma2ForImageClassification": {
         "vision_config": VIT,
-        "text_config": {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "intermediate_size": 16, "vocab_size": 50},
+        "text_config": {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8,
+            "intermediate_size": 16, "vocab_size": 50},
         "mm_tokens_per_image": 4,
     },
     "SiglipForImageClassification": {"vision_config": VIT},
@@ -85,7 +91,9 @@ FACTS: dict[str, dict[str, Any]] = {
         "image_size": [64, 64], "stem_out_channels": 8, "hidden_sizes": [8, 8, 12, 16, 24],
         "conv_layer_kernel_sizes": [[[3, 3]], [[3, 3]], [[3, 1]], [[1, 3]]], "conv_layer_strides": [[2], [2], [2], [2]]
     },
-    "TimmWrapperForImageClassification": {"architecture": "vit_tiny_patch16_224", "model_args": {"img_size": 64, "depth": 2, "embed_dim": 24}},
+    "TimmWrapperForImageClassification": {
+        "architecture": "vit_tiny_patch16_224", "model_args": {"img_size": 64, "depth": 2, "embed_dim": 24}
+    },
     "ViTForImageClassification": VIT,
     "ViTMSNForImageClassification": VIT,
 }  # fmt: skip
@@ -125,7 +133,9 @@ def _torchvision() -> dict[str, Callable[[], nn.Module]]:
         "ConvNeXt": lambda: models.ConvNeXt([convnext.CNBlockConfig(8, 12, 1), convnext.CNBlockConfig(12, None, 1)], num_classes=7),
         "DenseNet": lambda: models.DenseNet(4, (2, 2, 2, 2), 8, num_classes=7),
         "EfficientNet": lambda: models.EfficientNet(
-            [efficientnet.MBConvConfig(1, 3, 1, 8, 8, 1, 1.0, 1.0), efficientnet.MBConvConfig(4, 3, 2, 8, 16, 1, 1.0, 1.0)], 0.1, num_classes=7
+            [efficientnet.MBConvConfig(1, 3, 1, 8, 8, 1, 1.0, 1.0), efficientnet.MBConvConfig(4, 3, 2, 8, 16, 1, 1.0, 1.0)],
+            0.1,
+            num_classes=7,
         ),
         "EfficientNetV2": lambda: models.EfficientNet(
             [efficientnet.FusedMBConvConfig(1, 3, 1, 8, 8, 1), efficientnet.FusedMBConvConfig(4, 3, 2, 8, 16, 1)], 0.1, num_classes=7
@@ -136,7 +146,9 @@ def _torchvision() -> dict[str, Callable[[], nn.Module]]:
         "MaxVit": lambda: maxvit.MaxVit((64, 64), 16, 4, [16, 16], [1, 1], 8, 0.0, num_classes=7),
         "MobileNetV2": lambda: models.MobileNetV2(7, 0.1),
         "MobileNetV3": lambda: models.MobileNetV3(
-            [mobilenetv3.InvertedResidualConfig(8, 3, 16, 8, True, "HS", 2, 1, 1.0)], 16, num_classes=7
+            [mobilenetv3.InvertedResidualConfig(8, 3, 16, 8, use_se=True, activation="HS", stride=2, dilation=1, width_mult=1.0)],
+            16,
+            num_classes=7,
         ),
         "RegNet": lambda: models.RegNet(regnet.BlockParams([1, 1], [8, 16], [4, 4], [1.0, 1.0], [2, 2], 0.25), num_classes=7),
         "ResNet": lambda: models.ResNet(resnet.BasicBlock, [1, 1, 1, 1], num_classes=7),

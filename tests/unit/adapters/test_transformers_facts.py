@@ -123,7 +123,7 @@ def test_of_a_model_of_pictures_and_texts_the_vision_tower_is_read(kind: str) ->
         assert abs(seen - vizlib.explain(alone, x, method, target=second).input_map).max() == 0
     with pytest.raises(ModelError, match=r"takes a text beside the picture.*wrap\(module, part='vision_model'\)\.$"):
         vizlib.wrap(both)
-    with pytest.raises(ModelError, match="text_model of .* takes input_ids and no picture"):
+    with pytest.raises(ModelError, match=r"text_model of .* takes input_ids and no picture"):
         vizlib.wrap(both, part="text_model")
 
 
