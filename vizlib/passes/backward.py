@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from vizlib.errors import MethodError, ModelError, TargetError
 from vizlib.passes.forward import Pass, capture_taps, check_finite, recorded
-from vizlib.tracing.recorder import AttentionCall, Recording
+from vizlib.tracing.recorder import Recording
 from vizlib.zoo.adapters.base import Tap, check_applied
 
 if TYPE_CHECKING:
@@ -121,15 +121,10 @@ def run_with_gradient(model: Model, x: torch.Tensor, score: Callable[..., torch.
 
 def detached(live: Pass) -> Pass:
     """The same pass without its graph."""
-    calls = [detached_call(call) for call in live.recording.calls]
+    calls = [call.detached() for call in live.recording.calls]
     notes = {name: {key: _detached(value) for key, value in note.items()} for name, note in live.recording.notes.items()}
     states = {name: state.detach() for name, state in live.states.items()}
     return Pass(live.model, live.x.detach(), Recording(calls, notes, live.logits.detach()), states)
-
-
-def detached_call(call: AttentionCall) -> AttentionCall:
-    """The same call without its graph."""
-    return AttentionCall(*(_detached(getattr(call, part.name)) for part in fields(call)))
 
 
 def gradients(

@@ -108,6 +108,8 @@ def recorded(model: Model, x: torch.Tensor, run: Callable[[], torch.Tensor], *, 
     """What a pass did, with the attentions alone that the answer comes from."""
     recording = record_pass(run, keep_values=keep_values, chosen=model.adapter.products(x))
     recording.calls = model.adapter.answering(recording.calls)
+    if not torch.is_grad_enabled():  # a module that keeps tables of an earlier pass, as LeViT its biases, still hands out their graph
+        recording.calls = [call.detached() for call in recording.calls]
     return recording
 
 

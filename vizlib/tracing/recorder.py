@@ -5,7 +5,7 @@ A ``TorchFunctionMode`` belongs to the thread that entered it, so any number of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -45,6 +45,12 @@ class AttentionCall:
     output: torch.Tensor | None = None
     gradient: torch.Tensor | None = None
     applied: bool = True
+
+    def detached(self) -> AttentionCall:
+        """The same call without its graph."""
+        values = {part.name: getattr(self, part.name) for part in fields(self)}
+        graphs: dict[str, Any] = {name: value.detach() for name, value in values.items() if isinstance(value, torch.Tensor)}
+        return replace(self, **graphs)
 
 
 @dataclass

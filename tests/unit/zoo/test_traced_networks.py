@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+
+import pytest
 import timm
 import torch
 from averaging_network import relevance, rollout
@@ -68,3 +71,14 @@ def test_blocks_of_two_attentions_side_by_side() -> None:
     x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
     reference = rollout(module, x)
     assert float((maps_of(vizlib.explain(model, x)) - reference).abs().max()) < 1e-12
+
+
+@pytest.mark.parametrize("method", ["rollout", "attention", "relevance"])
+def test_a_bias_kept_from_a_pass_with_gradients_is_read_as_a_fresh_one_is(method: str) -> None:
+    """LeViT keeps its biases from pass to pass in evaluation, with the graph of the pass that made them."""
+    module, x = filled(timm.create_model("levit_128s", img_size=64, num_classes=4)).eval(), torch.rand(3, 64, 64, dtype=torch.float64)
+    fresh = vizlib.explain(vizlib.wrap(copy.deepcopy(module)), x, method, 1)
+    module(x[None])
+    kept = vizlib.explain(vizlib.wrap(module), x, method, 1)
+    assert (kept.input_map == fresh.input_map).all()
+    assert kept.input_map.std() > 0

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vizlib.tracing.residuals import Port, Residual
 
 PROBES = 8  # pixels whose change is followed to the part
+AS_A_WHOLE = "wrap(..., adapter='traced') reads the whole network instead, where it can be followed"
 READ = ("lineage", "layers", "keys", "feature_map")  # what is read from the part
 
 
@@ -189,12 +190,12 @@ def passage_of(outer: nn.Module, path: str, size: Size | None) -> Passage:
     except Exception:  # noqa: BLE001  any code may run here; what it cannot do without weights, a run with an image tells
         return Passage()
     if len(calls) != 1:
-        return Passage(f"{path} runs {len(calls)} times as a whole in a forward pass of {type(outer).__name__}, not once")
+        return Passage(f"{path} runs {len(calls)} times as a whole in a forward pass of {type(outer).__name__}, not once; {AS_A_WHOLE}")
     if not isinstance(answer, torch.Tensor):
         return Passage()
     beside = next((name for name, value in others.items() if depends_on(answer, value)), None)
     if beside is not None:
-        return Passage(f"{type(outer).__name__} reads {beside} of {path}, not what its own read-out gives")
+        return Passage(f"{type(outer).__name__} reads {beside} of {path}, not what its own read-out gives; {AS_A_WHOLE}")
     if depends_on(answer, x):
         return Passage(
             f"the answer of {type(outer).__name__} also depends on the image past {path}, so a map of {path} would not be all of it"
@@ -242,7 +243,7 @@ def _displacement(outer: nn.Module, path: str, size: Size) -> str | None:
     name = type(outer).__name__
     seen = None if any(image is None for image in each) else torch.cat([image for image in each if image is not None])
     if seen is None:
-        return f"{path} does not run as a whole on an image in a forward pass of {name}"
+        return f"{path} does not run as a whole on an image in a forward pass of {name}; {AS_A_WHOLE}"
     if seen.ndim != 4 or tuple(seen.shape[2:]) != size:
         return f"{name} gives {path} {tuple(seen.shape[2:])} where its own input is {size}, so where the pixels lie is not certain"
     change = (seen[1:].double() - seen[:1].double()).abs().sum(1).flatten(1)

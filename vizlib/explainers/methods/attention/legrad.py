@@ -13,7 +13,7 @@ from vizlib.explainers.method_output import MethodOutput
 from vizlib.explainers.methods.attention.relevance import SILENT
 from vizlib.explainers.methods.attention.rollout import stage_maps
 from vizlib.explainers.parts.attention_walk import descend, total_score
-from vizlib.passes.backward import detached, detached_call, gradients, gradients_on, run_live
+from vizlib.passes.backward import detached, gradients, gradients_on, run_live
 from vizlib.tracing.attention_gradients import mean_positive_slopes
 from vizlib.tracing.attention_site import AttentionSite
 from vizlib.tracing.recorder import record
@@ -50,7 +50,7 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
             at, attention_call = (sites[-1], reading.calls[-1]) if pooled else (site, call)
             assert reading.output is not None  # noqa: S101  record() always sets it
             slope = gradients(model, total_score(targets, reading.output), [attention_call.output], keep_graph=True)[0]
-            attention_call = replace(detached_call(attention_call), gradient=slope)
+            attention_call = replace(attention_call.detached(), gradient=slope)
             per_block.append(
                 mean_positive_slopes(AttentionSite.of(attention_call, at.name, at.stage, at.block, at.query_grid, at.key_grid))
             )
