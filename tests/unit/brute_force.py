@@ -163,7 +163,8 @@ def gradient_rollout(caught: Caught, row: torch.Tensor, chain: Chain, kept: floa
 
     def attend(link: Attention) -> torch.Tensor:
         weights, slope = (tensors[link.number].detach().double() for tensors in (caught.weights, caught.slopes))
-        spoken = (weights * slope).mean(1).clamp_min(0)
+        # What a mask of -100 has left is rounding: nothing that could speak.
+        spoken = (torch.where(weights < 1e-30, 0.0, weights) * slope).mean(1).clamp_min(0)
         total = spoken.sum(-1, keepdim=True)
         scaled = torch.where(total > 0, spoken / total.clamp_min(1e-300), 0.0 if link.skip else weights.mean(1))
         matrix = link.whole(scaled)

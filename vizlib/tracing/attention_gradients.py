@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from vizlib.tracing.attention_site import AttentionSite
     from vizlib.tracing.attention_tiles import Tile
 
+# A weight so much smaller than the others of its row is what a mask has left: Swin's masks are -100 and not minus infinity, e^-100 is 4e-44.
+MASKED = 1e-30
+
 
 def pull_positive(site: AttentionSite, rows: torch.Tensor) -> torch.Tensor:
     """Row vectors (B, R, N) times mean_h relu(dL/dP * P): (B, R, M) float64."""
@@ -29,7 +32,8 @@ def pull_positive(site: AttentionSite, rows: torch.Tensor) -> torch.Tensor:
 def pull_stochastic(site: AttentionSite, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Row vectors (B, R, N) times relu(mean_h dL/dP * P) with its rows scaled to sum to 1: (B, R, M) float64.
 
-    A row without any positive entry has no scale: its share is not pulled, and comes back as the second vector (B, R, N).
+    A row without any positive entry, or only with some that a mask of large negative numbers has left, has no scale: its share is not
+    pulled, and comes back as the second vector (B, R, N).
     """
     pulled, held = rows.new_zeros(*rows.shape[:2], site.k.shape[2]), torch.zeros_like(rows)
     index = carrying(rows)
@@ -37,10 +41,12 @@ def pull_stochastic(site: AttentionSite, rows: torch.Tensor) -> tuple[torch.Tens
     for tile, block in _weighted_slopes(site, index, positive=False):
         places_here = places[tile.rows]
         share = rows[tile.images][:, :, places_here]
+        against = block.amin(1)[:, None].neg_()
         total = block.relu_().sum(1)[:, None]
-        scaled = torch.where(total > 0, share / total.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
+        speaks = total > (MASKED * against).clamp_min_(0)
+        scaled = torch.where(speaks, share / total.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
         pulled[tile.images] += scaled @ block.transpose(1, 2)
-        held[tile.images, :, places_here] = torch.where(total > 0, 0.0, share)
+        held[tile.images, :, places_here] = torch.where(speaks, 0.0, share)
     return pulled, held
 
 
