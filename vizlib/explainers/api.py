@@ -157,6 +157,7 @@ def replay(folder: str | os.PathLike[str], model: Model | None = None) -> Explan
             dtype=recipe["dtype"],
             activation=recipe.get("activation"),  # recipes of earlier versions have none
         )
+        _check_same_weights(recipe, model.recipe or {})
     source = Path(folder) / manifest["input"]
     image: Any = _saved_input(source) if source.suffix == ".npz" else source
     target = manifest["target"]
@@ -193,6 +194,9 @@ def check_method_fits(model: Model, card: MethodCard, target: Any = None) -> Non
         raise MethodError(f"{card.title} does not fit {model.card.name}: {reason}.")
 
 
+_CHANGED = "changed since the explanation was made; replay(folder, model=...) takes another model."
+
+
 def check_fingerprint(recipe: dict[str, Any]) -> None:
     """CheckpointError when the weights file that a recipe names is gone or has changed since."""
     noted, path = recipe.get("sha256"), recipe.get("checkpoint")
@@ -201,7 +205,14 @@ def check_fingerprint(recipe: dict[str, Any]) -> None:
     from vizlib.zoo.weights import fingerprint
 
     if fingerprint(path) != noted:
-        raise CheckpointError(f"{path} has changed since the explanation was made; replay(folder, model=...) takes another model.")
+        raise CheckpointError(f"{path} has {_CHANGED}")
+
+
+def _check_same_weights(noted: dict[str, Any], recipe: dict[str, Any]) -> None:
+    """CheckpointError when the weights of a folder or of the hub are not those that a recipe noted; early recipes noted none of these."""
+    digests = [values.get("sha256") for values in (noted, recipe)]
+    if all(digests) and digests[0] != digests[1]:
+        raise CheckpointError(f"The weights of {noted['name']} have {_CHANGED}")
 
 
 def _explain_chunk(

@@ -38,16 +38,23 @@ def folder_plan(name: str, progress: Callable[..., None] | None) -> LoadingPlan 
     if name.startswith(HUB):
         repo, _, revision = name.removeprefix(HUB).partition("@")
         folder = _fetched(repo, revision or None, progress)
+    elif not _is_folder(name):
+        return None
     elif (Path(name) / CONFIG).is_file():
         folder = Path(name)
-    elif Path(name).is_dir():
-        raise ModelError(f"{name} is a folder without a {CONFIG}: give one that transformers or timm has saved, or a model's name.")
     else:
-        return None
+        raise ModelError(f"{name} is a folder without a {CONFIG}: give one that transformers or timm has saved, or a model's name.")
     config = _json(folder / CONFIG)
     if isinstance(config.get("architecture"), str):
         return TimmFolder(name, folder, config)
     return TransformersFolder(name, folder, config)
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).is_dir()
+    except OSError:  # longer than a path may be
+        return False
 
 
 class FolderPlan(LoadingPlan):
@@ -57,6 +64,11 @@ class FolderPlan(LoadingPlan):
         super().__init__(name)
         self.folder, self.facts = folder, config
         self.home = name if name.startswith(HUB) else str(folder.resolve())
+
+    def weights_files(self) -> list[Path]:
+        """Its weights, one file or the shards of it."""
+        whole = self.folder / WEIGHTS
+        return [whole] if whole.is_file() else [self.folder / shard for shard in sorted(_shards(self.folder))]
 
 
 class TimmFolder(FolderPlan):
@@ -102,9 +114,8 @@ class TransformersFolder(FolderPlan):
     def read(self, checkpoint: str | os.PathLike[str] | None, progress: Callable[..., None] | None) -> State:
         if checkpoint is not None:
             return super().read(checkpoint, progress)
-        files = {WEIGHTS} if (self.folder / WEIGHTS).is_file() else _shards(self.folder)
-        for file in sorted(files):
-            read_checkpoint(self.folder / file)  # damaged and infinite weights are said in a sentence
+        for file in self.weights_files():
+            read_checkpoint(file)  # damaged and infinite weights are said in a sentence
         try:
             with torch.random.fork_rng(devices=[]):
                 module, report = self.kind.from_pretrained(

@@ -83,7 +83,7 @@ def load(
         adapter,
         transform,
         names,
-        _recipe(getattr(plan, "home", name), checkpoint, num_classes, size, given_names, dtype, activation),
+        _recipe(plan, checkpoint, num_classes, size, given_names, dtype, activation),
         known_activation=chosen_activation or own_activation,
     )
     model = replace(model, card=replace(card, activation=model.activation))
@@ -269,7 +269,7 @@ def _card(
 
 
 def _recipe(
-    name: str,
+    plan: LoadingPlan,
     checkpoint: str | os.PathLike[str] | None,
     num_classes: int | None,
     size: tuple[int, int] | None,
@@ -278,10 +278,14 @@ def _recipe(
     activation: str | None,
 ) -> dict[str, Any]:
     path = checkpoint if checkpoint in (None, "random") else str(Path(checkpoint).resolve())
+    if checkpoint is None:
+        files = plan.weights_files() if isinstance(plan, FolderPlan) else []
+    else:
+        files = [] if path == "random" else [Path(path)]
     return {
-        "name": name,
+        "name": plan.home if isinstance(plan, FolderPlan) else plan.name,
         "checkpoint": path,
-        "sha256": fingerprint(path) if path not in (None, "random") else None,
+        "sha256": fingerprint(*files) if files else None,
         "num_classes": num_classes,
         "image_size": list(size) if size else None,
         "labels": None if labels is None else list(labels),

@@ -218,8 +218,13 @@ def _checked(tensor: Tensor, key: str, name: str) -> Tensor:
     return tensor
 
 
-def fingerprint(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a weights file in hex; CheckpointError when it cannot be read."""
+def fingerprint(*paths: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a weights file in hex, of several that of theirs, line by line; CheckpointError when one cannot be read."""
+    digests = [_digest(path) for path in paths]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _digest(path: str | os.PathLike[str]) -> str:
     try:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

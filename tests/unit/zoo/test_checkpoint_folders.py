@@ -66,6 +66,29 @@ def test_a_folder_in_shards_is_the_same(tmp_path: Path) -> None:
     assert parts.transform.mean == vizlib.Transform((32, 32)).mean  # it has no preprocessor_config.json
 
 
+@pytest.mark.parametrize("shards", [False, True])
+def test_a_replay_notices_that_the_weights_of_a_folder_changed(tmp_path: Path, *, shards: bool) -> None:
+    module = saved(tmp_path / "model", num_labels=3)
+    if shards:
+        (tmp_path / "model" / "model.safetensors").unlink()
+        module.save_pretrained(tmp_path / "model", max_shard_size="20KB")
+    explanation = vizlib.explain(vizlib.load(str(tmp_path / "model"), device="cpu"), torch.rand(3, 32, 32), "relevance", target=1)
+    explanation.save(tmp_path / "map")
+    assert np.array_equal(vizlib.replay(tmp_path / "map").input_map, explanation.input_map)
+    with torch.no_grad():
+        module.classifier.bias[0] += 1  # of another class than the map's: the map itself would be the same
+    module.save_pretrained(tmp_path / "model", max_shard_size="20KB" if shards else "5GB")
+    with pytest.raises(CheckpointError, match="weights of .* have changed since"):
+        vizlib.replay(tmp_path / "map")
+    other = vizlib.load(str(tmp_path / "model"), device="cpu")
+    assert np.array_equal(vizlib.replay(tmp_path / "map", model=other).input_map, explanation.input_map)
+    manifest = tmp_path / "map" / "explanation.json"
+    facts = json.loads(manifest.read_text())
+    facts["recipe"]["sha256"] = None  # as earlier versions wrote it
+    manifest.write_text(json.dumps(facts))
+    assert vizlib.replay(tmp_path / "map").input_map.any()
+
+
 def test_a_folder_of_timm_answers_as_its_module(tmp_path: Path) -> None:
     module = timm.create_model("resnet10t", num_classes=2)
     fill_random(module)
