@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vizlib.tracing.attention_site import AttentionSite
     from vizlib.tracing.attention_tiles import Tile
 
-# A weight so much smaller than the others of its row is what a mask has left: Swin's masks are -100 and not minus infinity, e^-100 is 4e-44.
+# A weight so much smaller than the others of its row is what a mask has left: Swin's are -100, not minus infinity, and e^-100 is 4e-44.
 MASKED = 1e-30
 
 

@@ -277,11 +277,13 @@ def _recipe(
     dtype: torch.dtype | str | None,
     activation: str | None,
 ) -> dict[str, Any]:
-    path = checkpoint if checkpoint in (None, "random") else str(Path(checkpoint).resolve())
     if checkpoint is None:
-        files = plan.weights_files() if isinstance(plan, FolderPlan) else []
+        path, files = None, plan.weights_files() if isinstance(plan, FolderPlan) else []
+    elif checkpoint == "random":
+        path, files = "random", []
     else:
-        files = [] if path == "random" else [Path(path)]
+        path = str(Path(checkpoint).resolve())
+        files = [Path(path)]
     return {
         "name": plan.home if isinstance(plan, FolderPlan) else plan.name,
         "checkpoint": path,

@@ -78,7 +78,7 @@ def test_a_replay_notices_that_the_weights_of_a_folder_changed(tmp_path: Path, *
     with torch.no_grad():
         module.classifier.bias[0] += 1  # of another class than the map's: the map itself would be the same
     module.save_pretrained(tmp_path / "model", max_shard_size="20KB" if shards else "5GB")
-    with pytest.raises(CheckpointError, match="weights of .* have changed since"):
+    with pytest.raises(CheckpointError, match=r"weights of .* have changed since"):
         vizlib.replay(tmp_path / "map")
     other = vizlib.load(str(tmp_path / "model"), device="cpu")
     assert np.array_equal(vizlib.replay(tmp_path / "map", model=other).input_map, explanation.input_map)
