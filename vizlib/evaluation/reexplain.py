@@ -45,7 +45,8 @@ def reexplain(model: Model, x: torch.Tensor, explanation: Explanation, steps: St
 def check_single(explanation: object) -> None:
     """MethodError for what is no explanation, such as the list that a batch gives."""
     if not isinstance(explanation, Explanation):
-        raise MethodError(f"One explanation is measured at a time, not a {type(explanation).__name__}: a batch gives a list of them.")
+        kind = "list" if isinstance(explanation, list) else type(explanation).__name__
+        raise MethodError(f"One explanation is measured at a time, not a {kind}: a batch gives a list of them.")
 
 
 def checked_input(model: Model, image: Any, explanation: Explanation) -> torch.Tensor:

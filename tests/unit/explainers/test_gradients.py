@@ -118,7 +118,8 @@ def test_a_gradient_rollout_equals_the_product_of_whole_matrices(
 
     def attention(index: int, step: Attention, gather: torch.Tensor) -> torch.Tensor:
         weights, gradient = layers[index]
-        rows = whole(step, (weights * gradient).mean(1).relu())
+        # Swin's masks are -100: what they leave, e^-100, is no weight that could speak.
+        rows = whole(step, (torch.where(weights < 1e-30, 0.0, weights) * gradient).mean(1).relu())
         total = rows.sum(-1, keepdim=True)
         if not step.skip:
             return torch.where(total > 0, rows / total, weights.mean(1)) @ gather

@@ -145,7 +145,7 @@ class TestCommand:
         arguments = ["train", "seq2seq", NAME, "--out", str(tmp_path / "out"), "--runs", str(tmp_path / "runs")]
         app(arguments, standalone_mode=False)
         said = capsys.readouterr()
-        assert f"{NAME}: exact match 0.0 % of 30 fresh samples" in said.out
+        assert f"{NAME}: exact match 0.0\xa0% of 30 fresh samples" in said.out
         assert "after 4 steps" in said.out
         assert "step     4/4" in said.err
         assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{NAME}.json", f"{NAME}.safetensors"}
