@@ -320,6 +320,7 @@ def test_a_folder_says_its_architecture_itself(form, tmp_path, monkeypatch):
     transformers.ViTForImageClassification(config).save_pretrained(tmp_path / "mine")
     monkeypatch.setattr(user_model_form, "_local", lambda: True)
     at = form()
+    monkeypatch.chdir(tmp_path)
     one(at, "text_input", "path").set_value(str(tmp_path / "mine"))
     fill(at)
     assert at.multiselect[0].value == ["vit_tiny50", "own-1"]
@@ -400,8 +401,9 @@ def with_code(start, **address):
     return settled(at.run())
 
 
-def test_models_of_ones_own_code_are_opened_and_failures_said(explore, code, monkeypatch):
+def test_models_of_ones_own_code_are_opened_and_failures_said(explore, code, monkeypatch, tmp_path):
     at = with_code(explore, models="vit_tiny50")
+    monkeypatch.chdir(tmp_path)  # where the snippet writes its picture
     assert at.multiselect[0].value == ["vit_tiny50", "own-1"]
     own = maps(at)[1][1]
     assert [error.value for error in at.error] == [
