@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from vizlib.errors import TrainingError
+from vizlib.errors import CheckpointError, TrainingError
 from vizlib.train.card_augment import random_views, seen_through
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from torch import Tensor, nn
 
@@ -36,11 +35,11 @@ class Views:
 
 
 def load_teacher(weights: str | Path, classes: tuple[str, ...]) -> tuple[nn.Module, Tensor]:
-    """The teacher from a file of weights in timm's order of entries, and the numbers (K,) of these classes among its thousand."""
-    import timm
+    """The teacher from a file of its weights, and the numbers (K,) of these classes among its thousand."""
     from timm.data.imagenet_info import ImageNetInfo
 
     from vizlib.datasets.classes import FIFTY
+    from vizlib.zoo.load import load
 
     wnids = {name: wnid for wnid, name in FIFTY}
     if set(classes) - set(wnids):
@@ -48,24 +47,9 @@ def load_teacher(weights: str | Path, classes: tuple[str, ...]) -> tuple[nn.Modu
             "The teacher answers for the fifty classes of the bundled models only; train without it (`--recipe card-alone`)."
         )
     try:
-        if Path(weights).suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state: dict[str, Any] = load_file(weights)
-        else:
-            state = torch.load(weights, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-        raise TrainingError(f"The teacher's weights {weights} cannot be read: {error}.") from error
-    module = timm.create_model(ARCHITECTURE)
-    names = module.state_dict()
-    if set(state) != set(names):
-        if len(state) != len(names):
-            raise TrainingError(f"{weights} holds {len(state)} entries where {ARCHITECTURE} has {len(names)}.")
-        state = dict(zip(names, state.values(), strict=True))
-    try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        raise TrainingError(f"{weights} does not hold the weights of {ARCHITECTURE}: {error}.") from error
+        module = load(ARCHITECTURE, checkpoint=weights, num_classes=1000, device="cpu").module
+    except CheckpointError as error:
+        raise TrainingError(f"The teacher's weights cannot be used: {error}") from error
     wordnet_ids = ImageNetInfo().label_names()
     return module.eval(), torch.tensor([wordnet_ids.index(wnids[name]) for name in classes])
 

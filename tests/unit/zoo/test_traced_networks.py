@@ -13,12 +13,13 @@ from torch import nn
 from traced_checks import filled, maps_of
 
 import vizlib
+from vizlib.catalog.family import NO_ATTENTION
 from vizlib.zoo.adapters.traced import TracedAdapter
 
 
-def against_the_twin(module: nn.Module, size: int) -> tuple[float, float]:
+def against_the_twin(module: nn.Module, size: int, adapter: TracedAdapter | None = None) -> tuple[float, float]:
     """The largest difference of a rollout and of a relevance map from the twin's, in shares of its peak."""
-    model = vizlib.wrap(module, adapter=TracedAdapter(module), input_size=size)
+    model = vizlib.wrap(module, adapter=adapter, input_size=size)
     x = torch.randn(2, 3, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     worst = []
     for method, reference, options in (("rollout", rollout(module, x), {}), ("relevance", relevance(module, x, 3), {"target": [3, 3]})):
@@ -53,9 +54,22 @@ class Parted(nn.Module):
         return self.head(x.mean(1)) if shape[0] else x
 
 
-def test_a_network_of_ones_own() -> None:
-    differences = against_the_twin(filled(Parted()), 24)
-    assert max(differences) < 1e-12
+@pytest.mark.parametrize("told", [True, False])
+def test_a_network_of_ones_own(told: bool) -> None:
+    """No part of it is called an attention, and none need be."""
+    module = filled(Parted())
+    assert max(against_the_twin(module, 24, TracedAdapter(module) if told else None)) < 1e-12
+
+
+def test_what_needs_an_input_size_asks_for_it() -> None:
+    with pytest.raises(vizlib.MethodError, match=r"found by running it on inputs of one size, .* give input_size="):
+        vizlib.explain(vizlib.wrap(filled(Parted())), torch.rand(3, 24, 24, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "regnetx_002"])
+def test_convolutional_networks_are_said_to_have_no_attention(name: str) -> None:
+    card = vizlib.wrap(timm.create_model(name)).card
+    assert card.unavailable["rollout"] == card.unavailable["leave_one_out"] == NO_ATTENTION
 
 
 def test_windows_that_shift_and_keys_that_are_pooled() -> None:

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from vizlib.catalog.family import Family
 
-UNKNOWN = "vizlib has no adapter that knows how the model routes its tokens"
+UNKNOWN = "where it attends is found by running it on inputs of one size, and it does not say which: give input_size="
 FAMILY = Family("other", "timm.convnets:PlainAdapter", lacks={"lineage": UNKNOWN, "layers": UNKNOWN, "keys": UNKNOWN})

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from vizlib.errors import MethodError
 from vizlib.zoo.adapters.place_reader import NotRun
 from vizlib.zoo.adapters.timm.convnets import PlainAdapter
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
-    from vizlib.tracing.recorder import Recording
-    from vizlib.zoo.adapters.base import Lineage, Size
+    from vizlib.zoo.adapters.base import Size
 
 _ATTENDS = re.compile(r"attn|attention|transformer|mhsa|shma|mla$|sa$", re.IGNORECASE)
 
@@ -27,11 +24,7 @@ class TracedAdapter(PlainAdapter):
     """
 
     family = "traced"
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__(module)
-        if self.refusals.get("lineage", "").startswith("vizlib has no adapter"):
-            del self.refusals["lineage"]  # what a run will find is not known yet
+    without_tracing: ClassVar[dict[str, str]] = {}  # whether what attends can be followed, a run says
 
     @classmethod
     def fits(cls, module: nn.Module) -> bool:
@@ -43,11 +36,3 @@ class TracedAdapter(PlainAdapter):
         reason = self.reader.graph(size)
         if isinstance(reason, str) and not isinstance(reason, NotRun):
             self.refusals["lineage"] = reason
-
-    def products(self, x: torch.Tensor) -> dict[int, bool]:
-        return self.reader.products((int(x.shape[2]), int(x.shape[3])))
-
-    def lineage(self, recording: Recording, size: Size, windows: str = "uniform") -> Lineage:
-        if "lineage" in self.refusals:
-            raise MethodError(self.refusals["lineage"])
-        return self.reader.lineage(recording, size, windows)

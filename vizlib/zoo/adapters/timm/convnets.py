@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from vizlib.catalog.family import NO_RELU
+from vizlib.catalog.families import FAMILIES
+from vizlib.catalog.family import NO_ATTENTION, NO_RELU
 from vizlib.errors import MethodError
 from vizlib.zoo.adapters.base import Adapter, Size, Tap
 from vizlib.zoo.adapters.feature_map import declared_feature_map_lacks, input_size
 from vizlib.zoo.adapters.place_reader import NONE_FOUND, NotRun, PlaceReader
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from vizlib.tracing.place_graph.lying import Lying
+    from vizlib.tracing.recorder import Recording
+    from vizlib.zoo.adapters.base import Lineage
 
 _OTHERS = {
     "GELU",
@@ -82,15 +86,18 @@ class PlainAdapter(Adapter):
 
     family = "other"
     reads_classes = False
+    # Of a network that names its last feature map, and no part that attends.
+    without_tracing: ClassVar[dict[str, str]] = {"lineage": NO_ATTENTION, "layers": NO_ATTENTION, "keys": NO_ATTENTION}
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__(module)
         self.refusals |= rectified(module)
-        self.refusals["lineage"] = f"vizlib has no adapter that knows how {type(module).__name__} routes its tokens"
         self.reader = PlaceReader(module)
         self.names_map = self._convolutional() and not declared_feature_map_lacks(
             module, self._stages()[-1], self._declared()[-1].get("num_chs")
         )
+        if self.names_map:
+            self.refusals |= self.without_tracing
         size = input_size(module)
         if size is not None:
             self.expect(size[1:])
@@ -108,7 +115,10 @@ class PlainAdapter(Adapter):
             return
         self.refusals.pop("feature_map", None)
         graph = self.reader.graph(size)
-        if isinstance(graph, str) and not isinstance(graph, NotRun):
+        if not isinstance(graph, str):
+            self.refusals |= FAMILIES["traced"].lacks
+            self.refusals.pop("lineage", None)
+        elif not isinstance(graph, NotRun):
             self.refusals |= {"lineage": graph, "layers": graph, "keys": graph} if graph == NONE_FOUND else {"lineage": graph}
         if not isinstance(graph, NotRun) and not self.reader.last_maps(size):
             self.refusals["feature_map"] = f"no part of {type(self.module).__name__} gives a map whose cells lie on the image"
@@ -120,6 +130,14 @@ class PlainAdapter(Adapter):
         if "feature_map" in self.refusals:
             raise MethodError(self.refusals["feature_map"])
         return self._stages()[-1] if self.names_map else None
+
+    def products(self, x: torch.Tensor) -> dict[int, bool] | None:
+        return None if "lineage" in self.refusals else self.reader.products((int(x.shape[2]), int(x.shape[3])))
+
+    def lineage(self, recording: Recording, size: Size, windows: str = "uniform") -> Lineage:
+        if "lineage" in self.refusals:
+            raise MethodError(self.refusals["lineage"])
+        return self.reader.lineage(recording, size, windows)
 
     def last_maps(self, size: Size) -> dict[str, Lying]:
         return self.reader.last_maps(size)

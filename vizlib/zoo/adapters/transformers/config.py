@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from vizlib.errors import MethodError
+from vizlib.zoo.adapters.base import Adapter
+from vizlib.zoo.heads import last_width
+
 if TYPE_CHECKING:
     from torch import nn
 
-    from vizlib.zoo.adapters.base import Size
+    from vizlib.tracing.recorder import Recording
+    from vizlib.zoo.adapters.base import Lineage, Size
 
 READABLE = ("eager", "sdpa")  # whose weights can be had: written out, or by torch's fused function
 
@@ -38,3 +43,31 @@ def class_names(module: nn.Module, classes: int) -> tuple[str, ...] | None:
         return None
     labels = tuple(str(names[index]) for index in range(classes))
     return None if labels == tuple(f"LABEL_{index}" for index in range(classes)) else labels
+
+
+class FromConfig(Adapter):
+    """What models of transformers have alike: a config, a "classifier" with names of classes, attention that may be set to run unread."""
+
+    @property
+    def config(self) -> Any:
+        """The config of the part that is read."""
+        return self.module.config
+
+    @property
+    def classes(self) -> int:
+        if self.told_classes is not None:
+            return self.told_classes
+        head = getattr(self.module, "classifier", None)
+        return 0 if head is None else last_width(head) or 0
+
+    def labels(self) -> tuple[str, ...] | None:
+        return class_names(self.module, self.classes)
+
+    def input_size(self) -> Size | None:
+        return built_for(self.config)
+
+    def lineage(self, recording: Recording, size: Size, windows: str = "uniform") -> Lineage:
+        reason = unreadable_attention(self.config)
+        if reason is not None:
+            raise MethodError(f"{type(self.module).__name__} cannot be followed: {reason}.")
+        return super().lineage(recording, size, windows)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vizlib.zoo.adapters.base import Adapter, Tap
+from vizlib.zoo.adapters.base import Tap
 from vizlib.zoo.adapters.class_paths import class_in
 from vizlib.zoo.adapters.timm.convnets import rectified
-from vizlib.zoo.adapters.transformers.config import class_names
-from vizlib.zoo.heads import last_width
+from vizlib.zoo.adapters.transformers.config import FromConfig
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +23,7 @@ _CLASSES: dict[str, tuple[str, int | None]] = {
 }
 
 
-class TransformersConvNetAdapter(Adapter):
+class TransformersConvNetAdapter(FromConfig):
     """Stages one after another; what the last one gives is the feature map."""
 
     family = "resnet"
@@ -39,15 +38,6 @@ class TransformersConvNetAdapter(Adapter):
     @classmethod
     def fits(cls, module: nn.Module) -> bool:
         return class_in(module, "transformers", _CLASSES) is not None
-
-    @property
-    def classes(self) -> int:
-        if self.told_classes is not None:
-            return self.told_classes
-        return last_width(self.module.get_submodule("classifier")) or 0
-
-    def labels(self) -> tuple[str, ...] | None:
-        return class_names(self.module, self.classes)
 
     def stride(self) -> Size | None:
         config: Any = self.module.config

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vizlib.errors import MethodError, ModelError
+from vizlib.errors import ModelError
 from vizlib.zoo.adapters.class_paths import class_in
 from vizlib.zoo.adapters.pyramid import PyramidAdapter, PyramidBlock, PyramidStage
-from vizlib.zoo.adapters.transformers.config import built_for, class_names, unreadable_attention
-from vizlib.zoo.heads import last_width
+from vizlib.zoo.adapters.transformers.config import FromConfig, built_for
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from vizlib.tracing.recorder import Recording
-    from vizlib.zoo.adapters.base import Lineage, Size
+    from vizlib.zoo.adapters.base import Size
 
 
-class _TransformersPyramid(PyramidAdapter):
+class _TransformersPyramid(FromConfig, PyramidAdapter):
     """A classifier of transformers whose stages lie at ``below``."""
 
     name: ClassVar[str]
@@ -31,24 +29,6 @@ class _TransformersPyramid(PyramidAdapter):
     @classmethod
     def fits(cls, module: nn.Module) -> bool:
         return class_in(module, "transformers", (cls.name,)) is not None
-
-    @property
-    def classes(self) -> int:
-        if self.told_classes is not None:
-            return self.told_classes
-        return last_width(self.module.get_submodule("classifier")) or 0
-
-    def labels(self) -> tuple[str, ...] | None:
-        return class_names(self.module, self.classes)
-
-    def input_size(self) -> Size | None:
-        return built_for(self.module.config)
-
-    def lineage(self, recording: Recording, size: Size, windows: str = "uniform") -> Lineage:
-        reason = unreadable_attention(self.module.config)
-        if reason is not None:
-            raise MethodError(f"{self.name} cannot be followed: {reason}.")
-        return super().lineage(recording, size, windows)
 
 
 class TransformersPvtAdapter(_TransformersPyramid):

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vizlib.errors import MethodError
 from vizlib.tracing.windowed_attention import Layout
 from vizlib.zoo.adapters.class_paths import class_in
 from vizlib.zoo.adapters.shifted_windows import ShiftedWindowsAdapter, WindowBlock, within_regions
-from vizlib.zoo.adapters.transformers.config import built_for, class_names, unreadable_attention
-from vizlib.zoo.heads import last_width
+from vizlib.zoo.adapters.transformers.config import FromConfig
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from vizlib.tracing.recorder import Recording
     from vizlib.tracing.token_grid import Grid
-    from vizlib.zoo.adapters.base import Lineage, Size
 
 # Where the tower of each class lies, and the part of a block whose output meets the residual.
 _CLASSES = {
@@ -28,7 +24,7 @@ _CLASSES = {
 }
 
 
-class TransformersSwinAdapter(ShiftedWindowsAdapter):
+class TransformersSwinAdapter(FromConfig, ShiftedWindowsAdapter):
     """A grid is padded before it is rolled; where a window is as large as the grid, the first version shrinks it and does not shift."""
 
     def __init__(self, module: nn.Module) -> None:
@@ -42,18 +38,6 @@ class TransformersSwinAdapter(ShiftedWindowsAdapter):
     @classmethod
     def fits(cls, module: nn.Module) -> bool:
         return class_in(module, "transformers", _CLASSES) is not None
-
-    @property
-    def classes(self) -> int:
-        if self.told_classes is not None:
-            return self.told_classes
-        return (last_width(self.module.get_submodule("classifier")) or 0) if self.inside else 0
-
-    def labels(self) -> tuple[str, ...] | None:
-        return class_names(self.module, self.classes)
-
-    def input_size(self) -> Size | None:
-        return built_for(self.tower.config)
 
     def blocks(self) -> list[WindowBlock]:
         below = f"{self.inside}.encoder.layers" if self.inside else "encoder.layers"
@@ -75,12 +59,6 @@ class TransformersSwinAdapter(ShiftedWindowsAdapter):
 
     def allowed(self, block: WindowBlock, grid: Grid) -> torch.Tensor | None:
         return within_regions(grid, *self._window(block, grid))
-
-    def lineage(self, recording: Recording, size: Size, windows: str = "uniform") -> Lineage:
-        reason = unreadable_attention(self.tower.config)
-        if reason is not None:
-            raise MethodError(f"{self.name} cannot be followed: {reason}.")
-        return super().lineage(recording, size, windows)
 
     def _window(self, block: WindowBlock, grid: Grid) -> tuple[tuple[int, int], tuple[int, int]]:
         window, shift = int(block.part.window_size), int(block.part.shift_size)

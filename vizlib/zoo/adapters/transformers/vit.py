@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vizlib.errors import MethodError
-from vizlib.zoo.adapters.base import Classifier, Lineage, Size
+from vizlib.zoo.adapters.base import Classifier, Size
 from vizlib.zoo.adapters.class_paths import class_in
 from vizlib.zoo.adapters.plain_vit import PlainViT, PlainViTAdapter
-from vizlib.zoo.adapters.transformers.config import built_for, class_names, pair, unreadable_attention
+from vizlib.zoo.adapters.transformers.config import FromConfig, built_for, pair
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from vizlib.tracing.recorder import AttentionCall, Recording
+    from vizlib.tracing.recorder import AttentionCall
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ _CLASSES: dict[str, tuple[_Tower, str, str, tuple[str, ...]]] = {
 _TEACHER = {"class": Classifier("cls_classifier", 0), "distillation": Classifier("distillation_classifier", 1)}
 
 
-class TransformersViTAdapter(PlainViTAdapter):
+class TransformersViTAdapter(FromConfig, PlainViTAdapter):
     """A plain vision transformer of transformers; what differs from class to class is the table above and the module's own config."""
 
     def __init__(self, module: nn.Module) -> None:
@@ -76,22 +75,24 @@ class TransformersViTAdapter(PlainViTAdapter):
         self.tower: Any = module.get_submodule(inside) if inside else module
         super().__init__(module, _described(self.tower, self.name))
 
+    classes = PlainViTAdapter.classes  # its head may be several parts
+
     @classmethod
     def fits(cls, module: nn.Module) -> bool:
         return class_in(module, "transformers", _CLASSES) is not None
 
+    @property
+    def config(self) -> Any:
+        return self.tower.config
+
     def for_copy(self, module: nn.Module) -> TransformersViTAdapter:
         return TransformersViTAdapter(module)
 
-    def labels(self) -> tuple[str, ...] | None:
-        return class_names(self.module, self.classes)
-
     def input_size(self) -> Size | None:
-        config = self.tower.config
         if self.name.startswith("Siglip2"):
-            side = math.isqrt(config.num_patches) * config.patch_size
+            side = math.isqrt(self.config.num_patches) * self.config.patch_size
             return side, side
-        return built_for(config)
+        return super().input_size()
 
     def call(self, module: nn.Module, x: torch.Tensor) -> Any:
         return module(**_in_patches(x, self.window().kernel)) if self.name.startswith("Siglip2") else module(x)
@@ -100,12 +101,6 @@ class TransformersViTAdapter(PlainViTAdapter):
         # SigLIP's classifiers run the pool of their tower for nothing.
         idle = "Siglip" in self.name and self.parts.readout == "mean" and self.tower.use_head
         return calls[: len(self.blocks)] if idle else calls
-
-    def lineage(self, recording: Recording, size: Size, windows: str = "uniform") -> Lineage:
-        reason = unreadable_attention(self.tower.config)
-        if reason is not None:
-            raise MethodError(f"{self.name} cannot be followed: {reason}.")
-        return super().lineage(recording, size, windows)
 
 
 def _described(tower: Any, name: str) -> PlainViT:
