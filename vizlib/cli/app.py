@@ -53,7 +53,7 @@ def app(
     ] = None,
 ) -> None:
     """Start the app."""
-    from vizlib.zoo.user_code import is_reference
+    from vizlib.zoo.user_code import CODE_VARIABLE, is_reference
 
     for name in model or ():
         if not is_reference(name):
@@ -67,7 +67,7 @@ def app(
         raise UsageError(f"Port {port} of {address or '127.0.0.1'} cannot be taken; name another one with --port.")
     command = streamlit_command(script, port=port, address=address, browser=browser)
     if model:
-        os.environ["VIZLIB_APP_MODELS"] = ",".join(model)
+        os.environ[CODE_VARIABLE] = ",".join(model)
     if os.name == "posix":
         os.execv(command[0], command)  # noqa: S606  the server takes this process's place, and with it Ctrl-C and SIGTERM
     raise typer.Exit(subprocess.call(command))  # noqa: S603  this very interpreter

@@ -53,6 +53,8 @@ def declared_size(module: nn.Module) -> Size | None:
     declared = getattr(module, "pretrained_cfg", None)
     if built is None and isinstance(declared, dict) and declared.get("input_size"):
         built = declared["input_size"][1:]
+    if built is None:
+        built = getattr(getattr(module, "config", None), "image_size", None)  # as transformers' models say it
     if isinstance(built, int):
         return built, built
     return (int(built[0]), int(built[1])) if isinstance(built, tuple | list) and len(built) == 2 else None

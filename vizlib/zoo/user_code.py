@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from vizlib.zoo.model import Model
 
+CODE_VARIABLE = "VIZLIB_APP_MODELS"  # by which `vizlib app --model` tells its server, several parted by commas
 _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 

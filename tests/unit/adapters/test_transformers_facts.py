@@ -158,3 +158,13 @@ def test_transformers_is_never_imported_by_the_library() -> None:
         "sys.exit('transformers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["ConvNext", "MobileViT"])
+def test_the_size_in_a_config_prepares_pictures_whoever_reads_the_model(name: str) -> None:
+    small = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1]} if name == "ConvNext" else {}
+    config = getattr(transformers, f"{name}Config")(image_size=64, num_labels=4, **small)
+    model = vizlib.wrap(getattr(transformers, f"{name}ForImageClassification")(config).eval())
+    picture = torch.randint(0, 256, (70, 90, 3), dtype=torch.uint8).numpy()
+    assert model.prepare(picture).shape == (1, 3, 64, 64)
+    assert vizlib.explain(model, picture, "grad_cam").input_map.shape == (64, 64)

@@ -21,6 +21,7 @@ from vizlib.engine.memory import available_memory
 from vizlib.ui.core.model_service import ModelService, service
 from vizlib.ui.core.user_model_card import UserModelCard
 from vizlib.zoo.cards import ModelCard, all_cards
+from vizlib.zoo.user_code import CODE_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +34,6 @@ MOST: Final = 3  # models that one visitor keeps
 SIDES: Final = (16, 1024)  # pixels of an input side that a visitor may ask for
 GRACE: Final = 180.0  # seconds a lost browser may come back in: a little more than Streamlit keeps its session
 BYTES_PER_WEIGHT: Final = 4
-CODE_VARIABLE: Final = "VIZLIB_APP_MODELS"
 FORWARDED: Final = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip")
 
 

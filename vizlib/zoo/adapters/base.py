@@ -129,6 +129,16 @@ def check_applied(calls: Sequence[AttentionCall]) -> None:
         )
 
 
+def match_tokens(call: AttentionCall, grid: Grid, name: str, *, keys_only: bool = False) -> None:
+    """MethodError when an attention did not run over the tokens of the grid."""
+    queries, keys = (call.q.shape[-2], call.k.shape[-2]) if call.q.ndim == 4 else (0, 0)
+    if keys != grid.tokens or not (keys_only or queries == grid.tokens):
+        raise MethodError(
+            f"{name} ran over {queries} queries and {keys} keys where the architecture has {grid.tokens} tokens ({grid}), so the map would "
+            "not be certain."
+        )
+
+
 def first_token(call: AttentionCall, grid: Grid) -> torch.Tensor:
     """The read-out of a class token: rows (B, tokens) with all of the mass on the first token, where ``call`` ran."""
     rows = call.q.new_zeros(call.q.shape[0], grid.tokens, dtype=torch.float64)

@@ -12,7 +12,7 @@ from vizlib.tracing.attention_site import AttentionSite
 from vizlib.tracing.residuals import Port, Residual
 from vizlib.tracing.token_flow import Attention, FromCells, Step, ToSink
 from vizlib.tracing.token_grid import Grid
-from vizlib.zoo.adapters.base import Adapter, Classifier, Lineage, Size, Tap, check_cut, counted
+from vizlib.zoo.adapters.base import Adapter, Classifier, Lineage, Size, Tap, check_cut, counted, match_tokens
 from vizlib.zoo.adapters.plain_vit_checks import misplaced, misread
 from vizlib.zoo.adapters.windows import Window, spread
 from vizlib.zoo.heads import last_width
@@ -289,16 +289,6 @@ class DeclaredViTAdapter(PlainViTAdapter):
 def even_row(images: int, queries: int, device: torch.device) -> torch.Tensor:
     """A read-out that weighs the queries of a pool alike: (B, queries) float64."""
     return torch.full((images, queries), 1 / queries, dtype=torch.float64, device=device)
-
-
-def match_tokens(call: AttentionCall, grid: Grid, name: str, *, keys_only: bool = False) -> None:
-    """MethodError when an attention did not run over the tokens of the grid."""
-    queries, keys = (call.q.shape[-2], call.k.shape[-2]) if call.q.ndim == 4 else (0, 0)
-    if keys != grid.tokens or not (keys_only or queries == grid.tokens):
-        raise MethodError(
-            f"{name} ran over {queries} queries and {keys} keys where the architecture has {grid.tokens} tokens ({grid}), so the map would "
-            "not be certain."
-        )
 
 
 def _named(module: nn.Module, path: str) -> Any:

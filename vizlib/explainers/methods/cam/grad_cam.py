@@ -65,7 +65,7 @@ def _chosen(model: Model, layer: str, size: Size) -> Lying:
         known = layer in dict(model.module.named_modules(remove_duplicate=False))
         what = f"{layer} gives no map whose cells lie on the image" if known else f"{model.card.name} has no part {layer!r}"
         more = f" and {len(last) - MOST_CANDIDATES} before them" if len(last) > MOST_CANDIDATES else ""
-        raise MethodError(f"{what}; those that give one are, the last first, {', '.join(last[:MOST_CANDIDATES]) or 'none'}{more}.")
+        raise MethodError(f"{what}; those that give a map are, the last first, {', '.join(last[:MOST_CANDIDATES]) or 'none'}{more}.")
     return maps[layer]
 
 

@@ -11,7 +11,7 @@ from vizlib.tracing.attention_site import AttentionSite
 from vizlib.tracing.residuals import Port, Residual
 from vizlib.tracing.token_flow import Attention, FromCells, Step, ToSink
 from vizlib.tracing.token_grid import Grid
-from vizlib.zoo.adapters.base import Adapter, Classifier, Lineage, Size, Tap, check_cut, check_patches, counted
+from vizlib.zoo.adapters.base import Adapter, Classifier, Lineage, Size, Tap, check_cut, check_patches, counted, match_tokens
 from vizlib.zoo.adapters.feature_map import input_size as declared_input
 from vizlib.zoo.adapters.place_reader import NotRun, PlaceReader
 from vizlib.zoo.adapters.windows import Window, spread
@@ -91,7 +91,7 @@ class ViTAdapter(Adapter):
         else:
             readout = self._readout(grid, images, calls[0].q.device)
         for index in range(self.depth - 1, -1, -1):
-            _match(calls[index], grid, index)
+            match_tokens(calls[index], grid, f"blocks.{index}")
             steps.append(Attention(AttentionSite.of(calls[index], f"blocks.{index}.attn", 0, index, grid, grid)))
         return Lineage(readout, [*steps, ToSink(grid), self._pixels(recording, grid, size, windows)])
 
@@ -155,7 +155,7 @@ class ViTAdapter(Adapter):
         # EVA pools over all tokens, ViT over the patches unless it is told to take the learned ones too.
         whole = getattr(self.module, "pool_include_prefix", True)
         keys = grid if whole else grid.without_prefix()
-        _match(call, keys, self.depth, keys_only=True)
+        match_tokens(call, keys, "attn_pool", keys_only=True)
         site = AttentionSite.of(call, "attn_pool", 0, self.depth, Grid(0, 0, call.q.shape[2]), keys)
         return [Attention(site, skip=False), *([] if whole else [FromCells(grid)])]
 
@@ -195,15 +195,6 @@ class ViTAdapter(Adapter):
             what = "no read-out" if not module.global_pool else f"a {module.global_pool!r} read-out, which is not a weighted mean of tokens"
             return f"it has {what}, so there is no row to start the rollout from"
         return None
-
-
-def _match(call: AttentionCall, grid: Grid, index: int, *, keys_only: bool = False) -> None:
-    queries, keys = (call.q.shape[-2], call.k.shape[-2]) if call.q.ndim == 4 else (0, 0)
-    if keys != grid.tokens or not (keys_only or queries == grid.tokens):
-        raise MethodError(
-            f"Attention {index} has {queries} queries and {keys} keys where the architecture has {grid.tokens} tokens, "
-            "so the map would not be certain."
-        )
 
 
 def _plain_blocks() -> tuple[type, ...]:
