@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
+from vizlib.tracing.multi_head import opened_multi_head
 from vizlib.tracing.outputs import listening
 from vizlib.tracing.products import MATMUL, einsum_product, is_product
 from vizlib.tracing.recorder import AttentionCall, Recording, Watcher, record
@@ -35,6 +36,9 @@ class ChosenCalls(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if func is F.multi_head_attention_forward:
+            with self:
+                return opened_multi_head(*args, **kwargs)
         if not is_product(func):
             return func(*args, **kwargs)
         number, self.products = self.products, self.products + 1

@@ -96,3 +96,39 @@ def test_a_bias_kept_from_a_pass_with_gradients_is_read_as_a_fresh_one_is(method
     kept = vizlib.explain(vizlib.wrap(module), x, method, 1)
     assert (kept.input_map == fresh.input_map).all()
     assert kept.input_map.std() > 0
+
+
+class OfTorch(nn.Module):
+    """Patches, torch's own encoder, a mean: no word of where anything lies."""
+
+    def __init__(self, *, batch_first: bool) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=batch_first, dropout=0.0)
+        self.cut, self.encoder, self.head = (
+            nn.Conv2d(3, 16, 8, 8),
+            nn.TransformerEncoder(layer, 2, enable_nested_tensor=False),
+            nn.Linear(16, 5),
+        )
+        self.batch_first = batch_first
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.cut(x).flatten(2).mT
+        tokens = self.encoder(tokens) if self.batch_first else self.encoder(tokens.transpose(0, 1)).transpose(0, 1)
+        return self.head(tokens.mean(1))
+
+
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor")
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_torchs_own_encoder_is_followed(batch_first: bool) -> None:
+    module, x = filled(OfTorch(batch_first=batch_first)), torch.rand(2, 3, 32, 32, dtype=torch.float64)
+    given: list[torch.Tensor] = []
+    handles = [layer.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0])) for layer in module.encoder.layers]
+    module(x)
+    for handle in handles:
+        handle.remove()
+    rows = torch.full((2, 1, 16), 1 / 16, dtype=torch.float64)
+    for layer, tokens in zip(reversed(module.encoder.layers), reversed(given), strict=True):
+        rows = (rows + rows @ layer.self_attn(tokens, tokens, tokens, need_weights=True)[1]) / 2
+    expected = rows.view(2, 4, 4).repeat_interleave(8, 1).repeat_interleave(8, 2) / 64
+    explanations = vizlib.explain(vizlib.wrap(module, input_size=32), x, "rollout")
+    assert float((maps_of(explanations) - expected).abs().max() / expected.max()) < 1e-12

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
+from vizlib.tracing.multi_head import opened_multi_head
 from vizlib.tracing.place_graph import functions
 from vizlib.tracing.place_graph.calls import Call, tensors
 from vizlib.tracing.place_graph.function_names import SYNONYMS
@@ -39,6 +40,9 @@ class Tracer(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if func is F.multi_head_attention_forward:
+            with self:
+                return opened_multi_head(*args, **kwargs)
         name = function_name(func)
         marks = [mark for value in tensors((args, kwargs)) if (mark := mark_of(value)) is not None]
         before = mark_of(args[0]) if args else None  # what an in-place function overwrites
