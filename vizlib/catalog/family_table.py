@@ -8,11 +8,13 @@ from typing import Any, Final
 
 TABLE: Final = Path(__file__).with_name("family_table.json")
 _ATTENTION = ("rollout", "attention", "gradient_rollout", "relevance", "legrad", "grad_cam", "leave_one_out")
-_HEAD = """# Families with attention
+_HEAD = """# Families of timm, torchvision and transformers
 
-Written by `python -m vizlib.model_report.family_table`; `vizlib models --families` prints it. One small variant of each module was wrapped:
-what its card offers is here, and why there is no rollout where there is none. All other methods that need only an input and an answer
-(saliency, integrated gradients, occlusion, RISE, LIME, ...) fit every one.
+Written by `python -m vizlib.model_report.family_table`; `vizlib models --families` prints it. One small variant of each timm
+module with self-attention, of torchvision's networks with attention, and of every image classifier of transformers and its towers without
+a head was wrapped: what its card offers is here, and why there is no rollout where there is none. A tower has what needs a class with a
+function of its features as the target. All other methods that need only an input and an answer (saliency, integrated gradients, occlusion,
+RISE, LIME, ...) fit every one that takes a picture.
 
 ## How a network is read that has no adapter of its own
 

@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import vizlib
 from vizlib.catalog.attention_variants import TORCHVISION, VARIANTS
+from vizlib.catalog.family import NO_HEAD
 from vizlib.catalog.family_table import TABLE, as_markdown
+from vizlib.catalog.transformers_variants import FACTS, TOWERS_ALONE
+from vizlib.errors import ModelError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from vizlib.catalog.attention_variants import Variant
     from vizlib.zoo.model import Model
 
@@ -35,19 +40,49 @@ def torchvision_row(name: str) -> dict[str, Any]:
     return _row("torchvision", name, name, vizlib.wrap(torchvision.models.get_model(name, weights=None).eval(), input_size=224))
 
 
+def transformers_model(name: str, facts: dict[str, Any]) -> nn.Module:
+    """A model class of transformers with a tiny config of these facts; ImportError where it needs a package of its own."""
+    import transformers
+
+    kind = getattr(transformers, name)
+    own = {"num_labels": 7} if name in FACTS else {}
+    module: nn.Module = kind(kind.config_class(**own, **facts))
+    return module.eval()
+
+
+def transformers_row(name: str) -> dict[str, Any]:
+    """What can be read of a tiny model of transformers; of one that vizlib does not take the reason why."""
+    import transformers
+
+    home = getattr(transformers, name).__module__.split(".")[-2]
+    try:
+        module = transformers_model(name, (FACTS | TOWERS_ALONE)[name])
+        return _row("transformers", home, name, vizlib.wrap(module, input_size=64))
+    except ImportError:
+        reason = "not measured: it needs a package beside transformers that was not installed"
+    except ModelError as error:
+        reason = str(error).removesuffix(".")
+    return {"library": "transformers", "module": home, "variant": name, "family": "none", "methods": [], "rollout": reason}
+
+
 def measured() -> list[dict[str, Any]]:
     """Every row, measured now."""
-    return [timm_row(variant) for variant in VARIANTS] + [torchvision_row(name) for name in TORCHVISION]
+    return [
+        *(timm_row(variant) for variant in VARIANTS),
+        *(torchvision_row(name) for name in TORCHVISION),
+        *(transformers_row(name) for name in (*FACTS, *TOWERS_ALONE)),
+    ]
 
 
 def _row(library: str, module: str, variant: str, model: Model) -> dict[str, Any]:
     card = model.card
+    by_features = [method for method, why in card.unavailable.items() if why == NO_HEAD]
     return {
         "library": library,
         "module": module,
         "variant": variant,
         "family": card.family,
-        "methods": list(card.methods),
+        "methods": [*card.methods, *by_features],
         "rollout": card.unavailable.get("rollout"),
     }
 
