@@ -16,6 +16,7 @@ from scipy.stats import rankdata
 
 import vizlib
 from vizlib.catalog.methods import METHODS
+from vizlib.engine import worker_memory
 from vizlib.evaluation.badge import Badge
 from vizlib.figures import attribution_pictures
 from vizlib.ui.core import job_slots
@@ -26,6 +27,7 @@ from vizlib.ui.core.pictures import sample
 from vizlib.ui.pages.attribution import map_grid_data, scheduler
 from vizlib.ui.pages.attribution import text as attribution_words
 from vizlib.ui.pages.attribution.region import unpack_region
+from vizlib.ui.sections import proof as proofs
 
 TWO = {"vit_tiny50.methods": "rollout,saliency"}
 
@@ -41,8 +43,8 @@ def page(visit):
 @pytest.fixture
 def unproven(monkeypatch):
     """Proofs that cost nothing, for tests of what is around them."""
-    made = scheduler.Proof({}, {}, Badge("mixed", "Made up.", 1, 2, ()), None, (), 0.0)
-    monkeypatch.setattr(scheduler, "measure_proof", lambda *_: made)
+    made = proofs.Proof({}, {}, Badge("mixed", "Made up.", 1, 2, ()), None, (), 0.0)
+    monkeypatch.setattr(proofs, "measure_proof", lambda *_: made)
     service()._results.clear()
     yield
     service()._results.clear()
@@ -54,8 +56,10 @@ def coarsely(monkeypatch):
     monkeypatch.setattr("vizlib.evaluation.protocol.PARTS", 4)
     monkeypatch.setattr("vizlib.evaluation.protocol.RANDOM_MAPS", 3)
     service()._results.clear()
+    worker_memory.forget("vit_tiny50")
     yield
     service()._results.clear()
+    worker_memory.forget("vit_tiny50")
 
 
 def wall(at):
@@ -193,7 +197,7 @@ def test_a_proof_that_fails_says_so(page, monkeypatch):
     def refused(*_):
         raise vizlib.MethodError("No proof today.")
 
-    monkeypatch.setattr(scheduler, "measure_proof", refused)
+    monkeypatch.setattr(proofs, "measure_proof", refused)
     service()._results.clear()
     at = done(page(**TWO))
     assert cards(at)["rollout"]["badge"] | {"lines": []} == {"state": "none", "text": "no score", "words": "No proof today.", "lines": []}
@@ -358,7 +362,7 @@ def test_files(page, unproven, monkeypatch):
 
     model = vizlib.load("vit_tiny50")
     made = {name: vizlib.explain(model, sample("coffee").pixels, name) for name in ("rollout", "saliency")}
-    proof = scheduler.measure_proof(None, None, None, None)
+    proof = proofs.measure_proof(None, None, None, None)
 
     class Done:
         request = scheduler.ExplainRequest(ModelChoice("vit_tiny50", card=model.card), sample("coffee"), None, 3, {})

@@ -17,11 +17,13 @@ import vizlib
 from vizlib.analysis.logit_difference import explain_difference
 from vizlib.compare import compare
 from vizlib.compare.charts import cka_chart
+from vizlib.engine.jobs import Progress
 from vizlib.figures.comparison_charts import clickable
 from vizlib.ui.core import job_slots, model_service
 from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.pictures import SAMPLES, sample
 from vizlib.ui.pages.compare import comparison_jobs, layer_pair_data
+from vizlib.ui.pages.compare.comparison_work import compute_attributions
 
 NAMES = ["vit_tiny50", "resnet_tiny50"]
 TITLES = ["ViT", "ResNet"]
@@ -243,7 +245,7 @@ def test_why_is_the_librarys_difference(found):
     shown, target = found.shown[0], int(found.models[0].answers[0])
     models = [vizlib.load(name) for name in NAMES]
     expected = explain_difference(*models, shown.picture, target)
-    why = comparison_jobs.attributed(models, shown, target, None, (True, True), lambda *_: None)
+    why = compute_attributions(*models, shown=shown, target=target, fit=None, which=(True, True), progress=Progress())
     two = comparison_jobs.two_of(found, comparison_jobs.explained(shown, why), 0, 1)
     assert np.array_equal(two.shown[0].difference().map, expected.map)
     assert why.nbytes == 2 * expected.map.nbytes

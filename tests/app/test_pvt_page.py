@@ -145,7 +145,7 @@ def test_measured_rows_reach_the_chart(page, monkeypatch):
         Measurement("full", fused=False, side=224, seconds=1.5, peak_bytes=10**9),
         Measurement("full", fused=False, side=320, seconds=None, peak_bytes=None, why="no"),
     ]
-    monkeypatch.setattr(attention_cost, "_measure", lambda layer, progress: rows)
+    monkeypatch.setattr(attention_cost, "measure_attention", lambda layer, progress: rows)
     at = page()
     assert sent(at, "attention_cost")[0][0]["measured"] == []
     at.button(key="pvt.measure.start").click().run()

@@ -54,7 +54,9 @@ def test_opens_on_the_rounds_of_the_bundled_model(t2t):
 def test_the_browser_gets_what_the_analysis_gives(name):
     model, picture = vizlib.load(name, checkpoint="random"), sample("cat")
     made = token_rounds(model, picture.pixels)
-    header, arrays = unpack(soft_split_data.compute_soft_splits(model, vizlib.load("vit_tiny50"), picture, None, Progress()).payload)
+    header, arrays = unpack(
+        soft_split_data.compute_soft_splits(model, vizlib.load("vit_tiny50"), picture=picture, fit=None, progress=Progress()).payload
+    )
     for turn, one in enumerate(made.rounds):
         assert np.allclose(arrays[f"norms{turn}"], norm_map(one.tokens, one.grid))
         assert np.abs(arrays[f"own{turn}"] / 255 - pca_rgb(one.tokens)[0].numpy()).max() <= 0.5 / 255 + 1e-9
@@ -72,7 +74,7 @@ def test_the_browser_gets_what_the_analysis_gives(name):
 
 def test_the_hard_patches_are_those_of_the_vit():
     made = soft_split_data.compute_soft_splits(
-        vizlib.load("t2t_tiny50", checkpoint="random"), vizlib.load("vit_tiny50"), sample("cat"), None, Progress()
+        vizlib.load("t2t_tiny50", checkpoint="random"), vizlib.load("vit_tiny50"), picture=sample("cat"), fit=None, progress=Progress()
     )
     _, arrays = unpack(made.payload)
     vit = vizlib.load("vit_tiny50")
@@ -89,13 +91,13 @@ def test_the_hard_patches_are_those_of_the_vit():
 def test_odd_pictures(content):
     picture = handed_in("odd.png", content)
     made = soft_split_data.compute_soft_splits(
-        vizlib.load("t2t_tiny50", checkpoint="random"), vizlib.load("vit_tiny50"), picture, None, Progress()
+        vizlib.load("t2t_tiny50", checkpoint="random"), vizlib.load("vit_tiny50"), picture=picture, fit=None, progress=Progress()
     )
     assert all(np.isfinite(one.norms).all() for one in made.pictures)
     model = vizlib.load("t2t_tiny50", checkpoint="random")
     _, arrays = unpack(
         channel_grid_data.compute_channel_grids(
-            [(vizlib.load("resnet_tiny50"), "ResNet"), (model, "T2T-ViT")], picture, None, Progress()
+            vizlib.load("resnet_tiny50"), model, titles=["ResNet", "T2T-ViT"], picture=picture, fit=None, progress=Progress()
         ).payload
     )
     assert all(np.isfinite(array).all() for array in arrays.values())
@@ -150,7 +152,7 @@ def test_a_fault_inside_is_said(t2t, monkeypatch):
 
 def test_files(t2t):
     made = soft_split_data.compute_soft_splits(
-        vizlib.load("t2t_tiny50", checkpoint="random"), vizlib.load("vit_tiny50"), sample("cat"), None, Progress()
+        vizlib.load("t2t_tiny50", checkpoint="random"), vizlib.load("vit_tiny50"), picture=sample("cat"), fit=None, progress=Progress()
     )
     rows = list(csv.DictReader(io.StringIO(soft_split_data.tokens_csv(made, 4))))
     assert len(rows) == 1024 + 256 + 64 + 64

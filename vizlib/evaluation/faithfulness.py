@@ -64,6 +64,13 @@ class FaithfulnessScorer:
         self.target = self.material.target
         self._lock = threading.RLock()
 
+    @property
+    def nbytes(self) -> int:
+        """About what it takes once everything is made: its pictures and the control maps."""
+        height, width = self.material.x.shape[2:]
+        pictures = (1 + len(self.material.empty)) * self.material.x.nbytes
+        return int(pictures + 8 * (1 + protocol.RANDOM_MAPS) * height * width)
+
     def score(self, explanation: Explanation, metrics: Sequence[str] | None = None) -> dict[str, Score]:
         """A Score for each of ``metrics`` (None: all of METRICS) of an explanation of this image and target by this model.
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import streamlit as st
+from typing import TYPE_CHECKING, Any
 
 from vizlib.ui.components.joining import join_modules, join_styles
 
@@ -16,7 +15,21 @@ _HOME = Path(__file__).parent
 
 
 def register(name: str) -> ComponentRenderer:
-    """The component in the folder ``name``, whose three files carry the folder's name too, with all that they import."""
+    """The component in the folder ``name``, whose three files carry the folder's name too, with all that they import.
+
+    Streamlit hears of it when it is first drawn: work that only packs for a component must not import Streamlit.
+    """
+
+    def draw(**arguments: Any) -> Any:
+        return _component(name)(**arguments)
+
+    return draw
+
+
+@cache
+def _component(name: str) -> ComponentRenderer:
+    import streamlit as st
+
     html = (_HOME / f"{name}/{name}.html").read_text("utf-8")
     path = f"{name}/{name}"
     return st.components.v2.component(

@@ -7,12 +7,10 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import streamlit as st
+from typing import TYPE_CHECKING, Any
 
 import vizlib
 
@@ -66,6 +64,13 @@ class Picture:
         """A small JPEG as a data address."""
         return "data:image/jpeg;base64," + base64.b64encode(_jpeg(self.pixels, THUMBNAIL, quality=80, square=True)[0]).decode()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A sample goes to another process by its name, and all others without what is made of their pixels anew.
+        name = self.identity.removeprefix("sample:")
+        if name in SAMPLES and sample(name) is self:
+            return sample, (name,)
+        return Picture, (self.identity, self.title, self.pixels, self.code, self.scaling)
+
     @property
     def file_name(self) -> str:
         """What the names of its files begin with."""
@@ -83,7 +88,7 @@ class Picture:
         return f"{width} × {height} px"
 
 
-@st.cache_resource(max_entries=len(SAMPLES), show_spinner=False)
+@lru_cache(maxsize=len(SAMPLES))
 def sample(name: str) -> Picture:
     """A sample picture, read straight from the package: importing all of scikit-image would cost a second."""
     spec = find_spec("skimage")

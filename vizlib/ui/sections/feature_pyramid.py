@@ -36,7 +36,7 @@ def submit_feature_pyramid(slot: str, model: ModelChoice, picture: Picture, fit:
         slot,
         ("feature_pyramid", picture.identity, fit),
         [model],
-        lambda loaded, progress: feature_pyramid_data.compute_feature_pyramid(loaded, picture, fit, progress),
+        partial(feature_pyramid_data.compute_feature_pyramid, picture=picture, fit=fit),
     )
 
 

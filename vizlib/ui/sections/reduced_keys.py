@@ -29,7 +29,7 @@ def submit_reduced_keys(slot: str, model: ModelChoice, picture: Picture, fit: st
         slot,
         ("reduced_keys", picture.identity, fit),
         [model],
-        lambda loaded, progress: reduced_keys_data.compute_reduced_keys(loaded, picture, fit, progress),
+        partial(reduced_keys_data.compute_reduced_keys, picture=picture, fit=fit),
     )
 
 

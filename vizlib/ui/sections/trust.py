@@ -3,66 +3,26 @@
 from __future__ import annotations
 
 import os
-import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-import vizlib
-from vizlib.engine.progress import told_to
 from vizlib.ui.core import computations, formatting, job_slots
 from vizlib.ui.core.model_service import MEASURE
+from vizlib.ui.sections.proof import compute_proof
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from vizlib import Explanation, Model, Score
-    from vizlib.engine.jobs import Progress
+    from vizlib import Explanation
     from vizlib.evaluation.badge import Badge
-    from vizlib.evaluation.faithfulness import Curves, FaithfulnessScorer
-    from vizlib.evaluation.sanity_checks import Check
     from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
 
 COLOURS = {"passed": "green", "mixed": "orange", "failed": "red"}
 QUICK = 100 * 100  # pixels of an input up to which a badge is measured unasked: some twenty seconds of one core
 BADGES_VARIABLE = "VIZLIB_BADGES"  # "ask": never unasked
-
-
-@dataclass(frozen=True, eq=False)
-class Proof:
-    """How far one map can be trusted; ``refused`` says what could not be measured, and why."""
-
-    scores: dict[str, Score]
-    checks: dict[str, Check]
-    badge: Badge | None
-    curves: Curves | None
-    refused: tuple[str, ...]
-    seconds: float
-
-    @property
-    def nbytes(self) -> int:
-        """What keeping it takes."""
-        return 8192 + sum(check.map.nbytes for check in self.checks.values())
-
-
-def measure_proof(model: Model, picture: Picture, explanation: Explanation, scorer: FaithfulnessScorer) -> Proof:
-    """The scores, the checks and the badge of one map."""
-    from vizlib.evaluation.badge import badge
-    from vizlib.evaluation.sanity_checks import sanity_checks
-
-    began = time.perf_counter()
-    scores = scorer.score(explanation)
-    curves = scorer.curves(explanation)
-    refused: tuple[str, ...] = ()
-    try:
-        checks = sanity_checks(model, picture.pixels, explanation)
-    except vizlib.MethodError as error:
-        checks, refused = {}, (str(error),)
-    verdict = badge(scores, checks) if checks else None
-    return Proof(scores, checks, verdict, curves, refused, time.perf_counter() - began)
 
 
 def draw_trust(slot: str, key: Hashable, model: ModelChoice, picture: Picture, explanation: Explanation) -> None:
@@ -82,15 +42,6 @@ def draw_trust(slot: str, key: Hashable, model: ModelChoice, picture: Picture, e
         st.markdown(badge_line(proof.badge))
     for text in proof.refused if proof is not None else ():
         st.caption(formatting.plain(text))
-
-
-def compute_proof(picture: Picture, explanation: Explanation, model: Model, progress: Progress) -> Proof:
-    """What ``measure_proof`` gives, for a map that nothing else is measured of."""
-    from vizlib.evaluation.faithfulness import FaithfulnessScorer
-
-    progress(0, None, "Measuring how far the map can be trusted")
-    with told_to(progress):
-        return measure_proof(model, picture, explanation, FaithfulnessScorer(model, picture.pixels, explanation.target, explanation.fit))
 
 
 def badge_line(badge: Badge) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -13,14 +12,12 @@ import vizlib
 from vizlib.catalog.methods import METHODS
 from vizlib.engine.progress import told_to
 from vizlib.ui.components.photo_map import MapData, pack
-from vizlib.ui.core import computations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vizlib import Explanation, Geometry, Model, Prediction
-    from vizlib.engine.jobs import Job, Progress
-    from vizlib.ui.core.model_choice import ModelChoice
+    from vizlib.engine.jobs import Progress
     from vizlib.ui.core.pictures import Picture
 
 
@@ -51,11 +48,6 @@ class Answer:
         explanation = self.explanation
         arrays = explanation.image.nbytes + explanation.input_map.nbytes if explanation is not None else 0
         return len(self.payload) + 300 * len(self.ranking) + arrays
-
-
-def submit_explanation(slot: str, model: ModelChoice, request: ExplanationRequest, picture: Picture) -> Job[Answer] | None:
-    """The job that explains; None where the model's weights would have to be fetched first."""
-    return computations.compute(slot, request, [model], partial(compute_answer, request, picture))
 
 
 def compute_answer(request: ExplanationRequest, picture: Picture, model: Model, progress: Progress) -> Answer:

@@ -12,7 +12,7 @@ from vizlib.ui.components.photo_map import photo_map
 from vizlib.ui.core import computations, formatting, job_slots
 from vizlib.ui.core.url_state import resend, some_of
 from vizlib.ui.widgets.downloads import download_button, file_stem
-from vizlib.ui.widgets.explanation import submit_explanation
+from vizlib.ui.widgets.explanation_job import submit_explanation
 from vizlib.ui.widgets.method_options import MethodChoice, draw_options, read_options
 
 if TYPE_CHECKING:

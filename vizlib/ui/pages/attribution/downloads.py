@@ -16,7 +16,8 @@ from vizlib.ui.widgets.downloads import download_button, file_stem, npz
 from vizlib.ui.widgets.snippet import draw_snippet
 
 if TYPE_CHECKING:
-    from vizlib.ui.pages.attribution.scheduler import ExplainRequest, Goal, MethodScheduler, ModelAnswer
+    from vizlib.ui.pages.attribution.map_work import Goal, ModelAnswer
+    from vizlib.ui.pages.attribution.scheduler import ExplainRequest, MethodScheduler
     from vizlib.ui.pages.attribution.view import View
     from vizlib.ui.widgets.method_options import MethodChoice
 

@@ -15,6 +15,7 @@ from vizlib.ui.core import computations, formatting
 from vizlib.ui.core.pictures import SAMPLES, handed_in, sample
 from vizlib.ui.core.url_state import resend
 from vizlib.ui.pages.attribution import text
+from vizlib.ui.pages.attribution.exam_work import compute_exam_report
 from vizlib.ui.pages.attribution.scheduler import SLOT
 from vizlib.ui.widgets.downloads import download_row, file_stem
 from vizlib.ui.widgets.pickers import MOST_BYTES
@@ -24,15 +25,12 @@ if TYPE_CHECKING:
     import numpy as np
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-    from vizlib import Model
-    from vizlib.engine.jobs import Progress
     from vizlib.evaluation.exams import ExamReport, Mark
     from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
 
 SLOT_EXAM = f"{SLOT}exam"
 QUICK = 4  # images through the model for one map, up to which a method takes the exam unasked
-QUESTIONS = 12  # of each exam for each model: a minute or two, and the intervals say how sure that is
 MOST_FILES = 24
 
 
@@ -127,14 +125,8 @@ def _report_or_status(request: ExamRequest) -> ExamReport | None:
         while name in images:
             name, number = f"{picture.title} ({number})", number + 1
         images[name] = picture.pixels
-
-    def compute(model: Model, progress: Progress) -> ExamReport:
-        from vizlib.evaluation.exams import run_exams
-
-        progress(0, None, "Making the questions")
-        return run_exams([model], list(request.methods), list(request.exams), images, progress=progress, questions=QUESTIONS)
-
-    return computations.compute_or_status(SLOT_EXAM, ("exam", *request.key), [request.model], compute, keep=False)
+    work = partial(compute_exam_report, request.methods, request.exams, images=images)
+    return computations.compute_or_status(SLOT_EXAM, ("exam", *request.key), [request.model], work, keep=False)
 
 
 def _draw_report(report: ExamReport, request: ExamRequest) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vizlib import Explanation
-    from vizlib.ui.pages.attribution.scheduler import MethodScheduler, MethodState, ModelAnswer
+    from vizlib.ui.pages.attribution.map_work import ModelAnswer
+    from vizlib.ui.pages.attribution.scheduler import MethodScheduler, MethodState
 
 LONGEST = 112  # cells of a map on the grid; the arrays to take away have them all
 CLIPPED = 0.99  # the quantile at which a scale of its own ends

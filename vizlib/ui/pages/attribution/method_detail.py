@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from vizlib.catalog.methods import METHODS
-from vizlib.engine.progress import told_to
 from vizlib.figures.numbers import percent
 from vizlib.ui.core import computations, formatting
 from vizlib.ui.core.url_state import resend
 from vizlib.ui.pages.attribution import map_grid_data
 from vizlib.ui.pages.attribution import text as attribution_words
+from vizlib.ui.pages.attribution.detail_work import compute_cascade, compute_stability
 from vizlib.ui.pages.attribution.scheduler import HEAVY, SLOT
 from vizlib.ui.widgets.method_options import draw_options
 
@@ -22,38 +22,14 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from vizlib import Explanation, Model
-    from vizlib.engine.jobs import Progress
+    from vizlib import Explanation
     from vizlib.evaluation.faithfulness import Curves
     from vizlib.evaluation.sanity_checks import Check
-    from vizlib.evaluation.stability_bands import StabilityBands
-    from vizlib.ui.pages.attribution.scheduler import MethodScheduler, ModelAnswer, Proof
+    from vizlib.ui.pages.attribution.map_work import ModelAnswer
+    from vizlib.ui.pages.attribution.scheduler import MethodScheduler
     from vizlib.ui.pages.attribution.view import View
+    from vizlib.ui.sections.proof import Proof
     from vizlib.ui.widgets.method_options import MethodChoice
-
-
-@dataclass(frozen=True, eq=False)
-class CascadeResult:
-    """A cascade: for each layer, the last one first, its name, how alike the map still is, and the map."""
-
-    rows: list[tuple[str, float, np.ndarray]]
-
-    @property
-    def nbytes(self) -> int:
-        """What keeping it takes."""
-        return sum(values.nbytes for _, _, values in self.rows)
-
-
-@dataclass(frozen=True, eq=False)
-class StabilityResult:
-    """What of a map stays under noise."""
-
-    bands: StabilityBands
-
-    @property
-    def nbytes(self) -> int:
-        """What keeping it takes."""
-        return 4 * self.bands.steady.nbytes
 
 
 def draw_method_detail(scheduler: MethodScheduler, answer: ModelAnswer, view: View, choices: dict[str, MethodChoice]) -> None:
@@ -166,18 +142,10 @@ def _draw_sanity(scheduler: MethodScheduler, explanation: Explanation, checks: d
             help="Weights are drawn anew from the classifier down, layer after layer, and the map is made again after each.",
         )  # fmt: skip
         return
-    picture = scheduler.request.picture
-
-    def compute(model: Model, progress: Progress) -> CascadeResult:
-        from vizlib.evaluation.sanity_checks import cascade
-
-        progress(0, None, f"{METHODS[explanation.method].title}: drawing the model anew, layer by layer")
-        with told_to(progress):
-            return CascadeResult(cascade(model, picture.pixels, explanation))
-
     request = scheduler.request
-    result_key = ("cascade", picture.identity, request.fit, request.about(explanation.method))
-    result = computations.compute_or_status(f"{SLOT}cascade", result_key, [request.model], compute)
+    result_key = ("cascade", request.picture.identity, request.fit, request.about(explanation.method))
+    work = partial(compute_cascade, explanation, picture=request.picture)
+    result = computations.compute_or_status(f"{SLOT}cascade", result_key, [request.model], work)
     if result is not None:
         tiles = [(name, f"similarity {value:.2f}", values, None) for name, value, values in result.rows]
         _draw_tiles(explanation.method, tiles, answer, view)
@@ -203,16 +171,9 @@ def _draw_stability(scheduler: MethodScheduler, explanation: Explanation, answer
             help=f"Makes the map again a dozen times: about {12 * method.passes:,} pictures go through the model.",
         )  # fmt: skip
         return
-
-    def compute(model: Model, progress: Progress) -> StabilityResult:
-        from vizlib.evaluation.stability_bands import stability
-
-        progress(0, None, f"{method.title}: making the map again under noise")
-        with told_to(progress):
-            return StabilityResult(stability(model, request.picture.pixels, explanation))
-
     result_key = ("stability", request.picture.identity, request.fit, request.about(method.name))
-    result = computations.compute_or_status(f"{SLOT}stability", result_key, [request.model], compute)
+    work = partial(compute_stability, explanation, picture=request.picture)
+    result = computations.compute_or_status(f"{SLOT}stability", result_key, [request.model], work)
     if result is None:
         return
     from vizlib.figures.attribution_pictures import contours

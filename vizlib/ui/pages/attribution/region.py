@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,29 +15,18 @@ from vizlib.figures.numbers import percent
 from vizlib.ui.components.region_brush import region_brush
 from vizlib.ui.core import computations, formatting, job_slots
 from vizlib.ui.core.message_codec import pack
+from vizlib.ui.pages.attribution.region_work import compute_region
 from vizlib.ui.pages.attribution.scheduler import SLOT
 
 if TYPE_CHECKING:
-    from vizlib import Model
-    from vizlib.engine.jobs import Progress
     from vizlib.evaluation.region_score import RegionScore
-    from vizlib.ui.pages.attribution.scheduler import ExplainRequest, MethodScheduler, ModelAnswer
+    from vizlib.ui.pages.attribution.map_work import ModelAnswer
+    from vizlib.ui.pages.attribution.region_work import RegionResult
+    from vizlib.ui.pages.attribution.scheduler import ExplainRequest, MethodScheduler
 
 SLOT_REGION = f"{SLOT}region"
 PATIENCE = 1.0  # seconds: an answer about a region takes a fraction of that
 SHORT = 0.15  # seconds after which proofs that are under way make room
-
-
-@dataclass(frozen=True, eq=False)
-class RegionResult:
-    """What one region carries."""
-
-    region_score: RegionScore
-
-    @property
-    def nbytes(self) -> int:
-        """What keeping it takes."""
-        return 1024
 
 
 def draw_region(request: ExplainRequest, answer: ModelAnswer, scheduler: MethodScheduler | None) -> None:
@@ -81,15 +70,10 @@ def _region(request: ExplainRequest, answer: ModelAnswer, scheduler: MethodSched
 
 
 def _submit(request: ExplainRequest, mask: np.ndarray, scheduler: MethodScheduler | None) -> RegionResult | None:
-    def compute(model: Model, progress: Progress) -> RegionResult:
-        from vizlib.evaluation.region_score import region_score
-
-        progress(0, None, "Asking about the region")
-        return RegionResult(region_score(model, request.picture.pixels, mask, request.goal, request.fit))
-
     region = hashlib.blake2b(np.packbits(mask).tobytes(), digest_size=12).hexdigest()
     key = ("region", request.picture.identity, request.fit, request.goal, region)
-    job = computations.compute(SLOT_REGION, key, [request.model], compute)
+    work = partial(compute_region, mask, picture=request.picture, fit=request.fit, goal=request.goal)
+    job = computations.compute(SLOT_REGION, key, [request.model], work)
     if job is not None and not job.wait(SHORT) and scheduler is not None:
         scheduler.make_way()
     job_slots.wait_for([job], PATIENCE)

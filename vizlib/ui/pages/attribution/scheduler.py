@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import vizlib
 from vizlib.catalog.methods import METHODS
 from vizlib.engine.jobs import JobState
-from vizlib.engine.progress import told_to
 from vizlib.ui.core import computations, job_slots
-from vizlib.ui.core.model_input import as_jpeg, model_input
-from vizlib.ui.sections.trust import Proof, measure_proof
+from vizlib.ui.pages.attribution.map_work import compute_map, compute_model_answer
+from vizlib.ui.sections.proof import compute_shared_proof
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
-    import numpy as np
-
-    from vizlib import Explanation, Geometry, Model, Prediction
-    from vizlib.engine.jobs import Job, Progress
-    from vizlib.evaluation.faithfulness import FaithfulnessScorer
+    from vizlib import Explanation
+    from vizlib.engine.jobs import Job
     from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
-
-    Goal = int | tuple[int, int] | None
+    from vizlib.ui.pages.attribution.map_work import Goal, Mapped, ModelAnswer
+    from vizlib.ui.sections.proof import Proof
 
 SLOT = "attribution."
 HEAVY = 30  # images through the model for one map, from which on a map waits for the quick ones
@@ -36,37 +31,6 @@ AT_ONCE = 2  # maps or proofs under way for one visitor: the next begins without
 GLANCE = 0.02  # seconds a job that is in the cache needs
 BROKEN = "Something went wrong inside vizlib; the server's log says what."
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class ModelAnswer:
-    """What the model answers to the picture: classes by falling probability (none without a head), and where its input lies."""
-
-    ranking: list[Prediction]
-    geometry: Geometry
-    photo: np.ndarray
-
-    @cached_property
-    def jpeg(self) -> np.ndarray:
-        """The photograph as the bytes of a JPEG, uint8 (length,)."""
-        return as_jpeg(self.photo)
-
-    @property
-    def nbytes(self) -> int:
-        """What keeping it takes."""
-        return self.photo.nbytes + 300 * len(self.ranking)
-
-
-@dataclass(frozen=True, eq=False)
-class Mapped:
-    """An explanation, which shares its picture with the page."""
-
-    explanation: Explanation
-
-    @property
-    def nbytes(self) -> int:
-        """What keeping it takes."""
-        return self.explanation.input_map.nbytes + sum(stage.nbytes for stage in self.explanation.stages) + 4096
 
 
 @dataclass(frozen=True)
@@ -124,39 +88,8 @@ class MethodState:
 
 def submit_answer(model: ModelChoice, picture: Picture, fit: str | None) -> Job[ModelAnswer] | None:
     """The job that asks the model what it sees; None where its weights would have to be fetched first."""
-
-    def compute(loaded: Model, progress: Progress) -> ModelAnswer:
-        import torch
-
-        from vizlib.explainers.api import ranked
-
-        progress(0, None, "Asking the model")
-        geometry = loaded.geometry(picture.pixels.shape[:2], fit)
-        ranking: list[Prediction] = []
-        if loaded.adapter.classes:
-            with torch.inference_mode():
-                logits = loaded(loaded.prepare(picture.pixels, fit))[0].float().cpu()
-            ranking = ranked(loaded, logits, loaded.adapter.classes)
-        return ModelAnswer(ranking, geometry, model_input(picture, geometry))
-
-    return computations.compute(f"{SLOT}answer", ("answer", picture.identity, fit), [model], compute)
-
-
-class Shared:
-    """What all maps of one question are measured against, made once."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._scorer: FaithfulnessScorer | None = None
-
-    def scorer(self, request: ExplainRequest, model: Model) -> FaithfulnessScorer:
-        """The scorer of the question."""
-        from vizlib.evaluation.faithfulness import FaithfulnessScorer
-
-        with self._lock:
-            if self._scorer is None:
-                self._scorer = FaithfulnessScorer(model, request.picture.pixels, request.goal, request.fit)
-            return self._scorer
+    work = partial(compute_model_answer, picture=picture, fit=fit)
+    return computations.compute(f"{SLOT}answer", ("answer", picture.identity, fit), [model], work)
 
 
 class MethodScheduler:
@@ -168,7 +101,6 @@ class MethodScheduler:
     def __init__(self, request: ExplainRequest, names: list[str], first: str, *, prove: bool) -> None:
         self.request, self.names, self.prove, self.first = request, names, prove, first
         self.stopped = False
-        self.shared = Shared()
         self.began = time.monotonic()
         self.maps_after = self.proofs_after = 0.0
 
@@ -296,23 +228,18 @@ class MethodScheduler:
 
     def _map(self, name: str, *, coarse: bool) -> Job[Mapped] | None:
         request = self.request
-        options, goal, picture, fit = request.given(name, coarse=coarse), request.goal, request.picture, request.fit
-
-        def compute(model: Model, progress: Progress) -> Mapped:
-            progress(0, None, f"{METHODS[name].title}: {'a first look' if coarse else 'the map'}")
-            with told_to(progress):
-                explanation = cast("Explanation", vizlib.explain(model, picture.pixels, name, goal, fit, **options))
-            return Mapped(replace(explanation, image=picture.pixels))
-
+        work = partial(
+            compute_map, name, picture=request.picture, fit=request.fit, goal=request.goal,
+            options=request.given(name, coarse=coarse), coarse=coarse,
+        )  # fmt: skip
         kind = "first" if coarse else "map"
-        return computations.compute(f"{SLOT}{kind}.{name}", self._result_key(kind, name), [request.model], compute)
+        return computations.compute(f"{SLOT}{kind}.{name}", self._result_key(kind, name), [request.model], work)
 
     def _prove(self, explanation: Explanation) -> Job[Proof] | None:
-        request, shared, name = self.request, self.shared, explanation.method
-
-        def compute(model: Model, progress: Progress) -> Proof:
-            progress(0, None, f"{METHODS[name].title}: measuring how far the map can be trusted")
-            with told_to(progress):
-                return measure_proof(model, request.picture, explanation, shared.scorer(request, model))
-
-        return computations.compute(f"{SLOT}proof.{name}", self._result_key("proof", name), [request.model], compute)
+        request = self.request
+        work = partial(
+            compute_shared_proof, explanation, identity=request.model.identity, picture=request.picture, fit=request.fit,
+            goal=request.goal,
+        )  # fmt: skip
+        key = self._result_key("proof", explanation.method)
+        return computations.compute(f"{SLOT}proof.{explanation.method}", key, [request.model], work)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
-    from vizlib.ui.pages.attribution.scheduler import Goal, ModelAnswer
+    from vizlib.ui.pages.attribution.map_work import Goal, ModelAnswer
     from vizlib.ui.widgets.method_options import MethodChoice
 
 TICK = 0.5  # seconds between two looks at work that is under way

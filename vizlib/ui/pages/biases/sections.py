@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
     import plotly.graph_objects as go
 
-    from vizlib import Model
-    from vizlib.engine.jobs import Job, Progress
+    from vizlib.engine.jobs import Job
     from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
@@ -158,10 +157,8 @@ def submit_responses(
     partner = sample(experiment.partner) if experiment.partner else None
     key = ("response", picture.identity, fit, experiment)
 
-    def compute(model: Model, progress: Progress) -> ModelResponse:
-        return response_data.compute_response(experiment, model, picture, partner, fit, progress)
-
-    jobs = [computations.compute(_slot(model), key, [model], compute) for model in models]
+    work = partial(response_data.compute_response, experiment, picture=picture, partner=partner, fit=fit)
+    jobs = [computations.compute(_slot(model), key, [model], work) for model in models]
     job_slots.wait_for(jobs)
     return jobs
 

@@ -63,7 +63,7 @@ def _submit_column(place: int, model: ModelChoice, title: str, picture: Picture,
         f"compact.column.{place}",
         ("tokenizer_column", picture.identity, fit, title),
         [model],
-        lambda loaded, progress: tokenizer_data.compute_column(title, model.random, loaded, picture, fit, progress),
+        partial(tokenizer_data.compute_column, title, model.random, picture=picture, fit=fit),
     )
 
 
@@ -72,7 +72,7 @@ def _submit_drift(place: int, model: ModelChoice, picture: Picture, fit: str | N
         f"compact.drift.{place}",
         ("drift", picture.identity, fit),
         [model],
-        lambda loaded, progress: tokenizer_data.compute_drift(loaded, picture, fit, progress),
+        partial(tokenizer_data.compute_drift, picture=picture, fit=fit),
     )
 
 

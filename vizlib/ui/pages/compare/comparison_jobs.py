@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vizlib.ui.core import computations
 from vizlib.ui.core.pictures import sample
 from vizlib.ui.core.tables import to_csv
 from vizlib.ui.core.user_model_card import UserModelCard
+from vizlib.ui.pages.compare.comparison_work import compute_attributions, compute_comparison
 from vizlib.ui.widgets.downloads import npz
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from vizlib import Model, ModelCard
-    from vizlib.analysis.logit_difference import Attribution
+    from vizlib import ModelCard
     from vizlib.compare.result import Comparison, Example
-    from vizlib.engine.jobs import Progress
     from vizlib.ui.core.model_choice import ModelChoice
+    from vizlib.ui.pages.compare.comparison_work import LogitAttributions
     from vizlib.ui.pages.compare.picture_set import PictureSet
-
-MOST_SHOWN = 8  # pictures of a set whose layers can be looked at
 
 
 @dataclass(frozen=True)
@@ -43,52 +42,17 @@ class ComparisonRequest:
         return [model.card for model in self.models if model.card is not None]
 
 
-@dataclass(frozen=True, eq=False)
-class LogitAttributions:
-    """The attributions of log p(class) by model, None for one of other classes."""
-
-    target: int
-    label: str
-    attributions: tuple[Attribution | None, ...]
-
-    @property
-    def nbytes(self) -> int:
-        """What keeping it takes."""
-        return sum(attribution.map.nbytes for attribution in self.attributions if attribution is not None)
-
-
 def comparison_or_status(request: ComparisonRequest) -> Comparison | None:
     """All models measured over all pictures, in one pass, once that is there; until then, drawn on the page, why not."""
-
-    def compute(*models: Model, progress: Progress) -> Comparison:
-        from vizlib.compare.api import compare
-
-        return compare(list(models), request.pictures.pictures, shown=MOST_SHOWN, fit=request.fit, explain=False, progress=progress)
-
-    return computations.compute_or_status("compare.measures", ("comparison", *request.key), request.models, compute)
+    work = partial(compute_comparison, pictures=request.pictures.pictures, fit=request.fit)
+    return computations.compute_or_status("compare.measures", ("comparison", *request.key), request.models, work)
 
 
 def attributions_or_status(request: ComparisonRequest, shown: Example, target: int, which: Sequence[bool]) -> LogitAttributions | None:
     """The attributions of log p(target) on one picture, of the models that ``which`` says, once they are there."""
-
-    def compute(*models: Model, progress: Progress) -> LogitAttributions:
-        return attributed(models, shown, target, request.fit, which, progress)
-
+    work = partial(compute_attributions, shown=shown, target=target, fit=request.fit, which=tuple(which))
     key = ("attributions", *request.key, shown.name, target, tuple(which))
-    return computations.compute_or_status("compare.why", key, request.models, compute)
-
-
-def attributed(
-    models: Sequence[Model], shown: Example, target: int, fit: str | None, which: Sequence[bool], progress: Callable[..., None]
-) -> LogitAttributions:
-    """What each pixel adds to log p(target), of the models that ``which`` says."""
-    from vizlib.analysis.logit_difference import integrated
-
-    attributions: list[Attribution | None] = []
-    for number, (model, wanted) in enumerate(zip(models, which, strict=True)):
-        progress(number, len(models), f"Explaining {model.card.display_name}")
-        attributions.append(integrated(model, shown.picture, target, fit=fit) if wanted else None)
-    return LogitAttributions(target, models[list(which).index(True)].label(target), tuple(attributions))
+    return computations.compute_or_status("compare.why", key, request.models, work)
 
 
 def explained(shown: Example, why: LogitAttributions) -> Example:

@@ -41,7 +41,7 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
         "cvt.maps",
         ("projections", picture.identity, fit),
         [model],
-        lambda loaded, progress: projection_data.compute_projections(loaded, picture, fit, progress),
+        partial(projection_data.compute_projections, picture=picture, fit=fit),
     )
     if projections is not None:
         draw_projections(projections, model, picture)
@@ -109,7 +109,7 @@ def submit_shuffle_shift(slot: str, model: ModelChoice, picture: Picture, fit: s
         slot,
         ("shuffle_shift", picture.identity, fit),
         [model],
-        lambda loaded, progress: shuffle_shift_data.compute_shuffle_shift(loaded, picture, fit, progress),
+        partial(shuffle_shift_data.compute_shuffle_shift, picture=picture, fit=fit),
     )
 
 

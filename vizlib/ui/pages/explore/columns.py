@@ -14,7 +14,8 @@ from vizlib.ui.core import computations, formatting, job_slots
 from vizlib.ui.core.user_model_card import UserModelCard
 from vizlib.ui.sections.trust import draw_trust
 from vizlib.ui.widgets.downloads import download_row, file_stem
-from vizlib.ui.widgets.explanation import class_labels, submit_explanation
+from vizlib.ui.widgets.explanation import class_labels
+from vizlib.ui.widgets.explanation_job import submit_explanation
 from vizlib.ui.widgets.method_options import OWN, draw_method, read_method_choice
 from vizlib.ui.widgets.pickers import pick_map_style
 from vizlib.ui.widgets.snippet import draw_snippet

@@ -14,17 +14,16 @@ from vizlib.ui.components.attention_cost import attention_cost
 from vizlib.ui.core import computations, job_slots
 from vizlib.ui.core.model_service import MEASURE
 from vizlib.ui.core.tables import to_csv
+from vizlib.ui.pages.pvt.attention_cost_work import measure_attention
 from vizlib.ui.widgets.downloads import download_button, file_stem
 
 if TYPE_CHECKING:
     from vizlib.analysis.cost.spatial_reduction_timing import Measurement
-    from vizlib.engine.jobs import Job, Progress
+    from vizlib.engine.jobs import Job
     from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.sections.reduced_keys_data import ReducedKeys
 
 SLOT = "pvt.measure"
-SHARE = 0.5  # of the memory that is free: other visitors need some too
-MOST_BYTES = 4 << 30
 
 
 def draw_attention_cost(keys: ReducedKeys, model: ModelChoice) -> None:
@@ -56,14 +55,7 @@ def _free() -> int:
 
 def _start(layer: Layer) -> None:
     job_slots.drop(SLOT)
-    computations.compute(SLOT, layer, (), lambda progress: _measure(layer, progress), keep=False, lane=MEASURE)
-
-
-def _measure(layer: Layer, progress: Progress) -> list[Measurement]:
-    from vizlib.analysis.cost.spatial_reduction_timing import Budget, measure
-
-    budget = Budget(bytes=min(MOST_BYTES, int(available_memory() * SHARE)))
-    return list(measure(layer, budget=budget, progress=progress))
+    computations.compute(SLOT, layer, (), partial(measure_attention, layer), keep=False, lane=MEASURE)
 
 
 def _csv(rows: list[Measurement]) -> str:

@@ -70,7 +70,7 @@ def _submit(slot: str, model: ModelChoice, picture: Picture, fit: str | None, si
         slot,
         ("segmentation", picture.identity, fit, side),
         [model],
-        lambda loaded, progress: segmentation_data.compute_segmentation(loaded, picture, fit, side, progress),
+        partial(segmentation_data.compute_segmentation, picture=picture, fit=fit, side=side),
     )
 
 

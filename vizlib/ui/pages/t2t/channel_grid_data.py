@@ -35,14 +35,14 @@ class ChannelGrids:
         return 2 * len(self.payload)
 
 
-def compute_channel_grids(models: Sequence[tuple[Model, str]], picture: Picture, fit: str | None, progress: Progress) -> ChannelGrids:
+def compute_channel_grids(*models: Model, titles: Sequence[str], picture: Picture, fit: str | None, progress: Progress) -> ChannelGrids:
     """Run models, each with its title, on the picture and mark all their channels; the last one is the T2T-ViT, the others stand beside."""
     from vizlib.analysis.features import channels
 
     grids: list[dict[str, Any]] = []
     arrays: dict[str, np.ndarray] = {}
     lines: list[list[Any]] = []
-    for number, (model, title) in enumerate(models):
+    for number, (model, title) in enumerate(zip(models, titles, strict=True)):
         progress(0, None, f"Running {title}")
         grids.append(_channel_grid(model, title, number, picture, fit, arrays, lines, bare=number < len(models) - 1))
     rules = {"edge": channels.EDGE, "flat": channels.FLAT, "deviations": channels.DEVIATIONS, "times": channels.TIMES}

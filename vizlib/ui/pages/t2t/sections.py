@@ -18,8 +18,7 @@ from vizlib.ui.widgets.snippet import draw_snippet
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
-    from vizlib import Model
-    from vizlib.engine.jobs import Job, Progress
+    from vizlib.engine.jobs import Job
     from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
@@ -54,23 +53,17 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
 
 def submit_soft_splits(model: ModelChoice, picture: Picture, fit: str | None) -> Job[SoftSplits] | None:
     """The job that lays out the rounds, with the patches of a ViT beside them where its training is shipped."""
-
-    def compute(loaded: Model, vit: Model | None = None, *, progress: Progress) -> SoftSplits:
-        return soft_split_data.compute_soft_splits(loaded, vit, picture, fit, progress)
-
     beside = [model_choice(HARD)] if HARD in all_cards() else []
-    return computations.compute("t2t.splits", ("soft_splits", picture.identity, fit), [model, *beside], compute)
+    work = partial(soft_split_data.compute_soft_splits, picture=picture, fit=fit)
+    return computations.compute("t2t.splits", ("soft_splits", picture.identity, fit), [model, *beside], work)
 
 
 def submit_channel_grids(model: ModelChoice, picture: Picture, fit: str | None) -> Job[ChannelGrids] | None:
     """The job of Figure 2: the channels of a ResNet, a ViT and the model."""
     models = [model_choice("resnet_tiny50"), model_choice("vit_tiny50"), model]
     titles = [f"{title}{' (random)' if each.random else ''}" for title, each in zip(("ResNet", "ViT", "T2T-ViT"), models, strict=True)]
-
-    def compute(*loaded: Model, progress: Progress) -> ChannelGrids:
-        return channel_grid_data.compute_channel_grids(list(zip(loaded, titles, strict=True)), picture, fit, progress)
-
-    return computations.compute("t2t.channel_grids", ("channel_grids", picture.identity, fit), models, compute)
+    work = partial(channel_grid_data.compute_channel_grids, titles=titles, picture=picture, fit=fit)
+    return computations.compute("t2t.channel_grids", ("channel_grids", picture.identity, fit), models, work)
 
 
 def draw_splits(

@@ -59,7 +59,7 @@ class SoftSplits:
         return 2 * len(self.payload)
 
 
-def compute_soft_splits(model: Model, vit: Model | None, picture: Picture, fit: str | None, progress: Progress) -> SoftSplits:
+def compute_soft_splits(model: Model, vit: Model | None = None, *, picture: Picture, fit: str | None, progress: Progress) -> SoftSplits:
     """Run the model once and lay out its rounds, with the patches of ``vit`` beside them where it takes the same input."""
     from vizlib.analysis.receptive_field.t2t_soft_splits import token_rounds
 
