@@ -15,12 +15,13 @@ from PIL import Image
 from scipy import stats
 
 import vizlib
+from vizlib.engine import worker_memory
 from vizlib.engine.jobs import Progress
 from vizlib.seq2seq import END, TASKS, force, translate, untrained
 from vizlib.seq2seq.cards import NAMES, cards
 from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.model_service import service
-from vizlib.ui.pages.seq2seq import choices, decoder_step, downloads, length_study, lessons, predict_first, translator_service
+from vizlib.ui.pages.seq2seq import choices, decoder_edit, downloads, length_study, length_work, lessons, predict_first, translation_work
 
 FIRST = TASKS["dates"].examples[0]
 GRU, PLAIN, TRANSFORMER = "dates_gru_concat", "dates_gru_none", "dates_transformer"
@@ -28,7 +29,8 @@ GRU, PLAIN, TRANSFORMER = "dates_gru_concat", "dates_gru_none", "dates_transform
 
 def forget_translators():
     """The weights in memory, and what they wrote."""
-    translator_service._translators.clear()
+    for name in NAMES:
+        worker_memory.forget(name)
     service()._results.drop(lambda key: key[0] == ())
 
 
@@ -42,7 +44,7 @@ def as_trained(monkeypatch):
         for name, card in cards().items()
     }
     monkeypatch.setattr(choices, "cards", lambda: known)
-    monkeypatch.setattr(translator_service, "_load", untrained)
+    monkeypatch.setattr(translation_work, "_load", untrained)
     forget_translators()
     yield known
     forget_translators()
@@ -145,7 +147,7 @@ def test_teacher_forcing_feeds_the_right_answer_or_a_given_one(page):
     assert "no right answer" in at.error[0].value
 
 
-EDIT = decoder_step.Edit(0.5, "on", (1, 4), ((2, 3.25), (7, -1.5)))
+EDIT = decoder_edit.Edit(0.5, "on", (1, 4), ((2, 3.25), (7, -1.5)))
 
 
 def test_edited_weights_are_the_softmax_worked_out_by_hand():
@@ -153,10 +155,10 @@ def test_edited_weights_are_the_softmax_worked_out_by_hand():
     z = [(value / math.sqrt(16)) / 0.5 for value in raw]
     z[2], z[7], z[1], z[4] = 3.25 / 0.5, -1.5 / 0.5, -math.inf, -math.inf
     total = sum(math.exp(value) for value in z)
-    np.testing.assert_allclose(decoder_step.weights_of(raw, EDIT, scaled=False, width=16), [math.exp(value) / total for value in z])
-    np.testing.assert_allclose(decoder_step.weights_of(raw, decoder_step.Edit(scale="off"), scaled=True, width=16), soft(raw))
-    assert decoder_step.Edit.read(EDIT.view, 8) == EDIT
-    assert decoder_step.Edit.read(EDIT.view, 3) == decoder_step.Edit(0.5, "on", (1,), ((2, 3.25),))
+    np.testing.assert_allclose(decoder_edit.weights_of(raw, EDIT, scaled=False, width=16), [math.exp(value) / total for value in z])
+    np.testing.assert_allclose(decoder_edit.weights_of(raw, decoder_edit.Edit(scale="off"), scaled=True, width=16), soft(raw))
+    assert decoder_edit.Edit.read(EDIT.view, 8) == EDIT
+    assert decoder_edit.Edit.read(EDIT.view, 3) == decoder_edit.Edit(0.5, "on", (1,), ((2, 3.25),))
 
 
 def test_what_is_changed_by_hand_is_followed_to_the_answer(page):
@@ -164,7 +166,7 @@ def test_what_is_changed_by_hand_is_followed_to_the_answer(page):
     header, arrays = sent(at, "decoder_step")
     translator = untrained(GRU)
     module, step = translator.module, translate(translator, FIRST).steps[3]
-    weights = decoder_step.weights_of(step.scores, EDIT, scaled=False, width=96)
+    weights = decoder_edit.weights_of(step.scores, EDIT, scaled=False, width=96)
     combined = np.concatenate([weights @ step.values, step.query])
     output = np.tanh(module.combine.weight.numpy() @ combined + module.combine.bias.numpy())
     logits = module.readout.weight.numpy() @ output + module.readout.bias.numpy()
@@ -304,17 +306,15 @@ def test_measuring_counts_and_adds_up(page, monkeypatch):
 
 
 def test_a_measurement_stops_between_two_counts(as_trained):
-    tally, progress = length_study.Tally("dates", (GRU,)), Progress()
-    heard = tally.add
+    class StoppedAtOnce(Progress):
+        def share(self, value):
+            super().share(value)
+            self._cancel.set()
 
-    def add(*row):
-        heard(*row)
-        progress._cancel.set()
-
-    tally.add = add
+    progress = StoppedAtOnce()
     with pytest.raises(vizlib.CancelledError):
-        length_study.count(tally, (10, 12, 14), 0, progress)
-    assert list(tally.right) == [(GRU, 10)]
+        length_work.compute_counts((GRU,), (10, 12, 14), 0, rounds=5, texts=10, gradients=20, progress=progress)
+    assert list(progress.shared.right) == [(GRU, 10)]
 
 
 def test_files_hold_what_is_shown():

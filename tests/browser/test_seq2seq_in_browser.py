@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vizlib.seq2seq import TASKS, load, translate
-from vizlib.ui.pages.seq2seq import decoder_step, predict_first
+from vizlib.ui.pages.seq2seq import decoder_edit, predict_first
 
 MODEL = "dates_gru_concat"
 TEXT = TASKS["dates"].examples[0]
@@ -99,10 +99,10 @@ def test_a_score_by_hand_moves_the_softmax_at_once_and_the_answer_exactly(visit,
     assert " waits " in drawn
     assert len(visit.sent) == sent
     view = json.loads(drawn.split(" ", 2)[2])
-    edit = decoder_step.Edit.read(view, len(TEXT))
+    edit = decoder_edit.Edit.read(view, len(TEXT))
     assert [place for place, _ in edit.scores] == [9]
     assert edit.view == view
-    weights = decoder_step.weights_of(made.steps[step].scores, edit, scaled=False, width=96)
+    weights = decoder_edit.weights_of(made.steps[step].scores, edit, scaled=False, width=96)
     np.testing.assert_allclose([float(one) for one in apart.get_attribute("data-weights").split()], weights, atol=1e-4)
     assert "set by hand" in apart.locator(".why").inner_text()
     visit.page.wait_for_url("**scores=9**")

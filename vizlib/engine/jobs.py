@@ -39,6 +39,7 @@ class Progress:
         self.completed: float = 0
         self.total: float | None = None
         self.message = ""
+        self.shared: Any = None
         self._cancel = threading.Event()
 
     def __call__(self, completed: float, total: float | None = None, message: str | None = None) -> None:
@@ -46,6 +47,11 @@ class Progress:
         self.check()
         self.completed, self.total = completed, total
         self.message = self.message if message is None else message
+
+    def share(self, value: Any) -> None:
+        """Show whoever follows the job what there is so far, a value that nobody changes any more; raises as ``check`` does."""
+        self.check()
+        self.shared = value
 
     def check(self) -> None:
         """Raise CancelledError when the job was cancelled."""

@@ -11,13 +11,15 @@ from vizlib.seq2seq.task_base import END, Task
 from vizlib.seq2seq.task_registry import TASKS
 
 if TYPE_CHECKING:
-    from vizlib.seq2seq.decode import Step, Translation, force, translate
+    from vizlib.seq2seq.decode import force, translate
     from vizlib.seq2seq.length_study import accuracy_by_length, gradient_by_distance, leave_one_out, permuted
     from vizlib.seq2seq.models import Translator, load, untrained
+    from vizlib.seq2seq.translation import Step, Translation
 
 _HOMES = {
     **dict.fromkeys(("load", "untrained", "Translator"), "models"),
-    **dict.fromkeys(("translate", "force", "Translation", "Step"), "decode"),
+    **dict.fromkeys(("translate", "force"), "decode"),
+    **dict.fromkeys(("Translation", "Step"), "translation"),
     **dict.fromkeys(("accuracy_by_length", "gradient_by_distance", "leave_one_out", "permuted"), "length_study"),
 }
 __all__ = [

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from vizlib.errors import MethodError
-from vizlib.seq2seq.decode import Translation, force, translate, write_all
+from vizlib.seq2seq.decode import force, translate, write_all
+from vizlib.seq2seq.measurements import Gradients, LeftOut, LengthRow
 from vizlib.seq2seq.options import Options
 from vizlib.stats import bootstrap_weights, wilson
 
@@ -19,42 +20,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vizlib.seq2seq.models import Translator
+    from vizlib.seq2seq.translation import Translation
 
     Progress = Callable[[float, float, str], object]
 
 _RESAMPLES = 400
 _BATCH = 100
-
-
-class LengthRow(NamedTuple):
-    """How many of ``samples`` sources of about ``length`` characters were translated exactly: share, and 95 % Wilson interval."""
-
-    length: int
-    right: int
-    samples: int
-    share: float
-    low: float
-    high: float
-
-
-class Gradients(NamedTuple):
-    """Per distance from the source's end (0 is the last character): the mean norm relative to distance 0, and its 95 % interval."""
-
-    distance: np.ndarray
-    mean: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-
-
-class LeftOut(NamedTuple):
-    """What each source character (n,) gives to the log-probability of one step's character, in nats: positive where it speaks for it.
-
-    ``removed``: the source read again without it. ``masked``: only its key closed to attention, None without attention.
-    """
-
-    token: str
-    removed: np.ndarray
-    masked: np.ndarray | None
 
 
 def accuracy_by_length(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,13 +14,13 @@ from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.message_codec import pack
 from vizlib.ui.pages.seq2seq import downloads, translator_service
 from vizlib.ui.pages.seq2seq.choices import TranslationRequest, forget_edit
+from vizlib.ui.pages.seq2seq.translation_work import compute_translation
 from vizlib.ui.widgets.downloads import download_button, file_stem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vizlib.seq2seq.decode import Step, Translation
-    from vizlib.seq2seq.models import Translator
+    from vizlib.seq2seq.translation import Step, Translation
     from vizlib.ui.core.url_state import UrlState
 
 KEY = "seq2seq.alignment"
@@ -28,15 +29,8 @@ LISTED = 5  # probabilities of a step that are shown
 
 def translation_or_status(request: TranslationRequest) -> Translation | None:
     """What is written for a request, once it is there; until then, why not."""
-
-    def translate_text(translator: Translator) -> Translation:
-        from vizlib.seq2seq.decode import force, translate
-
-        if request.target is not None:
-            return force(translator, request.text, request.target)
-        return translate(translator, request.text, beams=request.beams)
-
-    return translator_service.result_or_status("answer", request.key, request.card.name, translate_text)
+    work = partial(compute_translation, text=request.text, beams=request.beams, target=request.target)
+    return translator_service.result_or_status("answer", request.key, request.card.name, work)
 
 
 def identity_of(request: TranslationRequest) -> str:

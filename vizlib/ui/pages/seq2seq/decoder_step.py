@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
 
-from vizlib.seq2seq.options import Options
-from vizlib.seq2seq.task_base import END
 from vizlib.ui.components.decoder_step import decoder_step
 from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.message_codec import pack
 from vizlib.ui.core.url_state import number, one_of
 from vizlib.ui.pages.seq2seq import text as words
 from vizlib.ui.pages.seq2seq import translator_service
+from vizlib.ui.pages.seq2seq.decoder_edit import Edit, divided, plain_number, raw_scores, view_of
+from vizlib.ui.pages.seq2seq.translation_work import compute_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vizlib.seq2seq.decode import Step, Translation
-    from vizlib.seq2seq.models import Translator
+    from vizlib.seq2seq.translation import Step, Translation
     from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.pages.seq2seq.choices import TranslationRequest
+    from vizlib.ui.pages.seq2seq.translation_work import Outcome
 
 KEY = "seq2seq.apart"
 SCALES = ("as", "on", "off")
@@ -31,94 +31,6 @@ TAU = (0.1, 10.0)
 _MOST = 1e4  # a score by hand
 _PLACES = tuple(map(str, range(1000)))
 _AFTER = ("combined", "output", "logits", "probabilities")
-
-
-@dataclass(frozen=True)
-class Edit:
-    """What was changed by hand at one step: temperature, scale ("as" trained, "on", "off"), hidden keys, and scores (place, value)."""
-
-    tau: float = 1.0
-    scale: str = "as"
-    mask: tuple[int, ...] = ()
-    scores: tuple[tuple[int, float], ...] = ()
-
-    @classmethod
-    def read(cls, view: dict[str, Any], keys: int) -> Edit:
-        """The edit that a view names, as far as it fits a text of so many characters."""
-        mask = tuple(j for j in map(int, filter(None, view["mask"].split("_"))) if j < keys)
-        parts = (part.split(":") for part in view["scores"].split("_") if part)
-        scores = tuple((int(j), float(value)) for j, value in parts if int(j) < keys)
-        return cls(float(view["tau"]), view["scale"], mask if len(mask) < keys else (), scores)
-
-    @property
-    def view(self) -> dict[str, str]:
-        """The edit as the browser keeps it."""
-        scores = "_".join(f"{j}:{_plain(value)}" for j, value in self.scores)
-        return {"tau": _plain(self.tau), "scale": self.scale, "mask": "_".join(map(str, self.mask)), "scores": scores}
-
-
-AS_IT_WAS = Edit()
-
-
-@dataclass(frozen=True)
-class View:
-    """One attention of a step: a model's only one, or one head of a Transformer's last layer; arrays as in ``Step``."""
-
-    query: np.ndarray
-    keys: np.ndarray
-    values: np.ndarray
-    scores: np.ndarray
-    weights: np.ndarray
-    context: np.ndarray
-
-    @property
-    def width(self) -> int:
-        """The number d of a key's components."""
-        return int(self.keys.shape[-1])
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What follows from an edit: the step after it, what is written then, and what would be with the same change at every step.
-
-    ``everywhere`` is None where that is no other question: scores set by hand belong to one step, and in the Transformer a change of
-    temperature, scale or mask is always one of every step.
-    """
-
-    step: Step
-    output: str
-    everywhere: str | None
-
-
-def view_of(step: Step, head: int) -> View:
-    """The attention of a step that is looked at."""
-    if step.per_head:
-        return View(**{name: np.asarray(step.per_head[name][head]) for name in View.__dataclass_fields__})
-    return View(**{name: np.asarray(getattr(step, name)) for name in View.__dataclass_fields__})
-
-
-def divided(edit: Edit, *, scaled: bool) -> bool:
-    """Whether scores are divided by sqrt(d) after an edit, in a model that does so or not (``scaled``)."""
-    return scaled if edit.scale == "as" else edit.scale == "on"
-
-
-def weights_of(raw: np.ndarray, edit: Edit, *, scaled: bool, width: int) -> np.ndarray:
-    """softmax of the edited scores over the keys that are not hidden, float64 (n,).
-
-    ``raw`` (n,) are scores without 1 / sqrt(width), ``scaled`` says whether the model divides by it.
-    """
-    scores = np.asarray(raw, np.float64) / (np.sqrt(width) if divided(edit, scaled=scaled) else 1.0)
-    for place, value in edit.scores:
-        scores[place] = value
-    scores /= edit.tau
-    scores[list(edit.mask)] = -np.inf
-    powers = np.exp(scores - scores.max())
-    return powers / powers.sum()
-
-
-def raw_scores(view: View, *, divided_by: bool) -> np.ndarray:
-    """Scores (n,) before any division by sqrt(d), float64."""
-    return np.asarray(view.scores, np.float64) * (np.sqrt(view.width) if divided_by else 1.0)
 
 
 def scaled(request: TranslationRequest) -> bool:
@@ -139,24 +51,10 @@ def head_key(url_state: UrlState) -> str:
 def outcome_or_status(request: TranslationRequest, translation: Translation, step: int, edit: Edit) -> Outcome | None:
     """What the decoder writes on after an edit, once it is there; until then, why not."""
 
-    def follow(translator: Translator) -> Outcome:
-        from vizlib.seq2seq.decode import translate
-
-        mask = tuple(place not in edit.mask for place in range(len(translation.source))) if edit.mask else None
-        scale = None if edit.scale == "as" else edit.scale == "on"
-        general = Options(temperature=edit.tau, scale=scale, mask=mask)
-        if request.card.cell == "transformer":
-            along = again(translator, translation, general)
-            return Outcome(along.steps[step], translate(translator, request.text, options=general).output, None)
-        view = view_of(translation.steps[step], 0)
-        weights = weights_of(raw_scores(view, divided_by=scaled(request)), edit, scaled=scaled(request), width=view.width)
-        replaced = Options(head_weights={step: tuple(weights.tolist())})
-        free = request.target is None and request.beams == 1
-        along = translate(translator, request.text, options=replaced) if free else again(translator, translation, replaced)
-        everywhere = None if general == Options() else translate(translator, request.text, options=general).output
-        return Outcome(along.steps[step], along.output if free else words.own(along), everywhere)
-
-    return translator_service.result_or_status("edit", (request.key, step, edit), request.card.name, follow)
+    work = partial(
+        compute_outcome, text=request.text, translation=translation, step=step, edit=edit, beams=request.beams, target=request.target
+    )
+    return translator_service.result_or_status("edit", (request.key, step, edit), request.card.name, work)
 
 
 def pack_decoder_step(
@@ -207,7 +105,7 @@ def draw_decoder_step(
         st.segmented_control("Head", range(heads), key=head, format_func=lambda head: f"head {head + 1}", required=True)
         edit = Edit(edit.tau, edit.scale, edit.mask)
     outcome = None
-    if edit != AS_IT_WAS:
+    if edit != Edit():
         outcome = outcome_or_status(request, translation, step, edit)
     decoder_step(
         pack_decoder_step(translation, request, identity, step, state[head] if heads else 0, edit, outcome), key=KEY, on_change=take
@@ -222,20 +120,6 @@ def draw_decoder_step(
             st.latex(rf"\textsf{{{name}:}}\quad {formula}")
 
 
-def again(translator: Translator, translation: Translation, options: Options) -> Translation:
-    """An answer written again under other options, its own characters given at every step; as many steps as it had."""
-    from vizlib.seq2seq.decode import force
-
-    along = force(translator, "".join(translation.source), given(translation), options)
-    # An answer that was cut off at the longest there may be has no end mark, and teacher forcing asks for one.
-    return replace(along, steps=along.steps[: len(translation.steps)], tokens=along.tokens[: len(translation.tokens)])
-
-
-def given(translation: Translation) -> str:
-    """The characters of an answer as teacher forcing takes them."""
-    return "".join(translation.tokens).removesuffix(END)
-
-
 def _parts(step: Step, request: TranslationRequest) -> list[tuple[str, int]]:
     if request.card.cell == "transformer":
         return [("state after reading, x′", len(step.combined))]
@@ -244,11 +128,7 @@ def _parts(step: Step, request: TranslationRequest) -> list[tuple[str, int]]:
 
 
 def _tau(text: str) -> str:
-    return _plain(number(*TAU)(text))
-
-
-def _plain(value: float) -> str:
-    return repr(value).removesuffix(".0")  # as JavaScript writes numbers
+    return plain_number(number(*TAU)(text))
 
 
 def _mask(text: str) -> str:

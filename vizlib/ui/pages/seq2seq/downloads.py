@@ -15,7 +15,7 @@ from vizlib.ui.widgets import downloads
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vizlib.seq2seq.decode import Step, Translation
+    from vizlib.seq2seq.translation import Step, Translation
 
 ARRAYS = ("query", "keys", "values", "scores", "weights", "context", "combined", "output", "logits", "probabilities", "heads")
 CELL = 36  # pixels

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from vizlib.engine.jobs import JobState
 from vizlib.seq2seq.cards import NAMES
 from vizlib.ui.core import computations, job_slots
 from vizlib.ui.core.model_service import MEASURE
@@ -16,7 +17,8 @@ from vizlib.ui.core.tables import to_csv
 from vizlib.ui.core.url_state import some_of
 from vizlib.ui.pages.seq2seq import text as words
 from vizlib.ui.pages.seq2seq.choices import of_task
-from vizlib.ui.pages.seq2seq.translator_service import SLOT, translator
+from vizlib.ui.pages.seq2seq.length_work import Counts, compute_counts
+from vizlib.ui.pages.seq2seq.translator_service import SLOT
 from vizlib.ui.widgets.downloads import download_button, file_stem
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     import plotly.graph_objects as go
 
-    from vizlib.engine.jobs import Job, Progress
+    from vizlib.engine.jobs import Job
     from vizlib.seq2seq.task_base import Task
     from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.pages.seq2seq.choices import TranslationRequest
@@ -40,56 +42,44 @@ _HEIGHT = 360
 
 @dataclass
 class Tally:
-    """What was counted so far for some models of a task; a job adds to it while a page reads it."""
+    """What was counted so far for some models of a task: by the measurements that ended, and by the one that goes on."""
 
     task: str
     names: tuple[str, ...]
     seeds: list[int] = field(default_factory=list)
-    right: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
-    gradients: dict[str, list[tuple[float, float, float, float]]] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    ended: Counts = field(default_factory=Counts)
+    latest: Counts = field(default_factory=Counts)
 
-    def add(self, name: str, length: int, right: int, samples: int) -> None:
-        """Count so many right answers of so many texts."""
-        with self.lock:
-            before = self.right.get((name, length), (0, 0))
-            self.right[name, length] = before[0] + right, before[1] + samples
+    @property
+    def counts(self) -> Counts:
+        """All of it together."""
+        return self.ended.plus(self.latest)
+
+    @property
+    def right(self) -> dict[tuple[str, int], tuple[int, int]]:
+        """Right answers and texts by model and length."""
+        return self.counts.right
+
+    @property
+    def gradients(self) -> dict[str, list[tuple[float, float, float, float]]]:
+        """The gradient's (distance, mean, low, high) by model."""
+        return self.counts.gradients
+
+    def begin(self, seed: int) -> None:
+        """Another measurement begins."""
+        self.ended, self.latest = self.counts, Counts()
+        self.seeds.append(seed)
+
+    def take(self, job: Job[Counts]) -> None:
+        """What the measurement under way, or just ended, has counted."""
+        self.latest = job.result() if job.state is JobState.DONE else job.progress.shared or self.latest
 
     def accuracy(self, name: str) -> list[tuple[int, int, int, float, float]]:
         """Of a model, by length: (length, right, texts, low, high), the 95 % interval of Wilson as shares."""
         from vizlib.stats import wilson
 
-        with self.lock:
-            counts = sorted((length, *count) for (model, length), count in self.right.items() if model == name)
+        counts = sorted((length, *count) for (model, length), count in self.right.items() if model == name)
         return [(length, right, samples, *wilson(right, samples)) for length, right, samples in counts]
-
-
-def count(tally: Tally, lengths: tuple[int, ...], seed: int, progress: Progress) -> Tally:
-    """Add one measurement to a tally: rounds over all models and lengths, so that every interval shrinks at once; then the gradients."""
-    from vizlib.seq2seq.length_study import accuracy_by_length, gradient_by_distance
-
-    weight = 1
-    steps, counted = (ROUNDS + 1) * len(tally.names) * len(lengths), 0
-
-    def report(part: float, whole: float, what: str) -> None:  # noqa: ARG001  the words of the whole say enough
-        progress(counted + weight * part / whole, steps)
-
-    models = {name: translator(name) for name in tally.names}
-    for step in range(ROUNDS):
-        for name, model in models.items():
-            progress(counted, steps, "Counting right answers")
-            for length in lengths:  # one at a time, for each is drawn as soon as it is there
-                (row,) = accuracy_by_length(model, (length,), CHUNK, seed + step, report)
-                tally.add(name, row.length, row.right, row.samples)
-                counted += 1
-    for name, model in models.items():
-        weight = len(lengths)
-        progress(counted, steps, "Following gradients back")
-        gradients = gradient_by_distance(model, GRADIENTS, seed, progress=report)
-        with tally.lock:
-            tally.gradients[name] = [(float(a), float(b), float(c), float(d)) for a, b, c, d in zip(*gradients, strict=True)]
-        counted += weight
-    return tally
 
 
 def compare_key(url_state: UrlState) -> str:
@@ -117,11 +107,10 @@ def draw_length_study(request: TranslationRequest, key: str) -> None:
 
     def start() -> None:
         seed = random.randrange(1 << 30)
-        tally.seeds.append(seed)
+        tally.begin(seed)
         job_slots.drop(SLOT_MEASURE)
-        computations.compute(
-            SLOT_MEASURE, seed, (), lambda progress: count(tally, request.task.lengths, seed, progress), keep=False, lane=MEASURE
-        )
+        work = partial(compute_counts, names, request.task.lengths, seed, rounds=ROUNDS, texts=CHUNK, gradients=GRADIENTS)
+        computations.compute(SLOT_MEASURE, seed, (), work, keep=False, lane=MEASURE)
 
     running = job is not None and not job.done
     label = "Measure on new inputs" if not tally.seeds else f"Add {ROUNDS * CHUNK} more of each length"
@@ -143,7 +132,9 @@ def _usual(task: str, model: str) -> list[str]:
     return [name for name in dict.fromkeys((f"{task}_gru_none", model, f"{task}_transformer")) if name in trained]
 
 
-def _live(tally: Tally, task: Task, job: Job[Tally] | None, running: bool) -> None:
+def _live(tally: Tally, task: Task, job: Job[Counts] | None, running: bool) -> None:
+    if job is not None:
+        tally.take(job)
     if job is not None and not job.done:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.progress(job.progress.fraction or 0.0, text=f"{job.progress.message} …")

@@ -3,48 +3,33 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
-import vizlib
 from vizlib.figures.numbers import percent
-from vizlib.seq2seq.options import Options
 from vizlib.ui.components.alignment import alignment
 from vizlib.ui.core.url_state import one_of
 from vizlib.ui.pages.seq2seq import text as words
 from vizlib.ui.pages.seq2seq import translator_service
 from vizlib.ui.pages.seq2seq.alignment import pack_alignment
-from vizlib.ui.pages.seq2seq.decoder_step import again, given
+from vizlib.ui.pages.seq2seq.translation_work import compute_left_out, compute_shuffled, given
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from vizlib.seq2seq.decode import Translation
-    from vizlib.seq2seq.length_study import LeftOut
-    from vizlib.seq2seq.models import Translator
+    from vizlib.seq2seq.measurements import LeftOut
+    from vizlib.seq2seq.translation import Translation
     from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.pages.seq2seq.choices import TranslationRequest
+    from vizlib.ui.pages.seq2seq.translation_work import Shuffled
 
 REVERSED, SORTED = "reversed", "sorted"
 _SEEDS = 1000
 _HEIGHT = 380
 _NOTHING = 0.01  # nats: one per cent of the probability
-
-
-@dataclass(frozen=True)
-class Shuffled:
-    """An answer with its keys in another order, the largest difference of any probability, and what the characters in that order give.
-
-    ``read`` is the text in the new order and ``written`` its answer; None where that text cannot be read.
-    """
-
-    translation: Translation
-    difference: float
-    read: str
-    written: str | None
 
 
 def order_key(url_state: UrlState) -> str:
@@ -106,13 +91,8 @@ def draw_left_out(translation: Translation, request: TranslationRequest, step: i
     if len(translation.source) < 2:
         st.info("Nothing is left of one character when it is left out: type at least two.", icon=":material/block:")
         return
-
-    def leave(translator: Translator) -> LeftOut:
-        from vizlib.seq2seq.length_study import leave_one_out
-
-        return leave_one_out(translator, request.text, step, target=given(translation))
-
-    losses = translator_service.result_or_status("left_out", (request.key, step), request.card.name, leave)
+    work = partial(compute_left_out, text=request.text, step=step, target=given(translation))
+    losses = translator_service.result_or_status("left_out", (request.key, step), request.card.name, work)
     weights = translation.steps[step].weights
     if losses is None or weights is None:
         return
@@ -173,20 +153,8 @@ def left_out_chart(translation: Translation, step: int, losses: LeftOut) -> go.F
 
 
 def _shuffled_or_status(request: TranslationRequest, translation: Translation, order: list[int]) -> Shuffled | None:
-    def shuffle(translator: Translator) -> Shuffled:
-        from vizlib.seq2seq.decode import translate
-
-        moved = again(translator, translation, Options(order=tuple(order)))
-        pairs = zip(translation.steps, moved.steps, strict=True)
-        difference = max(float(np.abs(before.probabilities - after.probabilities).max()) for before, after in pairs)
-        read = "".join(translation.source[place] for place in order)
-        try:
-            written = translate(translator, read).output
-        except vizlib.TextError:
-            written = None
-        return Shuffled(moved, difference, read, written)
-
-    return translator_service.result_or_status("order", (request.key, tuple(order)), request.card.name, shuffle)
+    work = partial(compute_shuffled, translation=translation, order=tuple(order))
+    return translator_service.result_or_status("order", (request.key, tuple(order)), request.card.name, work)
 
 
 def _at(translation: Translation, place: int) -> str:

@@ -11,7 +11,7 @@ from vizlib.ui.components.predict_first import predict_first
 from vizlib.ui.core.message_codec import pack
 
 if TYPE_CHECKING:
-    from vizlib.seq2seq.decode import Translation
+    from vizlib.seq2seq.translation import Translation
 
 KEY = "seq2seq.guess"
 _SHOWN = "seq2seq.revealed"

@@ -9,7 +9,7 @@ from vizlib.ui.core.formatting import linked
 
 if TYPE_CHECKING:
     from vizlib.seq2seq.cards import Seq2SeqCard
-    from vizlib.seq2seq.decode import Translation
+    from vizlib.seq2seq.translation import Translation
     from vizlib.ui.pages.seq2seq.choices import TranslationRequest
 
 NO_ATTENTION = (
