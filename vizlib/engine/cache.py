@@ -87,6 +87,15 @@ class BoundedCache(Generic[K, V]):
                 raise making.error
         return self._make(key, make, own_making)
 
+    def peek(self, key: K) -> V | None:
+        """The value of ``key`` if it is here, None if not; nobody makes it."""
+        with self._lock:
+            if key not in self._held:
+                return None
+            self._held.move_to_end(key)
+            self._hits += 1
+            return self._held[key][0]
+
     def _make(self, key: K, make: Callable[[], V], own_making: _Making[V]) -> V:
         try:
             value = make()

@@ -69,13 +69,17 @@ class Progress:
 
 
 class Job(Generic[T]):
-    """A piece of work handed to a ``Worker``; made by ``submit`` only. Nothing here blocks but ``wait``."""
+    """A piece of work handed to a ``Worker`` or a ``Dispatcher``; made by ``submit`` only. Nothing here blocks but ``wait``."""
 
-    def __init__(self, key: Hashable, work: Callable[[Progress], T]) -> None:
+    def __init__(self, key: Hashable, work: Callable[[Progress], T] | None = None) -> None:
         self.key = key
         self.progress = Progress()
         self.state = JobState.WAITING
+        self.jobs_before = 0  # that begin before this one, while it waits
+        self.abandoned = False  # cancelled because whoever waited for it left
+        self._made = time.perf_counter()
         self._work: Callable[[Progress], T] | None = work
+        self._callbacks: list[Callable[[], object]] = []
         self._result: list[T] = []
         self._error: BaseException | None = None
         self._traceback: TracebackType | None = None
@@ -86,9 +90,17 @@ class Job(Generic[T]):
     def cancel(self) -> None:
         """Never start the job, or stop it at its next step; one that has ended stays as it is."""
         self.progress._cancel.set()
-        with self._lock:
-            if self.state is JobState.WAITING:
-                self._end(JobState.CANCELLED)
+        self._settle(JobState.CANCELLED, only_waiting=True)
+
+    def abandon(self) -> None:
+        """Cancel the job because whoever waits for it leaves: who comes back asks anew."""
+        self.abandoned = True
+        self.cancel()
+
+    @property
+    def age(self) -> float:
+        """The seconds since the job was asked for."""
+        return time.perf_counter() - self._made
 
     @property
     def cancelled(self) -> bool:
@@ -124,30 +136,60 @@ class Job(Generic[T]):
         """Wait at most ``timeout`` seconds for the end; whether it came."""
         return self._ended.wait(timeout)
 
-    def _run(self) -> None:
+    def when_done(self, call: Callable[[], object]) -> None:
+        """Have ``call`` called once the job has ended, in the thread that ends it; at once where it has."""
         with self._lock:
-            if self.state is not JobState.WAITING or self._work is None:
+            if not self.done:
+                self._callbacks.append(call)
                 return
-            work, self.state, self._started = self._work, JobState.RUNNING, time.perf_counter()
+        call()
+
+    def _begin(self) -> bool:
+        """Whether the job still waits; it then runs from now on."""
+        with self._lock:
+            if self.state is not JobState.WAITING:
+                return False
+            self.state, self._started = JobState.RUNNING, time.perf_counter()
+            return True
+
+    def _run(self) -> None:
+        work = self._work
+        if work is None or not self._begin():
+            return
         try:
             # An empty context: neither the page that submitted the job nor the job before it is seen from inside.
             result = Context().run(work, self.progress)
         except CancelledError:
-            state = JobState.CANCELLED
+            self._settle(JobState.CANCELLED)
         except BaseException as error:  # noqa: BLE001 - handed to whoever asks for the result
             traceback.clear_frames(error.__traceback__)  # or the error would keep the tensors of its frames
-            self._error, self._traceback, state = error, error.__traceback__, JobState.FAILED
+            self._fail(error)
         else:
-            state = JobState.CANCELLED if self.progress.cancelled() else JobState.DONE
-            if state is JobState.DONE:
-                self._result.append(result)
-        with self._lock:
-            self._end(state)
+            self._finish(result)
 
-    def _end(self, state: JobState) -> None:
-        self._work, self._finished = None, time.perf_counter()
-        self.state = state  # last, for whoever sees it may ask for the result
-        self._ended.set()
+    def _finish(self, result: T) -> None:
+        """End with a result; a job that was cancelled meanwhile has none."""
+        self._settle(JobState.CANCELLED if self.progress.cancelled() else JobState.DONE, result=[result])
+
+    def _fail(self, error: BaseException) -> None:
+        self._settle(JobState.FAILED, error=error)
+
+    def _settle(
+        self, state: JobState, *, result: list[T] | None = None, error: BaseException | None = None, only_waiting: bool = False
+    ) -> None:
+        with self._lock:
+            if self.done or (only_waiting and self.state is not JobState.WAITING):
+                return
+            if state is JobState.DONE:
+                self._result = result or []
+            if error is not None:
+                self._error, self._traceback = error, error.__traceback__
+            self._work, self._finished = None, time.perf_counter()
+            self.state = state  # last, for whoever sees it may ask for the result
+            self._ended.set()
+            callbacks, self._callbacks = self._callbacks, []
+        for call in callbacks:
+            call()
 
 
 class Worker:

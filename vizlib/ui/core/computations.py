@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
     from vizlib.engine.jobs import Job
+    from vizlib.engine.work_order import Lane
     from vizlib.ui.core.model_choice import ModelChoice
 
 OTHERWISE = "Choose another model."
@@ -18,13 +19,13 @@ T = TypeVar("T")
 
 
 def compute(
-    slot: str, key: Hashable, models: Sequence[ModelChoice], work: Callable[..., T], *, keep: bool = True, lane: str = ""
+    slot: str, key: Hashable, models: Sequence[ModelChoice], work: Callable[..., T], *, keep: bool = True, lane: Lane | None = None
 ) -> Job[T] | None:
     """The job of ``work(*models, progress=...)``, or None where weights would have to be fetched first.
 
     ``key`` says what is computed and of what, beside the models: a job of the same key goes on, one of another key in the ``slot`` is
-    replaced. What it gives is kept for all pages and visitors by models and key, unless ``keep`` is False. ``lane`` is the thread of
-    the model service that it waits for, else the one of its models.
+    replaced. What it gives is kept for all pages and visitors by models and key, unless ``keep`` is False. ``lane`` is
+    HEAVY for what takes more than a moment: everybody's light requests go before it.
     """
     if not job_slots.holds(slot, slot_key(key, models)) and any(not job_slots.may_load(model.identity) for model in models):
         job_slots.drop(slot)
@@ -59,7 +60,7 @@ def compute_or_status(
     work: Callable[..., T],
     *,
     keep: bool = True,
-    lane: str = "",
+    lane: Lane | None = None,
     patience: float | None = None,
     otherwise: str = OTHERWISE,
 ) -> T | None:

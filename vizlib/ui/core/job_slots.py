@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vizlib.engine.jobs import Job
 
 PATIENCE = 0.4  # seconds a run waits for what it asked before it shows progress: most of it is there by then, and nothing flickers
+YOUNG = 3.0  # seconds that a job is looked at often
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -38,8 +39,15 @@ def submit(slot: str, key: Hashable, start: Callable[[], Job[T]]) -> Job[T]:
 
 
 def holds(slot: str, key: Hashable) -> bool:
-    """Whether a slot holds a job that was asked for this ``key``."""
-    return slot in slots() and slots()[slot][0] == key
+    """Whether a slot holds a job that was asked for this ``key``, and that still goes on or has ended for its own reasons."""
+    return slot in slots() and slots()[slot][0] == key and not slots()[slot][1].abandoned
+
+
+def leave_page() -> None:
+    """Stop what the page before was still waiting for; what the next one asks for again goes on."""
+    for _, job in slots().values():
+        if not job.done:
+            job.abandon()
 
 
 def job_in(slot: str) -> Job[Any] | None:
@@ -85,12 +93,34 @@ def result_or_status(slot: str, job: Job[T]) -> T | None:
     return None
 
 
-@st.fragment(run_every=0.3)
 def follow(slot: str, job: Job[Any]) -> None:
     """Show how far a job is until it ends; a page that is drawn again without it stops this."""
-    if job.done:
+    beat = beat_of(job)
+    st.fragment(_follow, run_every=beat)(slot, job, beat)
+
+
+def beat_of(job: Job[Any]) -> float:
+    """Seconds between two looks at a job: short while it is young, for every look is a run of the script, and many may wait."""
+    if job.state is JobState.WAITING and job.jobs_before:
+        return min(3.0, 0.5 + 0.5 * job.jobs_before)
+    return 0.3 if job.age < YOUNG else 1.0
+
+
+def words_of(job: Job[Any]) -> str:
+    """What a job is at, or what it waits for."""
+    if job.progress.message:
+        return job.progress.message
+    if not service().awake:
+        return service().failure or "Waking up"
+    if job.state is JobState.WAITING and job.jobs_before:
+        return f"{job.jobs_before} job{'' if job.jobs_before == 1 else 's'} before yours"
+    return "Yours is next" if job.state is JobState.WAITING else "Beginning"
+
+
+def _follow(slot: str, job: Job[Any], beat: float) -> None:
+    if job.done or beat_of(job) != beat:
         st.rerun()
-    message = f"{formatting.plain(job.progress.message or ('Waiting for other visitors' if service().awake else 'Waking up'))} …"
+    message = f"{formatting.plain(words_of(job))} …"
     with st.container(horizontal=True, vertical_alignment="center"):
         if job.progress.fraction is None:
             st.markdown(f":material/hourglass_top: {message}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-import vizlib
 from vizlib.figures.model_marks import short_name
 from vizlib.ui.core import formatting
+from vizlib.ui.core.model_loading import load_random
 from vizlib.ui.core.model_service import service
 from vizlib.ui.core.user_model_card import UserModelCard, identity_of
 from vizlib.ui.core.user_model_store import user_model_store
@@ -15,8 +16,7 @@ from vizlib.zoo import bundled_models
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
-    from vizlib import Model, ModelCard
-    from vizlib.engine.jobs import Progress
+    from vizlib import ModelCard
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,5 @@ def model_choice(name: str, *, random: bool = False) -> ModelChoice:
     card = all_cards().get(name) or user_model_store().cards.get(name)
     choice = ModelChoice(name, random or (card is None and name in bundled_models.NAMES), card)
     if choice.random and not service().ready(choice.identity):
-        service().open(choice.identity, lambda progress: _random(name, progress))
+        service().open(choice.identity, partial(load_random, name, short_name(name)))
     return choice
-
-
-def _random(name: str, progress: Progress) -> Model:
-    progress(0, None, f"Building {short_name(name)} with random weights")
-    return vizlib.load(name, checkpoint="random")

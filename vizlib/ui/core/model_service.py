@@ -1,27 +1,36 @@
-"""Where the app's work runs: models in memory and results that are kept, shared by all visitors, made beside the pages."""
+"""Where the app's work runs: models in worker processes and results that are kept, shared by all visitors, made beside the pages."""
 
 from __future__ import annotations
 
-import gc
-import sys
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+import os
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import uuid4
 
 import streamlit as st
 
 import vizlib
-from vizlib.engine.cache import BoundedCache
-from vizlib.engine.jobs import Job, Progress, Worker
-from vizlib.engine.memory import available_memory, model_bytes
+from vizlib.engine.cluster_backend import SCHEDULER, ClusterBackend, local_settings
+from vizlib.engine.dispatcher import Dispatcher
+from vizlib.engine.jobs import JobState
+from vizlib.engine.limits import Limits
+from vizlib.engine.local_backend import ThreadBackend
+from vizlib.engine.work_order import Lane, WorkOrder
+from vizlib.engine.worker_host import WorkerHost
+from vizlib.ui.core import model_loading
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
     from vizlib import Model, ModelCard
+    from vizlib.engine.dispatcher import Backend
+    from vizlib.engine.jobs import Job, Progress
 
-RESULT_BYTES = 1 << 30
-BUNDLED, OTHERS, LIGHT, MEASURE = "bundled", "others", "light", "measure"
+ENGINE_VARIABLE = "VIZLIB_ENGINE"  # "processes", "threads", or "checked": threads, and all that is handed over goes through bytes
+LIGHT, MEASURE = Lane.LIGHT, Lane.HEAVY
+WORKER_START = "vizlib.ui.core.worker_start"
 T = TypeVar("T")
 
 
@@ -33,40 +42,34 @@ class Sized(Protocol):
 
 
 class ModelService:
-    """The models in memory, the results they gave, and the threads that make them.
+    """What pages ask for work: which models there are, by identity, and the dispatcher that has it done."""
 
-    Threads stand in lanes, so that nobody waits behind something slow: one for bundled models, two for all others (somebody's download
-    may take minutes), one for work without any of them, and one for measurements, which take half a minute and must not disturb each
-    other. All results lie in one cache with one budget, by the models that gave them and what was asked.
-    """
-
-    def __init__(self) -> None:
-        free = available_memory()
-        self._models: BoundedCache[str, Model] = BoundedCache(
-            max_bytes=free // 2, size=lambda model: model_bytes(model.module), on_evict=_collect
-        )
-        self._results: BoundedCache[tuple[tuple[str, ...], Hashable], Sized] = BoundedCache(
-            max_bytes=min(free // 4, RESULT_BYTES), size=lambda result: result.nbytes, max_count=2048
-        )
-        self._lanes = {
-            BUNDLED: Worker(name="bundled"),
-            OTHERS: Worker(threads=2, name="others"),
-            LIGHT: Worker(name="light"),
-            MEASURE: Worker(name="measure"),
-        }
-        self._imports: dict[str, Job[None]] = {}
+    def __init__(self, backend: Backend | None = None) -> None:
+        self.backend = backend or ThreadBackend(WorkerHost())
+        self.dispatcher = Dispatcher(self.backend, Limits.from_environment())
+        if isinstance(self.backend, ClusterBackend):
+            self.backend.changed = self.dispatcher.wake
+        self._imports: dict[Callable[[Progress], None], Job[None]] = {}
         self._loaded: set[str] = set()
         self._makers: dict[str, Callable[[Progress], Model]] = {}  # of models without a card: visitors' own, and untrained ones
 
-    def wake(self, lane: str = BUNDLED, imports: Callable[[Progress], None] | None = None) -> None:
-        """Have a lane import what its work needs, once: a page asks for it as soon as its heading is out."""
-        if lane not in self._imports:
-            self._imports[lane] = self._lanes[lane].submit("imports", imports or _import_vision)
+    def wake(self, imports: Callable[[Progress], None] = model_loading.import_vision) -> None:
+        """Have what work needs imported, once: a page asks for it as soon as its heading is out. Processes do so when they start."""
+        if isinstance(self.backend, ThreadBackend) and imports not in self._imports:
+            self._imports[imports] = self.dispatcher.submit("vizlib", imports, WorkOrder(partial(model_loading.imported, imports)))
 
     @property
     def awake(self) -> bool:
-        """Whether the imports that pages asked for are done."""
-        return all(job.done for job in self._imports.values())
+        """Whether work can begin: the processes are there, and the imports that pages asked for are done."""
+        return bool(self.backend.places()) and all(job.done for job in self._imports.values())
+
+    @property
+    def failure(self) -> str:
+        """Why there is nobody to do work, empty where there is, or soon will be."""
+        error = self.backend.failure if isinstance(self.backend, ClusterBackend) else None
+        if error is None:
+            return ""
+        return str(error) if isinstance(error, vizlib.VizlibError) else "The processes that do the work could not be reached."
 
     def ready(self, model: str) -> bool:
         """Whether asking for a model fetches nothing from the internet."""
@@ -75,97 +78,84 @@ class ModelService:
     def open(self, identity: str, make: Callable[[Progress], Model]) -> Job[ModelCard]:
         """The job that loads a visitor's own model; requests then name it by ``identity``, which must be beyond guessing.
 
-        When memory ran short and the model had to go, ``make`` is called again.
+        Where the model is not in a worker, or had to go when memory ran short, ``make`` is called again.
         """
         self._makers[identity] = make
-        return self._lanes[OTHERS].submit(identity, self._opened, identity)
+        return self.run(identity, identity, [identity], model_loading.card_of, lane=Lane.FETCH)
 
     def unload(self, identity: str) -> None:
         """Free the memory of a model and of every result that it had a part in; it is loaded again when asked for."""
-        self._models.drop(lambda model: model == identity)
-        self._results.drop(lambda key: identity in key[0])
+        self.dispatcher.forget(identity)
+        self.dispatcher.results.drop(lambda key: isinstance(key, tuple) and identity in key[0])
 
     def forget(self, identity: str) -> None:
         """Let go of a visitor's own model for good."""
         self._makers.pop(identity, None)
+        self._loaded.discard(identity)
         self.unload(identity)
 
     def run(
-        self, visitor: str, slot: str, models: Sequence[str], work: Callable[..., T], *, key: Hashable = None, lane: str = ""
+        self,
+        visitor: str,
+        slot: str,
+        models: Sequence[str],
+        work: Callable[..., T],
+        *,
+        key: Hashable = None,
+        lane: Lane | None = None,
     ) -> Job[T]:
         """The job of ``work(*models, progress=...)``; it replaces what the same visitor last asked for in ``slot``.
 
-        With a ``key`` the result is kept by it and the models, for all visitors, and must know its ``nbytes``.
+        With a ``key`` the result is kept by it and the models, for all visitors, and must know its ``nbytes``. Work whose models have
+        to be fetched first waits for that with others of its kind, so that nobody waits behind somebody's download.
         """
         identities = tuple(models)
+        order = WorkOrder(work, tuple((identity, self._maker(identity)) for identity in identities))
+        where = (lane or Lane.LIGHT) if all(map(self.ready, identities)) else Lane.FETCH
+        kept = None if key is None else (identities, key)
+        job: Any = self.dispatcher.submit(visitor, slot, order, lane=where, key=kept)
+        job.when_done(lambda: self._loaded.update(identities) if job.state is JobState.DONE else None)
+        return job
 
-        def compute(progress: Progress) -> T:
-            def fresh() -> T:
-                return work(*(self._model(identity, progress) for identity in identities), progress=progress)
+    def leave(self, visitor: str) -> None:
+        """A visitor is gone: stop what they waited for, unless somebody takes it up within seconds."""
+        self.dispatcher.leave(visitor)
 
-            return fresh() if key is None else cast("T", self._results.get((identities, key), cast("Callable[[], Any]", fresh)))
-
-        return self._lanes[lane or _lane_of(identities)].submit((visitor, slot), compute)
-
-    def _opened(self, identity: str, progress: Progress) -> ModelCard:
-        return self._model(identity, progress).card
-
-    def _model(self, name: str, progress: Progress) -> Model:
-        make = self._makers.get(name)
-        if make is not None:
-            return self._models.get(name, lambda: make(progress))
-        if name not in all_cards():
-            raise vizlib.CancelledError("This model was removed.")
-        model = self._models.get(name, lambda: _load(name, progress))
-        self._loaded.add(name)
-        return model
+    def _maker(self, identity: str) -> Callable[[Progress], Any]:
+        return self._makers.get(identity) or partial(model_loading.load_by_name, identity)
 
 
 @st.cache_resource(show_spinner=False)
 def service() -> ModelService:
     """The one service of this server."""
-    return ModelService()
+    kind = os.environ.get(ENGINE_VARIABLE, "processes")
+    if kind in ("threads", "checked"):
+        return ModelService(ThreadBackend(WorkerHost(), checked=kind == "checked"))
+    return ModelService(ClusterBackend(local_settings((WORKER_START,)), os.environ.get(SCHEDULER, "")))
+
+
+@dataclass(frozen=True)
+class _Visit:
+    """A session, for as long as its browser is there."""
+
+    visitor: str
+
+    def leave(self) -> None:
+        """The browser is gone: what it waited for stops, unless it is back within seconds."""
+        service().leave(self.visitor)
 
 
 def visitor() -> str:
     """A name for this session."""
-    return st.session_state.setdefault("work.visitor", uuid4().hex)
+    return _visit(st.session_state.setdefault("work.visitor", uuid4().hex)).visitor
 
 
-def _lane_of(models: Sequence[str]) -> str:
-    if not models:
-        return LIGHT
-    return BUNDLED if all(map(_at_hand, models)) else OTHERS
+# Streamlit lets go of what a session cached when its browser disconnects, and calls on_release: that is the end of a visit.
+@st.cache_resource(scope="session", show_spinner=False, on_release=_Visit.leave)
+def _visit(identity: str) -> _Visit:
+    return _Visit(identity)
 
 
 def _at_hand(model: str) -> bool:
     card = all_cards().get(model)
     return card is not None and bool(card.at_hand)
-
-
-def _load(name: str, progress: Progress) -> Model:
-    progress(0, None, "Loading the model")
-
-    def report(fetched: int, total: int | None) -> None:
-        of = f" of {total / 1e6:.0f}" if total else ""
-        progress(fetched, total, f"Fetching {name}: {fetched / 1e6:.0f}{of} MB")
-
-    return vizlib.load(name, progress=report)
-
-
-def _import_vision(progress: Progress) -> None:  # noqa: ARG001  it has no steps
-    # Thousands of new objects and no garbage: looking for some would take a quarter of the time.
-    gc.disable()
-    try:
-        import timm  # noqa: F401
-
-        import vizlib.explainers.api  # noqa: F401
-        import vizlib.zoo.load  # noqa: F401
-    finally:
-        gc.enable()
-
-
-def _collect(_: str) -> None:
-    gc.collect()  # the app runs with postScriptGC off
-    if "torch" in sys.modules:
-        sys.modules["torch"].cuda.empty_cache()

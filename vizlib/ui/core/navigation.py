@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from vizlib.ui.core import job_slots
+
 if TYPE_CHECKING:
     from streamlit.navigation.page import StreamlitPage
 
@@ -80,4 +82,6 @@ def open_page(name: str, headline: str, sentence: str) -> bool:
     st.markdown(f"**{headline}** {sentence}")
     arrived = st.session_state.get(_PAGE) != name
     st.session_state[_PAGE] = name
+    if arrived:
+        job_slots.leave_page()
     return arrived

@@ -11,63 +11,28 @@ from dataclasses import dataclass, fields
 from ipaddress import ip_address
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 import streamlit as st
 
 import vizlib
-from vizlib.engine.memory import available_memory
+from vizlib.ui.core.model_loading import LoadRequest
 from vizlib.ui.core.model_service import ModelService, service
 from vizlib.ui.core.user_model_card import UserModelCard
-from vizlib.zoo.cards import ModelCard, all_cards
+from vizlib.zoo.cards import ModelCard
 from vizlib.zoo.user_code import CODE_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import BinaryIO
 
-    from vizlib import Model
-    from vizlib.engine.jobs import Job, Progress
+    from vizlib.engine.jobs import Job
 
 MOST: Final = 3  # models that one visitor keeps
 SIDES: Final = (16, 1024)  # pixels of an input side that a visitor may ask for
 GRACE: Final = 180.0  # seconds a lost browser may come back in: a little more than Streamlit keeps its session
-BYTES_PER_WEIGHT: Final = 4
 FORWARDED: Final = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip")
-
-
-@dataclass(frozen=True)
-class LoadRequest:
-    """What a visitor wants opened: the weights at ``path``, called ``source_name`` on the page, as an ``architecture``.
-
-    A folder with config.json says its architecture itself. Without a ``path`` it is what the user's own code ``source_name``, a
-    ``module:function``, gives.
-    """
-
-    architecture: str
-    path: Path | None
-    source_name: str
-    labels: tuple[str, ...] | None = None
-    labels_name: str = ""
-    size: int | None = None
-    activation: str | None = None
-
-    def load(self, progress: Progress) -> Model:
-        """The model; ModelError in words that name the visitor's file, not where it lies on this machine."""
-        progress(0, None, f"Opening {self.source_name}")
-        if self.path is None:
-            from vizlib.zoo.user_code import load_code
-
-            return load_code(self.source_name)
-        given: dict[str, Any] = {"labels": self.labels, "image_size": self.size, "activation": self.activation}
-        try:
-            if self.path.is_dir():
-                return vizlib.load(str(self.path), **given)
-            _check_memory(self.architecture)
-            return vizlib.load(self.architecture, checkpoint=self.path, **given)
-        except vizlib.VizlibError as error:
-            raise type(error)(str(error).replace(str(self.path), self.source_name)) from None
 
 
 @dataclass(frozen=True)
@@ -251,29 +216,6 @@ def _loopback(host: str) -> bool:
         return ip_address(name).is_loopback
     except ValueError:
         return False
-
-
-def _check_memory(architecture: str) -> None:
-    """Refuse an architecture that this server could not hold, before any of it is built."""
-    card = all_cards().get(architecture)
-    parameters = card.parameters if card else _parameters(architecture)
-    needed, free = parameters * BYTES_PER_WEIGHT, available_memory()
-    if needed > free // 2:
-        raise vizlib.ModelError(
-            f"{architecture} takes {needed / 1e6:.0f} MB, and this server can spare {free / 2e6:.0f} MB: choose a smaller one, "
-            "or load it with vizlib.load on a larger machine."
-        )
-
-
-def _parameters(architecture: str) -> int:
-    import timm
-    import torch
-
-    if not timm.is_model(architecture):
-        return 0  # vizlib.load says so, and names the nearest
-    with torch.device("meta"):
-        module: Any = timm.create_model(architecture, pretrained=False)
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def _kind(card: ModelCard) -> str:

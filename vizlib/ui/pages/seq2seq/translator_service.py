@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from vizlib.ui.core import computations
-from vizlib.ui.core.model_service import LIGHT, service
+from vizlib.ui.core.model_service import service
 from vizlib.ui.pages.seq2seq.translation_work import ask_translator, import_translators
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 def wake_translators() -> None:
     """Have the imports of the translators begin."""
-    service().wake(LIGHT, import_translators)
+    service().wake(import_translators)
 
 
 def result_or_status(what: str, key: Hashable, model: str, work: Callable[..., T]) -> T | None:

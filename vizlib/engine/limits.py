@@ -1,0 +1,39 @@
+"""What one visitor may take of a server: set by its operator in variables of the environment, with defaults for a class."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from typing import Any
+
+from vizlib.errors import VizlibError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of a server; each field ``name`` is the variable ``VIZLIB_LIMIT_NAME``."""
+
+    jobs: int = 48  # of one visitor, waiting and running
+    light_seconds: int = 120  # of one light job
+    heavy_seconds: int = 1800  # of one heavy job
+    samples: int = 5000  # that a link or a page may ask of a method
+    side: int = 1024  # pixels of a model's input
+    pixels: int = 50_000_000  # of a picture handed in
+    picture_mb: int = 20  # of a picture's file
+    weights_mb: int = 200  # of a file with weights
+    models: int = 3  # of their own that one visitor keeps
+    results_mb: int = 1024  # of answers that are kept for all
+
+    @classmethod
+    def from_environment(cls, environment: dict[str, str] | os._Environ[str] = os.environ) -> Limits:
+        """The limits that the environment sets; VizlibError, with the variable's name, for what is no whole number above 0."""
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            variable = f"VIZLIB_LIMIT_{field.name.upper()}"
+            text = environment.get(variable)
+            if text is None:
+                continue
+            if not text.isascii() or not text.isdecimal() or int(text) < 1:
+                raise VizlibError(f"{variable} is a whole number above 0, not {text[:40]!r}.")
+            values[field.name] = int(text)
+        return cls(**values)

@@ -1,0 +1,54 @@
+"""What is handed to whoever does the work: a function, the models that it is called with, and which lane it belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from vizlib.engine.handover import Shared
+    from vizlib.engine.jobs import Progress
+
+
+class Lane(StrEnum):
+    """In which order work is done: each process has one thread for each, and a light request goes before heavy work."""
+
+    LIGHT = "light"  # one map, one pass
+    FETCH = "fetch"  # a model whose weights have to come from the internet first
+    HEAVY = "heavy"  # scores, comparisons, experiments, methods that sample
+
+
+ModelMaker: TypeAlias = "Callable[[Progress], Any]"
+
+
+@dataclass(frozen=True)
+class WorkOrder:
+    """``work(*models, progress=Progress)``, with each model by its identity and how it is made; all of it can be pickled."""
+
+    work: Callable[..., Any]
+    models: tuple[tuple[str, ModelMaker], ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """How far a running order is, as it is told to the process that waits for it."""
+
+    completed: float
+    total: float | None
+    message: str
+    shared: Any = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an order ended: with a ``value``, an ``error``, or, with neither, because it was told to stop."""
+
+    value: Any = None
+    error: BaseException | None = None
+    stopped: bool = False
+
+
+Blobs: TypeAlias = "Mapping[str, Shared]"

@@ -1,0 +1,199 @@
+"""What does the work in a process: the models that it holds, one thread a lane, and heavy work that stands aside for light requests."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from vizlib.engine import worker_memory
+from vizlib.engine.cache import BoundedCache
+from vizlib.engine.handover import MissingBlobError, Shared, pack, unpack
+from vizlib.engine.jobs import Job, JobState, Progress, Worker
+from vizlib.engine.memory import available_memory, model_bytes
+from vizlib.engine.work_order import Lane, Outcome, Report, WorkOrder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+REPORT_EVERY = 0.2  # seconds between two reports of one order
+BLOB_BYTES = 512 << 20
+NICE = 10  # of a thread that does heavy work, where each thread has its own: a light request elsewhere on the machine goes first
+
+
+class WorkerHost:
+    """Runs orders in this process: one at a time in each lane, and none of the heavy lane while one of the light lane runs."""
+
+    def __init__(self, model_bytes_at_most: int | None = None, *, lower_priority: bool = False) -> None:
+        most = available_memory() // 2 if model_bytes_at_most is None else model_bytes_at_most
+        self.models: BoundedCache[str, Any] = BoundedCache(max_bytes=most, size=lambda model: model_bytes(model.module), on_evict=_collect)
+        self._blobs: BoundedCache[str, Shared] = BoundedCache(max_bytes=BLOB_BYTES, size=lambda blob: int(blob.pixels.nbytes))
+        self._lanes = {lane: Worker(threads=2 if lane is Lane.FETCH else 1, name=f"vizlib-{lane}") for lane in Lane}
+        self._lower_priority = lower_priority
+        self._running: dict[str, Job[Any]] = {}
+        self._light = threading.Condition()
+        self._light_running = 0
+
+    def start(self, number: str, order: WorkOrder, lane: Lane, report: Callable[[Report], object] | None = None) -> Job[Any]:
+        """The job of an order, which ``report`` hears of now and then."""
+
+        def work(progress: Progress) -> Any:
+            if lane is Lane.HEAVY and self._lower_priority:
+                _lower_priority()
+            told = _Steps(progress, report, self._stand_aside if lane is Lane.HEAVY else None)
+            with self._as_light() if lane is Lane.LIGHT else _no_lane():
+                told.check()
+                return order.work(*(self._model(identity, make, told) for identity, make in order.models), progress=told)
+
+        job: Job[Any] = self._lanes[lane].submit(number, _without_keyword, work)
+        self._running[number] = job
+        job.when_done(lambda: self._running.pop(number, None))
+        return job
+
+    def run_packed(self, number: str, data: bytes, lane: str, report: Callable[[bytes], object]) -> bytes:
+        """An order in bytes, done before this returns; its ``Outcome`` in bytes. MissingBlobError where a picture has to come first."""
+        blobs = _Held(self._blobs)
+        order: WorkOrder = unpack(data, blobs)
+        job = self.start(number, order, Lane(lane), lambda state: report(pack(state, blobs.used.values())[0]))
+        job.wait()
+        return _packed_outcome(job, blobs)
+
+    def hold(self, key: str, data: bytes) -> None:
+        """Take in a picture that orders name."""
+        blob: Shared = pickle.loads(data)  # noqa: S301  of the process that sends the orders
+        self._blobs.get(key, lambda: blob)
+
+    def stop(self, number: str) -> None:
+        """Stop an order at its next step."""
+        job = self._running.get(number)
+        if job is not None:
+            job.cancel()
+
+    def forget(self, identity: str) -> None:
+        """Free the memory of a model, and of what was remembered of it."""
+        self.models.drop(lambda model: model == identity)
+        worker_memory.forget(identity)
+
+    def close(self) -> None:
+        """Stop everything."""
+        for worker in self._lanes.values():
+            worker.close()
+
+    def _model(self, identity: str, make: Callable[[Progress], Any], progress: Progress) -> Any:
+        return self.models.get(identity, lambda: make(progress))
+
+    @contextmanager
+    def _as_light(self) -> Iterator[None]:
+        with self._light:
+            self._light_running += 1
+        try:
+            yield
+        finally:
+            with self._light:
+                self._light_running -= 1
+                self._light.notify_all()
+
+    def _stand_aside(self, progress: Progress) -> None:
+        with self._light:
+            while self._light_running and not progress.cancelled():
+                self._light.wait(0.5)
+
+
+class _Steps(Progress):
+    """The progress of a job as its work calls it: each step reports, and heavy work first lets light requests pass."""
+
+    def __init__(self, job: Progress, report: Callable[[Report], object] | None, stand_aside: Callable[[Progress], None] | None) -> None:
+        super().__init__()
+        self._cancel = job._cancel
+        self._job, self._report, self._stand_aside = job, report, stand_aside
+        self._reported, self._said = 0.0, ""
+
+    def __call__(self, completed: float, total: float | None = None, message: str | None = None) -> None:
+        super().__call__(completed, total, message)
+        self._job.completed, self._job.total, self._job.message = self.completed, self.total, self.message
+        self._tell(now=self.message != self._said)
+
+    def share(self, value: Any) -> None:
+        super().share(value)
+        self._job.shared = value
+        self._tell(now=True)
+
+    def check(self) -> None:
+        if self._stand_aside is not None:
+            self._stand_aside(self)
+        super().check()
+
+    def _tell(self, *, now: bool) -> None:
+        if self._report is not None and (now or time.monotonic() - self._reported >= REPORT_EVERY):
+            self._reported, self._said = time.monotonic(), self.message
+            self._report(Report(self.completed, self.total, self.message, self.shared))
+
+
+class _Held(dict[str, Shared]):
+    """The pictures that this process holds, as a mapping that notes which were ``used`` and keeps these alive."""
+
+    def __init__(self, blobs: BoundedCache[str, Shared]) -> None:
+        super().__init__()
+        self._blobs = blobs
+
+    @property
+    def used(self) -> dict[str, Shared]:
+        return self
+
+    def __contains__(self, key: object) -> bool:
+        if super().__contains__(key):
+            return True
+        blob = self._blobs.peek(str(key))
+        if blob is None:
+            return False
+        self[str(key)] = blob
+        return True
+
+
+def _packed_outcome(job: Job[Any], blobs: _Held) -> bytes:
+    if job.state is JobState.CANCELLED:
+        return pack(Outcome(stopped=True))[0]
+    error = job.exception()
+    if error is not None:
+        return _packed_error(error)
+    return pack(Outcome(job.result()), blobs.values())[0]
+
+
+def _packed_error(error: BaseException) -> bytes:
+    error = error.with_traceback(None)
+    try:
+        data = pack(Outcome(error=error))[0]
+        unpack(data, {})
+    except Exception:  # noqa: BLE001  an error of anybody's code, which may refuse to be copied in any way
+        data = pack(Outcome(error=RuntimeError(f"{type(error).__name__}: {error}")))[0]
+    return data
+
+
+def _without_keyword(work: Callable[[Progress], Any], progress: Progress) -> Any:
+    return work(progress)
+
+
+@contextmanager
+def _no_lane() -> Iterator[None]:
+    yield
+
+
+def _lower_priority() -> None:
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        if os.getpriority(os.PRIO_PROCESS, thread) < NICE:
+            os.setpriority(os.PRIO_PROCESS, thread, NICE)
+
+
+def _collect(_: str) -> None:
+    gc.collect()  # a server runs with automatic collections after each script off
+    if "torch" in sys.modules:
+        sys.modules["torch"].cuda.empty_cache()
+
+
+__all__ = ["MissingBlobError", "WorkerHost"]
