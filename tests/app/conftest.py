@@ -6,7 +6,7 @@ import pytest
 from app_helpers import ROOT, settled
 from streamlit.testing.v1 import AppTest
 
-from vizlib.ui.core import job_slots, model_service
+from vizlib.ui.core import job_slots, model_loading, model_service
 from vizlib.ui.sections.trust import BADGES_VARIABLE
 from vizlib.zoo import packaged_weights
 
@@ -55,7 +55,7 @@ def explore(visit: Callable[..., AppTest]) -> Callable[..., AppTest]:
 def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[..., Any]], None]]:
     """Say how models are loaded; what is loaded so leaves the engine with the test."""
     before = set(model_service.service()._loaded)
-    yield lambda load: monkeypatch.setattr(model_service, "_load", load)
+    yield lambda load: monkeypatch.setattr(model_loading, "load_card", load)
     for name in model_service.service()._loaded - before:
         model_service.service()._loaded.discard(name)
         model_service.service().unload(name)

@@ -45,9 +45,9 @@ def unproven(monkeypatch):
     """Proofs that cost nothing, for tests of what is around them."""
     made = proofs.Proof({}, {}, Badge("mixed", "Made up.", 1, 2, ()), None, (), 0.0)
     monkeypatch.setattr(proofs, "measure_proof", lambda *_: made)
-    service()._results.clear()
+    service().dispatcher.results.clear()
     yield
-    service()._results.clear()
+    service().dispatcher.results.clear()
 
 
 @pytest.fixture
@@ -55,10 +55,10 @@ def coarsely(monkeypatch):
     """Curves in four parts and three random maps: what is tested is that the page shows what the library measured."""
     monkeypatch.setattr("vizlib.evaluation.protocol.PARTS", 4)
     monkeypatch.setattr("vizlib.evaluation.protocol.RANDOM_MAPS", 3)
-    service()._results.clear()
+    service().dispatcher.results.clear()
     worker_memory.forget("vit_tiny50")
     yield
-    service()._results.clear()
+    service().dispatcher.results.clear()
     worker_memory.forget("vit_tiny50")
 
 
@@ -198,7 +198,7 @@ def test_a_proof_that_fails_says_so(page, monkeypatch):
         raise vizlib.MethodError("No proof today.")
 
     monkeypatch.setattr(proofs, "measure_proof", refused)
-    service()._results.clear()
+    service().dispatcher.results.clear()
     at = done(page(**TWO))
     assert cards(at)["rollout"]["badge"] | {"lines": []} == {"state": "none", "text": "no score", "words": "No proof today.", "lines": []}
     assert "No proof today." in said(at)

@@ -113,7 +113,7 @@ def test_the_address_restores_the_view(page):
 
 
 def test_a_link_outlives_the_wait(page, monkeypatch):
-    model_service.service()._results.clear()
+    model_service.service().dispatcher.results.clear()
     address = {"images": "rocket,camera", "show": "length", "layer": "2", "place": "1,0.2500,0.7500", "way": "stride", "look": "Camera"}
     monkeypatch.setattr(job_slots, "PATIENCE", 0.0)  # the first run ends before anything is measured
     at = page(**address)
@@ -203,14 +203,16 @@ def test_nothing_readable(page):
 
 def test_other_classes_compare_by_features_only(page, monkeypatch):
     other = vizlib.load("vit_tiny50", checkpoint="random", num_classes=3)
-    monkeypatch.setattr("vizlib.ui.core.model_service._load", lambda name, progress: other if name == "vit_tiny50" else vizlib.load(name))
+    monkeypatch.setattr(
+        "vizlib.ui.core.model_loading.load_card", lambda name, progress: other if name == "vit_tiny50" else vizlib.load(name)
+    )
     model_service.service().unload("vit_tiny50")
-    model_service.service()._results.clear()
+    model_service.service().dispatcher.results.clear()
     try:
         at = page(images="cat,coffee")
     finally:
         model_service.service().unload("vit_tiny50")
-        model_service.service()._results.clear()
+        model_service.service().dispatcher.results.clear()
     text = said(at).replace("\\", "")
     assert "know different classes, so they are compared by features only." in text
     assert "completeness gap" not in text

@@ -16,7 +16,7 @@ from safetensors.torch import save
 from streamlit.runtime import caching
 
 import vizlib
-from vizlib.ui.core import formatting, user_model_store
+from vizlib.ui.core import formatting, model_loading, user_model_store
 from vizlib.ui.core.message_codec import unpack as read
 from vizlib.ui.core.model_service import service
 from vizlib.ui.core.user_model_store import only_this_machine, read_labels
@@ -81,7 +81,7 @@ def store_of(at):
 
 def held():
     """The keys of the models in the engine's memory that visitors opened."""
-    return [key for key in service()._models._held if key.startswith("own:")]
+    return [key for key in service().backend.host.models._held if key.startswith("own:")]
 
 
 def test_opens_explains_and_gives_the_code(form, tmp_path, monkeypatch):
@@ -233,7 +233,7 @@ def test_which_weights_differ_is_a_click_away(form):
 
 
 def test_a_fault_inside_is_no_exception_page(form, monkeypatch):
-    monkeypatch.setattr(user_model_store, "_check_memory", lambda architecture: 1 / 0)
+    monkeypatch.setattr(model_loading, "_check_memory", lambda architecture: 1 / 0)
     at = fill(form(), "vit_tiny50", weights())
     assert "went wrong inside" in at.error[0].value
 
@@ -242,13 +242,13 @@ def test_removing_frees_memory_file_and_answers(form):
     at = fill(form(), "vit_tiny50", weights())
     card = store_of(at).cards["own-1"]
     assert held() == [card.identity]
-    assert any(card.identity in models for models, _ in service()._results._held)
+    assert any(card.identity in models for models, _ in service().dispatcher.results._held)
     assert card.path.is_file()
     at.button(key="own.remove.own-1").click().run()
     assert not at.exception
     assert at.multiselect[0].value == ["vit_tiny50"]
     assert held() == []
-    assert not any(card.identity in models for models, _ in service()._results._held)
+    assert not any(card.identity in models for models, _ in service().dispatcher.results._held)
     assert not card.path.exists()
 
 
@@ -382,7 +382,7 @@ def test_a_model_removed_while_it_opens_is_not_kept():
     store.close()
     assert identity not in service()._makers
     with pytest.raises(vizlib.CancelledError, match="removed"):
-        service()._model(identity, None)
+        service()._maker(identity)(None)
 
 
 @pytest.fixture

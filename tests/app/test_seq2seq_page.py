@@ -31,7 +31,7 @@ def forget_translators():
     """The weights in memory, and what they wrote."""
     for name in NAMES:
         worker_memory.forget(name)
-    service()._results.drop(lambda key: key[0] == ())
+    service().dispatcher.results.drop(lambda key: key[0] == ())
 
 
 @pytest.fixture

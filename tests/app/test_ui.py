@@ -113,7 +113,7 @@ def test_one_budget_holds_the_results_of_all_and_knows_their_models():
     assert opened.wait(60)
     calls = []
 
-    def ask(slot, models, key, lane=""):
+    def ask(slot, models, key, lane=None):
         def work(*loaded, progress):
             calls.append((slot, len(loaded)))
             return Result(100)
@@ -127,10 +127,10 @@ def test_one_budget_holds_the_results_of_all_and_knows_their_models():
     assert ask("pair", ["vit_tiny50"], "a") is not both
     assert ask("none", [], "a") is not ask("none", [], None)
     assert calls == [("pair", 2), ("pair", 1), ("none", 0), ("none", 0)]
-    assert engine._results.info().bytes == 300
+    assert engine.dispatcher.results.info().bytes == 300
     engine.forget("own:1")
-    assert not any("own:1" in models for models, _ in engine._results._held)
-    assert engine._results.info().bytes == 200
+    assert not any("own:1" in models for models, _ in engine.dispatcher.results._held)
+    assert engine.dispatcher.results.info().bytes == 200
     assert not engine.ready("own:1")
     gone = engine.run("me", "pair", ["own:1"], lambda model, progress: None)
     assert gone.wait(60)
@@ -139,14 +139,18 @@ def test_one_budget_holds_the_results_of_all_and_knows_their_models():
 
 def test_work_without_vision_models_wakes_none_of_their_imports():
     engine, imported = model_service.ModelService(), []
-    engine.wake(model_service.LIGHT, lambda progress: imported.append(progress))
-    engine.wake(model_service.LIGHT, lambda progress: imported.append(progress))
-    job = engine.run("me", "text", [], lambda progress: "read", lane=model_service.LIGHT)
+
+    def note(progress):
+        imported.append(progress)
+
+    engine.wake(note)
+    engine.wake(note)
+    job = engine.run("me", "text", [], lambda progress: "read")
     assert job.wait(20)
     assert job.result() == "read"
     assert len(imported) == 1
     assert engine.awake
-    assert list(engine._imports) == [model_service.LIGHT]
+    assert list(engine._imports) == [note]
 
 
 ODD = ["inf", "-inf", "nan", "1e400", "-1", "0", "1e9", "9" * 30, "", " ", "0x10", "١", "1_0", "None", "[]", "a" * 5000, "\x00", "½"]

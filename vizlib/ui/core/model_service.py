@@ -128,7 +128,7 @@ class ModelService:
 @st.cache_resource(show_spinner=False)
 def service() -> ModelService:
     """The one service of this server."""
-    kind = os.environ.get(ENGINE_VARIABLE, "processes")
+    kind = os.environ.get(ENGINE_VARIABLE, "threads")
     if kind in ("threads", "checked"):
         return ModelService(ThreadBackend(WorkerHost(), checked=kind == "checked"))
     return ModelService(ClusterBackend(local_settings((WORKER_START,)), os.environ.get(SCHEDULER, "")))

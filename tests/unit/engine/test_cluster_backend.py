@@ -1,0 +1,128 @@
+"""Worker processes: work, progress, death, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import engine_work as work
+import numpy as np
+import psutil
+import pytest
+
+from vizlib.engine.cluster_backend import ClusterBackend, ClusterError, LocalSettings, local_settings
+from vizlib.engine.dispatcher import Dispatcher, WorkerDiedError
+from vizlib.engine.jobs import JobState
+from vizlib.engine.work_order import Lane, WorkOrder
+
+pytestmark = pytest.mark.xdist_group("cluster")
+
+
+@pytest.fixture(scope="module")
+def queue():
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), before]))
+    backend = ClusterBackend(LocalSettings(2))
+    made = Dispatcher(backend)
+    backend.changed = made.wake
+    yield made
+    children = psutil.Process(backend._process.pid).children(recursive=True)
+    made.close()
+    _, alive = psutil.wait_procs(children, 10)
+    assert not alive
+    os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
+
+
+def result(job, seconds=60):
+    assert job.wait(seconds)
+    return job.result()
+
+
+def test_two_processes_share_the_work_and_neither_is_this_one(queue):
+    jobs = [queue.submit("me", slot, WorkOrder(partial(work.count_to, 20)), lane=Lane.HEAVY) for slot in range(2)]
+    pids = {result(queue.submit("you", slot, WorkOrder(work.process))) for slot in range(3)}
+    assert [result(job) for job in jobs] == [20, 20]
+    assert pids
+    assert os.getpid() not in pids
+
+
+def test_a_picture_is_sent_once_and_its_array_comes_back_as_the_same(queue):
+    photo = work.Photo("photo", np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8))
+    for _ in range(3):
+        mapped = result(queue.submit("me", "map", WorkOrder(partial(work.mean_of, photo))))
+        assert mapped.image is photo.pixels
+        assert np.array_equal(mapped.values, photo.pixels.mean(2))
+
+
+def test_progress_arrives_and_a_job_can_be_stopped(queue):
+    job = queue.submit("me", "count", WorkOrder(partial(work.count_to, 10_000)), lane=Lane.HEAVY)
+    end = time.monotonic() + 30
+    while not (job.progress.shared and job.progress.completed) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert job.progress.message == "Counting"
+    assert job.progress.shared
+    job.cancel()
+    assert job.state is JobState.CANCELLED
+    end = time.monotonic() + 15
+    while queue.counts()["running"] and time.monotonic() < end:
+        time.sleep(0.05)
+    assert queue.counts()["running"] == 0
+
+
+def test_the_death_of_a_process_costs_one_retry_and_the_second_one_a_sentence(queue, tmp_path):
+    first = result(queue.submit("me", "die", WorkOrder(partial(work.die_once, str(tmp_path / "mark")))))
+    assert int(first) not in {result(queue.submit("me", slot, WorkOrder(work.process))) for slot in range(2)}
+    job = queue.submit("me", "die", WorkOrder(work.die))
+    assert job.wait(60)
+    with pytest.raises(WorkerDiedError):
+        job.result()
+    assert result(queue.submit("me", "after", WorkOrder(work.process))) != os.getpid()
+
+
+def test_the_scheduler_s_death_is_survived(queue):
+    running = queue.submit("me", "count", WorkOrder(partial(work.count_to, 50)), lane=Lane.HEAVY)
+    end = time.monotonic() + 30
+    while not running.progress.completed and time.monotonic() < end:
+        time.sleep(0.02)
+    queue._backend._process.kill()
+    assert result(running) == 50
+
+
+def test_errors_come_through_and_a_tensor_is_refused(queue):
+    for order, kind, words in (
+        (WorkOrder(work.fail_oddly), Exception, "one and two"),
+        (WorkOrder(work.give_a_tensor), TypeError, "arrays and plain records"),
+        (WorkOrder(lambda *, progress: None), Exception, "pickle"),
+    ):
+        with pytest.raises(kind, match=words):
+            result(queue.submit("me", "error", order))
+
+
+def test_a_server_that_is_killed_leaves_no_process(tmp_path):
+    code = (
+        "import time, sys; from vizlib.engine.cluster_backend import *\n"
+        "if __name__ == '__main__':\n"
+        "    backend = ClusterBackend(LocalSettings(1))\n"
+        "    while not backend.places(): time.sleep(.05)\n"
+        "    print(backend._process.pid, flush=True); time.sleep(600)"
+    )
+    server = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    cluster = psutil.Process(int(server.stdout.readline()))
+    processes = [cluster, *cluster.children(recursive=True)]
+    assert len(processes) >= 2
+    server.send_signal(signal.SIGKILL)
+    server.wait(10)
+    _, alive = psutil.wait_procs(processes, 5)
+    assert not alive
+
+
+@pytest.mark.parametrize("text", ["0", "x", "-1", "1000"])
+def test_a_number_of_workers_that_is_none_is_refused(monkeypatch, text):
+    monkeypatch.setenv("VIZLIB_WORKERS", text)
+    with pytest.raises(ClusterError, match="VIZLIB_WORKERS"):
+        local_settings()

@@ -1,0 +1,111 @@
+"""The threads and models of a process that does work."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import engine_work as work
+import numpy as np
+import pytest
+
+from vizlib.engine.handover import MissingBlobError, pack, unpack
+from vizlib.engine.jobs import JobState
+from vizlib.engine.work_order import Lane, WorkOrder
+from vizlib.engine.worker_host import WorkerHost
+
+
+@pytest.fixture
+def host():
+    made = WorkerHost(1 << 30)
+    yield made
+    made.close()
+
+
+def test_heavy_work_stands_aside_for_a_light_request(host):
+    steps, inside, go = [], threading.Event(), threading.Event()
+
+    def heavy(*, progress):
+        while not progress.cancelled():
+            progress(len(steps))
+            steps.append(time.monotonic())
+            time.sleep(0.005)
+
+    def light(*, progress):
+        inside.set()
+        assert go.wait(10)
+        return len(steps)
+
+    first = host.start("1", WorkOrder(heavy), Lane.HEAVY)
+    second = host.start("2", WorkOrder(light), Lane.LIGHT)
+    assert inside.wait(10)
+    time.sleep(0.05)  # the step that was under way ends
+    count = len(steps)
+    time.sleep(0.2)
+    assert len(steps) == count
+    go.set()
+    assert second.wait(10)
+    end = time.monotonic() + 10
+    while len(steps) < count + 3 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert len(steps) >= count + 3
+    host.stop("1")
+    assert first.wait(10)
+    assert first.state is JobState.CANCELLED
+
+
+def test_bytes_in_and_bytes_out_with_a_picture_that_comes_first(host):
+    photo = work.Photo("p", np.arange(60, dtype=np.uint8).reshape(4, 5, 3))
+    from functools import partial
+
+    data, named = pack(WorkOrder(partial(work.mean_of, photo)))
+    with pytest.raises(MissingBlobError):
+        host.run_packed("1", data, "light", lambda _: None)
+    import pickle
+
+    host.hold("p", pickle.dumps(photo))
+    outcome = unpack(host.run_packed("2", data, "light", lambda _: None), named, light=True)
+    assert outcome.value.image is photo.pixels
+    assert np.array_equal(outcome.value.values, photo.pixels.mean(2))
+
+
+def test_reports_say_how_far_and_what_there_is(host):
+    reports = []
+    from functools import partial
+
+    data, _ = pack(WorkOrder(partial(work.count_to, 3)))
+    assert unpack(host.run_packed("1", data, "heavy", reports.append), {}).value == 3
+    states = [unpack(report, {}) for report in reports]
+    assert states[0].message == "Counting"
+    assert [state.shared for state in states if state.shared] == [[0], [0], [1], [1], [2]] or states[-1].shared == [2]
+
+
+def test_an_error_that_cannot_be_copied_is_told_in_words(host):
+    data, _ = pack(WorkOrder(work.fail_oddly))
+    outcome = unpack(host.run_packed("1", data, "light", lambda _: None), {})
+    assert str(outcome.error).endswith("one and two")
+
+
+def test_a_model_is_made_once_and_forgotten_when_told(host):
+    made = []
+
+    class Held:
+        module = type("Module", (), {"parameters": lambda self: [], "buffers": lambda self: []})()
+
+    def make(progress):
+        made.append(progress)
+        return Held()
+
+    def use(model, *, progress):
+        return model
+
+    order = WorkOrder(use, (("own:1", make),))
+    first, second = (host.start(number, order, Lane.LIGHT) for number in "12")
+    assert first.wait(10)
+    assert second.wait(10)
+    assert first.result() is second.result()
+    host.forget("own:1")
+    again = host.start("3", order, Lane.LIGHT)
+    assert again.wait(10)
+    assert again.result() is not first.result()
+    assert len(made) == 2
