@@ -360,7 +360,7 @@ def test_labels_and_names():
 
 
 def test_an_architecture_too_large_for_the_server_is_refused_before_it_is_built(monkeypatch):
-    monkeypatch.setattr(user_model_store, "available_memory", lambda: 400_000_000)
+    monkeypatch.setattr(model_loading, "available_memory", lambda: 400_000_000)
     wish = user_model_store.LoadRequest("vit_large_patch16_224.augreg_in21k_ft_in1k", Path("x.safetensors"), "x.safetensors")
     with pytest.raises(vizlib.ModelError, match=r"1217 MB.*200 MB"):
         wish.load(lambda *_: None)
