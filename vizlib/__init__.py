@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from vizlib.catalog.methods import MethodCard
     from vizlib.evaluation.api import evaluate
     from vizlib.evaluation.score import Score
-    from vizlib.explainers.api import Prediction, explain, predict, replay, trace
+    from vizlib.explainers.api import explain, predict, replay, trace
     from vizlib.explainers.explanation import Explanation
+    from vizlib.explainers.prediction import Prediction
     from vizlib.geometry import Geometry, Transform
     from vizlib.images import read_image
     from vizlib.passes.forward import Trace
@@ -50,7 +51,7 @@ _HOMES = {
     "trace": "vizlib.explainers.api",
     "explain": "vizlib.explainers.api",
     "replay": "vizlib.explainers.api",
-    "Prediction": "vizlib.explainers.api",
+    "Prediction": "vizlib.explainers.prediction",
     "evaluate": "vizlib.evaluation.api",
     "Score": "vizlib.evaluation.score",
     "Explanation": "vizlib.explainers.explanation",

@@ -16,6 +16,7 @@ from vizlib.catalog.methods import MethodCard, method_card
 from vizlib.errors import CheckpointError, ImageError, MethodError, TargetError, whole_number
 from vizlib.explainers.explanation import Explanation, Explanations
 from vizlib.explainers.manifest import read_manifest
+from vizlib.explainers.prediction import Prediction
 from vizlib.explainers.targets import Target, resolve_targets, target_of_each
 from vizlib.geometry import Geometry
 from vizlib.images import read_image, read_with_scaling
@@ -31,16 +32,6 @@ if TYPE_CHECKING:
     from vizlib.zoo.model import Model
 
 BATCH = 16
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One class of an answer: its number and label, its logit, and its probability by the model's activation, 0 to 1."""
-
-    index: int
-    label: str
-    probability: float
-    logit: float
 
 
 @dataclass(frozen=True)

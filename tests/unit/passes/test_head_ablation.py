@@ -10,9 +10,10 @@ import zoo_cases
 import vizlib
 from vizlib.analysis.attention.head_ablation import compare_ablation
 from vizlib.explainers.methods.attention.rollout import explain
+from vizlib.passes.ablation import HeadAblation
 from vizlib.passes.backward import run_live
 from vizlib.passes.forward import run, traces
-from vizlib.passes.head_ablation import HeadAblation, ablated, overrides
+from vizlib.passes.head_ablation import ablated, overrides
 from vizlib.tracing.attention_overrides import applying_overrides
 from vizlib.tracing.token_flow import walk
 from vizlib.zoo.weights import fill_random

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from vizlib.analysis.attention.token_norms import Norms, artifact_cells
 from vizlib.errors import MethodError
 from vizlib.explainers.methods.attention.rollout import pixel_outputs
 from vizlib.passes.forward import run
@@ -15,27 +16,14 @@ from vizlib.tracing.token_flow import walk
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from vizlib.analysis.attention.token_norms import Shape
     from vizlib.explainers.method_output import MethodOutput
     from vizlib.passes.forward import Trace
     from vizlib.tracing.token_flow import Attention
     from vizlib.zoo.model import Model
 
-THRESHOLD = 6.0
+__all__ = ["Norms", "artifact_cells", "norms", "robust_scores", "rollout_without"]
 _SCALE = 1.4826  # the median absolute deviation of a normal distribution is its standard deviation over this
-Shape = tuple[int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class Norms:
-    """One layer: the Euclidean norms (h, w) of its tokens, and their robust z-scores (h, w), both float64."""
-
-    name: str
-    norms: torch.Tensor
-    scores: torch.Tensor
-
-    def odd(self, threshold: float = THRESHOLD) -> torch.Tensor:
-        """The cells, row by row, whose norm lies more than ``threshold`` robust deviations above the median; a cell counts from 0."""
-        return torch.nonzero(self.scores.flatten() > threshold).flatten()
 
 
 def robust_scores(values: torch.Tensor) -> torch.Tensor:
@@ -54,17 +42,8 @@ def norms(trace: Trace) -> list[Norms]:
     for name, state in trace.features.items():
         if tuple(state.shape[1:]) in grids:
             length = state.double().norm(dim=0)
-            layers.append(Norms(name, length, robust_scores(length)))
+            layers.append(Norms(name, length.cpu().numpy(), robust_scores(length).cpu().numpy()))
     return layers
-
-
-def artifact_cells(layers: Sequence[Norms], threshold: float = THRESHOLD) -> dict[Shape, list[int]]:
-    """By grid the cells that stand out in any layer of it, in rising order; grids without any are left out."""
-    cells_by_grid: dict[Shape, set[int]] = {}
-    for layer in layers:
-        height, width = layer.norms.shape
-        cells_by_grid.setdefault((height, width), set()).update(layer.odd(threshold).tolist())
-    return {shape: sorted(cells) for shape, cells in cells_by_grid.items() if cells}
 
 
 def rollout_without(model: Model, x: torch.Tensor, odd: Mapping[Shape, Sequence[int]], residual_weight: float = 0.5) -> MethodOutput:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vizlib.explainers.methods.attention.rollout import pixel_outputs
+from vizlib.passes.ablation import HeadAblation
 from vizlib.passes.forward import run
-from vizlib.passes.head_ablation import HeadAblation, ablated, overrides
+from vizlib.passes.head_ablation import ablated, overrides
 from vizlib.tracing.attention_overrides import AttentionOverride
 from vizlib.tracing.token_flow import walk
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from vizlib.errors import MethodError
 
@@ -58,7 +57,7 @@ def head_statistics(site: AttentionSite, size: tuple[int, int]) -> SiteStatistic
     learned = np.zeros((site.heads, keys.prefix))
     to, at = centres(keys, size), centres(queries, size)
     own = home(queries, keys)
-    for rows, weights in _blocks(site, torch.arange(first, queries.tokens)):
+    for rows, weights in _blocks(site, first, queries.tokens):
         cells = weights[..., keys.prefix :]
         sums[0] += entropy(weights).sum(-1)
         learned += weights[..., : keys.prefix].sum(1)
@@ -123,7 +122,7 @@ def attention_row(site: AttentionSite, token: int, size: tuple[int, int], head: 
         raise MethodError(f"{site.name} has heads 0 to {site.heads - 1}; there is no {head}.")
     heads = slice(None) if head is None else slice(head, head + 1)
     if reverse:
-        parts = [block[heads, :, token].mean(0) for _, block in _blocks(site, torch.arange(site.q.shape[2]))]
+        parts = [block[heads, :, token].mean(0) for _, block in _blocks(site, 0, site.q.shape[2])]
         weights = np.concatenate(parts)
     else:
         weights = site.weights([token])[heads, 0].double().mean(0).cpu().numpy()
@@ -154,8 +153,10 @@ def home(queries: Grid, keys: Grid) -> np.ndarray:
     return places[:, 0] * keys.width + places[:, 1]
 
 
-def _blocks(site: AttentionSite, rows: torch.Tensor) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The weights of some queries in blocks: their indices (n,) and rows (heads, n, M) float64."""
-    for part in rows.split(max(1, _BLOCK // (site.heads * site.k.shape[2]))):
+def _blocks(site: AttentionSite, first: int, end: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The weights of the queries from ``first`` up to ``end`` in blocks: their indices (n,) and rows (heads, n, M) float64."""
+    import torch  # here, so that what was measured is read without it
+
+    for part in torch.arange(first, end).split(max(1, _BLOCK // (site.heads * site.k.shape[2]))):
         weights = site.block_weights(slice(0, 1), slice(None), part.to(site.q.device))[0]
         yield part.numpy(), weights.double().cpu().numpy()

@@ -10,8 +10,9 @@ from vizlib.errors import MethodError
 from vizlib.explainers.method_output import MethodOutput
 from vizlib.explainers.parts.cells_on_pixels import on_pixels
 from vizlib.explainers.scorer import TargetScorer, checked_maps, make_scorer
+from vizlib.passes.ablation import HeadAblation
 from vizlib.passes.forward import run
-from vizlib.passes.head_ablation import HeadAblation, ablated
+from vizlib.passes.head_ablation import ablated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from vizlib.analysis.attention.token_norms import artifact_cells
 from vizlib.figures.layer_names import layer_title
 from vizlib.figures.numbers import percent
 from vizlib.ui.components.photo_map import photo_map
 from vizlib.ui.core import computations
 from vizlib.ui.core.url_state import number, resend
-from vizlib.ui.widgets.explanation import pack_shares
+from vizlib.ui.pages.attention.artifact_work import compute_artifact_rollouts
 
 if TYPE_CHECKING:
-    from vizlib import Model
-    from vizlib.engine.jobs import Progress
     from vizlib.ui.core.model_choice import ModelChoice
-    from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
-    from vizlib.ui.pages.attention.forward_pass import AttentionPass
+    from vizlib.ui.pages.attention.pass_work import AttentionPass, PassRequest
 
 THRESHOLD = 6.0
 _SIDE = 120  # pixels of a layer's picture
@@ -30,10 +29,10 @@ def threshold_key(url_state: UrlState) -> str:
     return url_state.declare("threshold", THRESHOLD, number(2, 50), lambda value: f"{value:g}")
 
 
-def draw_artifact_tokens(attention_pass: AttentionPass, model: ModelChoice, picture: Picture, url_state: UrlState, colormap: str) -> None:
+def draw_artifact_tokens(
+    attention_pass: AttentionPass, model: ModelChoice, request: PassRequest, url_state: UrlState, colormap: str
+) -> None:
     """The norms of every layer, the cells that stand out, and the rollout with and without them."""
-    from vizlib.analysis.attention.artifact_tokens import artifact_cells
-
     key = threshold_key(url_state)
     st.markdown("Some tokens grow far longer than all others: the model uses them as a scratch pad, and maps then light up in empty sky "
                 "([Darcet et al. 2024](https://arxiv.org/abs/2309.16588)). Red dots mark them here and in the picture above.")  # fmt: skip
@@ -56,16 +55,8 @@ def draw_artifact_tokens(attention_pass: AttentionPass, model: ModelChoice, pict
     _draw_norms(attention_pass, threshold, colormap)
     if not odd:
         return
-
-    def compute_rollouts(loaded: Model, progress: Progress) -> list[tuple[bytes, float]]:
-        from vizlib.analysis.attention.artifact_tokens import rollout_without
-        from vizlib.analysis.attention.token_rollout import rollout
-
-        progress(0, None, "Walking with and without them")
-        outputs = (rollout(loaded, attention_pass.x), rollout_without(loaded, attention_pass.x, odd))
-        return [(pack_shares(picture, output.input_map.cpu().numpy(), attention_pass.geometry), output.sink or 0.0) for output in outputs]
-
-    rollouts = computations.compute_or_status("attention.odd", (attention_pass.identity, repr(odd)), [model], compute_rollouts, keep=False)
+    work = partial(compute_artifact_rollouts, request, odd)
+    rollouts = computations.compute_or_status("attention.odd", (attention_pass.identity, repr(odd)), [model], work, keep=False)
     if rollouts is None:
         return
     for place, title, (payload, sink) in zip(st.columns(2, gap="large"), ("Rollout", "Rollout without them"), rollouts, strict=True):
@@ -85,7 +76,7 @@ def _draw_norms(attention_pass: AttentionPass, threshold: float, colormap: str) 
     per_row = 8
     for first in range(0, len(attention_pass.norms), per_row):
         for place, layer in zip(st.columns(per_row), attention_pass.norms[first : first + per_row], strict=False):
-            tile = coloured(layer.norms.cpu().numpy(), colormap, float(layer.norms.min()))
+            tile = coloured(layer.norms, colormap, float(layer.norms.min()))
             tile = np.ascontiguousarray(cv2.resize(tile, (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST))
             height, width = layer.norms.shape
             for cell in layer.odd(threshold).tolist():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -10,13 +11,15 @@ import streamlit as st
 from vizlib.figures.colormaps import COLORMAP_NAMES
 from vizlib.ui.components.attention_canvas import attention_canvas
 from vizlib.ui.components.attention_patch import attention_patch
+from vizlib.ui.core import computations
 from vizlib.ui.core.url_state import number, one_of
+from vizlib.ui.pages.attention.pass_work import compute_finer_layer
 
 if TYPE_CHECKING:
     from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
-    from vizlib.ui.pages.attention.forward_pass import AttentionPass
+    from vizlib.ui.pages.attention.pass_work import AttentionPass, PassRequest
 
 MEAN = -1
 NONE = -1
@@ -67,7 +70,7 @@ def _whole(text: str) -> int:
     return value
 
 
-def draw_canvas(attention_pass: AttentionPass, keys: Keys) -> SelectedToken | None:
+def draw_canvas(attention_pass: AttentionPass, keys: Keys, model: ModelChoice, request: PassRequest) -> SelectedToken | None:
     """Draw the canvas; the query that it holds, None before the first click."""
     state = st.session_state
 
@@ -83,22 +86,23 @@ def draw_canvas(attention_pass: AttentionPass, keys: Keys) -> SelectedToken | No
             state["attention.want"] = (attention_pass.identity, int(wanted["layer"]))
 
     attention_canvas(attention_pass.payload, key="attention.canvas", on_pin=take_pin, on_want=take_want)
-    _send_finer(attention_pass)
+    _send_finer(attention_pass, model, request)
     return _selected_token(attention_pass, keys)
 
 
-def _send_finer(attention_pass: AttentionPass) -> None:
+def _send_finer(attention_pass: AttentionPass, model: ModelChoice, request: PassRequest) -> None:
     identity, layer = st.session_state.get("attention.want", ("", 0))
-    if identity != attention_pass.identity or not 0 <= layer < len(attention_pass.view.sites):
+    if identity != attention_pass.identity or not 0 <= layer < len(attention_pass.layers):
         return
-    from vizlib.ui.components.attention_canvas.payload import pack_site
-
-    attention_patch(pack_site(attention_pass.view, layer), view=identity, layer=layer, key="attention.tile")
+    work = partial(compute_finer_layer, request, layer)
+    finer = computations.compute_or_status("attention.finer", (identity, layer), [model], work, keep=False)
+    if finer is not None:
+        attention_patch(finer.attention, view=identity, layer=layer, key="attention.tile")
 
 
 def _selected_token(attention_pass: AttentionPass, keys: Keys) -> SelectedToken | None:
     """What the state says, where this model has it: another model may have fewer layers, heads or tokens."""
-    state, sites = st.session_state, attention_pass.view.sites
+    state, sites = st.session_state, attention_pass.layers
     layer, head, query, reverse = (state[key] for key in (keys.layer, keys.head, keys.query, keys.reverse))
     layer = opening_layer(attention_pass) if layer == NONE else layer
     if query == NONE or not 0 <= layer < len(sites):
@@ -112,14 +116,14 @@ def _selected_token(attention_pass: AttentionPass, keys: Keys) -> SelectedToken 
 
 def opening_layer(attention_pass: AttentionPass) -> int:
     """The layer that the canvas opens on: the middle of the last stage."""
-    sites = attention_pass.view.sites
+    sites = attention_pass.layers
     last = [index for index, site in enumerate(sites) if site.stage == sites[-1].stage and site.query_grid.cells]
     return last[(len(last) - 1) // 2] if last else 0
 
 
 def snippet(attention_pass: AttentionPass, model: ModelChoice, picture: Picture, fit: str | None, selected: SelectedToken | None) -> str:
     """The Python that gives the numbers of the held query."""
-    if selected is None or attention_pass.view.sites[selected.layer].name == "readout":
+    if selected is None or attention_pass.layers[selected.layer].name == "readout":
         selected = SelectedToken(0, None, 0, reverse=False)
     fitted = "image" if fit is None else f'image, fit="{fit}"'
     prepared = "image" if fit is None else f"model.prepare({fitted})[0]"
@@ -141,16 +145,16 @@ def snippet(attention_pass: AttentionPass, model: ModelChoice, picture: Picture,
 
 def layer_name(attention_pass: AttentionPass, layer: int) -> str:
     """A layer as the canvas counts it."""
-    return attention_pass.view.title(layer)
+    return attention_pass.layers[layer].title
 
 
 def token_name(attention_pass: AttentionPass, layer: int, token: int, *, key: bool = False) -> str:
     """A token of a layer in words, rows and columns counted from 1."""
-    site = attention_pass.view.sites[layer]
-    grid = site.key_grid if key else site.query_grid
+    site = attention_pass.layers[layer]
+    grid, names = (site.key_grid, site.key_prefix) if key else (site.query_grid, site.query_prefix)
     if not grid.cells:
         return "the answer"
     if token < grid.prefix:
-        return attention_pass.view.prefix(grid)[token]
+        return names[token]
     row, column = divmod(token - grid.prefix, grid.width)
     return f"row {row + 1}, column {column + 1}"

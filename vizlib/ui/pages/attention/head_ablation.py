@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from vizlib.figures.numbers import percent
+from vizlib.passes.ablation import HeadAblation
 from vizlib.ui.components.photo_map import photo_map
 from vizlib.ui.core import computations
 from vizlib.ui.core.url_state import one_of, resend
 from vizlib.ui.pages.attention.canvas import layer_name, token_name
-from vizlib.ui.widgets.explanation import pack_shares
+from vizlib.ui.pages.attention.head_work import compute_ablation
 
 if TYPE_CHECKING:
-    from vizlib import Model, Prediction
-    from vizlib.analysis.attention.head_ablation import HeadAblation
-    from vizlib.engine.jobs import Progress
-    from vizlib.tracing.attention_site import AttentionSite
     from vizlib.tracing.token_grid import Grid
     from vizlib.ui.core.model_choice import ModelChoice
-    from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.pages.attention.canvas import SelectedToken
-    from vizlib.ui.pages.attention.forward_pass import AttentionPass
+    from vizlib.ui.pages.attention.head_work import AblationResult
+    from vizlib.ui.pages.attention.pass_work import AttentionLayer, AttentionPass, PassRequest
 
 _WAYS = {"zero": "to zero", "mean": "to its mean", "uniform": "to an even look"}
 _MOST = 8
@@ -41,7 +38,7 @@ def head_ablation_keys(model: ModelChoice, url_state: UrlState) -> tuple[str, st
 
 
 def draw_head_ablation(
-    attention_pass: AttentionPass, selected: SelectedToken | None, model: ModelChoice, picture: Picture, url_state: UrlState
+    attention_pass: AttentionPass, selected: SelectedToken | None, model: ModelChoice, request: PassRequest, url_state: UrlState
 ) -> None:
     """What to switch off, and the answer before and after."""
     ablation = _choose(attention_pass, selected, model, url_state)
@@ -50,21 +47,15 @@ def draw_head_ablation(
                 icon=":material/content_cut:")  # fmt: skip
         return
 
-    def compute_outcome(loaded: Model, progress: Progress) -> _AblationResult:
-        progress(0, None, "Running the model without them")
-        return _ablate(attention_pass, loaded, ablation, picture)
-
     key = (attention_pass.identity, tuple(sorted(ablation.heads.items())), tuple(sorted(ablation.cut.items())), ablation.dropped)
-    outcome = computations.compute_or_status("attention.ablation", key, [model], compute_outcome, keep=False)
+    outcome = computations.compute_or_status("attention.ablation", key, [model], partial(compute_ablation, request, ablation), keep=False)
     if outcome is not None:
         _draw_outcome(outcome)
 
 
 def _choose(attention_pass: AttentionPass, selected: SelectedToken | None, model: ModelChoice, url_state: UrlState) -> HeadAblation:
-    from vizlib.analysis.attention.head_ablation import HeadAblation
-
     state = st.session_state
-    sites = [site for site in attention_pass.view.sites if site.name != "readout"]
+    sites = [site for site in attention_pass.layers if site.name != "readout"]
     every: Pairs = [(layer, head) for layer, site in enumerate(sites) for head in range(site.heads)]
     off, way, hidden = head_ablation_keys(model, url_state)
     state[off] = [pair for pair in state[off] if pair in every]
@@ -122,7 +113,7 @@ def _layer_buttons(attention_pass: AttentionPass, selected: SelectedToken | None
               disabled=not state[off])  # fmt: skip
 
 
-def _hide(attention_pass: AttentionPass, selected: SelectedToken | None, sites: list[AttentionSite], hidden: str) -> Pairs:
+def _hide(attention_pass: AttentionPass, selected: SelectedToken | None, sites: list[AttentionLayer], hidden: str) -> Pairs:
     """Patches that nobody may look at: pairs (layer, key), layer -1 for every layer and a token of the last grid."""
     state = st.session_state
     top = next(index for index in reversed(range(len(sites))) if sites[index].query_grid.cells)
@@ -161,13 +152,13 @@ def _hide(attention_pass: AttentionPass, selected: SelectedToken | None, sites: 
     return [(int(layer), int(token)) for layer, token in state[hidden]]
 
 
-def _as_key(sites: list[AttentionSite], selected: SelectedToken) -> int:
+def _as_key(sites: list[AttentionLayer], selected: SelectedToken) -> int:
     """The held token as a key of its own layer."""
     site = sites[selected.layer]
     return selected.query if selected.reverse else _moved(selected.query, site.query_grid, site.key_grid)
 
 
-def _as_top(sites: list[AttentionSite], selected: SelectedToken, top: int) -> int:
+def _as_top(sites: list[AttentionLayer], selected: SelectedToken, top: int) -> int:
     site = sites[selected.layer]
     return _moved(selected.query, site.key_grid if selected.reverse else site.query_grid, sites[top].query_grid)
 
@@ -182,34 +173,7 @@ def _moved(token: int, source: Grid, target: Grid) -> int:
     return target.prefix + y * target.width + x
 
 
-@dataclass(frozen=True, eq=False)
-class _AblationResult:
-    """What an ablation did, ready to be drawn; pairs are before and after."""
-
-    before: list[Prediction]
-    after: list[Prediction]
-    maps: tuple[bytes, bytes]
-    sinks: tuple[float, float]
-    moved: float
-
-
-def _ablate(attention_pass: AttentionPass, model: Model, ablation: HeadAblation, picture: Picture) -> _AblationResult:
-    from vizlib.analysis.attention.head_ablation import compare_ablation
-    from vizlib.explainers.api import ranked
-
-    outcome = compare_ablation(model, attention_pass.x, ablation)
-    before, after = (
-        ranked(model, logits.float().cpu(), model.adapter.classes) if model.adapter.classes else []
-        for logits in (outcome.before, outcome.after)
-    )
-    first, second = (
-        pack_shares(picture, output.input_map.cpu().numpy(), attention_pass.geometry) for output in (outcome.map_before, outcome.map_after)
-    )
-    sinks = (outcome.map_before.sink or 0.0, outcome.map_after.sink or 0.0)
-    return _AblationResult(before, after, (first, second), sinks, outcome.moved)
-
-
-def _draw_outcome(outcome: _AblationResult) -> None:
+def _draw_outcome(outcome: AblationResult) -> None:
     if outcome.before:
         first, now = outcome.before[0], outcome.after[0]
         same = "still answers" if first.index == now.index else "changes its answer: from"
@@ -225,7 +189,7 @@ def _draw_outcome(outcome: _AblationResult) -> None:
     st.markdown(f"**{percent(outcome.moved)}** of the map moved elsewhere.")
 
 
-def _draw_table(outcome: _AblationResult) -> None:
+def _draw_table(outcome: AblationResult) -> None:
     if not outcome.before:
         st.caption("This model has no classes; its map shows the change.")
         return

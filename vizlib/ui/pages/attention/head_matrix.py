@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -10,37 +11,25 @@ from vizlib.figures.numbers import percent
 from vizlib.ui.components.head_matrix import head_matrix, table
 from vizlib.ui.core import computations
 from vizlib.ui.pages.attention.canvas import layer_name
+from vizlib.ui.pages.attention.head_work import compute_head_statistics
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from vizlib import Model
-    from vizlib.engine.jobs import Progress
     from vizlib.ui.core.model_choice import ModelChoice
-    from vizlib.ui.pages.attention.forward_pass import AttentionPass
+    from vizlib.ui.pages.attention.pass_work import AttentionPass, PassRequest
 
 _TITLES = {"entropy": "Entropy", "distance": "Mean distance", "learned": "To learned tokens", "diagonal": "To itself"}
 
 
-def draw_heads(attention_pass: AttentionPass, model: ModelChoice, colormap: str) -> None:
+def draw_heads(attention_pass: AttentionPass, model: ModelChoice, request: PassRequest, colormap: str) -> None:
     """Four tables; a click opens the head in the canvas."""
-
-    def compute_statistics(loaded: Model, progress: Progress) -> dict[str, tuple[str, np.ndarray]]:  # noqa: ARG001  the pass is there
-        from vizlib.analysis.attention.head_statistics import MEASURES, head_statistics, matrix
-
-        rows = []
-        for index, site in enumerate(attention_pass.view.sites):
-            progress(index, len(attention_pass.view.sites), "Measuring the heads")
-            rows.append(head_statistics(site, attention_pass.geometry.input_size))
-        return {measure: (note, matrix(rows, measure)) for measure, note in MEASURES.items()}
-
-    statistics = computations.compute_or_status("attention.heads", attention_pass.identity, [model], compute_statistics, keep=False)
+    work = partial(compute_head_statistics, request)
+    statistics = computations.compute_or_status("attention.heads", attention_pass.identity, [model], work, keep=False)
     if statistics is None:
         return
     st.markdown(
         "Each square is one head. Click one to open it in the picture above: the far-sighted, the local and the idle ones look different."
     )
-    names = [layer_name(attention_pass, layer).capitalize() for layer in range(len(attention_pass.view.sites))]
+    names = [layer_name(attention_pass, layer).capitalize() for layer in range(len(attention_pass.layers))]
     write = {"entropy": lambda x: f"{x:.2f} bits", "distance": lambda x: f"{x:.1f} px"}
     tables = [
         table(_TITLES[name], note, values, [[write.get(name, percent)(value) for value in row] for row in values], colormap)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from vizlib.ui.core import formatting
+from vizlib.ui.core import computations, formatting
 from vizlib.ui.core.url_state import one_of, resend
 from vizlib.ui.pages.attention.artifact_tokens import draw_artifact_tokens, threshold_key
 from vizlib.ui.pages.attention.canvas import canvas_keys, draw_canvas, snippet
-from vizlib.ui.pages.attention.forward_pass import pass_or_status
 from vizlib.ui.pages.attention.head_ablation import draw_head_ablation, head_ablation_keys
 from vizlib.ui.pages.attention.head_matrix import draw_heads
 from vizlib.ui.pages.attention.method_comparison import draw_methods, methods_key
+from vizlib.ui.pages.attention.pass_work import PassRequest, compute_pass
 from vizlib.ui.pages.attention.selected_token import draw_selected_token
 from vizlib.ui.widgets.snippet import draw_snippet
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.pages.attention.canvas import Keys, SelectedToken
-    from vizlib.ui.pages.attention.forward_pass import AttentionPass
+    from vizlib.ui.pages.attention.pass_work import AttentionPass
 
+WITHOUT_WEIGHTS = "Choose another model, or take this one with random weights from Python."
 PANELS = {
     "token": ":material/push_pin: The held patch",
     "heads": ":material/grid_view: All heads",
@@ -39,14 +41,17 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
     if model.card is not None and "lineage" in model.card.refusals:
         _refuse(model, f"{model.card.refusals['lineage']}.")
         return
-    attention_pass = pass_or_status(model, picture, fit)
+    request = PassRequest(model.identity, picture, fit)
+    attention_pass = computations.compute_or_status(
+        "attention.pass", ("attention", picture.identity, fit), [model], partial(compute_pass, request), otherwise=WITHOUT_WEIGHTS
+    )
     if attention_pass is None:
         return
     if attention_pass.refusal:
         _refuse(model, attention_pass.refusal)
         return
-    selected = draw_canvas(attention_pass, keys)
-    draw_panel(panel_key, attention_pass, selected, keys, model, picture, fit, url_state)
+    selected = draw_canvas(attention_pass, keys, model, request)
+    draw_panel(panel_key, attention_pass, selected, keys, model, request, url_state)
     draw_snippet(snippet(attention_pass, model, picture, fit, selected))
 
 
@@ -68,8 +73,7 @@ def draw_panel(
     selected: SelectedToken | None,
     keys: Keys,
     model: ModelChoice,
-    picture: Picture,
-    fit: str | None,
+    request: PassRequest,
     url_state: UrlState,
 ) -> None:
     """The chooser and the panel that it names."""
@@ -78,12 +82,12 @@ def draw_panel(
         "Below the canvas", list(PANELS), key=resend(key), format_func=PANELS.__getitem__, required=True, label_visibility="collapsed"
     )
     if chosen == "token":
-        draw_selected_token(attention_pass, selected, model, picture)
+        draw_selected_token(attention_pass, selected, model, request)
     elif chosen == "heads":
-        draw_heads(attention_pass, model, colormap)
+        draw_heads(attention_pass, model, request, colormap)
     elif chosen == "ablation":
-        draw_head_ablation(attention_pass, selected, model, picture, url_state)
+        draw_head_ablation(attention_pass, selected, model, request, url_state)
     elif chosen == "methods":
-        draw_methods(model, picture, fit, url_state, opacity, colormap)
+        draw_methods(model, request.picture, request.fit, url_state, opacity, colormap)
     elif chosen == "tokens":
-        draw_artifact_tokens(attention_pass, model, picture, url_state, colormap)
+        draw_artifact_tokens(attention_pass, model, request, url_state, colormap)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,22 +13,19 @@ from vizlib.figures.numbers import percent
 from vizlib.ui.components.photo_map import photo_map
 from vizlib.ui.core import computations
 from vizlib.ui.pages.attention.canvas import layer_name, token_name
+from vizlib.ui.pages.attention.token_work import compute_row, compute_token_rollout
 from vizlib.ui.widgets.downloads import download_row, file_stem, npz
-from vizlib.ui.widgets.explanation import pack_shares
 
 if TYPE_CHECKING:
-    from vizlib import Model
     from vizlib.analysis.attention.head_statistics import Row
-    from vizlib.engine.jobs import Progress
     from vizlib.ui.core.model_choice import ModelChoice
-    from vizlib.ui.core.pictures import Picture
     from vizlib.ui.pages.attention.canvas import SelectedToken
-    from vizlib.ui.pages.attention.forward_pass import AttentionPass
+    from vizlib.ui.pages.attention.pass_work import AttentionPass, PassRequest
 
 _TOP = 6
 
 
-def draw_selected_token(attention_pass: AttentionPass, selected: SelectedToken | None, model: ModelChoice, picture: Picture) -> None:
+def draw_selected_token(attention_pass: AttentionPass, selected: SelectedToken | None, model: ModelChoice, request: PassRequest) -> None:
     """The numbers of the held query and its rollout; before the first click, what a click does."""
     if selected is None:
         st.info("Click a patch on the picture, or a learned token beside it, to hold it: its exact numbers and its way down to the "
@@ -35,42 +33,32 @@ def draw_selected_token(attention_pass: AttentionPass, selected: SelectedToken |
         return
     left, right = st.columns(2, gap="large")
     with left:
-        _draw_numbers(attention_pass, selected, model)
+        _draw_numbers(attention_pass, selected, model, request)
     with right:
-        _draw_rollout(attention_pass, selected, model, picture)
+        _draw_rollout(attention_pass, selected, model, request)
 
 
-def _draw_numbers(attention_pass: AttentionPass, selected: SelectedToken, model: ModelChoice) -> None:
-    def compute_row(loaded: Model, progress: Progress) -> Row:  # noqa: ARG001  the pass is there
-        from vizlib.analysis.attention.head_statistics import attention_row
-
-        return attention_row(
-            attention_pass.view.sites[selected.layer],
-            selected.query,
-            attention_pass.geometry.input_size,
-            selected.head,
-            reverse=selected.reverse,
-        )
-
-    site = attention_pass.view.sites[selected.layer]
+def _draw_numbers(attention_pass: AttentionPass, selected: SelectedToken, model: ModelChoice, request: PassRequest) -> None:
+    site = attention_pass.layers[selected.layer]
     fused = "the mean of the heads" if site.heads > 1 else "its one head"
     which = fused if selected.head is None else f"head {selected.head + 1}"
     subject = token_name(attention_pass, selected.layer, selected.query, key=selected.reverse)
     verb = "is looked at" if selected.reverse else "looks"
     st.markdown(f"**{subject[0].upper()}{subject[1:]}** {verb} in {layer_name(attention_pass, selected.layer)}, {which}:")
-    row = computations.compute_or_status("attention.row", (attention_pass.identity, selected), [model], compute_row, keep=False)
+    work = partial(compute_row, request, selected.layer, selected.query, selected.head, reverse=selected.reverse)
+    row = computations.compute_or_status("attention.row", (attention_pass.identity, selected), [model], work, keep=False)
     if row is None:
         return
     _draw_metrics(attention_pass, selected, row)
     _draw_top(row, reverse=selected.reverse)
-    names = attention_pass.view.prefix(row.grid)
+    names = site.query_prefix if selected.reverse else site.key_prefix
     if names:
         word = "gives" if selected.reverse else "gets"
         st.caption(" · ".join(f"{name} {word} {percent(float(share))}" for name, share in zip(names, row.learned, strict=True)))
 
 
 def _draw_metrics(attention_pass: AttentionPass, selected: SelectedToken, row: Row) -> None:
-    site = attention_pass.view.sites[selected.layer]
+    site = attention_pass.layers[selected.layer]
     patch = math.sqrt(math.prod(attention_pass.geometry.input_size) / site.query_grid.cells) if site.query_grid.cells else math.nan
     with st.container(horizontal=True):
         if row.entropy is not None:
@@ -97,43 +85,33 @@ def _draw_top(row: Row, *, reverse: bool) -> None:
     st.markdown(f"| {'Most from' if reverse else 'Most to'} | {what} |\n|:--|--:|\n{lines}")
 
 
-def _draw_rollout(attention_pass: AttentionPass, selected: SelectedToken, model: ModelChoice, picture: Picture) -> None:
-    site = attention_pass.view.sites[selected.layer]
+def _draw_rollout(attention_pass: AttentionPass, selected: SelectedToken, model: ModelChoice, request: PassRequest) -> None:
+    site = attention_pass.layers[selected.layer]
     if selected.reverse and site.key_grid != site.query_grid:
         st.caption("Its keys are gathered from several tokens, so a walk down to the pixels starts at none of them: look at "
                    "“Where it looks” instead.")  # fmt: skip
         return
-    read_out = site.name == "readout"
-
-    def compute_walk(loaded: Model, progress: Progress) -> tuple[bytes, np.ndarray, float]:
-        from vizlib.analysis.attention.token_rollout import rollout, rollout_from
-
-        progress(0, None, "Walking down to the pixels")
-        output = rollout(loaded, attention_pass.x) if read_out else rollout_from(loaded, attention_pass.x, selected.layer, selected.query)
-        values = output.input_map.cpu().numpy()
-        return pack_shares(picture, values, attention_pass.geometry), values, output.sink or 0.0
-
     st.markdown("**Where it comes from**: the rollout from this token, through all layers below, down to the pixels")
     key = (attention_pass.identity, selected.layer, selected.query)
-    walk = computations.compute_or_status("attention.walk", key, [model], compute_walk, keep=False)
+    work = partial(compute_token_rollout, request, selected.layer, selected.query)
+    walk = computations.compute_or_status("attention.walk", key, [model], work, keep=False)
     if walk is None:
         return
-    payload, values, sink = walk
-    photo_map(payload, key="attention.walk")
-    if sink:
-        st.caption(f"{percent(sink)} of the walk ends in learned tokens, not in the picture.")
+    photo_map(walk.payload, key="attention.walk")
+    if walk.sink:
+        st.caption(f"{percent(walk.sink)} of the walk ends in learned tokens, not in the picture.")
 
     def png() -> bytes:
         from vizlib.figures.overlay import encode_png, overlay
 
-        return encode_png(overlay(picture.pixels, attention_pass.geometry.map_to_image(values)))
+        return encode_png(overlay(request.picture.pixels, attention_pass.geometry.map_to_image(walk.input_map)))
 
     def arrays() -> bytes:
-        rows = np.zeros((0, 0)) if selected.reverse else site.weights([selected.query])[:, 0].cpu().numpy()
-        return npz(input_map=values, sink=sink, attention=rows)
+        rows = np.zeros((0, 0)) if selected.reverse else walk.weights
+        return npz(input_map=walk.input_map, sink=walk.sink, attention=rows)
 
     download_row(
-        file_stem(picture, model, f"layer{selected.layer}", f"token{selected.query}"),
+        file_stem(request.picture, model, f"layer{selected.layer}", f"token{selected.query}"),
         "attention",
         ("png", png, ""),
         ("npz", arrays, "Arrays for NumPy: this map, its sink, and what the token looks at in every head of its layer."),
