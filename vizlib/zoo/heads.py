@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from vizlib.errors import ModelError
+
 if TYPE_CHECKING:
+    import torch
     from torch import nn
+
+OutputChoice = str | int | Callable[[Any], "torch.Tensor"]
 
 ANSWERS = ("logits", "image_embeds", "pooler_output")  # which output of several is the answer, the first that is there
 _HEADS = ("fc", "classifier", "head", "heads")  # as torchvision, transformers and most hand-written models call it
@@ -27,6 +32,21 @@ def answer_in(output: Any) -> Any:
         return output if answer is None else answer
     tensors = [value for value in output.values() if isinstance(value, Tensor)]
     return tensors[0] if len(tensors) == 1 and tensors[0].ndim == 2 else output
+
+
+def chosen_output(output: Any, wanted: OutputChoice | None, name: str) -> Any:
+    """Of the output of a module called ``name`` what ``wanted`` names: a key, an index, an attribute's name or a function of it.
+
+    Without it what answers by itself; ModelError where there is none of that name.
+    """
+    if wanted is None:
+        return answer_in(output)
+    if callable(wanted):
+        return wanted(output)
+    try:
+        return output[wanted] if isinstance(wanted, int) or isinstance(output, Mapping) else getattr(output, wanted)
+    except (KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
+        raise ModelError(f"{name} gives a {type(output).__name__}, which has no {wanted!r}; name another of its outputs.") from error
 
 
 def head_classes(module: nn.Module) -> int | None:

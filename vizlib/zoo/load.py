@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from vizlib.zoo.model import OutputChoice
+    from vizlib.zoo.heads import OutputChoice
 
 LARGEST = 65_536  # pixels of a side
 MOST_CLASSES = 10_000_000  # a head of more fits into no memory
@@ -160,7 +160,7 @@ def wrap(
     module, part = without_text(uncompiled(unwrapped(module)), part)
     if any(is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers())):
         raise ModelError(f"{type(module).__name__} has lazy layers without weights yet: run it once on an input, and wrap it then.")
-    reader = reader_of(module, adapter, part, _size(input_size))
+    reader = reader_of(module, adapter, part, _size(input_size), outputs)
     if num_classes is not None:
         reader.told_classes = _class_count(num_classes)
         if num_classes:
@@ -201,8 +201,9 @@ def _live_transform(
         transform = Transform.from_timm(transform)
     if transform is not None and not isinstance(transform, Transform):
         raise ModelError(f"transform is a vizlib.Transform or timm's data configuration, not a {type(transform).__name__}.")
-    if transform is None and isinstance(reader, PartAdapter):
-        return _transform_of_part(reader, size)
+    inside = reader if isinstance(reader, PartAdapter) else getattr(reader, "in_place_of", None)
+    if transform is None and inside is not None:
+        return _transform_of_part(inside, size)
     if transform is None and _declares_its_data(module):
         transform = _declared_transform(module)
         size = size or declared_size(module)  # what it was built for, where that is not what its weights were trained at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -17,7 +17,7 @@ from vizlib.tracing.default_device import callers_device
 from vizlib.tracing.forward_errors import forward_errors
 from vizlib.tracing.shared_copy import in_evaluation_mode
 from vizlib.zoo.activation import preference, probabilities
-from vizlib.zoo.heads import answer_in, input_channels
+from vizlib.zoo.heads import chosen_output, input_channels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from vizlib.geometry import Geometry, Transform
     from vizlib.zoo.adapters import Adapter
     from vizlib.zoo.cards import ModelCard
+    from vizlib.zoo.heads import OutputChoice
 
 
 GREY = (0.299, 0.587, 0.114)  # what red, green and blue are of grey (ITU-R BT.601)
-OutputChoice = str | int | Callable[[Any], torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,7 @@ class Model:
         # A clone, since a module may normalise its input in place.
         with applying_overrides(), callers_device(), forward_errors(self.card.name, module, x):
             returned = self.adapter.call(module, self.cast(x).clone())
-        output = self._chosen(returned)
+        output = chosen_output(returned, self.outputs, self.card.name)
         if not isinstance(output, torch.Tensor):
             keys = [str(key)[:30] for key in output][:5] if isinstance(output, Mapping) else []
             held = f" ({', '.join(keys)})" if keys else f" of {len(output)}" if isinstance(output, tuple | list) else ""
@@ -134,20 +134,6 @@ class Model:
         else:
             self._note_no_classes(tuple(output.shape[1:]))
         return output
-
-    def _chosen(self, output: Any) -> Any:
-        """Of a module's output what ``outputs`` names; without it what answers by itself."""
-        wanted = self.outputs
-        if wanted is None:
-            return answer_in(output)
-        if callable(wanted):
-            return wanted(output)
-        try:
-            return output[wanted] if isinstance(wanted, int) or isinstance(output, Mapping) else getattr(output, wanted)
-        except (KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
-            raise ModelError(
-                f"{self.card.name} gives a {type(output).__name__}, which has no {wanted!r}; name another of its outputs."
-            ) from error
 
     def _note_classes(self, width: int) -> None:
         """The answer is as wide as it is: a guess that was wrong is put right; labels or a number that were given must fit."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from averaging_network import rollout
 from test_transformers_vits import TINY, built
 from vit_modules import filled
 
@@ -102,7 +103,10 @@ def test_towers_without_a_read_out_are_refused_and_their_parts_are_read_inside_o
     inside = vizlib.explain(vizlib.wrap(probe), x, "rollout").input_map
     alone = vizlib.explain(vizlib.wrap(probe.backbone), x, "rollout", target=lambda features: features[:, 0]).input_map
     assert abs(inside - alone).max() < 1e-12
-    assert "reads last_hidden_state" in vizlib.wrap(Probe(of_patches=True)).card.unavailable["rollout"]
+    patches = Probe(of_patches=True)
+    assert "reads last_hidden_state" in vizlib.wrap(patches, part="backbone").card.unavailable["rollout"]
+    whole, expected = vizlib.explain(vizlib.wrap(patches), x, "rollout").input_map, rollout(patches, x[None])[0].numpy()
+    assert abs(whole - expected).max() < 1e-9 * expected.max()
 
 
 @pytest.mark.parametrize("kind", ["CLIP", "Siglip", "Siglip2"])

@@ -9,8 +9,10 @@ import pytest
 import timm
 import torch
 import zoo_cases as zoo
+from averaging_network import relevance, rollout
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
+from traced_checks import filled
 from zoo_cases import SMALL
 
 import vizlib
@@ -212,7 +214,7 @@ def test_pixels_that_are_moved_before_the_part_are_refused(move, why: str, metho
     if "own input" in why:
         module.inside.patch_embed.strict_img_size = False
     with pytest.raises(vizlib.MethodError, match=why):
-        vizlib.explain(vizlib.wrap(module), x, method, 1)
+        vizlib.explain(vizlib.wrap(module, part="inside"), x, method, 1)
 
 
 class Past(nn.Module):
@@ -251,11 +253,106 @@ class Twice(nn.Module):
 @pytest.mark.parametrize(("kind", "why"), [(Past, "past inside"), (InPieces, "runs 0 times"), (Twice, "runs 2 times")])
 @pytest.mark.parametrize("method", ["rollout", "grad_cam", "legrad"])
 def test_what_is_not_all_of_the_answer_is_refused(kind, why: str, method: str) -> None:
-    model = vizlib.wrap(kind().eval())
+    model = vizlib.wrap(kind().eval(), part="inside")
     assert method not in model.card.methods
-    with pytest.raises(vizlib.MethodError, match=why):
+    with pytest.raises(vizlib.MethodError, match=why + ".*adapter='traced'"):
         vizlib.explain(model, X, method, 1)
     vizlib.explain(model, X, "saliency", 1)
+
+
+class ReadsTheClassToken(nn.Module):
+    """Takes what a DINO without classes gives beside its answer: the normed class token of forward_features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone, self.probe = vit(num_classes=0, class_token=True, reg_tokens=2), nn.Linear(24, 5)
+
+    def forward(self, x):
+        return self.probe(self.backbone.forward_features(x)[:, 0])
+
+
+class ReadsMean(ReadsTheClassToken):
+    """The same of the mean of its patches."""
+
+    def forward(self, x):
+        return self.probe(self.backbone.forward_features(x)[:, 3:].mean(1))
+
+
+WHOLE = {
+    "class token": ReadsTheClassToken, "mean": ReadsMean, "past": Past, "in pieces": InPieces, "twice": Twice,
+    "flipped": lambda: Moved(lambda x: x.flip(-1)), "rolled": lambda: Moved(lambda x: x.roll(3, 2)),
+    "turned": lambda: Moved(lambda x: x.transpose(2, 3)),
+    "resized": lambda: Moved(lambda x: torch.nn.functional.interpolate(x, size=(32, 32))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_the_whole_is_read_where_a_part_is_not_all_of_it(name: str) -> None:
+    module, size = filled(WHOLE[name]()), 64 if name == "resized" else 32
+    x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    model = vizlib.wrap(module, input_size=size)
+    assert model.card.family == "traced"
+    for method, expected in (("rollout", rollout(module, x)), ("relevance", relevance(module, x, 2))):
+        maps = torch.stack([torch.as_tensor(each.input_map) for each in vizlib.explain(model, x, method, target=[2, 2])])
+        assert float((maps - expected).abs().max()) < 1e-9 * float(expected.max()), method
+    with pytest.raises(vizlib.MethodError):
+        vizlib.explain(model, x, "legrad", target=[2, 2])
+
+
+def test_it_prepares_pictures_as_the_part_does_where_that_is_given_the_input_itself() -> None:
+    picture = np.random.default_rng(1).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+    model = vizlib.wrap(ReadsMean().eval())
+    assert torch.equal(model.prepare(picture), vizlib.wrap(vit()).prepare(picture))
+    colours = Transform(size=(32, 32), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    assert torch.equal(vizlib.wrap(nn.Sequential(Normalise(), ReadsMean()).eval()).prepare(picture), colours.prepare(picture))
+
+
+class Several(nn.Module):
+    """Answers in two ways: by its class token, and by the mean of its patches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside, self.other = vit(), nn.Linear(24, 7)
+
+    def forward(self, x):
+        tokens = self.inside.forward_features(x)
+        return {"logits": self.inside.forward_head(tokens), "mean": self.other(tokens[:, 1:].mean(1))}
+
+
+@pytest.mark.parametrize("outputs", [None, "logits", "mean", lambda output: output["mean"]])
+def test_the_output_that_was_chosen_is_the_one_that_is_read(outputs) -> None:
+    module = filled(Several())
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    wanted = outputs or "logits"
+
+    class Alone(nn.Module):
+        def forward(self, x):
+            output = module(x)
+            return wanted(output) if callable(wanted) else output[wanted]
+
+    expected = rollout(Alone(), x)
+    maps = torch.stack([torch.as_tensor(each.input_map) for each in vizlib.explain(vizlib.wrap(module, outputs=outputs), x, "rollout")])
+    assert float((maps - expected).abs().max()) < 1e-9 * float(expected.max())
+
+
+def test_an_output_that_a_known_family_does_not_answer_by_is_read_of_the_whole() -> None:
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    config = transformers.ViTConfig(
+        hidden_size=24, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48, image_size=32, patch_size=8
+    )
+    module = filled(transformers.ViTModel(config, add_pooling_layer=False))
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+    class Mean(nn.Module):
+        def forward(self, x):
+            return module(x).last_hidden_state[:, 1:].mean(1)
+
+    model = vizlib.wrap(module, outputs=lambda output: output.last_hidden_state[:, 1:].mean(1))
+    maps = torch.stack([torch.as_tensor(each.input_map) for each in vizlib.explain(model, x, "rollout")])
+    expected = rollout(Mean(), x)
+    assert float((maps - expected).abs().max()) < 1e-9 * float(expected.max())
+    every = vizlib.wrap(module, outputs="last_hidden_state").card
+    assert "something else of ViTModel than its own answer; of the whole network, its answer reads" in every.unavailable["rollout"]
 
 
 def test_pictures_are_prepared_once() -> None:

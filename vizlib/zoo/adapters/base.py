@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vizlib.tracing.residuals import Residual
     from vizlib.tracing.token_flow import Step
     from vizlib.tracing.token_grid import Grid
+    from vizlib.zoo.heads import OutputChoice
 
 Size = tuple[int, int]
 
@@ -164,6 +165,7 @@ class Adapter(ABC):
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.told_classes: int | None = None  # by the user, or by the first answer
+        self.outputs: OutputChoice | None = None  # which of several outputs is the answer
         family = FAMILIES.get(self.family)  # an adapter of the user's own has a family of its own
         self.refusals: dict[str, str] = {} if family is None else dict(family.lacks)
         ours = type(self).__module__.startswith("vizlib.")  # who brings an adapter answers for what it reads
@@ -193,6 +195,10 @@ class Adapter(ABC):
         """What to take where no head is known: what the module declares, else the width of its last layer."""
         declared = getattr(self.module, "num_classes", None)
         return int(declared) if isinstance(declared, int) else last_width(self.module) or 0
+
+    def choose(self, outputs: OutputChoice | None) -> None:
+        """Take this one of the module's outputs for its answer."""
+        self.outputs = outputs
 
     def expect(self, size: Size) -> None:  # noqa: B027  most know all from the module
         """Find out what cannot be read of inputs (h, w), where that takes a run."""

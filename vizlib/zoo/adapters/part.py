@@ -14,14 +14,17 @@ from vizlib.tracing.autograd_graph import depends_on
 from vizlib.tracing.forward_errors import forward_errors
 from vizlib.tracing.shared_copy import meta_copy, shared_copy
 from vizlib.zoo.adapters.base import Adapter, Classifier, Lineage, Size, Tap
-from vizlib.zoo.heads import ANSWERS, head_classes, input_channels, last_width
+from vizlib.zoo.heads import ANSWERS, chosen_output, head_classes, input_channels, last_width
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
 
     from vizlib.tracing.place_graph.lying import Lying
     from vizlib.tracing.recorder import AttentionCall, Recording
     from vizlib.tracing.residuals import Port, Residual
+    from vizlib.zoo.heads import OutputChoice
 
 PROBES = 8  # pixels whose change is followed to the part
 AS_A_WHOLE = "wrap(..., adapter='traced') reads the whole network instead, where it can be followed"
@@ -47,16 +50,17 @@ class PartAdapter(Adapter):
     on first use, and methods that read the part are refused where it does not hold.
     """
 
-    def __init__(self, outer: nn.Module, path: str, inner: Adapter, size: Size | None) -> None:
-        self.outer, self.path, self.inner = outer, path, inner
+    def __init__(self, outer: nn.Module, path: str, inner: Adapter, size: Size | None, outputs: OutputChoice | None = None) -> None:
+        self.outer, self.path, self.inner, self.outputs = outer, path, inner, outputs
         self.module = inner.module
         self.family = inner.family  # type: ignore[misc]
         self.told_classes = None
         self.refusals = dict(inner.refusals)
         self._placed: dict[Size, str | None] = {}
-        passage = passage_of(outer, path, size)
+        passage = passage_of(outer, path, size, outputs)
         if passage.reason is not None:
             self.refusals |= dict.fromkeys(READ, passage.reason)
+        self.lacks = passage.reason  # why the part is not all of it
         if not passage.hands_on:
             self.refusals.setdefault(
                 "layers", f"what {path} gives is read by more of the model, which does not fit the tokens of its blocks"
@@ -160,8 +164,13 @@ class PartAdapter(Adapter):
         return replace(port, path=self._outer(port.path))
 
 
-def passage_of(outer: nn.Module, path: str, size: Size | None) -> Passage:
-    """How the part at ``path`` stands in ``outer``, from one pass without weights over an input (h, w), where that is possible."""
+def passage_of(
+    outer: nn.Module, path: str, size: Size | None, outputs: OutputChoice | None = None, run: Callable[..., Any] | None = None
+) -> Passage:
+    """How the part at ``path`` stands in ``outer``, from one pass without weights over an input (h, w), where that is possible.
+
+    ``outputs`` is what the answer is taken from, ``run`` runs a copy of the outer module on its input. The path "" is the whole.
+    """
     if size is None:
         return Passage()
     calls: list[torch.Tensor] = []
@@ -186,16 +195,18 @@ def passage_of(outer: nn.Module, path: str, size: Size | None) -> Passage:
             copied = meta_copy(outer)
             copied.get_submodule(path).register_forward_hook(keep)
             x = torch.zeros(1, channels, *size, device="meta", requires_grad=True)
-            answer = copied(x)
+            answer = chosen_output(copied(x) if run is None else run(copied, x), outputs, type(outer).__name__)
     except Exception:  # noqa: BLE001  any code may run here; what it cannot do without weights, a run with an image tells
         return Passage()
+    if not path and not calls:
+        return Passage(f"outputs= takes something else of {type(outer).__name__} than its own answer")
     if len(calls) != 1:
-        return Passage(f"{path} runs {len(calls)} times as a whole in a forward pass of {type(outer).__name__}, not once; {AS_A_WHOLE}")
+        return Passage(f"{path} runs {len(calls)} times as a whole in a forward pass of {type(outer).__name__}, not once")
     if not isinstance(answer, torch.Tensor):
         return Passage()
     beside = next((name for name, value in others.items() if depends_on(answer, value)), None)
     if beside is not None:
-        return Passage(f"{type(outer).__name__} reads {beside} of {path}, not what its own read-out gives; {AS_A_WHOLE}")
+        return Passage(f"{type(outer).__name__} reads {beside} of {path or 'what it gives'}, not what its own read-out gives")
     if depends_on(answer, x):
         return Passage(
             f"the answer of {type(outer).__name__} also depends on the image past {path}, so a map of {path} would not be all of it"
@@ -205,8 +216,11 @@ def passage_of(outer: nn.Module, path: str, size: Size | None) -> Passage:
     return Passage(hands_on=answer is calls[0])
 
 
-def seen_by_part(outer: nn.Module, path: str, x: torch.Tensor) -> torch.Tensor | None:
-    """What the part at ``path`` is given for inputs x (B, C, h, w), None where it does not run."""
+def seen_by_part(outer: nn.Module, path: str, x: torch.Tensor, *, pieces: bool = False) -> torch.Tensor | None:
+    """What the part at ``path`` is given for inputs x (B, C, h, w), None where it does not run.
+
+    ``pieces`` takes what any part inside is given where one runs before the whole.
+    """
     copied = shared_copy(outer).eval()
     seen: list[Any] = []
 
@@ -214,7 +228,9 @@ def seen_by_part(outer: nn.Module, path: str, x: torch.Tensor) -> torch.Tensor |
         seen.append(inputs[0] if inputs else None)
         raise _ReachedError
 
-    copied.get_submodule(path).register_forward_pre_hook(stop)
+    part = copied.get_submodule(path)
+    for inside in part.modules() if pieces else (part,):
+        inside.register_forward_pre_hook(stop)
     try:
         with torch.no_grad(), forward_errors(type(outer).__name__, outer, x):
             copied(x)
@@ -224,10 +240,10 @@ def seen_by_part(outer: nn.Module, path: str, x: torch.Tensor) -> torch.Tensor |
 
 
 def sees_the_input(outer: nn.Module, path: str, size: Size) -> bool:
-    """Whether the part is given the input as it is; False too where the outer module cannot run on an input (h, w)."""
+    """Whether the part, or what of it runs first, is given the input as it is; False too where an input (h, w) does not run."""
     try:
         x = noise(outer, size)
-        seen = seen_by_part(outer, path, x)
+        seen = seen_by_part(outer, path, x, pieces=True)
     except Exception:  # noqa: BLE001  any code may run here
         return False
     return seen is not None and torch.equal(seen, x)

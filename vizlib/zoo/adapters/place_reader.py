@@ -15,13 +15,14 @@ from vizlib.tracing.place_graph.rows import IMAGES
 from vizlib.tracing.place_graph.tracer import trace
 from vizlib.zoo.adapters.base import Lineage, Size, counted
 from vizlib.zoo.adapters.feature_map import input_size
-from vizlib.zoo.heads import answer_in, input_channels
+from vizlib.zoo.heads import chosen_output, input_channels
 
 if TYPE_CHECKING:
     from torch import nn
 
     from vizlib.tracing.place_graph.lying import Lying
     from vizlib.tracing.recorder import Recording
+    from vizlib.zoo.heads import OutputChoice
 
 NONE_FOUND = "the model has no attention that its answer is read through, so there are no attention rows to follow"
 
@@ -40,8 +41,15 @@ class PlaceReader:
 
     def __init__(self, module: nn.Module) -> None:
         self._weakly = ref(module)
+        self._outputs: OutputChoice | None = None
         self._graphs: dict[Size, Graph | str] = {}
         self._maps: dict[Size, dict[str, Lying]] = {}
+
+    def choose(self, outputs: OutputChoice | None) -> None:
+        """Read what this one of the module's outputs is made of."""
+        self._outputs = outputs
+        self._graphs.clear()
+        self._maps.clear()
 
     @property
     def _module(self) -> nn.Module:
@@ -96,7 +104,7 @@ class PlaceReader:
         channels = input_channels(module) if declared is None else declared[0]
         x = torch.rand(IMAGES, channels, *size, generator=torch.Generator().manual_seed(0)).to(weight.device, weight.dtype)
         try:
-            mark, self._maps[size] = trace(module, _answer, x)
+            mark, self._maps[size] = trace(module, self._answer, x)
         except VizlibError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001  any code may run here
@@ -113,6 +121,9 @@ class PlaceReader:
         graph = Graph.of(mark)
         return graph if isinstance(graph, str) or graph.attended else NONE_FOUND
 
+    def _answer(self, module: nn.Module, x: torch.Tensor) -> Any:
+        return chosen_output(module(x), self._outputs, type(module).__name__)
+
 
 _readers: WeakKeyDictionary[nn.Module, PlaceReader] = WeakKeyDictionary()
 
@@ -122,7 +133,3 @@ def maps_in(module: nn.Module, size: Size) -> dict[str, Lying]:
     if module not in _readers:
         _readers[module] = PlaceReader(module)
     return _readers[module].maps(size)
-
-
-def _answer(module: nn.Module, x: torch.Tensor) -> Any:
-    return answer_in(module(x))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vizlib.zoo.adapters.base import Size
+    from vizlib.zoo.adapters.part import PartAdapter
 
 _ATTENDS = re.compile(r"attn|attention|transformer|mhsa|shma|mla$|sa$", re.IGNORECASE)
 
@@ -24,6 +25,7 @@ class TracedAdapter(PlainAdapter):
     """
 
     family = "traced"
+    in_place_of: PartAdapter | None = None  # the reading of a part that was not enough
     without_tracing: ClassVar[dict[str, str]] = {}  # whether what attends can be followed, a run says
 
     @classmethod

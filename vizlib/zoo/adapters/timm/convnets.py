@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vizlib.tracing.place_graph.lying import Lying
     from vizlib.tracing.recorder import Recording
     from vizlib.zoo.adapters.base import Lineage
+    from vizlib.zoo.heads import OutputChoice
 
 _OTHERS = {
     "GELU",
@@ -122,6 +123,13 @@ class PlainAdapter(Adapter):
             self.refusals |= {"lineage": graph, "layers": graph, "keys": graph} if graph == NONE_FOUND else {"lineage": graph}
         if not isinstance(graph, NotRun) and not self.reader.last_maps(size):
             self.refusals["feature_map"] = f"no part of {type(self.module).__name__} gives a map whose cells lie on the image"
+
+    def choose(self, outputs: OutputChoice | None) -> None:
+        super().choose(outputs)
+        self.reader.choose(outputs)
+        size = input_size(self.module)
+        if size is not None:
+            self.expect(size[1:])
 
     def taps(self, size: Size) -> list[Tap]:  # noqa: ARG002
         return [Tap(name, name) for name in self._stages()] if self._convolutional() else []
