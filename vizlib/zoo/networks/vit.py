@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _NAMES = (
-    (r"^(vit|deit)\.", ""),
+    (r"^(vit|deit|dinov2)\.", ""),
     (r"^embeddings\.cls_token$", "cls_token"),
     (r"^embeddings\.distillation_token$", "dist_token"),
     (r"^embeddings\.position_embeddings$", "pos_embed"),
@@ -26,6 +26,7 @@ _NAMES = (
     (r"\.layernorm_after\.", ".norm2."),
     (r"\.(intermediate\.dense|mlp\.fc1)\.", ".mlp.fc1."),
     (r"\.output\.dense\.", ".mlp.fc2."),
+    (r"\.layer_scale([12])\.lambda1$", r".ls\1.gamma"),
     (r"^layernorm\.", "norm."),
     (r"^(cls_)?classifier\.", "head."),
     (r"^distillation_classifier\.", "head_dist."),
