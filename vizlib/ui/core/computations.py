@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from vizlib.catalog.methods import METHODS
+from vizlib.engine.work_order import Lane
 from vizlib.ui.core import job_slots
 from vizlib.ui.core.model_service import service, visitor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from vizlib.engine.jobs import Job
-    from vizlib.engine.work_order import Lane
     from vizlib.ui.core.model_choice import ModelChoice
 
+HEAVY_PASSES = 30  # images through the model for one map, from which on it waits for light requests
 OTHERWISE = "Choose another model."
 T = TypeVar("T")
 
@@ -36,6 +38,12 @@ def compute(
         slot_key(key, models),
         lambda: service().run(visitor(), slot, identities, work, key=key if keep else None, lane=lane),
     )
+
+
+def lane_of(method: str, options: Mapping[str, Any]) -> Lane:
+    """The lane of one map: heavy for a method that sends many images through the model, by itself or with these options."""
+    asked = [value for name in ("samples", "steps") if isinstance(value := options.get(name), int)]
+    return Lane.HEAVY if max([METHODS[method].passes, *asked]) >= HEAVY_PASSES else Lane.LIGHT
 
 
 def slot_key(key: Hashable, models: Sequence[ModelChoice]) -> Hashable:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from vizlib.engine.jobs import Job, Progress
 
 ENGINE_VARIABLE = "VIZLIB_ENGINE"  # "processes", "threads", or "checked": threads, and all that is handed over goes through bytes
-LIGHT, MEASURE = Lane.LIGHT, Lane.HEAVY
 WORKER_START = "vizlib.ui.core.worker_start"
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from vizlib.engine.work_order import Lane
 from vizlib.ui.core import computations, formatting, job_slots
-from vizlib.ui.core.model_service import MEASURE
 from vizlib.ui.sections.proof import compute_proof
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def draw_trust(slot: str, key: Hashable, model: ModelChoice, picture: Picture, e
             on_click=wanted.add, args=(key,), help="Thousands of passes through the model: seconds for a small one, minutes for others.",
         )  # fmt: skip
         return
-    proof = computations.compute_or_status(slot, key, [model], partial(compute_proof, picture, explanation), lane=MEASURE, patience=0.0)
+    proof = computations.compute_or_status(slot, key, [model], partial(compute_proof, picture, explanation), lane=Lane.HEAVY, patience=0.0)
     if proof is not None and proof.badge is not None:
         st.markdown(badge_line(proof.badge))
     for text in proof.refused if proof is not None else ():

@@ -17,4 +17,5 @@ if TYPE_CHECKING:
 
 def submit_explanation(slot: str, model: ModelChoice, request: ExplanationRequest, picture: Picture) -> Job[Answer] | None:
     """The job that explains; None where the model's weights would have to be fetched first."""
-    return computations.compute(slot, request, [model], partial(compute_answer, request, picture))
+    lane = computations.lane_of(request.method, dict(request.options))
+    return computations.compute(slot, request, [model], partial(compute_answer, request, picture), lane=lane)

@@ -10,6 +10,7 @@ import streamlit as st
 
 import vizlib
 from vizlib.catalog.methods import METHODS
+from vizlib.engine.work_order import Lane
 from vizlib.evaluation.exams.cards import EXAMS
 from vizlib.ui.core import computations, formatting
 from vizlib.ui.core.pictures import SAMPLES, handed_in, sample
@@ -126,7 +127,7 @@ def _report_or_status(request: ExamRequest) -> ExamReport | None:
             name, number = f"{picture.title} ({number})", number + 1
         images[name] = picture.pixels
     work = partial(compute_exam_report, request.methods, request.exams, images=images)
-    return computations.compute_or_status(SLOT_EXAM, ("exam", *request.key), [request.model], work, keep=False)
+    return computations.compute_or_status(SLOT_EXAM, ("exam", *request.key), [request.model], work, keep=False, lane=Lane.HEAVY)
 
 
 def _draw_report(report: ExamReport, request: ExamRequest) -> None:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from vizlib.catalog.methods import METHODS
+from vizlib.engine.work_order import Lane
 from vizlib.figures.numbers import percent
 from vizlib.ui.core import computations, formatting
 from vizlib.ui.core.url_state import resend
 from vizlib.ui.pages.attribution import map_grid_data
 from vizlib.ui.pages.attribution import text as attribution_words
 from vizlib.ui.pages.attribution.detail_work import compute_cascade, compute_stability
-from vizlib.ui.pages.attribution.scheduler import HEAVY, SLOT
+from vizlib.ui.pages.attribution.scheduler import SLOT
 from vizlib.ui.widgets.method_options import draw_options
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _draw_sanity(scheduler: MethodScheduler, explanation: Explanation, checks: d
     request = scheduler.request
     result_key = ("cascade", request.picture.identity, request.fit, request.about(explanation.method))
     work = partial(compute_cascade, explanation, picture=request.picture)
-    result = computations.compute_or_status(f"{SLOT}cascade", result_key, [request.model], work)
+    result = computations.compute_or_status(f"{SLOT}cascade", result_key, [request.model], work, lane=Lane.HEAVY)
     if result is not None:
         tiles = [(name, f"similarity {value:.2f}", values, None) for name, value, values in result.rows]
         _draw_tiles(explanation.method, tiles, answer, view)
@@ -165,7 +166,7 @@ def _draw_stability(scheduler: MethodScheduler, explanation: Explanation, answer
     st.subheader("What of it stays under noise", anchor=False)
     method, request, state = METHODS[explanation.method], scheduler.request, st.session_state
     key, about = f"{SLOT}stability.requested", f"{request.key}/{request.about(method.name)}"
-    if (method.passes >= HEAVY or not scheduler.prove) and state.get(key) != about:
+    if (method.passes >= computations.HEAVY_PASSES or not scheduler.prove) and state.get(key) != about:
         st.button(
             "Measure it", icon=":material/grain:", key=f"{SLOT}stability.ask", on_click=state.__setitem__, args=(key, about),
             help=f"Makes the map again a dozen times: about {12 * method.passes:,} pictures go through the model.",
@@ -173,7 +174,7 @@ def _draw_stability(scheduler: MethodScheduler, explanation: Explanation, answer
         return
     result_key = ("stability", request.picture.identity, request.fit, request.about(method.name))
     work = partial(compute_stability, explanation, picture=request.picture)
-    result = computations.compute_or_status(f"{SLOT}stability", result_key, [request.model], work)
+    result = computations.compute_or_status(f"{SLOT}stability", result_key, [request.model], work, lane=Lane.HEAVY)
     if result is None:
         return
     from vizlib.figures.attribution_pictures import contours

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import vizlib
 from vizlib.catalog.methods import METHODS
 from vizlib.engine.jobs import JobState
+from vizlib.engine.work_order import Lane
 from vizlib.ui.core import computations, job_slots
 from vizlib.ui.pages.attribution.map_work import compute_map, compute_model_answer
 from vizlib.ui.sections.proof import compute_shared_proof
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from vizlib.ui.sections.proof import Proof
 
 SLOT = "attribution."
-HEAVY = 30  # images through the model for one map, from which on a map waits for the quick ones
 AT_ONCE = 2  # maps or proofs under way for one visitor: the next begins without a pause, and other visitors come between
 GLANCE = 0.02  # seconds a job that is in the cache needs
 BROKEN = "Something went wrong inside vizlib; the server's log says what."
@@ -178,7 +178,7 @@ class MethodScheduler:
 
     def _tasks(self) -> Iterator[tuple[int, str, str]]:
         """(stage, method, kind) in their order; a stage that has not ended holds the next one back."""
-        heavy = [name for name in self.names if METHODS[name].passes >= HEAVY]
+        heavy = [name for name in self.names if METHODS[name].passes >= computations.HEAVY_PASSES]
         quick = [name for name in self.names if name not in heavy]
         yield from ((0, name, "map") for name in quick)
         yield from ((0, name, "first") for name in heavy if METHODS[name].coarse)
@@ -227,13 +227,11 @@ class MethodScheduler:
         return self._map(name, coarse=kind == "first")
 
     def _map(self, name: str, *, coarse: bool) -> Job[Mapped] | None:
-        request = self.request
-        work = partial(
-            compute_map, name, picture=request.picture, fit=request.fit, goal=request.goal,
-            options=request.given(name, coarse=coarse), coarse=coarse,
-        )  # fmt: skip
+        request, options = self.request, self.request.given(name, coarse=coarse)
+        work = partial(compute_map, name, picture=request.picture, fit=request.fit, goal=request.goal, options=options, coarse=coarse)
+        lane = computations.lane_of(name, options)
         kind = "first" if coarse else "map"
-        return computations.compute(f"{SLOT}{kind}.{name}", self._result_key(kind, name), [request.model], work)
+        return computations.compute(f"{SLOT}{kind}.{name}", self._result_key(kind, name), [request.model], work, lane=lane)
 
     def _prove(self, explanation: Explanation) -> Job[Proof] | None:
         request = self.request
@@ -242,4 +240,4 @@ class MethodScheduler:
             goal=request.goal,
         )  # fmt: skip
         key = self._result_key("proof", explanation.method)
-        return computations.compute(f"{SLOT}proof.{explanation.method}", key, [request.model], work)
+        return computations.compute(f"{SLOT}proof.{explanation.method}", key, [request.model], work, lane=Lane.HEAVY)

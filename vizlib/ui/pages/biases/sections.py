@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from vizlib.analysis.perturbation.cards import CARDS
+from vizlib.engine.work_order import Lane
 from vizlib.figures.layer_names import layer_title
 from vizlib.figures.model_marks import marks_of, short_name
 from vizlib.figures.numbers import percent
@@ -158,7 +159,7 @@ def submit_responses(
     key = ("response", picture.identity, fit, experiment)
 
     work = partial(response_data.compute_response, experiment, picture=picture, partner=partner, fit=fit)
-    jobs = [computations.compute(_slot(model), key, [model], work) for model in models]
+    jobs = [computations.compute(_slot(model), key, [model], work, lane=Lane.HEAVY) for model in models]
     job_slots.wait_for(jobs)
     return jobs
 

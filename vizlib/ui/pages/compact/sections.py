@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from vizlib.engine.work_order import Lane
 from vizlib.figures.model_marks import marks_of, short_name
 from vizlib.ui.components.tokenizer_columns import tokenizer_columns
 from vizlib.ui.core import computations, job_slots
@@ -73,6 +74,7 @@ def _submit_drift(place: int, model: ModelChoice, picture: Picture, fit: str | N
         ("drift", picture.identity, fit),
         [model],
         partial(tokenizer_data.compute_drift, picture=picture, fit=fit),
+        lane=Lane.HEAVY,
     )
 
 

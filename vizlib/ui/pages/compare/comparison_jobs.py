@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from vizlib.engine.work_order import Lane
 from vizlib.ui.core import computations
 from vizlib.ui.core.pictures import sample
 from vizlib.ui.core.tables import to_csv
@@ -45,14 +46,14 @@ class ComparisonRequest:
 def comparison_or_status(request: ComparisonRequest) -> Comparison | None:
     """All models measured over all pictures, in one pass, once that is there; until then, drawn on the page, why not."""
     work = partial(compute_comparison, pictures=request.pictures.pictures, fit=request.fit)
-    return computations.compute_or_status("compare.measures", ("comparison", *request.key), request.models, work)
+    return computations.compute_or_status("compare.measures", ("comparison", *request.key), request.models, work, lane=Lane.HEAVY)
 
 
 def attributions_or_status(request: ComparisonRequest, shown: Example, target: int, which: Sequence[bool]) -> LogitAttributions | None:
     """The attributions of log p(target) on one picture, of the models that ``which`` says, once they are there."""
     work = partial(compute_attributions, shown=shown, target=target, fit=request.fit, which=tuple(which))
     key = ("attributions", *request.key, shown.name, target, tuple(which))
-    return computations.compute_or_status("compare.why", key, request.models, work)
+    return computations.compute_or_status("compare.why", key, request.models, work, lane=Lane.HEAVY)
 
 
 def explained(shown: Example, why: LogitAttributions) -> Example:

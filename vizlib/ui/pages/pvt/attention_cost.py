@@ -10,9 +10,9 @@ import streamlit as st
 from vizlib.analysis.cost.spatial_reduction import Layer
 from vizlib.engine.jobs import JobState
 from vizlib.engine.memory import available_memory
+from vizlib.engine.work_order import Lane
 from vizlib.ui.components.attention_cost import attention_cost
 from vizlib.ui.core import computations, job_slots
-from vizlib.ui.core.model_service import MEASURE
 from vizlib.ui.core.tables import to_csv
 from vizlib.ui.pages.pvt.attention_cost_work import measure_attention
 from vizlib.ui.widgets.downloads import download_button, file_stem
@@ -55,7 +55,7 @@ def _free() -> int:
 
 def _start(layer: Layer) -> None:
     job_slots.drop(SLOT)
-    computations.compute(SLOT, layer, (), partial(measure_attention, layer), keep=False, lane=MEASURE)
+    computations.compute(SLOT, layer, (), partial(measure_attention, layer), keep=False, lane=Lane.HEAVY)
 
 
 def _csv(rows: list[Measurement]) -> str:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from vizlib.engine.jobs import JobState
+from vizlib.engine.work_order import Lane
 from vizlib.seq2seq.cards import NAMES
 from vizlib.ui.core import computations, job_slots
-from vizlib.ui.core.model_service import MEASURE
 from vizlib.ui.core.tables import to_csv
 from vizlib.ui.core.url_state import some_of
 from vizlib.ui.pages.seq2seq import text as words
@@ -110,7 +110,7 @@ def draw_length_study(request: TranslationRequest, key: str) -> None:
         tally.begin(seed)
         job_slots.drop(SLOT_MEASURE)
         work = partial(compute_counts, names, request.task.lengths, seed, rounds=ROUNDS, texts=CHUNK, gradients=GRADIENTS)
-        computations.compute(SLOT_MEASURE, seed, (), work, keep=False, lane=MEASURE)
+        computations.compute(SLOT_MEASURE, seed, (), work, keep=False, lane=Lane.HEAVY)
 
     running = job is not None and not job.done
     label = "Measure on new inputs" if not tally.seeds else f"Add {ROUNDS * CHUNK} more of each length"
