@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,9 @@ from vizlib.zoo import packaged_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+os.environ.setdefault(model_service.ENGINE_VARIABLE, "checked")  # work and results go through bytes, as between processes
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ import streamlit as st
 import vizlib
 from vizlib.engine.jobs import JobState
 from vizlib.ui.core import formatting
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.model_service import service
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def result_or_status(slot: str, job: Job[T]) -> T | None:
     else:
         _log.error("%s failed", slot, exc_info=error)
         st.error("Something went wrong inside vizlib; the server's log says what.", icon=":material/error:")
-    st.button("Try again", key=f"again.{slot}", icon=":material/refresh:", on_click=drop, args=(slot,))
+    st.button("Try again", key=f"again.{slot}", icon=":material/refresh:", on_click=here(drop), args=(slot,))
     return None
 
 
@@ -149,7 +150,7 @@ def offer_download(card: ModelCard, otherwise: str) -> None:
         f"Fetch {formatting.megabytes(card)}",
         key=f"fetch.{card.name}",
         icon=":material/download:",
-        on_click=_allowed().add,
+        on_click=here(_allowed().add),
         args=(card.name,),
     )
 

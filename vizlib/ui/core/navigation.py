@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from vizlib.ui.core import job_slots
+from vizlib.ui.core import job_slots, shared_imports
+from vizlib.ui.core.callbacks import PAGE, current_page
 
 if TYPE_CHECKING:
     from streamlit.navigation.page import StreamlitPage
@@ -25,7 +26,6 @@ LOGO = (
     '<text x="42" y="25" font-family="system-ui, sans-serif" font-size="23" font-weight="650" fill="#3a8794">vizlib</text></svg>'
 )
 _FRAMED = "shell.framed"
-_PAGE = "shell.page"
 
 
 # A page's one name, in its module and its address: its title, and its icon. Explore, the first one, is at the root of the address.
@@ -58,6 +58,7 @@ def pages() -> list[StreamlitPage]:
 
 def run() -> None:
     """Draw the frame and run the page that the address names; the whole of app.py."""
+    shared_imports.begin()
     # The icon before the pages are told, else the browser fetches theirs from the internet.
     st.set_page_config(page_icon=ICON, layout="wide", initial_sidebar_state=230)
     page = st.navigation(pages())
@@ -80,8 +81,9 @@ def open_page(name: str, headline: str, sentence: str) -> bool:
         st.rerun()
     st.title(PAGES[name][0], anchor=False)
     st.markdown(f"**{headline}** {sentence}")
-    arrived = st.session_state.get(_PAGE) != name
-    st.session_state[_PAGE] = name
+    shared_imports.wait()
+    arrived = current_page() != name
+    st.session_state[PAGE] = name
     if arrived:
         job_slots.leave_page()
     return arrived

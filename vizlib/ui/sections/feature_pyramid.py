@@ -12,6 +12,7 @@ import streamlit as st
 from vizlib.figures.numbers import percent
 from vizlib.ui.components.feature_pyramid import VIEWS, feature_pyramid
 from vizlib.ui.core import computations, job_slots
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.model_choice import model_choice
 from vizlib.ui.core.tables import to_csv
 from vizlib.ui.core.url_state import one_of
@@ -81,7 +82,7 @@ def draw_feature_pyramid(
         if chosen in VIEWS:
             state[key] = state[received] = chosen
 
-    feature_pyramid(_pack(page, groups, picture.title, state.get(sent, state[key])), key=f"{page}.pyramid", on_view=take_view)
+    feature_pyramid(_pack(page, groups, picture.title, state.get(sent, state[key])), key=f"{page}.pyramid", on_view=here(take_view))
     with st.expander("Energy, scale by scale", icon=":material/equalizer:"):
         st.markdown(_energy_words(pyramid))
         st.markdown(_table(groups))

@@ -10,6 +10,7 @@ import streamlit as st
 
 from vizlib.engine.work_order import Lane
 from vizlib.ui.core import computations, formatting, job_slots
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.sections.proof import compute_proof
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def draw_trust(slot: str, key: Hashable, model: ModelChoice, picture: Picture, e
         job_slots.drop(slot)
         st.button(
             "How far can this map be trusted?", key=f"{slot}.measure", icon=":material/verified:", type="tertiary",
-            on_click=wanted.add, args=(key,), help="Thousands of passes through the model: seconds for a small one, minutes for others.",
+            on_click=here(wanted.add), args=(key,),
+            help="Thousands of passes through the model: seconds for a small one, minutes for others.",
         )  # fmt: skip
         return
     proof = computations.compute_or_status(slot, key, [model], partial(compute_proof, picture, explanation), lane=Lane.HEAVY, patience=0.0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from vizlib.catalog.methods import METHODS, MethodCard, Option
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.url_state import number, one_of
 from vizlib.ui.widgets.explanation import ExplanationRequest
 
@@ -158,7 +159,7 @@ def _draw_number_or_word(option: Option, key: str, label: str) -> None:
         word = st.session_state[word_key]
         st.session_state[key] = st.session_state[slider] if word == "number" else word
 
-    st.segmented_control(label, ("number", *option.words), key=word_key, help=option.help, required=True, on_change=take_choice)
+    st.segmented_control(label, ("number", *option.words), key=word_key, help=option.help, required=True, on_change=here(take_choice))
     if chosen not in option.words:
         low, high = float(option.low or 0), float(1 if option.high is None else option.high)
-        st.slider(label, low, high, key=slider, step=0.01, label_visibility="collapsed", on_change=take_choice)
+        st.slider(label, low, high, key=slider, step=0.01, label_visibility="collapsed", on_change=here(take_choice))

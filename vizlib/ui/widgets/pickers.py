@@ -13,6 +13,7 @@ from vizlib.geometry import FITS
 from vizlib.ui.components.image_gallery import image_gallery
 from vizlib.ui.components.map_controls import map_controls
 from vizlib.ui.core import formatting
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.pictures import SAMPLES, handed_in, sample
 from vizlib.ui.core.url_state import number, one_of
 from vizlib.ui.widgets.uploader import uploader
@@ -70,7 +71,7 @@ def pick_picture(url_state: UrlState, first: str = FIRST_SAMPLE) -> Picture:
     choices = ({YOURS: yours} if yours else {}) | {name: sample(name) for name in SAMPLES}
     chosen = YOURS if yours and upload["use"] else state[key]
     with left:
-        image_gallery(choices, chosen, key="pictures.gallery", on_pick=take_sample)
+        image_gallery(choices, chosen, key="pictures.gallery", on_pick=here(take_sample))
     if upload["error"]:
         st.error(upload["error"] + " The picture before it is still shown.", icon=":material/broken_image:")
     picture = choices[chosen]
@@ -121,5 +122,5 @@ def pick_map_style(url_state: UrlState, *, several: bool) -> MapStyle:
             state[key] = appearance.get(name, state[key])
 
     chosen = MapStyle(*(state[key] for key in keys.values()))
-    map_controls(chosen.opacity, chosen.colormap, chosen.scale, several=several, key="map_controls", on_change=take_appearance)
+    map_controls(chosen.opacity, chosen.colormap, chosen.scale, several=several, key="map_controls", on_change=here(take_appearance))
     return chosen

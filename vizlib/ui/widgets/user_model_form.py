@@ -13,6 +13,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import vizlib
 from vizlib.ui.core import formatting, job_slots
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.user_model_store import MOST, SIDES, LoadRequest, only_this_machine, read_labels, user_model_store
 from vizlib.zoo.cards import all_cards
 
@@ -62,7 +63,7 @@ def draw_user_models() -> None:
             with st.container(border=True):
                 _draw_form()
         elif len(store.cards) < MOST:
-            st.button("Your own checkpoint", key="own.show", icon=":material/upload_file:", type="tertiary", on_click=_show)
+            st.button("Your own checkpoint", key="own.show", icon=":material/upload_file:", type="tertiary", on_click=here(_show))
 
 
 def _draw_row(card: UserModelCard) -> None:
@@ -70,14 +71,14 @@ def _draw_row(card: UserModelCard) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f":material/lock: **{formatting.plain(card.title)}** · {card.architecture} · {classes} · yours alone, until you leave")
         key = f"own.remove.{card.name}"
-        st.button("Remove", key=key, icon=":material/delete:", type="tertiary", on_click=user_model_store().remove, args=(card.name,))
+        st.button("Remove", key=key, icon=":material/delete:", type="tertiary", on_click=here(user_model_store().remove), args=(card.name,))
 
 
 def _draw_form() -> None:
     form, local = _form(), _local()
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown("**Your own checkpoint**")
-        st.button("Close", key="own.close", icon=":material/close:", type="tertiary", on_click=_close)
+        st.button("Close", key="own.close", icon=":material/close:", type="tertiary", on_click=here(_close))
     where = " or give its path on this machine" if local else ""
     st.markdown(
         f"Say what the weights were trained as, then add the file{where}. Nothing in it is run. "
@@ -141,7 +142,7 @@ def _draw_form() -> None:
     busy = user_model_store().opening
     if busy is not None:
         job_slots.follow("own", busy.job)
-    st.button("Open it", key="own.open", icon=":material/folder_open:", type="primary", disabled=busy is not None, on_click=_open)
+    st.button("Open it", key="own.open", icon=":material/folder_open:", type="primary", disabled=busy is not None, on_click=here(_open))
 
 
 def _open() -> None:

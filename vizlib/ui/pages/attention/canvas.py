@@ -12,6 +12,7 @@ from vizlib.figures.colormaps import COLORMAP_NAMES
 from vizlib.ui.components.attention_canvas import attention_canvas
 from vizlib.ui.components.attention_patch import attention_patch
 from vizlib.ui.core import computations
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.url_state import number, one_of
 from vizlib.ui.pages.attention.pass_work import compute_finer_layer
 
@@ -85,7 +86,7 @@ def draw_canvas(attention_pass: AttentionPass, keys: Keys, model: ModelChoice, r
         if wanted:
             state["attention.want"] = (attention_pass.identity, int(wanted["layer"]))
 
-    attention_canvas(attention_pass.payload, key="attention.canvas", on_pin=take_pin, on_want=take_want)
+    attention_canvas(attention_pass.payload, key="attention.canvas", on_pin=here(take_pin), on_want=here(take_want))
     _send_finer(attention_pass, model, request)
     return _selected_token(attention_pass, keys)
 

@@ -11,6 +11,7 @@ from vizlib.figures.numbers import percent
 from vizlib.passes.ablation import HeadAblation
 from vizlib.ui.components.photo_map import photo_map
 from vizlib.ui.core import computations
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.url_state import one_of, resend
 from vizlib.ui.pages.attention.canvas import layer_name, token_name
 from vizlib.ui.pages.attention.head_work import compute_ablation
@@ -93,23 +94,23 @@ def _choose(attention_pass: AttentionPass, selected: SelectedToken | None, model
 def _layer_buttons(attention_pass: AttentionPass, selected: SelectedToken | None, every: Pairs, off: str) -> None:
     state = st.session_state
     if selected is not None:
-        here = [pair for pair in every if pair[0] == selected.layer]
-        head = [pair for pair in here if selected.head is None or pair[1] == selected.head]
+        in_layer = [pair for pair in every if pair[0] == selected.layer]
+        head = [pair for pair in in_layer if selected.head is None or pair[1] == selected.head]
 
         def add(pairs: Pairs) -> None:
             state[off] = [*state[off], *(pair for pair in pairs if pair not in state[off])]
 
         if selected.head is not None and head:
-            st.button("The held head", key="attention.off.head", icon=":material/add:", on_click=add, args=(head,))
-        if here:
+            st.button("The held head", key="attention.off.head", icon=":material/add:", on_click=here(add), args=(head,))
+        if in_layer:
             st.button(
                 f"All of {layer_name(attention_pass, selected.layer)}",
                 key="attention.off.layer",
                 icon=":material/add:",
-                on_click=add,
-                args=(here,),
+                on_click=here(add),
+                args=(in_layer,),
             )
-    st.button("Everything back on", key="attention.on", icon=":material/restart_alt:", on_click=state.update, args=({off: []},),
+    st.button("Everything back on", key="attention.on", icon=":material/restart_alt:", on_click=here(state.update), args=({off: []},),
               disabled=not state[off])  # fmt: skip
 
 
@@ -142,12 +143,17 @@ def _hide(attention_pass: AttentionPass, selected: SelectedToken | None, sites: 
             state[hidden] = [*state[hidden], *([pair] if pair not in state[hidden] else [])]
 
         with st.container(horizontal=True):
-            st.button("Hide the held patch", key="attention.hide", icon=":material/visibility_off:", on_click=add, args=((-1, whole),),
+            st.button("Hide the held patch", key="attention.hide", icon=":material/visibility_off:", on_click=here(add),
+                      args=((-1, whole),),
                       help="From every query of every layer.")  # fmt: skip
             st.button(
-                "In its layer only", key="attention.cut", icon=":material/visibility_off:", on_click=add, args=((selected.layer, key),)
+                "In its layer only",
+                key="attention.cut",
+                icon=":material/visibility_off:",
+                on_click=here(add),
+                args=((selected.layer, key),),
             )
-    st.button("Show all again", key="attention.show", icon=":material/restart_alt:", on_click=state.update, args=({hidden: []},),
+    st.button("Show all again", key="attention.show", icon=":material/restart_alt:", on_click=here(state.update), args=({hidden: []},),
               disabled=not state[hidden])  # fmt: skip
     return [(int(layer), int(token)) for layer, token in state[hidden]]
 

@@ -13,6 +13,7 @@ from vizlib.catalog.methods import METHODS
 from vizlib.engine.work_order import Lane
 from vizlib.evaluation.exams.cards import EXAMS
 from vizlib.ui.core import computations, formatting
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.pictures import SAMPLES, handed_in, sample
 from vizlib.ui.core.url_state import resend
 from vizlib.ui.pages.attribution import text
@@ -75,7 +76,7 @@ def draw_exam(model: ModelChoice, picture: Picture, names: list[str]) -> None:
     )
     st.button(
         "Sit the exam", icon=":material/school:", type="primary", key=f"{SLOT_EXAM}.start", disabled=not (exams and methods),
-        on_click=partial(state.__setitem__, f"{SLOT_EXAM}.requested", request),
+        on_click=here(partial(state.__setitem__, f"{SLOT_EXAM}.requested", request)),
     )  # fmt: skip
     started: ExamRequest | None = state.get(f"{SLOT_EXAM}.requested")
     if started is None or started.model.identity != model.identity:

@@ -11,6 +11,7 @@ from vizlib.catalog.methods import METHODS
 from vizlib.engine.work_order import Lane
 from vizlib.figures.numbers import percent
 from vizlib.ui.core import computations, formatting
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.url_state import resend
 from vizlib.ui.pages.attribution import map_grid_data
 from vizlib.ui.pages.attribution import text as attribution_words
@@ -139,7 +140,8 @@ def _draw_sanity(scheduler: MethodScheduler, explanation: Explanation, checks: d
     state = st.session_state
     if state.get(key) != about:
         st.button(
-            "The cascade step by step", icon=":material/layers:", key=f"{SLOT}cascade.ask", on_click=state.__setitem__, args=(key, about),
+            "The cascade step by step", icon=":material/layers:", key=f"{SLOT}cascade.ask",
+            on_click=here(state.__setitem__), args=(key, about),
             help="Weights are drawn anew from the classifier down, layer after layer, and the map is made again after each.",
         )  # fmt: skip
         return
@@ -168,7 +170,7 @@ def _draw_stability(scheduler: MethodScheduler, explanation: Explanation, answer
     key, about = f"{SLOT}stability.requested", f"{request.key}/{request.about(method.name)}"
     if (method.passes >= computations.HEAVY_PASSES or not scheduler.prove) and state.get(key) != about:
         st.button(
-            "Measure it", icon=":material/grain:", key=f"{SLOT}stability.ask", on_click=state.__setitem__, args=(key, about),
+            "Measure it", icon=":material/grain:", key=f"{SLOT}stability.ask", on_click=here(state.__setitem__), args=(key, about),
             help=f"Makes the map again a dozen times: about {12 * method.passes:,} pictures go through the model.",
         )  # fmt: skip
         return

@@ -14,6 +14,7 @@ import streamlit as st
 from vizlib.figures.numbers import percent
 from vizlib.ui.components.region_brush import region_brush
 from vizlib.ui.core import computations, formatting, job_slots
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.message_codec import pack
 from vizlib.ui.pages.attribution.region_work import compute_region
 from vizlib.ui.pages.attribution.scheduler import SLOT
@@ -64,7 +65,7 @@ def _region(request: ExplainRequest, answer: ModelAnswer, scheduler: MethodSched
     }  # fmt: skip
     if result is not None:
         header |= pack_region_score(result.region_score)
-    region_brush(pack(header, {"photo": answer.jpeg}), key=f"{SLOT}brush", on_region=take)
+    region_brush(pack(header, {"photo": answer.jpeg}), key=f"{SLOT}brush", on_region=here(take))
     if result is not None:
         st.caption(f"**Exactly:** {formatting.plain(result.region_score.definition)}")
 

@@ -11,6 +11,7 @@ from vizlib.catalog.methods import METHODS
 from vizlib.figures.numbers import percent
 from vizlib.ui.components.map_grid import map_grid
 from vizlib.ui.core import computations, formatting, job_slots
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.url_state import resend, some_of
 from vizlib.ui.pages.attribution import downloads, exam, map_grid_data, method_detail, region
 from vizlib.ui.pages.attribution import text as attribution_words
@@ -144,7 +145,7 @@ def pick_proof(model: ModelChoice) -> bool:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Measure how far the maps can be trusted", icon=":material/verified:", key=f"{SLOT}prove.ask",
-            on_click=st.session_state.__setitem__, args=(key, True),
+            on_click=here(st.session_state.__setitem__), args=(key, True),
         )  # fmt: skip
         st.caption("That sends some thousand pictures through the model: seconds for a small one, many minutes for a large one.")
     return False
@@ -228,7 +229,7 @@ def _map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: View, depth
             state[view.depth] = action
         state[f"{SLOT}grid.acted"] = action is not None
 
-    map_grid(sent["message"], key=f"{SLOT}grid", on_view=take_view, on_act=act)
+    map_grid(sent["message"], key=f"{SLOT}grid", on_view=here(take_view), on_act=here(act))
     if state.pop(f"{SLOT}grid.acted", False) or stage_of(scheduler, depth) != drawn:
         st.rerun()
 
@@ -259,7 +260,7 @@ def draw_agreement(scheduler: MethodScheduler, view: View) -> None:
     figure.data[1].marker.size = _CLICK
     st.plotly_chart(
         figure, key=key, config=CONFIG, selection_mode="points",
-        on_select=partial(_take_pair, view, key, names), alt="Rank correlation of every two maps",
+        on_select=here(partial(_take_pair, view, key, names)), alt="Rank correlation of every two maps",
     )  # fmt: skip
     _draw_pair(grids[row], grids[column], titles[row], titles[column], float(values[row, column]))
     st.caption(

@@ -16,6 +16,7 @@ from vizlib.figures.model_marks import marks_of, short_name
 from vizlib.figures.numbers import percent
 from vizlib.ui.components.response_lab import response_lab
 from vizlib.ui.core import computations, job_slots
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.formatting import plain
 from vizlib.ui.core.pictures import SAMPLES, sample
 from vizlib.ui.core.url_state import number, one_of, resend
@@ -116,14 +117,14 @@ def pick_experiment(url_state: UrlState, picture: Picture) -> tuple[str, Experim
     if preset is not None and state[change_key] != preset.perturbation:  # a link that contradicts itself
         state[claim_key] = ALONE
     st.pills(
-        "Claim", [*CLAIMS, ALONE], key=resend(claim_key), required=True, on_change=take_claim,
+        "Claim", [*CLAIMS, ALONE], key=resend(claim_key), required=True, on_change=here(take_claim),
         format_func=lambda name: CLAIMS[name].title if name in CLAIMS else "On your own",
     )  # fmt: skip
     claim, card = state[claim_key], CARDS[state[change_key]]
     if state[at_key] not in (None, *card.strengths):
         state[at_key] = None
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox("Change", list(CARDS), key=resend(change_key), format_func=lambda name: CARDS[name].title, on_change=take_change)
+        st.selectbox("Change", list(CARDS), key=resend(change_key), format_func=lambda name: CARDS[name].title, on_change=here(take_change))
         partner = _pick_partner(url_state, picture) if card.needs == "other" else ""
         salience = _pick_salience(url_state) if card.needs == "salience" else ""
         seed = _pick_seed(url_state) if card.seeded else 0
@@ -216,7 +217,7 @@ def draw_lab(claim: str, experiment: Experiment, answers: Sequence[ModelResponse
     # A strength that the browser itself chose is there already: the pictures are not sent again for it.
     if sent["token"] != token or sent["at"] != chosen:
         sent |= {"token": token, "at": chosen, "message": response_data.pack_response_lab(answers, at), "answers": list(answers)}
-    response_lab(sent["message"], key="biases.lab", on_change=take)
+    response_lab(sent["message"], key="biases.lab", on_change=here(take))
     return at
 
 

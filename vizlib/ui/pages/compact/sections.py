@@ -11,6 +11,7 @@ from vizlib.engine.work_order import Lane
 from vizlib.figures.model_marks import marks_of, short_name
 from vizlib.ui.components.tokenizer_columns import tokenizer_columns
 from vizlib.ui.core import computations, job_slots
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.model_choice import model_choice
@@ -89,7 +90,7 @@ def draw_columns(url_state: UrlState, group: Group, jobs: list[Job[Column] | Non
     columns = [column for column in results if column is not None]
     if not columns:
         return []
-    tokenizer_columns([column.payload for column in columns], view, key="compact.columns", on_change=take)
+    tokenizer_columns([column.payload for column in columns], view, key="compact.columns", on_change=here(take))
 
     def png() -> bytes:
         return tokenizer_data.to_png(columns, [unpack(column.payload)[1]["photo"] for column in columns])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from vizlib.ui.core import formatting
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.pictures import SAMPLES, sample
 from vizlib.ui.core.url_state import some_of
 from vizlib.ui.widgets.pickers import MOST_BYTES
@@ -77,7 +78,7 @@ def pick_set(url_state: UrlState) -> PictureSet:
         if files:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(f"**{len(files)} file{'s' if len(files) > 1 else ''} of yours** instead of the samples.")
-                st.button("Back to the samples", key="compare.remove", icon=":material/undo:", type="tertiary", on_click=remove)
+                st.button("Back to the samples", key="compare.remove", icon=":material/undo:", type="tertiary", on_click=here(remove))
     if uploads["errors"]:
         st.error("Left out. " + " ".join(formatting.plain(error) for error in uploads["errors"]), icon=":material/broken_image:")
     if files:

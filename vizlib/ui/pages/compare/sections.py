@@ -17,6 +17,7 @@ from vizlib.figures.numbers import percent
 from vizlib.ui.components.image_gallery import image_gallery
 from vizlib.ui.components.layer_pair import layer_pair
 from vizlib.ui.core import formatting
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.pictures import Picture
 from vizlib.ui.core.url_state import one_of
@@ -163,7 +164,9 @@ def pick_shown(comparison: Comparison, view: View) -> Example | None:
     if st.session_state[view.example] not in names:
         st.session_state[view.example] = names[0]
     if len(names) > 1:
-        image_gallery(_thumbnails(comparison), st.session_state[view.example], key="compare.gallery", on_pick=partial(_take_example, view))
+        image_gallery(
+            _thumbnails(comparison), st.session_state[view.example], key="compare.gallery", on_pick=here(partial(_take_example, view))
+        )
     if len(comparison.images) > len(names):
         st.caption(f"Layers are kept of the first {len(names)} pictures; all {len(comparison.images)} are in the measures.")
     return next(example for example in comparison.shown if example.name == st.session_state[view.example])
@@ -194,7 +197,7 @@ def draw_cka(comparison: Comparison, shown: Example | None, both: tuple[int, int
         with column:
             st.plotly_chart(
                 figure, key=key, config=CONFIG, selection_mode="points",
-                on_select=partial(_take_cell, view, key, rows, columns),
+                on_select=here(partial(_take_cell, view, key, rows, columns)),
             )  # fmt: skip
     if "interval" in comparison.missing:
         st.caption(comparison.missing["interval"])
@@ -352,7 +355,7 @@ def _draw_pairs(
             "of": comparison,
             "message": pack_layer_pair(comparison, shown, pairs, view | {"made": count}, single),
         }
-    layer_pair(sent["message"], key=f"compare.{name}", on_change=taken)
+    layer_pair(sent["message"], key=f"compare.{name}", on_change=here(taken))
 
 
 def _thumbnails(comparison: Comparison) -> dict[str, Picture]:

@@ -11,6 +11,7 @@ from vizlib.figures.numbers import percent
 from vizlib.ui.components.photo_map import pack, photo_map
 from vizlib.ui.components.top_predictions import top_predictions
 from vizlib.ui.core import computations, formatting, job_slots
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.user_model_card import UserModelCard
 from vizlib.ui.sections.trust import draw_trust
 from vizlib.ui.widgets.downloads import download_row, file_stem
@@ -155,7 +156,7 @@ def _draw_answers(choice: MethodChoice, answer: Answer) -> None:
     agnostic = f"{choice.method.title} gives the same map for all of them." if not choice.method.class_specific else ""
     hint = "Choose the one to explain." if pickable else agnostic if answer.explanation is not None else ""
     st.markdown(f"**Answers.** {hint}")
-    top_predictions(rows, chosen if isinstance(chosen, int) else None, pickable=pickable, key=f"answers.{name}", on_pick=take)
+    top_predictions(rows, chosen if isinstance(chosen, int) else None, pickable=pickable, key=f"answers.{name}", on_pick=here(take))
     if pickable and answer.explanation is not None:
         labels = {OWN: "The model's own answer"} | class_labels(answer.ranking)
         st.selectbox(

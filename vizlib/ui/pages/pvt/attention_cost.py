@@ -13,6 +13,7 @@ from vizlib.engine.memory import available_memory
 from vizlib.engine.work_order import Lane
 from vizlib.ui.components.attention_cost import attention_cost
 from vizlib.ui.core import computations, job_slots
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.tables import to_csv
 from vizlib.ui.pages.pvt.attention_cost_work import measure_attention
 from vizlib.ui.widgets.downloads import download_button, file_stem
@@ -36,7 +37,7 @@ def draw_attention_cost(keys: ReducedKeys, model: ModelChoice) -> None:
         if job is None or job.done:
             st.button(
                 "Measure again" if rows else "Measure on this machine", key="pvt.measure.start", icon=":material/speed:",
-                on_click=_start, args=(layers[0],),
+                on_click=here(_start), args=(layers[0],),
                 help="Runs the attention layer of the first stage alone, from 224 to 2,048 px, in all four kinds. What would take more "
                 "than four seconds or too much memory is left out, and says so.",
             )  # fmt: skip

@@ -10,6 +10,7 @@ import streamlit as st
 
 from vizlib.ui.components.segmentation import segmentation
 from vizlib.ui.core import computations
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.model_choice import model_choice
 from vizlib.ui.core.tables import to_csv
 from vizlib.ui.pages.pvt import segmentation_data
@@ -57,7 +58,7 @@ def draw_segmentations(fields: Sequence[Segmentation], picture: Picture, key: st
     segmentation(
         segmentation_data.pack_segmentation(fields, picture.title, state.get("pvt.groups.sent", state[key])),
         key="pvt.segments",
-        on_groups=take_groups,
+        on_groups=here(take_groups),
     )
     count = state[key]
     download_row(

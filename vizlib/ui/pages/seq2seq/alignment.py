@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from vizlib.ui.components.alignment import alignment
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.message_codec import pack
 from vizlib.ui.pages.seq2seq import downloads, translator_service
@@ -106,7 +107,7 @@ def draw_alignment(translation: Translation, request: TranslationRequest, step: 
     message = pack_alignment(
         translation, request.vocabulary, identity_of(request), title, step, forced=request.target is not None, covered=covered
     )
-    alignment(message, key=KEY, on_change=take)
+    alignment(message, key=KEY, on_change=here(take))
     if covered >= 0:
         return
     stem = file_stem("alignment", request.card.name)

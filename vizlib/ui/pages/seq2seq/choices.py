@@ -12,6 +12,7 @@ import vizlib
 from vizlib.seq2seq.cards import cards
 from vizlib.seq2seq.task_base import END
 from vizlib.seq2seq.task_registry import TASKS
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.url_state import one_of
 
 if TYPE_CHECKING:
@@ -87,11 +88,11 @@ def pick(url_state: UrlState) -> TranslationRequest | None:
         state[model_key], state[text_key] = first_of(chosen.name).name, chosen.examples[0]
 
     left, middle, right = st.columns([2, 3, 2], gap="medium", vertical_alignment="bottom")
-    left.selectbox("Task", list(TASKS), key=task_key, format_func=lambda name: TASKS[name].title, on_change=take_task)
-    middle.selectbox("Model", list(models), key=model_key, format_func=lambda name: _named(models[name]), on_change=forget_edit)
+    left.selectbox("Task", list(TASKS), key=task_key, format_func=lambda name: TASKS[name].title, on_change=here(take_task))
+    middle.selectbox("Model", list(models), key=model_key, format_func=lambda name: _named(models[name]), on_change=here(forget_edit))
     right.segmented_control(
         "Greedy, or a beam of", BEAMS, key=beams_key, format_func=lambda count: "greedy" if count == 1 else str(count), required=True,
-        on_change=forget_edit,
+        on_change=here(forget_edit),
         help="**Greedy** takes the likeliest character at every step. A **beam** keeps several beginnings alive and gives the likeliest "
         "whole answer among them.",
     )  # fmt: skip
@@ -121,7 +122,7 @@ def draw_untrained() -> None:
 
     with st.container(horizontal=True):
         for card in trained:
-            st.button(_named(card), key=f"seq2seq.take.{card.name}", on_click=take, args=(card.name,))
+            st.button(_named(card), key=f"seq2seq.take.{card.name}", on_click=here(take), args=(card.name,))
 
 
 def _named(card: Seq2SeqCard) -> str:
@@ -134,7 +135,7 @@ def _pick_text(task: Task, key: str) -> str:
     good = state.setdefault(_GOOD, {})
     st.text_input(
         "What it reads", key=key, help=f"{task.explain} Up to {task.longest} characters: {task.accepts}.", icon=":material/edit:",
-        on_change=forget_edit,
+        on_change=here(forget_edit),
     )  # fmt: skip
     if _unread(task, state[key]) is None:
         good[task.name] = task.check(state[key])
@@ -150,10 +151,10 @@ def _offer_texts(task: Task, key: str) -> None:
 
     with st.container(horizontal=True):
         for number, text in enumerate(task.examples[:_EXAMPLES]):
-            st.button(text, key=f"seq2seq.example.{number}", on_click=take, args=(text,), type="tertiary")
+            st.button(text, key=f"seq2seq.example.{number}", on_click=here(take), args=(text,), type="tertiary")
         st.button(
             "A new one", key="seq2seq.draw", icon=":material/casino:", type="tertiary",
-            help="Made by the task's rule, like its training data.", on_click=lambda: take(task.sample(random.Random())[0]),
+            help="Made by the task's rule, like its training data.", on_click=here(lambda: take(task.sample(random.Random())[0])),
         )  # fmt: skip
 
 
@@ -172,7 +173,7 @@ def _pick_modes(url_state: UrlState, task: Task, card: Seq2SeqCard, text: str) -
     predict_key = url_state.declare("predict", False, _flag, _written)  # noqa: FBT003
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.toggle(
-            "Teacher forcing", key=force_key, on_change=forget_edit,
+            "Teacher forcing", key=force_key, on_change=here(forget_edit),
             help="The next character is given instead of the model's own, as in training: see what it would have written at each step.",
         )  # fmt: skip
         st.toggle(
@@ -181,8 +182,8 @@ def _pick_modes(url_state: UrlState, task: Task, card: Seq2SeqCard, text: str) -
         )  # fmt: skip
         if state[force_key]:
             st.text_input(
-                "Given answer", key=target_key, placeholder=task.truth(text) or "", label_visibility="collapsed", on_change=forget_edit,
-                help="Empty: the right answer where the rule can read the text.",
+                "Given answer", key=target_key, placeholder=task.truth(text) or "", label_visibility="collapsed",
+                on_change=here(forget_edit), help="Empty: the right answer where the rule can read the text.",
             )  # fmt: skip
     if not state[force_key]:
         return None, state[predict_key]

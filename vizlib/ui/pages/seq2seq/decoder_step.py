@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 
 from vizlib.ui.components.decoder_step import decoder_step
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.message_codec import pack
 from vizlib.ui.core.url_state import number, one_of
@@ -108,7 +109,7 @@ def draw_decoder_step(
     if edit != Edit():
         outcome = outcome_or_status(request, translation, step, edit)
     decoder_step(
-        pack_decoder_step(translation, request, identity, step, state[head] if heads else 0, edit, outcome), key=KEY, on_change=take
+        pack_decoder_step(translation, request, identity, step, state[head] if heads else 0, edit, outcome), key=KEY, on_change=here(take)
     )
     if outcome is not None and outcome.everywhere is not None:
         st.markdown(

@@ -13,6 +13,7 @@ from vizlib.engine.jobs import JobState
 from vizlib.engine.work_order import Lane
 from vizlib.seq2seq.cards import NAMES
 from vizlib.ui.core import computations, job_slots
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.tables import to_csv
 from vizlib.ui.core.url_state import some_of
 from vizlib.ui.pages.seq2seq import text as words
@@ -114,7 +115,7 @@ def draw_length_study(request: TranslationRequest, key: str) -> None:
 
     running = job is not None and not job.done
     label = "Measure on new inputs" if not tally.seeds else f"Add {ROUNDS * CHUNK} more of each length"
-    st.button(label, key="seq2seq.measure", icon=":material/play_arrow:", on_click=start, disabled=running, type="primary")
+    st.button(label, key="seq2seq.measure", icon=":material/play_arrow:", on_click=here(start), disabled=running, type="primary")
     st.fragment(_live, run_every=_BEAT if running else None)(tally, request.task, job, running)
 
 
@@ -138,7 +139,7 @@ def _live(tally: Tally, task: Task, job: Job[Counts] | None, running: bool) -> N
     if job is not None and not job.done:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.progress(job.progress.fraction or 0.0, text=f"{job.progress.message} …")
-            st.button("Stop", key="seq2seq.stop", icon=":material/stop_circle:", type="tertiary", on_click=job.cancel)
+            st.button("Stop", key="seq2seq.stop", icon=":material/stop_circle:", type="tertiary", on_click=here(job.cancel))
     elif job is not None and job.exception() is not None:
         job_slots.result_or_status(SLOT_MEASURE, job)
     if tally.right:

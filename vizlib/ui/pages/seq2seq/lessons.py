@@ -11,6 +11,7 @@ import streamlit as st
 
 from vizlib.figures.numbers import percent
 from vizlib.ui.components.alignment import alignment
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.url_state import one_of
 from vizlib.ui.pages.seq2seq import text as words
 from vizlib.ui.pages.seq2seq import translator_service
@@ -58,9 +59,11 @@ def draw_order(translation: Translation, request: TranslationRequest, identity: 
         state[key] = str((int(state[key]) + 1) % _SEEDS if state[key].isdigit() else 1)
 
     with st.container(horizontal=True):
-        st.button("Shuffle the keys", key="seq2seq.shuffle", icon=":material/shuffle:", on_click=shuffle)
-        st.button("Turn them around", key="seq2seq.reverse", icon=":material/swap_horiz:", on_click=state.update, args=({key: REVERSED},))
-        st.button("Sort them", key="seq2seq.sort", icon=":material/sort_by_alpha:", on_click=state.update, args=({key: SORTED},))
+        st.button("Shuffle the keys", key="seq2seq.shuffle", icon=":material/shuffle:", on_click=here(shuffle))
+        st.button(
+            "Turn them around", key="seq2seq.reverse", icon=":material/swap_horiz:", on_click=here(state.update), args=({key: REVERSED},)
+        )
+        st.button("Sort them", key="seq2seq.sort", icon=":material/sort_by_alpha:", on_click=here(state.update), args=({key: SORTED},))
     order = order_of(state[key], translation.source)
     shuffled = _shuffled_or_status(request, translation, order)
     if shuffled is None:

@@ -10,6 +10,7 @@ import streamlit as st
 from vizlib.ui.components.channel_grid import channel_grid
 from vizlib.ui.components.soft_split import soft_split
 from vizlib.ui.core import computations, job_slots
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.model_choice import model_choice
 from vizlib.ui.pages.t2t import channel_grid_data, soft_split_data
@@ -74,7 +75,7 @@ def draw_splits(
     splits = computations.result_or_status("t2t.splits", job, [model], RANDOM)
     if splits is None:
         return None
-    soft_split(splits.payload, view, key="t2t.view", on_change=take)
+    soft_split(splits.payload, view, key="t2t.view", on_change=here(take))
     png = partial(soft_split_data.to_png, splits, view["draw"], shared=view["basis"] == "shared", groups=view["groups"])
     download_row(
         file_stem(picture, model),
@@ -132,7 +133,7 @@ def draw_channel_grids(url_state: UrlState, model: ModelChoice, job: Job[Channel
     if grids is None:
         return
     shown = view | {"layers": [int(part) for part in view["layers"].split(".") if part]}
-    channel_grid(grids.payload, shown, key="t2t.channel_grid", on_change=take)
+    channel_grid(grids.payload, shown, key="t2t.channel_grid", on_change=here(take))
     download_button(
         f"{file_stem(picture, model)}-channels.csv", partial(channel_grid_data.channels_csv, grids), key="t2t.channels",
         hint="One line for each channel of each layer: its values, its edge score and its marks.",
