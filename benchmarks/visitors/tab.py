@@ -25,7 +25,7 @@ HOST = "127.0.0.1"
 class Tab:
     """One visitor's tab: ``elements`` by place, the states of its widgets, and the fragments that run by themselves."""
 
-    def __init__(self, port: int, on_bytes: Callable[[Any], None] = lambda component: None) -> None:
+    def __init__(self, port: int, on_bytes: Callable[[Any], object] = id) -> None:
         self.port, self.on_bytes = port, on_bytes
         self.elements: dict[tuple[int, ...], Any] = {}
         self.exceptions: list[str] = []
@@ -45,9 +45,11 @@ class Tab:
         """Open a page; ``until`` says when what it shows is there."""
         self._xsrf = await asyncio.to_thread(self._token)
         self._query, self._path = query, path
+        address: Any = f"http://{HOST}:{self.port}"
         self._socket = await websockets.connect(
-            f"ws://{HOST}:{self.port}/_stcore/stream", subprotocols=["streamlit"], origin=f"http://{HOST}:{self.port}",  # type: ignore[arg-type, list-item]
-            additional_headers={"Cookie": f"_streamlit_xsrf={self._xsrf}"}, max_size=None, open_timeout=120, compression=None, ping_interval=None,
+            f"ws://{HOST}:{self.port}/_stcore/stream", subprotocols=["streamlit"], origin=address,  # type: ignore[list-item]
+            additional_headers={"Cookie": f"_streamlit_xsrf={self._xsrf}"}, max_size=None, open_timeout=120, compression=None,
+            ping_interval=None,
         )  # fmt: skip
         self._reader = asyncio.create_task(self._read())
         await self._rerun(name=path)
