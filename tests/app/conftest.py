@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-os.environ.setdefault(model_service.ENGINE_VARIABLE, "checked")  # work and results go through bytes, as between processes
+os.environ.setdefault(model_service.ENGINE_VARIABLE, "threads")
 
 
 @pytest.fixture(autouse=True)
