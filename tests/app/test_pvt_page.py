@@ -140,12 +140,15 @@ def blank_png():
     return buffer.getvalue()
 
 
-def test_measured_rows_reach_the_chart(page, monkeypatch):
-    rows = [
+def two_rows(layer, progress):
+    return [
         Measurement("full", fused=False, side=224, seconds=1.5, peak_bytes=10**9),
         Measurement("full", fused=False, side=320, seconds=None, peak_bytes=None, why="no"),
     ]
-    monkeypatch.setattr(attention_cost, "measure_attention", lambda layer, progress: rows)
+
+
+def test_measured_rows_reach_the_chart(page, monkeypatch):
+    monkeypatch.setattr(attention_cost, "measure_attention", two_rows)
     at = page()
     assert sent(at, "attention_cost")[0][0]["measured"] == []
     at.button(key="pvt.measure.start").click().run()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from vizlib.analysis.features.resampling import Resampling
+from vizlib.analysis.pixel_attribution import Attribution, Difference
 from vizlib.errors import MethodError
 from vizlib.explainers.targets import class_index
 from vizlib.passes.backward import gradients_on
@@ -20,54 +20,6 @@ if TYPE_CHECKING:
 BASELINES = {"grey": "an even middle grey", "black": "black", "blur": "the image blurred by a tenth of its short side"}
 STEPS = 32
 _BATCH = 8
-SETS = ("neither", "both", "only the first", "only the second")
-
-
-@dataclass(frozen=True, eq=False)
-class Attribution:
-    """What each pixel adds to log p(c) of one model: ``map`` (H, W) float64, the sum over colours.
-
-    ``score`` is log p(c) of the image and ``base`` that of the baseline, so that map.sum() is score - base up to ``gap``.
-    """
-
-    map: np.ndarray
-    score: float
-    base: float
-
-    @property
-    def gap(self) -> float:
-        """map.sum() - (score - base): what the integral's finite steps leave over."""
-        return float(self.map.sum()) - (self.score - self.base)
-
-
-@dataclass(frozen=True, eq=False)
-class Difference:
-    """Why log p_A(c) - log p_B(c) is what it is: the attributions of both to one image, against one baseline."""
-
-    first: Attribution
-    second: Attribution
-    target: int
-    label: str
-
-    @property
-    def map(self) -> np.ndarray:
-        """(H, W) float64: positive where a pixel speaks for the class more in the first model than in the second."""
-        return self.first.map - self.second.map
-
-    @property
-    def score(self) -> float:
-        """log p_A(c) - log p_B(c) of the image."""
-        return self.first.score - self.second.score
-
-    @property
-    def base(self) -> float:
-        """The same of the baseline."""
-        return self.first.base - self.second.base
-
-    @property
-    def gap(self) -> float:
-        """The completeness gap of the difference: map.sum() - (score - base)."""
-        return self.first.gap - self.second.gap
 
 
 def same_classes(first: Model, second: Model) -> bool:
@@ -119,22 +71,6 @@ def integrated(
         ends = _log_probability(model, torch.stack([low, high]), target).double().tolist()
     attribution = (resampling.back(mean) * (pixels - start)).sum(0)
     return Attribution(attribution.numpy(), ends[1], ends[0])
-
-
-def agreement(first: np.ndarray, second: np.ndarray, share: float = 0.1) -> np.ndarray:
-    """Where two maps (H, W) on one image look: int8 codes into SETS, -1 where either is NaN.
-
-    A map looks at the pixels strictly above its own 1 - ``share`` quantile over the pixels that both have: at most ``share`` of them, and
-    none where a map is even. 1 is the intersection of both sets, 2 and 3 what only one of them holds. MethodError for different shapes.
-    """
-    if first.shape != second.shape or not 0 < share < 1:
-        raise MethodError(f"Maps of {first.shape} and {second.shape} and a share of {share:g} make no common sets.")
-    seen = np.isfinite(first) & np.isfinite(second)
-    codes = np.full(first.shape, -1, dtype=np.int8)
-    if seen.any():
-        in_first, in_second = (values > np.quantile(values[seen], 1 - share) for values in (first, second))
-        codes[seen] = np.select([in_first & in_second, in_first, in_second], [1, 2, 3], 0)[seen]
-    return codes
 
 
 def _log_probability(model: Model, x: torch.Tensor, target: int) -> torch.Tensor:

@@ -20,7 +20,7 @@ from vizlib.compare.result import NEEDS, HeadMeasures, ModelMeasures
 from vizlib.errors import MethodError
 
 if TYPE_CHECKING:
-    from vizlib.analysis.receptive_field.effective_receptive_field import ReceptiveField
+    from vizlib.analysis.receptive_field.receptive_field import ReceptiveField
     from vizlib.zoo.model import Model
 
 ANCHORS = 256

@@ -207,4 +207,4 @@ def _fields(accumulator: ModelAccumulator, x: list[torch.Tensor]) -> tuple[list[
 def _versions() -> dict[str, str]:
     from vizlib import __version__
 
-    return {"vizlib": __version__, "torch": torch.__version__, "threads": str(torch.get_num_threads())}
+    return {"vizlib": __version__, "torch": str(torch.__version__), "threads": str(torch.get_num_threads())}

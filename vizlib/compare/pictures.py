@@ -16,7 +16,7 @@ from vizlib.figures.overlay import coloured, shrunk
 from vizlib.figures.signed_overlay import between_overlay, mosaic, set_overlay
 
 if TYPE_CHECKING:
-    from vizlib.analysis.logit_difference import Difference
+    from vizlib.analysis.pixel_attribution import Difference
     from vizlib.compare.result import Comparison, Example
 
 STRIP_WORDS = (

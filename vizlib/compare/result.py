@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vizlib.analysis.features.cka_matrix import Alignment
+from vizlib.analysis.pixel_attribution import Difference, agreement
 from vizlib.errors import MethodError
 
 if TYPE_CHECKING:
-    from vizlib.analysis.features.cka import Alignment
-    from vizlib.analysis.features.layers import Layer
-    from vizlib.analysis.logit_difference import Attribution, Difference
-    from vizlib.analysis.receptive_field.effective_receptive_field import ReceptiveField
+    from vizlib.analysis.features.layer import Layer
+    from vizlib.analysis.pixel_attribution import Attribution
+    from vizlib.analysis.receptive_field.receptive_field import ReceptiveField
 
 # What a measure takes at least; the reasons that ``missing`` gives begin from these.
 NEEDS = {"cka": 4, "interval": 8, "rank": 2}
@@ -110,21 +111,17 @@ class Example:
 
     def difference(self, first: int = 0, second: int = 1) -> Difference:
         """Why the log-probabilities of two models differ; MethodError where they know different classes."""
-        from vizlib.analysis.logit_difference import Difference
-
         first_attribution, second_attribution = self.attributions[first], self.attributions[second]
         if first_attribution is None or second_attribution is None or self.target is None:
             raise MethodError("These models know different classes, so only their features can be compared.")
         return Difference(first_attribution, second_attribution, self.target, self.label)
 
     def agreement(self, first: int = 0, second: int = 1, share: float = 0.1) -> np.ndarray:
-        """Where both models look and where one looks alone: int8 (H, W) codes into ``analysis.difference.SETS``, -1 where one saw nothing.
+        """Where both models look and where one looks alone: int8 (H, W) codes into ``pixel_attribution.SETS``, -1 where one saw nothing.
 
         Of each the pixels above the 1 - ``share`` quantile of |attribution|, smoothed by a Gaussian of 3 % of the short side.
         """
         import cv2
-
-        from vizlib.analysis.logit_difference import agreement
 
         difference = self.difference(first, second)
         unseen = ~(self._seen(first) & self._seen(second))
@@ -184,8 +181,6 @@ class Comparison:
 
     def between(self, first: int, second: int, reading: str = "tokens", kernel: str = "linear") -> Alignment:
         """CKA of the layers of one model (rows) with those of another (columns), or of its own; MethodError where it was not measured."""
-        from vizlib.analysis.features.cka import Alignment
-
         whole = self.cka.get((reading, kernel))
         if whole is None:
             raise MethodError(self.missing.get("cka", f"CKA was not measured for {reading} with a {kernel} kernel."))

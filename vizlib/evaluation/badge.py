@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vizlib.errors import MethodError
+from vizlib.evaluation.checks import CHECKS
 from vizlib.evaluation.metrics import METRICS
-from vizlib.evaluation.sanity_checks import CHECKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vizlib.evaluation.sanity_checks import Check
+    from vizlib.evaluation.checks import Check
     from vizlib.evaluation.score import Score
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import ChainMap
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 
 from vizlib.errors import MethodError
 from vizlib.evaluation import protocol
+from vizlib.evaluation.measured import Curves
 from vizlib.evaluation.metrics import metrics_named
 from vizlib.evaluation.progress import Steps
 from vizlib.evaluation.reexplain import check_single, input_of
@@ -28,28 +28,6 @@ if TYPE_CHECKING:
     from vizlib.zoo.model import Model
 
 ROUNDING = 0.03  # of the range of the logits, which half precision may cost
-
-
-@dataclass(frozen=True, eq=False)
-class Curves:
-    """The class probability over the ``share`` (33,) of pixels taken away (deletion) or given back (insertion), each (33,).
-
-    The mean over the baselines, their least and most; the Gaussian's; and the 5 and 95 % quantiles of the random smooth maps.
-    """
-
-    share: np.ndarray
-    deletion: np.ndarray
-    deletion_low: np.ndarray
-    deletion_high: np.ndarray
-    deletion_gaussian: np.ndarray
-    deletion_random_low: np.ndarray
-    deletion_random_high: np.ndarray
-    insertion: np.ndarray
-    insertion_low: np.ndarray
-    insertion_high: np.ndarray
-    insertion_gaussian: np.ndarray
-    insertion_random_low: np.ndarray
-    insertion_random_high: np.ndarray
 
 
 class FaithfulnessScorer:

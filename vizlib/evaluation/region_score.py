@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from vizlib.errors import MethodError
+from vizlib.evaluation.measured import BaselineSpread, RegionScore
 from vizlib.evaluation.protocol import BASELINES
 from vizlib.evaluation.reexplain import input_of
 from vizlib.explainers.parts.baselines import baseline
@@ -21,31 +21,12 @@ if TYPE_CHECKING:
 
     from vizlib.zoo.model import Model
 
-BaselineSpread = tuple[float, float, float]
 _DEFINITION = (
     "The class probability with the whole picture, with the region alone, without it, and with neither, the rest showing a picture without "
     "evidence: the mean over {names}, and its least and most. Of the score (logit) between the empty picture and the whole one, the region "
     "brings the share that it has alone, and loses the share that is missing without it."
 )
 _NAMES = {"mean": "the data's mean colour", "black": "black", "blur": "blur", "colour": "the picture's own mean colour"}
-
-
-@dataclass(frozen=True)
-class RegionScore:
-    """The class probability as (mean, least, most) over the baselines: ``whole`` picture, region ``kept`` alone, ``hidden``, or ``empty``.
-
-    ``area`` is the region's share of the model's input. ``brings`` is the share of the score between empty and whole that the region has
-    alone, ``loses`` the share that is missing without it: 0 to 1 mostly, and NaN where the whole picture scores no more than an empty one.
-    """
-
-    whole: BaselineSpread
-    kept: BaselineSpread
-    hidden: BaselineSpread
-    empty: BaselineSpread
-    area: float
-    brings: float
-    loses: float
-    definition: str
 
 
 def region_score(

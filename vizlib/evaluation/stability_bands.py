@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 
 from vizlib.catalog.methods import METHODS
 from vizlib.errors import MethodError
+from vizlib.evaluation.measured import StabilityBands
 from vizlib.evaluation.progress import Steps
 from vizlib.evaluation.reexplain import check_single, checked_input, reexplain
 from vizlib.figures.numbers import percent
@@ -19,25 +19,6 @@ if TYPE_CHECKING:
     from vizlib.zoo.model import Model
 
 TOGETHER = 4  # runs made in one batch: between them a listener may stop the work
-
-
-@dataclass(frozen=True, eq=False)
-class StabilityBands:
-    """A map under noise: ``middle``, ``low`` and ``high`` (h, w) are its mean and its 10 and 90 % quantiles over the runs.
-
-    ``steady`` (h, w) is the share of the runs, 0 to 1, in which a pixel is among the highest: its contours at 0.1, 0.5 and 0.9 are the
-    bands. ``overlap`` is how much of the highest area stays, 0 to 1; ``definition`` the exact rule, ``radius`` a share of the input's
-    range.
-    """
-
-    middle: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    steady: np.ndarray
-    overlap: float
-    runs: int
-    radius: float
-    definition: str
 
 
 def stability(

@@ -9,7 +9,8 @@ from torch import nn
 
 import vizlib
 from vizlib.analysis.features.resampling import Resampling
-from vizlib.analysis.logit_difference import SETS, agreement, explain_difference, integrated, same_classes
+from vizlib.analysis.logit_difference import explain_difference, integrated, same_classes
+from vizlib.analysis.pixel_attribution import SETS, agreement
 from vizlib.errors import MethodError, ModelError, TargetError
 from vizlib.geometry import Transform
 

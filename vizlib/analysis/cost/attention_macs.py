@@ -5,24 +5,14 @@ A multiply-add is one multiplication with the addition that follows. Norms, acti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vizlib.analysis.cost.cost_step import CostStep
 from vizlib.analysis.receptive_field.theoretical_receptive_field import parents
 from vizlib.errors import VizlibError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-@dataclass(frozen=True)
-class CostStep:
-    """One step on the way to tokens: what it does, the shape (tokens, channels) that it leaves, and its multiply-adds."""
-
-    name: str
-    grid: tuple[int, int]
-    shape: tuple[int, int]
-    macs: int
 
 
 def linear_macs(tokens: int, inputs: int, outputs: int) -> int:

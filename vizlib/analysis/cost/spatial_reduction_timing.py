@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
+from vizlib.analysis.cost.measurement import Measurement
 from vizlib.analysis.cost.spatial_reduction import KINDS, POOL, Layer, multiply_adds, peak_bytes
 from vizlib.engine.memory import available_memory
 from vizlib.errors import MethodError
@@ -22,23 +23,6 @@ SIDES = (224, 320, 448, 640, 896, 1280, 1792, 2048)
 _REPEATS, _ENOUGH = 5, 0.3  # runs of a fast layer, and the seconds after which one is timed well enough
 
 _profiling = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """One layer at one resolution: ``seconds`` and ``peak_bytes`` as measured, or None and ``why`` it did not run."""
-
-    kind: str
-    fused: bool
-    side: int
-    seconds: float | None
-    peak_bytes: int | None
-    why: str = ""
-
-    @property
-    def fits(self) -> bool:
-        """Whether it ran."""
-        return self.seconds is not None
 
 
 @dataclass(frozen=True)

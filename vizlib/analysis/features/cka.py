@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from vizlib.analysis.features.cka_matrix import Alignment
 from vizlib.errors import MethodError
 
 if TYPE_CHECKING:
@@ -70,19 +71,6 @@ def hsic(first: torch.Tensor, second: torch.Tensor) -> float:
     """The unbiased HSIC_1 of two kernel matrices (n, n) over the same rows; it can be negative."""
     count = len(first)
     return float((centred(first) * centred(second)).sum() / (count * (count - 3)))
-
-
-@dataclass(frozen=True, eq=False)
-class Alignment:
-    """CKA between all layers: ``value`` (T, T) float64, and the ends of its 95 % interval, None where there was one minibatch.
-
-    An unbiased estimate can lie a little below 0; NaN where a layer does not vary.
-    """
-
-    value: np.ndarray
-    low: np.ndarray | None
-    high: np.ndarray | None
-    batches: int
 
 
 @dataclass

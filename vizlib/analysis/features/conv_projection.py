@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
+from vizlib.analysis.features.squeeze import Squeeze
 from vizlib.errors import MethodError
 from vizlib.zoo.networks.common import merge_heads, split_heads, to_tokens
 
@@ -30,24 +31,6 @@ class Projection:
     before: torch.Tensor
     after: dict[str, torch.Tensor]
     kernels: dict[str, torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Squeeze:
-    """What the stride of keys and values does in one block. ``change``: ||y' - y|| / ||y'|| over the outputs, y' with all keys.
-
-    ``keys`` and ``all_keys`` count them, the class token included; ``saved`` is the share of multiply-adds of q k^T and the product with v
-    that the stride saves.
-    """
-
-    keys: int
-    all_keys: int
-    change: float
-
-    @property
-    def saved(self) -> float:
-        """1 - keys / all keys."""
-        return 1 - self.keys / self.all_keys
 
 
 def blocks(forward_pass: Pass) -> list[tuple[int, int]]:

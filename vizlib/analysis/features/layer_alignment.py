@@ -11,7 +11,7 @@ from vizlib.errors import MethodError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vizlib.analysis.features.layers import Layer
+    from vizlib.analysis.features.layer import Layer
 
 WAYS = {
     "depth": "each layer beside the one at the same share of the way up",

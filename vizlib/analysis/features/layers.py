@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from vizlib.analysis.features.layer import Layer
 from vizlib.errors import MethodError
 from vizlib.passes.forward import Pass, check_finite
 from vizlib.tracing.recorder import record
@@ -21,25 +21,6 @@ if TYPE_CHECKING:
     from vizlib.tracing.shared_copy import Hook
     from vizlib.zoo.adapters import Tap
     from vizlib.zoo.model import Model
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer: its cells on ``grid`` (h, w) with ``channels`` numbers each, and how far up it is, ``depth`` in (0, 1].
-
-    ``size`` (h, w) is the input's, in pixels; ``depth`` is the layer's number over the number of layers.
-    """
-
-    name: str
-    depth: float
-    grid: tuple[int, int]
-    channels: int
-    size: tuple[int, int]
-
-    @property
-    def stride(self) -> float:
-        """Input pixels a cell, the geometric mean of down and across."""
-        return math.sqrt(self.size[0] * self.size[1] / (self.grid[0] * self.grid[1]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import nn
 
 from vizlib.analysis.features import layers
 from vizlib.analysis.perturbation.registry import Aids, Perturbation, perturbation
+from vizlib.analysis.perturbation.response import Response
 from vizlib.errors import ImageError, MethodError, ModelError, TargetError
 from vizlib.images import read_image
 from vizlib.zoo.activation import divergence
@@ -19,48 +19,10 @@ from vizlib.zoo.activation import divergence
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from vizlib.analysis.features.layers import Layer, Reading
+    from vizlib.analysis.features.layers import Reading
     from vizlib.zoo.model import Model
 
 BATCH = 16
-
-
-@dataclass(frozen=True, eq=False)
-class Response:
-    """A model's answers to one picture at S strengths of a change; all arrays float64.
-
-    ``original`` (K,) and ``probabilities`` (S, K); ``divergence`` (S,), KL(original || changed) in nats; ``readout`` (S,), the cosine
-    between what the head reads before and after; ``drift`` (L, S) of ``layers``, see ``layer_drift``, NaN where no cell can be compared.
-    """
-
-    perturbation: str
-    strengths: tuple[float, ...]
-    original: np.ndarray
-    probabilities: np.ndarray
-    divergence: np.ndarray
-    readout: np.ndarray
-    layers: list[Layer]
-    drift: np.ndarray
-
-    @property
-    def target(self) -> int:
-        """The model's first answer to the picture as it is."""
-        return int(self.original.argmax())
-
-    @property
-    def curve(self) -> np.ndarray:
-        """The probability of that answer at every strength: (S,)."""
-        return self.probabilities[:, self.target]
-
-    @property
-    def same(self) -> np.ndarray:
-        """Whether it stays the first answer: bool (S,)."""
-        return self.probabilities.argmax(1) == self.target
-
-    @property
-    def nbytes(self) -> int:
-        """What keeping it takes."""
-        return self.probabilities.nbytes + self.drift.nbytes + 3 * self.readout.nbytes + 500 * len(self.layers)
 
 
 def response(

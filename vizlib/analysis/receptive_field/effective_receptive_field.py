@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vizlib.analysis.attention.head_statistics import centres
 from vizlib.analysis.features.layers import read, taps
+from vizlib.analysis.receptive_field.receptive_field import ReceptiveField
 from vizlib.errors import MethodError
 from vizlib.passes.backward import gradients_on
-from vizlib.tracing.token_grid import Grid
 from vizlib.zoo.adapters.part import PartAdapter
 from vizlib.zoo.adapters.timm.convnets import ResNetAdapter
 
@@ -25,20 +22,6 @@ if TYPE_CHECKING:
 
 _SILENT = (nn.Identity, nn.BatchNorm2d, nn.ReLU, nn.SiLU, nn.GELU, nn.Dropout)
 _NORMS = ("BatchNormAct2d", "FrozenBatchNorm2d", "DropBlock2d", "DropPath")
-
-
-@dataclass(frozen=True, eq=False)
-class ReceptiveField:
-    """A receptive field: non-negative weights (h, w) float64 on the input, which sum to 1, of the cell whose centre is ``at`` (y, x)."""
-
-    weights: np.ndarray
-    at: tuple[float, float]
-
-    @property
-    def reach(self) -> float:
-        """sum w |pixel - centre| / sum w, in input pixels: to be read beside the attention distance of a head."""
-        gaps = np.linalg.norm(centres(Grid(*self.weights.shape), self.weights.shape) - self.at, axis=-1)
-        return float((self.weights.ravel() * gaps).sum())
 
 
 def effective_receptive_fields(model: Model, x: torch.Tensor, signs: int = 1, seed: int = 0) -> list[ReceptiveField]:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from vizlib import Explanation, Model, Score
     from vizlib.engine.jobs import Progress
     from vizlib.evaluation.badge import Badge
-    from vizlib.evaluation.faithfulness import Curves, FaithfulnessScorer
-    from vizlib.evaluation.sanity_checks import Check
+    from vizlib.evaluation.checks import Check
+    from vizlib.evaluation.faithfulness import FaithfulnessScorer
+    from vizlib.evaluation.measured import Curves
     from vizlib.ui.core.pictures import Picture
 
 

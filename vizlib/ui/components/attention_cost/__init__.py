@@ -10,8 +10,8 @@ from vizlib.ui.core.message_codec import pack
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vizlib.analysis.cost.measurement import Measurement
     from vizlib.analysis.cost.spatial_reduction import Layer
-    from vizlib.analysis.cost.spatial_reduction_timing import Measurement
 
 _component = register("attention_cost")
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from vizlib import Explanation, Model
     from vizlib.engine.jobs import Progress
-    from vizlib.evaluation.stability_bands import StabilityBands
+    from vizlib.evaluation.measured import StabilityBands
     from vizlib.ui.core.pictures import Picture
 
 

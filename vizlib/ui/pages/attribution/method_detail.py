@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vizlib import Explanation
-    from vizlib.evaluation.faithfulness import Curves
-    from vizlib.evaluation.sanity_checks import Check
+    from vizlib.evaluation.checks import Check
+    from vizlib.evaluation.measured import Curves
     from vizlib.ui.pages.attribution.map_work import ModelAnswer
     from vizlib.ui.pages.attribution.scheduler import MethodScheduler
     from vizlib.ui.pages.attribution.view import View

@@ -20,7 +20,7 @@ from vizlib.ui.pages.attribution.region_work import compute_region
 from vizlib.ui.pages.attribution.scheduler import SLOT
 
 if TYPE_CHECKING:
-    from vizlib.evaluation.region_score import RegionScore
+    from vizlib.evaluation.measured import RegionScore
     from vizlib.ui.pages.attribution.map_work import ModelAnswer
     from vizlib.ui.pages.attribution.region_work import RegionResult
     from vizlib.ui.pages.attribution.scheduler import ExplainRequest, MethodScheduler

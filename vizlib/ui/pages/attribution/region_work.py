@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from vizlib import Model
     from vizlib.engine.jobs import Progress
-    from vizlib.evaluation.region_score import RegionScore
+    from vizlib.evaluation.measured import RegionScore
     from vizlib.ui.core.pictures import Picture
     from vizlib.ui.pages.attribution.map_work import Goal
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vizlib import Explanation, Score
-    from vizlib.evaluation.sanity_checks import Check
+    from vizlib.evaluation.checks import Check
 
 VERDICTS = {"passed": "passed", "mixed": "mixed", "failed": "failed"}
 # The first twelve that fit a model are shown; those that follow attention and gradients come before those that hide parts.

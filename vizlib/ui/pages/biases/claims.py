@@ -14,7 +14,7 @@ from vizlib.figures.numbers import percent
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from vizlib.analysis.perturbation.response_curves import Response
+    from vizlib.analysis.perturbation.response import Response
 
 ALONE = "own"
 _VIT, _RESNET = "vit_tiny50", "resnet_tiny50"

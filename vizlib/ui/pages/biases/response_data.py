@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from vizlib import Model
     from vizlib.analysis.perturbation.cards import PerturbationCard
-    from vizlib.analysis.perturbation.response_curves import Response
+    from vizlib.analysis.perturbation.response import Response
     from vizlib.engine.jobs import Progress
     from vizlib.ui.core.pictures import Picture
 

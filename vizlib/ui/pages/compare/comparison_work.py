@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vizlib import Model
-    from vizlib.analysis.logit_difference import Attribution
+    from vizlib.analysis.pixel_attribution import Attribution
     from vizlib.compare.result import Comparison, Example
     from vizlib.engine.jobs import Progress
 

@@ -12,7 +12,7 @@ from vizlib.ui.core.message_codec import pack
 
 if TYPE_CHECKING:
     from vizlib import Model
-    from vizlib.analysis.features.conv_projection import Squeeze
+    from vizlib.analysis.features.squeeze import Squeeze
     from vizlib.engine.jobs import Progress
     from vizlib.ui.core.pictures import Picture
 

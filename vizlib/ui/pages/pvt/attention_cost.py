@@ -19,7 +19,7 @@ from vizlib.ui.pages.pvt.attention_cost_work import measure_attention
 from vizlib.ui.widgets.downloads import download_button, file_stem
 
 if TYPE_CHECKING:
-    from vizlib.analysis.cost.spatial_reduction_timing import Measurement
+    from vizlib.analysis.cost.measurement import Measurement
     from vizlib.engine.jobs import Job
     from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.sections.reduced_keys_data import ReducedKeys

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from vizlib.engine.memory import available_memory
 
 if TYPE_CHECKING:
+    from vizlib.analysis.cost.measurement import Measurement
     from vizlib.analysis.cost.spatial_reduction import Layer
-    from vizlib.analysis.cost.spatial_reduction_timing import Measurement
     from vizlib.engine.jobs import Progress
 
 SHARE = 0.5  # of the memory that is free: other visitors need some too

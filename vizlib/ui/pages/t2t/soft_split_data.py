@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from vizlib import Model
-    from vizlib.analysis.cost.attention_macs import CostStep
+    from vizlib.analysis.cost.cost_step import CostStep
     from vizlib.engine.jobs import Progress
     from vizlib.ui.core.pictures import Picture
 
