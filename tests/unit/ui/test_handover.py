@@ -19,6 +19,7 @@ from vizlib.analysis.cost.spatial_reduction import Layer
 from vizlib.engine import worker_memory
 from vizlib.engine.jobs import Progress
 from vizlib.evaluation import protocol
+from vizlib.evaluation.metrics import sensitivity_n
 from vizlib.passes.ablation import HeadAblation
 from vizlib.seq2seq import untrained
 from vizlib.ui.core.pictures import SAMPLES, handed_in, sample
@@ -116,7 +117,8 @@ def bench():
     bench, patch = Bench(), pytest.MonkeyPatch()
     patch.setattr(protocol, "PARTS", 2)
     patch.setattr(protocol, "RANDOM_MAPS", 1)
-    patch.setattr(protocol, "SUBSETS_PER_SIZE", 2)
+    for place in (protocol, sensitivity_n):
+        patch.setattr(place, "SUBSETS_PER_SIZE", 2)
     patch.setattr(exam_work, "QUESTIONS", 1)
     patch.setattr(shuffle_shift_data, "TILES", (2,))
     patch.setattr(segmentation_data, "COUNTS", (2,))
