@@ -112,7 +112,7 @@ class AveragingNetwork(TorchFunctionMode):
             return SCALE
         if name == "softmax":
             return WEIGHTS
-        if name == "new_zeros":
+        if name in ("new_zeros", "ones_like"):
             return None
         if name in ("sigmoid", "hardsigmoid"):
             return replace(first, gate=True) if isinstance(first, Twin) else first

@@ -132,3 +132,57 @@ def test_torchs_own_encoder_is_followed(batch_first: bool) -> None:
     expected = rows.view(2, 4, 4).repeat_interleave(8, 1).repeat_interleave(8, 2) / 64
     explanations = vizlib.explain(vizlib.wrap(module, input_size=32), x, "rollout")
     assert float((maps_of(explanations) - expected).abs().max() / expected.max()) < 1e-12
+
+
+class Written(nn.Module):
+    """Attends from half of its tokens to all, and writes both halves into one new tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cut, self.qkv, self.head = nn.Conv2d(3, 16, 8, 8), nn.Linear(16, 48), nn.Linear(16, 5)
+
+    def tokens(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.cut(x).flatten(2).mT
+        q, k, v = self.qkv(x).chunk(3, -1)
+        attended = (q[:, :8] @ k.mT * 16**-0.5).softmax(-1) @ v
+        written = x.new_zeros(x.shape)
+        written[:, 8:] = x[:, 8:]
+        written[:, :8] = attended
+        return written
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        written = self.tokens(x)
+        weights = torch.ones_like(written)
+        weights[:, :3] = 0
+        return self.head((written * weights)[:, 2:].mean(1))
+
+
+def test_tokens_that_are_written_into_parts_of_a_tensor() -> None:
+    assert max(against_the_twin(filled(Written()), 32)) < 1e-12
+
+
+def test_torchvisions_swin_by_its_own_code_is_what_its_adapter_reads() -> None:
+    from torchvision.models import SwinTransformer
+
+    module = filled(SwinTransformer([4, 4], 12, [2, 2], [2, 3], [4, 4], num_classes=5))
+    x = torch.rand(2, 3, 64, 64, dtype=torch.float64)
+    own, traced = vizlib.wrap(module, input_size=64), vizlib.wrap(module, input_size=64, adapter="traced")
+    assert (own.card.family, traced.card.family) == ("swin", "traced")
+    expected = maps_of(vizlib.explain(own, x, "rollout"))
+    assert float((maps_of(vizlib.explain(traced, x, "rollout")) - expected).abs().max()) < 1e-12 * float(expected.max())
+
+
+class Behind(Written):
+    """Adds to a view of its tokens, and then reads the tokens themselves."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.cut(x).flatten(2).mT.contiguous()
+        view = x[:, 3:]
+        view += x.mean(1, keepdim=True)
+        q, k, v = self.qkv(x).chunk(3, -1)
+        return self.head(((q @ k.mT).softmax(-1) @ v).mean(1))
+
+
+def test_a_tensor_that_is_changed_through_a_view_is_refused() -> None:
+    card = vizlib.wrap(filled(Behind()), input_size=32).card
+    assert "changed in place, by add" in card.unavailable["rollout"]

@@ -21,6 +21,10 @@ STAYS = frozenset({
     "prelu", "reciprocal", "relu", "relu6", "requires_grad", "rms_norm", "rms_norm2d", "rsqrt", "selu", "silu", "sin", "softplus",
     "softsign", "sqrt", "square", "tanh", "threshold", "to", "type", "type_as",
 })  # fmt: skip
+FRESH = frozenset({  # what they give holds nothing of the tensor whose shape or kind they take
+    "empty_like", "full_like", "new_empty", "new_full", "new_ones", "new_tensor", "new_zeros", "ones_like", "rand_like", "randn_like",
+    "zeros_like",
+})  # fmt: skip
 GATES = frozenset({
     "argmax", "eq", "ge", "gt", "le", "linalg_norm", "linalg_vector_norm", "lt", "ne", "norm", "std",
     "std_mean", "var", "var_mean", "vector_norm",

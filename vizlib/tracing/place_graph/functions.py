@@ -87,10 +87,17 @@ def assigned(target: torch.Tensor, where: Any, value: Any, before: Mark | None) 
     if mark is None and isinstance(before, Places):
         index[where] = -1
         return Places(before.node, index)
-    if not isinstance(mark, Places) or (isinstance(before, Places) and before.node is not mark.node and bool((before.index >= 0).any())):
+    if not isinstance(mark, Places) or not (before is None or isinstance(before, Places)):
         return Lost("its places cannot be followed through an assignment to a part of a tensor")
-    index[where] = mark.index
-    return Places(mark.node, index)
+    if before is None or before.node is mark.node or not bool((before.index >= 0).any()):
+        index[where] = mark.index
+        return Places(mark.node, index)
+    offset = before.node.places * IMAGES
+    index[where] = torch.where(mark.index >= 0, mark.index + offset, -1.0)
+    kept = before.node
+    if bool(((index >= 0) & (index < offset)).any()):
+        return joined([(kept, index), (mark.node, index)], index, [0, offset])
+    return Places(mark.node, torch.where(index >= 0, index - offset, -1.0))
 
 
 def _add(call: Call) -> Mark:

@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 from vizlib.tracing.multi_head import opened_multi_head
 from vizlib.tracing.place_graph import functions
 from vizlib.tracing.place_graph.calls import Call, tensors
-from vizlib.tracing.place_graph.function_names import SYNONYMS
+from vizlib.tracing.place_graph.function_names import FRESH, SYNONYMS
 from vizlib.tracing.place_graph.lying import Lying, lying
 from vizlib.tracing.place_graph.marks import Lost, Mark, Places, mark_of, set_mark
 from vizlib.tracing.place_graph.nodes import Pixels
@@ -49,12 +49,13 @@ class Tracer(TorchFunctionMode):
         output = func(*args, **kwargs)
         number = self.products
         self.products += is_product(func)
-        if not marks:
+        if not marks or name in FRESH:
             functions.learned(name, args, output)
             return output
         outputs = list(tensors(output))
         if name == "setitem":
             set_mark(args[0], functions.assigned(args[0], args[1], args[2], before))
+            _forget_base(args[0], name)
             return output
         if not outputs:
             return output
@@ -64,7 +65,23 @@ class Tracer(TorchFunctionMode):
         for tensor, own in zip(outputs, marked, strict=True):
             fits = not isinstance(own, Places) or own.index.shape == tensor.shape
             set_mark(tensor, own if fits else Lost(f"its places cannot be followed through {call.where}"))
+        if args and output is args[0] and not _same_places(before, mark_of(output)):
+            _forget_base(output, name)
         return output
+
+
+def _same_places(before: Mark | None, after: Mark | None) -> bool:
+    """Whether an in-place function left what stands where it is."""
+    if isinstance(before, Places) and isinstance(after, Places):
+        return before.node is after.node and torch.equal(before.index, after.index)
+    return before is None and after is None
+
+
+def _forget_base(tensor: Any, name: str) -> None:
+    """A tensor that is changed through one of its views is not what it was marked as."""
+    base = tensor._base if isinstance(tensor, torch.Tensor) else None  # noqa: SLF001  torch has no other name for it
+    if base is not None:
+        set_mark(base, Lost(f"a part of a tensor that is changed in place, by {name}, is used as a whole later, which is not followed"))
 
 
 def function_name(func: Callable[..., Any]) -> str:
