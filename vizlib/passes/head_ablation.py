@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vizlib.errors import MethodError
+from vizlib.passes.ablation import HeadAblation
 from vizlib.tracing.attention_overrides import WAYS, AttentionOverride, OverridePlan, overriding
 from vizlib.tracing.attention_site import PerformerSite
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from vizlib.passes.ablation import HeadAblation
     from vizlib.tracing.attention_site import AttentionSite
     from vizlib.tracing.token_grid import Grid
 
@@ -61,6 +61,21 @@ def _overlap(keys: int, cells: int) -> np.ndarray:
     low, high = (np.arange(keys)[:, None] + end for end in (0, 1))
     first, last = (np.arange(cells)[None] * keys / cells, (np.arange(cells)[None] + 1) * keys / cells)
     return np.clip(np.minimum(high, last) - np.maximum(low, first), 0, None)
+
+
+def without_keys(
+    sites: Sequence[AttentionSite], dropped: tuple[int, ...], products: dict[int, bool] | None
+) -> AbstractContextManager[None]:
+    """Inside it every pass of the model whose ``sites`` these are runs without tokens of its last grid as keys of any attention.
+
+    ``products`` are the numbers of the products that apply them, in order, where attention is known by those.
+    """
+    ablation = HeadAblation(dropped=dropped)
+    if products is None:
+        return ablated(sites, ablation)
+    numbers = sorted(products)
+    changed = {numbers[site]: (edit, products[numbers[site]]) for site, edit in overrides(sites, ablation).items()}
+    return overriding(OverridePlan({}, {}, 0, changed))
 
 
 def ablated(sites: Sequence[AttentionSite], ablation: HeadAblation) -> AbstractContextManager[None]:

@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from vizlib.errors import MethodError
 from vizlib.tracing.multi_head import opened_multi_head
+from vizlib.tracing.products import is_product
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,11 +42,15 @@ class AttentionOverride:
 
 @dataclass(frozen=True)
 class OverridePlan:
-    """Edits by the number of a fused attention call and by the name of one that reports itself; how many fused calls a pass must make."""
+    """Edits by the number of a fused attention call and by the name of one that reports itself; how many fused calls a pass must make.
+
+    ``products`` has edits by the number of a product instead, with whether values stand left in it, and nothing else counts.
+    """
 
     calls: Mapping[int, AttentionOverride]
     named: Mapping[str, AttentionOverride]
     expected: int
+    products: Mapping[int, tuple[AttentionOverride, bool]] | None = None
 
 
 _plan: ContextVar[OverridePlan | None] = ContextVar("vizlib_plan", default=None)
@@ -73,7 +78,11 @@ def applying_overrides() -> Iterator[None]:
         return
     with _Overrider(plan) as surgeon:
         yield
-    if surgeon.calls != plan.expected:
+    if plan.products is not None and not surgeon.edited >= set(plan.products):
+        raise MethodError(
+            "The model multiplied other tensors than those that were planned for, so its attention cannot be changed for certain."
+        )
+    if plan.products is None and surgeon.calls != plan.expected:
         raise MethodError(
             f"The model made {surgeon.calls} fused attention calls where {plan.expected} were planned for, so its heads cannot be changed "
             "for certain; a module that writes its attention out must use torch's scaled_dot_product_attention."
@@ -85,7 +94,8 @@ class _Overrider(TorchFunctionMode):
 
     def __init__(self, plan: OverridePlan) -> None:
         super().__init__()
-        self.plan, self.calls = plan, 0
+        self.plan, self.calls, self.products = plan, 0, 0
+        self.edited: set[int] = set()  # products that were changed
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -94,11 +104,36 @@ class _Overrider(TorchFunctionMode):
         if func is F.multi_head_attention_forward:
             with self:
                 return opened_multi_head(*args, **kwargs)
+        if self.plan.products is not None:
+            return self._product(self.plan.products, func, args, kwargs)
         if func is not F.scaled_dot_product_attention:
             return func(*args, **kwargs)
         edit = self.plan.calls.get(self.calls)
         self.calls += 1
         return func(*args, **kwargs) if edit is None else _edited(edit, *args, **kwargs)
+
+    def _product(
+        self, planned: Mapping[int, tuple[AttentionOverride, bool]], func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        number = self.products
+        self.products += is_product(func)
+        if not is_product(func) or number not in planned:
+            return func(*args, **kwargs)
+        self.edited.add(number)
+        edit, turned = planned[number]
+        if func is F.scaled_dot_product_attention:
+            return _edited(edit, *args, **kwargs)
+        first = int(func is torch.einsum)
+        operands = list(args)
+        at = first + int(turned)
+        operands[at] = _without_keys(operands[at], edit.cut, -2 if turned else -1)
+        return func(*operands, **kwargs)
+
+
+def _without_keys(weights: torch.Tensor, cut: tuple[int, ...], axis: int) -> torch.Tensor:
+    """Attention weights as a softmax over the other keys, those along ``axis``, makes them."""
+    kept = weights.index_fill(axis, torch.tensor(cut, device=weights.device), 0)
+    return kept / kept.sum(axis, keepdim=True).clamp_min(torch.finfo(kept.dtype).tiny)
 
 
 def _edited(
@@ -125,7 +160,7 @@ def _edited(
 def _mask(edit: AttentionOverride, query: torch.Tensor, key: torch.Tensor, given: torch.Tensor | None, *, is_causal: bool) -> torch.Tensor:
     """The given mask as numbers to add, even for uniform heads, minus infinity at keys that are cut."""
     queries, keys = query.shape[-2], key.shape[-2]
-    mask = query.new_zeros(1, 1, 1, keys)
+    mask = query.new_zeros(*(1,) * (query.ndim - 1), keys)
     if is_causal:
         given = torch.ones(queries, keys, dtype=torch.bool, device=query.device).tril()
     if given is not None and given.dtype == torch.bool:

@@ -58,6 +58,28 @@ class Graph:
             node = self.above[node]
         return nodes
 
+    def hides_no_token(self, size: tuple[int, int]) -> str | None:
+        """Why a cell of an input (h, w) cannot be hidden from every attention; None where the keys of all are whole grids over it."""
+        upright: set[Node] = set()  # whose places lie row by row over the input
+        for node in self.order:
+            if isinstance(node, Pixels):
+                upright.add(node)
+            elif isinstance(node, Gathered):
+                if node.parent in upright and (node.window is not None or (isinstance(node.parent, Pixels) and _patches(node))):
+                    upright.add(node)
+            elif any(share.parent in upright and _stays(node, share.parent, share.places) for share in getattr(node, "shares", ())):
+                upright.add(node)
+        for node in self.attended:
+            path = node.call.path or "an attention"
+            if node.call.windows > 1 or not _counts(node.keys[0], node.parent.places):
+                return f"{path} looks at windows or at a choice of tokens, so there is no one key for a token that is to be hidden"
+            if node.parent not in upright or any(side % cells for side, cells in zip(size, node.parent.grid.shape, strict=True)):
+                return f"the keys of {path} are no grid that lies evenly over the image, so which of them a cell is cannot be told"
+        last = self.attended[-1]
+        if last.places != last.parent.places:
+            return f"{last.call.path or 'its last attention'} has other queries than keys, so it has no one grid of cells to be hidden"
+        return None
+
     def lowered(self, calls: Sequence[AttentionCall]) -> tuple[torch.Tensor, list[Step]]:
         """The read-out's row (B, tokens) and the steps below it, with the recorded calls of ``attended``."""
         lowering = _Lowering(self, dict(zip(self.attended, calls, strict=True)))
@@ -229,6 +251,20 @@ def _entering(upper: Joined, lower: Node) -> ToSink | None:
         if bool((places[:prefix] < 0).all()) and _counts(places[prefix:], lower.places) and not lower.grid.prefix
         else None
     )
+
+
+def _stays(node: Node, parent: Node, places: torch.Tensor) -> bool:
+    """Whether a combined set has the places of a parent where the parent has them, behind learned tokens or not."""
+    return _whole(places, parent) if isinstance(node, Added) else isinstance(node, Joined) and _entering(node, parent) is not None
+
+
+def _patches(node: Gathered) -> bool:
+    """Whether the places are patches side by side that cover the pixels row by row."""
+    (height, width), (rows, columns) = node.parent.grid.shape, node.grid.shape
+    if node.grid.prefix or node.weights is not None or not rows * columns or height % rows or width % columns:
+        return False
+    numbers = torch.arange(height * width, device=node.sources.device).view(rows, height // rows, columns, width // columns)
+    return torch.equal(node.sources.sort(1).values, numbers.transpose(1, 2).reshape(rows * columns, -1))
 
 
 def _whole(places: torch.Tensor, node: Node) -> bool:

@@ -79,7 +79,7 @@ def _same_places(before: Mark | None, after: Mark | None) -> bool:
 
 def _forget_base(tensor: Any, name: str) -> None:
     """A tensor that is changed through one of its views is not what it was marked as."""
-    base = tensor._base if isinstance(tensor, torch.Tensor) else None  # noqa: SLF001  torch has no other name for it
+    base = tensor._base if isinstance(tensor, torch.Tensor) else None
     if base is not None:
         set_mark(base, Lost(f"a part of a tensor that is changed in place, by {name}, is used as a whole later, which is not followed"))
 

@@ -38,3 +38,5 @@ class TracedAdapter(PlainAdapter):
         reason = self.reader.graph(size)
         if isinstance(reason, str) and not isinstance(reason, NotRun):
             self.refusals["lineage"] = reason
+        elif not isinstance(reason, str):
+            self._expect_keys(reason, size)

@@ -10,9 +10,8 @@ from vizlib.errors import MethodError
 from vizlib.explainers.method_output import MethodOutput
 from vizlib.explainers.parts.cells_on_pixels import on_pixels
 from vizlib.explainers.scorer import TargetScorer, checked_maps, make_scorer
-from vizlib.passes.ablation import HeadAblation
 from vizlib.passes.forward import run
-from vizlib.passes.head_ablation import ablated
+from vizlib.passes.head_ablation import without_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +80,8 @@ def _dropped(scorer: TargetScorer, block: str, grid: Grid) -> torch.Tensor:
 def _hidden(scorer: TargetScorer, sites: Sequence[AttentionSite], grid: Grid) -> torch.Tensor:
     """The score (cells,) float64 with each cell hidden as a key of every attention."""
     scores = []
+    products = scorer.model.adapter.products(scorer.x)
     for cell in range(grid.cells):
-        with ablated(sites, HeadAblation(dropped=(grid.prefix + cell,))):
+        with without_keys(sites, (grid.prefix + cell,), products):
             scores.append(scorer.scores(scorer.x))
     return torch.cat(scores).double()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from vizlib.tracing.place_graph.lowering import Graph
     from vizlib.tracing.place_graph.lying import Lying
     from vizlib.tracing.recorder import Recording
     from vizlib.zoo.adapters.base import Lineage
@@ -119,10 +120,18 @@ class PlainAdapter(Adapter):
         if not isinstance(graph, str):
             self.refusals |= FAMILIES["traced"].lacks
             self.refusals.pop("lineage", None)
+            self._expect_keys(graph, size)
         elif not isinstance(graph, NotRun):
             self.refusals |= {"lineage": graph, "layers": graph, "keys": graph} if graph == NONE_FOUND else {"lineage": graph}
         if not isinstance(graph, NotRun) and not self.reader.last_maps(size):
             self.refusals["feature_map"] = f"no part of {type(self.module).__name__} gives a map whose cells lie on the image"
+
+    def _expect_keys(self, graph: Graph, size: Size) -> None:
+        """Whether tokens of inputs (h, w) can be hidden from every attention of a graph."""
+        reason = graph.hides_no_token(size)
+        self.refusals.pop("keys", None)
+        if reason is not None:
+            self.refusals["keys"] = reason
 
     def choose(self, outputs: OutputChoice | None) -> None:
         super().choose(outputs)
