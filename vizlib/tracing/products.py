@@ -21,7 +21,7 @@ def is_product(func: Callable[..., Any]) -> bool:
 def einsum_product(equation: object, operands: tuple[Any, ...]) -> tuple[Literal["scores", "applied"], torch.Tensor, torch.Tensor] | None:
     """What an einsum does where it is attention's: scores (..., i, d), (..., j, d) -> (..., i, j), or weights applied to values.
 
-    None for any other; the two tensors are the operands, four or five axes of which all but the last two are alike.
+    None for any other; the two tensors are the operands, three to five axes of which all but the last two are alike.
     """
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = tuple(operands[0])
@@ -30,7 +30,7 @@ def einsum_product(equation: object, operands: tuple[Any, ...]) -> tuple[Literal
     sources, _, result = equation.replace(" ", "").partition("->")
     left, _, right = sources.partition(",")
     lead = left[:-2]
-    if len(left) not in (4, 5) or "." in sources or right[:-2] != lead or result[:-2] != lead:
+    if len(left) not in (3, 4, 5) or "." in sources or right[:-2] != lead or result[:-2] != lead:
         return None
     if right[-1] == left[-1] and result[-2:] == left[-2] + right[-2]:
         return "scores", operands[0], operands[1]

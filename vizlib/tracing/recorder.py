@@ -208,7 +208,7 @@ class Watcher(TorchFunctionMode):
     def _einsum(self, output: torch.Tensor, equation: object, *operands: Any) -> torch.Tensor:
         """Notes a product by name, with what comes back as in ``_matmul``; axes before the last three count as images."""
         product = einsum_product(equation, operands)
-        if product is not None:
+        if product is not None and product[1].ndim > 3:  # of one head without an axis, q and k are not kept
             kind, left, right = product
             folded = left.ndim == 5
             if kind == "scores":

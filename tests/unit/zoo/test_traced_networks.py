@@ -134,6 +134,27 @@ def test_torchs_own_encoder_is_followed(batch_first: bool) -> None:
     assert float((maps_of(explanations) - expected).abs().max() / expected.max()) < 1e-12
 
 
+class ByName(nn.Module):
+    """One head, its scores and its sum over values by name, two blocks of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cut, self.head = nn.Conv2d(3, 16, 8, 8), nn.Linear(16, 5)
+        self.parts = nn.ModuleList(nn.Linear(16, 16) for _ in range(6))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.cut(x).flatten(2).mT
+        for block in (self.parts[:3], self.parts[3:]):
+            q, k, v = (part(x) for part in block)
+            weights = (torch.einsum("bic,bjc->bij", q, k) / 4).softmax(-1)
+            x = x + torch.einsum("bij,bjc->bic", weights, v)
+        return self.head(x.mean(1))
+
+
+def test_attention_of_one_head_by_name() -> None:
+    assert max(against_the_twin(filled(ByName()), 32)) < 1e-12
+
+
 class Written(nn.Module):
     """Attends from half of its tokens to all, and writes both halves into one new tensor."""
 
