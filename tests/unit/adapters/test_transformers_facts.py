@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from averaging_network import rollout
-from test_transformers_vits import TINY, built
+from test_transformers_vits import TEXT, TINY, built
 from vit_modules import filled
 
 import vizlib
@@ -51,8 +51,9 @@ def test_grad_cam_is_that_of_the_last_stage(name: str) -> None:
 
 
 def test_an_input_of_another_size_is_refused_where_positions_are_fixed_and_followed_where_not() -> None:
+    towers = built("CLIPForImageClassification", "CLIPConfig", num_labels=7, vision_config=TINY, text_config=TEXT)
     with pytest.raises(ModelError, match="built for 32 x 32"):
-        vizlib.wrap(vit())(torch.rand(1, 3, 40, 48))
+        vizlib.wrap(towers)(torch.rand(1, 3, 40, 48))
     model = vizlib.wrap(built("Dinov2ForImageClassification", "Dinov2Config", num_labels=7, **TINY))
     explanation = vizlib.explain(model, torch.rand(3, 40, 56, dtype=torch.float64))
     assert explanation.input_map.shape == (40, 56)

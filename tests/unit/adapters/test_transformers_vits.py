@@ -194,6 +194,39 @@ def test_legrad_equals_brute_force(name: str) -> None:
         assert brute.relative_error(explanation.input_map, pixel_map) < 1e-9
 
 
+class _Resized(torch.nn.Module):
+    """A module that fits its positions to the input, as its own forward offers it."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.module(x, interpolate_pos_encoding=True)
+
+
+@pytest.mark.parametrize("name", ["vit", "deit", "beit", "clip without a head", "siglip"])
+def test_maps_of_another_size_than_the_configs_equal_brute_force(name: str) -> None:
+    module, size = CASES[name].build(), (48, 24)
+    x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    caught = brute.catch(_Resized(module), x)
+    del caught.weights[DEPTH:]
+    caught.slopes = list(torch.autograd.grad(third(answer_of(caught.output)).sum(), caught.weights))
+    prefix = CASES[name].prefix
+    row = (
+        torch.eye(1, prefix + 18, dtype=torch.float64)
+        if CASES[name].row[0, 0] == 1
+        else torch.cat([torch.zeros(prefix), torch.ones(18) / 18])[None]
+    )
+    chain = brute.plain_chain(DEPTH, prefix, size, PATCH)
+    model = vizlib.wrap(module)
+    assert torch.equal(model(x), answer_of(_Resized(module)(x)))
+    for method, by_brute_force in (("rollout", brute.rollout), ("relevance", brute.relevance)):
+        maps = by_brute_force(caught, row.double().expand(2, -1), chain)
+        for explanation, pixel_map in zip(vizlib.explain(model, x, method, target=third), maps, strict=True):
+            assert brute.relative_error(explanation.input_map, pixel_map) < 1e-9, method
+
+
 class _Pool(torch.nn.Module):
     """A SigLIP tower from the tokens of any block on."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -73,7 +74,8 @@ class TransformersViTAdapter(FromConfig, PlainViTAdapter):
         self.name = class_in(module, "transformers", _CLASSES) or ""
         inside = _CLASSES[self.name][1]
         self.tower: Any = module.get_submodule(inside) if inside else module
-        super().__init__(module, _described(self.tower, self.name))
+        self.resizes = "interpolate_pos_encoding" in inspect.signature(type(module).forward).parameters
+        super().__init__(module, _described(self.tower, self.name, fixed=not self.resizes))
 
     classes = PlainViTAdapter.classes  # its head may be several parts
 
@@ -95,7 +97,10 @@ class TransformersViTAdapter(FromConfig, PlainViTAdapter):
         return super().input_size()
 
     def call(self, module: nn.Module, x: torch.Tensor) -> Any:
-        return module(**_in_patches(x, self.window().kernel)) if self.name.startswith("Siglip2") else module(x)
+        if self.name.startswith("Siglip2"):
+            return module(**_in_patches(x, self.window().kernel))
+        other = self.resizes and tuple(x.shape[2:]) != built_for(self.config)
+        return module(x, interpolate_pos_encoding=True) if other else module(x)
 
     def answering(self, calls: list[AttentionCall]) -> list[AttentionCall]:
         # SigLIP's classifiers run the pool of their tower for nothing.
@@ -103,7 +108,7 @@ class TransformersViTAdapter(FromConfig, PlainViTAdapter):
         return calls[: len(self.blocks)] if idle else calls
 
 
-def _described(tower: Any, name: str) -> PlainViT:
+def _described(tower: Any, name: str, *, fixed: bool) -> PlainViT:
     kind, inside, readout, head = _CLASSES[name]
     config, parts, below = tower.config, kind.parts, f"{inside}." if inside else ""
     pooler = getattr(tower, "pooler", None)
@@ -120,7 +125,7 @@ def _described(tower: Any, name: str) -> PlainViT:
         readout=readout,
         head=head,
         patch=pair(config.patch_size) if name.startswith("Siglip2") else None,
-        image_size=built_for(config) if kind.fixed else None,
+        image_size=built_for(config) if kind.fixed and fixed else None,
         classifier="cls_classifier" if readout == "two_tokens" else "classifier" if "Classification" in name else "",
         classifiers=_TEACHER if readout == "two_tokens" else {},
     )
