@@ -318,7 +318,6 @@ async def _warm(server: Server) -> None:
     """Have the first page made once, so that its workers are up."""
     visitor = Visitor(199, server.port, b"", Record())
     await visitor.open(upload=False)
-    await visitor.tab.settle(120)
     await visitor.tab.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -57,6 +58,7 @@ class BoundedCache(Generic[K, V]):
         self._max_bytes, self._max_count = max_bytes, max_count
         self._lock = threading.Lock()
         self._held: OrderedDict[K, tuple[V, int]] = OrderedDict()
+        self._used: dict[K, float] = {}  # when each value was last asked for
         self._making: dict[K, _Making[V]] = {}
         self._bytes = self._hits = self._misses = self._evictions = 0
 
@@ -68,9 +70,7 @@ class BoundedCache(Generic[K, V]):
         while True:
             with self._lock:
                 if key in self._held:
-                    self._held.move_to_end(key)
-                    self._hits += 1
-                    return self._held[key][0]
+                    return self._touched(key)
                 making = self._making.get(key)
                 if making is None:
                     self._misses += 1
@@ -90,11 +90,7 @@ class BoundedCache(Generic[K, V]):
     def peek(self, key: K) -> V | None:
         """The value of ``key`` if it is here, None if not; nobody makes it."""
         with self._lock:
-            if key not in self._held:
-                return None
-            self._held.move_to_end(key)
-            self._hits += 1
-            return self._held[key][0]
+            return self._touched(key) if key in self._held else None
 
     def _make(self, key: K, make: Callable[[], V], own_making: _Making[V]) -> V:
         try:
@@ -111,11 +107,11 @@ class BoundedCache(Generic[K, V]):
             evicted: list[K] = []
             if self._making.get(key) is own_making:  # not cleared meanwhile
                 del self._making[key]
-                self._held[key] = (value, size)
+                self._held[key], self._used[key] = (value, size), time.monotonic()
                 self._bytes += size
                 while len(self._held) > 1 and (self._bytes > self._max_bytes or len(self._held) > self._max_count):
                     oldest = next(iter(self._held))
-                    self._bytes -= self._held.pop(oldest)[1]
+                    self._let_go(oldest)
                     evicted.append(oldest)
                 self._evictions += len(evicted)
         own_making.value.append(value)
@@ -132,8 +128,18 @@ class BoundedCache(Generic[K, V]):
         with self._lock:
             evicted = [key for key in self._held if wanted(key)]
             for key in evicted:
-                self._bytes -= self._held.pop(key)[1]
+                self._let_go(key)
             self._making = {key: making for key, making in self._making.items() if not wanted(key)}
+            self._evictions += len(evicted)
+        self._tell(evicted)
+
+    def expire(self, seconds: float) -> None:
+        """Let go of what nobody asked for in the last ``seconds``."""
+        before = time.monotonic() - seconds
+        with self._lock:
+            evicted = [key for key in self._held if self._used[key] < before]
+            for key in evicted:
+                self._let_go(key)
             self._evictions += len(evicted)
         self._tell(evicted)
 
@@ -150,6 +156,16 @@ class BoundedCache(Generic[K, V]):
                 misses=self._misses,
                 evictions=self._evictions,
             )
+
+    def _touched(self, key: K) -> V:
+        self._held.move_to_end(key)
+        self._used[key] = time.monotonic()
+        self._hits += 1
+        return self._held[key][0]
+
+    def _let_go(self, key: K) -> None:
+        self._bytes -= self._held.pop(key)[1]
+        del self._used[key]
 
     def _tell(self, evicted: list[K]) -> None:
         if self._on_evict is not None:

@@ -94,6 +94,10 @@ class ClusterBackend:
         """Free what every worker holds of a model."""
         self._tell(_forget_model, identity, places=None)
 
+    def expire(self, seconds: float) -> None:
+        """Let go of what nobody asked for in the last ``seconds``, the models left aside."""
+        self._tell(_expire, seconds, places=None)
+
     def close(self) -> None:
         """End the processes that were started here, and let go of a cluster's."""
         self._closing.set()
@@ -334,6 +338,10 @@ def _hold_blob(key: str, data: bytes) -> None:
 
 def _stop_order(number: str) -> None:
     host().stop(number)
+
+
+def _expire(seconds: float) -> None:
+    host().expire(seconds)
 
 
 def _forget_model(identity: str) -> None:

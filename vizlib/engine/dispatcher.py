@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vizlib.engine.work_order import Outcome, Report, WorkOrder
 
 T = TypeVar("T")
+TIDY_EVERY: Final = 30.0  # seconds between two looks for what nobody asks for any more
 ATTEMPTS: Final = 2  # one, and once more after the process that did it has died
 LINGER: Final = 3.0  # seconds that running work goes on after everybody who waited left: a page that is loaded again takes it up
 BEAT: Final = 1.0  # seconds between two looks at what runs
@@ -51,6 +52,9 @@ class Backend(Protocol):
 
     def forget(self, identity: str) -> None:
         """Free what every place holds of a model."""
+
+    def expire(self, seconds: float) -> None:
+        """Let go of what nobody asked for in the last ``seconds``, the models left aside."""
 
     def close(self) -> None:
         """End every process."""
@@ -113,6 +117,7 @@ class Dispatcher:
         self._slots: dict[tuple[str, Hashable], QueuedJob[Any]] = {}
         self._known: dict[str, set[str]] = {}  # by place, the models that it has loaded
         self._numbers, self._closed = count(1), False
+        self._tidied = time.monotonic()
         self._thread: threading.Thread | None = None
 
     def submit(self, visitor: str, slot: Hashable, order: WorkOrder, *, lane: Lane = Lane.LIGHT, key: Hashable = None) -> QueuedJob[Any]:
@@ -348,8 +353,12 @@ class Dispatcher:
                     job._fail(error)
 
     def _watch(self) -> None:
-        """Stop what nobody waits for any more, and what takes longer than the operator allows."""
+        """Let go of what nobody asks for any more, and stop what nobody waits for or takes longer than the operator allows."""
         now = time.monotonic()
+        if now - self._tidied > TIDY_EVERY:
+            self._tidied = now
+            self.results.expire(self.limits.idle_seconds)
+            self._backend.expire(self.limits.idle_seconds)
         for entry in list(self._running.values()):
             most = self.limits.heavy_seconds if entry.lane is Lane.HEAVY else self.limits.light_seconds
             if entry.stopped:

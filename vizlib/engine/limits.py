@@ -23,6 +23,7 @@ class Limits:
     weights_mb: int = 200  # of a file with weights
     models: int = 3  # of their own that one visitor keeps
     results_mb: int = 1024  # of answers that are kept for all
+    idle_seconds: int = 600  # that answers and pictures are kept for when nobody asks for them
 
     @classmethod
     def from_environment(cls, environment: dict[str, str] | os._Environ[str] = os.environ) -> Limits:

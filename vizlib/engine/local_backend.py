@@ -54,6 +54,10 @@ class ThreadBackend:
         """Free what is held of a model."""
         self.host.forget(identity)
 
+    def expire(self, seconds: float) -> None:
+        """Let go of what nobody asked for in the last ``seconds``, the models left aside."""
+        self.host.expire(seconds)
+
     def close(self) -> None:
         """Stop everything."""
         self.host.close()

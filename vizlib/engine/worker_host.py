@@ -79,6 +79,12 @@ class WorkerHost:
         self.models.drop(lambda model: model == identity)
         worker_memory.forget(identity)
 
+    def expire(self, seconds: float) -> None:
+        """Let go of pictures, and of what work remembered, that nobody asked for in the last ``seconds``; models stay."""
+        self._blobs.expire(seconds)
+        worker_memory.expire(seconds)
+        gc.collect()
+
     def close(self) -> None:
         """Stop everything."""
         for worker in self._lanes.values():

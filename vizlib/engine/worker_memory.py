@@ -36,6 +36,11 @@ def remember(key: tuple[Hashable, ...], make: Callable[[], T], nbytes: Callable[
     return cast("T", _memory().get(key, remembered).value)
 
 
+def expire(seconds: float) -> None:
+    """Let go of what nobody asked for in the last ``seconds``."""
+    _memory().expire(seconds)
+
+
 def forget(identity: str) -> None:
     """Let go of everything that was made with the model of this identity."""
     _memory().drop(lambda key: key[0] == identity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -126,3 +127,61 @@ def test_a_number_of_workers_that_is_none_is_refused(monkeypatch, text):
     monkeypatch.setenv("VIZLIB_WORKERS", text)
     with pytest.raises(ClusterError, match="VIZLIB_WORKERS"):
         local_settings()
+
+
+def test_two_machines_of_a_cluster_and_one_of_them_killed(tmp_path, monkeypatch):
+    """A scheduler and two workers started as an operator would, with keys in files; what runs where one dies is done once more."""
+    from distributed.security import Security
+
+    keys = Security.temporary()
+    for name, variable in (("tls_ca_file", "CA"), ("tls_client_cert", "CERT"), ("tls_client_key", "KEY")):
+        (tmp_path / variable).write_text(getattr(keys, name), encoding="ascii")
+        monkeypatch.setenv(f"VIZLIB_SCHEDULER_{variable}", str(tmp_path / variable))
+    tls = ["--tls-ca-file", tmp_path / "CA", "--tls-cert", tmp_path / "CERT", "--tls-key", tmp_path / "KEY"]
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(work.__file__).parents[3])])
+    start = partial(subprocess.Popen, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    python = [sys.executable, "-m"]
+    file = tmp_path / "scheduler.json"
+    machines = [start([*python, "distributed.cli.dask_scheduler", "--host", "tls://127.0.0.1", "--no-dashboard", "--port", "0",
+                       "--scheduler-file", file, *tls])]  # fmt: skip
+    try:
+        while not (file.exists() and file.read_text(encoding="utf-8")):
+            assert machines[0].poll() is None
+            time.sleep(0.05)
+        address = json.loads(file.read_text(encoding="utf-8"))["address"]
+        command = [*python, "distributed.cli.dask_worker", address, "--nthreads", "4", "--no-nanny", "--no-dashboard", "--local-directory",
+                   tmp_path, *tls]  # fmt: skip
+        machines += [start(command), start(command)]
+        backend = ClusterBackend(LocalSettings(0), address)
+        queue = Dispatcher(backend)
+        backend.changed = queue.wake
+        end = time.monotonic() + 60
+        while len(backend.places()) < 2 and time.monotonic() < end:
+            time.sleep(0.05)
+        mark = tmp_path / "mark"
+        jobs = [
+            queue.submit("me", slot, WorkOrder(partial(work.note_and_count, str(mark), slot, 60)), lane=Lane.HEAVY) for slot in range(2)
+        ]
+        while not all(job.progress.completed for job in jobs) and time.monotonic() < end:
+            time.sleep(0.02)
+        machines[1].kill()
+        assert [result(job) for job in jobs] == [60, 60]
+        lines = mark.read_text(encoding="ascii").split()
+        begun, done = [[line for line in lines if line.startswith(kind)] for kind in ("begun", "done")]
+        assert sorted(done) == ["done0", "done1"]  # nothing lost, nothing twice
+        assert len(begun) == 3
+        queue.close()
+        assert machines[2].poll() is None  # a cluster's workers stay
+    finally:
+        for machine in machines:
+            machine.kill()
+            machine.wait(10)
+
+
+def test_a_tls_scheduler_without_keys_is_refused_by_the_variables(monkeypatch):
+    for name in ("CA", "CERT", "KEY"):
+        monkeypatch.delenv(f"VIZLIB_SCHEDULER_{name}", raising=False)
+    from vizlib.engine.cluster_backend import _operators_security
+
+    with pytest.raises(ClusterError, match=r"VIZLIB_SCHEDULER_CA, VIZLIB_SCHEDULER_CERT, VIZLIB_SCHEDULER_KEY"):
+        _operators_security("tls://127.0.0.1:1")

@@ -47,6 +47,9 @@ class ByHand:
     def forget(self, identity):
         pass
 
+    def expire(self, seconds):
+        self.expired = seconds
+
     def close(self):
         pass
 
@@ -223,6 +226,20 @@ def test_a_job_that_takes_too_long_is_stopped_in_a_sentence(hand, monkeypatch):
     assert job.wait(5)
     with pytest.raises(LimitError, match="longer than the 1 seconds"):
         job.result()
+    queue.close()
+
+
+def test_what_nobody_asks_for_is_let_go_of(hand, monkeypatch):
+    monkeypatch.setattr(dispatcher, "BEAT", 0.02)
+    monkeypatch.setattr(dispatcher, "TIDY_EVERY", 0.05)
+    queue = Dispatcher(hand, Limits(idle_seconds=1))
+    job = queue.submit("one", 0, WorkOrder("map"), key="k")
+    until(lambda: hand.begun)
+    hand.end("map")
+    assert job.wait(5)
+    assert queue.results.peek("k") is not None
+    until(lambda: queue.results.info().count == 0)
+    assert hand.expired == 1
     queue.close()
 
 

@@ -450,3 +450,26 @@ def test_available_memory_without_linux(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_available_memory_here_is_plausible() -> None:
     assert 1 << 20 < available_memory() < 1 << 50
+
+
+def test_a_cache_lets_go_of_what_nobody_asked_for(monkeypatch):
+    from vizlib.engine import cache as module
+
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    gone = []
+    kept = module.BoundedCache(max_bytes=100, size=lambda value: value, on_evict=gone.append)
+    kept.get("old", lambda: 10)
+    now[0] = 5
+    kept.get("new", lambda: 20)
+    now[0] = 8
+    kept.expire(6)
+    assert gone == ["old"]
+    assert kept.info().bytes == 20
+    kept.peek("new")
+    now[0] = 13
+    kept.expire(6)
+    assert kept.info().count == 1
+    now[0] = 15
+    kept.expire(6)
+    assert (kept.info().count, kept.info().bytes) == (0, 0)
