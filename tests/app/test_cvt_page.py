@@ -37,7 +37,12 @@ def test_opens_on_three_overlapping_stages(page):
     assert [level["grid"] for level in header["groups"][0]["levels"]] == [[16, 16], [8, 8], [4, 4]]
     assert arrays["0.0.rows"][:3].tolist() == [[0, 5], [2, 9], [6, 13]]
     said = "\n".join(one.value for one in at.markdown)
-    assert "windows of 7 × 7 every 4 pixels, so a pixel lies in 3.1 of them" in said
+    assert "windows of 7 × 7 every 4 pixels, so a pixel lies in 2.90 of them" in said
+    for index, (window, stride, padding, side) in enumerate(((7, 4, 2, 64), (3, 2, 1, 16), (3, 2, 1, 8))):
+        counts = np.zeros(side)
+        for start in range(-padding, side + padding - window + 1, stride):
+            counts[max(0, start) : start + window] += 1
+        assert f"{counts.mean() ** 2:.2f} of them" in said, index
     assert "class token joins only in the last stage" in said
     assert any("untrained: random weights" in one.value for one in at.caption)
 

@@ -38,6 +38,12 @@ class Scale:
     columns: np.ndarray = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64), repr=False)
 
 
+def mean_overlap(scale: Scale, below: tuple[int, int]) -> float:
+    """In how many windows of a scale a cell of the grid ``below`` lies, the mean over all cells: at the borders windows are cut off."""
+    height, width = below
+    return float(np.diff(scale.rows).sum() / height * np.diff(scale.columns).sum() / width)
+
+
 def stage_maps(forward_pass: Pass, image: int = 0) -> dict[str, torch.Tensor]:
     """The last feature map (C, h, w) of every stage of a pass that kept its states, fine to coarse, by the name of its block.
 

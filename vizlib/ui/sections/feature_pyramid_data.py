@@ -50,7 +50,7 @@ def pack_feature_pyramid(groups: Sequence[FeaturePyramid], title: str, view: str
 
 def compute_feature_pyramid(model: Model, picture: Picture, fit: str | None, progress: Progress) -> FeaturePyramid:
     """Run a model on a picture and keep the last map of every stage, with its colours, norms and share of the rollout."""
-    from vizlib.analysis.features.feature_pyramid import channels_for, energy, octaves, scales, stage_maps
+    from vizlib.analysis.features.feature_pyramid import channels_for, energy, mean_overlap, octaves, scales, stage_maps
     from vizlib.analysis.features.token_maps import norm_map, pca_rgb
     from vizlib.passes.forward import run
 
@@ -83,6 +83,7 @@ def compute_feature_pyramid(model: Model, picture: Picture, fit: str | None, pro
                 "grid": list(grid),
                 "channels": len(features),
                 "cell": round(forward.size[0] / grid[0]),
+                "overlap": mean_overlap(scale, below.grid),
                 "window": int(scale.rows[len(scale.rows) // 2] @ [-1, 1]),
                 "below": list(below.grid),
                 "energy": float(energy(features).mean()),

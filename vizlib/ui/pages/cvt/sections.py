@@ -71,10 +71,9 @@ def overlap(pyramid: FeaturePyramid) -> str:
     for index, level in enumerate(pyramid.levels):
         stride = max(1, round(level["below"][0] / level["grid"][0]))
         what = "pixel" if index == 0 else "cell"
-        often = (level["window"] / stride) ** 2
         parts.append(
             f"stage {index + 1} takes windows of {level['window']} × {level['window']} every {stride} {what}s, so a {what} lies in "
-            f"{often:.1f} of them on average"
+            f"{level['overlap']:.2f} of them on average"
         )
     return f"Tokens come from windows that overlap: {'; '.join(parts)}. The class token joins only in the last stage."
 
