@@ -216,7 +216,7 @@ def test_maps_of_another_size_than_the_configs_equal_brute_force(name: str) -> N
     row = (
         torch.eye(1, prefix + 18, dtype=torch.float64)
         if CASES[name].row[0, 0] == 1
-        else torch.cat([torch.zeros(prefix), torch.ones(18) / 18])[None]
+        else torch.cat([torch.zeros(prefix), torch.ones(18)]).double()[None] / 18
     )
     chain = brute.plain_chain(DEPTH, prefix, size, PATCH)
     model = vizlib.wrap(module)
