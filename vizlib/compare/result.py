@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vizlib.analysis.features.cka_matrix import Alignment
+from vizlib.analysis.features.correspondence import correspondence
+from vizlib.analysis.features.principal_colours import principal_colours
 from vizlib.analysis.pixel_attribution import Difference, agreement
 from vizlib.errors import MethodError
 
@@ -139,22 +141,13 @@ class Example:
 
     def correspondence(self, first: tuple[int, int], second: tuple[int, int]) -> np.ndarray:
         """How alike each place of one (model, layer) is to each of another: (cells, cells) float64 in -1..1."""
-        import torch
-
-        from vizlib.analysis.features.correspondence import correspondence
-
-        rows = [torch.from_numpy(self.layers[model][layer].profile.astype(np.float64)) for model, layer in (first, second)]
-        return correspondence(*rows).numpy()
+        return correspondence(*(self.layers[model][layer].profile for model, layer in (first, second)))
 
     def colours(self, first: tuple[int, int], second: tuple[int, int]) -> list[np.ndarray]:
         """Two layers, each as (model, layer), as pictures (h, w, 3) in 0..1: three principal components that both share."""
-        import torch
-
-        from vizlib.analysis.features.token_maps import pca_rgb
-
         chosen = [self.layers[model][layer] for model, layer in (first, second)]
-        painted = pca_rgb([torch.from_numpy(drawn.profile.astype(np.float64)) for drawn in chosen], shared=True)
-        return [colour.reshape(*drawn.grid, 3).numpy() for colour, drawn in zip(painted, chosen, strict=True)]
+        painted = principal_colours([drawn.profile.astype(np.float64) for drawn in chosen])
+        return [colour.reshape(*drawn.grid, 3) for colour, drawn in zip(painted, chosen, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)

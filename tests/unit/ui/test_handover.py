@@ -192,6 +192,39 @@ print(*{"pandas", "scipy", "cv2", "skimage", "plotly"} & set(sys.modules))
     assert run_python(script, str(tmp_path / "results")).split() == []
 
 
+def test_results_are_drawn_and_given_away_without_torch(bench, tmp_path):
+    (tmp_path / "results").write_bytes(pickle.dumps(bench.pickles))
+    script = """
+import pickle, sys
+sys.modules |= dict.fromkeys(["torch", "timm", "captum"])
+from vizlib.ui.pages.attribution.exam import report_bytes
+from vizlib.ui.pages.compare.comparison_jobs import arrays_npz, table_csv, to_html
+from vizlib.ui.pages.compare.layer_pair_data import pack_layer_pair
+from vizlib.ui.pages.cvt.shuffle_shift_data import pack_shuffle_shift
+from vizlib.ui.pages.pvt import segmentation
+from vizlib.ui.pages.seq2seq import downloads
+from vizlib.ui.pages.t2t import soft_split_data
+from vizlib.ui.sections import feature_pyramid
+results = {name: pickle.loads(content) for name, content in pickle.load(open(sys.argv[1], "rb")).items()}
+comparison = results["compute_comparison"]
+shown = comparison.shown[0]
+files = [
+    pack_layer_pair(comparison, shown, [((0, 0), (1, 0))], {}),
+    to_html(comparison, shown, results["compute_attributions"]),
+    arrays_npz(comparison),
+    table_csv(comparison, "layers"),
+    pack_shuffle_shift([results["compute_shuffle_shift"]]),
+    segmentation._png([results["compute_segmentation"]], 2),
+    feature_pyramid._png([results["compute_feature_pyramid"]], "pca"),
+    soft_split_data.to_png(results["compute_soft_splits"], "groups", shared=True, groups=4),
+    report_bytes(results["compute_exam_report"], "html"),
+    downloads.png(results["compute_translation"]),
+]
+print(*(len(content) > 100 for content in files))
+"""
+    assert run_python(script, str(tmp_path / "results")).split() == ["True"] * 10
+
+
 def test_a_pass_that_is_not_remembered_is_made_again(bench):
     request = pass_work.PassRequest(VIT, sample("cat"), None)
     before = bench.results[token_work.compute_row]

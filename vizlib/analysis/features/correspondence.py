@@ -7,9 +7,14 @@ space communication", ICLR 2023, arXiv:2209.15430.
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from vizlib.errors import MethodError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def profiles(states: torch.Tensor, anchors: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
@@ -17,22 +22,32 @@ def profiles(states: torch.Tensor, anchors: torch.Tensor, mean: torch.Tensor) ->
 
     MethodError for other widths or no anchors.
     """
+    import torch  # here, so that profiles are compared without it
+
     if states.shape[-1] != anchors.shape[-1] or mean.shape != anchors.shape[-1:] or not len(anchors):
         raise MethodError(f"States {tuple(states.shape)} and anchors {tuple(anchors.shape)} are not of one layer.")
-    return _unit(states.to(torch.float64) - mean) @ _unit(anchors.to(torch.float64) - mean).T
+    first, second = (rows.to(torch.float64) - mean for rows in (states, anchors))
+    tiny = torch.finfo(torch.float64).tiny
+    lengths = [rows.norm(dim=-1, keepdim=True) for rows in (first, second)]
+    left, right = (
+        torch.where(length > 0, rows / length.clamp_min(tiny), 0.0) for rows, length in zip((first, second), lengths, strict=True)
+    )
+    return left @ right.T
 
 
-def correspondence(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+def correspondence(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """How alike each place of one layer is to each of another: profiles (N, K) and (M, K) -> correlations (N, M) float64 in -1..1.
 
     The correlation over anchors; 0 where a profile does not vary. With itself it says which places of one model are alike.
     """
     if first.shape[-1] != second.shape[-1]:
         raise MethodError(f"Profiles over {first.shape[-1]} and {second.shape[-1]} anchors cannot be compared: take the same anchors.")
-    left, right = (profile.to(torch.float64) - profile.to(torch.float64).mean(-1, keepdim=True) for profile in (first, second))
-    return (_unit(left) @ _unit(right).T).clamp(-1, 1)
+    left, right = (
+        _unit(profile - profile.mean(-1, keepdims=True)) for profile in (np.asarray(first, np.float64), np.asarray(second, np.float64))
+    )
+    return np.clip(left @ right.T, -1, 1)
 
 
-def _unit(rows: torch.Tensor) -> torch.Tensor:
-    length = rows.norm(dim=-1, keepdim=True)
-    return torch.where(length > 0, rows / length.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
+def _unit(rows: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(rows, axis=-1, keepdims=True)
+    return np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)

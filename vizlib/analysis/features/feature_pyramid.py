@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from vizlib.analysis.features.boundaries import boundaries
 from vizlib.errors import MethodError
 from vizlib.tracing.token_flow import Windows
 
@@ -139,11 +140,6 @@ def principal(cells: torch.Tensor, count: int = 32) -> torch.Tensor:
     if cells.shape[1] <= len(cells):
         return centred @ kept
     return kept * values.flip(0)[:count].clamp_min(0).sqrt()
-
-
-def boundaries(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where neighbours differ in labels (h, w): between rows, bool (h - 1, w), and between columns, bool (h, w - 1)."""
-    return labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
 
 
 def edge_ratio(labels: np.ndarray, image: np.ndarray) -> float:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from vizlib.analysis.features.principal_colours import principal_colours
 from vizlib.errors import VizlibError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_SPREAD = (0.01, 0.99)  # the quantiles that become 0 and 1, so that one token far out does not leave the others grey
 
 
 def norm_map(tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
@@ -37,14 +36,14 @@ def pca_rgb(tokens: torch.Tensor | Sequence[torch.Tensor], *, shared: bool = Fal
     sets = [tokens] if isinstance(tokens, torch.Tensor) else list(tokens)
     for token_set in sets:
         _check(token_set)
-    sets = [token_set.to(torch.float64) for token_set in sets]
+    arrays = [token_set.detach().to("cpu", torch.float64).numpy() for token_set in sets]
     if not shared:
-        return [_coloured([token_set])[0] for token_set in sets]
+        return [torch.from_numpy(principal_colours([array])[0]) for array in arrays]
     if len({token_set.shape[1] for token_set in sets}) > 1:
         raise VizlibError(
             f"Token sets of widths {', '.join(str(token_set.shape[1]) for token_set in sets)} have no basis in common: compare like widths."
         )
-    return _coloured(sets)
+    return [torch.from_numpy(colours) for colours in principal_colours(arrays)]
 
 
 def cosine_map(tokens: torch.Tensor, index: int) -> torch.Tensor:
@@ -78,24 +77,6 @@ def kmeans_map(tokens: torch.Tensor, clusters: int, seed: int = 0) -> torch.Tens
     rank = np.empty(count, dtype=np.int64)
     rank[clusters_used[order]] = np.arange(len(clusters_used))
     return torch.from_numpy(rank[labels])
-
-
-def _coloured(sets: list[torch.Tensor]) -> list[torch.Tensor]:
-    mean = torch.stack([tokens.mean(0) for tokens in sets]).mean(0)
-    covariance = sum(((tokens - mean).T @ (tokens - mean) / len(tokens) for tokens in sets), torch.zeros(()))
-    variance, vectors = torch.linalg.eigh(covariance)
-    basis = vectors.flip(1)[:, :3]
-    loading = basis.gather(0, basis.abs().argmax(0, keepdim=True))
-    basis = basis * torch.where(loading < 0, -1.0, 1.0)
-    # What arithmetic leaves of a direction without variance is noise, and would be stretched into a picture.
-    alive = variance.flip(0)[:3] > 1e-12 * variance[-1].clamp_min(torch.finfo(torch.float64).tiny)
-    places = [(tokens - mean) @ basis for tokens in sets]
-    ends = [torch.stack([place.quantile(share, dim=0) for place in places]) for share in _SPREAD]
-    low, high = ends[0].amin(0), ends[1].amax(0)
-    width = (high - low).clamp_min(torch.finfo(torch.float64).tiny)
-    colours = [torch.where(alive & (high > low), ((place - low) / width).clamp(0, 1), 0.5) for place in places]
-    missing = 3 - basis.shape[1]
-    return [torch.nn.functional.pad(tokens, (0, missing), value=0.5) if missing > 0 else tokens for tokens in colours]
 
 
 def _check(tokens: torch.Tensor) -> None:

@@ -27,11 +27,15 @@ STEPS = 17
 
 @dataclass(frozen=True, eq=False)
 class ShuffleShift:
-    """One model: ``rows`` for each reading of it (with its table of positions, and without where it has one)."""
+    """One model: ``rows`` for each reading of it (with its table of positions, and without where it has one).
+
+    ``orders`` are those in which the patches lie that are drawn, by the number of tiles.
+    """
 
     rows: list[dict[str, Any]]
     size: tuple[int, int]
     photo: np.ndarray
+    orders: dict[str, np.ndarray]
 
     @property
     def nbytes(self) -> int:
@@ -41,19 +45,16 @@ class ShuffleShift:
 
 def pack_shuffle_shift(moves: Sequence[ShuffleShift]) -> bytes:
     """The models side by side over the first one's photograph."""
-    from vizlib.analysis.perturbation.patch_shuffle import random_order
-
-    orders = {f"order.{tiles}": random_order(tiles * tiles, SEEDS[0]).numpy().astype("<u2") for tiles in TILES}
     header = {
         "size": list(moves[0].size), "tiles": TILES, "seeds": len(SEEDS), "shifts": [step / 64 for step in range(STEPS)],
         "models": [row for effect in moves for row in effect.rows],
     }  # fmt: skip
-    return pack(header, {"photo": as_jpeg(moves[0].photo), **orders})
+    return pack(header, {"photo": as_jpeg(moves[0].photo), **moves[0].orders})
 
 
 def compute_shuffle_shift(model: Model, picture: Picture, fit: str | None, progress: Progress) -> ShuffleShift:
     """Shuffle and shift one picture, for a model as it is and, where it has a table of positions, without it."""
-    from vizlib.analysis.perturbation.patch_shuffle import has_positions, shifted, shuffled, without_positions
+    from vizlib.analysis.perturbation.patch_shuffle import has_positions, random_order, shifted, shuffled, without_positions
 
     x = model.prepare(picture.pixels, fit)
     title = family_name(model.card.family, model.card.name)
@@ -71,7 +72,9 @@ def compute_shuffle_shift(model: Model, picture: Picture, fit: str | None, progr
             progress(index * 5 + 3 + half.start // 9, 5 * len(readings), f"Shifting the picture for {name}")
             shifts += shifted(reading, x, [(0, round(step * x.shape[-1] / 64)) for step in half])
         rows.append({"title": name, "shuffled": shuffles, "shifted": [_mean([change]) for change in shifts]})
-    return ShuffleShift(rows, (int(x.shape[-2]), int(x.shape[-1])), model_input(picture, model.geometry(picture.pixels.shape[:2], fit)))
+    photo = model_input(picture, model.geometry(picture.pixels.shape[:2], fit))
+    orders = {f"order.{tiles}": random_order(tiles * tiles, SEEDS[0]).numpy().astype("<u2") for tiles in TILES}
+    return ShuffleShift(rows, (int(x.shape[-2]), int(x.shape[-1])), photo, orders)
 
 
 def _mean(changes: Sequence[ShuffleEffect]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def _csv(fields: Sequence[Segmentation], count: int) -> str:
 def _png(fields: Sequence[Segmentation], count: int) -> bytes:
     import cv2
 
-    from vizlib.analysis.features.feature_pyramid import boundaries
+    from vizlib.analysis.features.boundaries import boundaries
     from vizlib.figures.overlay import encode_png
 
     panels = []
