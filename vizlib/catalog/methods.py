@@ -200,6 +200,12 @@ _CARDS = (
                 ("uniform", "weight", "contribution"),
             ),
             _CLASSIFIER,
+            Option(
+                "artifact_tokens",
+                "kept",
+                "tokens left out of the walk: none, those with far more than their share of it, with a norm that stands out, or both",
+                ("kept", "share", "norm", "both"),
+            ),
             Option("token", -1, "whose walk it is: -1 the read-out's, else a token of the last grid, learned ones first", low=-1),
             Option(
                 "show",

@@ -264,6 +264,7 @@ def _explanation(
         recipe=model.recipe,
         fit=fit,
         prepared=prepared_image.x.numpy() if prepared_image.prepared else None,
+        without_artifacts=None if output.drawn is None else output.drawn.to("cpu", torch.float64).numpy(),
     )
 
 

@@ -30,7 +30,8 @@ class Explanation:
     ``input_map`` float64 (h, w) lies on the model's input and is never rescaled: for a rollout it sums to 1 - ``sink``. ``map`` float32
     (H, W) lies on the upright image, bilinear between input pixels, NaN where ``seen`` (H, W) is False. ``target`` is a class, a pair
     of them, or None; ``notes`` say what a reader of this very map has to know; ``stages`` are the maps of a rollout on the grids above
-    the pixels, coarse to fine; ``facts`` numbers of this map: for one that should add up, how far it does.
+    the pixels, coarse to fine; ``facts`` numbers of this map: for one that should add up, how far it does; ``drawn`` the map that pictures
+    show, ``input_map`` but for a rollout with artifact tokens, which pictures leave out and arrays never.
     """
 
     input_map: np.ndarray
@@ -50,6 +51,17 @@ class Explanation:
     recipe: dict[str, Any] | None = field(default=None, repr=False)
     fit: str | None = None
     prepared: np.ndarray | None = field(default=None, repr=False)
+    without_artifacts: np.ndarray | None = field(default=None, repr=False)
+
+    @property
+    def drawn(self) -> np.ndarray:
+        """The map on the model's input that pictures show, float64 (h, w)."""
+        return self.input_map if self.without_artifacts is None else self.without_artifacts
+
+    @property
+    def drawn_sink(self) -> float | None:
+        """What of the drawn map ended in learned tokens: pixels and sink sum to 1 there too."""
+        return self.sink if self.without_artifacts is None else max(0.0, 1.0 - float(self.without_artifacts.sum()))
 
     @cached_property
     def map(self) -> np.ndarray:
@@ -70,11 +82,13 @@ class Explanation:
 
         if isinstance(opacity, bool) or not isinstance(opacity, int | float) or not 0 <= opacity <= 1:
             raise MethodError(f"opacity is a number from 0 to 1, not {str(opacity)[:40]!r}.")
-        values = self.input_map[self.geometry.content & np.isfinite(self.input_map)]
+        drawn = self.drawn
+        placed = self.map if drawn is self.input_map else self.geometry.map_to_image(drawn)
+        values = drawn[self.geometry.content & np.isfinite(drawn)]
         if METHODS[self.method].signed:
-            return signed_overlay(self.image, self.map, opacity=opacity, reach=upper_end(values))
-        even = 1.0 if self.options.get("show") == "lift" else even_share(self.input_map, self.sink)
-        return overlay(self.image, self.map, opacity=opacity, colormap=colormap, high=upper_end(values, even))
+            return signed_overlay(self.image, placed, opacity=opacity, reach=upper_end(values))
+        even = 1.0 if self.options.get("show") == "lift" else even_share(drawn, self.drawn_sink)
+        return overlay(self.image, placed, opacity=opacity, colormap=colormap, high=upper_end(values, even))
 
     def png(self, path: str | os.PathLike[str], opacity: float = 0.6, colormap: str = "viridis") -> Path:
         """Write the map over the photograph as a PNG file; the path it was written to."""

@@ -86,16 +86,21 @@ class AttentionSite:
             scores += bias if rows is None else bias[:, :, rows]
         return scores.softmax(-1)
 
-    def pull(self, rows: torch.Tensor, fuse: Fusion | None = None) -> torch.Tensor:
+    def pull(self, rows: torch.Tensor, fuse: Fusion | None = None, hidden: torch.Tensor | None = None) -> torch.Tensor:
         """Row vectors (B, R, N) times the head-fused matrix: (B, R, M) float64, in memory linear in N and M.
 
         ``fuse`` maps a block (B, h, n, M) to (B, n, M) non-negative rows, which are then scaled to sum to 1; None is the mean over heads.
+        Keys that are ``hidden`` (B, M) weigh nothing, and the others share their rows.
         """
         if fuse is None:
-            return _pull_mean(self, rows)
+            if hidden is None:
+                return _pull_mean(self, rows)
+            fuse = _mean_of_heads
         pulled = torch.zeros(*rows.shape[:2], self.k.shape[2], dtype=torch.float64, device=rows.device)
         for images, index, block in _blocks(self, rows, fuse):
             exact = block.to(torch.float64)
+            if hidden is not None:
+                exact = exact.masked_fill(hidden[images][:, None], 0)
             share = rows[images] if index is None else rows[images][:, :, index]
             pulled[images] += (share / exact.sum(-1)[:, None]) @ exact
         return pulled
@@ -141,12 +146,16 @@ class PerformerSite(AttentionSite):
     def carried(self, rows: torch.Tensor | None) -> Weights:
         return Weights(self.q if rows is None else self.q[:, :, rows], self.k, exponents=False)
 
-    def pull(self, rows: torch.Tensor, fuse: Fusion | None = None) -> torch.Tensor:
-        if fuse is not None:
-            return super().pull(rows, fuse)
+    def pull(self, rows: torch.Tensor, fuse: Fusion | None = None, hidden: torch.Tensor | None = None) -> torch.Tensor:
+        if fuse is not None or hidden is not None:
+            return super().pull(rows, fuse, hidden)
         q, k = self.q[:, 0].to(torch.float64), self.k[:, 0].to(torch.float64)
         total = q @ k.sum(1)[:, :, None]
         return ((rows / total.transpose(1, 2)) @ q) @ k.transpose(1, 2)
+
+
+def _mean_of_heads(weights: torch.Tensor) -> torch.Tensor:
+    return weights.mean(1)
 
 
 def block_budget(site: AttentionSite) -> int:

@@ -10,6 +10,7 @@ import torch
 from vizlib.analysis.attention.token_norms import Norms, artifact_cells
 from vizlib.errors import MethodError
 from vizlib.explainers.methods.attention.rollout import pixel_outputs
+from vizlib.explainers.parts.artifact_tokens import robust_scores
 from vizlib.passes.forward import run
 from vizlib.tracing.token_flow import walk
 
@@ -23,16 +24,6 @@ if TYPE_CHECKING:
     from vizlib.zoo.model import Model
 
 __all__ = ["Norms", "artifact_cells", "norms", "robust_scores", "rollout_without"]
-_SCALE = 1.4826  # the median absolute deviation of a normal distribution is its standard deviation over this
-
-
-def robust_scores(values: torch.Tensor) -> torch.Tensor:
-    """(x - median) / (1.4826 median |x - median|), float64; where the MAD is zero, a thousandth of the median stands in for it."""
-    exact = values.double()
-    middle = exact.median()
-    spread = (exact - middle).abs().median()
-    floor = torch.maximum(1e-3 * middle.abs(), torch.tensor(torch.finfo(torch.float64).tiny))
-    return (exact - middle) / (_SCALE * torch.maximum(spread, floor))
 
 
 def norms(trace: Trace) -> list[Norms]:

@@ -71,12 +71,12 @@ def map_data(explanation: Explanation | None) -> MapData | None:
     """An explanation's map with the unit in which the browser names its values."""
     if explanation is None:
         return None
-    values = explanation.input_map
+    values = explanation.drawn
     if METHODS[explanation.method].signed:
         return MapData(values, 1.0, "score", explanation.geometry)
     if explanation.options.get("show") == "lift":
         return MapData(values, 1.0, "lift", explanation.geometry)
-    total = float(np.nansum(values)) + (explanation.sink or 0.0)
+    total = float(np.nansum(values)) + (explanation.drawn_sink or 0.0)
     return MapData(values, total / values.size, "share", explanation.geometry)
 
 

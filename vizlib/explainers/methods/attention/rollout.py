@@ -10,13 +10,22 @@ import torch
 
 from vizlib.errors import MethodError
 from vizlib.explainers.method_output import MethodOutput
+from vizlib.explainers.parts.artifact_tokens import (
+    Without,
+    artifact_note,
+    norm_artifacts,
+    share_artifacts,
+    start_without,
+    united,
+)
 from vizlib.explainers.parts.head_fusion import fuser
-from vizlib.passes.forward import run_measured
+from vizlib.passes.forward import run_measured, traces
 from vizlib.tracing.token_flow import FromCells, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from vizlib.explainers.parts.artifact_tokens import Shape
     from vizlib.explainers.targets import Target, TargetResolver
     from vizlib.tracing.token_flow import Attention, Flow, Step
     from vizlib.zoo.adapters import Lineage
@@ -45,7 +54,8 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
 
     g is the read-out's row, or one token's. Attention is read from q and k in row blocks; only the row vector is carried. Pixels and
     sink sum to 1. w is a number, or each token's own share in this pass. The prior is the same walk with every attention and routing
-    even; the lift is the rollout over the prior.
+    even; the lift is the rollout over the prior. Artifact tokens are said in a note, and left out where ``artifact_tokens`` asks for it;
+    else out of what pictures show alone.
     """
     classifier = model.adapter.classifier(options["classifier"])
     measured = options["residual_weight"] == "norms"
@@ -53,14 +63,37 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
     rows, steps = walk_start(forward.lineage(options["windows"]).read_by(classifier), options["token"])
     weight = forward.recording.residual_shares if measured else options["residual_weight"]
     rule, prior = RolloutRule(weight, fuser(options["head_fusion"], options["discard_ratio"])), Prior(weight)
-    flows = walk(rows, steps, prior if options["show"] == "prior" else rule)
-    outputs = pixel_outputs(flows[-1], forward.size, model.adapter.warnings(forward.recording), stage_maps(flows, steps))
+    if options["show"] == "prior":
+        flows = walk(rows, steps, prior)
+        outputs = pixel_outputs(flows[-1], forward.size, model.adapter.warnings(forward.recording), stage_maps(flows, steps))
+        return resolve(forward.logits), outputs
+    flows = walk(rows, steps, rule)
+    odd = _artifacts(model, x, flows, steps, options["artifact_tokens"])
+    without = walk(start_without(rows, steps, odd), steps, Without(rule, odd)) if odd else flows
+    left_out = options["artifact_tokens"] != "kept"
+    taken = without if left_out else flows
+    outputs = pixel_outputs(taken[-1], forward.size, model.adapter.warnings(forward.recording), stage_maps(taken, steps))
+    if odd:
+        where = "left out here" if left_out else "pictures leave it out, arrays keep it"
+        notes = [artifact_note(flows, steps, odd, index, where) for index in range(len(outputs))]
+        drawn = without[-1].rows[:, 0].unflatten(1, forward.size)
+        shown = [drawn[index] if note and not left_out and options["show"] == "rollout" else None for index, note in enumerate(notes)]
+        outputs = [
+            replace(output, notes=(*output.notes, *filter(None, [note])), drawn=picture)
+            for output, note, picture in zip(outputs, notes, shown, strict=True)
+        ]
     if options["show"] == "lift":
         outputs = [
             lift_over_prior(output, prior_output)
             for output, prior_output in zip(outputs, pixel_outputs(walk(rows, steps, prior)[-1], forward.size), strict=True)
         ]
     return resolve(forward.logits), outputs
+
+
+def _artifacts(model: Model, x: torch.Tensor, flows: Sequence[Flow], steps: Sequence[Step], by: str) -> dict[Shape, torch.Tensor]:
+    """The artifact tokens by grid, found by their share of the walk unless the option asks for norms, which take one more pass."""
+    shares = {} if by == "norm" else share_artifacts(flows, steps)
+    return united(shares, norm_artifacts(traces(model, x)) if by in ("norm", "both") else {})
 
 
 @dataclass(frozen=True)
