@@ -110,5 +110,6 @@ def fetch_all(rows: Sequence[Pending], progress: Callable[[ModelCard, int, int |
         else:
             had[card.name] = place.title
     if failures:
-        raise DownloadError(f"{len(failures)} of {len(rows)} could not be fetched ({'; '.join(failures)})")
+        reasons = "; ".join(failure.rstrip(".") for failure in failures)
+        raise DownloadError(f"{len(failures)} of {len(rows)} could not be fetched ({reasons}).")
     return had

@@ -24,7 +24,12 @@ def seconds(value: float) -> str:
 
 def megabytes(card: ModelCard) -> str:
     """What a model's weights take."""
-    return f"{card.parameters * BYTES_PER_WEIGHT / 1e6:.0f}\u00a0MB"
+    return megabytes_of(card.parameters)
+
+
+def megabytes_of(parameters: int) -> str:
+    """What so many weights take."""
+    return f"{parameters * BYTES_PER_WEIGHT / 1e6:.0f}\u00a0MB"
 
 
 def million(count: int) -> str:

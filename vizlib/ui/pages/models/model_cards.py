@@ -9,6 +9,7 @@ import streamlit as st
 from vizlib.catalog.methods import METHODS
 from vizlib.ui.core import formatting
 from vizlib.ui.core.tables import records_to_csv
+from vizlib.ui.pages.models.fetch_set import draw_fetch_set
 from vizlib.ui.pages.models.findings import listed
 from vizlib.ui.pages.models.report_tables import share_words
 from vizlib.ui.widgets.downloads import download_button
@@ -30,6 +31,7 @@ def draw_model_cards(report: Report, url_state: UrlState) -> None:
             with place, st.container(border=True, height="stretch"):
                 _draw_card(card, report)
     st.subheader("To be fetched", anchor=False)
+    draw_fetch_set()
     _draw_others([card for card in cards if card.source != "bundled"], url_state)
 
 
