@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import torch
 
 from vizlib.errors import CheckpointError
+from vizlib.zoo.zip_members import read_member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +29,9 @@ _HARMLESS: Final = (
 )  # fmt: skip
 # What torch's own reader makes itself.
 _TORCHS: Final = re.compile(r"torch\._(utils|tensor)\._rebuild|torch\.\w+Storage$|collections\.OrderedDict$")
-_MOST: Final = 100_000  # tensors of one module
+_MOST: Final = 100_000  # parts of one module, and tensors
+_DEEPEST: Final = 200  # modules in each other
+_LONGEST_NAME: Final = 1000
 
 
 class InertObject:
@@ -77,11 +80,25 @@ def named_globals(file: BinaryIO) -> tuple[list[str], list[str]]:
     return [name for name in spelt if not _TORCHS.match(name)], [name for name in stacked if not _TORCHS.match(name)]
 
 
+def largest_storage(file: BinaryIO) -> int:
+    """The most values that a pickle in torch's old format claims for one storage: memory for them is asked for before they are read."""
+    largest = last = 0
+    try:
+        for opcode, argument, _ in _opcodes(file):
+            if opcode.name == "BINPERSID":
+                largest = max(largest, last)
+            elif isinstance(argument, int) and opcode.name.startswith(("BININT", "INT", "LONG")):
+                last = argument
+    except (ValueError, EOFError, LookupError, OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        pass  # what reads the file says what is wrong with it
+    return largest
+
+
 def _opcodes(file: BinaryIO) -> Iterator[tuple[Any, Any, int | None]]:
     file.seek(0)
     if file.read(2) == b"PK":
         with zipfile.ZipFile(file) as archive:
-            file = io.BytesIO(archive.read(next(n for n in archive.namelist() if n.endswith("/data.pkl"))))
+            file = io.BytesIO(read_member(archive, next(m for m in archive.infolist() if m.filename.endswith("/data.pkl"))))
     file.seek(0)
     return chain.from_iterable(pickletools.genops(file) for _ in range(5))  # the old format is several pickles in a row
 
@@ -95,20 +112,30 @@ def pickled_module(thing: object, name: str) -> dict[str, torch.Tensor] | None:
         return None
     state: dict[str, torch.Tensor] = {}
     waiting: list[tuple[str, Any, tuple[int, ...]]] = [("", thing, ())]
+    parts = 0
     while waiting:
         prefix, part, above = waiting.pop()
-        if id(part) in above or len(state) > _MOST:
-            raise CheckpointError(f"{name} holds a module that holds itself: it is damaged or hostile.")
+        parts += 1
+        if id(part) in above or len(above) > _DEEPEST or len(state) > _MOST or parts > _MOST:
+            raise CheckpointError(f"{name} holds a module that holds itself, or more parts than any: it is damaged or hostile.")
+        check_name(prefix, name)
         attributes = part.state
         spare = attributes.get("_non_persistent_buffers_set") or ()
         for kind in ("_parameters", "_buffers"):
             tensors = attributes.get(kind)
             for key, value in (tensors if isinstance(tensors, dict) else {}).items():
                 if isinstance(value, torch.Tensor) and key not in spare:
+                    check_name(key, name)
                     state[f"{prefix}{key}"] = value.detach()
         children = attributes["_modules"]
         waiting += [(f"{prefix}{key}.", child, (*above, id(part))) for key, child in reversed(children.items()) if _is_module(child)]
     return state
+
+
+def check_name(key: object, name: str) -> None:
+    """Raise CheckpointError for a name of a tensor that is longer than any."""
+    if isinstance(key, str) and len(key) > _LONGEST_NAME:
+        raise CheckpointError(f"{name} names a tensor with {len(key):,} characters ({key[:40]}...): it is damaged or hostile.")
 
 
 def _is_module(thing: object) -> bool:

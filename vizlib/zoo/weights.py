@@ -20,8 +20,9 @@ import torch
 from torch.serialization import get_safe_globals, safe_globals
 
 from vizlib.errors import CheckpointError, ModelError
-from vizlib.zoo.inert_objects import inert_globals, is_harmless, named_globals
+from vizlib.zoo.inert_objects import inert_globals, is_harmless, largest_storage, named_globals
 from vizlib.zoo.training_checkpoints import describe, network_state
+from vizlib.zoo.zip_members import LEAST_BOUND, most_unpacked, read_member, read_npz
 
 if TYPE_CHECKING:
     import os
@@ -39,7 +40,7 @@ FOREIGN: Final = (
     (b"%PDF", "a PDF document"),
 )
 MAX_UNZIPPED: Final = 2 << 30  # bytes that one member of a zip may unpack to: it is held in memory
-MAX_RATIO: Final = 20  # weights hardly compress: more than this is a zip bomb
+MOST_KINDS: Final = 1000  # of foreign objects beside the weights
 MAX_LINES: Final = 10
 # All that reading a damaged pickle, zip or storage was seen to raise; none of them means that code of the file ran.
 DAMAGED: Final = (
@@ -66,10 +67,11 @@ _allowing = threading.Lock()
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """The tensors of a safetensors or torch file by name, on the CPU, in the precision of the file.
 
-    The contents decide the format, not the suffix. A zip that holds exactly one such file is read too, and an NPZ with its names as they
-    are. Training checkpoints are unwrapped and prefixes stripped, as ``vizlib.zoo.training_checkpoints`` lists them. Nothing in the file
-    is ever run: objects beside the weights become empty shells, a whole module its weights; one that asks for Python's own functions
-    raises CheckpointError, as do damaged files and weights that are not finite.
+    The contents decide the format, not the suffix; but a file called .safetensors is read as that and as nothing else. A zip that holds
+    exactly one such file is read too, and an NPZ with its names as they are. Training checkpoints are unwrapped and prefixes stripped, as
+    ``vizlib.zoo.training_checkpoints`` lists them. Nothing in the file is ever run: objects beside the weights become empty shells, a
+    whole module its weights; one that asks for Python's own functions raises CheckpointError, as do files that are damaged or claim more
+    than they hold, and weights that are not finite.
     """
     path = Path(path)
     try:
@@ -77,11 +79,16 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             raise CheckpointError(f"{path} is a folder: give the path of the weights file inside it.")
         with path.open("rb") as file:
             loaded = _read(file, str(path), path)
+            most = most_unpacked(file.seek(0, io.SEEK_END))
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} does not exist: check the path of the weights file.") from error
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
-    return {key: _checked(tensor, key, str(path)) for key, tensor in network_state(loaded, str(path)).items()}
+    state = network_state(loaded, str(path))
+    stored = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in state.values() if _is_plain(tensor)}
+    if sum(stored.values()) > most:
+        raise CheckpointError(f"{path} claims {sum(stored.values()):,} bytes of weights, far more than it holds: it is damaged or hostile.")
+    return {key: _checked(tensor, key, str(path)) for key, tensor in state.items()}
 
 
 def _read(file: BinaryIO, name: str, path: Path | None) -> object:
@@ -92,14 +99,17 @@ def _read(file: BinaryIO, name: str, path: Path | None) -> object:
         raise CheckpointError(f"{name} is empty: download or copy it again.")
     if head.startswith(b"version https://git-lfs"):
         raise CheckpointError(f"{name} is a Git LFS pointer, not the weights: run `git lfs pull` in its repository.")
+    named = path is not None and path.suffix.lower() == ".safetensors"
+    if head[8:9] == b"{" and (named or head[0] != 0x80):
+        return _read_safetensors(file, name, path)
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         raise CheckpointError(f"{name} is a web page, not weights: download it again from the file's direct link.")
+    if named:
+        raise CheckpointError(f"{name} is called .safetensors and is not one: convert it to safetensors, or download it again.")
     if head.startswith((b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ")):
         raise CheckpointError(f"{name} is a compressed archive: unpack it and give the weights file inside.")
     if head.startswith(b"PK"):
         return _read_zip(file, name, path)
-    if head[8:9] == b"{" and head[0] != 0x80:
-        return _read_safetensors(file, name, path)
     if head[0] == 0x80:
         return _read_torch(file, name)
     kind = next((kind for magic, kind in FOREIGN if head.startswith(magic)), None)
@@ -126,12 +136,12 @@ def _read_zip(file: BinaryIO, name: str, path: Path | None) -> object:
         with zipfile.ZipFile(file) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
             unpacked, packed = sum(m.file_size for m in members), file.seek(0, io.SEEK_END)
-            if unpacked > max(64 << 20, MAX_RATIO * packed):
+            if unpacked > most_unpacked(packed):
                 raise CheckpointError(f"{name} would unpack from {packed} to {unpacked} bytes, which no weights do: it is refused.")
             if any(m.filename.endswith("/constants.pkl") for m in members):
                 raise CheckpointError(f"{name} is a TorchScript program, not weights: save the module's state_dict() and give that file.")
             if members and all(m.filename.endswith(".npy") for m in members):
-                return _read_npz(file)
+                return read_npz(file, name)
             if not any(m.filename.endswith("/data.pkl") for m in members):
                 members = [m for m in members if m.filename.endswith(SUFFIXES) and not m.filename.startswith("__MACOSX/")]
                 if len(members) != 1 or path is None:
@@ -140,27 +150,17 @@ def _read_zip(file: BinaryIO, name: str, path: Path | None) -> object:
                     raise CheckpointError(
                         f"{name} unpacks to {members[0].file_size} bytes, over {MAX_UNZIPPED}: unpack it and give the file."
                     )
-                return _read(io.BytesIO(archive.read(members[0])), f"{name} ({members[0].filename})", None)
+                return _read(io.BytesIO(read_member(archive, members[0])), f"{name} ({members[0].filename})", None)
     except DAMAGED as error:
         raise CheckpointError(f"{name} is a damaged, truncated or locked zip ({error}): download or copy it again.") from error
     file.seek(0)
     return _read_torch(file, name)
 
 
-def _read_npz(file: BinaryIO) -> dict[str, Tensor]:
-    """The arrays of an NPZ file by name, bfloat16 ones too, which numpy holds as two bytes without a meaning."""
-    state = {}
-    file.seek(0)
-    with np.load(file, allow_pickle=False) as arrays:
-        for key in arrays.files:
-            array = arrays[key]
-            raw = array.dtype.kind == "V" and array.dtype.itemsize == 2
-            tensor = torch.from_numpy(array.view(np.int16) if raw else array)
-            state[key] = tensor.view(torch.bfloat16) if raw else tensor
-    return state
-
-
 def _read_torch(file: BinaryIO, name: str) -> object:
+    claimed = largest_storage(file)
+    if claimed > most_unpacked(file.seek(0, io.SEEK_END)):
+        raise CheckpointError(f"{name} claims {claimed:,} values for one tensor, far more than it holds: it is damaged or hostile.")
     try:
         return _load(file)
     except DAMAGED as error:
@@ -173,6 +173,8 @@ def _read_torch(file: BinaryIO, name: str) -> object:
             f"{name} wants to run {shown} while it is read, which a weights file must not do: "
             "convert it to safetensors where you trust it, and give that file."
         ) from refused
+    if len(foreign) > MOST_KINDS:
+        raise CheckpointError(f"{name} holds objects of {len(foreign):,} kinds beside its weights: it is damaged or hostile.")
     if foreign:
         try:
             return _load(file, foreign)
@@ -203,10 +205,14 @@ def _load(file: BinaryIO, foreign: Sequence[str] = ()) -> object:
             return torch.load(file, map_location="cpu", weights_only=True)
 
 
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.layout == torch.strided and not tensor.is_quantized and tensor.device.type == "cpu"
+
+
 def _checked(tensor: Tensor, key: str, name: str) -> Tensor:
-    if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
+    if not _is_plain(tensor):
         raise CheckpointError(f"{name} holds {key} as a sparse, quantized or empty tensor: save it as an ordinary one.")
-    if tensor.numel() * tensor.element_size() > max(64 << 20, tensor.untyped_storage().nbytes()):
+    if tensor.numel() * tensor.element_size() > max(LEAST_BOUND, tensor.untyped_storage().nbytes()):
         raise CheckpointError(f"{name} claims {tuple(tensor.shape)} for {key}, but stores far fewer values: it is damaged or hostile.")
     if tensor.numel() and (tensor.is_floating_point() or tensor.is_complex()):
         values = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
@@ -234,10 +240,10 @@ def _digest(path: str | os.PathLike[str]) -> str:
 
 def match_state(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> None:
     """Compare names and shapes strictly; CheckpointError lists, in ten lines at most, what is missing, unexpected or of another shape."""
-    missing = [f"missing {key} {tuple(value.shape)}" for key, value in expected.items() if key not in state]
-    unexpected = [f"unexpected {key} {tuple(value.shape)}" for key, value in state.items() if key not in expected]
+    missing = [f"missing {key[:80]} {tuple(value.shape)}" for key, value in expected.items() if key not in state]
+    unexpected = [f"unexpected {key[:80]} {tuple(value.shape)}" for key, value in state.items() if key not in expected]
     other = [
-        f"{key} is {tuple(state[key].shape)}, not {tuple(value.shape)}"
+        f"{key[:80]} is {tuple(state[key].shape)}, not {tuple(value.shape)}"
         for key, value in expected.items()
         if key in state and state[key].shape != value.shape
     ]
