@@ -18,6 +18,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from vizlib.errors import ImageError
 from vizlib.geometry import FITS, Geometry, Transform
+from vizlib.jpeg_markers import reaches_its_end, repaints_too_often
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -89,15 +90,18 @@ def read_image(source: ImageSource) -> np.ndarray:
     return read_with_scaling(source)[0]
 
 
-def read_with_scaling(source: ImageSource) -> tuple[np.ndarray, str]:
-    """``read_image``, and one sentence on how more than 8 bits became 8; empty where nothing was scaled."""
+def read_with_scaling(source: ImageSource, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, str]:
+    """``read_image``, and one sentence on how more than 8 bits became 8; empty where nothing was scaled.
+
+    ``max_pixels`` bounds the picture in bytes of a file. Decoding is bounded by this and, of a JPEG, by the number of its scans.
+    """
     if isinstance(source, np.ndarray):
         return _read_array(source), _of_array(source)
     if isinstance(source, Image.Image):
         with _quiet_pillow:
             return _decode(source, "The image")
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _read_stream(io.BytesIO(source), "The image")
+        return _read_stream(io.BytesIO(source), "The image", max_pixels)
     if isinstance(source, (str, os.PathLike)):
         return _read_path(os.fspath(source))
     if hasattr(source, "read"):
@@ -144,35 +148,35 @@ def _read_file(file: Any) -> tuple[np.ndarray, str]:
     return _read_stream(io.BytesIO(content), name)
 
 
-def _read_stream(stream: IO[bytes], name: str) -> tuple[np.ndarray, str]:
+def _read_stream(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, str]:
     start = stream.read(4096)
     if not start:
         raise ImageError(f"{name} is empty: choose another file, or download it again.")
     try:
         with _quiet_pillow, Image.open(stream, formats=_FORMATS) as image:
-            pixels, scaling = _decode(image, name)
-            if image.format in ("JPEG", "MPO") and not _jpeg_reaches_its_end(stream):
+            jpeg = _content(stream) if image.format in ("JPEG", "MPO") else b""
+            if repaints_too_often(jpeg, image.width * image.height):
+                raise ImageError(
+                    f"{name} is a JPEG of more passes over the picture than are decoded here: save it anew as an ordinary JPEG."
+                )
+            pixels, scaling = _decode(image, name, max_pixels)
+            if jpeg and not reaches_its_end(jpeg):
                 raise ImageError(_damaged(name))
             return pixels, scaling
     except Image.DecompressionBombError as error:
-        raise ImageError(_too_large(name)) from error
+        raise ImageError(_too_large(name, max_pixels)) from error
     except UnidentifiedImageError as error:
         raise ImageError(_why_unknown(name, start)) from error
     except _DAMAGE as error:
         raise ImageError(_damaged(name, error)) from error
 
 
-def _jpeg_reaches_its_end(stream: IO[bytes]) -> bool:
-    """False for a download that stopped and was filled up with zeros, which the decoder takes for a flat rest of the picture."""
+def _content(stream: IO[bytes]) -> bytes:
+    position = stream.tell()
     stream.seek(0)
     content = stream.read()
-    position = 2
-    while content[position : position + 1] == b"\xff" and position + 4 <= len(content):
-        marker = content[position + 1]
-        if marker == 0xDA:
-            return content.find(b"\xff\xd9", position) >= 0
-        position += 1 if marker == 0xFF else 2 + int.from_bytes(content[position + 2 : position + 4], "big")
-    return True
+    stream.seek(position)
+    return content
 
 
 def _why_unknown(name: str, start: bytes) -> str:
@@ -190,30 +194,29 @@ def _damaged(name: str, error: BaseException | None = None) -> str:
     return f"{name} is damaged or cut short: download or export it again."
 
 
-def _too_large(name: str, size: tuple[int, int] | None = None) -> str:
+def _too_large(name: str, most: int, size: tuple[int, int] | None = None) -> str:
     measure = f"has {size[0]} x {size[1]} pixels, more than" if size else "has more than"
-    return (
-        f"{name} {measure} {MAX_PIXELS // 1_000_000} megapixels: make it smaller, for instance 4000 pixels on its long side, and try again."
-    )
+    side = min(4000, int(most**0.5) // 100 * 100 or 10)
+    return f"{name} {measure} {most / 1e6:g} megapixels: make it smaller, for instance {side} pixels on its long side, and try again."
 
 
-def _check_size(width: int, height: int, name: str) -> None:
+def _check_size(width: int, height: int, name: str, most: int = MAX_PIXELS) -> None:
     if min(width, height) < 1:
         raise ImageError(f"{name} is empty ({width} x {height} pixels): choose another one.")
-    if width * height > MAX_PIXELS:
-        raise ImageError(_too_large(name, (width, height)))
+    if width * height > most:
+        raise ImageError(_too_large(name, most, (width, height)))
 
 
-def _decode(image: Image.Image, name: str) -> tuple[np.ndarray, str]:
+def _decode(image: Image.Image, name: str, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, str]:
     """The pixels of an opened image, upright, and how they were scaled; its size is checked before anything is decoded."""
-    _check_size(*image.size, name)
+    _check_size(*image.size, name, max_pixels)
     try:
         image.load()
-        _check_size(*image.size, name)
+        _check_size(*image.size, name, max_pixels)
         pixels, scaling = _from_deep_grey(image, name) if image.mode[0] in "IF" else (np.asarray(_to_rgb(image)), "")
         turn = _TURNS.get(_orientation(image))
     except Image.DecompressionBombError as error:
-        raise ImageError(_too_large(name)) from error
+        raise ImageError(_too_large(name, max_pixels)) from error
     except _DAMAGE as error:
         raise ImageError(_damaged(name, error)) from error
     return np.array(turn(pixels) if turn else pixels, dtype=np.uint8, order="C"), scaling
