@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["alone", "cache_folder", "download", "downloaded", "hub_size", "hub_weights", "read_note", "remote_size", "write_note"]
 
 CHUNK: Final = 1 << 18
+CHECK_EVERY: Final = 8 << 20  # bytes of a body without a length between two looks at the disk
 
 
 def cache_folder() -> Path:
@@ -135,6 +136,9 @@ def _fetch(url: str, part: Path, size: int | None, progress: Progress | None, ca
         write_note(note, {"validator": _validator(response)})
         try:
             have = _receive(response, part, have, total, url, progress, cancelled)
+        except _FullDiskError:
+            _drop(part)
+            raise
         except OSError as error:  # of the disk: those of the network are explained already
             _drop(part)
             raise explained(error, url, part.parent) from error
@@ -144,6 +148,17 @@ def _fetch(url: str, part: Path, size: int | None, progress: Progress | None, ca
         raise DownloadError(f"{url} broke off after {have} of {total} bytes: try again, the download goes on from there.")
     note.unlink(missing_ok=True)
     return None
+
+
+class _FullDiskError(DownloadError):
+    """A body without a length does not end before the disk is full."""
+
+
+def _check_disk_for_more(folder: Path, have: int, url: str) -> None:
+    try:
+        check_disk(folder, 0, url)
+    except DownloadError as error:
+        raise _FullDiskError(f"{url} sent {have >> 20} MiB without an end, and the disk is full: check the link.") from error
 
 
 def _drop(part: Path) -> None:
@@ -161,8 +176,12 @@ def _receive(
     cancelled: Cancelled | None,
 ) -> int:
     """Write the body behind the first ``have`` bytes of ``part``; the bytes there at the end."""
+    checked = have
     with part.open("ab" if have else "wb") as file:
         while True:
+            if total is None and have - checked >= CHECK_EVERY:
+                checked = have
+                _check_disk_for_more(part.parent, have, url)
             if progress:
                 progress(have, total)
             if cancelled and cancelled():

@@ -22,6 +22,7 @@ Progress = Callable[[int, int | None], None]
 Cancelled = Callable[[], bool]
 
 TIMEOUT: Final = 20.0  # seconds a server may stay silent
+_MOST_DIGITS: Final = 18  # of a number of bytes
 SPARE: Final = 64 << 20  # bytes of disk left free
 
 
@@ -47,7 +48,10 @@ def open_url(url: str, method: str, headers: dict[str, str]) -> http.client.HTTP
     ):
         opener.add_handler(handler)
     headers = {"User-Agent": "vizlib", "Accept-Encoding": "identity"} | headers
-    return opener.open(urllib.request.Request(url, headers=headers, method=method), timeout=TIMEOUT)  # noqa: S310 - checked above
+    try:
+        return opener.open(urllib.request.Request(url, headers=headers, method=method), timeout=TIMEOUT)  # noqa: S310 - checked above
+    except ValueError as error:  # of an address that a redirect leads to
+        raise DownloadError(f"{url} leads to what is not a web address ({error}): check the link, or try again later.") from error
 
 
 def check_scheme(url: str) -> None:
@@ -97,12 +101,17 @@ def check_disk(folder: Path, needed: int, what: str) -> None:
 
 
 def length_of(response: http.client.HTTPResponse) -> int | None:
-    """The bytes of the body, where the server says so."""
-    text = response.headers.get("Content-Length", "")
-    return int(text) if text.isdecimal() else None
+    """The bytes of the body, where the server says so; DownloadError where what it says is no length."""
+    texts = set(response.headers.get_all("Content-Length", ()))
+    if not texts:
+        return None
+    text = texts.pop()
+    if texts or not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
+        raise DownloadError("The server says a length of the file that is none: check the link, or try again later.")
+    return int(text)
 
 
 def total_of(response: http.client.HTTPResponse) -> int | None:
     """The bytes of the whole file that the body is a part of, where the server says so."""
     text = response.headers.get("Content-Range", "").rpartition("/")[2]
-    return int(text) if text.isdecimal() else None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else None
