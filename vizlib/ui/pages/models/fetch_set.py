@@ -28,7 +28,7 @@ def draw_fetch_set(name: str = "imagenet-small") -> None:
     missing = [card for card in cards if not card.at_hand]
     with st.container(border=True):
         st.markdown(f"**{weight_set.title}**: {len(cards)} published models that know ImageNet's 1,000 classes, for every page.")
-        st.dataframe([_row(card) for card in cards], hide_index=True)
+        st.markdown(_table([_row(card) for card in cards]))
         if not missing:
             st.caption("All of them are here.")
             return
@@ -61,6 +61,12 @@ def fetch_set(weight_set: WeightSet, progress: Progress) -> int:
         progress(there, total, f"Fetching {card.name}: {there / 1e6:.0f}{of} MB")
 
     return len(fetch_all(pending(weight_set.models), report))
+
+
+def _table(rows: list[dict[str, str]]) -> str:
+    """The rows as a table of Markdown."""
+    heading, *lines = [f"| {' | '.join(map(formatting.plain, cells))} |" for cells in (list(rows[0]), *(row.values() for row in rows))]
+    return "\n".join([heading, "|---" * len(rows[0]) + "|", *lines])
 
 
 def _row(card: ModelCard) -> dict[str, str]:
