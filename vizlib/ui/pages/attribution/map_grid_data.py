@@ -47,7 +47,7 @@ def scaled_map(explanation: Explanation, content: np.ndarray) -> ScaledMap:
     """
     from vizlib.figures.overlay import shrunk
 
-    values = np.nan_to_num(explanation.input_map, nan=0.0)
+    values = np.nan_to_num(explanation.drawn, nan=0.0)
     inside = values[content] if content.any() else values.ravel()
     mean = float(np.abs(inside).mean())
     scaled = shrunk(values / mean if mean > 0 else np.zeros_like(values), LONGEST)

@@ -69,7 +69,7 @@ def draw_method_detail(scheduler: MethodScheduler, answer: ModelAnswer, view: Vi
 
 
 def _draw_map(explanation: Explanation, answer: ModelAnswer, view: View) -> None:
-    st.image(_png(picture_of(explanation.method, explanation.input_map, answer, view.grid)), width="stretch", output_format="PNG")
+    st.image(_png(picture_of(explanation.method, explanation.drawn, answer, view.grid)), width="stretch", output_format="PNG")
 
 
 def picture_of(name: str, values: np.ndarray, answer: ModelAnswer, appearance: dict[str, Any]) -> np.ndarray:
@@ -132,7 +132,7 @@ def _draw_sanity(scheduler: MethodScheduler, explanation: Explanation, checks: d
         "A map that looks the same after the model's weights were drawn anew, or for another class, does not tell of what was learned "
         "([Adebayo et al. 2018](https://arxiv.org/abs/1810.03292))."
     )
-    tiles: list[tuple[str, str, np.ndarray, bool | None]] = [("The map", "", explanation.input_map, None)]
+    tiles: list[tuple[str, str, np.ndarray, bool | None]] = [("The map", "", explanation.drawn, None)]
     tiles += [(check.title, f"similarity {check.similarity:.2f}", check.map, check.passed) for check in checks.values()]
     _draw_tiles(explanation.method, tiles, answer, view)
     key = f"{SLOT}cascade.requested"
