@@ -339,7 +339,7 @@ def test_the_page_answers_to_its_name_too(explore):
 
 def test_a_badge_comes_by_itself_for_a_small_model_and_says_what_it_stands_on(explore, monkeypatch):
     made = proof.Proof({}, {}, Badge("mixed", "Made up.", 5, 7, ()), None, ("One thing was left out.",), 0.0)
-    monkeypatch.setattr(proof, "measure_proof", lambda *_: made)
+    monkeypatch.setattr(proof, "measure_proof", lambda *_, **__: made)
     monkeypatch.delenv(trust.BADGES_VARIABLE)
     at = explore(models="vit_tiny50", vit_tiny50__method="saliency")
     assert ":orange-badge[5 of 7 tests passed] Made up." in said(at)
@@ -348,7 +348,7 @@ def test_a_badge_comes_by_itself_for_a_small_model_and_says_what_it_stands_on(ex
 
 def test_a_badge_is_measured_when_it_is_asked_for(explore, monkeypatch):
     made = proof.Proof({}, {}, Badge("passed", "Made up too.", 7, 7, ()), None, (), 0.0)
-    monkeypatch.setattr(proof, "measure_proof", lambda *_: made)
+    monkeypatch.setattr(proof, "measure_proof", lambda *_, **__: made)
     at = explore(models="resnet_tiny50", resnet_tiny50__method="saliency")
     assert "tests passed" not in said(at)
     at.button(key="trust.resnet_tiny50.measure").click().run()

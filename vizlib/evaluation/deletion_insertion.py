@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     Answer = Callable[[torch.Tensor], torch.Tensor]
 
@@ -21,6 +21,35 @@ def pixel_ranks(maps: torch.Tensor, seed: int = 0) -> torch.Tensor:
     return places.scatter_(1, falling, torch.arange(flat.shape[1], device=flat.device).expand_as(falling))
 
 
+class Remover:
+    """``x`` and ``empty`` (1, 3, h, w) mixed in the order of maps (M, h, w), highest first, and what the model answers to any mixture.
+
+    Deletion puts pixels of ``empty`` into ``x``; insertion those of ``x`` into ``empty``. ``answer`` gives one number for each of at most
+    ``batch`` images (n, 3, h, w).
+    """
+
+    def __init__(
+        self, answer: Answer, x: torch.Tensor, empty: torch.Tensor, maps: torch.Tensor, parts: int, batch: int, *, insert: bool
+    ) -> None:
+        self._answer, self._parts, self._batch = answer, parts, batch
+        self._start, self._end = (empty, x) if insert else (x, empty)
+        self._places, self._size = pixel_ranks(maps), maps.shape[1:]
+
+    def ends(self) -> torch.Tensor:
+        """The answers (2,) float64 before any pixel is exchanged and after all are: the same for all maps."""
+        return torch.cat([self._answer(image).double() for image in (self._start, self._end)])
+
+    def at(self, points: Sequence[tuple[int, int]]) -> torch.Tensor:
+        """The answers (n,) float64 of pairs (map, how many of ``parts`` equal shares of the pixels are exchanged)."""
+        pixels, answers = self._places.shape[1], []
+        for first in range(0, len(points), self._batch):
+            some = points[first : first + self._batch]
+            counts = torch.tensor([round(step * pixels / self._parts) for _, step in some], device=self._start.device)
+            taken = (self._places[[row for row, _ in some]] < counts[:, None]).unflatten(1, self._size)[:, None]
+            answers.append(self._answer(torch.where(taken, self._end, self._start)).double())
+        return torch.cat(answers)
+
+
 def removal_curves(
     answer: Answer, x: torch.Tensor, empty: torch.Tensor, maps: torch.Tensor, parts: int, batch: int, *, insert: bool
 ) -> torch.Tensor:
@@ -29,17 +58,9 @@ def removal_curves(
     Deletion puts pixels of ``empty`` (1, 3, h, w) into ``x``; insertion those of ``x`` into ``empty``. ``answer`` gives one number for each
     of at most ``batch`` images (n, 3, h, w). The first image and the last are the same for all maps, and go through once.
     """
-    places, pixels = pixel_ranks(maps), maps[0].numel()
-    steps = [(row, step) for row in range(len(maps)) for step in range(1, parts)]
-    start, end = (empty, x) if insert else (x, empty)
-    first_and_last = torch.cat([answer(image).double() for image in (start, end)]).expand(len(maps), 2)
-    answers = []
-    for first in range(0, len(steps), batch):
-        some = steps[first : first + batch]
-        counts = torch.tensor([round(step * pixels / parts) for _, step in some], device=x.device)
-        taken = (places[[row for row, _ in some]] < counts[:, None]).unflatten(1, maps.shape[1:])[:, None]
-        answers.append(answer(torch.where(taken, end, start)).double())
-    between = torch.cat(answers).unflatten(0, (len(maps), parts - 1))
+    remover = Remover(answer, x, empty, maps, parts, batch, insert=insert)
+    first_and_last = remover.ends().expand(len(maps), 2)
+    between = remover.at([(row, step) for row in range(len(maps)) for step in range(1, parts)]).unflatten(0, (len(maps), parts - 1))
     return torch.cat([first_and_last[:, :1], between, first_and_last[:, 1:]], 1)
 
 

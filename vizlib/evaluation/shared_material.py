@@ -10,6 +10,7 @@ import torch
 
 from vizlib.errors import MethodError
 from vizlib.evaluation import protocol
+from vizlib.evaluation.control_curves import ControlCurves
 from vizlib.evaluation.control_maps import centred_gaussian_map, random_smooth
 from vizlib.evaluation.deletion_insertion import removal_curves
 from vizlib.evaluation.progress import Steps
@@ -43,7 +44,7 @@ class SharedMaterial:
         self.target = index
         self.empty = [baseline(model, self.scorer.x, kind) for kind in protocol.BASELINES]
         self.control_values: dict[str, torch.Tensor] = {}
-        self._control_curves: dict[bool, torch.Tensor] = {}
+        self._control_curves: dict[bool, ControlCurves] = {}
         self._curves: dict[bytes, dict[bool, torch.Tensor]] = {}
         self._drops: torch.Tensor | None = None
 
@@ -52,15 +53,19 @@ class SharedMaterial:
 
         For a difference of two classes it is that of the first, as if there were no others.
         """
-        logits = self.scorer.model.run(self.scorer.copied, images).double()
-        self.steps.did(len(images))
+        logits = self._logits(images).double()
         return self.scorer.model.target_probability(logits, self.target)
 
     def score(self, images: torch.Tensor) -> torch.Tensor:
         """The target's score (n,), a logit or a difference of two, at least float32, for images (n, 3, h, w)."""
-        logits = self.scorer.model.run(self.scorer.copied, images)
-        self.steps.did(len(images))
+        logits = self._logits(images)
         return self.scorer.targets[0].score(logits.to(torch.promote_types(logits.dtype, torch.float32)))
+
+    def _logits(self, images: torch.Tensor) -> torch.Tensor:
+        # Convolutions on a CPU are up to 1.5 times as fast with the channels last.
+        logits = self.scorer.model.run(self.scorer.copied, images.contiguous(memory_format=torch.channels_last))
+        self.steps.did(len(images))
+        return logits
 
     def map_of(self, explanation: Explanation) -> torch.Tensor:
         """The input map of an explanation as maps (1, h, w), zero where it is NaN."""
@@ -78,10 +83,9 @@ class SharedMaterial:
         Those of the control maps are kept, and those of the last REMEMBERED others.
         """
         if maps is self.control_maps:
-            kept = self._control_curves
-        else:
-            key = hashlib.sha256(maps.contiguous().cpu().numpy().tobytes()).digest()
-            kept = self._curves.setdefault(key, {})
+            return self.control_curves(insert=insert).completed()
+        key = hashlib.sha256(maps.contiguous().cpu().numpy().tobytes()).digest()
+        kept = self._curves.setdefault(key, {})
         if insert not in kept:
             x, batch = self.scorer.x, self.scorer.batch_size(gradients=False)
             by_baseline = [removal_curves(self.probability, x, empty, maps, protocol.PARTS, batch, insert=insert) for empty in self.empty]
@@ -90,10 +94,20 @@ class SharedMaterial:
             del self._curves[next(iter(self._curves))]
         return kept[insert]
 
+    def control_curves(self, *, insert: bool) -> ControlCurves:
+        """The curves of the control maps, as far as they are measured."""
+        if insert not in self._control_curves:
+            batch = self.scorer.batch_size(gradients=False)
+            self._control_curves[insert] = ControlCurves(
+                self.probability, self.scorer.x, self.empty, self.control_maps, protocol.PARTS, batch, insert=insert
+            )
+        return self._control_curves[insert]
+
     def removal_cost(self, *, insert: bool) -> dict[str, float]:
-        """The images that the curves of one more map take, and those of the control maps where they are still to be made."""
-        maps = 1 + (0 if insert in self._control_curves else 1 + protocol.RANDOM_MAPS)
-        return {f"curves, {insert=}": float(len(self.empty) * (protocol.PARTS + 1) * maps)}
+        """The images that the curves of one more map take at most, and what is still missing of those of the control maps."""
+        one = len(self.empty) * (protocol.PARTS + 1)
+        controls = self._control_curves[insert].missing() if insert in self._control_curves else one * (1 + protocol.RANDOM_MAPS)
+        return {f"curves, {insert=}": float(one + controls)}
 
     @cached_property
     def subsets(self) -> torch.Tensor:

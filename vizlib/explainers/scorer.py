@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vizlib.zoo.model import Model
 
 BATCH_BYTES = 1 << 30  # bytes that one batch may take; the same on every machine, so that maps are the same too
+CPU_BATCH_BYTES = 1 << 26  # without gradients on a CPU, where what lies in its cache is up to twice as fast as a larger batch
 MAX_BATCH = 64
 
 
@@ -67,7 +68,8 @@ class TargetScorer:
     def batch_size(self, *, gradients: bool) -> int:
         """How many images may go through together, 1 to 64: by the bytes that each takes, and fewer only where memory is short."""
         each = max(1, self.bytes_per_image if gradients else self.bytes_per_image // 4)
-        return max(1, min(MAX_BATCH, BATCH_BYTES // each, available_memory() // 2 // each))
+        most = BATCH_BYTES if gradients or self.x.device.type != "cpu" else CPU_BATCH_BYTES
+        return max(1, min(MAX_BATCH, most // each, available_memory() // 2 // each))
 
     def expect(self, images: int) -> None:
         """Say that so many more images will go through, for who listens to the progress."""

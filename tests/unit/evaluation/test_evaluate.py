@@ -212,13 +212,15 @@ def test_a_yardstick_gives_what_evaluate_gives_and_measures_the_references_once(
     assert sum(seen) == 1
     yardstick.score(first, metrics)
     # Of 22 maps and 3 baselines, both ways: 31 images each and the two ends; for each baseline 128 subsets and the whole image.
-    assert sum(seen) == 1 + 2 * 3 * (22 * 31 + 2 * 2) + 3 * 129
-    del seen[:]
+    everything = 1 + 2 * 3 * (22 * 31 + 2 * 2) + 3 * 129
+    assert sum(seen) < 0.8 * everything  # the random maps' curves only until it is certain which are worse
     found = yardstick.score(second, metrics)
-    assert sum(seen) == 2 * 3 * 33
     for name in metrics:
         assert found[name].value == pytest.approx(expected[name].value)
         assert found[name].percentile == expected[name].percentile
+    assert sum(seen) < everything
+    yardstick.curves(second)
+    assert sum(seen) == everything + 2 * 3 * 33
     del seen[:]
     assert yardstick.score(second, metrics) == found
     yardstick.curves(second)

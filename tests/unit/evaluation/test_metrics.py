@@ -55,6 +55,9 @@ def test_what_metrics_share_is_counted_once() -> None:
     assert sum(costs["deletion"].values()) == 3 * 33 * 22
     with torch.no_grad():
         METRICS["deletion"].score(material, found)
+        # What no comparison has needed so far is counted still: another map may need it.
+        assert 3 * 33 < sum(METRICS["deletion"].cost(material, found).values()) < 3 * 33 * 22
+        material.removal_curves(material.control_maps, insert=False)
     assert sum(METRICS["deletion"].cost(material, found).values()) == 3 * 33
 
 

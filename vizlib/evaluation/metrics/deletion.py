@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vizlib.evaluation.metrics.metric import MapMetric
+from vizlib.evaluation.metrics.metric import RemovalMetric
 from vizlib.evaluation.protocol import PARTS
 
 if TYPE_CHECKING:
@@ -23,13 +23,14 @@ def compute(material: SharedMaterial, maps: torch.Tensor) -> torch.Tensor:
     return area(material.removal_curves(maps, insert=False))
 
 
-METRIC = MapMetric(
+METRIC = RemovalMetric(
     "deletion",
     "Deletion",
     f"The area under the class probability as the map's highest pixels are taken away, in {PARTS} equal parts, the mean over three "
     "baselines (mean colour of the data, blur, own mean colour). Lower is better.",
     higher_is_better=False,
     compute=compute,
+    insert=False,
     badge="required",
     cost=lambda material, explanation: material.removal_cost(insert=False),  # noqa: ARG005  a Cost
 )

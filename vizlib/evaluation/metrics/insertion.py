@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vizlib.evaluation.metrics.metric import MapMetric
+from vizlib.evaluation.metrics.metric import RemovalMetric
 from vizlib.evaluation.protocol import PARTS
 
 if TYPE_CHECKING:
@@ -23,13 +23,14 @@ def compute(material: SharedMaterial, maps: torch.Tensor) -> torch.Tensor:
     return area(material.removal_curves(maps, insert=True))
 
 
-METRIC = MapMetric(
+METRIC = RemovalMetric(
     "insertion",
     "Insertion",
     "The area under the class probability as the map's highest pixels are given back to an empty image, "
     f"in {PARTS} equal parts, the mean over three baselines (mean colour of the data, blur, own mean colour). Higher is better.",
     higher_is_better=True,
     compute=compute,
+    insert=True,
     badge="decisive",
     cost=lambda material, explanation: material.removal_cost(insert=True),  # noqa: ARG005  a Cost
 )

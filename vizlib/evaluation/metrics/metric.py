@@ -55,9 +55,9 @@ class MapMetric(Metric):
 
     def score(self, material: SharedMaterial, explanation: Explanation) -> Score:
         """The mean over the baselines, beside the control maps, which are measured once for each material."""
-        values, controls = self.compute(material, material.map_of(explanation)).cpu(), self.of_controls(material)
-        mean, gaussian, random = values.mean(0)[0], controls.mean(0)[0], controls.mean(0)[1:]
-        worse = random < mean if self.higher_is_better else random > mean
+        values = self.compute(material, material.map_of(explanation)).cpu()
+        mean = values.mean(0)[0]
+        gaussian, worse = self.beside_controls(material, mean)
         percentile = 100 * float(worse.double().mean())
         ahead = bool(mean > gaussian) if self.higher_is_better else bool(mean < gaussian)
         return Score(
@@ -65,11 +65,36 @@ class MapMetric(Metric):
             good=percentile >= SURE and ahead, higher=self.higher_is_better, definition=self.definition,
         )  # fmt: skip
 
+    def beside_controls(self, material: SharedMaterial, mean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The Gaussian's value, and which of the random maps, bool (n,), are worse than ``mean``."""
+        controls = self.of_controls(material).mean(0)
+        return controls[0], controls[1:] < mean if self.higher_is_better else controls[1:] > mean
+
     def of_controls(self, material: SharedMaterial) -> torch.Tensor:
         """The values (baselines, 1 + RANDOM_MAPS) of the maps that know nothing of the image, the Gaussian's first."""
         if self.name not in material.control_values:
             material.control_values[self.name] = self.compute(material, material.control_maps).cpu()
         return material.control_values[self.name]
+
+
+@dataclass(frozen=True)
+class RemovalMetric(MapMetric):
+    """The area under a removal curve; with ``insert``, under that of the pixels given back.
+
+    The curves of the random maps are measured only until it is certain which of them are worse.
+    """
+
+    insert: bool
+
+    def beside_controls(self, material: SharedMaterial, mean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The Gaussian's value, and which of the random maps, bool (n,), are worse than ``mean``."""
+        from vizlib.evaluation.deletion_insertion import area
+
+        curves = material.control_curves(insert=self.insert)
+        gaussian = area(curves.completed([0])).mean(0)[0]
+        worse = curves.worse_than(float(mean), range(1, len(material.control_maps)))
+        material.steps.did(curves.missing())  # counted in the cost, and not needed
+        return gaussian, worse
 
 
 @dataclass(frozen=True)

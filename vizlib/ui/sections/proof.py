@@ -40,21 +40,21 @@ class Proof:
         return 8192 + sum(check.map.nbytes for check in self.checks.values())
 
 
-def measure_proof(model: Model, picture: Picture, explanation: Explanation, scorer: FaithfulnessScorer) -> Proof:
-    """The scores, the checks and the badge of one map."""
+def measure_proof(model: Model, picture: Picture, explanation: Explanation, scorer: FaithfulnessScorer, *, curves: bool = True) -> Proof:
+    """The scores, the checks and the badge of one map; its removal curves take about as long again."""
     from vizlib.evaluation.badge import badge
     from vizlib.evaluation.sanity_checks import sanity_checks
 
     began = time.perf_counter()
     scores = scorer.score(explanation)
-    curves = scorer.curves(explanation)
+    removal_curves = scorer.curves(explanation) if curves else None
     refused: tuple[str, ...] = ()
     try:
         checks = sanity_checks(model, picture.pixels, explanation)
     except vizlib.MethodError as error:
         checks, refused = {}, (str(error),)
     verdict = badge(scores, checks) if checks else None
-    return Proof(scores, checks, verdict, curves, refused, time.perf_counter() - began)
+    return Proof(scores, checks, verdict, removal_curves, refused, time.perf_counter() - began)
 
 
 def compute_proof(picture: Picture, explanation: Explanation, model: Model, progress: Progress) -> Proof:
@@ -63,7 +63,8 @@ def compute_proof(picture: Picture, explanation: Explanation, model: Model, prog
 
     progress(0, None, "Measuring how far the map can be trusted")
     with told_to(progress):
-        return measure_proof(model, picture, explanation, FaithfulnessScorer(model, picture.pixels, explanation.target, explanation.fit))
+        scorer = FaithfulnessScorer(model, picture.pixels, explanation.target, explanation.fit)
+        return measure_proof(model, picture, explanation, scorer, curves=False)
 
 
 def compute_shared_proof(
