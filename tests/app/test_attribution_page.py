@@ -277,7 +277,13 @@ def test_a_scale_is_of_what_is_on_the_picture(name):
     inside = made.input_map[content]
     assert found.unit_value == pytest.approx(np.abs(inside).mean())
     assert np.abs(found.values[content]).mean() == pytest.approx(1)
-    assert found.top == pytest.approx(np.quantile(np.abs(inside), 0.99) / found.unit_value)
+    quantile = np.quantile(np.abs(inside), 0.99) / found.unit_value
+    assert found.top == pytest.approx(quantile if found.signed else max(quantile, 2.0))
+    assert found.highest == pytest.approx(np.abs(inside).max() / found.unit_value)
+    assert found.ends("own") == (0.0, found.top)
+    assert found.ends("max") == (0.0, found.highest)
+    assert found.ends("stretch") == (found.low, found.top)
+    assert found.ends("one", 9.0) == (0.0, 9.0)
     empty = map_grid_data.scaled_map(
         vizlib.explain(vizlib.load("vit_tiny50"), np.zeros((8, 8, 3), np.uint8), name), np.ones((64, 64), bool)
     )

@@ -5,7 +5,7 @@ import pytest
 from skimage import data
 
 import vizlib
-from vizlib.figures.map_scale import even_share, upper_end
+from vizlib.figures.map_scale import even_share, share_above, upper_end
 from vizlib.figures.overlay import overlay, signed_overlay
 
 
@@ -52,3 +52,9 @@ def test_files_end_where_pages_end(method, signed):
         end = max(float(np.quantile(inside, 0.99)), 2 * float(explanation.input_map.sum()) / explanation.input_map.size)
         expected = overlay(explanation.image, explanation.map, high=end)
     assert np.array_equal(explanation.picture(), expected)
+
+
+def test_the_share_above_the_end_counts_magnitudes_and_not_the_end_itself() -> None:
+    assert share_above(np.array([-3.0, 1.0, 2.0, 5.0]), 2.0) == 0.5
+    assert share_above(np.array([2.0, 2.0]), 2.0) == 0.0
+    assert share_above(np.zeros(0), 1.0) == 0.0

@@ -18,19 +18,19 @@ ROUNDING = 1e-9  # of an area: nearer bounds decide nothing
 
 
 class ControlCurves:
-    """The probability (baselines, M, parts + 1) as the pixels of maps (M, h, w) go, or come back; NaN where it is not measured yet.
+    """The probability (baselines, M, parts + 1) as the pixels of maps go, or come back, in the order of their ``pixel_ranks`` (M, h w).
 
-    A probability lies between 0 and 1, so what is not measured bounds the area from both sides: most comparisons are decided long
+    NaN is what is not measured yet. A probability lies between 0 and 1, so what is not measured bounds the area from both sides: most comparisons are decided long
     before the curve is complete, and none differently. ``answer`` gives the probability of at most ``batch`` images.
     """
 
     def __init__(
-        self, answer: Answer, x: torch.Tensor, empty: Sequence[torch.Tensor], maps: torch.Tensor, parts: int, batch: int, *, insert: bool
+        self, answer: Answer, x: torch.Tensor, empty: Sequence[torch.Tensor], places: torch.Tensor, parts: int, batch: int, *, insert: bool
     ) -> None:
-        self._remover = [Remover(answer, x, picture, maps, parts, batch, insert=insert) for picture in empty]
+        self._removers = [Remover(answer, x, picture, places, parts, batch, insert=insert) for picture in empty]
         self._insert, self._parts = insert, parts
-        self.curves = torch.full((len(empty), len(maps), parts + 1), torch.nan, dtype=torch.float64)
-        for baseline, remover in enumerate(self._remover):
+        self.curves = torch.full((len(empty), len(places), parts + 1), torch.nan, dtype=torch.float64)
+        for baseline, remover in enumerate(self._removers):
             self.curves[baseline, :, 0], self.curves[baseline, :, -1] = remover.ends().cpu()
 
     @property
@@ -69,7 +69,7 @@ class ControlCurves:
         return area(curves.nan_to_num(nan=0.0)).mean(0), area(curves.nan_to_num(nan=1.0)).mean(0)
 
     def _measure(self, rows: Sequence[int], steps: range) -> None:
-        for baseline, remover in enumerate(self._remover):
+        for baseline, remover in enumerate(self._removers):
             points = [(row, step) for row in rows for step in steps if bool(self.curves[baseline, row, step].isnan())]
             if points:
                 at = torch.tensor(points).T

@@ -22,18 +22,18 @@ def pixel_ranks(maps: torch.Tensor, seed: int = 0) -> torch.Tensor:
 
 
 class Remover:
-    """``x`` and ``empty`` (1, 3, h, w) mixed in the order of maps (M, h, w), highest first, and what the model answers to any mixture.
+    """``x`` and ``empty`` (1, 3, h, w) mixed in the order of maps, by their ``pixel_ranks`` (M, h w), and the answers to any mixture.
 
     Deletion puts pixels of ``empty`` into ``x``; insertion those of ``x`` into ``empty``. ``answer`` gives one number for each of at most
     ``batch`` images (n, 3, h, w).
     """
 
     def __init__(
-        self, answer: Answer, x: torch.Tensor, empty: torch.Tensor, maps: torch.Tensor, parts: int, batch: int, *, insert: bool
+        self, answer: Answer, x: torch.Tensor, empty: torch.Tensor, places: torch.Tensor, parts: int, batch: int, *, insert: bool
     ) -> None:
         self._answer, self._parts, self._batch = answer, parts, batch
         self._start, self._end = (empty, x) if insert else (x, empty)
-        self._places, self._size = pixel_ranks(maps), maps.shape[1:]
+        self._places, self._size = places, x.shape[2:]
 
     def ends(self) -> torch.Tensor:
         """The answers (2,) float64 before any pixel is exchanged and after all are: the same for all maps."""
@@ -58,7 +58,7 @@ def removal_curves(
     Deletion puts pixels of ``empty`` (1, 3, h, w) into ``x``; insertion those of ``x`` into ``empty``. ``answer`` gives one number for each
     of at most ``batch`` images (n, 3, h, w). The first image and the last are the same for all maps, and go through once.
     """
-    remover = Remover(answer, x, empty, maps, parts, batch, insert=insert)
+    remover = Remover(answer, x, empty, pixel_ranks(maps), parts, batch, insert=insert)
     first_and_last = remover.ends().expand(len(maps), 2)
     between = remover.at([(row, step) for row in range(len(maps)) for step in range(1, parts)]).unflatten(0, (len(maps), parts - 1))
     return torch.cat([first_and_last[:, :1], between, first_and_last[:, 1:]], 1)

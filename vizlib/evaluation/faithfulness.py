@@ -47,7 +47,7 @@ class FaithfulnessScorer:
         """About what it takes once everything is made: its pictures and the control maps."""
         height, width = self.material.x.shape[2:]
         pictures = (1 + len(self.material.empty)) * self.material.x.nbytes
-        return int(pictures + 8 * (1 + protocol.RANDOM_MAPS) * height * width)
+        return int(pictures + (8 + 4) * (1 + protocol.RANDOM_MAPS) * height * width)  # the maps, and the order of their pixels
 
     def score(self, explanation: Explanation, metrics: Sequence[str] | None = None) -> dict[str, Score]:
         """A Score for each of ``metrics`` (None: all of METRICS) of an explanation of this image and target by this model.

@@ -12,7 +12,7 @@ from vizlib.errors import MethodError
 from vizlib.evaluation import protocol
 from vizlib.evaluation.control_curves import ControlCurves
 from vizlib.evaluation.control_maps import centred_gaussian_map, random_smooth
-from vizlib.evaluation.deletion_insertion import removal_curves
+from vizlib.evaluation.deletion_insertion import pixel_ranks, removal_curves
 from vizlib.evaluation.progress import Steps
 from vizlib.evaluation.random_subsets import random_subsets, score_drops, subset_sums
 from vizlib.explainers.parts.baselines import baseline
@@ -77,6 +77,10 @@ class SharedMaterial:
         size = (int(self.x.shape[2]), int(self.x.shape[3]))
         return torch.stack([centred_gaussian_map(size), *random_smooth(protocol.RANDOM_MAPS, size)]).to(self.scorer.x.device)
 
+    @cached_property
+    def _control_ranks(self) -> torch.Tensor:
+        return pixel_ranks(self.control_maps).to(torch.int32)
+
     def removal_curves(self, maps: torch.Tensor, *, insert: bool) -> torch.Tensor:
         """The probability (baselines, M, PARTS + 1) as the highest pixels of maps (M, h, w) go, or come back, on the CPU.
 
@@ -99,7 +103,7 @@ class SharedMaterial:
         if insert not in self._control_curves:
             batch = self.scorer.batch_size(gradients=False)
             self._control_curves[insert] = ControlCurves(
-                self.probability, self.scorer.x, self.empty, self.control_maps, protocol.PARTS, batch, insert=insert
+                self.probability, self.scorer.x, self.empty, self._control_ranks, protocol.PARTS, batch, insert=insert
             )
         return self._control_curves[insert]
 

@@ -22,6 +22,11 @@ def upper_end(values: np.ndarray, even: float | None = None) -> float:
     return top if even is None else max(top, LEAST * even)
 
 
+def share_above(values: np.ndarray, end: float) -> float:
+    """The share of finite values (n,) whose magnitude lies above the end of the colours, up to rounding."""
+    return float((np.abs(values) > end * (1 + 1e-6)).mean()) if values.size else 0.0
+
+
 def even_share(input_map: np.ndarray, sink: float | None) -> float | None:
     """What each pixel of a map (h, w) without negative values would have if all had the same; None for a map of zeros."""
     total = float(np.nansum(input_map)) + (sink or 0.0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import cv2
 
+from vizlib.figures.map_scale import even_share, upper_end
 from vizlib.figures.overlay import overlay, shrunk
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ class RolloutExplanation(Protocol):
     @property
     def input_map(self) -> np.ndarray:
         """The map (h, w) on the model's input."""
+
+    @property
+    def sink(self) -> float | None:
+        """The share that ends in learned tokens."""
 
     @property
     def image(self) -> np.ndarray:
@@ -50,12 +55,16 @@ def stages_on_input(explanation: RolloutExplanation) -> list[np.ndarray]:
 def film_frames(
     explanation: RolloutExplanation, *, opacity: float = 0.6, colormap: str = "viridis", longest: int = 480
 ) -> list[np.ndarray]:
-    """Each map of ``stages_on_input`` over the photograph, coloured to its own peak: uint8 (H, W, 3), at most ``longest`` pixels long."""
+    """Each map of ``stages_on_input`` over the photograph, coloured to its own 99 % quantile and at least to twice the even share.
+
+    uint8 (H, W, 3), at most ``longest`` pixels long.
+    """
     image = shrunk(explanation.image, longest)
     shown = []
     for values in stages_on_input(explanation):
         placed = cv2.resize(explanation.geometry.map_to_image(values), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-        shown.append(overlay(image, placed, opacity=opacity, colormap=colormap))
+        high = upper_end(values[explanation.geometry.content], even_share(values, explanation.sink))
+        shown.append(overlay(image, placed, opacity=opacity, colormap=colormap, high=high))
     return shown
 
 

@@ -12,7 +12,7 @@ import zoo_cases as zoo
 import vizlib
 from vizlib.evaluation import protocol
 from vizlib.evaluation.control_curves import ControlCurves
-from vizlib.evaluation.deletion_insertion import area
+from vizlib.evaluation.deletion_insertion import area, pixel_ranks
 from vizlib.evaluation.faithfulness import FaithfulnessScorer
 
 MAPS = torch.rand(6, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -32,7 +32,7 @@ class Answers:
 
 def curves_of(answers: Answers, insert: bool) -> ControlCurves:
     x, black = torch.ones(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
-    return ControlCurves(answers, x, [black, black + 0.05], MAPS, 16, 5, insert=insert)
+    return ControlCurves(answers, x, [black, black + 0.05], pixel_ranks(MAPS), 16, 5, insert=insert)
 
 
 @pytest.mark.parametrize("insert", [False, True])

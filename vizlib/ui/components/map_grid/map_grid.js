@@ -2,10 +2,12 @@ import { colourTable, withAlpha } from '../_lib/colormaps.js';
 import { Component, mount } from '../_lib/component.js';
 import { sameNumbers } from '../_lib/decoder.js';
 import { choices, create, createSvg } from '../_lib/dom.js';
-import { clamp, paint, shareAt, takeArrow } from '../_lib/grid.js';
+import { percent } from '../_lib/formatting.js';
+import { clamp, paint, paintRamp, shareAt, takeArrow } from '../_lib/grid.js';
 
 const SCALES = [
-  ['own', 'from zero', 'Each map from zero to its own 99 % quantile'],
+  ['own', 'from zero', 'Each map from zero to its own 99 % quantile, and at least to twice its mean'],
+  ['max', 'to the highest', 'Each map from zero to its largest value'],
   ['stretch', 'lowest to highest', 'Each map from its lowest 1 % to its highest 1 %'],
   ['one', 'one for all', 'All maps in multiples of their own mean, on the scale of the most concentrated one'],
 ];
@@ -111,6 +113,8 @@ class MapGrid extends Component {
     const canvas = create('canvas');
     const veil = create('div', 'veil');
     const cross = create('i', 'cross');
+    const ends = create('div', 'ends');
+    const [low, bar, high] = [create('span'), create('canvas'), create('span')];
     const foot = create('div', 'foot');
     const badge = create('button', 'badge');
     const closer = create('button', 'act closer', 'Closer');
@@ -138,9 +142,10 @@ class MapGrid extends Component {
       this.read(card.name, y + step[0] / map.shape[0], x + step[1] / map.shape[1]);
     });
     stage.append(img, canvas, veil, cross);
+    ends.append(low, bar, high);
     foot.append(badge, closer);
-    root.append(title, note, stage, foot);
-    const entry = { root, note, stage, img, canvas, veil, cross, badge, closer };
+    root.append(title, note, stage, ends, foot);
+    const entry = { root, note, stage, img, canvas, veil, cross, badge, closer, ends, low, bar, high };
     this.cards.set(card.name, entry);
     return entry;
   }
@@ -170,14 +175,15 @@ class MapGrid extends Component {
     const shown = [...this.cards.values()].filter(entry => entry.card.ends);
     const most = Math.max(...shown.map(entry => entry.card.top), 0);
     for (const entry of this.cards.values()) {
-      const { name, ends, low, top, signed } = entry.card;
+      const { name, ends, low, top, highest, signed } = entry.card;
       if (!ends) {
         entry.canvas.width = 0;
+        entry.ends.classList.remove('there');
         entry.drawn = '';
         delete entry.stage.dataset.drawn;
         continue;
       }
-      const to = this.view.scale === 'one' ? most : top;
+      const to = { one: most, max: highest }[this.view.scale] ?? top;
       const from = signed ? -to : this.view.scale === 'stretch' ? low : 0;
       const map = this.arrays[`${name}.map`];
       const drawn = `${from} ${to} ${entry.card.unitValue}`;
@@ -187,7 +193,30 @@ class MapGrid extends Component {
       entry.map = map;
       paint(entry.canvas, map.shape[0], map.shape[1], this.colourOf(entry.card, from, to));
       entry.stage.dataset.drawn = drawn;
+      this.drawEnds(entry, from, to);
     }
+  }
+
+  // The colours of one map, where they end, and how much of the picture lies above.
+  drawEnds(entry, from, to) {
+    const { name, signed } = entry.card;
+    const { content } = this.arrays;
+    const cells = entry.map.length;
+    let [inside, above] = [0, 0];
+    for (let cell = 0; cell < cells; cell++) {
+      if (content && !content[cell]) continue;
+      inside += 1;
+      if (Math.abs(this.value(name, cell)) > to * (1 + 1e-4)) above += 1;
+    }
+    const times = value => `${value === 0 ? '0' : value.toPrecision(2)}×`;
+    paintRamp(entry.bar, signed ? this.both : this.plain);
+    entry.low.textContent = times(from);
+    entry.high.textContent = (above ? '≥ ' : '') + times(to);
+    entry.ends.title =
+      `Colours from ${times(from)} to ${times(to)} the map's mean size` +
+      (above ? `; ${percent(above / inside)} of the picture lies above` : '');
+    if (above) entry.high.textContent += ` · ${percent(above / inside)} above`;
+    entry.ends.classList.add('there');
   }
 
   // What paints a cell of a map; where there is no evidence either way the photograph shows.

@@ -10,6 +10,8 @@ import numpy as np
 import streamlit as st
 
 from vizlib.catalog.methods import METHODS
+from vizlib.figures.map_scale import share_above
+from vizlib.figures.numbers import percent
 from vizlib.ui.pages.attribution import map_grid_data
 from vizlib.ui.pages.attribution.scheduler import SLOT
 from vizlib.ui.widgets.downloads import download_button, file_stem, npz
@@ -54,10 +56,11 @@ def to_png(scheduler: MethodScheduler, answer: ModelAnswer, appearance: dict[str
     most = max(scaled.top for _, scaled in drawn)
     tiles = []
     for state, scaled in drawn:
-        top = most if appearance["scale"] == "one" else scaled.top
-        low = scaled.low if appearance["scale"] == "stretch" else 0.0
+        low, top = scaled.ends(appearance["scale"], most)
         badge = state.proof.badge if state.proof is not None else None
         note = "no badge" if badge is None else f"{badge.verdict} {badge.passed}/{badge.tests}"
+        above = share_above(scaled.values, top)
+        note += f", colours to {top:.3g}×" + (f", {percent(above)} above" if above else "")
         picture = tile(answer.photo, scaled.values, low, top, appearance["opacity"], signed=scaled.signed)
         tiles.append((METHODS[state.name].title, note, picture))
     return encode_png(contact_sheet(tiles))

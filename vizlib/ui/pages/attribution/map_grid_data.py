@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vizlib.catalog.methods import METHODS
+from vizlib.figures.map_scale import QUANTILE, upper_end
 from vizlib.ui.components._lib import viridis
 from vizlib.ui.core import formatting
 from vizlib.ui.core.message_codec import pack
@@ -21,29 +22,35 @@ if TYPE_CHECKING:
     from vizlib.ui.pages.attribution.scheduler import MethodScheduler, MethodState
 
 LONGEST = 112  # cells of a map on the grid; the arrays to take away have them all
-CLIPPED = 0.99  # the quantile at which a scale of its own ends
-SCALES = ("own", "stretch", "one")
+SCALES = ("own", "max", "stretch", "one")
 
 
 @dataclass(frozen=True, eq=False)
 class ScaledMap:
     """A map as the grid shows it: values (h, w) in multiples of the mean size of a pixel's value, and where its own scale ends.
 
-    ``unit_value`` is that mean in the method's own unit.
+    ``unit_value`` is that mean in the method's own unit, ``highest`` the largest multiple, of magnitudes for a ``signed`` map.
     """
 
     values: np.ndarray
     unit_value: float
     low: float
     top: float
+    highest: float
     signed: bool
+
+    def ends(self, scale: str, common: float = 0.0) -> tuple[float, float]:
+        """Where the colours begin and end on a scale of ``SCALES``; ``common`` is the end of the one for all."""
+        if scale == "one":
+            return 0.0, common
+        return self.low if scale == "stretch" else 0.0, self.highest if scale == "max" else self.top
 
 
 def scaled_map(explanation: Explanation, content: np.ndarray) -> ScaledMap:
     """A map over the mean of its absolute values on the picture: methods differ in units, and this is what they have in common.
 
-    Its own scale goes from zero, or from the lowest 1 %, to the 99 % quantile of what is on the picture; ``content`` (h, w) is False on
-    padding.
+    Its own scale goes from zero, or from the lowest 1 %, to where ``figures.map_scale`` has it for what is on the picture; ``content``
+    (h, w) is False on padding.
     """
     from vizlib.figures.overlay import shrunk
 
@@ -53,8 +60,8 @@ def scaled_map(explanation: Explanation, content: np.ndarray) -> ScaledMap:
     scaled = shrunk(values / mean if mean > 0 else np.zeros_like(values), LONGEST)
     part = inside / mean if mean > 0 else np.zeros_like(inside)
     signed = METHODS[explanation.method].signed
-    low = 0.0 if signed else float(np.quantile(part, 1 - CLIPPED))
-    return ScaledMap(scaled, mean, low, float(np.quantile(np.abs(part), CLIPPED)), signed)
+    low = 0.0 if signed else float(np.quantile(part, 1 - QUANTILE))
+    return ScaledMap(scaled, mean, low, upper_end(part, None if signed else 1.0), float(np.abs(part).max()), signed)
 
 
 def pack_map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: dict[str, Any], depth: str) -> bytes:
@@ -74,7 +81,8 @@ def pack_map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: dict[st
             low, high = float(scaled.values.min()), float(scaled.values.max())
             levels = (scaled.values - low) * (65535 / (high - low) if high > low else 0.0)
             arrays[f"{state.name}.map"] = np.rint(levels).astype(np.uint16)
-            card |= {"ends": [low, high], "low": scaled.low, "top": scaled.top, "unitValue": scaled.unit_value, "signed": scaled.signed}
+            card |= {"ends": [low, high], "low": scaled.low, "top": scaled.top, "highest": scaled.highest}
+            card |= {"unitValue": scaled.unit_value, "signed": scaled.signed}
         cards.append(card)
     side = next((array.shape for name, array in arrays.items() if name.endswith(".map")), None)
     if side is not None:

@@ -9,11 +9,11 @@ import streamlit as st
 
 from vizlib.catalog.methods import METHODS
 from vizlib.engine.work_order import Lane
+from vizlib.figures.map_scale import QUANTILE, upper_end
 from vizlib.figures.numbers import percent
 from vizlib.ui.core import computations, formatting
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.url_state import resend
-from vizlib.ui.pages.attribution import map_grid_data
 from vizlib.ui.pages.attribution import text as attribution_words
 from vizlib.ui.pages.attribution.detail_work import compute_cascade, compute_stability
 from vizlib.ui.pages.attribution.scheduler import SLOT
@@ -80,8 +80,9 @@ def picture_of(name: str, values: np.ndarray, answer: ModelAnswer, appearance: d
 
     inside = values[answer.geometry.content & np.isfinite(values)]
     signed = METHODS[name].signed
-    top = float(np.quantile(np.abs(inside), map_grid_data.CLIPPED)) if inside.size else 0.0
-    low = float(np.quantile(inside, 1 - map_grid_data.CLIPPED)) if appearance["scale"] == "stretch" and inside.size else 0.0
+    even = None if signed else float(np.abs(inside).mean()) if inside.size else 0.0
+    top = float(np.abs(inside).max(initial=0.0)) if appearance["scale"] == "max" else upper_end(inside, even)
+    low = float(np.quantile(inside, 1 - QUANTILE)) if appearance["scale"] == "stretch" and inside.size else 0.0
     return tile(answer.photo, np.nan_to_num(values, nan=0.0), low, top, appearance["opacity"], signed=signed)
 
 
