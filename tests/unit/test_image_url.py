@@ -87,18 +87,19 @@ def test_a_picture_comes_from_the_address_that_was_checked() -> None:
 def test_a_name_that_changes_its_mind_leads_nowhere() -> None:
     replies = iter([[PUBLIC], ["127.0.0.1"], ["10.0.0.1"]])
     with serving({"/cat.png": answer()}) as server:
-        fetch_image_bytes(URL, HOSTS, resolve=lambda host: next(replies), connect=server.connect)  # noqa: ARG005
+        fetch_image_bytes(URL, HOSTS, resolve=lambda host: next(replies), connect=server.connect)
         # The name was looked up once, and the connection went to what was found then.
         assert server.connected == [(PUBLIC, "pictures.example.org")]
         with pytest.raises(ImageError, match="lies in a network"):
-            fetch_image_bytes(URL, HOSTS, resolve=lambda host: next(replies), connect=server.connect)  # noqa: ARG005
+            fetch_image_bytes(URL, HOSTS, resolve=lambda host: next(replies), connect=server.connect)
         assert len(server.connected) == 1
 
 
 @pytest.mark.parametrize(
     "address",
     [
-        "127.0.0.1", "127.8.9.1", "0.0.0.0", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254", "100.64.0.1",
+        "127.0.0.1", "127.8.9.1", "0.0.0.0",  # noqa: S104
+        "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254", "100.64.0.1",
         "192.0.0.8", "192.0.2.5", "198.18.0.1", "198.51.100.7", "203.0.113.9", "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255",
         "::", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "fe80::1", "fe80::1%eth0", "fc00::1",
         "fd12:3456::1", "fec0::1", "ff02::1", "2001:db8::1", "64:ff9b::7f00:1", "64:ff9b:1::a00:1", "2002:7f00:1::", "2002:a00:1::1",
@@ -224,7 +225,7 @@ def test_answers_without_a_picture(reply: bytes, words: str) -> None:
 
 def test_no_host_is_found() -> None:
     with pytest.raises(ImageError, match="cannot be found"):
-        fetch_image_bytes(URL, HOSTS, resolve=lambda host: [])  # noqa: ARG005
+        fetch_image_bytes(URL, HOSTS, resolve=lambda host: [])
 
 
 def test_the_list_of_hosts() -> None:

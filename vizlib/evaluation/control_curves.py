@@ -20,8 +20,8 @@ ROUNDING = 1e-9  # of an area: nearer bounds decide nothing
 class ControlCurves:
     """The probability (baselines, M, parts + 1) as the pixels of maps go, or come back, in the order of their ``pixel_ranks`` (M, h w).
 
-    NaN is what is not measured yet. A probability lies between 0 and 1, so what is not measured bounds the area from both sides: most comparisons are decided long
-    before the curve is complete, and none differently. ``answer`` gives the probability of at most ``batch`` images.
+    NaN is what is not measured yet. A probability lies between 0 and 1, so what is not measured bounds the area from both sides: most
+    comparisons are decided long before the curve is complete, and none differently. ``answer`` takes at most ``batch`` images.
     """
 
     def __init__(
