@@ -2,7 +2,7 @@
 
 from vizlib.ui.pages.attribution.sections import draw_page
 from vizlib.ui.widgets.page import close_page, open_page
-from vizlib.ui.widgets.pickers import pick_picture
+from vizlib.ui.widgets.picture_picker import pick_picture
 
 url_state = open_page(
     "attribution",

@@ -9,7 +9,8 @@ import streamlit as st
 from vizlib.ui.core import navigation
 from vizlib.ui.core.model_service import service
 from vizlib.ui.core.url_state import UrlState
-from vizlib.ui.widgets.pickers import FIRST_SAMPLE, pick_fit, pick_picture
+from vizlib.ui.widgets.pickers import pick_fit
+from vizlib.ui.widgets.picture_picker import FIRST_SAMPLE, pick_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable

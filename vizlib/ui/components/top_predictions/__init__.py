@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 _component = register("top_predictions")
 
 
-def top_predictions(rows: Sequence[Prediction], chosen: int | None, *, pickable: bool, key: str, on_pick: Callable[[], None]) -> Any:
+def top_predictions(
+    rows: Sequence[Prediction], chosen: int | None, *, pickable: bool, key: str, on_pick: Callable[[], None] | None = None
+) -> Any:
     """Draw the list; ``.pick`` of the result is the class just chosen, else None. ``chosen`` is the class that is explained."""
     lines = [{"index": row.index, "label": row.label, "probability": row.probability} for row in rows]
-    return _component(data=pack({"rows": lines, "chosen": chosen, "pickable": pickable}), key=key, on_pick_change=on_pick)
+    return _component(data=pack({"rows": lines, "chosen": chosen, "pickable": pickable}), key=key, on_pick_change=on_pick or _nothing)
+
+
+def _nothing() -> None:
+    """What follows a choice where none can be made."""

@@ -10,6 +10,7 @@ import streamlit as st
 
 import vizlib
 from vizlib.catalog.methods import METHODS
+from vizlib.datasets.image_url import MOST_BYTES
 from vizlib.engine.work_order import Lane
 from vizlib.evaluation.exams.cards import EXAMS
 from vizlib.ui.core import computations, formatting
@@ -20,7 +21,6 @@ from vizlib.ui.pages.attribution import text
 from vizlib.ui.pages.attribution.exam_work import compute_exam_report
 from vizlib.ui.pages.attribution.scheduler import SLOT
 from vizlib.ui.widgets.downloads import download_row, file_stem
-from vizlib.ui.widgets.pickers import MOST_BYTES
 from vizlib.ui.widgets.uploader import uploader
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from vizlib.datasets.image_url import MOST_BYTES
 from vizlib.ui.core import formatting
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.pictures import SAMPLES, sample
 from vizlib.ui.core.url_state import some_of
-from vizlib.ui.widgets.pickers import MOST_BYTES
 from vizlib.ui.widgets.uploader import uploader
 
 if TYPE_CHECKING:

@@ -39,21 +39,41 @@ TOP = 5
 SURE = 0.5  # of the probability: below it the other classes together are likelier than the answer
 FEW_CLASSES = 200  # a model of fewer does not know most things that people photograph
 SLOT, TRUST = "column.", "trust."
+SECOND_SLOT, SECOND_TRUST = "second.", "second_trust."
 WITHOUT_WEIGHTS = "With a checkpoint of your own it works: choose that among the models."
 
 
-def draw_columns(models: Sequence[ModelChoice], picture: Picture, fit: str | None, url_state: UrlState, answers: DeltaGenerator) -> None:
-    """What the models answer, in a container of its own; how all maps look; and a column for each model."""
+def draw_columns(
+    models: Sequence[ModelChoice],
+    picture: Picture,
+    second: Picture | None,
+    fit: str | None,
+    url_state: UrlState,
+    answers: DeltaGenerator,
+) -> None:
+    """What the models answer, in a container of its own; how all maps look; and a column for each model.
+
+    Where there is a ``second`` picture, a row for each model, with the same method on both.
+    """
     methods = [read_method_choice(model, url_state) for model in models]
     jobs = submit_explanations(methods, picture, fit)
+    beside = submit_explanations(methods if second is not None else [], second or picture, fit, SECOND_SLOT, SECOND_TRUST)
     for method in methods:
-        job = jobs[method.model.name]
-        answer = job.result() if job is not None and job.state is JobState.DONE else None
-        answers.markdown(f"**{formatting.plain(method.model.display_name)}:** {'…' if answer is None else answer_text(answer.ranking)}")
-    style = pick_map_style(url_state, several=len(models) > 1)
+        name = method.model.name
+        texts = [_answer_so_far(jobs[name]), *([_answer_so_far(beside[name])] if second is not None else [])]
+        answers.markdown(f"**{formatting.plain(method.model.display_name)}:** {' | beside it: '.join(texts)}")
+    style = pick_map_style(url_state, several=len(models) * (1 if second is None else 2) > 1)
     if not models:
         st.info("Choose a model to see what it looks at.", icon=":material/visibility:")
-    tops = common_tops(jobs) if style.scale == "one" else {}
+    tops = common_tops([*jobs.values(), *beside.values()]) if style.scale == "one" else {}
+    if second is not None:
+        for method in methods:
+            left, right = st.columns(2, gap="large")
+            with left:
+                draw_column(method, jobs[method.model.name], picture, fit, style, tops)
+            with right:
+                draw_beside(method, beside[method.model.name], second, fit)
+        return
     per_row = 3 if len(models) == 3 else 2
     for first in range(0, len(methods), per_row):
         for place, method in zip(st.columns(per_row, gap="large"), methods[first : first + per_row], strict=False):
@@ -61,20 +81,26 @@ def draw_columns(models: Sequence[ModelChoice], picture: Picture, fit: str | Non
                 draw_column(method, jobs[method.model.name], picture, fit, style, tops, narrow=per_row > 2)
 
 
-def submit_explanations(methods: Sequence[MethodChoice], picture: Picture, fit: str | None) -> dict[str, Job[Answer] | None]:
+def _answer_so_far(job: Job[Answer] | None) -> str:
+    return answer_text(job.result().ranking) if job is not None and job.state is JobState.DONE else "…"
+
+
+def submit_explanations(
+    methods: Sequence[MethodChoice], picture: Picture, fit: str | None, slot: str = SLOT, trust: str = TRUST
+) -> dict[str, Job[Answer] | None]:
     """The jobs that explain, by model; None for models whose weights would have to be fetched first."""
     chosen = {method.model.name: method for method in methods}
-    for slot in [slot for slot in job_slots.slots() if slot.startswith((SLOT, TRUST)) and slot.partition(".")[2] not in chosen]:
-        job_slots.drop(slot)
-    jobs = {name: submit_explanation(SLOT + name, method.model, method.request(picture, fit), picture) for name, method in chosen.items()}
+    for left in [held for held in job_slots.slots() if held.startswith((slot, trust)) and held.partition(".")[2] not in chosen]:
+        job_slots.drop(left)
+    jobs = {name: submit_explanation(slot + name, method.model, method.request(picture, fit), picture) for name, method in chosen.items()}
     job_slots.wait_for(list(jobs.values()))
     return jobs
 
 
-def common_tops(jobs: dict[str, Job[Answer] | None]) -> dict[str, float]:
+def common_tops(jobs: Sequence[Job[Answer] | None]) -> dict[str, float]:
     """The upper end of one scale for all maps, for each unit that there is; in multiples of the unit."""
     tops: dict[str, float] = {}
-    for job in jobs.values():
+    for job in jobs:
         data = job.result().map if job is not None and job.state is JobState.DONE else None
         if data is not None:
             tops[data.unit] = max(data.peak, tops.get(data.unit, 0.0))
@@ -112,6 +138,26 @@ def draw_column(
     _draw_answers(choice, answer)
     if answer.explanation is not None:
         _draw_takeaways(choice, answer, picture, fit, style, tops)
+
+
+def draw_beside(choice: MethodChoice, job: Job[Answer] | None, picture: Picture, fit: str | None) -> None:
+    """Draw what a model makes of the second picture: the answer, the map, its badge and its facts; all choices stand with the first."""
+    name = choice.card.name
+    st.subheader(formatting.plain(picture.title), anchor=False)
+    st.caption(f"The same model, method and options on a second picture, {picture.size}.")
+    answer = computations.result_or_status(SECOND_SLOT + name, job, [choice.model], WITHOUT_WEIGHTS)
+    if answer is None:
+        photo_map(pack(picture, None), key=f"second.map.{name}")
+        return
+    st.markdown(answer_text(answer.ranking))
+    if answer.explanation is None:
+        st.info(answer.refusal, icon=":material/block:")
+    photo_map(answer.payload, key=f"second.map.{name}")
+    if answer.explanation is not None:
+        if answer.ranking:
+            draw_trust(SECOND_TRUST + name, (choice.request(picture, fit), "trust"), choice.model, picture, answer.explanation)
+        _draw_facts(answer.explanation)
+    top_predictions(answer.ranking[:TOP], None, pickable=False, key=f"second.answers.{name}")
 
 
 def answer_text(ranking: Sequence[Prediction]) -> str:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from vizlib.ui.pages.explore.columns import draw_columns
 from vizlib.ui.widgets.model_picker import pick_models
-from vizlib.ui.widgets.page import close_page, open_page, pick_beside_fit
-from vizlib.ui.widgets.pickers import pick_picture
+from vizlib.ui.widgets.page import close_page, open_page
+from vizlib.ui.widgets.pickers import pick_fit
+from vizlib.ui.widgets.picture_picker import pick_picture, pick_second_picture
+
+if TYPE_CHECKING:
+    from vizlib.ui.core.model_choice import ModelChoice
+    from vizlib.ui.core.pictures import Picture
+    from vizlib.ui.core.url_state import UrlState
 
 OPENING_PICTURE = "coffee"  # all models that the page opens on are right about it
 OPENING_MODELS = ("tf_efficientnet_lite0", "vit_tiny50", "resnet_tiny50")  # the first two of them that are at hand
@@ -22,6 +30,15 @@ def draw_page() -> None:
     )
     answers = st.container(gap="xxsmall")
     picture = pick_picture(url_state, OPENING_PICTURE)
-    models, fit = pick_beside_fit(url_state, lambda state: pick_models(state, OPENING_MODELS, opening=2))
-    draw_columns(models, picture, fit, url_state, answers)
+    models, fit, second = _pick_models_and_fit(url_state)
+    draw_columns(models, picture, second, fit, url_state, answers)
     close_page(url_state, not_linked="a picture or a checkpoint of your own")
+
+
+def _pick_models_and_fit(url_state: UrlState) -> tuple[list[ModelChoice], str | None, Picture | None]:
+    left, middle, right = st.columns([3, 1, 1], gap="medium")
+    with left:
+        models = pick_models(url_state, OPENING_MODELS, opening=2)
+    with middle:
+        fit = pick_fit(url_state)
+    return models, fit, pick_second_picture(url_state, right)
