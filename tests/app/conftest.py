@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-os.environ.setdefault(model_service.ENGINE_VARIABLE, "threads")
+os.environ.setdefault(model_service.ENGINE_VARIABLE, "checked")  # all that is handed over goes through bytes, as between processes
 
 
 @pytest.fixture(autouse=True)

@@ -127,7 +127,7 @@ class ModelService:
 @st.cache_resource(show_spinner=False)
 def service() -> ModelService:
     """The one service of this server."""
-    kind = os.environ.get(ENGINE_VARIABLE, "threads")
+    kind = os.environ.get(ENGINE_VARIABLE, "processes")
     if kind in ("threads", "checked"):
         return ModelService(ThreadBackend(WorkerHost(), checked=kind == "checked"))
     return ModelService(ClusterBackend(local_settings((WORKER_START,)), os.environ.get(SCHEDULER, "")))
