@@ -19,6 +19,7 @@ import random
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -48,7 +49,7 @@ class Server:
             probe.bind((HOST, 0))
             self.port = probe.getsockname()[1]
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port), "--server.headless", "true"]
-        self.log = io.open(ROOT / ".visitors.log", "wb")  # noqa: SIM115, UP020
+        self.log = tempfile.NamedTemporaryFile("wb", prefix="vizlib-visitors-", suffix=".log", delete=False)  # noqa: SIM115
         self.process = psutil.Popen(command, cwd=ROOT, stdout=self.log, stderr=subprocess.STDOUT)
         while True:
             with socket.socket() as probe:

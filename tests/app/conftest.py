@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import os
-import pickle
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from app_helpers import ROOT, settled
 from streamlit.testing.v1 import AppTest
 
-from vizlib.ui.core import computations, job_slots, model_loading, model_service
+from vizlib.ui.core import job_slots, model_loading, model_service
 from vizlib.ui.sections.trust import BADGES_VARIABLE
 from vizlib.zoo import packaged_weights
 
@@ -25,17 +24,6 @@ def _without_packaged_models(request: pytest.FixtureRequest, monkeypatch: pytest
     monkeypatch.setenv(BADGES_VARIABLE, "ask")
     if "packaged" not in request.fixturenames:
         monkeypatch.setattr(packaged_weights.PackagedWeights, "find", lambda self: None)
-
-
-@pytest.fixture(autouse=True)
-def _work_travels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a page hands over must travel to another process: here it goes through a pickle, and comes back."""
-    compute = computations.compute
-
-    def compute_travelled(slot: str, key: Any, models: Any, work: Any, **options: Any) -> Any:
-        return compute(slot, key, models, pickle.loads(pickle.dumps(work)), **options)  # noqa: S301  it is our own
-
-    monkeypatch.setattr(computations, "compute", compute_travelled)
 
 
 @pytest.fixture

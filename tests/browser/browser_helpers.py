@@ -55,7 +55,10 @@ def serving(log: Path) -> Iterator[Server]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-    environment = os.environ | {"VIZLIB_BADGES": "ask", "VIZLIB_WORKERS": "1"}  # what measures itself for half a minute would slow all other tests
+    environment = os.environ | {
+        "VIZLIB_BADGES": "ask",
+        "VIZLIB_WORKERS": "1",
+    }  # what measures itself for half a minute would slow all other tests
     started = time.perf_counter()
     with (
         log.open("w", encoding="utf-8") as output,

@@ -72,6 +72,11 @@ class Picture:
         return Picture, (self.identity, self.title, self.pixels, self.code, self.scaling)
 
     @property
+    def blob_key(self) -> str:
+        """What workers hold it by: with its title, for one file may come under two names."""
+        return f"{self.identity}\n{self.title}"
+
+    @property
     def file_name(self) -> str:
         """What the names of its files begin with."""
         return Path(self.title).stem
