@@ -9,7 +9,7 @@ from hub_server import Hub
 
 from vizlib.engine.jobs import Progress
 from vizlib.errors import CancelledError, DownloadError
-from vizlib.ui.pages.models.fetch_set import fetch_set
+from vizlib.ui.pages.models.fetch_work import fetch_set
 from vizlib.zoo.cards import all_cards
 from vizlib.zoo.weight_sets import SETS
 

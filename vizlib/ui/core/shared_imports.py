@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import threading
 
-MODULES = ("pandas", "pyarrow", "plotly.graph_objects", "plotly.subplots", "cv2", "PIL.Image")
+MODULES = ("pandas", "pyarrow", "plotly.graph_objects", "plotly.subplots")
 
 _lock = threading.Lock()
 _thread: threading.Thread | None = None

@@ -9,13 +9,13 @@ import streamlit as st
 
 from vizlib.engine.work_order import Lane
 from vizlib.ui.core import computations, formatting
+from vizlib.ui.core.callbacks import here
+from vizlib.ui.pages.models.fetch_work import fetch_set
 from vizlib.zoo.cards import all_cards
 from vizlib.zoo.weight_sets import SETS
 
 if TYPE_CHECKING:
     from vizlib import ModelCard
-    from vizlib.engine.jobs import Progress
-    from vizlib.zoo.weight_sets import WeightSet
 
 _WISHED = "models.fetch.wished"
 SLOT = "models.fetch"
@@ -39,7 +39,7 @@ def draw_fetch_set(name: str = "imagenet-small") -> None:
                 f"Fetch {'all' if len(missing) == len(cards) else len(missing)}, about {size}",
                 key="models.fetch.start",
                 icon=":material/download:",
-                on_click=st.session_state.update,
+                on_click=here(st.session_state.update),
                 args=({_WISHED: name},),
                 help="Each file's licence is in the table. What is fetched stays in the caches of vizlib and of the hub.",
             )
@@ -50,25 +50,6 @@ def draw_fetch_set(name: str = "imagenet-small") -> None:
             st.rerun()
 
 
-def fetch_set(weight_set: WeightSet, progress: Progress) -> int:
-    """Fetch what is not here of a set, one file after the other; how many models it has."""
-    from vizlib.zoo.weight_sets import fetch_all, pending
-
-    progress(0, None, "Asking for sizes")
-
-    def report(card: ModelCard, there: int, total: int | None) -> None:
-        of = f" of {total / 1e6:.0f}" if total else ""
-        progress(there, total, f"Fetching {card.name}: {there / 1e6:.0f}{of} MB")
-
-    return len(fetch_all(pending(weight_set.models), report))
-
-
-def _table(rows: list[dict[str, str]]) -> str:
-    """The rows as a table of Markdown."""
-    heading, *lines = [f"| {' | '.join(map(formatting.plain, cells))} |" for cells in (list(rows[0]), *(row.values() for row in rows))]
-    return "\n".join([heading, "|---" * len(rows[0]) + "|", *lines])
-
-
 def _row(card: ModelCard) -> dict[str, str]:
     return {
         "Model": card.name,
@@ -77,3 +58,9 @@ def _row(card: ModelCard) -> dict[str, str]:
         "From": next((place.host for place in card.places if place.remote), ""),
         "Here": "yes" if card.at_hand else "not yet",
     }
+
+
+def _table(rows: list[dict[str, str]]) -> str:
+    """The rows as a table of Markdown."""
+    heading, *lines = [f"| {' | '.join(map(formatting.plain, cells))} |" for cells in (list(rows[0]), *(row.values() for row in rows))]
+    return "\n".join([heading, "|---" * len(rows[0]) + "|", *lines])
