@@ -19,7 +19,8 @@ import vizlib
 from vizlib.ui.core import formatting, model_loading, user_model_store
 from vizlib.ui.core.message_codec import unpack as read
 from vizlib.ui.core.model_service import service
-from vizlib.ui.core.user_model_store import only_this_machine, read_labels
+from vizlib.ui.core.served import only_this_machine
+from vizlib.ui.core.user_model_store import read_labels
 from vizlib.ui.widgets import user_model_form
 
 SESSION = "test session id"  # of every AppTest

@@ -25,6 +25,8 @@ APP_EPILOG = """[bold]For example[/bold]
 
   vizlib app --model my_models:build   (a torch module of your own code)
 
+  vizlib app --served --no-browser   (for others, through a proxy on this machine: docs/operators.md)
+
   vizlib app --address 0.0.0.0   (for others too: put a proxy before it)
 
 Ctrl-C ends it. The settings are those of .streamlit/config.toml beside the app, whatever the current folder holds; variables of the \
@@ -51,8 +53,15 @@ def app(
             show_default=False,
         ),
     ] = None,
+    served: Annotated[
+        bool,
+        typer.Option(
+            "--served", help="Others come, through a proxy: no paths of this machine, and of weights only safetensors. As VIZLIB_SERVED=1."
+        ),
+    ] = False,
 ) -> None:
     """Start the app."""
+    from vizlib.engine.limits import SERVED_VARIABLE, Limits
     from vizlib.zoo.user_code import CODE_VARIABLE, is_reference
 
     for name in model or ():
@@ -60,12 +69,19 @@ def app(
             raise UsageError(f"--model takes your own code as MODULE:FUNCTION, not {name!r}; all other models are chosen in the app.")
     if model and address not in (None, "127.0.0.1", "::1", "localhost"):
         raise UsageError("--model runs your own code for whoever opens the app: leave --address out.")
+    served = served or os.environ.get(SERVED_VARIABLE, "0") not in ("", "0")
+    if model and served:
+        raise UsageError("--model runs your own code for whoever opens the app: leave --served out.")
+    limits = Limits.from_environment()
     script = product_root() / "app.py"
     if not script.is_file():
         raise VizlibError(f"The app is not where it should be ({script}); install vizlib again.")
     if port is not None and not _is_free(address or "127.0.0.1", port):
         raise UsageError(f"Port {port} of {address or '127.0.0.1'} cannot be taken; name another one with --port.")
-    command = streamlit_command(script, port=port, address=address, browser=browser)
+    command = streamlit_command(script, port=port, address=address, browser=browser and not served)
+    command.append(f"--server.maxUploadSize={max(limits.weights_mb, limits.picture_mb)}")
+    if served:
+        os.environ[SERVED_VARIABLE] = "1"
     if model:
         os.environ[CODE_VARIABLE] = ",".join(model)
     if os.name == "posix":

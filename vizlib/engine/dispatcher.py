@@ -24,6 +24,7 @@ T = TypeVar("T")
 TIDY_EVERY: Final = 30.0  # seconds between two looks for what nobody asks for any more
 ATTEMPTS: Final = 2  # one, and once more after the process that did it has died
 LINGER: Final = 3.0  # seconds that running work goes on after everybody who waited left: a page that is loaded again takes it up
+UNHEARD: Final = 5.0  # seconds after which nobody waits any more for work that was told to stop and has no step to do so at
 BEAT: Final = 1.0  # seconds between two looks at what runs
 DIED: Final = "The process that worked on this ended twice, perhaps for want of memory: try a smaller picture or model."
 
@@ -75,6 +76,7 @@ class _Order:
     attempts: int = 0
     left: float = 0.0  # when the last job that waited for it was cancelled
     stopped: str = ""  # why it was told to stop
+    stopped_at: float = 0.0
 
     @property
     def running(self) -> bool:
@@ -360,14 +362,29 @@ class Dispatcher:
             self.results.expire(self.limits.idle_seconds)
             self._backend.expire(self.limits.idle_seconds)
         for entry in list(self._running.values()):
-            most = self.limits.heavy_seconds if entry.lane is Lane.HEAVY else self.limits.light_seconds
+            most = self._most_seconds(entry)
             if entry.stopped:
+                self._give_up(entry, now)
                 continue
             if not entry.jobs and now - entry.left >= LINGER:
                 entry.stopped = "Nobody waits for it."
-            elif entry.lane is not Lane.FETCH and now - entry.began > most:
+            elif most is not None and now - entry.began > most:
                 entry.stopped = (
                     f"This took longer than the {most} seconds that this server gives one job: ask for less, or use the library."
                 )
             if entry.stopped:
+                entry.stopped_at = now
                 self._backend.stop(entry.place, entry.number)
+
+    def _most_seconds(self, entry: _Order) -> int | None:
+        """How long an order may take; what fetches weights may take as long as the network does."""
+        if entry.order.seconds is not None or entry.lane is Lane.FETCH:
+            return entry.order.seconds
+        return self.limits.heavy_seconds if entry.lane is Lane.HEAVY else self.limits.light_seconds
+
+    def _give_up(self, entry: _Order, now: float) -> None:
+        if entry.jobs and now - entry.stopped_at > UNHEARD:
+            jobs, entry.jobs = entry.jobs, []
+            for job in jobs:
+                self._free_slot(job)
+                job._fail(LimitError(entry.stopped))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, fields
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
 from vizlib.errors import VizlibError
+
+SERVED_VARIABLE: Final = "VIZLIB_SERVED"  # "1": strangers come, whatever the address
 
 
 @dataclass(frozen=True)
@@ -16,9 +19,10 @@ class Limits:
     jobs: int = 48  # of one visitor, waiting and running
     light_seconds: int = 120  # of one light job
     heavy_seconds: int = 1800  # of one heavy job
+    opening_seconds: int = 300  # of opening a visitor's own weights
     samples: int = 5000  # that a link or a page may ask of a method
     side: int = 1024  # pixels of a model's input
-    pixels: int = 50_000_000  # of a picture handed in
+    pixels: int = 40_000_000  # of a picture handed in
     picture_mb: int = 20  # of a picture's file
     weights_mb: int = 200  # of a file with weights
     models: int = 3  # of their own that one visitor keeps
@@ -38,3 +42,9 @@ class Limits:
                 raise VizlibError(f"{variable} is a whole number above 0, not {text[:40]!r}.")
             values[field.name] = int(text)
         return cls(**values)
+
+
+@cache
+def limits() -> Limits:
+    """The limits of this server, read once."""
+    return Limits.from_environment()

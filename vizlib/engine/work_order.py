@@ -30,6 +30,7 @@ class WorkOrder:
 
     work: Callable[..., Any]
     models: tuple[tuple[str, ModelMaker], ...] = ()
+    seconds: int | None = None  # that it may take, where that is not what its lane allows
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from vizlib.errors import CheckpointError, ModelError, nearest
 from vizlib.geometry import Transform
 from vizlib.zoo import bundled_models
 from vizlib.zoo.cards import ModelCard, all_cards
-from vizlib.zoo.efficientnet_checkpoints import HEAD, from_efficientnet_pytorch, is_efficientnet_pytorch
-from vizlib.zoo.jax_checkpoints import from_jax, is_jax, jax_classes
+from vizlib.zoo.conversions.efficientnet_checkpoints import HEAD, from_efficientnet_pytorch, is_efficientnet_pytorch
+from vizlib.zoo.conversions.jax_checkpoints import from_jax, is_jax, jax_classes
 from vizlib.zoo.official_releases import ON_TIMM, RELEASES, Release
 from vizlib.zoo.sources.places import HubFile, WebFile, first_that_works, packaged_places, release_places
 from vizlib.zoo.training_checkpoints import describe, with_own_head

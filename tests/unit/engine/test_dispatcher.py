@@ -229,6 +229,20 @@ def test_a_job_that_takes_too_long_is_stopped_in_a_sentence(hand, monkeypatch):
     queue.close()
 
 
+def test_work_that_does_not_hear_the_stop_is_waited_for_no_more(hand, monkeypatch):
+    monkeypatch.setattr(dispatcher, "BEAT", 0.02)
+    monkeypatch.setattr(dispatcher, "UNHEARD", 0.1)
+    queue = Dispatcher(hand, Limits())
+    fetched = queue.submit("one", 0, WorkOrder("fetch"), lane=Lane.FETCH)
+    opened = queue.submit("one", 1, WorkOrder("open", seconds=1), lane=Lane.LIGHT)
+    assert opened.wait(10)
+    with pytest.raises(LimitError, match="longer than the 1 seconds"):
+        opened.result()
+    assert hand.stopped == ["open"]
+    assert not fetched.done
+    queue.close()
+
+
 def test_what_nobody_asks_for_is_let_go_of(hand, monkeypatch):
     monkeypatch.setattr(dispatcher, "BEAT", 0.02)
     monkeypatch.setattr(dispatcher, "TIDY_EVERY", 0.05)

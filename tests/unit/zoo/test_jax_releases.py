@@ -11,7 +11,7 @@ from timm.models.resnetv2 import ResNetV2
 from timm.models.vision_transformer import VisionTransformer
 
 import vizlib
-from vizlib.zoo.jax_checkpoints import from_jax, is_jax, jax_classes
+from vizlib.zoo.conversions.jax_checkpoints import from_jax, is_jax, jax_classes
 from vizlib.zoo.weights import fill_random, load_strict, read_checkpoint
 
 if TYPE_CHECKING:

@@ -80,12 +80,12 @@ def result_or_status(slot: str, job: Job[T]) -> T | None:
         return None
     error = job.exception()
     if isinstance(error, vizlib.MethodError):
-        st.info(str(error), icon=":material/block:")
+        st.info(formatting.plain(str(error)), icon=":material/block:")
         return None
     if error is None:
         st.info("Stopped.", icon=":material/stop_circle:")
     elif isinstance(error, vizlib.VizlibError):
-        st.error(str(error), icon=":material/error:")
+        st.error(formatting.plain(str(error)), icon=":material/error:")
     else:
         _log.error("%s failed", slot, exc_info=error)
         st.error("Something went wrong inside vizlib; the server's log says what.", icon=":material/error:")

@@ -43,10 +43,13 @@ class LoadRequest:
             from vizlib.zoo.user_code import load_code
 
             return load_code(self.source_name)
+        from vizlib.zoo.loading_plans import plan_for
+
         given: dict[str, Any] = {"labels": self.labels, "image_size": self.size, "activation": self.activation}
         try:
             if self.path.is_dir():
                 return vizlib.load(str(self.path), **given)
+            plan_for(self.architecture)  # a name that is known: never a folder of this machine or an address
             _check_memory(self.architecture)
             return vizlib.load(self.architecture, checkpoint=self.path, **given)
         except vizlib.VizlibError as error:

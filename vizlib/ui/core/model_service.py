@@ -80,7 +80,8 @@ class ModelService:
         Where the model is not in a worker, or had to go when memory ran short, ``make`` is called again.
         """
         self._makers[identity] = make
-        return self.run(identity, identity, [identity], model_loading.card_of, lane=Lane.FETCH)
+        seconds = self.dispatcher.limits.opening_seconds
+        return self.run(identity, identity, [identity], model_loading.card_of, lane=Lane.FETCH, seconds=seconds)
 
     def unload(self, identity: str) -> None:
         """Free the memory of a model and of every result that it had a part in; it is loaded again when asked for."""
@@ -102,14 +103,16 @@ class ModelService:
         *,
         key: Hashable = None,
         lane: Lane | None = None,
+        seconds: int | None = None,
     ) -> Job[T]:
         """The job of ``work(*models, progress=...)``; it replaces what the same visitor last asked for in ``slot``.
 
         With a ``key`` the result is kept by it and the models, for all visitors, and must know its ``nbytes``. Work whose models have
-        to be fetched first waits for that with others of its kind, so that nobody waits behind somebody's download.
+        to be fetched first waits for that with others of its kind, so that nobody waits behind somebody's download. ``seconds`` is what it
+        may take, where that is not what its lane allows.
         """
         identities = tuple(models)
-        order = WorkOrder(work, tuple((identity, self._maker(identity)) for identity in identities))
+        order = WorkOrder(work, tuple((identity, self._maker(identity)) for identity in identities), seconds)
         where = (lane or Lane.LIGHT) if all(map(self.ready, identities)) else Lane.FETCH
         kept = None if key is None else (identities, key)
         job: Any = self.dispatcher.submit(visitor, slot, order, lane=where, key=kept)

@@ -108,9 +108,10 @@ def handed_in(name: str, content: bytes) -> Picture:
     """The picture in an uploaded file; ImageError when there is none."""
     # The name is part of it: what is kept for all visitors names the picture, and nobody reads another's name for it.
     digest = hashlib.blake2b(content, digest_size=16, key=hashlib.blake2b(name.encode(), digest_size=32).digest()).hexdigest()
+    from vizlib.engine.limits import limits
     from vizlib.images import read_with_scaling
 
-    pixels, scaling = read_with_scaling(content)
+    pixels, scaling = read_with_scaling(content, limits().pixels)
     return Picture(f"upload:{digest}", name, pixels, json.dumps(name, ensure_ascii=False), scaling)
 
 

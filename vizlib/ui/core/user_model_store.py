@@ -8,7 +8,6 @@ import shutil
 import tempfile
 import threading
 from dataclasses import dataclass, fields
-from ipaddress import ip_address
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,6 +16,7 @@ from uuid import uuid4
 import streamlit as st
 
 import vizlib
+from vizlib.engine.limits import limits
 from vizlib.ui.core.model_loading import LoadRequest
 from vizlib.ui.core.model_service import ModelService, service
 from vizlib.ui.core.user_model_card import UserModelCard
@@ -24,15 +24,12 @@ from vizlib.zoo.cards import ModelCard
 from vizlib.zoo.user_code import CODE_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import BinaryIO
 
     from vizlib.engine.jobs import Job
 
-MOST: Final = 3  # models that one visitor keeps
-SIDES: Final = (16, 1024)  # pixels of an input side that a visitor may ask for
+LEAST_SIDE: Final = 16  # pixels of an input side that a visitor may ask for
 GRACE: Final = 180.0  # seconds a lost browser may come back in: a little more than Streamlit keeps its session
-FORWARDED: Final = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip")
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ class UserModelStore:
         """A copy of an uploaded file on the disk, where it costs no memory; ModelError when the disk is full."""
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="vizlib-", ignore_cleanup_errors=True)
-        path = Path(self._folder.name) / f"{uuid4().hex}{Path(_harmless(name)).suffix}"
+        path = Path(self._folder.name) / f"{uuid4().hex}{Path(_harmless(name)).suffix.lower()}"
         try:
             file.seek(0)
             with path.open("wb") as copy:
@@ -76,7 +73,9 @@ class UserModelStore:
         return path
 
     def open(self, request: LoadRequest) -> Job[ModelCard]:
-        """The job that loads a model; ``take_in`` puts it into the store when it is loaded."""
+        """The job that loads a model; ``take_in`` puts it into the store when it is loaded. ModelError beyond what one visitor may keep."""
+        if len(self.cards) >= limits().models and request.path is not None:
+            raise vizlib.ModelError(f"{limits().models} models of your own are the most here: remove one first.")
         identity = f"own:{uuid4().hex}"
         job = self._engine.open(identity, request.load)
         self.opening = PendingLoad(identity, request, job)
@@ -198,24 +197,13 @@ def read_labels(content: bytes, name: str) -> tuple[str, ...]:
     return labels
 
 
-def only_this_machine(address: str | None, headers: Mapping[str, str]) -> bool:
-    """Whether a page is served to the machine it runs on and no other: then its visitor may name files of that machine.
-
-    The server must listen on a loopback address, the browser must have asked for one, and nothing may have passed the request on.
-    """
-    hosts = [headers.get("Host", ""), re.sub(r"^https?://", "", headers.get("Origin", ""))]
-    return all(map(_loopback, [address or "", *hosts])) and not any(name in headers for name in FORWARDED)
-
-
-def _loopback(host: str) -> bool:
-    name = re.sub(r":\d+$", "", host) if host.count(":") == 1 or host.startswith("[") else host
-    name = name.strip("[]")
-    if name == "localhost":
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
+def check_weights(name: str, size: int, *, local: bool) -> None:
+    """Raise ModelError for an upload that this server does not read: too large, or, of a visitor from elsewhere, no safetensors."""
+    most = limits().weights_mb
+    if size > most << 20:
+        raise vizlib.ModelError(f"{name} has {size / 1e6:.0f} MB, over this server's limit of {most} MB for weights.")
+    if not local and not name.lower().endswith(".safetensors"):
+        raise vizlib.ModelError(f"{name} is not a .safetensors file, all that this server reads of visitors: convert it to safetensors.")
 
 
 def _kind(card: ModelCard) -> str:

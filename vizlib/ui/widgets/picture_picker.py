@@ -9,13 +9,14 @@ from urllib.parse import unquote, urlsplit
 import streamlit as st
 
 import vizlib
-from vizlib.datasets.image_url import MOST_BYTES, fetch_image_bytes, host_list
+from vizlib.datasets.image_url import fetch_image_bytes, host_list
+from vizlib.engine.limits import limits
 from vizlib.ui.components.image_gallery import image_gallery
 from vizlib.ui.core import formatting
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.pictures import SAMPLES, handed_in, sample
 from vizlib.ui.core.url_state import one_of
-from vizlib.ui.widgets.uploader import uploader
+from vizlib.ui.widgets.uploader import let_go, uploader
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -50,7 +51,7 @@ def pick_picture(url_state: UrlState, first: str = FIRST_SAMPLE) -> Picture:
     with left:
         image_gallery(choices, chosen, key="pictures.gallery", on_pick=here(take_sample))
     if upload["error"]:
-        st.error(upload["error"] + " The picture before it is still shown.", icon=":material/broken_image:")
+        st.error(formatting.plain(upload["error"]) + " The picture before it is still shown.", icon=":material/broken_image:")
     picture = choices[chosen]
     if picture.scaling:
         st.caption(f"{formatting.plain(picture.title)}: {picture.scaling}")
@@ -102,8 +103,9 @@ def _draw_sources() -> None:
         "Add a picture",
         _take_files,
         type=["image/*"],
-        max_upload_size=MOST_BYTES >> 20,
-        help="Choose, drop or paste a picture of up to 20 MB and 40 megapixels. It stays in this server's memory.",
+        max_upload_size=limits().picture_mb,
+        help=f"Choose, drop or paste a picture of up to {limits().picture_mb} MB and {limits().pixels / 1e6:g} megapixels. "
+        "It stays in this server's memory.",
     )
     with st.container(horizontal=True):
         _draw_camera()
@@ -123,6 +125,7 @@ def _draw_camera() -> None:
     if photograph is not None:
         state["pictures.camera.taken"] = taken + 1
         _take("photograph.jpg", photograph.getvalue())
+        let_go(photograph)
         st.rerun()
 
 
@@ -135,7 +138,7 @@ def _draw_address(hosts: frozenset[str]) -> None:
     upload = _handed_in()
     try:
         with st.spinner("Fetching the picture"):
-            content = fetch_image_bytes(url.strip(), hosts)
+            content = fetch_image_bytes(url.strip(), hosts, most_bytes=limits().picture_mb << 20)
     except vizlib.ImageError as error:
         upload["error"] = str(error)
     else:
@@ -145,8 +148,9 @@ def _draw_address(hosts: frozenset[str]) -> None:
 
 def _take_files(files: list[UploadedFile]) -> None:
     file = files[0]
-    if file.size > MOST_BYTES:
-        too_large = f"{file.name} has {file.size / 1e6:.0f} MB, over the limit of {MOST_BYTES >> 20} MB: save it smaller."
+    most = limits().picture_mb
+    if file.size > most << 20:
+        too_large = f"{file.name} has {file.size / 1e6:.0f} MB, over the limit of {most} MB: save it smaller."
         _handed_in()["error"] = too_large
         return
     _take(file.name, file.getvalue())

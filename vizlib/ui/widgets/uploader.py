@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,4 +28,13 @@ def uploader(home: DeltaGenerator, slot: str, label: str, take: Callable[[list[U
     if files:
         state[f"{slot}.taken"] = taken + 1
         take(files)
+        for file in files:
+            let_go(file)
         st.rerun()
+
+
+def let_go(file: UploadedFile | None) -> None:
+    """Free the memory of an upload that was taken: Streamlit would keep it until the session ends."""
+    context = get_script_run_ctx()
+    if file is not None and context is not None and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
+        context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)

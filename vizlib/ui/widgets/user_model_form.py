@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import streamlit as st
-from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import vizlib
+from vizlib.engine.limits import limits
 from vizlib.ui.core import formatting, job_slots
 from vizlib.ui.core.callbacks import here
-from vizlib.ui.core.user_model_store import MOST, SIDES, LoadRequest, only_this_machine, read_labels, user_model_store
+from vizlib.ui.core.served import is_local_visitor
+from vizlib.ui.core.user_model_store import LEAST_SIDE, LoadRequest, check_weights, read_labels, user_model_store
+from vizlib.ui.widgets.uploader import let_go
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
-    from streamlit.runtime.uploaded_file_manager import UploadedFile
-
     from vizlib.ui.core.user_model_card import UserModelCard
 
+_KINDS = ("safetensors",)
+_LOCAL_KINDS = ("safetensors", "pth", "pt", "bin", "ckpt", "tar", "npz", "zip")  # other files may hold code: not of strangers
 _log = logging.getLogger(__name__)
 
 
@@ -43,7 +44,7 @@ def finish_opening() -> str | None:
         if card is not None and card.path is None:
             return card.name
         if card is not None:
-            _let_go(st.session_state.get(_key("weights")))
+            let_go(st.session_state.get(_key("weights")))
             form.update(open=False, error="", run=uuid4().hex)
             return card.name
     return None
@@ -56,20 +57,21 @@ def draw_user_models() -> None:
         for card in store.cards.values():
             _draw_row(card)
         for sentence in store.failures:
-            st.error(sentence, icon=":material/error:")
+            st.error(formatting.plain(sentence), icon=":material/error:")
         if store.opening is not None and not _form()["open"]:
             job_slots.follow("own", store.opening.job)
         if _form()["open"]:
             with st.container(border=True):
                 _draw_form()
-        elif len(store.cards) < MOST:
+        elif len(store.cards) < limits().models:
             st.button("Your own checkpoint", key="own.show", icon=":material/upload_file:", type="tertiary", on_click=here(_show))
 
 
 def _draw_row(card: UserModelCard) -> None:
     classes = f"{len(card.labels)} labels" if card.labels else "no labels"
+    name, kind = formatting.plain(card.title), formatting.plain(card.architecture)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f":material/lock: **{formatting.plain(card.title)}** · {card.architecture} · {classes} · yours alone, until you leave")
+        st.markdown(f":material/lock: **{name}** · {kind} · {classes} · yours alone, until you leave")
         key = f"own.remove.{card.name}"
         st.button("Remove", key=key, icon=":material/delete:", type="tertiary", on_click=here(user_model_store().remove), args=(card.name,))
 
@@ -95,10 +97,11 @@ def _draw_form() -> None:
         help="The model whose code made the weights. Weights of another one are refused, with the name that fits if vizlib knows it.",
     )
     left.file_uploader(
-        "Weights, a .safetensors file",
-        type=["safetensors"],
+        "Weights, a .safetensors, .pth or .pt file" if local else "Weights, a .safetensors file",
+        type=list(_LOCAL_KINDS if local else _KINDS),
+        max_upload_size=limits().weights_mb,
         key=_key("weights"),
-        help=f"Up to {st.get_option('server.maxUploadSize')} MB.",
+        help=f"Up to {limits().weights_mb} MB.",
     )
     if local:
         left.text_input(
@@ -111,7 +114,8 @@ def _draw_form() -> None:
         )
     right.number_input(
         "Input side in pixels (optional)",
-        *SIDES,
+        LEAST_SIDE,
+        limits().side,
         value=None,
         step=1,
         key=_key("size"),
@@ -135,7 +139,7 @@ def _draw_form() -> None:
     )
     if form["error"]:
         sentence, *rest = form["error"].split("\n")
-        st.error(sentence, icon=":material/error:")
+        st.error(formatting.plain(sentence), icon=":material/error:")
         if rest:
             with st.expander("Which weights differ", icon=":material/difference:"):
                 st.code("\n".join(line.strip() for line in rest), language=None)
@@ -167,6 +171,8 @@ def _load_request(state: Any) -> LoadRequest:
         raise vizlib.ModelError("Choose the architecture that the weights were trained as.")
     if weights is None and not typed:
         raise vizlib.ModelError("Add the file with the weights; if you did, wait until all of it is here.")
+    if weights is not None:
+        check_weights(weights.name, weights.size, local=_local())
     if weights is not None and typed:
         raise vizlib.ModelError("Add the weights as a file or as a path, not as both.")
     names = read_labels(labels.getvalue(), labels.name) if labels is not None else None
@@ -182,6 +188,7 @@ def _show() -> None:
 
 def _close() -> None:
     user_model_store().give_up()
+    let_go(st.session_state.get(_key("weights")))
     _form().update(open=False, error="", run=uuid4().hex)
 
 
@@ -195,11 +202,4 @@ def _key(field: str) -> str:
 
 
 def _local() -> bool:
-    return only_this_machine(st.get_option("server.address"), st.context.headers)
-
-
-def _let_go(file: UploadedFile | None) -> None:
-    # An upload stays in Streamlit's memory until the session ends; by now it is a model, and a copy on the disk.
-    context = get_script_run_ctx()
-    if file is not None and context is not None and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
-        context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)
+    return is_local_visitor()

@@ -75,7 +75,7 @@ def _draw_method(choice: MethodChoice, job: Job[Answer] | None) -> None:
     if answer is None:
         return
     if answer.explanation is None:
-        st.info(answer.refusal, icon=":material/block:")
+        st.info(formatting.plain(answer.refusal), icon=":material/block:")
         return
     photo_map(answer.payload, key=f"attention.method.{method.name}")
     explanation = answer.explanation

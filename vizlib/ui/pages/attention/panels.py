@@ -56,7 +56,7 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
 
 
 def _refuse(model: ModelChoice, reason: str) -> None:
-    st.info(f"{formatting.plain(model.display_name)} cannot be shown here: {reason}", icon=":material/block:")
+    st.info(f"{formatting.plain(model.display_name)} cannot be shown here: {formatting.plain(reason)}", icon=":material/block:")
 
 
 def declare(model: ModelChoice, url_state: UrlState) -> str:

@@ -10,7 +10,7 @@ import streamlit as st
 
 import vizlib
 from vizlib.catalog.methods import METHODS
-from vizlib.datasets.image_url import MOST_BYTES
+from vizlib.engine.limits import limits
 from vizlib.engine.work_order import Lane
 from vizlib.evaluation.exams.cards import EXAMS
 from vizlib.ui.core import computations, formatting
@@ -98,8 +98,8 @@ def _pictures(picture: Picture) -> tuple[Picture, ...]:
         for file in files:
             if len(uploads["pictures"]) >= MOST_FILES:
                 uploads["errors"].append(f"{file.name}: {MOST_FILES} pictures are the most here; `vizlib exam` takes any number.")
-            elif file.size > MOST_BYTES:
-                uploads["errors"].append(f"{file.name} has {file.size / 1e6:.0f} MB, over the limit of {MOST_BYTES >> 20} MB.")
+            elif file.size > limits().picture_mb << 20:
+                uploads["errors"].append(f"{file.name} has {file.size / 1e6:.0f} MB, over the limit of {limits().picture_mb} MB.")
             else:
                 try:
                     uploads["pictures"].append(handed_in(file.name, file.getvalue()))
@@ -111,7 +111,7 @@ def _pictures(picture: Picture) -> tuple[Picture, ...]:
     ) as box:
         uploader(
             box, f"{SLOT_EXAM}.upload", "Add pictures", take, type=["image/*"], accept_multiple_files=True,
-            max_upload_size=MOST_BYTES >> 20,
+            max_upload_size=limits().picture_mb,
             help="Of things that the model knows: questions are made of pictures that it answers with confidence.",
         )  # fmt: skip
         if uploads["errors"]:

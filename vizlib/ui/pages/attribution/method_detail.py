@@ -45,7 +45,7 @@ def draw_method_detail(scheduler: MethodScheduler, answer: ModelAnswer, view: Vi
     method, state = METHODS[name], scheduler.state_of(name)
     st.markdown(f"{method.summary} {formatting.linked(f'{method.paper}, {method.paper_url}')}.")
     if state.refusal:
-        st.info(state.refusal, icon=":material/block:")
+        st.info(formatting.plain(state.refusal), icon=":material/block:")
         return
     if state.explanation is None:
         st.markdown(":material/hourglass_top: Its map is not there yet.")
@@ -88,7 +88,7 @@ def picture_of(name: str, values: np.ndarray, answer: ModelAnswer, appearance: d
 
 def _draw_badge(proof: Proof | None, refusal: str, *, prove: bool, stopped: bool) -> None:
     if refusal:
-        st.info(refusal, icon=":material/block:")
+        st.info(formatting.plain(refusal), icon=":material/block:")
         return
     if proof is None:
         text = "Stopped." if stopped else "Its badge is not there yet." if prove else "How far it can be trusted was not measured yet."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from vizlib.datasets.image_url import MOST_BYTES
+from vizlib.engine.limits import limits
 from vizlib.ui.core import formatting
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.pictures import SAMPLES, sample
@@ -54,8 +54,8 @@ def pick_set(url_state: UrlState) -> PictureSet:
             kept = uploads["files"]
             if len(kept) >= MOST_FILES:
                 uploads["errors"].append(f"{file.name}: {MOST_FILES} files are the most here; `vizlib compare` takes any number.")
-            elif file.size > MOST_BYTES:
-                uploads["errors"].append(f"{file.name} has {file.size / 1e6:.0f} MB, over the limit of {MOST_BYTES >> 20} MB.")
+            elif file.size > limits().picture_mb << 20:
+                uploads["errors"].append(f"{file.name} has {file.size / 1e6:.0f} MB, over the limit of {limits().picture_mb} MB.")
             elif file.size + sum(len(other.content) for other in kept) > MOST_TOGETHER:
                 uploads["errors"].append(f"{file.name}: with it, the files would take over {MOST_TOGETHER >> 20} MB.")
             else:
@@ -66,7 +66,7 @@ def pick_set(url_state: UrlState) -> PictureSet:
 
     left, right = st.columns([3, 2], gap="medium")
     uploader(
-        right, "compare.upload", "Add pictures", take, type=["image/*"], accept_multiple_files=True, max_upload_size=MOST_BYTES >> 20,
+        right, "compare.upload", "Add pictures", take, type=["image/*"], accept_multiple_files=True, max_upload_size=limits().picture_mb,
         help=f"Up to {MOST_FILES} files, which are compared over instead of the samples. They stay in this server's memory.",
     )  # fmt: skip
     files: list[_File] = uploads["files"]

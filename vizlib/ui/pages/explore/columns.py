@@ -129,7 +129,7 @@ def draw_column(
         return
     st.markdown(answer_text(answer.ranking))
     if answer.explanation is None:
-        st.info(answer.refusal, icon=":material/block:")
+        st.info(formatting.plain(answer.refusal), icon=":material/block:")
     photo_map(answer.payload, key=f"map.{card.name}")
     if answer.explanation is not None:
         if answer.ranking:
@@ -151,7 +151,7 @@ def draw_beside(choice: MethodChoice, job: Job[Answer] | None, picture: Picture,
         return
     st.markdown(answer_text(answer.ranking))
     if answer.explanation is None:
-        st.info(answer.refusal, icon=":material/block:")
+        st.info(formatting.plain(answer.refusal), icon=":material/block:")
     photo_map(answer.payload, key=f"second.map.{name}")
     if answer.explanation is not None:
         if answer.ranking:

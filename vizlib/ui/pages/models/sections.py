@@ -10,6 +10,7 @@ import vizlib
 from vizlib.figures.model_marks import short_name
 from vizlib.model_report import report_file
 from vizlib.model_report.report_file import COMMAND
+from vizlib.ui.core.formatting import plain
 from vizlib.ui.core.url_state import one_of
 from vizlib.ui.pages.models import findings, views
 from vizlib.ui.pages.models.model_cards import draw_model_cards
@@ -46,7 +47,7 @@ def draw_page(url_state: UrlState) -> str:
     try:
         report = Report(report_file.read_report())
     except vizlib.TrainingError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
         report = Report()
     key = url_state.declare("view", "accuracy", one_of(tuple(VIEWS)))
     _draw_state(report)

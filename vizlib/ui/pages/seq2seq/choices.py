@@ -13,6 +13,7 @@ from vizlib.seq2seq.cards import cards
 from vizlib.seq2seq.task_base import END
 from vizlib.seq2seq.task_registry import TASKS
 from vizlib.ui.core.callbacks import here
+from vizlib.ui.core.formatting import plain
 from vizlib.ui.core.url_state import one_of
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def _say_unread(task: Task, text: str) -> None:
     """Say why a text cannot be read, where it cannot."""
     error = _unread(task, text)
     if error is not None:
-        st.error(f"{error} What is shown is the last text that could be read.", icon=":material/keyboard:")
+        st.error(f"{plain(str(error))} What is shown is the last text that could be read.", icon=":material/keyboard:")
 
 
 def _pick_modes(url_state: UrlState, task: Task, card: Seq2SeqCard, text: str) -> tuple[str | None, bool]:
