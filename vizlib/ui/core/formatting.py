@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
     from vizlib.zoo.cards import ModelCard
 
+WORD_JOINER = "\u2060"
+_MARKED = re.compile(r"[\\`*\[\]~$<|]|(?<=\])\(|(?<![^\W_])_|_(?![^\W_])|:(?=[\w/:+])|&(?=[#\w])")
+_BEGINS_A_BLOCK = re.compile(r"^(\s*\d*)([-+#>=.)])")
+_TAKEN_FOR_MORE = re.compile(r":(?=material/|[\w+-]+\\?:|//)|\bwww(?=\.)|@(?=\w)", re.IGNORECASE)
 BYTES_PER_WEIGHT = 4  # models run in float32
 
 
@@ -44,8 +48,13 @@ def linked(reference: str) -> str:
 
 
 def plain(text: str) -> str:
-    """A text in which Markdown finds nothing to format: names of files may hold anything."""
-    return re.sub(r"([\\`*_{}\[\]()#+!~$:<>|-])", r"\\\1", text)
+    """A text in which Markdown finds nothing to format: names of files may hold anything. What means nothing to Markdown stays as it is.
+
+    Streamlit looks for icons, emoji and addresses in what Markdown left as text: there a character without width comes in between.
+    """
+    escaped = _MARKED.sub(r"\\\g<0>", " ".join(text.split("\n")))
+    escaped = _BEGINS_A_BLOCK.sub(r"\1\\\2", escaped)
+    return _TAKEN_FOR_MORE.sub(lambda match: match[0] + WORD_JOINER, escaped)
 
 
 def facts(card: ModelCard) -> str:
