@@ -207,7 +207,7 @@ def test_a_wrong_variant_is_one_sentence_and_nothing_is_lost(form):
         ({"architecture": "vit_tiny50"}, "Add the file with the weights"),
         ({"architecture": "vit_tiny50", "content": b""}, "mine.safetensors is empty"),
         ({"architecture": "vit_tiny50", "content": b"\x80\x02cos\nsystem\n."}, "mine.safetensors"),
-        ({"architecture": "vit_tiny50", "content": b"no weights at all"}, "neither a safetensors nor a torch weights file"),
+        ({"architecture": "vit_tiny50", "content": b"no weights at all"}, "is called .safetensors and is not one: convert it to safetensors"),
         ({"architecture": "vit_tiny50", "content": "cut"}, "damaged or truncated safetensors"),
         ({"architecture": "vit_tiny50", "content": "whole", "labels": b"a\nb\n"}, "3 classes and was given 2 labels"),
         ({"architecture": "vit_tiny50", "content": "whole", "labels": b"\xff\xfe\x00"}, "labels.txt is not a text file"),
@@ -357,7 +357,7 @@ def test_when_a_page_is_for_this_machine_only(address, headers, local):
 
 def test_labels_and_names():
     assert read_labels(b"\xef\xbb\xbfa\r\n b c \n\n", "l.txt") == ("a", "b c")
-    assert formatting.plain("a_*b*[x](y)") == "a\\_\\*b\\*\\[x\\]\\(y\\)"
+    assert formatting.plain("a_*b*[x](y)") == "a\\_\\*b\\*\\[x\\]\\(y)"
 
 
 def test_an_architecture_too_large_for_the_server_is_refused_before_it_is_built(monkeypatch):
@@ -408,7 +408,7 @@ def test_models_of_ones_own_code_are_opened_and_failures_said(explore, code, mon
     assert at.multiselect[0].value == ["vit_tiny50", "own-1"]
     own = maps(at)[1][1]
     assert [error.value for error in at.error] == [
-        "code_of_mine:broken raised ZeroDivisionError (line 5 of code_of_mine.py): division by zero."
+        "code_of_mine\\:broken raised ZeroDivisionError (line 5 of code_of_mine.py): division by zero."
     ]
     names: dict = {}
     exec(compile(at.code[1].value, "snippet", "exec"), names)  # noqa: S102
