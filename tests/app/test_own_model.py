@@ -207,7 +207,7 @@ def test_a_wrong_variant_is_one_sentence_and_nothing_is_lost(form):
         ({"architecture": "vit_tiny50"}, "Add the file with the weights"),
         ({"architecture": "vit_tiny50", "content": b""}, "mine.safetensors is empty"),
         ({"architecture": "vit_tiny50", "content": b"\x80\x02cos\nsystem\n."}, "mine.safetensors"),
-        ({"architecture": "vit_tiny50", "content": b"no weights at all"}, "is called .safetensors and is not one: convert it to safetensors"),
+        ({"architecture": "vit_tiny50", "content": b"no weights at all"}, "is called .safetensors and is not one: convert it"),
         ({"architecture": "vit_tiny50", "content": "cut"}, "damaged or truncated safetensors"),
         ({"architecture": "vit_tiny50", "content": "whole", "labels": b"a\nb\n"}, "3 classes and was given 2 labels"),
         ({"architecture": "vit_tiny50", "content": "whole", "labels": b"\xff\xfe\x00"}, "labels.txt is not a text file"),
