@@ -13,7 +13,7 @@ import vizlib
 from vizlib.analysis.features.token_maps import norm_map, pca_rgb
 from vizlib.analysis.receptive_field.t2t_soft_splits import token_rounds
 from vizlib.engine.jobs import Progress
-from vizlib.ui.core import model_choice
+from vizlib.ui.core import model_loading
 from vizlib.ui.core.message_codec import levels, pack, unpack
 from vizlib.ui.core.pictures import handed_in, sample
 from vizlib.ui.pages.t2t import channel_grid_data, soft_split_data
@@ -144,7 +144,7 @@ def test_a_published_model_is_offered_and_runs_with_random_weights(t2t):
 
 
 def test_a_fault_inside_is_said(t2t, monkeypatch):
-    monkeypatch.setattr(model_choice, "_random", lambda name, progress: 1 / 0)
+    monkeypatch.setattr(model_loading.vizlib, "load", lambda *_, **__: 1 / 0)
     at = t2t(model="t2t_vit_10", weights="random")
     assert "went wrong inside" in at.error[0].value
     assert "division" not in said(at)

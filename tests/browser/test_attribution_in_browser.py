@@ -27,7 +27,7 @@ MAPS = """n => {
 
 
 def pixels(visit, name):
-    return visit.page.locator(f".map-grid .card[data-name={name}] canvas").evaluate("one => one.toDataURL()")
+    return visit.page.locator(f".map-grid .card[data-name={name}] canvas").first.evaluate("one => one.toDataURL()")
 
 
 def test_scale_and_pointer_need_no_server_and_badges_move_nothing(visit, server):
