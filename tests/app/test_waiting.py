@@ -44,3 +44,43 @@ def test_a_job_that_says_it_is_done_gives_its_result(monkeypatch):
     assert worker.submit("key", lambda progress: "made").wait(60)
     worker.close()
     assert seen == [(True, "made")]
+
+
+def test_a_job_is_looked_at_less_often_the_more_are_waited_for(monkeypatch):
+    class Server:
+        awake, failure = True, ""
+
+        class dispatcher:  # noqa: N801
+            waited_for = 1
+
+    monkeypatch.setattr(job_slots, "service", lambda: Server)
+    job = Job[str]("key")
+    assert job_slots.beat_of(job) == 0.3
+    beats = []
+    for count in (7, 20, 60, 240):
+        Server.dispatcher.waited_for = count
+        beats.append(job_slots.beat_of(job))
+    assert beats == [0.3, 1.0, 2.5, 5.0]
+    assert max(count / beat for count, beat in zip((7, 20, 60, 240), beats, strict=True)) < 50  # runs of the script a second
+
+
+def test_the_words_for_a_waiting_job_are_true(monkeypatch):
+    class Server:
+        awake, failure = False, ""
+
+    monkeypatch.setattr(job_slots, "service", lambda: Server)
+    job = Job[str]("key")
+    assert job_slots.words_of(job) == "Waking up"
+    Server.failure = "The scheduler is gone."
+    assert job_slots.words_of(job) == "The scheduler is gone."
+    Server.awake = True
+    job.jobs_before = 2
+    assert job_slots.words_of(job) == "2 jobs before yours"
+    job.jobs_before = 1
+    assert job_slots.words_of(job) == "1 job before yours"
+    job.jobs_before = 0
+    assert job_slots.words_of(job) == "Yours is next"
+    job._begin()
+    assert job_slots.words_of(job) == "Beginning"
+    job.progress(1, 2, "Counting")
+    assert job_slots.words_of(job) == "Counting"

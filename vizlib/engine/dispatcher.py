@@ -176,6 +176,11 @@ class Dispatcher:
             waiting = sum(len(orders) for queue in self._queues.values() for orders in queue.values())
             return {"waiting": waiting, "running": len(self._running), "places": len(self._backend.places())}
 
+    @property
+    def waited_for(self) -> int:
+        """How many jobs somebody waits for."""
+        return len(self._slots)
+
     def _count_of(self, visitor: str, without: QueuedJob[Any] | None) -> int:
         return sum(owner == visitor and job is not without for (owner, _), job in self._slots.items())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from vizlib.engine.jobs import Job
 
 PATIENCE = 0.4  # seconds a run waits for what it asked before it shows progress: most of it is there by then, and nothing flickers
+BEATS = ((8, 0.3), (24, 1.0), (80, 2.5), (math.inf, 5.0))  # jobs that are waited for on this server: seconds between two looks at one
 YOUNG = 3.0  # seconds that a job is looked at often
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -100,10 +102,10 @@ def follow(slot: str, job: Job[Any]) -> None:
 
 
 def beat_of(job: Job[Any]) -> float:
-    """Seconds between two looks at a job: short while it is young, for every look is a run of the script, and many may wait."""
-    if job.state is JobState.WAITING and job.jobs_before:
-        return min(3.0, 0.5 + 0.5 * job.jobs_before)
-    return 0.3 if job.age < YOUNG else 1.0
+    """Seconds between two looks at a job: short while it is young and few are waited for, since every look is a run of the script."""
+    waited_for = service().dispatcher.waited_for
+    own = 0.3 if job.age < YOUNG else 2.0 if job.state is JobState.WAITING else 1.0
+    return max(own, next(beat for most, beat in BEATS if waited_for < most))
 
 
 def words_of(job: Job[Any]) -> str:
@@ -118,7 +120,8 @@ def words_of(job: Job[Any]) -> str:
 
 
 def _follow(slot: str, job: Job[Any], beat: float) -> None:
-    if job.done or beat_of(job) != beat:
+    # A whole run only where it is worth one: to see the result, or to look much less often.
+    if job.done or beat_of(job) >= 2 * beat:
         st.rerun()
     message = f"{formatting.plain(words_of(job))} …"
     with st.container(horizontal=True, vertical_alignment="center"):
