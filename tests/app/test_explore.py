@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +13,11 @@ from app_helpers import ROOT, components, image_bytes, maps, said, settled
 from PIL import Image
 
 import vizlib
+from vizlib.engine.jobs import JobState
 from vizlib.evaluation.badge import Badge
+from vizlib.ui.core.model_choice import ModelChoice
 from vizlib.ui.core.pictures import SAMPLES, sample
+from vizlib.ui.pages.explore import columns
 from vizlib.ui.pages.explore.columns import answer_text
 from vizlib.ui.sections import proof, trust
 from vizlib.zoo.cards import all_cards
@@ -52,9 +56,35 @@ def test_both_are_right_about_the_picture_that_the_page_opens_on(explore):
 
 def test_with_a_real_model_at_hand_the_page_opens_on_it(packaged, explore):
     at = explore()
-    assert at.multiselect[0].value == ["tf_efficientnet_lite0", "vit_tiny50"]
-    assert re.match(r"\*\*EfficientNet\\-Lite0:\*\* \*\*espresso, 9\d\xa0%\*\* · one of 1,000 classes$", at.markdown[1].value)
-    assert maps(at)[0][0]["input"] == [224, 224]
+    assert at.multiselect[0].value == ["tf_efficientnet_lite0"]
+    assert re.match(r"\*\*EfficientNet\\-Lite0:\*\* \*\*tripod, 9\d\xa0%\*\* · one of 1,000 classes$", at.markdown[1].value)
+    ((header, values, _),) = maps(at)
+    assert header["title"] == "Camera"
+    assert header["input"] == [224, 224]
+    # A method that asks for one class, whose map tells classes apart.
+    assert at.selectbox(key="explore.tf_efficientnet_lite0.method").value == "occlusion"
+    assert values.min() < 0 < values.max()
+    assert not at.error
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "method", "unasked"),
+    [
+        ("tf_efficientnet_lite0", 224, "occlusion", True),
+        ("tf_efficientnet_lite0", 224, "grad_cam", True),
+        ("tf_efficientnet_lite0", 224, "rise", False),
+        ("tf_efficientnet_lite0", 448, "occlusion", False),
+        ("vit_base_patch16_224.augreg2_in21k_ft_in1k", 224, "grad_cam", False),
+        ("vit_tiny50", 64, "shapley_sampling", True),
+    ],
+)
+def test_a_badge_is_measured_unasked_up_to_about_a_minute(name, side, method, unasked):
+    explanation = SimpleNamespace(input_map=np.zeros((side, side)), method=method)
+    assert (trust._effort(ModelChoice(name, card=all_cards()[name]), explanation) <= trust.QUICK) == unasked
+
+
+def test_nobody_knows_how_long_a_badge_takes_without_a_card():
+    assert trust._effort(ModelChoice("own"), SimpleNamespace(input_map=np.zeros((8, 8)), method="saliency")) > trust.QUICK
 
 
 @pytest.mark.parametrize(
@@ -361,3 +391,24 @@ def test_the_map_that_the_page_opens_on_passes_its_badge(explore, monkeypatch):
     monkeypatch.delenv(trust.BADGES_VARIABLE)
     at = explore(models="vit_tiny50")
     assert ":green-badge[7 of 7 tests passed]" in said(at)
+
+
+class Endless:
+    """A map that is never there."""
+
+    done, state, progress, abandoned = False, JobState.RUNNING, SimpleNamespace(message="Explaining", fraction=None), False
+
+    def wait(self, seconds):
+        """Nobody waits for it."""
+
+
+def test_the_answer_does_not_wait_for_a_map_that_takes_long(explore, monkeypatch):
+    monkeypatch.setattr(columns, "submit_explanation", lambda *_: Endless())
+    at = explore()
+    for words in (at.markdown[1].value, at.markdown[2].value):
+        assert re.search(r"\*\*espresso, \d\d\xa0%\*\* · one of 50 classes$", words), words
+    assert all(values is None for _, values, _ in maps(at))
+    assert sorted(slot for slot in at.session_state["job_slots.slots"] if slot.startswith("ranking.")) == [
+        "ranking.resnet_tiny50",
+        "ranking.vit_tiny50",
+    ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from vizlib.catalog.methods import METHODS
 from vizlib.engine.work_order import Lane
 from vizlib.ui.core import computations, formatting, job_slots
 from vizlib.ui.core.callbacks import here
@@ -22,15 +24,16 @@ if TYPE_CHECKING:
     from vizlib.ui.core.pictures import Picture
 
 COLOURS = {"passed": "green", "mixed": "orange", "failed": "red"}
-QUICK = 100 * 100  # pixels of an input up to which a badge is measured unasked: some twenty seconds of one core
+PASSES = 2500  # images that a badge sends through the model, and about so many more for each pass of the method
+MAPS = 14
+QUICK = 8e14  # pixels of an input times parameters times passes, up to which a badge is measured unasked: about a minute of one core
 BADGES_VARIABLE = "VIZLIB_BADGES"  # "ask": never unasked
 
 
 def draw_trust(slot: str, key: Hashable, model: ModelChoice, picture: Picture, explanation: Explanation) -> None:
     """The badge of a map, measured unasked where that is quick; else the button that has it measured, or how far that is."""
     wanted: set[Hashable] = st.session_state.setdefault("trust.wanted", set())
-    height, width = explanation.input_map.shape
-    unasked = height * width <= QUICK and os.environ.get(BADGES_VARIABLE) != "ask"
+    unasked = _effort(model, explanation) <= QUICK and os.environ.get(BADGES_VARIABLE) != "ask"
     if not unasked and key not in wanted:
         job_slots.drop(slot)
         st.button(
@@ -44,6 +47,13 @@ def draw_trust(slot: str, key: Hashable, model: ModelChoice, picture: Picture, e
         st.markdown(badge_line(proof.badge))
     for text in proof.refused if proof is not None else ():
         st.caption(formatting.plain(text))
+
+
+def _effort(model: ModelChoice, explanation: Explanation) -> float:
+    """About what a badge takes: the product that ``QUICK`` limits; endless for a model whose parameters nobody knows."""
+    if model.card is None or not model.card.parameters:
+        return math.inf
+    return float(explanation.input_map.size * model.card.parameters) * (PASSES + MAPS * METHODS[explanation.method].passes)
 
 
 def badge_line(badge: Badge) -> str:

@@ -50,6 +50,12 @@ class Answer:
         return len(self.payload) + 300 * len(self.ranking) + arrays
 
 
+def compute_ranking(picture: Picture, fit: str | None, model: Model, progress: Progress) -> list[Prediction]:
+    """All classes by falling probability, of a picture alone."""
+    progress(0, None, "Answering")
+    return _ranking(model, picture, fit, None)
+
+
 def compute_answer(request: ExplanationRequest, picture: Picture, model: Model, progress: Progress) -> Answer:
     """Explain what a model says of a picture; a method or class that does not fit it is a refusal, not an error."""
     progress(0, None, "Explaining")

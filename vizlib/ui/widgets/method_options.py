@@ -55,11 +55,11 @@ class MethodChoice:
         return ExplanationRequest(picture.identity, self.method.name, target, fit, tuple(self.options.items()))
 
 
-def read_method_choice(model: ModelChoice, url_state: UrlState) -> MethodChoice:
-    """The method in the page's state; a model starts with the first of ``OPENING_METHODS`` that fits it, else the first that fits."""
+def read_method_choice(model: ModelChoice, url_state: UrlState, opening: str = "") -> MethodChoice:
+    """The method in the page's state; a model starts with the first that fits it of ``opening``, ``OPENING_METHODS``, all."""
     name, state = model.name, st.session_state
     fitting = model.card.methods if model.card is not None else ()
-    best = next((method for method in (*OPENING_METHODS, *fitting) if method in fitting), next(iter(METHODS)))
+    best = next((method for method in (opening, *OPENING_METHODS, *fitting) if method in fitting), next(iter(METHODS)))
     method_key = url_state.declare(f"{name}.method", best, one_of(tuple(METHODS)), linked=not model.own)
     target_key = url_state.declare(f"{name}.target", OWN, int, linked=not model.own)
     method = METHODS[state[method_key]]

@@ -70,12 +70,10 @@ def pick_model(
     return choice
 
 
-def pick_models(
-    url_state: UrlState, first: Sequence[str] = FIRST_MODELS, most: int = MOST_MODELS, opening: int | None = None
-) -> list[ModelChoice]:
+def pick_models(url_state: UrlState, first: Sequence[str] = FIRST_MODELS, most: int = MOST_MODELS) -> list[ModelChoice]:
     """Let the visitor choose up to ``most`` models; their own are not part of a link.
 
-    It opens on those of ``first`` whose weights are at hand, ``opening`` of them.
+    It opens on those of ``first`` whose weights are at hand.
     """
     fresh, offer, state = user_model_form.finish_opening(), _offer(None, (), show_unfit=False), st.session_state
     cards = all_cards()
@@ -85,7 +83,7 @@ def pick_models(
         linked = [name for name in names if name in cards]
         return ",".join(linked) if linked or not names else None
 
-    at_hand = [name for name in first if name in cards and cards[name].at_hand][:opening]
+    at_hand = [name for name in first if name in cards and cards[name].at_hand]
     key = url_state.declare("models", at_hand, some_of(list(cards), most), write)
     chosen = [name for name in state[key] if name in offer.names]
     state[key] = [*chosen[: most - 1], fresh] if fresh else chosen

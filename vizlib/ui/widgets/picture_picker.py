@@ -72,7 +72,7 @@ def pick_second_picture(url_state: UrlState, home: DeltaGenerator) -> Picture | 
 
     def word(name: str) -> str:
         if name == NO_PICTURE:
-            return "no second picture"
+            return "nothing"
         return f"{upload['yours'].title} · yours" if name == YOURS else SAMPLES[name].title
 
     chosen = home.selectbox(

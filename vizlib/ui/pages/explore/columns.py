@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -16,7 +16,7 @@ from vizlib.ui.core.user_model_card import UserModelCard
 from vizlib.ui.sections.trust import draw_trust
 from vizlib.ui.widgets.downloads import download_row, file_stem
 from vizlib.ui.widgets.explanation import class_labels
-from vizlib.ui.widgets.explanation_job import submit_explanation
+from vizlib.ui.widgets.explanation_job import submit_explanation, submit_ranking
 from vizlib.ui.widgets.method_options import OWN, draw_method, read_method_choice
 from vizlib.ui.widgets.pickers import pick_map_style
 from vizlib.ui.widgets.snippet import draw_snippet
@@ -40,6 +40,8 @@ SURE = 0.5  # of the probability: below it the other classes together are likeli
 FEW_CLASSES = 200  # a model of fewer does not know most things that people photograph
 SLOT, TRUST = "column.", "trust."
 SECOND_SLOT, SECOND_TRUST = "second.", "second_trust."
+RANKING, SECOND_RANKING = "ranking.", "second_ranking."
+OPENING_METHODS = {"tf_efficientnet_lite0": "occlusion"}  # its Grad-CAM is much the same for every probable class
 WITHOUT_WEIGHTS = "With a checkpoint of your own it works: choose that among the models."
 
 
@@ -55,13 +57,19 @@ def draw_columns(
 
     Where there is a ``second`` picture, a row for each model, with the same method on both.
     """
-    methods = [read_method_choice(model, url_state) for model in models]
+    methods = [read_method_choice(model, url_state, OPENING_METHODS.get(model.name, "")) for model in models]
     jobs = submit_explanations(methods, picture, fit)
     beside = submit_explanations(methods if second is not None else [], second or picture, fit, SECOND_SLOT, SECOND_TRUST)
+    pending: list[Job[Any]] = []
     for method in methods:
         name = method.model.name
-        texts = [_answer_so_far(jobs[name]), *([_answer_so_far(beside[name])] if second is not None else [])]
+        texts = [answer_so_far(method, jobs[name], picture, fit, RANKING, pending)]
+        if second is not None:
+            texts.append(answer_so_far(method, beside[name], second, fit, SECOND_RANKING, pending))
         answers.markdown(f"**{formatting.plain(method.model.display_name)}:** {' | beside it: '.join(texts)}")
+    if pending:
+        with answers:
+            _run_again_after(pending)
     style = pick_map_style(url_state, several=len(models) * (1 if second is None else 2) > 1)
     if not models:
         st.info("Choose a model to see what it looks at.", icon=":material/visibility:")
@@ -74,6 +82,11 @@ def draw_columns(
             with right:
                 draw_beside(method, beside[method.model.name], second, fit)
         return
+    if len(methods) == 1:
+        left, right = st.columns([3, 2], gap="large")
+        with left:
+            draw_column(methods[0], jobs[methods[0].model.name], picture, fit, style, tops, aside=right)
+        return
     per_row = 3 if len(models) == 3 else 2
     for first in range(0, len(methods), per_row):
         for place, method in zip(st.columns(per_row, gap="large"), methods[first : first + per_row], strict=False):
@@ -81,8 +94,28 @@ def draw_columns(
                 draw_column(method, jobs[method.model.name], picture, fit, style, tops, narrow=per_row > 2)
 
 
-def _answer_so_far(job: Job[Answer] | None) -> str:
-    return answer_text(job.result().ranking) if job is not None and job.state is JobState.DONE else "…"
+def answer_so_far(
+    method: MethodChoice, job: Job[Answer] | None, picture: Picture, fit: str | None, slot: str, pending: list[Job[Any]]
+) -> str:
+    """The answer in words, which does not wait for a map that takes longer than one pass; "…" until it is there, and a ``pending`` job."""
+    slot += method.model.name
+    if job is None or job.done:
+        job_slots.drop(slot)
+        return answer_text(job.result().ranking) if job is not None and job.state is JobState.DONE else "…"
+    ranking = submit_ranking(slot, method.model, picture, fit)
+    job_slots.wait_for([ranking])
+    if ranking is not None and ranking.state is JobState.DONE:
+        return answer_text(ranking.result())
+    if ranking is not None and not ranking.done:
+        pending.append(ranking)
+    return "…"
+
+
+@st.fragment(run_every=0.2)
+def _run_again_after(pending: Sequence[Job[Any]]) -> None:
+    """Draw the page again as soon as one of these jobs has ended."""
+    if any(job.done for job in pending):
+        st.rerun()
 
 
 def submit_explanations(
@@ -116,8 +149,12 @@ def draw_column(
     tops: dict[str, float],
     *,
     narrow: bool = False,
+    aside: DeltaGenerator | None = None,
 ) -> None:
-    """Draw one model's column; ``tops`` are the upper ends of the common scales by unit, none where each map has its own."""
+    """Draw one model's column; ``tops`` are the upper ends of the common scales by unit, none where each map has its own.
+
+    What stands under the map goes ``aside`` where there is room beside it.
+    """
     card = choice.card
     with st.container(gap="xsmall"):
         st.subheader(formatting.plain(card.title) if isinstance(card, UserModelCard) else card.title, anchor=False)
@@ -131,13 +168,14 @@ def draw_column(
     if answer.explanation is None:
         st.info(formatting.plain(answer.refusal), icon=":material/block:")
     photo_map(answer.payload, key=f"map.{card.name}")
-    if answer.explanation is not None:
-        if answer.ranking:
-            draw_trust(TRUST + card.name, (choice.request(picture, fit), "trust"), choice.model, picture, answer.explanation)
-        _draw_facts(answer.explanation)
-    _draw_answers(choice, answer)
-    if answer.explanation is not None:
-        _draw_takeaways(choice, answer, picture, fit, style, tops)
+    if answer.explanation is not None and answer.ranking:
+        draw_trust(TRUST + card.name, (choice.request(picture, fit), "trust"), choice.model, picture, answer.explanation)
+    with aside if aside is not None else st.container():
+        if answer.explanation is not None:
+            _draw_facts(answer.explanation)
+        _draw_answers(choice, answer)
+        if answer.explanation is not None:
+            _draw_takeaways(choice, answer, picture, fit, style, tops)
 
 
 def draw_beside(choice: MethodChoice, job: Job[Answer] | None, picture: Picture, fit: str | None) -> None:

@@ -11,14 +11,17 @@ from vizlib.ui.widgets.model_picker import pick_models
 from vizlib.ui.widgets.page import close_page, open_page
 from vizlib.ui.widgets.pickers import pick_fit
 from vizlib.ui.widgets.picture_picker import pick_picture, pick_second_picture
+from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
     from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
 
-OPENING_PICTURE = "coffee"  # all models that the page opens on are right about it
-OPENING_MODELS = ("tf_efficientnet_lite0", "vit_tiny50", "resnet_tiny50")  # the first two of them that are at hand
+# What the page opens on where a real model is at hand: a picture that it is right about, and of which its map passes its badge.
+REAL_MODEL, REAL_PICTURE = "tf_efficientnet_lite0", "camera"
+OPENING_PICTURE = "coffee"  # else one that both small models are right about
+OPENING_MODELS = ("vit_tiny50", "resnet_tiny50")
 
 
 def draw_page() -> None:
@@ -29,16 +32,20 @@ def draw_page() -> None:
         "Bright is what the method named over each map holds for the reason of the answer. Ask for another class, and see what changes.",
     )
     answers = st.container(gap="xxsmall")
-    picture = pick_picture(url_state, OPENING_PICTURE)
+    picture = pick_picture(url_state, REAL_PICTURE if _real_model_at_hand() else OPENING_PICTURE)
     models, fit, second = _pick_models_and_fit(url_state)
     draw_columns(models, picture, second, fit, url_state, answers)
     close_page(url_state, not_linked="a picture or a checkpoint of your own")
 
 
+def _real_model_at_hand() -> bool:
+    return bool(all_cards()[REAL_MODEL].at_hand)
+
+
 def _pick_models_and_fit(url_state: UrlState) -> tuple[list[ModelChoice], str | None, Picture | None]:
-    left, middle, right = st.columns([3, 1, 1], gap="medium")
+    left, middle, right = st.columns([5, 2, 2], gap="medium")
     with left:
-        models = pick_models(url_state, OPENING_MODELS, opening=2)
+        models = pick_models(url_state, (REAL_MODEL,) if _real_model_at_hand() else OPENING_MODELS)
     with middle:
         fit = pick_fit(url_state)
     return models, fit, pick_second_picture(url_state, right)
