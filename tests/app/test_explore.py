@@ -397,6 +397,7 @@ class Endless:
     """A map that is never there."""
 
     done, state, progress, abandoned = False, JobState.RUNNING, SimpleNamespace(message="Explaining", fraction=None), False
+    age = 0.0
 
     def wait(self, seconds):
         """Nobody waits for it."""

@@ -10,7 +10,7 @@ import streamlit as st
 
 from vizlib.catalog.methods import METHODS, MethodCard, Option
 from vizlib.ui.core.callbacks import here
-from vizlib.ui.core.url_state import number, one_of
+from vizlib.ui.core.url_state import number, one_of, resend
 from vizlib.ui.widgets.explanation import ExplanationRequest
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def draw_method(choice: MethodChoice, *, narrow: bool = False) -> None:
         st.selectbox(
             "Method",
             names,
-            key=choice.method_key,
+            key=resend(choice.method_key),
             label_visibility="collapsed",
             format_func=lambda name: METHODS[name].title + ("" if name in fitting else " (does not fit)"),
         )

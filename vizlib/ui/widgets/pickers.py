@@ -11,7 +11,7 @@ from vizlib.figures.colormaps import COLORMAP_NAMES
 from vizlib.geometry import FITS
 from vizlib.ui.components.map_controls import map_controls
 from vizlib.ui.core.callbacks import here
-from vizlib.ui.core.url_state import number, one_of
+from vizlib.ui.core.url_state import number, one_of, resend
 
 if TYPE_CHECKING:
     from vizlib.ui.core.url_state import UrlState
@@ -26,7 +26,7 @@ def pick_fit(url_state: UrlState) -> str | None:
     chosen = st.selectbox(
         "Fit",
         list(_FIT_WORDS),
-        key=key,
+        key=resend(key),
         format_func=lambda name: _FIT_WORDS[name],
         help="Models take one shape, mostly a square. **crop** keeps the middle, **pad** adds borders, **squash** stretches; "
         "**as trained** is what the model was trained with.",

@@ -15,7 +15,7 @@ from vizlib.ui.components.image_gallery import image_gallery
 from vizlib.ui.core import formatting
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.pictures import SAMPLES, handed_in, sample
-from vizlib.ui.core.url_state import one_of
+from vizlib.ui.core.url_state import one_of, resend
 from vizlib.ui.widgets.uploader import let_go, uploader
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def pick_second_picture(url_state: UrlState, home: DeltaGenerator) -> Picture | 
         return f"{upload['yours'].title} · yours" if name == YOURS else SAMPLES[name].title
 
     chosen = home.selectbox(
-        "Beside it", names, key=key, format_func=word, help="A second picture: the same models and methods on both, side by side."
+        "Beside it", names, key=resend(key), format_func=word, help="A second picture: the same models and methods on both, side by side."
     )
     if chosen == NO_PICTURE:
         return None

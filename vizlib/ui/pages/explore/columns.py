@@ -12,6 +12,7 @@ from vizlib.ui.components.photo_map import pack, photo_map
 from vizlib.ui.components.top_predictions import top_predictions
 from vizlib.ui.core import computations, formatting, job_slots
 from vizlib.ui.core.callbacks import here
+from vizlib.ui.core.url_state import resend
 from vizlib.ui.core.user_model_card import UserModelCard
 from vizlib.ui.sections.trust import draw_trust
 from vizlib.ui.widgets.downloads import download_row, file_stem
@@ -246,7 +247,7 @@ def _draw_answers(choice: MethodChoice, answer: Answer) -> None:
         st.selectbox(
             "Class to explain",
             list(labels),
-            key=key,
+            key=resend(key),
             format_func=lambda index: labels[index],
             help="Type to search all classes of this model.",
         )
