@@ -57,7 +57,7 @@ def test_both_are_right_about_the_picture_that_the_page_opens_on(explore):
 def test_with_a_real_model_at_hand_the_page_opens_on_it(packaged, explore):
     at = explore()
     assert at.multiselect[0].value == ["tf_efficientnet_lite0"]
-    assert re.match(r"\*\*EfficientNet\\-Lite0:\*\* \*\*tripod, 9\d\xa0%\*\* · one of 1,000 classes$", at.markdown[1].value)
+    assert re.match(r"\*\*EfficientNet-Lite0:\*\* \*\*tripod, 9\d\xa0%\*\* · one of 1,000 classes$", at.markdown[1].value)
     ((header, values, _),) = maps(at)
     assert header["title"] == "Camera"
     assert header["input"] == [224, 224]

@@ -57,7 +57,7 @@ def test_a_picture_comes_from_an_address_on_the_list(explore, monkeypatch):
     monkeypatch.setenv(picture_picker.HOSTS_VARIABLE, "pictures.example.org")
     wanted = []
 
-    def fetch(url, hosts):
+    def fetch(url, hosts, **_):
         wanted.append((url, hosts))
         return image_bytes((80, 60), "RGB")
 
@@ -83,7 +83,7 @@ def test_what_is_not_fetched_is_said_and_the_picture_stays(explore, monkeypatch,
 
 def test_bytes_that_are_no_picture_are_said(explore, monkeypatch):
     monkeypatch.setenv(picture_picker.HOSTS_VARIABLE, "pictures.example.org")
-    monkeypatch.setattr(picture_picker, "fetch_image_bytes", lambda *_: b"<html>")
+    monkeypatch.setattr(picture_picker, "fetch_image_bytes", lambda *_, **__: b"<html>")
     at = explore()
     address_field(at).set_value("https://pictures.example.org/")
     next(button for button in at.button if button.label == "Fetch it").click().run()
