@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
@@ -43,10 +44,10 @@ def along_depth(
             x=list(curve.depth),
             y=list(curve.values),
             customdata=list(curve.names),
-            name=curve.label or curve.mark.label,
+            name=escape(curve.label or curve.mark.label),
             mode="markers",
             marker={"size": 7, "symbol": curve.mark.symbol, "color": curve.mark.colour, "opacity": 0.75},
-            hovertemplate=f"<b>{curve.mark.label}</b> %{{customdata}}<br>%{{y:{tick_format}}}<extra></extra>",
+            hovertemplate=f"<b>{escape(curve.mark.label)}</b> %{{customdata}}<br>%{{y:{tick_format}}}<extra></extra>",
         )
     for curve in curves:
         colour = curve.mark.colour
@@ -56,11 +57,11 @@ def along_depth(
             y=list(curve.values),
             error_y=bars,
             customdata=[f"{name}<br>{note}" if note else name for name, note in _noted(curve)],
-            name=curve.label or curve.mark.label,
+            name=escape(curve.label or curve.mark.label),
             mode="lines+markers",
             line={"color": colour, "width": 2, "dash": DASHES[curve.dash]},
             marker={"size": 7, "symbol": curve.mark.symbol + ("-open" if curve.dash else ""), "color": colour},
-            hovertemplate=f"<b>{curve.mark.label}</b> %{{customdata}}<br>%{{y:{tick_format}}}<extra></extra>",
+            hovertemplate=f"<b>{escape(curve.mark.label)}</b> %{{customdata}}<br>%{{y:{tick_format}}}<extra></extra>",
         )
     y: dict[str, object] = {"title": y_title, "tickformat": tick_format}
     if zero:

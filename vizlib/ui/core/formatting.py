@@ -60,7 +60,7 @@ def plain(text: str) -> str:
 def facts(card: ModelCard) -> str:
     """One short line about a model."""
     side = "\u00a0×\u00a0".join(map(str, reversed(card.input_size)))
-    name = card.architecture if isinstance(card, UserModelCard) else card.name
+    name = plain(card.architecture) if isinstance(card, UserModelCard) else card.name
     return f"{name} · {million(card.parameters)}\u00a0parameters · input {side}\u00a0px{_activation(card)}"
 
 
@@ -74,7 +74,7 @@ def _activation(card: ModelCard) -> str:
 
 def about(card: ModelCard) -> str:
     """The rest that is known of a model: accuracy, paper, licence, where its weights are and what to know of them."""
-    parts = [f"**{card.title}.** {linked(card.paper)}." if card.paper else f"**{card.title}.**"]
+    parts = [f"**{plain(card.title)}.** {linked(card.paper)}." if card.paper else f"**{plain(card.title)}.**"]
     if card.accuracy is not None:
         accuracy = card.accuracy
         images = f" of {accuracy.images:,} images" if accuracy.images else ""
@@ -82,7 +82,13 @@ def about(card: ModelCard) -> str:
         parts.append(f"Its first answer is right for {percent(accuracy.top1)}{images} ({accuracy.data}){source}.")
     weights = f"[Its weights]({card.url}) are {card.wrapping}." if card.url else ""
     prepared = f"Pictures come to it with the {card.preprocessing}." if card.preprocessing.startswith("short") else ""
-    return " ".join([*parts, f"{card.licence.rstrip('.')}.", *(text for text in (weights, prepared, card.note) if text)])
+    return " ".join(
+        [
+            *parts,
+            f"{plain(card.licence.rstrip('.')) if isinstance(card, UserModelCard) else card.licence.rstrip('.')}.",
+            *(text for text in (weights, prepared, card.note) if text),
+        ]
+    )
 
 
 def snippet(

@@ -10,7 +10,7 @@ import streamlit as st
 from vizlib.figures.numbers import percent
 from vizlib.passes.ablation import HeadAblation
 from vizlib.ui.components.photo_map import photo_map
-from vizlib.ui.core import computations
+from vizlib.ui.core import computations, formatting
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.url_state import one_of, resend
 from vizlib.ui.pages.attention.canvas import layer_name, token_name
@@ -183,8 +183,8 @@ def _draw_outcome(outcome: AblationResult) -> None:
     if outcome.before:
         first, now = outcome.before[0], outcome.after[0]
         same = "still answers" if first.index == now.index else "changes its answer: from"
-        to = "" if first.index == now.index else f" to **{now.label}** ({percent(now.probability)})"
-        st.markdown(f"#### The model {same} **{first.label}**{to}")
+        to = "" if first.index == now.index else f" to **{formatting.plain(now.label)}** ({percent(now.probability)})"
+        st.markdown(f"#### The model {same} **{formatting.plain(first.label)}**{to}")
     _draw_table(outcome)
     for index, place in enumerate(st.columns(2, gap="large")):
         with place:
@@ -204,7 +204,7 @@ def _draw_table(outcome: AblationResult) -> None:
     rows = sorted(ahead, key=lambda index: -was[index].probability)[:_MOST]
     now = {row.index: row for row in outcome.after}
     lines = "\n".join(
-        f"| {was[index].label.split(',')[0]} | {percent(was[index].probability)} | {percent(now[index].probability)} "
+        f"| {formatting.plain(was[index].label.split(',')[0])} | {percent(was[index].probability)} | {percent(now[index].probability)} "
         f"| {was[index].logit:.2f} | {now[index].logit:.2f} | {now[index].logit - was[index].logit:+.2f} |"
         for index in rows
     )

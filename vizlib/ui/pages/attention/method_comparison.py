@@ -83,7 +83,7 @@ def _draw_method(choice: MethodChoice, job: Job[Answer] | None) -> None:
     if explanation.sink is not None:
         facts.append(f"**{percent(explanation.sink)}** ends in learned tokens")
     if method.class_specific:
-        facts.append(f"for {explanation.label.split(',')[0]}")
+        facts.append(f"for {formatting.plain(explanation.label.split(',')[0])}")
     st.caption(" · ".join(facts))
     for note in explanation.notes:
         st.caption(note)

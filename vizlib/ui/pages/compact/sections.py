@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from html import escape
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -10,7 +11,7 @@ import streamlit as st
 from vizlib.engine.work_order import Lane
 from vizlib.figures.model_marks import marks_of, short_name
 from vizlib.ui.components.tokenizer_columns import tokenizer_columns
-from vizlib.ui.core import computations, job_slots
+from vizlib.ui.core import computations, formatting, job_slots
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.message_codec import unpack
@@ -143,7 +144,7 @@ def draw_ideas(columns: list[Column], group: Group, jobs: list[Job[Drift] | None
     with right:
         lines = [(mark, [shift / drift.stride for shift in drift.shifts], drift.features) for mark, drift in drifts]
         _chart("Drift of what the head reads", "shift, in tokens", lines, key="compact.drift.features", format_="{y:.4f}")
-    worst = ", ".join(f"{mark.label.partition(':')[0]} {max(drift.tokens):.2f}" for mark, drift in drifts)
+    worst = ", ".join(f"{formatting.plain(mark.label.partition(':')[0])} {max(drift.tokens):.2f}" for mark, drift in drifts)
     st.caption(
         f"Largest drift of the tokens on this picture: {worst}. A whole token's shift is exact for patches, and for nothing between."
     )
@@ -187,9 +188,9 @@ def _chart(title: str, across: str, lines: list[tuple[Mark, list[float], list[fl
     figure = go.Figure()
     for mark, x, y in lines:
         figure.add_scatter(
-            x=x, y=y, name=mark.label, mode="lines+markers", line={"color": mark.colour, "width": 2},
+            x=x, y=y, name=escape(mark.label), mode="lines+markers", line={"color": mark.colour, "width": 2},
             marker={"symbol": mark.symbol, "size": 7},
-            hovertemplate=f"{mark.label}<br>{across} %{{x:.3g}}: {hover}<extra></extra>",
+            hovertemplate=f"{escape(mark.label)}<br>{across} %{{x:.3g}}: {hover}<extra></extra>",
         )  # fmt: skip
     figure.update_layout(
         title={"text": title, "font": {"size": 14}}, height=_HEIGHT, margin={"l": 8, "r": 8, "t": 40, "b": 8}, hovermode="closest",

@@ -298,7 +298,9 @@ def draw_why(
         target = goals["first"][0]
         st.markdown(f"Both answer **{formatting.plain(shown.answers[both[0]][0][0])}**: the map says why one is surer of it.")
     else:
-        st.segmented_control("The class", list(goals), key=view.of, format_func=lambda name: goals[name][1], required=True)
+        st.segmented_control(
+            "The class", list(goals), key=view.of, format_func=lambda name: formatting.plain(goals[name][1]), required=True
+        )
         target = goals[st.session_state[view.of]][0]
     why = comparison_jobs.attributions_or_status(request, shown, target, [number in both for number in range(len(comparison.models))])
     if why is None:
