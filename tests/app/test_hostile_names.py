@@ -23,9 +23,20 @@ HOSTILE = "![x](http://e) <img src=x onerror=alert(1)> :red[x] $x$ [a](javascrip
 RAW = re.compile(r"(?<!\\)!?(?<!\\)\[[xa](?<!\\)\]\(|(?<!\\)<img src=x|(?<!\\):red|(?<!\\)\$x|:material/home:")
 # Fields that the browser shows as they are, or not at all.
 AS_THEY_ARE = {
-    "Code.body", "CodeBlock.body", "Code.code_text", "Selectbox.options", "Selectbox.set_value", "Selectbox.raw_value",
-    "MultiSelect.options",    "DownloadButton.url", "TextInput.value", "TextInput.default", "BidiComponent.json", "ArrowData.data", "UploadedFileInfo.name",
-}  # fmt: skip
+    "Code.body",
+    "CodeBlock.body",
+    "Code.code_text",
+    "Selectbox.options",
+    "Selectbox.set_value",
+    "Selectbox.raw_value",
+    "MultiSelect.options",
+    "DownloadButton.url",
+    "TextInput.value",
+    "TextInput.default",
+    "BidiComponent.json",
+    "ArrowData.data",
+    "UploadedFileInfo.name",
+}
 PAGES = ["explore", "attention", "attribution", "biases", "compare", "compact", "cvt", "t2t", "pvt"]
 
 

@@ -7,12 +7,14 @@ import io
 import pytest
 from PIL import Image
 
+from vizlib.catalog.methods import METHODS
 from vizlib.engine.limits import SERVED_VARIABLE, limits
 from vizlib.errors import ImageError, ModelError
 from vizlib.ui.core import served
 from vizlib.ui.core.model_loading import LoadRequest
 from vizlib.ui.core.pictures import handed_in
 from vizlib.ui.core.user_model_store import check_weights
+from vizlib.ui.widgets import method_options
 
 
 @pytest.fixture
@@ -64,3 +66,14 @@ def test_the_operators_number_of_pixels_holds(limited):
     limited(pixels=1000)
     with pytest.raises(ImageError, match=r"more than 0\.001 megapixels"):
         handed_in("a.png", buffer.getvalue())
+
+
+def test_samples_in_a_link_are_the_operators(limited):
+    samples = next(option for option in METHODS["rise"].options if option.name == "samples")
+    read = method_options._reader(samples)
+    assert read("5000") == 5000
+    with pytest.raises(ValueError, match="20000"):
+        read("20000")
+    limited(samples=100)
+    with pytest.raises(ValueError, match="101"):
+        method_options._reader(samples)("101")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from vizlib.catalog.methods import METHODS, MethodCard, Option
+from vizlib.engine.limits import limits
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.url_state import number, one_of, resend
 from vizlib.ui.widgets.explanation import ExplanationRequest
@@ -87,7 +88,8 @@ def _reader(option: Option) -> Callable[[str], Any]:
         return str.strip
     if option.choices:
         return one_of(option.choices)
-    within = number(-math.inf if option.low is None else option.low, math.inf if option.high is None else option.high)
+    high = _high(option)
+    within = number(-math.inf if option.low is None else option.low, math.inf if high is None else high)
     kind = type(option.default)
 
     def read(text: str) -> Any:
@@ -99,6 +101,13 @@ def _reader(option: Option) -> Callable[[str], Any]:
         return kind(value)
 
     return read
+
+
+def _high(option: Option) -> float | None:
+    """The highest value of an option on this server, whose operator bounds samples."""
+    if option.name != "samples":
+        return option.high
+    return min(limits().samples, math.inf if option.high is None else option.high)
 
 
 def _written(value: Any) -> str:
@@ -140,8 +149,9 @@ def _draw_option(option: Option, key: str) -> None:
     elif option.choices:
         st.segmented_control(label, option.choices, key=key, help=option.help, required=True)
     elif isinstance(option.default, int):
-        low, high = (None if end is None else int(end) for end in (option.low, option.high))
-        st.number_input(label, low, high, key=key, step=1, help=option.help)
+        low, high = (None if end is None else int(end) for end in (option.low, _high(option)))
+        server = f" This server gives one map {high:,} at most." if high is not None and high != option.high else ""
+        st.number_input(label, low, high, key=key, step=1, help=f"{option.help}{server}")
     else:
         st.slider(label, float(option.low or 0), float(1 if option.high is None else option.high), key=key, step=0.01, help=option.help)
 
