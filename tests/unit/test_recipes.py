@@ -253,7 +253,7 @@ print(json.dumps(parts | {"html": (home / "share_bars/share_bars.html").read_tex
 
 def test_a_page(house: Path) -> None:
     touched = follow("a page", house)
-    assert len(touched) == 4
+    assert len(touched) == 5
     lint(touched, house)
     in_house(
         house,
