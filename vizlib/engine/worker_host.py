@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 REPORT_EVERY = 0.2  # seconds between two reports of one order
+ASIDE = 1.0  # seconds that one step of heavy work waits at most: the light request may wait for what this very work is making
 BLOB_BYTES = 512 << 20
 NICE = 10  # of a thread that does heavy work, where each thread has its own: a light request elsewhere on the machine goes first
 
@@ -48,7 +49,10 @@ class WorkerHost:
             told = _Steps(progress, report, self._stand_aside if lane is Lane.HEAVY else None)
             with self._as_light() if lane is Lane.LIGHT else _no_lane():
                 told.check()
-                return order.work(*(self._model(identity, make, told) for identity, make in order.models), progress=told)
+                # Not while a model is made: a light request may be waiting for that very model.
+                making = _Steps(progress, report, None)
+                models = [self._model(identity, make, making) for identity, make in order.models]
+                return order.work(*models, progress=told)
 
         job: Job[Any] = self._lanes[lane].submit(number, _without_keyword, work)
         self._running[number] = job
@@ -105,9 +109,10 @@ class WorkerHost:
                 self._light.notify_all()
 
     def _stand_aside(self, progress: Progress) -> None:
+        until = time.monotonic() + ASIDE
         with self._light:
-            while self._light_running and not progress.cancelled():
-                self._light.wait(0.5)
+            while self._light_running and not progress.cancelled() and time.monotonic() < until:
+                self._light.wait(0.1)
 
 
 class _Steps(Progress):

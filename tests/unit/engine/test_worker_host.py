@@ -9,6 +9,7 @@ import engine_work as work
 import numpy as np
 import pytest
 
+from vizlib.engine import worker_memory
 from vizlib.engine.handover import MissingBlobError, pack, unpack
 from vizlib.engine.jobs import JobState
 from vizlib.engine.work_order import Lane, WorkOrder
@@ -109,3 +110,31 @@ def test_a_model_is_made_once_and_forgotten_when_told(host):
     assert again.wait(10)
     assert again.result() is not first.result()
     assert len(made) == 2
+
+
+@pytest.mark.parametrize("where", ["model", "memory"])
+def test_heavy_work_does_not_stand_aside_for_who_waits_for_what_it_makes(host, where):
+    begun = threading.Event()
+
+    class Held:
+        module = type("Module", (), {"parameters": lambda self: [], "buffers": lambda self: []})()
+
+    def make(progress):
+        begun.set()
+        for step in range(3):
+            progress(step)
+            time.sleep(0.05)
+        return Held()
+
+    def use(*models, progress):
+        if where == "memory":
+            worker_memory.remember(("own:deadlock", where), lambda: make(progress), lambda _: 1)
+        return len(models)
+
+    order = WorkOrder(use, (("own:deadlock", make),) if where == "model" else ())
+    heavy = host.start("1", order, Lane.HEAVY)
+    assert begun.wait(10)
+    light = host.start("2", order, Lane.LIGHT)
+    assert light.wait(20)
+    assert heavy.wait(20)
+    assert (heavy.state, light.state) == (JobState.DONE, JobState.DONE)
