@@ -248,7 +248,7 @@ def test_another_page_and_back(visit, server):
     open_page(visit, server, model="vit_tiny50", layer=4, head=1, query=30)
     visit.page.get_by_role("link", name="Explore").click()
     visit.page.get_by_role("heading", name="Explore", exact=True).wait_for()
-    visit.settle()
+    visit.settle(1)
     visit.page.get_by_role("link", name="Attention").click()
     visit.page.wait_for_function(f"() => {CANVAS}?.dataset.drawn")
     drawn(visit, 4, 1, 30)
