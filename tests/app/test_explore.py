@@ -56,14 +56,11 @@ def test_both_are_right_about_the_picture_that_the_page_opens_on(explore):
 
 def test_with_a_real_model_at_hand_the_page_opens_on_it(packaged, explore):
     at = explore()
-    assert at.multiselect[0].value == ["tf_efficientnet_lite0"]
-    assert re.match(r"\*\*EfficientNet-Lite0:\*\* \*\*tripod, 9\d\xa0%\*\* · one of 1,000 classes$", at.markdown[1].value)
-    ((header, values, _),) = maps(at)
-    assert header["title"] == "Camera"
-    assert header["input"] == [224, 224]
-    # A method that asks for one class, whose map tells classes apart.
-    assert at.selectbox(key="explore.tf_efficientnet_lite0.method").value == "occlusion"
-    assert values.min() < 0 < values.max()
+    assert at.multiselect[0].value == ["tf_efficientnet_lite0", "vit_tiny50"]
+    assert re.match(r"\*\*EfficientNet-Lite0:\*\* \*\*espresso, 9\d\xa0%\*\* · one of 1,000 classes$", at.markdown[1].value)
+    assert re.match(r"\*\*ViT:\*\* \*\*espresso, \d\d\xa0%\*\* · one of 50 classes$", at.markdown[2].value)
+    assert [header["title"] for header, _, _ in maps(at)] == ["Coffee", "Coffee"]
+    assert at.selectbox(key="explore.tf_efficientnet_lite0.method").value == "grad_cam"
     assert not at.error
 
 

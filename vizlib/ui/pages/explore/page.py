@@ -18,10 +18,9 @@ if TYPE_CHECKING:
     from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
 
-# What the page opens on where a real model is at hand: a picture that it is right about, and of which its map passes its badge.
-REAL_MODEL, REAL_PICTURE = "tf_efficientnet_lite0", "camera"
-OPENING_PICTURE = "coffee"  # else one that both small models are right about
-OPENING_MODELS = ("vit_tiny50", "resnet_tiny50")
+OPENING_PICTURE = "coffee"  # all models that the page opens on are right about it
+REAL_MODEL = "tf_efficientnet_lite0"
+OPENING_MODELS = ("vit_tiny50", "resnet_tiny50")  # the first of them beside the real model, where that is at hand
 
 
 def draw_page() -> None:
@@ -32,7 +31,7 @@ def draw_page() -> None:
         "Bright is what the method named over each map holds for the reason of the answer. Ask for another class, and see what changes.",
     )
     answers = st.container(gap="xxsmall")
-    picture = pick_picture(url_state, REAL_PICTURE if _real_model_at_hand() else OPENING_PICTURE)
+    picture = pick_picture(url_state, OPENING_PICTURE)
     models, fit, second = _pick_models_and_fit(url_state)
     draw_columns(models, picture, second, fit, url_state, answers)
     close_page(url_state, not_linked="a picture or a checkpoint of your own")
@@ -45,7 +44,7 @@ def _real_model_at_hand() -> bool:
 def _pick_models_and_fit(url_state: UrlState) -> tuple[list[ModelChoice], str | None, Picture | None]:
     left, middle, right = st.columns([5, 2, 2], gap="medium")
     with left:
-        models = pick_models(url_state, (REAL_MODEL,) if _real_model_at_hand() else OPENING_MODELS)
+        models = pick_models(url_state, (REAL_MODEL, OPENING_MODELS[0]) if _real_model_at_hand() else OPENING_MODELS)
     with middle:
         fit = pick_fit(url_state)
     return models, fit, pick_second_picture(url_state, right)
