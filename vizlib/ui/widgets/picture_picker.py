@@ -121,7 +121,7 @@ def _draw_camera() -> None:
     if not popover.open:  # a camera that is drawn is a camera that is on
         return
     with popover:
-        photograph = st.camera_input("Take a photograph", key=f"pictures.camera.{taken}", label_visibility="collapsed")
+        photograph = st.camera_input("Take a picture", key=f"pictures.camera.{taken}", label_visibility="collapsed")
     if photograph is not None:
         state["pictures.camera.taken"] = taken + 1
         _take("photograph.jpg", photograph.getvalue())
