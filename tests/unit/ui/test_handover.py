@@ -144,6 +144,7 @@ def run_all(bench):
     run(partial(region_work.compute_region, np.arange(64 * 64).reshape(64, 64) < 999, goal=None, **cat), VIT)
     run(partial(exam_work.compute_exam_report, ("saliency",), ("known",), images={"cat": sample("cat").pixels}), VIT)
     run(partial(explanation.compute_answer, explanation.ExplanationRequest("sample:cat", "rollout", None, None, ()), sample("cat")), VIT)
+    run(partial(explanation.compute_ranking, sample("cat"), None), VIT)
     run(partial(feature_pyramid_data.compute_feature_pyramid, **cat), "pvt_tiny50")
     run(partial(reduced_keys_data.compute_reduced_keys, **cat), "pvt_tiny50")
     run(partial(segmentation_data.compute_segmentation, side=8, **cat), "pvt_tiny50")
