@@ -191,10 +191,15 @@ class ClusterBackend:
         if client is None:
             self._finish(running, None)
             return
-        future = client.submit(
-            _run_order, running.number, running.data, str(running.lane), self._topic,
-            key=f"vizlib-{uuid4().hex}", workers=[running.place], allow_other_workers=True, pure=False, retries=0,
-        )  # fmt: skip
+        try:
+            future = client.submit(
+                _run_order, running.number, running.data, str(running.lane), self._topic,
+                key=f"vizlib-{uuid4().hex}", workers=[running.place], allow_other_workers=True, pure=False, retries=0,
+            )  # fmt: skip
+        except Exception:  # noqa: BLE001  whatever it is, the client is of no use: the next look makes another, and the order is begun again
+            _log.warning("order %s could not be handed over", running.number, exc_info=True)
+            self._finish(running, None)
+            return
         running.future = future
         future.add_done_callback(partial(self._done, running))
 

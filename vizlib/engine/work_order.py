@@ -7,9 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from vizlib.engine.handover import Shared
     from vizlib.engine.jobs import Progress
 
 
@@ -50,6 +49,3 @@ class Outcome:
     value: Any = None
     error: BaseException | None = None
     stopped: bool = False
-
-
-Blobs: TypeAlias = "Mapping[str, Shared]"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vizlib.engine import worker_memory
 from vizlib.engine.cache import BoundedCache
-from vizlib.engine.handover import MissingBlobError, Shared, pack, unpack
+from vizlib.engine.handover import Shared, pack, unpack
 from vizlib.engine.jobs import Job, JobState, Progress, Worker
 from vizlib.engine.memory import available_memory, model_bytes
 from vizlib.engine.work_order import Lane, Outcome, Report, WorkOrder
@@ -205,6 +205,3 @@ def _collect(_: str) -> None:
     gc.collect()  # a server runs with automatic collections after each script off
     if "torch" in sys.modules:
         sys.modules["torch"].cuda.empty_cache()
-
-
-__all__ = ["MissingBlobError", "WorkerHost"]
