@@ -73,7 +73,7 @@ def bench(
         typer.Option(
             "--model",
             "-m",
-            help="A model's name; give it again for more.",
+            help="A model's name, or MODULE:FUNCTION of your own code; give it again for more.",
             show_default="one of every family",
             autocompletion=complete_model,
         ),

@@ -35,7 +35,7 @@ def compare(
         typer.Argument(
             metavar="MODEL",
             show_default=False,
-            help="Two to four names as `vizlib models` lists them, or NAME=CHECKPOINT, or NAME=random.",
+            help="Two to four names as `vizlib models` lists them, NAME=CHECKPOINT, NAME=random, or MODULE:FUNCTION of your own code.",
             autocompletion=complete_model,
         ),
     ],

@@ -38,7 +38,7 @@ def exam(
         typer.Argument(
             metavar="[MODEL]...",
             show_default="all bundled ones",
-            help="Names as `vizlib models` lists them, or NAME=CHECKPOINT.",
+            help="Names as `vizlib models` lists them, NAME=CHECKPOINT, or MODULE:FUNCTION of your own code.",
             autocompletion=complete_model,
         ),
     ] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -45,6 +46,12 @@ class Shares:
         device = rows.device
         taken = rows[..., self.takers.to(device)] * self.share.to(device)
         return summed_at(taken, self.taken.to(device), self.source.tokens)
+
+    def averaged(self, values: torch.Tensor) -> torch.Tensor:
+        """What each token of ``target`` takes of values (B, R, tokens of source): (B, R, tokens of target)."""
+        device = values.device
+        taken = values[..., self.taken.to(device)] * self.share.to(device)
+        return summed_at(taken, self.takers.to(device), self.target.tokens)
 
     def pull(self, flow: Flow, rule: Rule) -> Flow:  # noqa: ARG002  one signature for all steps
         rows = self.spread(flow.rows)
@@ -95,6 +102,44 @@ class Meeting:
 
 
 @dataclass(frozen=True, eq=False)
+class Resampled:
+    """The one attention of a residual's branch whose rows are spread over the tokens, as an upsampled map's are.
+
+    Token t reads the place ``places[t]`` (-1 for none) of what ``above``, the topmost first, makes of the attention's rows; its keys are
+    made from the tokens by ``below``.
+    """
+
+    attention: Attention
+    places: torch.Tensor = field(repr=False)
+    above: tuple[Shares | Windows, ...]
+    below: tuple[Shares | Windows, ...]
+
+    @property
+    def _read(self) -> int:
+        return self.above[0].target.tokens if self.above else self.attention.target.tokens
+
+    def to_queries(self, rows: torch.Tensor) -> torch.Tensor:
+        """Row vectors (B, R, tokens) over the queries."""
+        rows = summed_at(rows, self.places.to(rows.device) + 1, self._read + 1)[..., 1:]
+        for step in self.above:
+            rows = step.spread(rows)
+        return rows
+
+    def of_queries(self, values: torch.Tensor) -> torch.Tensor:
+        """What each token reads of values (B, R, queries): (B, R, tokens)."""
+        for step in reversed(self.above):
+            values = step.averaged(values)
+        places = self.places.to(values.device)
+        return torch.where(places >= 0, values[..., places.clamp_min(0)], 0.0)
+
+    def from_keys(self, rows: torch.Tensor) -> torch.Tensor:
+        """Row vectors (B, R, keys) over the tokens."""
+        for step in self.below:
+            rows = step.spread(rows)
+        return rows
+
+
+@dataclass(frozen=True, eq=False)
 class Branched:
     """Ways that part at ``source`` and meet at ``target``: ``parts`` are the sets between by number, the last first.
 
@@ -111,6 +156,24 @@ class Branched:
     def attentions(self) -> list[Attention]:
         """The attentions inside, in the order of execution."""
         return sorted((part for _, part, _ in self.parts if isinstance(part, Attention)), key=lambda step: step.site.block)
+
+    @cached_property
+    def resampled(self) -> Resampled | None:
+        """The attention that a residual leads around by itself, None where there are other sums, other attentions or none."""
+        (_, meeting, _), *rest = self.parts
+        attentions = [number for number, (_, part, _) in enumerate(rest) if isinstance(part, Attention)]
+        if not isinstance(meeting, Meeting) or not meeting.summed or len(attentions) != 1:
+            return None
+        if any(isinstance(part, Meeting) for _, part, _ in rest):
+            return None
+        skip, branch = sorted(meeting.ways, key=lambda way: len(way.attentions))
+        ends = (branch.origin, *(below for _, _, below in rest))
+        whole = torch.arange(self.source.tokens, device=skip.places.device)
+        if ends != (*(number for number, _, _ in rest), skip.origin) or not torch.equal(skip.places, whole):
+            return None
+        steps = [part for _, part, _ in rest]
+        at = attentions[0]
+        return Resampled(steps[at], branch.places, tuple(steps[:at]), tuple(steps[at + 1 :]))  # type: ignore[arg-type]
 
     def pull(self, flow: Flow, rule: Rule) -> Flow:
         def attend(step: Attention, rows: torch.Tensor) -> Flow:

@@ -164,6 +164,13 @@ class Windows:
         spread = (down.T @ cells @ across).flatten(-2)
         return torch.cat([rows[..., :prefix], spread], -1) if prefix else spread
 
+    def averaged(self, values: torch.Tensor) -> torch.Tensor:
+        """What each token of ``target`` takes of values (B, R, tokens of source): (B, R, tokens of target)."""
+        prefix = self.source.prefix
+        down, across = self.down.to(values.device), self.across.to(values.device)
+        taken = (down @ values[..., prefix:].unflatten(-1, self.source.shape) @ across.T).flatten(-2)
+        return torch.cat([values[..., :prefix], taken], -1) if prefix else taken
+
     def pull(self, flow: Flow, rule: Rule) -> Flow:  # noqa: ARG002  one signature for all steps
         return Flow(self.spread(flow.rows), flow.sink)
 

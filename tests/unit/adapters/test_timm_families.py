@@ -10,13 +10,13 @@ import os
 import pytest
 import timm
 import torch
-from averaging_network import relevance, rollout
+from averaging_network import gradient_rollout, relevance, rollout
 from traced_checks import filled, maps_of
 
 import vizlib
 from vizlib.catalog.attention_variants import VARIANTS, Variant
 
-SAMPLE = {"hiera", "levit", "twins", "tnt", "cpubone", "vision_transformer_hybrid", "iformer", "xcit", "cait"}
+SAMPLE = {"hiera", "levit", "twins", "tnt", "cpubone", "vision_transformer_hybrid", "iformer", "xcit", "cait", "mvitv2"}
 FULL = bool(os.environ.get("VIZLIB_FULL_TABLE"))
 
 
@@ -51,6 +51,9 @@ def test_the_rollout_is_right_or_refused(variant: Variant) -> None:
     reference = relevance(module, x, 3)
     relevances = maps_of(vizlib.explain(model, x, "relevance", target=[3, 3]))
     assert float((relevances - reference).abs().max()) < 1e-6 * float(reference.max())
+    reference = gradient_rollout(module, x, 3)
+    maps = maps_of(vizlib.explain(model, x, "gradient_rollout", target=[3, 3]))
+    assert float((maps - reference).abs().max()) < 1e-6 * float(reference.max())
 
 
 def test_at_least_forty_modules_have_a_rollout() -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from vizlib.explainers.targets import Target, TargetResolver
     from vizlib.passes.forward import Pass
+    from vizlib.tracing.branched_flow import Resampled
     from vizlib.tracing.token_flow import Step
     from vizlib.zoo.adapters.base import Classifier
     from vizlib.zoo.model import Model
@@ -47,17 +48,22 @@ def descend(
     steps: Sequence[Step],
     attend: Callable[[Attention, torch.Tensor], Flow],
     parting: Callable[[Sequence[Attention]], tuple[float, float]],
+    around: Callable[[Resampled, torch.Tensor], Flow] | None = None,
 ) -> list[Flow]:
     """Pull row vectors (B, R, tokens) down the steps: the flow before the first step and after each.
 
     ``attend`` gives what becomes of the row vectors at an attention, and what of them goes into the sink there; ``parting`` by what the
-    skip and the branch of a residual are multiplied whose branch holds these attentions among other steps.
+    skip and the branch of a residual are multiplied whose branch holds these attentions among other steps; ``around``, where given, what
+    becomes of them at a residual whose branch is one attention with its rows resampled.
     """
     flows = [Flow.start(rows)]
     for step in steps:
         last = flows[-1]
         if isinstance(step, Attention):
             flow = attend(step, last.rows)
+            flows.append(Flow(flow.rows, last.sink + flow.sink))
+        elif isinstance(step, Branched) and around is not None and step.resampled is not None:
+            flow = around(step.resampled, last.rows)
             flows.append(Flow(flow.rows, last.sink + flow.sink))
         elif isinstance(step, Branched):
             flows.append(step.descend(last, attend, parting))

@@ -29,13 +29,24 @@ def gathered(node: Node, table: torch.Tensor, shape: tuple[int, int] | None = No
     first, second = (torch.nonzero(images == image).squeeze(1) for image in range(IMAGES))
     if len(first) != len(second) or not torch.equal(rows[second], torch.where(present[first], rows[first] + node.places, -1.0)):
         return Lost("treats the images of a batch differently")
+    count = _different(rows[first], shape) if shape is not None and weights is None else len(first)
     index = torch.full_like(highest, -1)
-    index[first] = torch.arange(len(first), dtype=index.dtype, device=index.device)
-    index[second] = index[first] + len(first)
+    index[first] = torch.arange(len(first), dtype=index.dtype, device=index.device) % count
+    index[second] = index[first] + count
+    first = first[:count]
     known = shape is not None and shape[0] * shape[1] == len(first)
     grid = Grid(*shape) if shape is not None and known else similar_grid(node.grid, len(first))
     new = Gathered(grid, node, *_counted(rows[first].long(), weights))
     return Places(new, index.view(table.shape[:-1]))
+
+
+def _different(rows: torch.Tensor, shape: tuple[int, int]) -> int:
+    """How many of the rows differ: those of one map where all maps of an image are alike, as heads on the batch's axis are."""
+    cells = shape[0] * shape[1]
+    if not cells or len(rows) % cells:
+        return len(rows)
+    maps = rows.unflatten(0, (-1, cells))
+    return cells if torch.equal(maps, maps[:1].expand_as(maps)) else len(rows)
 
 
 def _counted(sources: torch.Tensor, weights: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:

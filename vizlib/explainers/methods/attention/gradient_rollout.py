@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from vizlib.explainers.method_output import MethodOutput
     from vizlib.explainers.targets import Target, TargetResolver
+    from vizlib.tracing.branched_flow import Resampled
     from vizlib.tracing.token_flow import Attention
     from vizlib.zoo.model import Model
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     """A rollout with T = w I + (1 - w) A', A' the rows of relu(mean_h dL/dA_h * A_h) scaled to sum to 1, for each input (B, 3, h, w).
 
-    L is the target's score and w the residual's share. Where no weight of a row speaks for the target, the row of A' is the identity's;
-    at an attention without a residual around it, which is a read-out's own, it is the row of A. Pixels and sink sum to 1.
+    L is the target's score and w the residual's share. Where no weight of a row speaks for the target, the row of A' is the identity's:
+    what a token reads of it stays at that token. At an attention without a residual that leads around it alone, as a read-out's own,
+    it is the row of A. Pixels and sink sum to 1.
     """
     classifier = model.adapter.classifier(options["classifier"])
     forward, targets = differentiated(model, x, resolve, classifier)
@@ -42,7 +44,20 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
         mostly_silent[step.site.name] = (silent.sum(-1) > 0.5 * (1 - residual_weight) * rows.sum(-1))[:, 0]
         return Flow(landed.rows + silent + rows * residual_weight, landed.sink)
 
-    flows = descend(lineage.readout[:, None], lineage.steps, attend, lambda _: (residual_weight, 1 - residual_weight))
+    def around(step: Resampled, rows: torch.Tensor) -> Flow:
+        if residual_weight == 1:
+            return Flow.start(rows)
+        branch = rows * (1 - residual_weight)
+        queries = step.to_queries(branch)
+        moved, by_site = pull_stochastic(step.attention.site, step.attention.split(queries))
+        landed, silent = step.attention.land(moved), step.attention.unite(by_site)
+        staying = branch * step.of_queries((silent > 0).to(branch.dtype))
+        mostly_silent[step.attention.site.name] = (staying.sum(-1) > 0.5 * branch.sum(-1))[:, 0]
+        below = step.from_keys(landed.rows)
+        lost = branch.sum(-1) - staying.sum(-1) - below.sum(-1)
+        return Flow(below + staying + rows * residual_weight, lost)
+
+    flows = descend(lineage.readout[:, None], lineage.steps, attend, lambda _: (residual_weight, 1 - residual_weight), around)
     outputs = pixel_outputs(flows[-1], forward.size, model.adapter.warnings(forward.recording), stage_maps(flows, lineage.steps))
     return targets, [replace(output, notes=output.notes + _silent_sites_note(mostly_silent, index)) for index, output in enumerate(outputs)]
 
