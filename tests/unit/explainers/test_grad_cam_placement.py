@@ -101,8 +101,8 @@ def test_grad_cam_finds_a_map_where_none_is_named(name: str) -> None:
     model = vizlib.wrap(filled(timm.create_model(name, num_classes=4)))
     assert "grad_cam" in model.card.methods
     x = torch.rand(3, *model.card.input_size, dtype=torch.float64)
-    explanation = vizlib.explain(model, x, "grad_cam", 1)
-    assert bool((explanation.input_map > 0).any() | (vizlib.explain(model, x, "grad_cam", 2).input_map > 0).any())
+    maps = vizlib.explain(model, x.expand(4, *x.shape), "grad_cam", [0, 1, 2, 3])
+    assert any((explanation.input_map > 0).any() for explanation in maps)  # one class's map may be negative everywhere
 
 
 @pytest.mark.parametrize("name", ["convnext_atto", "mobilenetv3_small_050", "densenet121", "regnety_002", "edgenext_xx_small"])
