@@ -19,7 +19,7 @@ help: ## print this
 
 app: $(VENV)/.runtime real
 	@if [ "$$(uname)" = Darwin ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then headless=false; else headless=true; fi; \
-	exec $(BIN)/python -m streamlit run app.py --server.port $(PORT) --server.headless $$headless --server.showEmailPrompt false $(ARGS)
+	exec $(BIN)/python -m vizlib.ui.core.server_start run app.py --server.port $(PORT) --server.headless $$headless --server.showEmailPrompt false $(ARGS)
 
 # One thread in each worker: the maps are compared bit for bit, and the workers share the cores.
 test: $(VENV)/.test $(VENV)/.browser real

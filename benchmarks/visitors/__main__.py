@@ -48,7 +48,8 @@ class Server:
         with socket.socket() as probe:
             probe.bind((HOST, 0))
             self.port = probe.getsockname()[1]
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port), "--server.headless", "true"]
+        command = [sys.executable, "-m", "vizlib.ui.core.server_start", "run", "app.py", "--server.headless=true"]
+        command.append(f"--server.port={self.port}")
         self.log = tempfile.NamedTemporaryFile("wb", prefix="vizlib-visitors-", suffix=".log", delete=False)  # noqa: SIM115
         self.process = psutil.Popen(command, cwd=ROOT, stdout=self.log, stderr=subprocess.STDOUT)
         while True:

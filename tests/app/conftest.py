@@ -7,7 +7,7 @@ import pytest
 from app_helpers import ROOT, settled
 from streamlit.testing.v1 import AppTest
 
-from vizlib.ui.core import job_slots, model_loading, model_service
+from vizlib.ui.core import job_slots, model_loading, model_service, worker_processes
 from vizlib.ui.sections.trust import BADGES_VARIABLE
 from vizlib.zoo import packaged_weights
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-os.environ.setdefault(model_service.ENGINE_VARIABLE, "checked")  # all that is handed over goes through bytes, as between processes
+os.environ.setdefault(worker_processes.ENGINE_VARIABLE, "checked")  # all that is handed over goes through bytes, as between processes
 
 
 @pytest.fixture(autouse=True)

@@ -54,7 +54,7 @@ def serving(log: Path) -> Iterator[Server]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "vizlib.ui.core.server_start", "run", "app.py", "--server.port", str(port)]
     environment = os.environ | {
         "VIZLIB_BADGES": "ask",
         "VIZLIB_WORKERS": "1",

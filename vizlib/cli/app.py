@@ -93,7 +93,7 @@ def streamlit_command(script: Path, *, port: int | None, address: str | None, br
     """The command that serves ``script``; what it does not name is read from .streamlit/config.toml beside the script."""
     display = sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     headless = not (browser and display)
-    command = [sys.executable, "-m", "streamlit", "run", str(script), f"--server.headless={str(headless).lower()}"]
+    command = [sys.executable, "-m", "vizlib.ui.core.server_start", "run", str(script), f"--server.headless={str(headless).lower()}"]
     command.append("--server.showEmailPrompt=false")
     if address is not None:
         command.append(f"--server.address={address}")

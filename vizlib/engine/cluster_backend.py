@@ -42,10 +42,11 @@ class ClusterError(VizlibError):
 
 @dataclass(frozen=True)
 class LocalSettings:
-    """The processes to start on this machine; what each imports first is named in ``preload``."""
+    """The processes to start on this machine: ``imports`` are modules that all of them have, ``preload`` what each runs when it starts."""
 
     workers: int
     threads: int = 1  # of torch, in each
+    imports: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
     memory: int = 0  # bytes over which a worker is started again; 0: no limit
 
@@ -145,7 +146,7 @@ class ClusterBackend:
         settings = self._settings
         asked = {
             "workers": settings.workers, "threads": settings.threads, "slots": len(Lane) + 1, "memory": settings.memory,
-            "folder": self._folder, "preload": list(settings.preload),
+            "folder": self._folder, "imports": list(settings.imports), "preload": list(settings.preload),
         }  # fmt: skip
         process.stdin.write(json.dumps(asked) + "\n")
         process.stdin.flush()
@@ -267,7 +268,7 @@ class _Running:
     future: Future | None = None
 
 
-def local_settings(preload: tuple[str, ...] = ()) -> LocalSettings:
+def local_settings(imports: tuple[str, ...] = (), preload: tuple[str, ...] = ()) -> LocalSettings:
     """Workers for this machine: one for each of its cores up to eight, as far as 1.5 GiB for each are free; VIZLIB_WORKERS says else."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     text = os.environ.get("VIZLIB_WORKERS", "")
@@ -275,7 +276,7 @@ def local_settings(preload: tuple[str, ...] = ()) -> LocalSettings:
         raise ClusterError(f"VIZLIB_WORKERS is a whole number from 1 to 256, not {text[:40]!r}.")
     free = available_memory()
     workers = int(text) if text else max(1, min(cores, 8, int(free // (1.5 * (1 << 30)))))
-    return LocalSettings(workers, max(1, cores // workers), preload, int(free * 0.9 / workers))
+    return LocalSettings(workers, max(1, cores // workers), imports, preload, int(free * 0.9 / workers))
 
 
 def _operators_security(address: str) -> Security | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -11,14 +10,14 @@ from uuid import uuid4
 import streamlit as st
 
 import vizlib
-from vizlib.engine.cluster_backend import SCHEDULER, ClusterBackend, local_settings
+from vizlib.engine.cluster_backend import ClusterBackend
 from vizlib.engine.dispatcher import Dispatcher
 from vizlib.engine.jobs import JobState
 from vizlib.engine.limits import Limits
 from vizlib.engine.local_backend import ThreadBackend
 from vizlib.engine.work_order import Lane, WorkOrder
 from vizlib.engine.worker_host import WorkerHost
-from vizlib.ui.core import model_loading
+from vizlib.ui.core import model_loading, worker_processes
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from vizlib.engine.dispatcher import Backend
     from vizlib.engine.jobs import Job, Progress
 
-ENGINE_VARIABLE = "VIZLIB_ENGINE"  # "processes", "threads", or "checked": threads, and all that is handed over goes through bytes
-WORKER_START = "vizlib.ui.core.worker_start"
 T = TypeVar("T")
 
 
@@ -130,10 +127,7 @@ class ModelService:
 @st.cache_resource(show_spinner=False)
 def service() -> ModelService:
     """The one service of this server."""
-    kind = os.environ.get(ENGINE_VARIABLE, "processes")
-    if kind in ("threads", "checked"):
-        return ModelService(ThreadBackend(WorkerHost(), checked=kind == "checked"))
-    return ModelService(ClusterBackend(local_settings((WORKER_START,)), os.environ.get(SCHEDULER, "")))
+    return ModelService(worker_processes.take())
 
 
 @dataclass(frozen=True)

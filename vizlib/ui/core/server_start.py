@@ -1,0 +1,17 @@
+"""``python -m vizlib.ui.core.server_start run app.py``: Streamlit's command line, with the app's workers starting beside it."""
+
+from __future__ import annotations
+
+from vizlib.ui.core import worker_processes
+
+
+def main() -> None:
+    """Begin with what takes longest; a visitor's first map waits for the imports of a worker."""
+    worker_processes.begin()
+    from streamlit.web.cli import main as streamlit
+
+    streamlit(prog_name="streamlit")
+
+
+if __name__ == "__main__":
+    main()
