@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -90,6 +91,13 @@ class ClusterBackend:
     def stop(self, place: str, number: str) -> None:
         """Stop an order at its next step."""
         self._tell(_stop_order, number, places=[place])
+
+    def restart(self, place: str) -> None:
+        """End a worker and have its nanny start another."""
+        client = self._client
+        if client is not None and client.status == "running":
+            _log.warning("a process whose work did not stop is ended")
+            threading.Thread(target=_restart, args=(client, place), daemon=True).start()
 
     def forget(self, identity: str) -> None:
         """Free what every worker holds of a model."""
@@ -299,6 +307,11 @@ def _with_this_path() -> dict[str, str]:
 
 def _close(client: Client) -> None:
     client.close(timeout=2)
+
+
+def _restart(client: Client, place: str) -> None:
+    with suppress(OSError, RuntimeError, TimeoutError):  # the worker or the scheduler is gone: the next look sees it
+        client.restart_workers([place], raise_for_error=False)
 
 
 def _run_everywhere(client: Client, function: Callable[..., Any], args: tuple[Any, ...], places: list[str] | None) -> None:

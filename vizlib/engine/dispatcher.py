@@ -25,6 +25,7 @@ TIDY_EVERY: Final = 30.0  # seconds between two looks for what nobody asks for a
 ATTEMPTS: Final = 2  # one, and once more after the process that did it has died
 LINGER: Final = 3.0  # seconds that running work goes on after everybody who waited left: a page that is loaded again takes it up
 UNHEARD: Final = 5.0  # seconds after which nobody waits any more for work that was told to stop and has no step to do so at
+STUCK: Final = 30.0  # seconds after which the process of work that still goes on is ended
 BEAT: Final = 1.0  # seconds between two looks at what runs
 DIED: Final = "The process that worked on this ended twice, perhaps for want of memory: try a smaller picture or model."
 
@@ -50,6 +51,9 @@ class Backend(Protocol):
 
     def stop(self, place: str, number: str) -> None:
         """Stop an order at its next step."""
+
+    def restart(self, place: str) -> None:
+        """End a process whose work does not stop, and start another; what else it did ends with None."""
 
     def forget(self, identity: str) -> None:
         """Free what every place holds of a model."""
@@ -339,9 +343,7 @@ class Dispatcher:
     def _settle(self, entry: _Order, jobs: list[QueuedJob[Any]], outcome: Outcome | None) -> None:
         error: BaseException | None = None
         if outcome is None:
-            error = WorkerDiedError(
-                "The process that worked on this ended twice, perhaps for want of memory: try a smaller picture or model."
-            )
+            error = LimitError(entry.stopped) if entry.stopped else WorkerDiedError(DIED)
         elif outcome.stopped:
             error = LimitError(entry.stopped) if entry.stopped else CancelledError("The work was stopped.")
         elif outcome.error is not None:
@@ -393,3 +395,6 @@ class Dispatcher:
             for job in jobs:
                 self._free_slot(job)
                 job._fail(LimitError(entry.stopped))
+        if now - entry.stopped_at > STUCK:
+            entry.stopped_at = now
+            self._backend.restart(entry.place)

@@ -50,6 +50,9 @@ class ThreadBackend:
         del place
         self.host.stop(number)
 
+    def restart(self, place: str) -> None:
+        """Nothing: a thread cannot be ended, and this process is the caller's."""
+
     def forget(self, identity: str) -> None:
         """Free what is held of a model."""
         self.host.forget(identity)

@@ -16,8 +16,9 @@ import numpy as np
 import psutil
 import pytest
 
+from vizlib.engine import dispatcher
 from vizlib.engine.cluster_backend import ClusterBackend, ClusterError, LocalSettings, local_settings
-from vizlib.engine.dispatcher import Dispatcher, WorkerDiedError
+from vizlib.engine.dispatcher import Dispatcher, LimitError, WorkerDiedError
 from vizlib.engine.jobs import JobState
 from vizlib.engine.work_order import Lane, WorkOrder
 
@@ -83,6 +84,21 @@ def test_the_death_of_a_process_costs_one_retry_and_the_second_one_a_sentence(qu
     with pytest.raises(WorkerDiedError):
         job.result()
     assert result(queue.submit("me", "after", WorkOrder(work.process))) != os.getpid()
+
+
+def test_work_that_goes_on_after_its_stop_loses_its_process(queue, tmp_path, monkeypatch):
+    monkeypatch.setattr(dispatcher, "STUCK", 0.5)
+    mark = tmp_path / "mark"
+    stuck = queue.submit("me", "stuck", WorkOrder(partial(work.hear_nothing, str(mark)), seconds=1))
+    end = time.monotonic() + 30
+    while not (mark.exists() and mark.read_text(encoding="ascii")) and time.monotonic() < end:
+        time.sleep(0.02)
+    process = psutil.Process(int(mark.read_text(encoding="ascii")))
+    assert stuck.wait(30)
+    with pytest.raises(LimitError, match="longer than the 1 seconds"):
+        stuck.result()
+    process.wait(30)
+    assert result(queue.submit("me", "after", WorkOrder(work.process))) != process.pid
 
 
 def test_the_scheduler_s_death_is_survived(queue):

@@ -33,6 +33,7 @@ class ByHand:
     begun: list[tuple[str, Any]] = field(default_factory=list)
     open: dict[str, Any] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)
+    restarted: list[str] = field(default_factory=list)
 
     def places(self):
         return self.names
@@ -43,6 +44,9 @@ class ByHand:
 
     def stop(self, place, number):
         self.stopped.append(self.open[number][0])
+
+    def restart(self, place):
+        self.restarted.append(place)
 
     def forget(self, identity):
         pass
@@ -240,6 +244,9 @@ def test_work_that_does_not_hear_the_stop_is_waited_for_no_more(hand, monkeypatc
         opened.result()
     assert hand.stopped == ["open"]
     assert not fetched.done
+    assert not hand.restarted
+    monkeypatch.setattr(dispatcher, "STUCK", 0.1)
+    until(lambda: hand.restarted)
     queue.close()
 
 
