@@ -48,3 +48,15 @@ def test_a_page_lives_with_odd_values_in_all_parts_of_its_link(visit, declared, 
     odd = {name: texts[-(place % 2)] for place, (name, texts) in enumerate(taken.items())}
     at = visit(None if page == "explore" else f"pages/{page}.py", **{name.replace(".", "__"): text for name, text in odd.items()})
     assert not at.exception, odd
+
+
+def test_what_a_link_asks_and_a_page_does_not_offer_is_said(visit, monkeypatch):
+    said = []
+    monkeypatch.setattr("streamlit.toast", lambda text, icon: said.append(text))
+    parts = {"models": "vit_tiny50", "vit_tiny50__method": "rollout", "vit_tiny50__residual_weight": "<b>7"}
+    at = visit(**parts)
+    assert not at.exception
+    assert len(said) == 1
+    assert said[0].replace("\\_", "_").startswith("The link asks for vit_tiny50.residual_weight=\\<b>7, which this page does not offer")
+    visit(**parts | {"vit_tiny50__residual_weight": "0.5"})
+    assert len(said) == 1

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from vizlib.ui.core.formatting import plain
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,6 +34,7 @@ class UrlState:
         self._page = page
         self._store = st.session_state.setdefault(f"{page}:address", {"values": {}, "written": None})
         self._parts: dict[str, _Part] = {}
+        self._unread: dict[str, str] = {}
         given = dict(st.query_params)
         touched = any(key in st.session_state and st.session_state[key] != value for key, value in self._store["values"].items())
         foreign = given != self._store["written"] and not touched
@@ -64,10 +67,11 @@ class UrlState:
         try:
             return read(self._given[name])
         except ValueError:
+            self._unread[name] = self._given[name]
             return default
 
     def write(self) -> None:
-        """Write every part that differs from its default into the address bar."""
+        """Write every part that differs from its default into the address bar, and say which of a link's could not be read."""
         values = {name: st.session_state[part.key] for name, part in self._parts.items()}
         self._store["values"].update({self._parts[name].key: value for name, value in values.items()})
         differ = {name: part for name, part in self._parts.items() if part.linked and values[name] != part.default}
@@ -76,6 +80,11 @@ class UrlState:
         self._store["written"] = written
         if dict(st.query_params) != written:
             st.query_params.from_dict(written)
+        if self._unread:
+            asked = ", ".join(plain(f"{name}={text[:40]}") for name, text in list(self._unread.items())[:3])
+            more = f" and {len(self._unread) - 3} more" if len(self._unread) > 3 else ""
+            them = "it is" if len(self._unread) == 1 else "they are"
+            st.toast(f"The link asks for {asked}{more}, which this page does not offer here: {them} left out.", icon=":material/link_off:")
 
 
 def resend(key: str) -> str:
