@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -242,6 +243,8 @@ def test_the_app_starts_in_an_empty_folder_with_its_own_settings(installed: Inst
     assert session.config.gather_usage_stats is False
     light = settings["theme"]["light"]["primaryColor"]
     assert light in {session.custom_theme.primary_color, session.custom_theme.light.primary_color}
+    assert _upgrade(served, f"127.0.0.1:{served}") == 101
+    assert _upgrade(served, f"elsewhere.example:{served}") == 403  # a name that came to point here
     if Path("/proc/net/tcp").exists():
         table = Path("/proc/net/tcp").read_text(encoding="ascii") + Path("/proc/net/tcp6").read_text(encoding="ascii")
         rows = [line.split() for line in table.splitlines() if ":" in line]
@@ -253,6 +256,18 @@ def test_the_app_starts_in_an_empty_folder_with_its_own_settings(installed: Inst
         "print(*(config.get_option(name) for name in ('client.showErrorDetails', 'server.address', 'browser.gatherUsageStats')))",
     )  # fmt: skip
     assert shown.stdout.split() == ["none", "127.0.0.1", "False"], shown.stderr
+
+
+def _upgrade(port: int, host: str) -> int:
+    """The status that a websocket's first request gets which names this host."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Protocol": "streamlit"}
+    connection.request(
+        "GET", "/_stcore/stream", headers={"Host": host, "Origin": f"http://{host}", "Connection": "Upgrade", "Upgrade": "websocket", **key}
+    )
+    status = connection.getresponse().status
+    connection.close()
+    return status
 
 
 def test_every_page_opens_without_a_checkout(installed: Installed) -> None:

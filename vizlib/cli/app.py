@@ -17,6 +17,8 @@ from vizlib.product_files import product_root
 if TYPE_CHECKING:
     from pathlib import Path
 
+HOSTS_VARIABLE = "STREAMLIT_SERVER_ALLOWED_HOSTS"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 APP_EPILOG = """[bold]For example[/bold]
 
   vizlib app
@@ -25,7 +27,7 @@ APP_EPILOG = """[bold]For example[/bold]
 
   vizlib app --model my_models:build   (a torch module of your own code)
 
-  vizlib app --served --no-browser   (for others, through a proxy on this machine: docs/operators.md)
+  vizlib app --served --no-browser --host vizlib.example.org   (for others, through a proxy on this machine: docs/operators.md)
 
   vizlib app --address 0.0.0.0   (for others too: put a proxy before it)
 
@@ -53,6 +55,14 @@ def app(
             show_default=False,
         ),
     ] = None,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A name in the addresses that visitors use, as vizlib.example.org; requests for others are refused. Repeatable.",
+            show_default="this machine's own names; every name with --served or --address",
+        ),
+    ] = None,
     served: Annotated[
         bool,
         typer.Option(
@@ -67,7 +77,7 @@ def app(
     for name in model or ():
         if not is_reference(name):
             raise UsageError(f"--model takes your own code as MODULE:FUNCTION, not {name!r}; all other models are chosen in the app.")
-    if model and address not in (None, "127.0.0.1", "::1", "localhost"):
+    if model and address not in (None, *LOOPBACK):
         raise UsageError("--model runs your own code for whoever opens the app: leave --address out.")
     served = served or os.environ.get(SERVED_VARIABLE, "0") not in ("", "0")
     if model and served:
@@ -80,6 +90,7 @@ def app(
         raise UsageError(f"Port {port} of {address or '127.0.0.1'} cannot be taken; name another one with --port.")
     command = streamlit_command(script, port=port, address=address, browser=browser and not served)
     command.append(f"--server.maxUploadSize={max(limits.weights_mb, limits.picture_mb)}")
+    command += allowed_hosts(host or [], for_others=served or address not in (None, *LOOPBACK))
     if served:
         os.environ[SERVED_VARIABLE] = "1"
     if model:
@@ -100,6 +111,15 @@ def streamlit_command(script: Path, *, port: int | None, address: str | None, br
     if port is not None:
         command.append(f"--server.port={port}")
     return command
+
+
+def allowed_hosts(names: list[str], *, for_others: bool) -> list[str]:
+    """The options that say which Host a request may name; none where STREAMLIT_SERVER_ALLOWED_HOSTS says it."""
+    if HOSTS_VARIABLE in os.environ and not names:
+        return []
+    if not names and not for_others:
+        return []  # those of .streamlit/config.toml
+    return [f"--server.allowedHosts={name}" for name in ([*LOOPBACK, *names] if names else ["*"])]
 
 
 def _is_free(address: str, port: int) -> bool:
