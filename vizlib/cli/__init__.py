@@ -10,7 +10,7 @@ import typer
 
 from vizlib import __version__
 from vizlib.cli import app as app_command
-from vizlib.cli import bench, compare, exam, explain, fetch, list_models_methods, report, train_eval, train_seq2seq
+from vizlib.cli import bench, compare, exam, explain, fetch, list_models_methods, report, train_eval, train_head, train_seq2seq
 from vizlib.cli.errors_and_output import MISUSED, Commands
 
 __all__ = ["app", "main"]
@@ -41,6 +41,7 @@ app.command("fetch", epilog=fetch.FETCH_EPILOG)(fetch.fetch)
 app.command("app", epilog=app_command.APP_EPILOG)(app_command.app)
 app.command("train", epilog=train_eval.TRAIN_EPILOG)(train_eval.train)
 app.command("train report", epilog=report.REPORT_EPILOG)(report.report)
+app.command("train head", epilog=train_head.HEAD_EPILOG)(train_head.head)
 app.command("train seq2seq", epilog=train_seq2seq.SEQ2SEQ_EPILOG)(train_seq2seq.seq2seq)
 app.command("eval", epilog=train_eval.EVAL_EPILOG)(train_eval.evaluate)
 app.command("bench", epilog=bench.BENCH_EPILOG)(bench.bench)

@@ -92,14 +92,15 @@ def export(
     }
     try:
         home.mkdir(parents=True, exist_ok=True)
-        _replace(home / f"{name}.safetensors", weights)
-        _replace(home / f"{name}.json", (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
+        replace_file(home / f"{name}.safetensors", weights)
+        replace_file(home / f"{name}.json", (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise TrainingError(f"{name} cannot be written to {home}: {error.strerror or error}.") from error
     return facts
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
     part = path.with_name(f"{path.name}.part")
     part.write_bytes(content)
     part.replace(path)
