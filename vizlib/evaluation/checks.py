@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 DRAWS, NOISE, MOST, LEAST = 2, 0.02, 0.8, 0.2
+OTHERS = 4  # classes for which a map is made again
 _BOUND = (
     f"Passed below half of what is left under noise of {NOISE:g} of the input's range, or below the most that the map resembles itself "
     f"mirrored or moved by half its sides, which a smooth map does by chance; but never above {MOST:g}. "
@@ -51,9 +52,11 @@ _CARDS = (
     CheckCard(
         "class",
         "Another class",
-        "For another class",
-        "The map is made again for the most probable other class (for a difference of two with a signed method, for the reverse): "
-        f"Spearman's rank correlation of the two maps, where opposite maps are different. {_BOUND}",
+        "For other classes",
+        f"The map is made again for {OTHERS} classes (or as many as there are), drawn with a fixed seed from the less probable half of the "
+        "others: the most probable others are often other words for the same thing, for which the same map is right (for a difference "
+        "of two with a signed method, for the reverse). The mean of Spearman's rank correlations with these maps, where opposite maps are "
+        f"different. {_BOUND}",
     ),
 )
 CHECKS: dict[str, CheckCard] = {card.name: card for card in _CARDS}
@@ -63,7 +66,7 @@ CHECKS: dict[str, CheckCard] = {card.name: card for card in _CARDS}
 class Check:
     """How alike a map still is, ``similarity`` from -1 to 1, after something it should tell of has changed, and whether that ``passed``.
 
-    ``reason`` is one sentence with the number, ``definition`` the exact rule, ``map`` (h, w) the input map of the (first) changed run.
+    ``reason`` is one sentence with the number, ``definition`` the exact rule, ``map`` (h, w) the input map of the first changed run.
     """
 
     name: str

@@ -11,7 +11,7 @@ import torch
 
 from vizlib.catalog.methods import METHODS
 from vizlib.errors import MethodError, ModelError
-from vizlib.evaluation.checks import CHECKS, DRAWS, LEAST, MOST, NOISE, Check, CheckCard
+from vizlib.evaluation.checks import CHECKS, DRAWS, LEAST, MOST, NOISE, OTHERS, Check, CheckCard
 from vizlib.evaluation.progress import Steps
 from vizlib.evaluation.rank_agreement import rank_correlation
 from vizlib.evaluation.reexplain import check_single, checked_input, reexplain
@@ -32,10 +32,10 @@ def sanity_checks(model: Model, image: Any, explanation: Explanation) -> dict[st
     and where the model with new weights gives no finite answer.
     """
     x = _checked_input(model, image, explanation)
-    own_map, other = explanation.input_map, _other_target(explanation)
+    own_map, others = explanation.input_map, _other_targets(explanation)
     falling = weighted_modules_top_down(model, x)
     head = head_of(model, falling) if model.adapter.classes else []
-    runs = 1 + DRAWS * (1 + bool(head)) + (other is not None)
+    runs = 1 + DRAWS * (1 + bool(head)) + len(others)
     steps = Steps(runs * METHODS[explanation.method].passes)
     bounds = _bounds(model, x, explanation, steps)
     checks = {}
@@ -44,9 +44,10 @@ def sanity_checks(model: Model, image: Any, explanation: Explanation) -> dict[st
             maps = [_randomized_map(model, owners, seed, x, explanation, steps) for seed in range(1, 1 + DRAWS)]
             similarity = float(np.mean([abs(_similarity(own_map, changed_map)) for changed_map in maps]))
             checks[name] = _check(CHECKS[name], similarity, bounds, maps[0], explanation)
-    if other is not None:
-        (changed,) = reexplain(model, x, explanation, steps, other)
-        checks["class"] = _check(CHECKS["class"], _similarity(own_map, changed), bounds, changed, explanation)
+    if others:
+        maps = [reexplain(model, x, explanation, steps, other)[0] for other in others]
+        similarity = float(np.mean([_similarity(own_map, changed_map) for changed_map in maps]))
+        checks["class"] = _check(CHECKS["class"], similarity, bounds, maps[0], explanation)
     return checks
 
 
@@ -89,18 +90,19 @@ def _randomized_map(model: Model, owners: list[str], seed: int, x: torch.Tensor,
     return changed_map
 
 
-def _other_target(explanation: Explanation) -> int | tuple[int, int] | None:
-    """Another question about the same image, None where there is none."""
+def _other_targets(explanation: Explanation) -> list[int | tuple[int, int]]:
+    """Other questions about the same image, about classes that the model hardly sees in it; none where there are no others."""
     target = explanation.target
     if target is None:
-        return None
+        return []
     if isinstance(target, tuple) and _signed(explanation):
-        return (target[1], target[0])
+        return [(target[1], target[0])]
     taken = set(target) if isinstance(target, tuple) else {target}
     rest = [index for index in np.argsort(-explanation.logits, kind="stable").tolist() if index not in taken]
-    if not rest:
-        return None
-    return (rest[0], target[1]) if isinstance(target, tuple) else rest[0]
+    unlikely = rest[len(rest) // 2 :]
+    drawn = np.random.default_rng(0).permutation(len(unlikely))[:OTHERS]
+    classes = [unlikely[place] for place in drawn]
+    return [(index, target[1]) for index in classes] if isinstance(target, tuple) else classes
 
 
 def _signed(explanation: Explanation) -> bool:

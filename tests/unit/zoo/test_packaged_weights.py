@@ -3,6 +3,7 @@
 import hashlib
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -95,3 +96,33 @@ def test_the_real_one_knows_the_samples():
     coffee, camera = (vizlib.predict(model, f"{skimage.data_dir}/{name}.png")[0] for name in ("coffee", "camera"))
     assert (coffee.label, camera.label) == ("espresso", "tripod")
     assert min(coffee.probability, camera.probability) > 0.9
+
+
+def test_the_input_is_what_the_weights_were_published_with():
+    """224 px out of the middle of 256, bicubic, colours from -1 to 1: by Pillow and numpy alone."""
+    import skimage
+    from PIL import Image
+
+    model = vizlib.load(NAME, checkpoint="random")
+    for name in ("coffee.png", "chelsea.png", "rocket.jpg"):
+        picture = Image.fromarray(vizlib.read_image(f"{skimage.data_dir}/{name}"))  # in sRGB, which rocket.jpg is not
+        short = min(picture.size)
+        width, height = (int(256 * side / short) for side in picture.size)
+        resized = picture.resize((width, height), Image.Resampling.BICUBIC)
+        left, top = round((width - 224) / 2), round((height - 224) / 2)
+        pixels = np.asarray(resized.crop((left, top, left + 224, top + 224)), np.float64)
+        expected = torch.from_numpy((pixels / 255 - 0.5) / 0.5).permute(2, 0, 1)[None]
+        torch.testing.assert_close(model.prepare(picture).double(), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.skipif(PACKAGED[NAME].find() is None, reason="the package with EfficientNet-Lite0's weights is not installed")
+def test_on_the_opening_picture_the_real_ones_map_changes_with_what_it_tells_of():
+    """Grad-CAM, which Explore opens with, passes all checks; the saliency map is much the same for any class, and does not."""
+    from skimage import data
+
+    from vizlib.evaluation.sanity_checks import sanity_checks
+
+    model, picture = vizlib.load(NAME), data.coffee()
+    checks = sanity_checks(model, picture, vizlib.explain(model, picture, "grad_cam"))
+    assert {name: check.passed for name, check in checks.items()} == {"head": True, "cascade": True, "class": True}
+    assert not sanity_checks(model, picture, vizlib.explain(model, picture, "saliency"))["class"].passed

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 COLOURS = {"passed": "green", "mixed": "orange", "failed": "red"}
 PASSES = 2500  # images that a badge sends through the model, and about so many more for each pass of the method
-MAPS = 14
+MAPS = 17
 QUICK = 8e14  # pixels of an input times parameters times passes, up to which a badge is measured unasked: about a minute of one core
 BADGES_VARIABLE = "VIZLIB_BADGES"  # "ask": never unasked
 

@@ -42,7 +42,7 @@ FEW_CLASSES = 200  # a model of fewer does not know most things that people phot
 SLOT, TRUST = "column.", "trust."
 SECOND_SLOT, SECOND_TRUST = "second.", "second_trust."
 RANKING, SECOND_RANKING = "ranking.", "second_ranking."
-OPENING_METHODS = {"tf_efficientnet_lite0": "grad_cam"}  # a second; of occlusion, which takes twenty, badges think better
+OPENING_METHODS = {"tf_efficientnet_lite0": "grad_cam"}  # there within a second, and on the opening picture it passes its badge
 WITHOUT_WEIGHTS = "With a checkpoint of your own it works: choose that among the models."
 
 
