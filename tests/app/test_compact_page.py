@@ -7,12 +7,14 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 from app_helpers import image_bytes, messages, said
 
 import vizlib
 from vizlib.engine.jobs import Progress
+from vizlib.figures.overlay import overlay
 from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.pictures import handed_in, sample
 from vizlib.ui.pages.compact import tokenizer_data
@@ -136,7 +138,11 @@ def test_files():
     assert (rows[64 + 9]["top"], rows[64 + 9]["bottom"]) == ("8", "16")
     assert rows[0]["answer"] == ""
     photos = [unpack(one.payload)[1]["photo"] for one in made]
-    assert vizlib.read_image(tokenizer_data.to_png(made, photos)).shape == (320, 3 * 320 + 2 * 8, 3)
+    drawn = vizlib.read_image(tokenizer_data.to_png(made, photos))
+    assert drawn.shape == (320, 3 * 320 + 2 * 8, 3)
+    weights, photo = (cv2.resize(part, (320, 320), interpolation=cv2.INTER_NEAREST) for part in (made[0].weights.astype("f4"), photos[0]))
+    end = max(float(np.quantile(made[0].weights, 0.99)), 2 / made[0].weights.size)
+    assert np.array_equal(drawn[:, :320], overlay(photo, weights, high=end))
 
 
 def test_the_snippet_runs(compact, capsys):

@@ -87,7 +87,8 @@ def test_reading_the_map(visit, server):
     assert "× uniform" in reading.inner_text()
     assert "% per model pixel)" in reading.inner_text()
     stage.hover(position={"x": 3, "y": 30})
-    assert reading.inner_text().endswith("not seen by the model")
+    assert reading.inner_text().startswith("Point at the picture")  # the model did not see that part
+    assert not visit.page.locator(".cross").first.is_visible()
     visit.page.mouse.move(0, 0)
     stage.focus()
     first = [stage.press("ArrowRight"), reading.inner_text()][1]

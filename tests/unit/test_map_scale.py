@@ -5,8 +5,12 @@ import pytest
 from skimage import data
 
 import vizlib
-from vizlib.figures.map_scale import even_share, share_above, upper_end
+from vizlib.figures.map_scale import colours_end, even_share, share_above, upper_end
 from vizlib.figures.overlay import overlay, signed_overlay
+from vizlib.geometry import Transform
+from vizlib.ui.core.pictures import Picture
+from vizlib.ui.pages.attention.selected_token import token_rollout_png
+from vizlib.ui.pages.attention.token_work import TokenRollout
 
 
 def test_one_artefact_among_many_places_is_saturated():
@@ -58,3 +62,18 @@ def test_the_share_above_the_end_counts_magnitudes_and_not_the_end_itself() -> N
     assert share_above(np.array([-3.0, 1.0, 2.0, 5.0]), 2.0) == 0.5
     assert share_above(np.array([2.0, 2.0]), 2.0) == 0.0
     assert share_above(np.zeros(0), 1.0) == 0.0
+
+
+def test_a_tokens_rollout_ends_in_its_file_where_maps_end() -> None:
+    """One artefact patch holds a tenth of the walk, and padding is no part of the picture."""
+    rng = np.random.default_rng(0)
+    picture = Picture("of:a test", "Test", rng.integers(0, 255, (40, 80, 3), np.uint8), "")
+    geometry = Transform(size=(32, 32)).geometry((40, 80), "pad")
+    values = rng.random((32, 32))
+    values *= 0.8 / values.sum()
+    values[16, 4] += 0.1
+    walk = TokenRollout(b"", values, 0.1, np.zeros((1, 1)))
+    end = float(np.quantile(values[geometry.content], 0.99))
+    assert colours_end(values, geometry.content, 0.1) == pytest.approx(max(end, 2 / 1024))
+    expected = overlay(picture.pixels, geometry.map_to_image(values), high=max(end, 2 / 1024))
+    assert np.array_equal(vizlib.read_image(token_rollout_png(walk, picture, geometry)), expected)

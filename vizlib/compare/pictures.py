@@ -11,6 +11,7 @@ import numpy as np
 from vizlib.compare.result import SMOOTHING
 from vizlib.errors import MethodError
 from vizlib.figures.layer_names import layer_title
+from vizlib.figures.map_scale import share_above, upper_end
 from vizlib.figures.numbers import percent
 from vizlib.figures.overlay import coloured, shrunk
 from vizlib.figures.signed_overlay import between_overlay, mosaic, set_overlay
@@ -136,6 +137,9 @@ def difference_rows(comparison: Comparison) -> list[Row]:
             values = cv2.resize(values, photo.shape[1::-1], interpolation=cv2.INTER_AREA)
             sets = cv2.resize(codes, photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
             seen_by_all = codes >= 0
+            seen_values = values[sets >= 0]
+            end = upper_end(seen_values)
+            scale = f"full from ±{end:.2g} per pixel on, {percent(share_above(seen_values, end))} of the pixels are above"
             shares = [float((codes[seen_by_all] == code).mean()) if seen_by_all.any() else 0.0 for code in (1, 2, 3)]
             rows.append(
                 Row(
@@ -143,8 +147,8 @@ def difference_rows(comparison: Comparison) -> list[Row]:
                     [
                         ("the picture", photo),
                         (
-                            f"blue: for {first_name}, red: for {second_name}",
-                            between_overlay(photo, np.where(sets < 0, np.nan, values), float(np.quantile(np.abs(values), 0.995))),
+                            f"blue: for {first_name}, red: for {second_name}; {scale}",
+                            between_overlay(photo, np.where(sets < 0, np.nan, values), end),
                         ),
                         (f"yellow: both, blue: {first_name} alone, red: {second_name} alone", set_overlay(photo, sets)),
                     ],

@@ -27,6 +27,11 @@ def share_above(values: np.ndarray, end: float) -> float:
     return float((np.abs(values) > end * (1 + 1e-6)).mean()) if values.size else 0.0
 
 
+def colours_end(input_map: np.ndarray, content: np.ndarray, sink: float | None = None) -> float:
+    """Where the colours of a map of shares (h, w) end, of which ``content`` (h, w) lies on the picture and ``sink`` outside of the map."""
+    return upper_end(input_map[content & np.isfinite(input_map)], even_share(input_map, sink))
+
+
 def even_share(input_map: np.ndarray, sink: float | None) -> float | None:
     """What each pixel of a map (h, w) without negative values would have if all had the same; None for a map of zeros."""
     total = float(np.nansum(input_map)) + (sink or 0.0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import cv2
 
-from vizlib.figures.map_scale import even_share, upper_end
+from vizlib.figures.map_scale import colours_end
 from vizlib.figures.overlay import overlay, shrunk
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def film_frames(
     shown = []
     for values in stages_on_input(explanation):
         placed = cv2.resize(explanation.geometry.map_to_image(values), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-        high = upper_end(values[explanation.geometry.content], even_share(values, explanation.sink))
+        high = colours_end(values, explanation.geometry.content, explanation.sink)
         shown.append(overlay(image, placed, opacity=opacity, colormap=colormap, high=high))
     return shown
 

@@ -1,4 +1,4 @@
-"""A linear head on the frozen features of a model without classes: features in chunks, resumable; weights by penalised logistic regression."""
+"""A linear head on the frozen features of a model without classes: penalised logistic regression, features kept in chunks."""
 
 from __future__ import annotations
 

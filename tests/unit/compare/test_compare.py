@@ -25,6 +25,7 @@ from vizlib.analysis.features.token_similarity import token_similarity
 from vizlib.analysis.logit_difference import explain_difference
 from vizlib.cli import app
 from vizlib.compare import compare, save_arrays, write_html
+from vizlib.compare import pictures as pictures_of_comparisons
 from vizlib.compare.findings import findings
 from vizlib.compare.report_html import html_page
 from vizlib.datasets.image_source import even_batches
@@ -137,6 +138,16 @@ class TestNumbers:
         assert shown.correspondence((0, 0), (1, 0)).shape == (64, 256)
         assert [colours.shape for colours in shown.colours((0, 0), (1, 0))] == [(8, 8, 3), (16, 16, 3)]
         assert set(np.unique(shown.agreement())) <= {0, 1, 2, 3}
+
+    def test_the_difference_is_drawn_to_where_maps_end(self, comparison, monkeypatch):
+        drawn = []
+        monkeypatch.setattr(pictures_of_comparisons, "between_overlay", lambda image, values, high: drawn.append((values, high)) or image)
+        (row,) = pictures_of_comparisons.difference_rows(comparison)
+        ((values, end),) = drawn
+        seen = values[np.isfinite(values)]
+        assert end == pytest.approx(float(np.quantile(np.abs(seen), 0.99)))
+        above = float((np.abs(seen) > end).mean())
+        assert f"full from ±{end:.2g} per pixel on, {percent(above)} of the pixels are above" in row.images[1][0]
 
     def test_fields_and_branches_are_there(self, comparison):
         vit, resnet = comparison.models

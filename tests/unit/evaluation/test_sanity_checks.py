@@ -13,8 +13,8 @@ from scipy.stats import spearmanr
 from torch import nn
 
 import vizlib
-from vizlib.evaluation.control_maps import centred_gaussian_map
 from vizlib.evaluation.checks import OTHERS
+from vizlib.evaluation.control_maps import centred_gaussian_map
 from vizlib.evaluation.sanity_checks import CHECKS, _other_targets, cascade, sanity_checks
 from vizlib.evaluation.weight_randomization import blocks, head_of, randomized, weighted_modules_top_down
 from vizlib.zoo.weights import fill_random

@@ -17,12 +17,12 @@ from vizlib.cli import app
 from vizlib.errors import TrainingError
 from vizlib.train import head
 from vizlib.train.head import export_head, fit_head, frozen_features
-from vizlib.zoo.model import Model
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from vizlib.datasets.tiny_imagenet import ImageSet
+    from vizlib.zoo.model import Model
 
 SIDE = 28
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from vizlib.figures.colormaps import diverging
+from vizlib.figures.map_scale import share_above, upper_end
 from vizlib.figures.numbers import percent
 from vizlib.ui.core.message_codec import MAGIC, MessageError, pack, unpack
 
@@ -41,10 +42,25 @@ def fixtures() -> dict[str, bytes]:
         "message.bin": pack(HEADER, ARRAYS),
         "percent.json": json.dumps(words).encode(),
         "diverging.json": json.dumps(palette).encode(),
+        "map_scale.json": json.dumps([scale_case(*case) for case in scale_cases()]).encode(),
     }
 
 
-@pytest.mark.parametrize("name", ["message.bin", "percent.json", "diverging.json"])
+def scale_cases() -> list[tuple[np.ndarray, float | None]]:
+    """Maps with peaks, flat ones, of both signs, of zeros, of one value and of none."""
+    rng = np.random.default_rng(0)
+    peaked = rng.dirichlet(np.full(196, 0.05)).round(6)
+    peaks = [np.array([0.0] * 300 + [2.0]), np.array([1.0, 2.0]), np.array([3.0]), np.zeros(5), np.zeros(0)]
+    flat = np.full(49, 1 / 49).round(6)
+    return [(peaked, None), (peaked, 1 / 196), (flat, 1 / 49), (rng.normal(size=150).round(6), None), *((case, None) for case in peaks)]
+
+
+def scale_case(values: np.ndarray, even: float | None) -> dict[str, object]:
+    end = upper_end(values, even)
+    return {"values": values.tolist(), "even": even, "end": end, "above": share_above(values, end)}
+
+
+@pytest.mark.parametrize("name", ["message.bin", "percent.json", "diverging.json", "map_scale.json"])
 def test_the_fixtures_of_the_javascript_tests_are_what_python_writes(name):
     assert (FIXTURES / name).read_bytes() == fixtures()[name]
 

@@ -4,6 +4,7 @@ import { create } from '../_lib/dom.js';
 import { capital, percent } from '../_lib/formatting.js';
 import { clamp, hatchAround, paintRamp, shareAt, takeArrow } from '../_lib/grid.js';
 import { changeAppearance, onAppearance, page } from '../_lib/map_appearance.js';
+import { shareAbove, upperEnd } from '../_lib/map_scale.js';
 import { decodeSites } from './attention_site.js';
 
 const SETTLED = 300; // milliseconds without a change before the address follows
@@ -69,6 +70,7 @@ class AttentionCanvas extends Component {
       this.requestDraw();
     });
     on(this.find('maps'), 'change', event => changeAppearance({ scale: event.target.checked ? 'one' : 'own' }));
+    on(this.find('highest'), 'change', event => changeAppearance({ scale: event.target.checked ? 'max' : 'one' }));
     on(this.find('drop'), 'change', () => this.requestDraw());
     on(document, 'vizlib:patch', event => this.finer(event.detail));
     on(document, 'vizlib:open', event => this.open(event.detail));
@@ -143,7 +145,8 @@ class AttentionCanvas extends Component {
     if (this.header.colormaps.includes(given.get('colors'))) appearance.colormap = given.get('colors');
     this.oneScale = named ? given.get('scale') === 'one' : !!old.one;
     // Maps that are compared share a scale.
-    appearance.scale = (named ? given.get('maps') : old.maps) === 'own' ? 'own' : 'one';
+    const maps = named ? given.get('maps') : old.maps;
+    appearance.scale = maps === 'own' || maps === 'max' ? maps : 'one';
     this.selected = this.query = old.selected ?? { v: 0.5001, u: 0.5001 };
     this.showLayer(Number.isInteger(layer) && layer >= 0 && layer < this.sites.length ? layer : this.start(), true);
     const query = number('query');
@@ -398,7 +401,7 @@ class AttentionCanvas extends Component {
       opacity,
       colors: colormap,
       scale: this.oneScale ? 'one' : 'own',
-      maps: scale === 'one' ? 'one' : 'own',
+      maps: scale === 'one' || scale === 'max' ? scale : 'own',
     };
   }
 
@@ -504,7 +507,7 @@ class AttentionCanvas extends Component {
       canvas.parentElement.setAttribute('aria-pressed', i - 1 === shown);
     });
     this.outline();
-    this.showReading(shown, token, count, learned, high);
+    this.showReading(shown, token, count, learned, high, artifacts);
     this.controls();
     const direction = this.reversed ? 'reverse' : 'forward';
     this.stage.dataset.drawn = `${this.layer} ${shown} ${token} ${direction} ${page.appearance.colormap}`;
@@ -523,12 +526,17 @@ class AttentionCanvas extends Component {
     return pool === 1 && grids[which].join() === queries.join() ? cells : [];
   }
 
+  // Where the colours of a head end, of the cells that are drawn; what learned tokens have counts for the even share.
   top(head, count, learned, artifacts) {
     const values = this.valuesOf(head, count);
-    let top = 0;
-    for (let i = learned; i < count; i++)
-      if (values[i] > top && !(artifacts.length && artifacts.includes(i - learned))) top = values[i];
-    return top;
+    const cells = this.drawnCells(values, learned, artifacts);
+    if (page.appearance.scale === 'max') return cells.reduce((top, value) => Math.max(top, value), 0);
+    return upperEnd(cells, values.reduce((sum, value) => sum + value, 0) / Math.max(1, count - learned));
+  }
+
+  drawnCells(values, learned, artifacts) {
+    const cells = values.subarray(learned);
+    return artifacts.length ? cells.filter((_, cell) => !artifacts.includes(cell)) : cells;
   }
 
   paint(image, canvas, head, count, learned, high, colours, artifacts) {
@@ -611,7 +619,7 @@ class AttentionCanvas extends Component {
       : `row ${Math.floor(cell / columns) + 1}, column ${(cell % columns) + 1}`;
   }
 
-  showReading(shown, token, count, learned, high) {
+  showReading(shown, token, count, learned, high, artifacts) {
     const values = this.valuesOf(shown, count);
     const best = largest(values, learned, count, 3);
     const verb = this.reversed ? 'is looked at most from' : 'looks most at';
@@ -624,10 +632,10 @@ class AttentionCanvas extends Component {
     const bold = create('b', '', subject[0].toUpperCase() + subject.slice(1));
     this.find('reading').replaceChildren(bold, ` ${verb} ${list || 'learned tokens only'}.`, more);
     this.spoken = `${subject} ${verb} ${list}. ${more.textContent}`;
-    this.find('high').textContent = percent(high);
-    this.find('what').textContent = this.reversed
-      ? 'share of each patch’s attention that comes here'
-      : 'share of its attention';
+    const above = shareAbove(this.drawnCells(values, learned, artifacts), high);
+    const what = this.reversed ? 'share of each patch’s attention that comes here' : 'share of its attention';
+    this.find('high').textContent = (above > 0 ? '≥ ' : '') + percent(high);
+    this.find('what').textContent = above > 0 ? `${what}; ${percent(above)} of the cells are above` : what;
     for (const chip of this.find('chips').children) this.fillChip(chip, values, high);
   }
 
@@ -653,6 +661,8 @@ class AttentionCanvas extends Component {
     this.find('colormap').value = colormap;
     this.find('one').checked = this.oneScale;
     this.find('maps').checked = scale === 'one';
+    this.find('maps').disabled = scale === 'max';
+    this.find('highest').checked = scale === 'max';
     this.find('common').style.display = this.site.heads > 1 ? '' : 'none';
     this.find('forward').setAttribute('aria-pressed', !this.reversed);
     this.find('reverse').setAttribute('aria-pressed', this.reversed);

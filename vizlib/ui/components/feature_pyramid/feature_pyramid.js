@@ -3,6 +3,7 @@ import { Component, mount } from '../_lib/component.js';
 import { choices, create, formula } from '../_lib/dom.js';
 import { number, percent } from '../_lib/formatting.js';
 import { cellAt, cellBox, extent, paint, placeMark, ramp, stepped, takeArrow } from '../_lib/grid.js';
+import { MapBar } from '../_lib/map_bar.js';
 
 const VIEWS = {
   colours: [
@@ -149,6 +150,12 @@ class FeaturePyramid extends Component {
     }
     stage.append(picture, mark);
     figure.append(caption, stage);
+    if (level) {
+      const home = create('div');
+      const leader = this.panels.find(other => other.bar)?.bar ?? null;
+      panel.bar = new MapBar(home, () => this.draw(), leader);
+      figure.append(home);
+    }
     for (const kind of ['pointermove', 'pointerdown']) stage.addEventListener(kind, event => this.over(panel, event));
     for (const kind of ['pointerleave', 'blur']) stage.addEventListener(kind, () => this.leave());
     stage.addEventListener('keydown', event => this.key(panel, event));
@@ -208,6 +215,7 @@ class FeaturePyramid extends Component {
     const [rows, columns] = scale.grid;
     const { view, colours } = this;
     panel.stage.classList.toggle('mosaic', view === 'channels');
+    panel.bar.root.classList.toggle('drawn', view === 'rollout' && !!scale.rollout);
     panel.stage.dataset.drawn = view;
     if (view === 'channels') this.drawChannels(panel, scale);
     else if (view === 'similarity') this.drawSimilar(panel, scale);
@@ -215,9 +223,12 @@ class FeaturePyramid extends Component {
     else if (view === 'norm') {
       const [low, high] = extent(scale.norm);
       paint(panel.picture, rows, columns, ramp(scale.norm, colours, low, high));
-    } else if (scale.rollout)
-      paint(panel.picture, rows, columns, ramp(scale.rollout, colours, 0, extent(scale.rollout)[1]));
-    else paint(panel.picture, rows, columns, () => 0);
+    } else if (scale.rollout) {
+      // What does not end in a cell ends in the class token: all of it is 1.
+      const end = panel.bar.end(scale.rollout, 1 / (rows * columns));
+      paint(panel.picture, rows, columns, ramp(scale.rollout, colours, 0, end));
+      panel.bar.show(colours, scale.rollout, end, 'share of a cell');
+    } else paint(panel.picture, rows, columns, () => 0);
   }
 
   drawChannels(panel, scale) {

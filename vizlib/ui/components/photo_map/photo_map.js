@@ -202,7 +202,15 @@ class PhotoMap extends Component {
     if (!this.values) return;
     const [down, across] = shareAt(event, this.stage);
     const [height, width] = this.header.image;
-    this.read(down * height, across * width);
+    const place = [down * height, across * width];
+    if (this.sees(place)) this.read(...place);
+    else this.leave();
+  }
+
+  // Whether the model saw a place of the picture; elsewhere there is nothing to read.
+  sees(place) {
+    const { input, scale, offset } = this.header;
+    return place.every((at, axis) => neighbours(at * scale[axis] + offset[axis], input[axis]) !== null);
   }
 
   // The arrow keys walk from one model pixel to the next.
@@ -212,7 +220,8 @@ class PhotoMap extends Component {
     const { image, scale } = this.header;
     const far = event.shiftKey ? 8 : 1;
     const [y, x] = this.point ?? [image[0] / 2, image[1] / 2];
-    this.read(y + (step[0] * far) / scale[0], x + (step[1] * far) / scale[1]);
+    const place = [y + (step[0] * far) / scale[0], x + (step[1] * far) / scale[1]];
+    if (this.sees(place)) this.read(...place);
   }
 
   read(row, column) {
@@ -227,7 +236,6 @@ class PhotoMap extends Component {
     const { input, scale, offset, unitValue, unit } = this.header;
     const row = neighbours(y * scale[0] + offset[0], input[0]);
     const column = neighbours(x * scale[1] + offset[1], input[1]);
-    if (!row || !column) return 'not seen by the model';
     const ratio = unitValue > 0 ? between(this.values, input[1], row, column) / unitValue : 0;
     if (Number.isNaN(ratio)) return 'no value here';
     const share = ((ratio / this.values.length) * 100).toPrecision(3);

@@ -3,6 +3,7 @@ import { Component, mount } from '../_lib/component.js';
 import { choices, formula } from '../_lib/dom.js';
 import { percent, thousands } from '../_lib/formatting.js';
 import { cellAt, cellBox, extent, paint, placeMark, ramp, stepped, takeArrow } from '../_lib/grid.js';
+import { MapBar } from '../_lib/map_bar.js';
 
 class ReducedKeys extends Component {
   constructor(root) {
@@ -24,6 +25,7 @@ class ReducedKeys extends Component {
         ];
       }),
     );
+    this.bar = new MapBar(this.find('scale'), () => this.requestDraw());
     const { query, keys } = this.panels;
     for (const kind of ['pointermove', 'pointerdown']) {
       query.stage.addEventListener(kind, event => {
@@ -150,10 +152,13 @@ class ReducedKeys extends Component {
     const cells = row.subarray(site.prefix);
     const top = extent(cells)[1];
     const [rows, columns] = site.keys;
+    const total = row.reduce((sum, weight) => sum + weight, 0);
+    const end = this.bar.end(cells, total / cells.length);
     this.find('token').classList.toggle('on', !this.query);
     panels.query.mark.style.display = 'none';
     if (this.query) placeMark(panels.query.mark, cellBox(this.query, site.grid));
-    paint(panels.keys.canvas, rows, columns, ramp(cells, this.colours, 0, top));
+    paint(panels.keys.canvas, rows, columns, ramp(cells, this.colours, 0, end));
+    this.bar.show(this.colours, cells, end, 'share of its attention');
     panels.keys.stage.dataset.drawn = `${this.query} ${this.head}`;
     const chosen = this.key ? this.key[0] * columns + this.key[1] : cells.indexOf(top);
     const key = [Math.floor(chosen / columns), chosen % columns];

@@ -4,6 +4,7 @@ import { decode, rowOf, sameNumbers } from '../_lib/decoder.js';
 import { create, createSvg, outline, rectangle } from '../_lib/dom.js';
 import { percent, thousands } from '../_lib/formatting.js';
 import { cellAt, clamp, extent, nonzeroSpan, outerProduct, paint, paintRamp, ramp, takeArrow } from '../_lib/grid.js';
+import { shareAbove, upperEnd } from '../_lib/map_scale.js';
 
 const { blue, orange, green, purple, sky, vermilion, yellow } = OKABE_ITO;
 const GROUPS = [blue, orange, green, purple, sky, vermilion, yellow, '#787878'].map(hexPixel);
@@ -44,6 +45,7 @@ class SoftSplit extends ComponentWithView {
     on(this.find('draw'), 'change', event => this.choose({ draw: event.target.value }));
     on(this.find('basis'), 'change', event => this.choose({ basis: event.target.checked ? 'shared' : 'own' }));
     on(this.find('groups'), 'input', event => this.choose({ groups: this.header.groups[event.target.value] }));
+    on(this.find('highest'), 'change', () => this.drawField());
     on(this.find('play'), 'click', () => this.play());
     on(this.figure, 'keydown', event => this.key(event));
     on(this.find('photo-stage'), 'pointermove', event => this.overPhoto(event));
@@ -383,17 +385,24 @@ class SoftSplit extends ComponentWithView {
     const overlap = this.term === 'overlap' && !attends;
     const { shares, outside } = attends ? this.lineageShares() : { shares: null, outside: 0 };
     const values = shares ?? (overlap ? this.overlap() : this.pathCounts());
-    const peak = Math.max(0, extent(values)[1]);
+    const highest = Math.max(0, extent(values)[1]);
+    // Counts of paths end at the largest; a lineage is a map like any other, on the pixels that it reaches.
+    const reached = attends ? values.filter(value => value > 0) : values;
+    const rule = attends && !this.find('highest').checked;
+    const peak = rule ? upperEnd(reached, sum(values) / values.length) : highest;
     paint(this.field, height, width, i => {
-      const share = values[i] / peak;
+      const share = Math.min(1, values[i] / peak);
       const place = Math.round((attends ? Math.sqrt(share) : share) * 255);
       return values[i] > 0 ? withAlpha(this.colours[place], COVER) : UNCOVERED;
     });
     this.outside = outside;
     this.find('low').textContent = '0';
-    this.find('high').textContent = attends ? percent(peak) : `${peak}`;
+    const above = rule ? shareAbove(reached, peak) : 0;
+    this.find('high').textContent = (above > 0 ? '≥ ' : '') + (attends ? percent(peak) : `${peak}`);
+    this.find('highest-box').style.display = attends ? '' : 'none';
     const counted = overlap ? 'windows of this round that take a pixel in' : 'paths from the pixel to the token';
-    const lineage = 'share of the token’s lineage per pixel (colours by its root)';
+    const beyond = above > 0 ? `; ${percent(above)} of its pixels are above` : '';
+    const lineage = `share of the token’s lineage per pixel (colours by its root)${beyond}`;
     this.find('unit').textContent = attends ? lineage : counted;
   }
 

@@ -4,6 +4,7 @@ import { decode, rowOf, sameNumbers } from '../_lib/decoder.js';
 import { create, createSvg, outline } from '../_lib/dom.js';
 import { percent, signedNumber } from '../_lib/formatting.js';
 import { clamp, extent, nonzeroSpan, outerProduct, paint, shareAt, takeArrow } from '../_lib/grid.js';
+import { MapBar } from '../_lib/map_bar.js';
 
 const UNCOVERED = 0x90000000; // what a token does not take in is dimmed
 const NO_CLASS = 0x90808080;
@@ -57,7 +58,8 @@ class TokenizerColumns extends ComponentWithView {
   }
 
   build() {
-    this.columns = this.models.map(model => this.column(model));
+    this.columns = [];
+    for (const model of this.models) this.columns.push(this.column(model, this.columns[0]?.bar ?? null));
     this.find('columns').replaceChildren(...this.columns.map(column => column.box));
     this.colours = colourTable(this.models[0].arrays.colours);
     const pooled = this.models.filter(({ arrays }) => arrays.parts);
@@ -66,7 +68,7 @@ class TokenizerColumns extends ComponentWithView {
     this.find('label').replaceChildren(own, ...labels.map(label => new Option(label, label)));
   }
 
-  column({ header, arrays }) {
+  column({ header, arrays }, leader) {
     const box = create('div', 'column');
     const coverFacts = create('div', 'facts');
     const readoutFacts = create('div', 'facts');
@@ -76,8 +78,10 @@ class TokenizerColumns extends ComponentWithView {
     const cover = this.stage('cover', header.size, arrays.photo);
     const readout = this.stage('readout', header.size, arrays.photo);
     box.append(create('div', 'name', header.title), create('div', 'answer', answer));
-    box.append(cover.stage, coverFacts, readout.stage, readoutFacts);
-    return { box, cover, readout, coverFacts, readoutFacts };
+    const scale = create('div');
+    const bar = new MapBar(scale, () => this.draw(), leader);
+    box.append(cover.stage, coverFacts, readout.stage, scale, readoutFacts);
+    return { box, cover, readout, coverFacts, readoutFacts, bar };
   }
 
   stage(kind, [height, width], rgb) {
@@ -216,14 +220,15 @@ class TokenizerColumns extends ComponentWithView {
     return values;
   }
 
-  drawReadout(model, { readout, readoutFacts }) {
+  drawReadout(model, { readout, readoutFacts, bar }) {
     const { header, arrays } = model;
     const [rows, columns] = header.grid;
     const [height, width] = header.size;
     const { index, y, x } = this.cell(model);
     const what = this.term === 'weights' || this.term === 'shares' ? this.term : this.view.readout;
-    const { colour, text } =
-      what === 'shares' && arrays.parts ? this.logitShares(model, index) : this.readoutWeights(model, index, what);
+    const logits = what === 'shares' && arrays.parts;
+    bar.root.style.display = logits ? 'none' : '';
+    const { colour, text } = logits ? this.logitShares(model, index) : this.readoutWeights(model, index, what, bar);
     paint(readout.field, rows, columns, colour);
     const down = row => (row / rows) * height;
     const across = column => (column / columns) * width;
@@ -247,12 +252,14 @@ class TokenizerColumns extends ComponentWithView {
   }
 
   // How much each token counts in the read-out.
-  readoutWeights({ header, arrays }, index, what) {
+  readoutWeights({ header, arrays }, index, what, bar) {
     const { weights } = arrays;
     const top = Math.max(0, extent(weights)[1]);
     const total = weights.reduce((sum, weight) => sum + weight, 0);
     const entropy = -weights.reduce((sum, w) => (w > 0 ? sum + (w / total) * Math.log(w / total) : sum), 0);
-    const colour = i => withAlpha(this.colours[Math.round((weights[i] / top) * 255)], 165);
+    const end = bar.end(weights, (total + header.own) / weights.length);
+    const colour = i => withAlpha(this.colours[Math.round(Math.min(1, weights[i] / end) * 255)], 165);
+    bar.show(this.colours, weights, end, 'weight in the read-out');
     const [own, brightest] = [percent(weights[index]), percent(top)];
     if (arrays.parts) {
       const pool = `It pools like ${Math.exp(entropy).toFixed(0)} of ${weights.length} tokens.`;

@@ -60,7 +60,7 @@ def canvas_keys(url_state: UrlState) -> Keys:
         opacity=url_state.declare("opacity", 0.6, number(0, 1), lambda value: f"{value:g}"),
         colors=url_state.declare("colors", COLORMAP_NAMES[0], one_of(COLORMAP_NAMES)),
         scale=url_state.declare("scale", "own", one_of(("own", "one"))),
-        maps=url_state.declare("maps", "one", one_of(("own", "one"))),
+        maps=url_state.declare("maps", "one", one_of(("own", "one", "max"))),
     )
 
 

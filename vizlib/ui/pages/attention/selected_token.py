@@ -18,9 +18,12 @@ from vizlib.ui.widgets.downloads import download_row, file_stem, npz
 
 if TYPE_CHECKING:
     from vizlib.analysis.attention.head_statistics import Row
+    from vizlib.geometry import Geometry
     from vizlib.ui.core.model_choice import ModelChoice
+    from vizlib.ui.core.pictures import Picture
     from vizlib.ui.pages.attention.canvas import SelectedToken
     from vizlib.ui.pages.attention.pass_work import AttentionPass, PassRequest
+    from vizlib.ui.pages.attention.token_work import TokenRollout
 
 _TOP = 6
 
@@ -101,11 +104,6 @@ def _draw_rollout(attention_pass: AttentionPass, selected: SelectedToken, model:
     if walk.sink:
         st.caption(f"{percent(walk.sink)} of the walk ends in learned tokens, not in the picture.")
 
-    def png() -> bytes:
-        from vizlib.figures.overlay import encode_png, overlay
-
-        return encode_png(overlay(request.picture.pixels, attention_pass.geometry.map_to_image(walk.input_map)))
-
     def arrays() -> bytes:
         rows = np.zeros((0, 0)) if selected.reverse else walk.weights
         return npz(input_map=walk.input_map, sink=walk.sink, attention=rows)
@@ -113,6 +111,15 @@ def _draw_rollout(attention_pass: AttentionPass, selected: SelectedToken, model:
     download_row(
         file_stem(request.picture, model, f"layer{selected.layer}", f"token{selected.query}"),
         "attention",
-        ("png", png, ""),
+        ("png", partial(token_rollout_png, walk, request.picture, attention_pass.geometry), ""),
         ("npz", arrays, "Arrays for NumPy: this map, its sink, and what the token looks at in every head of its layer."),
     )
+
+
+def token_rollout_png(walk: TokenRollout, picture: Picture, geometry: Geometry) -> bytes:
+    """A token's rollout over the photograph, in the colours that the page begins with."""
+    from vizlib.figures.map_scale import colours_end
+    from vizlib.figures.overlay import encode_png, overlay
+
+    high = colours_end(walk.input_map, geometry.content, walk.sink)
+    return encode_png(overlay(picture.pixels, geometry.map_to_image(walk.input_map), high=high))

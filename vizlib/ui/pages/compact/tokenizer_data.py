@@ -151,13 +151,15 @@ def to_png(columns: list[Column], photos: list[np.ndarray]) -> bytes:
     """The read-out weights of all models over the photograph as each gets it, side by side."""
     import cv2
 
+    from vizlib.figures.map_scale import upper_end
     from vizlib.figures.overlay import encode_png, overlay
 
     side, panels = 320, []
     for column, photo in zip(columns, photos, strict=True):
         wide = cv2.resize(photo, (side, side), interpolation=cv2.INTER_NEAREST)
         spread = cv2.resize(column.weights.astype(np.float32), (side, side), interpolation=cv2.INTER_NEAREST)
-        panels += [overlay(wide, spread), np.full((side, 8, 3), 255, np.uint8)]
+        high = upper_end(column.weights.ravel(), 1 / column.weights.size)  # the weights of all tokens add up to 1
+        panels += [overlay(wide, spread, high=high), np.full((side, 8, 3), 255, np.uint8)]
     return encode_png(np.concatenate(panels[:-1], axis=1))
 
 
