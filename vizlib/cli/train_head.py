@@ -14,6 +14,7 @@ from vizlib.cli.progress_bar import ProgressBar
 from vizlib.figures.numbers import percent
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from vizlib.datasets.tiny_imagenet import ImageSet
@@ -86,7 +87,7 @@ def head(
         print(f"{name}: shipped to {path}")
 
 
-def _features(model: Model, images: ImageSet, folder: Path, title: str, precision: object) -> Tensor:
+def _features(model: Model, images: ImageSet, folder: Path, title: str, precision: torch.dtype) -> Tensor:
     from vizlib.train.head import frozen_features
 
     with ProgressBar() as bar:

@@ -163,10 +163,10 @@ def _fitted(
     def loss() -> Tensor:
         solver.zero_grad()
         value = F.cross_entropy(x @ weight.T + bias, labels) + penalty / 2 * weight.square().sum()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         return value
 
-    solver.step(loss)  # type: ignore[arg-type]
+    solver.step(loss)
     weight, bias = weight.detach(), bias.detach()
     return weight / spread, bias - (weight / spread) @ middle, (weight, bias)
 
