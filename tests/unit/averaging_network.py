@@ -296,7 +296,7 @@ class AveragingNetwork(TorchFunctionMode):
             output = weights @ values
             return (output.transpose(-2, -1) if turned else output), twin
         value = twin.value.transpose(-2, -1) if turned else twin.value
-        matrix = weights.detach().double() if self.matrices is None else self.matrices[number]
+        matrix = _shares(weights) if self.matrices is None else self.matrices[number]
         output = weights @ values
         self.values.append(value.detach())
         silent = None if self.silent is None or self.silent[number] is None else self.silent[number].expand(output.shape)
@@ -306,6 +306,12 @@ class AveragingNetwork(TorchFunctionMode):
 
 
 _ONE_EACH = {"add", "sub", "mul", "div", "cat", "stack", "setitem"}
+
+
+def _shares(weights):
+    """Weights as shares that sum to 1: by magnitude, as those of heads that were mixed have any sign and sum."""
+    magnitude = weights.detach().double().abs()
+    return magnitude / magnitude.sum(-1, keepdim=True)
 
 
 def _joined(twin, name, twins):
@@ -404,13 +410,13 @@ def gradient_rollout(module, x, target, residual_weight=0.5):
     Where none speaks, what reads the row stays where it is at an attention that a residual leads around by itself, else the row is A's.
     """
     slopes = _slopes(module, x, target)
-    means = [_mean_of_heads(weights, value) for weights, _, value in slopes]
+    means = [_mean_of_heads(_shares(weights), value) for weights, _, value in slopes]
     logits, mode, _ = _walk(module, x, residual_weight, 1 - residual_weight, means)
     passed = _passed_by_all(_of(logits).places)
     single = {number for number, ends in mode.around.items() if any(_is_sum(places, ends) for places in passed) and ends[0] in passed}
     matrices, silent = [], []
     for number, (weights, gradient, value) in enumerate(slopes):
-        spoken = _mean_of_heads(torch.where(weights < 1e-30, 0.0, weights) * gradient, value).clamp_min(0)
+        spoken = _mean_of_heads(torch.where(weights.abs() < 1e-30, 0.0, weights) * gradient, value).clamp_min(0)
         total = spoken.sum(-1, keepdim=True)
         alone = 0.0 if number in single else means[number]
         matrices.append(torch.where(total > 0, spoken / total.clamp_min(1e-300), alone))

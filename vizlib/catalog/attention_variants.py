@@ -31,12 +31,11 @@ def _any(module: str, name: str, size: int = 64, refused: str | None = None, **o
 _VIT: dict[str, Any] = {"embed_dim": 24, "depth": 2, "num_heads": 3}
 _CHANNELS = "from channel to channel"
 _LINEAR = "linear attention"
-_TALKING = "talking heads"
 VARIANTS = (
     _sized("beit", "beit_base_patch16_224", **_VIT),
     _sized("byoanet", "botnet26t_256"),
     _any("byobnet", "resnet50_clip", 64),
-    _sized("cait", "cait_xxs24_224", refused=_TALKING, **_VIT),
+    _sized("cait", "cait_xxs24_224", **_VIT),
     _sized("coat", "coat_tiny", refused="multiplies two streams"),
     _sized("convit", "convit_tiny", embed_dim=24, depth=12, num_heads=4),
     _any("cpubone", "cpubone_b0_bfrobust"),
@@ -56,7 +55,7 @@ VARIANTS = (
     _sized("deit", "deit_tiny_distilled_patch16_224", **_VIT),
     _any("edgenext", "edgenext_xx_small", refused=_CHANNELS),
     _any("efficientformer", "efficientformer_l1", 224, embed_dims=(8, 12, 16, 24)),
-    _sized("efficientformer_v2", "efficientformerv2_s0", refused=_TALKING),
+    _sized("efficientformer_v2", "efficientformerv2_s0"),
     _any("efficientvit_mit", "efficientvit_b0", refused=_LINEAR),
     _sized("efficientvit_msra", "efficientvit_m0"),
     _sized("eva", "eva02_tiny_patch14_224", 56, **_VIT),

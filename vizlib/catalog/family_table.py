@@ -22,12 +22,12 @@ Its own code runs once for each input size, on two inputs beside whose numbers r
 
 - A convolution, a pool (a maximum too) or a linear layer over stacked patches is a **window**: equal shares of the cells that it covers,
   padding left out. Resampling has the shares of its weights, by magnitude.
-- An **attention** is where rows that are positive and sum to 1 meet values; what was done to them after the softmax is in them.
-- A **sum** is a residual where one side comes through an attention since the two parted: the skip has the residual's weight, the branch the
-  rest. Any other sum, a difference too, has half from each side; so an inverted residual block keeps half of each cell.
+- An **attention** is where rows that are positive and sum to 1 meet values; what was done to them after the softmax is in them. Where heads
+  are mixed after it (talking heads) these rows have any sign and sum: a key's share is by the magnitude of its weight, head by head.
+- A **sum** is a residual where one side comes through an attention that the other does not: the skip has the residual's weight, the
+  branch the rest. Any other sum, a difference too, has half from each side; so an inverted residual block keeps half of each cell.
 - Norms, gates and shares of channels **scale** and carry nothing. Learned tokens, and padding that is a key, end in the **sink**.
-- What is none of these is **refused** with its name: products of two streams, attention between channels, linear attention, weights that a
-  learned matrix mixes between heads.
+- What is none of these is **refused** with its name: products of two streams, attention between channels, linear attention.
 
 | library | module | variant | family | rollout | beside it |
 | --- | --- | --- | --- | --- | --- |

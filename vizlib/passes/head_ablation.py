@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from vizlib.tracing.attention_site import AttentionSite
+    from vizlib.tracing.products import WeightsRead
     from vizlib.tracing.token_grid import Grid
 
 
@@ -64,7 +65,7 @@ def _overlap(keys: int, cells: int) -> np.ndarray:
 
 
 def without_keys(
-    sites: Sequence[AttentionSite], dropped: tuple[int, ...], products: dict[int, bool] | None
+    sites: Sequence[AttentionSite], dropped: tuple[int, ...], products: dict[int, WeightsRead] | None
 ) -> AbstractContextManager[None]:
     """Inside it every pass of the model whose ``sites`` these are runs without tokens of its last grid as keys of any attention.
 
@@ -74,7 +75,7 @@ def without_keys(
     if products is None:
         return ablated(sites, ablation)
     numbers = sorted(products)
-    changed = {numbers[site]: (edit, products[numbers[site]]) for site, edit in overrides(sites, ablation).items()}
+    changed = {numbers[site]: (edit, products[numbers[site]].turned) for site, edit in overrides(sites, ablation).items()}
     return overriding(OverridePlan({}, {}, 0, changed))
 
 

@@ -75,18 +75,24 @@ def _lanes(site: AttentionSite, index: torch.Tensor | None) -> tuple[torch.Tenso
 def _weighted_slopes(site: AttentionSite, index: torch.Tensor | None, *, positive: bool) -> Iterator[tuple[Tile, torch.Tensor]]:
     """The sum over heads of dL/dP * P, or of its positive part, keys by rows (b, M, n) float64, for each tile of the rows ``index``.
 
+    P are the weights that values met: where heads were mixed, shares times their factor.
+
     The gradient's rows are divided by the sums of the weights' first, so that P is never written. The block is only valid until the next.
     """
     v, gradient = _lanes(site, index)
     weights, budget = site.carried(index), block_budget(site)
     first, second, third = (weights.room(budget) for _ in range(3))
     exact = torch.empty_like(third, dtype=torch.float64)
+    factor = site.factor if site.factor is None or index is None else site.factor[:, :, index]
+    factor = None if factor is None else factor.transpose(-2, -1).flatten(0, 1)
     for tile in weights.tiles(budget):
         images = tile.images.stop - tile.images.start
         total: torch.Tensor | None = None
         for lanes in tile.lanes:
             block = weights.of(lanes, tile.rows, first)
             slope = product(v[lanes], gradient[lanes, :, tile.rows] / block.sum(1, keepdim=True), second)
+            if factor is not None:
+                slope.mul_(factor[lanes, :, tile.rows])
             if positive:
                 slope.relu_()
             if len(tile.lanes) == 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,7 +26,8 @@ class AttentionSite:
     """One attention, kept as q (B, h, N, d) and k (B, h, M, d), never as an N x M matrix.
 
     Query and key tokens lie on ``query_grid`` and ``key_grid``, learned tokens first. Scores and softmax run in the tensors' precision,
-    at least float32. For attention inside windows B counts image x window, and ``windows`` says how many there are.
+    at least float32. For attention inside windows B counts image x window, and ``windows`` says how many there are. ``factor`` (B, h, N, M)
+    makes of the shares the weights that values met, where these have any sign and sum.
     """
 
     name: str
@@ -41,11 +42,13 @@ class AttentionSite:
     v: torch.Tensor | None = None
     output: torch.Tensor | None = None
     gradient: torch.Tensor | None = None
+    factor: torch.Tensor | None = field(default=None, kw_only=True, repr=False)
 
     @classmethod
     def of(cls, call: AttentionCall, name: str, stage: int, block: int, query_grid: Grid, key_grid: Grid) -> AttentionSite:
         """A recorded call with its name and place."""
-        return cls(name, stage, block, query_grid, key_grid, call.q, call.k, call.scale, call.bias, call.v, call.output, call.gradient)
+        values = (call.q, call.k, call.scale, call.bias, call.v, call.output, call.gradient)
+        return cls(name, stage, block, query_grid, key_grid, *values, factor=call.factor)
 
     @property
     def heads(self) -> int:
@@ -66,8 +69,9 @@ class AttentionSite:
         """The same site for one image of the batch."""
         rows = slice(index, index + 1)
         bias = self.bias if self.bias is None or self.bias.ndim < 4 or self.bias.shape[0] == 1 else self.bias[rows]
-        v, output, gradient = (None if tensor is None else tensor[rows] for tensor in (self.v, self.output, self.gradient))
-        return replace(self, q=self.q[rows], k=self.k[rows], bias=bias, v=v, output=output, gradient=gradient)
+        kept = (self.v, self.output, self.gradient, self.factor)
+        v, output, gradient, factor = (None if tensor is None else tensor[rows] for tensor in kept)
+        return replace(self, q=self.q[rows], k=self.k[rows], bias=bias, v=v, output=output, gradient=gradient, factor=factor)
 
     def weights(self, rows: Sequence[int] | torch.Tensor | None = None, heads: Sequence[int] | None = None) -> torch.Tensor:
         """Softmax rows (heads, rows, keys) of the first image, all of them unless named; float32 or better, each row sums to 1."""

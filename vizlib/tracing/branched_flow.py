@@ -143,8 +143,8 @@ class Resampled:
 class Branched:
     """Ways that part at ``source`` and meet at ``target``: ``parts`` are the sets between by number, the last first.
 
-    Where a sum has attention on one of its two ways, that way is the branch of a residual and the other its skip; any other sum has half
-    from each. Where ways are set side by side, each keeps its tokens.
+    Where a sum has attention on one of its two ways that is not on the other, that way is the branch of a residual and the other its skip;
+    any other sum has half from each. Where ways are set side by side, each keeps its tokens.
     """
 
     source: Grid
@@ -226,7 +226,10 @@ def _parted(part: Meeting, parting: Parting) -> tuple[Any, ...]:
     if not part.summed:
         return (1,) * len(part.ways)
     left, right = part.ways
-    if bool(left.attentions) == bool(right.attentions):
+    only_left, only_right = (
+        [step for step in way.attentions if step not in other.attentions] for way, other in ((left, right), (right, left))
+    )
+    if bool(only_left) == bool(only_right):
         return (0.5, 0.5)
-    kept, moved = parting(left.attentions or right.attentions)
-    return (moved, kept) if left.attentions else (kept, moved)
+    kept, moved = parting(only_left or only_right)
+    return (moved, kept) if only_left else (kept, moved)

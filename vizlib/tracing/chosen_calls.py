@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 from vizlib.tracing.multi_head import opened_multi_head
 from vizlib.tracing.outputs import listening
-from vizlib.tracing.products import MATMUL, einsum_product, is_product
+from vizlib.tracing.products import MATMUL, WeightsRead, einsum_product, is_product
 from vizlib.tracing.recorder import AttentionCall, Recording, Watcher, record
 
 if TYPE_CHECKING:
@@ -21,11 +21,12 @@ class ChosenCalls(TorchFunctionMode):
     """Keeps the products with the given numbers, in a pass that a recorder inside of this one watches too.
 
     Where the recorder could follow how weights were made, the call has q and k. Else it has the weights themselves, as the logarithms
-    that a softmax makes them of, if they are shares: not negative, their sum 1.
+    that a softmax makes them of, if they are shares: not negative, their sum 1. Heads that were mixed after their softmax (talking heads)
+    hold weights of any sign and sum: their shares are by magnitude, and ``factor`` makes the weights of them again.
     """
 
     def __init__(
-        self, recording: Recording, chosen: dict[int, bool], followed: Callable[[torch.Tensor], int | None], *, keep_values: bool
+        self, recording: Recording, chosen: dict[int, WeightsRead], followed: Callable[[torch.Tensor], int | None], *, keep_values: bool
     ) -> None:
         super().__init__()
         self.recording, self.chosen, self.followed, self.keep_values = recording, chosen, followed, keep_values
@@ -58,7 +59,7 @@ class ChosenCalls(TorchFunctionMode):
         return output
 
     def _matmul(self, number: int, followed: int | None, output: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
-        turned = self.chosen[number]
+        turned, mixed = self.chosen[number]
         if followed is not None and not turned:
             call = self.recording.calls[followed]
             if call.q.shape[:-2] == left.shape[:-2]:
@@ -72,17 +73,19 @@ class ChosenCalls(TorchFunctionMode):
         )
         wide = exact.to(torch.promote_types(exact.dtype, torch.float32))
         # A weight that has run down to zero is the least that there is: no exponent of minus infinity, which reads as a mask.
-        bias = wide.clamp_min(torch.finfo(wide.dtype).tiny).log() if shares else torch.zeros_like(wide)
+        magnitude = wide.abs()
+        bias = magnitude.clamp_min(torch.finfo(wide.dtype).tiny).log() if shares or mixed else torch.zeros_like(wide)
+        factor = wide.sign() * magnitude.sum(-1, keepdim=True) if mixed else None
         lead, queries, keys = exact.shape[:-2], exact.shape[-2], exact.shape[-1]
         q, k = exact.new_zeros(*lead, queries, 1), exact.new_zeros(*lead, keys, 1)
         v, given = (values, output) if self.keep_values else (None, None)
-        self.calls[number] = AttentionCall(q, k, 1.0, bias, v, given, applied=shares)
+        self.calls[number] = AttentionCall(q, k, 1.0, bias, v, given, applied=shares or mixed, factor=factor)
 
 
-def record_pass(run: Callable[[], torch.Tensor], *, keep_values: bool = False, chosen: dict[int, bool] | None = None) -> Recording:
+def record_pass(run: Callable[[], torch.Tensor], *, keep_values: bool = False, chosen: dict[int, WeightsRead] | None = None) -> Recording:
     """``record`` a pass; where the numbers of the products that apply attention are given, its calls are those and no others.
 
-    ``chosen`` says for each number whether the values stand left of transposed weights.
+    ``chosen`` says for each number how that product holds its weights.
     """
     if chosen is None:
         return record(run, keep_values=keep_values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MATMUL = frozenset({torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.bmm, torch.Tensor.bmm})
+
+
+class WeightsRead(NamedTuple):
+    """How a product holds its weights: right of the values and turned, or left; ``mixed`` where heads were mixed after their softmax."""
+
+    turned: bool
+    mixed: bool = False
 
 
 def is_product(func: Callable[..., Any]) -> bool:

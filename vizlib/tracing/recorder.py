@@ -34,7 +34,8 @@ class AttentionCall:
 
     ``v`` and ``output`` (B, h, N, d) are there only where the recorder was asked to keep them, ``gradient``, that of a score with respect
     to the output, only after a pass with gradients. ``applied`` says that these very weights, and not others made from them, met the
-    values; of attention that is written out this is seen where the softmax's result goes into a product.
+    values; of attention that is written out this is seen where the softmax's result goes into a product. ``factor`` (B, h, N, M) makes
+    the weights of the softmax's shares where they are none.
     """
 
     q: torch.Tensor
@@ -45,6 +46,7 @@ class AttentionCall:
     output: torch.Tensor | None = None
     gradient: torch.Tensor | None = None
     applied: bool = True
+    factor: torch.Tensor | None = None
 
     def detached(self) -> AttentionCall:
         """The same call without its graph."""

@@ -103,8 +103,9 @@ class WindowedSite(AttentionSite):
     def image(self, index: int) -> WindowedSite:
         rows = slice(index * self.layout.windows, (index + 1) * self.layout.windows)
         bias = self.bias if self.bias is None or self.bias.shape[0] == 1 else self.bias[rows]
-        v, output, gradient = (None if tensor is None else tensor[rows] for tensor in (self.v, self.output, self.gradient))
-        return replace(self, q=self.q[rows], k=self.k[rows], bias=bias, v=v, output=output, gradient=gradient)
+        kept = (self.v, self.output, self.gradient, self.factor)
+        v, output, gradient, factor = (None if tensor is None else tensor[rows] for tensor in kept)
+        return replace(self, q=self.q[rows], k=self.k[rows], bias=bias, v=v, output=output, gradient=gradient, factor=factor)
 
     def weights(self, rows: Sequence[int] | torch.Tensor | None = None, heads: Sequence[int] | None = None) -> torch.Tensor:
         """Softmax rows (heads, rows, keys) of the first image over the whole grid, zero outside a row's window.

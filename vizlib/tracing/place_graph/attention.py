@@ -103,10 +103,6 @@ def _attended(call: Call, weights: Weights, values: Places, shape: torch.Size, *
         return Lost(NO_MATRIX.format(path=path) if weights.over_places else f"{path} weighs channels that stand at different places")
     if weights.over_places and narrow.shape[-2] == 1 and keys > 1:
         return Lost(NO_MATRIX.format(path=path))
-    if weights.mixed:
-        return Lost(
-            f"{path} mixes its heads after the softmax by a learned matrix (talking heads), which leaves no positive shares that sum to 1"
-        )
     lead = torch.broadcast_shapes(shape[:-2], index.shape[:-2])
     folded = _heads_within(narrow, weights.asking, lead, keys)
     if folded:
@@ -128,7 +124,7 @@ def _attended(call: Call, weights: Weights, values: Places, shape: torch.Size, *
     total_heads = 1
     for axis in heads:
         total_heads *= lead[axis]
-    shaped = CallShape(call.number, call.path, (*outer, *heads), len(outer), count, total_heads, queries, keys, turned)
+    shaped = CallShape(call.number, call.path, (*outer, *heads), len(outer), count, total_heads, queries, keys, turned, mixed=weights.mixed)
     grid = similar_grid(node.grid, count * queries) if count == 1 else Grid(1, count * queries)
     new = Attended(grid, node, shaped, first.long())
     numbers = torch.arange(len(table) * queries, dtype=torch.float64, device=table.device)

@@ -71,6 +71,8 @@ class Graph:
                 upright.add(node)
         for node in self.attended:
             path = node.call.path or "an attention"
+            if node.call.mixed:
+                return f"{path} mixes its heads after the softmax, so the weights left of a hidden key are not what it would have made"
             if node.call.windows > 1 or not _counts(node.keys[0], node.parent.places):
                 return f"{path} looks at windows or at a choice of tokens, so there is no one key for a token that is to be hidden"
             if node.parent not in upright or any(side % cells for side, cells in zip(size, node.parent.grid.shape, strict=True)):
@@ -173,7 +175,7 @@ class _Lowering:
         name, stage, block = self.names[node]
         q, k = self._q(node), _ordered(call.k, shape)
         v, output, gradient = (_upright(tensor, shape) for tensor in (call.v, call.output, call.gradient))
-        bias = _canonical_bias(call.bias, shape, call.q)
+        bias, factor = (_canonical_bias(tensor, shape, call.q) for tensor in (call.bias, call.factor))
         if q.shape[1:3] != (shape.heads, shape.queries) or k.shape[2] != shape.keys or q.shape[0] % shape.windows:
             raise MethodError(
                 f"{name} ran over {tuple(q.shape)} where the traced pass had {shape.windows} windows of {shape.queries} queries, "
@@ -185,12 +187,12 @@ class _Lowering:
             places = torch.arange(node.places).view(shape.windows, -1)
         source = node.parent.grid
         if shape.windows == 1 and _counts(places[0], target.tokens) and _counts(node.keys[0], source.tokens):
-            site = AttentionSite(name, stage, block, target, source, q, k, call.scale, bias, v, output, gradient)
+            site = AttentionSite(name, stage, block, target, source, q, k, call.scale, bias, v, output, gradient, factor=factor)
             return Attention(site, gather, skip)
         same = target == source and torch.equal(places.cpu(), node.keys.cpu())
         layout = Layout(target, places) if same else Layout(target, places, source, node.keys)
         windowed = WindowedSite(
-            name, stage, block, target, layout.keys, q, k, call.scale, bias, v, output, gradient, layout=layout, allowed=None
+            name, stage, block, target, layout.keys, q, k, call.scale, bias, v, output, gradient, layout=layout, allowed=None, factor=factor
         )
         return Attention(windowed, gather, skip, layout)
 

@@ -71,7 +71,8 @@ class CallShape:
     """Which product of the pass applied the attention, and how its tensors become q (B W, h, N, d), k and v (B W, h, M, d).
 
     ``order`` brings the leading axes of windows before those of heads, ``within`` counts the former; ``turned`` says that values stood
-    left of transposed weights, ``folded`` how many heads lay inside of the first axis.
+    left of transposed weights, ``folded`` how many heads lay inside of the first axis, ``mixed``
+    that heads were mixed after their softmax.
     """
 
     number: int
@@ -84,6 +85,7 @@ class CallShape:
     keys: int
     turned: bool = False
     folded: int = 0
+    mixed: bool = False
 
 
 @dataclass(eq=False)
@@ -120,7 +122,7 @@ class Joined(Node):
 
 @dataclass(eq=False)
 class Added(Node):
-    """The sum of two sets: a residual where one of them comes through an attention since they parted, else half of each."""
+    """The sum of two sets: a residual where one of them comes through an attention that the other does not, else half of each."""
 
     shares: tuple[Share, Share]
 
@@ -132,7 +134,7 @@ class Added(Node):
 def dominators(last: Node) -> tuple[list[Node], dict[Node, Node | None]]:
     """The nodes that lead to ``last`` in an order in which parents come first, and for each the last node that all of its paths pass.
 
-    Learned tokens lead nowhere and do not count as paths.
+    Learned tokens lead nowhere and do not count as paths; a sum with them reaches below the attention that it is a residual of.
     """
     order: list[Node] = []
     seen: set[Node] = set()
@@ -153,9 +155,19 @@ def dominators(last: Node) -> tuple[list[Node], dict[Node, Node | None]]:
             if isinstance(parent, Learned):
                 continue
             meeting = parent if meeting is None else _meeting(meeting, parent, above, depth)
+        if isinstance(node, Added) and any(isinstance(parent, Learned) for parent in node.parents):
+            meeting = _below_attention(meeting, above)
         above[node] = meeting
         depth[node] = 0 if meeting is None else depth[meeting] + 1
     return order, above
+
+
+def _below_attention(node: Node | None, above: dict[Node, Node | None]) -> Node | None:
+    """What is below the attention that is added to learned tokens: the sum is a residual around it. The node itself without one."""
+    attended = node
+    while attended is not None and not isinstance(attended, Attended):
+        attended = above[attended]
+    return node if attended is None else above[attended]
 
 
 def _meeting(left: Node, right: Node, above: dict[Node, Node | None], depth: dict[Node, int]) -> Node | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from vizlib.tracing.attention_site import AttentionSite
     from vizlib.tracing.place_graph.lying import Lying
+    from vizlib.tracing.products import WeightsRead
     from vizlib.tracing.recorder import AttentionCall, Recording
     from vizlib.tracing.residuals import Residual
     from vizlib.tracing.token_flow import Step
@@ -240,8 +241,8 @@ class Adapter(ABC):
         """
         raise MethodError(self.refusals["lineage"])
 
-    def products(self, x: torch.Tensor) -> dict[int, bool] | None:  # noqa: ARG002
-        """The numbers of the products in a pass over inputs x (B, C, h, w) that apply attention, with whether the values stand left.
+    def products(self, x: torch.Tensor) -> dict[int, WeightsRead] | None:  # noqa: ARG002
+        """The numbers of the products in a pass over inputs x (B, C, h, w) that apply attention, with how they hold their weights.
 
         None where attention is known by what it looks like.
         """

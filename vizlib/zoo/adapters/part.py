@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vizlib.tracing.place_graph.lying import Lying
+    from vizlib.tracing.products import WeightsRead
     from vizlib.tracing.recorder import AttentionCall, Recording
     from vizlib.tracing.residuals import Port, Residual
     from vizlib.zoo.heads import OutputChoice
@@ -121,7 +122,7 @@ class PartAdapter(Adapter):
         if reason is not None:
             raise MethodError(reason)
 
-    def products(self, x: torch.Tensor) -> dict[int, bool] | None:
+    def products(self, x: torch.Tensor) -> dict[int, WeightsRead] | None:
         return self.inner.products(x)
 
     def classifier(self, name: str) -> Classifier | None:

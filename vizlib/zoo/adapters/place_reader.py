@@ -13,6 +13,7 @@ from vizlib.tracing.place_graph.lowering import Graph
 from vizlib.tracing.place_graph.marks import Gate, Lost, Places, Scores
 from vizlib.tracing.place_graph.rows import IMAGES
 from vizlib.tracing.place_graph.tracer import trace
+from vizlib.tracing.products import WeightsRead
 from vizlib.zoo.adapters.base import Lineage, Size, counted
 from vizlib.zoo.adapters.feature_map import input_size
 from vizlib.zoo.heads import chosen_output, input_channels
@@ -83,10 +84,12 @@ class PlaceReader:
         shown = [min(reversed(paths), key=lambda path: path.count(".")) for paths in by_group.values()]
         return {path: self.maps(size)[path] for path in reversed(shown)}
 
-    def products(self, size: Size) -> dict[int, bool]:
-        """The numbers of the products that apply attention to inputs (h, w), with whether the values stand left."""
+    def products(self, size: Size) -> dict[int, WeightsRead]:
+        """The numbers of the products that apply attention to inputs (h, w), with how they hold their weights."""
         graph = self.graph(size)
-        return {} if isinstance(graph, str) else {node.call.number: node.call.turned for node in graph.attended}
+        return (
+            {} if isinstance(graph, str) else {node.call.number: WeightsRead(node.call.turned, node.call.mixed) for node in graph.attended}
+        )
 
     def lineage(self, recording: Recording, size: Size, windows: str) -> Lineage:
         """The read-out and the steps of a recorded pass; MethodError where there is no graph or the pass ran otherwise."""

@@ -21,7 +21,8 @@ class TracedAdapter(PlainAdapter):
     """Convolutions, pools and merged patches are uniform windows; a sum is a residual where one side attends, else half of each side.
 
     What scales (norms, gates, softmax over channels) carries nothing; maxima spread evenly; padding is left out of windows, and as a key
-    of attention it ends in the sink, as learned tokens do. The last feature map is read where the model says which one it is.
+    of attention it ends in the sink, as learned tokens do. Heads that are mixed after the softmax take shares by the magnitude of the
+    weights that their values meet, each row scaled to 1. The last feature map is read where the model says which one it is.
     """
 
     family = "traced"

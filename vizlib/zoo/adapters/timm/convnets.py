@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
     from vizlib.tracing.place_graph.lowering import Graph
     from vizlib.tracing.place_graph.lying import Lying
+    from vizlib.tracing.products import WeightsRead
     from vizlib.tracing.recorder import Recording
     from vizlib.zoo.adapters.base import Lineage
     from vizlib.zoo.heads import OutputChoice
 
+MIXED = "Heads are mixed after the softmax (talking heads), which leaves weights of any sign: a key's share is by its weight's magnitude."
 _OTHERS = {
     "GELU",
     "SiLU",
@@ -148,13 +150,16 @@ class PlainAdapter(Adapter):
             raise MethodError(self.refusals["feature_map"])
         return self._stages()[-1] if self.names_map else None
 
-    def products(self, x: torch.Tensor) -> dict[int, bool] | None:
+    def products(self, x: torch.Tensor) -> dict[int, WeightsRead] | None:
         return None if "lineage" in self.refusals else self.reader.products((int(x.shape[2]), int(x.shape[3])))
 
     def lineage(self, recording: Recording, size: Size, windows: str = "uniform") -> Lineage:
         if "lineage" in self.refusals:
             raise MethodError(self.refusals["lineage"])
         return self.reader.lineage(recording, size, windows)
+
+    def warnings(self, recording: Recording) -> tuple[str, ...]:
+        return (MIXED,) if any(call.factor is not None for call in recording.calls) else ()
 
     def last_maps(self, size: Size) -> dict[str, Lying]:
         return self.reader.last_maps(size)

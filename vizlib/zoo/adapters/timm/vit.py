@@ -19,6 +19,7 @@ from vizlib.zoo.adapters.windows import Window, spread
 if TYPE_CHECKING:
     from torch import nn
 
+    from vizlib.tracing.products import WeightsRead
     from vizlib.tracing.recorder import AttentionCall, Recording
 
 _DISTILLED = {"class": Classifier("head", 0), "distillation": Classifier("head_dist", 1)}
@@ -95,7 +96,7 @@ class ViTAdapter(Adapter):
             steps.append(Attention(AttentionSite.of(calls[index], f"blocks.{index}.attn", 0, index, grid, grid)))
         return Lineage(readout, [*steps, ToSink(grid), self._pixels(recording, grid, size, windows)])
 
-    def products(self, x: torch.Tensor) -> dict[int, bool] | None:
+    def products(self, x: torch.Tensor) -> dict[int, WeightsRead] | None:
         return None if self.reader is None else self.reader.products((int(x.shape[2]), int(x.shape[3])))
 
     def classifier(self, name: str) -> Classifier | None:
