@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from vizlib.analysis.features.layers import Layer
 from vizlib.analysis.perturbation.cards import CARDS
 from vizlib.analysis.perturbation.registry import PERTURBATIONS, Aids
 from vizlib.analysis.perturbation.response_curves import Response, response, to_pixels
+from vizlib.catalog.family import NO_HEAD
 from vizlib.engine.jobs import Progress
 from vizlib.figures import response_charts
 from vizlib.ui.core.message_codec import unpack
@@ -20,6 +22,7 @@ from vizlib.ui.core.pictures import sample
 from vizlib.ui.pages.biases import claims, response_data
 from vizlib.ui.pages.biases.claims import CLAIMS, verdict
 from vizlib.ui.pages.biases.response_data import Experiment
+from vizlib.zoo.cards import all_cards
 
 
 @pytest.fixture
@@ -251,3 +254,13 @@ def test_strengths_read_well():
 def test_cards_and_changes_are_the_same():
     assert list(CARDS) == list(PERTURBATIONS)
     assert all(getattr(PERTURBATIONS[name], field) == value for name, card in CARDS.items() for field, value in vars(card).items())
+
+
+def test_a_model_without_classes_is_left_out_with_a_sentence(page, monkeypatch):
+    card = all_cards()["vit_tiny50"]
+    headless = {**all_cards(), "vit_tiny50": replace(card, refusals=dict(card.refusals) | {"head": NO_HEAD})}
+    monkeypatch.setattr("vizlib.ui.core.model_choice.all_cards", lambda: headless)
+    at = page(models="vit_tiny50,resnet_tiny50")
+    assert [info.value for info in at.info if "no classes to answer with" in info.value]
+    header, _ = sent(at)
+    assert [model["title"] for model in header["models"]] == ["ResNet"]

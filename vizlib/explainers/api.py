@@ -265,6 +265,7 @@ def _explanation(
         fit=fit,
         prepared=prepared_image.x.numpy() if prepared_image.prepared else None,
         without_artifacts=None if output.drawn is None else output.drawn.to("cpu", torch.float64).numpy(),
+        stages_without_artifacts=tuple(stage.cpu().numpy() for stage in output.drawn_stages),
     )
 
 

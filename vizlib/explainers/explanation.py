@@ -52,11 +52,17 @@ class Explanation:
     fit: str | None = None
     prepared: np.ndarray | None = field(default=None, repr=False)
     without_artifacts: np.ndarray | None = field(default=None, repr=False)
+    stages_without_artifacts: tuple[np.ndarray, ...] = field(default=(), repr=False)
 
     @property
     def drawn(self) -> np.ndarray:
         """The map on the model's input that pictures show, float64 (h, w)."""
         return self.input_map if self.without_artifacts is None else self.without_artifacts
+
+    @property
+    def drawn_stages(self) -> tuple[np.ndarray, ...]:
+        """The maps on the grids above the pixels that pictures show, coarse to fine."""
+        return self.stages if self.without_artifacts is None else self.stages_without_artifacts
 
     @property
     def drawn_sink(self) -> float | None:

@@ -14,7 +14,7 @@ class MethodOutput:
     """A map (h, w) float64 on the model's input, and the share of it that ended in learned tokens (None where that has no meaning).
 
     ``stages`` are the maps of the same walk on the grids above the pixels, coarse to fine; ``facts`` numbers that say how far it adds up.
-    ``drawn`` is what pictures show in the map's place, where that is something else.
+    ``drawn`` is what pictures show in the map's place, and ``drawn_stages`` in the place of ``stages``, where that is something else.
     """
 
     input_map: torch.Tensor
@@ -23,3 +23,4 @@ class MethodOutput:
     stages: tuple[torch.Tensor, ...] = ()
     facts: dict[str, float] = field(default_factory=dict)
     drawn: torch.Tensor | None = None
+    drawn_stages: tuple[torch.Tensor, ...] = ()

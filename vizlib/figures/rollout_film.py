@@ -22,16 +22,16 @@ class RolloutExplanation(Protocol):
     """What is drawn: an Explanation of a rollout."""
 
     @property
-    def stages(self) -> Sequence[np.ndarray]:
-        """The maps (h, w) on each grid, coarse to fine, as shares that sum to 1 with the sink."""
+    def drawn_stages(self) -> Sequence[np.ndarray]:
+        """The maps (h, w) on each grid, coarse to fine, as shares that sum to 1 with the sink, without artifact tokens."""
 
     @property
-    def input_map(self) -> np.ndarray:
-        """The map (h, w) on the model's input."""
+    def drawn(self) -> np.ndarray:
+        """The map (h, w) on the model's input, without artifact tokens."""
 
     @property
-    def sink(self) -> float | None:
-        """The share that ends in learned tokens."""
+    def drawn_sink(self) -> float | None:
+        """The share of it that ends in learned tokens."""
 
     @property
     def image(self) -> np.ndarray:
@@ -44,12 +44,12 @@ class RolloutExplanation(Protocol):
 
 def stages_on_input(explanation: RolloutExplanation) -> list[np.ndarray]:
     """The maps of a walk on each of its grids and on the pixels, each spread evenly over its cells: float64 (h, w), values per pixel."""
-    height, width = explanation.input_map.shape
+    height, width = explanation.drawn.shape
     spread = []
-    for stage in explanation.stages:
+    for stage in explanation.drawn_stages:
         values = cv2.resize(stage, (width, height), interpolation=cv2.INTER_NEAREST)
         spread.append(values * (stage.sum() / values.sum() if values.sum() > 0 else 1.0))
-    return [*spread, explanation.input_map]
+    return [*spread, explanation.drawn]
 
 
 def film_frames(
@@ -63,7 +63,7 @@ def film_frames(
     shown = []
     for values in stages_on_input(explanation):
         placed = cv2.resize(explanation.geometry.map_to_image(values), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-        high = colours_end(values, explanation.geometry.content, explanation.sink)
+        high = colours_end(values, explanation.geometry.content, explanation.drawn_sink)
         shown.append(overlay(image, placed, opacity=opacity, colormap=colormap, high=high))
     return shown
 

@@ -1,6 +1,7 @@
 """Artifact tokens of a rollout: found by share and by norm, left out of pictures and, where asked for, of the walk; planted ones."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import zoo_cases
 
 import vizlib
 from vizlib.explainers.parts.artifact_tokens import norm_artifacts, odd_by_share, start_without
+from vizlib.figures.rollout_film import film_frames, stages_on_input
 from vizlib.passes.forward import run, traces
 
 CELL = 27  # of 8 x 8: row 3, column 3
@@ -79,6 +81,16 @@ def test_pictures_leave_a_planted_one_out_and_arrays_never(model, pictures):
     whole = vizlib.explain(model, pictures[0], "rollout", show="prior")
     assert whole.drawn is whole.input_map
     assert explanation.picture(1.0)[place].mean() < 0.7 * explanation.picture(1.0).mean()  # viridis is dark where there is nothing
+
+
+def test_films_leave_it_out_at_every_step_too(model, pictures):
+    explanation = vizlib.explain(model, pictures[0], "rollout")
+    assert len(explanation.drawn_stages) == len(explanation.stages) > 0
+    assert in_cell(stages_on_input(replace(explanation, without_artifacts=None))[0]) * 64 > 8
+    assert [in_cell(values) for values in stages_on_input(explanation)] == [0] * (1 + len(explanation.stages))
+    without = vizlib.explain(model, pictures[0], "rollout", artifact_tokens="share")
+    frames = zip(film_frames(explanation), film_frames(without), strict=True)
+    assert all(np.array_equal(own, expected) for own, expected in frames)
 
 
 def test_the_option_takes_it_out_of_the_walk(model, pictures):

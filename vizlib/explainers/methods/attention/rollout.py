@@ -78,9 +78,15 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
         notes = [artifact_note(flows, steps, odd, index, where) for index in range(len(outputs))]
         drawn = without[-1].rows[:, 0].unflatten(1, forward.size)
         shown = [drawn[index] if note and not left_out and options["show"] == "rollout" else None for index, note in enumerate(notes)]
+        stages = stage_maps(without, steps)
         outputs = [
-            replace(output, notes=(*output.notes, *filter(None, [note])), drawn=picture)
-            for output, note, picture in zip(outputs, notes, shown, strict=True)
+            replace(
+                output,
+                notes=(*output.notes, *filter(None, [note])),
+                drawn=picture,
+                drawn_stages=() if picture is None else tuple(stage[index] for stage in stages),
+            )
+            for index, (output, note, picture) in enumerate(zip(outputs, notes, shown, strict=True))
         ]
     if options["show"] == "lift":
         outputs = [

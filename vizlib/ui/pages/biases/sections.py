@@ -78,7 +78,13 @@ def draw_page(models: Sequence[ModelChoice], picture: Picture, fit: str | None, 
 
 def pick_alike(url_state: UrlState) -> list[ModelChoice]:
     """Models of one input size, so that a pixel is a pixel for all of them; those of another are left out with a word."""
-    cards = [(model, model.card) for model in pick_models(url_state, _FIRST_MODELS, _MOST) if model.card is not None]
+    chosen = [(model, model.card) for model in pick_models(url_state, _FIRST_MODELS, _MOST) if model.card is not None]
+    for card in (card for _, card in chosen if "head" in card.refusals):
+        st.info(
+            f"{plain(card.title)} is not asked: this page watches whose answer holds, and it has no classes to answer with.",
+            icon=":material/block:",
+        )
+    cards = [(model, card) for model, card in chosen if "head" not in card.refusals]
     if not cards:
         return []
     first = cards[0][1]
