@@ -3,10 +3,12 @@ from __future__ import annotations
 import re
 import time
 
+import numpy as np
 import pytest
 from browser_helpers import STAGES, serving
 
 import vizlib
+from vizlib.figures.numbers import percent
 from vizlib.ui.core.pictures import sample
 from vizlib.zoo.cards import bundled_cards
 
@@ -68,6 +70,25 @@ def start(model):
 
 def grid_of(model):
     return sites_of(model)[start(model)].query_grid.shape
+
+
+def share(value):
+    """A share as the browser writes it."""
+    return percent(value).replace("\u00a0", " ")
+
+
+def test_the_colours_end_where_those_of_maps_end_and_a_switch_gives_the_highest_value(visit, server):
+    open_page(visit, server, model="vit_tiny50", query=30)
+    row = sites_of("vit_tiny50")[start("vit_tiny50")].weights([30]).double().mean(1)[0, 0, 1:].numpy()
+    end = max(float(np.quantile(row, 0.99)), 2 / 64)
+    high, what = visit.page.locator(".legend .high"), visit.page.locator(".legend .what")
+    assert high.inner_text() == f"≥ {share(end)}"
+    assert what.inner_text() == f"share of its attention; {share(float((row > end).mean()))} of the cells are above"
+    before = pixels(visit)
+    visit.page.get_by_label("to the highest value").check()
+    visit.page.wait_for_url("**maps=max**")
+    assert (high.inner_text(), what.inner_text()) == (share(float(row.max())), "share of its attention")
+    assert pixels(visit) != before
 
 
 @pytest.mark.parametrize("model", MODELS)
