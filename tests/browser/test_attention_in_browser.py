@@ -79,9 +79,9 @@ def share(value):
 
 def test_the_colours_end_where_those_of_maps_end_and_a_switch_gives_the_highest_value(visit, server):
     open_page(visit, server, model="vit_tiny50", query=30)
-    row = sites_of("vit_tiny50")[start("vit_tiny50")].weights([30]).double().mean(1)[0, 0, 1:].numpy()
+    row = sites_of("vit_tiny50")[start("vit_tiny50")].weights([30]).double().mean(0)[0, 1:].numpy()
     end = max(float(np.quantile(row, 0.99)), 2 / 64)
-    high, what = visit.page.locator(".legend .high"), visit.page.locator(".legend .what")
+    high, what = (visit.page.locator(f".root .legend .{name}") for name in ("high", "what"))
     assert high.inner_text() == f"≥ {share(end)}"
     assert what.inner_text() == f"share of its attention; {share(float((row > end).mean()))} of the cells are above"
     before = pixels(visit)
