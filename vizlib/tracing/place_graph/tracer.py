@@ -33,6 +33,7 @@ class Tracer(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.products = 0  # that have run so far
+        self.compares = False  # whether one of them was of two tensors that the image is in, as all attention needs
         self.path: list[str] = [""]  # of the modules that run
         self.maps: dict[str, Lying] = {}  # what the parts gave that can be read as a map, in the order of execution
 
@@ -48,7 +49,9 @@ class Tracer(TorchFunctionMode):
         before = mark_of(args[0]) if args else None  # what an in-place function overwrites
         output = func(*args, **kwargs)
         number = self.products
-        self.products += is_product(func)
+        if is_product(func):
+            self.products += 1
+            self.compares = self.compares or len(marks) > 1
         if not marks or name in FRESH:
             functions.learned(name, args, output)
             return output
@@ -95,8 +98,8 @@ def function_name(func: Callable[..., Any]) -> str:
     return SYNONYMS.get(name, name)
 
 
-def trace(module: nn.Module, run: Callable[[nn.Module, torch.Tensor], Any], x: torch.Tensor) -> tuple[Mark | None, dict[str, Lying]]:
-    """What is known of the answer (B, K) of ``run(copy, x)`` for a batch x of IMAGES inputs, and of the maps that its parts give.
+def trace(module: nn.Module, run: Callable[[nn.Module, torch.Tensor], Any], x: torch.Tensor) -> tuple[Mark | None, Tracer]:
+    """What is known of the answer (B, K) of ``run(copy, x)`` for a batch x of IMAGES inputs, and the tracer, which has its parts' maps.
 
     The copy shares the module's weights and is in evaluation mode.
     """
@@ -109,7 +112,7 @@ def trace(module: nn.Module, run: Callable[[nn.Module, torch.Tensor], Any], x: t
         tracer = Tracer()
         with _paths(copied, tracer, size), tracer:
             output = run(copied, x)
-    return mark_of(output), tracer.maps
+    return mark_of(output), tracer
 
 
 @contextmanager

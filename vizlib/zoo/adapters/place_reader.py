@@ -45,12 +45,14 @@ class PlaceReader:
         self._outputs: OutputChoice | None = None
         self._graphs: dict[Size, Graph | str] = {}
         self._maps: dict[Size, dict[str, Lying]] = {}
+        self._uncompared: set[Size] = set()
 
     def choose(self, outputs: OutputChoice | None) -> None:
         """Read what this one of the module's outputs is made of."""
         self._outputs = outputs
         self._graphs.clear()
         self._maps.clear()
+        self._uncompared.clear()
 
     @property
     def _module(self) -> nn.Module:
@@ -73,6 +75,11 @@ class PlaceReader:
         """The parts that give a map of inputs (h, w), by path in the order of execution, with how its places lie."""
         self.graph(size)
         return self._maps.get(size, {})
+
+    def compares_places(self, size: Size) -> bool:
+        """Whether places of inputs (h, w) that were lost may have gone through an attention: some product had the image on both sides."""
+        self.graph(size)
+        return size not in self._uncompared
 
     def last_maps(self, size: Size) -> dict[str, Lying]:
         """Those that stand for all parts whose places are the same, pools left out, the last one first."""
@@ -107,12 +114,15 @@ class PlaceReader:
         channels = input_channels(module) if declared is None else declared[0]
         x = torch.rand(IMAGES, channels, *size, generator=torch.Generator().manual_seed(0)).to(weight.device, weight.dtype)
         try:
-            mark, self._maps[size] = trace(module, self._answer, x)
+            mark, tracer = trace(module, self._answer, x)
         except VizlibError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001  any code may run here
             first = str(error).strip().splitlines()[:1]
             return NotRun(f"how its tokens lie is not known: it did not run on two inputs of {size[0]} x {size[1]} ({' '.join(first)})")
+        self._maps[size] = tracer.maps
+        if isinstance(mark, Lost) and not tracer.compares:
+            self._uncompared.add(size)
         if isinstance(mark, Scores):
             return LINEAR.format(path=mark.path or "the network")
         if isinstance(mark, Lost):

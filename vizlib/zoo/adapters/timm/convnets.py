@@ -124,6 +124,8 @@ class PlainAdapter(Adapter):
             self.refusals.pop("lineage", None)
             self._expect_keys(graph, size)
         elif not isinstance(graph, NotRun):
+            if self.family == "other" and not self.reader.compares_places(size):
+                graph = NONE_FOUND
             self.refusals |= {"lineage": graph, "layers": graph, "keys": graph} if graph == NONE_FOUND else {"lineage": graph}
         if not isinstance(graph, NotRun) and not self.reader.last_maps(size):
             self.refusals["feature_map"] = f"no part of {type(self.module).__name__} gives a map whose cells lie on the image"
