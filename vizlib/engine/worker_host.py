@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 REPORT_EVERY = 0.2  # seconds between two reports of one order
-ASIDE = 1.0  # seconds that one step of heavy work waits at most: the light request may wait for what this very work is making
+ASIDE = 1.0  # seconds that heavy work waits for one light request: it may be waiting for what this very work is making
+CALM = 0.2  # seconds without a light request until heavy work goes on: in a crowd the next one is on its way
+ASIDE_AT_MOST = 10.0  # seconds that one step waits for light requests one after the other
 BLOB_BYTES = 512 << 20
 NICE = 10  # of a thread that does heavy work, where each thread has its own: a light request elsewhere on the machine goes first
 
@@ -37,8 +39,9 @@ class WorkerHost:
         self._lanes = {lane: Worker(threads=2 if lane is Lane.FETCH else 1, name=f"vizlib-{lane}") for lane in Lane}
         self._lower_priority = lower_priority
         self._running: dict[str, Job[Any]] = {}
-        self._light = threading.Condition()
+        self._light = threading.Lock()
         self._light_running = 0
+        self._light_changed = -CALM
 
     def start(self, number: str, order: WorkOrder, lane: Lane, report: Callable[[Report], object] | None = None) -> Job[Any]:
         """The job of an order, which ``report`` hears of now and then."""
@@ -101,18 +104,23 @@ class WorkerHost:
     def _as_light(self) -> Iterator[None]:
         with self._light:
             self._light_running += 1
+            self._light_changed = time.monotonic()
         try:
             yield
         finally:
             with self._light:
                 self._light_running -= 1
-                self._light.notify_all()
+                self._light_changed = time.monotonic()
 
     def _stand_aside(self, progress: Progress) -> None:
-        until = time.monotonic() + ASIDE
-        with self._light:
-            while self._light_running and not progress.cancelled() and time.monotonic() < until:
-                self._light.wait(0.1)
+        until = time.monotonic() + ASIDE_AT_MOST
+        while not progress.cancelled():
+            with self._light:
+                waits, since = (ASIDE if self._light_running else CALM), self._light_changed
+            left = min(since + waits, until) - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(left, 0.05))
 
 
 class _Steps(Progress):

@@ -101,11 +101,26 @@ def follow(slot: str, job: Job[Any]) -> None:
     st.fragment(_follow, run_every=beat)(slot, job, beat)
 
 
+def run_again_after(jobs: Sequence[Job[Any]]) -> None:
+    """Draw the page again as soon as one of these jobs has ended, without a word meanwhile."""
+    beat = max(map(beat_of, jobs))
+    st.fragment(_run_again_after, run_every=beat)(jobs, beat)
+
+
 def beat_of(job: Job[Any]) -> float:
     """Seconds between two looks at a job: short while it is young and few are waited for, since every look is a run of the script."""
+    return in_a_crowd(0.3 if job.age < YOUNG else 2.0 if job.state is JobState.WAITING else 1.0)
+
+
+def in_a_crowd(beat: float) -> float:
+    """Seconds between two looks, more than ``beat`` where many jobs are waited for on this server."""
     waited_for = service().dispatcher.waited_for
-    own = 0.3 if job.age < YOUNG else 2.0 if job.state is JobState.WAITING else 1.0
-    return max(own, next(beat for most, beat in BEATS if waited_for < most))
+    return max(beat, next(seconds for most, seconds in BEATS if waited_for < most))
+
+
+def _run_again_after(jobs: Sequence[Job[Any]], beat: float) -> None:
+    if any(job.done for job in jobs) or max(map(beat_of, jobs)) >= 2 * beat:
+        st.rerun()
 
 
 def words_of(job: Job[Any]) -> str:

@@ -168,7 +168,7 @@ def draw_map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: View, d
     """The maps and their badges; looked at again while more is to come."""
     drawn = stage_of(scheduler, depth)
 
-    @st.fragment(run_every=TICK if scheduler.busy else None)
+    @st.fragment(run_every=job_slots.in_a_crowd(TICK) if scheduler.busy else None)
     def map_grid_section() -> None:
         _map_grid(scheduler, answer, view, depth, drawn)
 

@@ -70,7 +70,7 @@ def draw_columns(
         answers.markdown(f"**{formatting.plain(method.model.display_name)}:** {' | beside it: '.join(texts)}")
     if pending:
         with answers:
-            _run_again_after(pending)
+            job_slots.run_again_after(pending)
     style = pick_map_style(url_state, several=len(models) * (1 if second is None else 2) > 1)
     if not models:
         st.info("Choose a model to see what it looks at.", icon=":material/visibility:")
@@ -112,21 +112,18 @@ def answer_so_far(
     return "…"
 
 
-@st.fragment(run_every=0.2)
-def _run_again_after(pending: Sequence[Job[Any]]) -> None:
-    """Draw the page again as soon as one of these jobs has ended."""
-    if any(job.done for job in pending):
-        st.rerun()
-
-
 def submit_explanations(
     methods: Sequence[MethodChoice], picture: Picture, fit: str | None, slot: str = SLOT, trust: str = TRUST
 ) -> dict[str, Job[Answer] | None]:
-    """The jobs that explain, by model; None for models whose weights would have to be fetched first."""
+    """The jobs that explain, by model; None for models whose weights would have to be fetched first.
+
+    The smallest model is asked first: in a crowd everybody then has its map before anybody has a large one's.
+    """
     chosen = {method.model.name: method for method in methods}
     for left in [held for held in job_slots.slots() if held.startswith((slot, trust)) and held.partition(".")[2] not in chosen]:
         job_slots.drop(left)
-    jobs = {name: submit_explanation(slot + name, method.model, method.request(picture, fit), picture) for name, method in chosen.items()}
+    by_size = sorted(chosen.items(), key=lambda item: item[1].model.card.parameters if item[1].model.card else 0)
+    jobs = {name: submit_explanation(slot + name, method.model, method.request(picture, fit), picture) for name, method in by_size}
     job_slots.wait_for(list(jobs.values()))
     return jobs
 

@@ -116,7 +116,7 @@ def draw_length_study(request: TranslationRequest, key: str) -> None:
     running = job is not None and not job.done
     label = "Measure on new inputs" if not tally.seeds else f"Add {ROUNDS * CHUNK} more of each length"
     st.button(label, key="seq2seq.measure", icon=":material/play_arrow:", on_click=here(start), disabled=running, type="primary")
-    st.fragment(_live, run_every=_BEAT if running else None)(tally, request.task, job, running)
+    st.fragment(_live, run_every=job_slots.in_a_crowd(_BEAT) if running else None)(tally, request.task, job, running)
 
 
 def _pick(request: TranslationRequest, key: str) -> tuple[str, ...]:
