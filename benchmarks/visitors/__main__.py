@@ -279,7 +279,7 @@ async def visit_burst(server: Server, count: int, *, upload: bool) -> dict[str, 
         try:
             await visitor.open(upload=upload)
         except (TimeoutError, ConnectionError) as error:
-            record.errors.append(f"visitor {visitor.number}: {error!r}")
+            record.errors.append(f"visitor {visitor.number}: {error!r}; {visitor.tab.state}")
 
     await asyncio.gather(*map(visit, visitors))
     for visitor in visitors:

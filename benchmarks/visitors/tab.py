@@ -138,6 +138,11 @@ class Tab:
         """The words on the page."""
         return "\n".join(w.body for kind in ("markdown", "alert", "heading") for w in self.all(kind))
 
+    @property
+    def state(self) -> str:
+        """What the tab is at: for reports of what did not come."""
+        return f"running: {self._running}, looks: {len(self._beats)}, the page's last words: {self.text[-300:]!r}"
+
     def _token(self) -> str:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=120)
         connection.request("GET", "/_stcore/health")
