@@ -13,6 +13,7 @@ import vizlib
 from vizlib.engine.jobs import JobState
 from vizlib.ui.core import formatting
 from vizlib.ui.core.callbacks import here
+from vizlib.ui.core.looks import drawn_every
 from vizlib.ui.core.model_service import service
 
 if TYPE_CHECKING:
@@ -98,13 +99,13 @@ def result_or_status(slot: str, job: Job[T]) -> T | None:
 def follow(slot: str, job: Job[Any]) -> None:
     """Show how far a job is until it ends; a page that is drawn again without it stops this."""
     beat = beat_of(job)
-    st.fragment(_follow, run_every=beat)(slot, job, beat)
+    drawn_every(_follow, beat)(slot, job, beat)
 
 
 def run_again_after(jobs: Sequence[Job[Any]]) -> None:
     """Draw the page again as soon as one of these jobs has ended, without a word meanwhile."""
     beat = max(map(beat_of, jobs))
-    st.fragment(_run_again_after, run_every=beat)(jobs, beat)
+    drawn_every(_run_again_after, beat)(jobs, beat)
 
 
 def beat_of(job: Job[Any]) -> float:

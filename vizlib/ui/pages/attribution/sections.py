@@ -12,6 +12,7 @@ from vizlib.figures.numbers import percent
 from vizlib.ui.components.map_grid import map_grid
 from vizlib.ui.core import computations, formatting, job_slots
 from vizlib.ui.core.callbacks import here
+from vizlib.ui.core.looks import drawn_every
 from vizlib.ui.core.url_state import resend, some_of
 from vizlib.ui.pages.attribution import downloads, exam, map_grid_data, method_detail, region
 from vizlib.ui.pages.attribution import text as attribution_words
@@ -168,11 +169,8 @@ def draw_map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: View, d
     """The maps and their badges; looked at again while more is to come."""
     drawn = stage_of(scheduler, depth)
 
-    @st.fragment(run_every=job_slots.in_a_crowd(TICK) if scheduler.busy else None)
-    def map_grid_section() -> None:
-        _map_grid(scheduler, answer, view, depth, drawn)
-
-    map_grid_section()
+    beat = job_slots.in_a_crowd(TICK) if scheduler.busy else None
+    drawn_every(_map_grid, beat)(scheduler, answer, view, depth, drawn)
 
 
 def draw_scale_words(model: ModelChoice) -> None:

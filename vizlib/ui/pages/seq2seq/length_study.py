@@ -14,6 +14,7 @@ from vizlib.engine.work_order import Lane
 from vizlib.seq2seq.cards import NAMES
 from vizlib.ui.core import computations, job_slots
 from vizlib.ui.core.callbacks import here
+from vizlib.ui.core.looks import drawn_every
 from vizlib.ui.core.tables import to_csv
 from vizlib.ui.core.url_state import some_of
 from vizlib.ui.pages.seq2seq import text as words
@@ -116,7 +117,7 @@ def draw_length_study(request: TranslationRequest, key: str) -> None:
     running = job is not None and not job.done
     label = "Measure on new inputs" if not tally.seeds else f"Add {ROUNDS * CHUNK} more of each length"
     st.button(label, key="seq2seq.measure", icon=":material/play_arrow:", on_click=here(start), disabled=running, type="primary")
-    st.fragment(_live, run_every=job_slots.in_a_crowd(_BEAT) if running else None)(tally, request.task, job, running)
+    drawn_every(_live, job_slots.in_a_crowd(_BEAT) if running else None)(tally, request.task, job, running)
 
 
 def _pick(request: TranslationRequest, key: str) -> tuple[str, ...]:
