@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from vizlib.ui.core import url_state
 from vizlib.ui.core.url_state import UrlState
@@ -48,6 +49,30 @@ def test_a_page_lives_with_odd_values_in_all_parts_of_its_link(visit, declared, 
     odd = {name: texts[-(place % 2)] for place, (name, texts) in enumerate(taken.items())}
     at = visit(None if page == "explore" else f"pages/{page}.py", **{name.replace(".", "__"): text for name, text in odd.items()})
     assert not at.exception, odd
+
+
+def test_what_a_visitor_changed_stays_where_the_run_that_read_the_link_was_cut_short():
+    at = AppTest.from_string(
+        """
+        import streamlit as st
+        from vizlib.ui.core.url_state import UrlState
+        state = UrlState("page", arrived=False)
+        st.text_input("first", key=state.declare("first", "own"))
+        if st.session_state.get("cut", True):
+            st.stop()
+        st.text(st.session_state[state.declare("second", "own")])
+        state.write()
+        """
+    )
+    at.query_params["first"] = at.query_params["second"] = "linked"
+    at.run()
+    assert at.text_input[0].value == "linked"
+    at.text_input[0].set_value("typed").run()
+    assert at.text_input[0].value == "typed"
+    at.session_state["cut"] = False
+    at.run()
+    assert (at.text_input[0].value, at.text[0].value) == ("typed", "linked")
+    assert dict(at.query_params) == {"first": "typed", "second": "linked"}
 
 
 def test_what_a_link_asks_and_a_page_does_not_offer_is_said(visit, monkeypatch):

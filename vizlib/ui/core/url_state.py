@@ -27,18 +27,19 @@ class UrlState:
 
     ``arrived`` says that the visitor came from another page. The address is read when it is not the one this page wrote: a link, a
     typed address, or the browser's way back. A request that a widget changed may still carry the address before the last one, so then
-    the session is right.
+    the session is right. A run that was cut short has written nothing: the next one reads what that one did not, and nothing twice.
     """
 
     def __init__(self, page: str, *, arrived: bool) -> None:
         self._page = page
-        self._store = st.session_state.setdefault(f"{page}:address", {"values": {}, "written": None})
+        self._store = st.session_state.setdefault(f"{page}:address", {"values": {}, "written": None, "reading": None, "read": set()})
         self._parts: dict[str, _Part] = {}
         self._unread: dict[str, str] = {}
         given = dict(st.query_params)
         touched = any(key in st.session_state and st.session_state[key] != value for key, value in self._store["values"].items())
-        foreign = given != self._store["written"] and not touched
-        self._given = given if foreign and (given or not arrived) else None
+        if given != self._store["written"] and given != self._store["reading"] and not touched and (given or not arrived):
+            self._store["reading"], self._store["read"] = given, set()
+        self._given = given if given == self._store["reading"] else None
 
     def declare(
         self,
@@ -54,8 +55,9 @@ class UrlState:
         A part that is not ``linked``, or that ``write`` gives None for, is kept in the session only.
         """
         key = f"{self._page}.{name}"
-        if linked and self._given is not None:
+        if linked and self._given is not None and name not in self._store["read"]:
             st.session_state[key] = self._read(name, default, read)
+            self._store["read"].add(name)
         elif key not in st.session_state:
             st.session_state[key] = self._store["values"].get(key, default)
         self._parts[name] = _Part(key, default, write, linked)
@@ -77,7 +79,7 @@ class UrlState:
         differ = {name: part for name, part in self._parts.items() if part.linked and values[name] != part.default}
         texts = {name: part.write(values[name]) for name, part in differ.items()}
         written = {name: text for name, text in texts.items() if text is not None}
-        self._store["written"] = written
+        self._store["written"], self._store["reading"] = written, None
         if dict(st.query_params) != written:
             st.query_params.from_dict(written)
         if self._unread:
