@@ -10,6 +10,7 @@ from vizlib.errors import MethodError
 from vizlib.passes.ablation import HeadAblation
 from vizlib.tracing.attention_overrides import WAYS, AttentionOverride, OverridePlan, overriding
 from vizlib.tracing.attention_site import PerformerSite
+from vizlib.tracing.windowed_attention import WindowedSite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,11 +41,13 @@ def _edit(number: int, site: AttentionSite, top: Grid, ablation: HeadAblation) -
             raise MethodError(f"A head is switched off as one of {', '.join(WAYS)}, not {way!r}.")
     cut = {*ablation.cut.get(number, ()), *_covered(top, ablation.dropped, site.key_grid)}
     keys = site.k.shape[2]
+    if cut and isinstance(site, WindowedSite):
+        raise MethodError(f"{site.name} looks at windows, each with keys of its own, so no key stands for a token that is to be cut.")
     if cut and not 0 <= min(cut) <= max(cut) < keys:
         raise MethodError(f"{site.name} has keys 0 to {keys - 1}; {sorted(cut)} are not all among them.")
     if len(cut) == keys:
         raise MethodError(f"Nothing would be left to look at for {site.name}: leave at least one of its {keys} keys.")
-    return AttentionOverride(heads, tuple(sorted(cut))) if heads or cut else None
+    return AttentionOverride(heads, tuple(sorted(cut)), site.heads) if heads or cut else None
 
 
 def _covered(top: Grid, dropped: Sequence[int], keys: Grid) -> Iterator[int]:

@@ -29,11 +29,12 @@ class AttentionOverride:
     """What changes at one attention.
 
     ``heads`` maps a head to "zero" (its output is zero), "mean" (every query gets the mean of its outputs) or "uniform" (every key gets
-    the same weight); ``cut`` are keys that no query may look at.
+    the same weight), of ``total`` heads; ``cut`` are keys that no query may look at.
     """
 
     heads: Mapping[int, str] = field(default_factory=dict)
     cut: tuple[int, ...] = ()
+    total: int = 0
 
     def which(self, *ways: str) -> list[int]:
         """The heads that are changed in one of these ways."""
@@ -146,6 +147,11 @@ def _edited(
     is_causal: bool = False,
     **options: Any,
 ) -> torch.Tensor:
+    if edit.heads and (query.ndim != 4 or query.shape[1] != edit.total):
+        raise MethodError(
+            f"The heads of an attention over tensors {tuple(query.shape)} do not lie on the second of four axes, so they cannot be "
+            "switched off for certain."
+        )
     uniform = edit.which("uniform")
     if edit.cut or (uniform and (attn_mask is not None or is_causal)):
         attn_mask, is_causal = _mask(edit, query, key, attn_mask, is_causal=is_causal), False
