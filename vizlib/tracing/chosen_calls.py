@@ -22,7 +22,7 @@ class ChosenCalls(TorchFunctionMode):
 
     Where the recorder could follow how weights were made, the call has q and k. Else it has the weights themselves, as the logarithms
     that a softmax makes them of, if they are shares: not negative, their sum 1. Heads that were mixed after their softmax (talking heads)
-    hold weights of any sign and sum: their shares are by magnitude, and ``factor`` makes the weights of them again.
+    hold weights of any sign and sum: their shares are by magnitude, and ``factor``, kept with values, makes the weights again.
     """
 
     def __init__(
@@ -67,19 +67,22 @@ class ChosenCalls(TorchFunctionMode):
                 return
         weights, values = (right.transpose(-2, -1), left) if turned else (left, right)
         exact = weights.detach()
-        total = exact.sum(-1, dtype=torch.promote_types(exact.dtype, torch.float32))
-        shares = bool((exact >= 0).all()) and bool(
-            ((total - 1).abs() < 1e-2 if exact.dtype.itemsize < 4 else (total - 1).abs() < 1e-4).all()
-        )
         wide = exact.to(torch.promote_types(exact.dtype, torch.float32))
+        magnitude = wide.abs() if mixed else wide
+        factor = wide.sign() * magnitude.sum(-1, keepdim=True) if mixed and self.keep_values else None
+        shares = mixed or _sum_to_one(exact)
         # A weight that has run down to zero is the least that there is: no exponent of minus infinity, which reads as a mask.
-        magnitude = wide.abs()
-        bias = magnitude.clamp_min(torch.finfo(wide.dtype).tiny).log() if shares or mixed else torch.zeros_like(wide)
-        factor = wide.sign() * magnitude.sum(-1, keepdim=True) if mixed else None
+        bias = magnitude.clamp_min(torch.finfo(wide.dtype).tiny).log() if shares else torch.zeros_like(wide)
         lead, queries, keys = exact.shape[:-2], exact.shape[-2], exact.shape[-1]
         q, k = exact.new_zeros(*lead, queries, 1), exact.new_zeros(*lead, keys, 1)
         v, given = (values, output) if self.keep_values else (None, None)
-        self.calls[number] = AttentionCall(q, k, 1.0, bias, v, given, applied=shares or mixed, factor=factor)
+        self.calls[number] = AttentionCall(q, k, 1.0, bias, v, given, applied=shares, factor=factor)
+
+
+def _sum_to_one(weights: torch.Tensor) -> bool:
+    """Whether weights are shares, as closely as their precision has it."""
+    total = weights.sum(-1, dtype=torch.promote_types(weights.dtype, torch.float32))
+    return bool((weights >= 0).all()) and bool(((total - 1).abs() < (1e-2 if weights.dtype.itemsize < 4 else 1e-4)).all())
 
 
 def record_pass(run: Callable[[], torch.Tensor], *, keep_values: bool = False, chosen: dict[int, WeightsRead] | None = None) -> Recording:

@@ -81,3 +81,12 @@ def test_in_single_precision_and_with_other_residuals() -> None:
     reference = rollout(module, x.double(), 0.3)
     maps = maps_of(vizlib.explain(vizlib.wrap(module.float(), input_size=variant.size), x, "rollout", residual_weight=0.3))
     assert float((maps - reference).abs().max()) < 1e-4 * float(reference.max())
+
+
+def test_a_map_of_mixed_heads_says_by_what_its_shares_are() -> None:
+    for name, noted in (("cait", True), ("levit", False)):
+        variant = next(variant for variant in VARIANTS if variant.module == name)
+        model = vizlib.wrap(built(variant), input_size=variant.size)
+        for method in ("rollout", "relevance"):
+            explanation = vizlib.explain(model, torch.zeros(3, variant.size, variant.size), method, target=0)
+            assert any("magnitude" in note for note in explanation.notes) == noted

@@ -161,7 +161,8 @@ class PlainAdapter(Adapter):
         return self.reader.lineage(recording, size, windows)
 
     def warnings(self, recording: Recording) -> tuple[str, ...]:
-        return (MIXED,) if any(call.factor is not None for call in recording.calls) else ()
+        size = None if recording.x is None else (int(recording.x.shape[-2]), int(recording.x.shape[-1]))
+        return (MIXED,) if size is not None and any(read.mixed for read in self.reader.products(size).values()) else ()
 
     def last_maps(self, size: Size) -> dict[str, Lying]:
         return self.reader.last_maps(size)
