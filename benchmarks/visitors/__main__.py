@@ -223,10 +223,14 @@ class Visitor:
         self.record.seconds[kind].append(seconds)
 
 
-def maps_that_differ(record: Record, photos: list[bytes], most: int = 40) -> list[str]:
-    """Maps that visitors saw and that the library, asked apart and alone, gives otherwise."""
-    import vizlib
+def maps_that_differ(record: Record, photos: list[bytes], most: int) -> list[str]:
+    """Maps that visitors saw and that the library, asked apart and alone, gives otherwise: bit for bit, so with as many threads."""
+    import torch
 
+    import vizlib
+    from vizlib.engine.cluster_backend import local_settings
+
+    torch.set_num_threads(local_settings().threads)
     rows = random.Random(0).sample(sorted(set(record.maps)), min(most, len(set(record.maps))))
     wrong = []
     for number, model, method, seen in rows:
@@ -237,7 +241,7 @@ def maps_that_differ(record: Record, photos: list[bytes], most: int = 40) -> lis
     return wrong
 
 
-async def visit_class(server: Server, count: int, seconds: float) -> dict[str, Any]:
+async def visit_class(server: Server, count: int, seconds: float, compared: int) -> dict[str, Any]:
     """Visitors who come one after the other and stay."""
     photos, record = photographs(count), Record()
     visitors = [Visitor(number, server.port, photo, record) for number, photo in enumerate(photos)]
@@ -264,8 +268,8 @@ async def visit_class(server: Server, count: int, seconds: float) -> dict[str, A
     watching.cancel()
     await asyncio.sleep(10)
     after = server.taken()
-    differ = await asyncio.to_thread(maps_that_differ, record, photos)
-    return {**record.summary(), "maps_compared": min(40, len(set(record.maps))), "maps_that_differ": differ, "before": before,
+    differ = await asyncio.to_thread(maps_that_differ, record, photos, compared)
+    return {**record.summary(), "maps_compared": min(compared, len(set(record.maps))), "maps_that_differ": differ, "before": before,
             "most": max(curve, key=lambda row: row["megabytes"]), "after": after}  # fmt: skip
 
 
@@ -301,6 +305,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--upload", action="store_true", help="burst: each with a picture of their own")
     parser.add_argument("--warm", type=float, default=15, help="seconds that the server has before the first visitor")
+    parser.add_argument("--compare", type=int, default=40, help="class: maps that are made apart afterwards and compared")
     given = parser.parse_args()
     server = Server()
     try:
@@ -308,7 +313,7 @@ def main() -> None:
             asyncio.run(_warm(server))
             time.sleep(given.warm)
         result = asyncio.run(
-            visit_class(server, given.visitors, given.seconds)
+            visit_class(server, given.visitors, given.seconds, given.compare)
             if given.kind == "class"
             else visit_burst(server, given.visitors, upload=given.upload)
         )
