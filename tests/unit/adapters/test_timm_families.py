@@ -27,7 +27,6 @@ SAMPLE = {
     "xcit",
     "cait",
     "mvitv2",
-    "efficientformer_v2",
 }
 FULL = bool(os.environ.get("VIZLIB_FULL_TABLE"))
 

@@ -27,13 +27,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+_PRODUCTS = frozenset({"matmul", "bmm", "mm", "baddbmm", "einsum", "tensordot", "scaled_dot_product_attention"})
+
+
 class Tracer(TorchFunctionMode):
     """Marks what every function gives, from the marks of what it was given."""
 
     def __init__(self) -> None:
         super().__init__()
         self.products = 0  # that have run so far
-        self.compares = False  # whether one of them was of two tensors that the image is in, as all attention needs
+        self.compares = False  # whether a softmax ran, or a product of two tensors that the image is in: one of them all attention needs
         self.path: list[str] = [""]  # of the modules that run
         self.maps: dict[str, Lying] = {}  # what the parts gave that can be read as a map, in the order of execution
 
@@ -49,9 +52,8 @@ class Tracer(TorchFunctionMode):
         before = mark_of(args[0]) if args else None  # what an in-place function overwrites
         output = func(*args, **kwargs)
         number = self.products
-        if is_product(func):
-            self.products += 1
-            self.compares = self.compares or len(marks) > 1
+        self.products += is_product(func)
+        self.compares = self.compares or name == "softmax" or (len(marks) > 1 and name in _PRODUCTS)
         if not marks or name in FRESH:
             functions.learned(name, args, output)
             return output
