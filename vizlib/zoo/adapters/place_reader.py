@@ -77,7 +77,7 @@ class PlaceReader:
         return self._maps.get(size, {})
 
     def compares_places(self, size: Size) -> bool:
-        """Whether places of inputs (h, w) that were lost may have met an attention: a softmax, or a product with the image on both sides."""
+        """Whether places of inputs (h, w) that were lost may have met attention: a softmax, or a product with the image on both sides."""
         self.graph(size)
         return size not in self._uncompared
 
