@@ -123,8 +123,8 @@ def _draw_camera() -> None:
     with popover:
         photograph = st.camera_input("Take a picture", key=f"pictures.camera.{taken}", label_visibility="collapsed")
     if photograph is not None:
-        state["pictures.camera.taken"] = taken + 1
         _take("photograph.jpg", photograph.getvalue())
+        state["pictures.camera.taken"] = taken + 1  # last: another run of the page may see the picture too
         let_go(photograph)
         st.rerun()
 

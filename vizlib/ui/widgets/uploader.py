@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -20,14 +21,17 @@ def uploader(home: DeltaGenerator, slot: str, label: str, take: Callable[[list[U
 
     Not a callback: where another request of the page meets the one that tells of the file, Streamlit may drop the callback, and the
     file would lie in the uploader as if nothing had happened. Each ``slot`` has a key of its own; the number in it is the emptying.
+    On a busy server two runs of the page may see the file: one takes it, and the other, which may be the one that is drawn, waits.
     """
     state = st.session_state
     taken = state.setdefault(f"{slot}.taken", 0)
     uploaded = home.file_uploader(label, key=f"{slot}.{taken}", **options)
     files = uploaded if isinstance(uploaded, list) else [uploaded] if uploaded is not None else []
     if files:
-        state[f"{slot}.taken"] = taken + 1
-        take(files)
+        with state.setdefault(f"{slot}.lock", Lock()):
+            if state[f"{slot}.taken"] == taken:
+                take(files)
+                state[f"{slot}.taken"] = taken + 1
         for file in files:
             let_go(file)
         st.rerun()
