@@ -387,7 +387,7 @@ class Dispatcher:
         """How long an order may take; what fetches weights may take as long as the network does."""
         if entry.order.seconds is not None or entry.lane is Lane.FETCH:
             return entry.order.seconds
-        return self.limits.heavy_seconds if entry.lane is Lane.HEAVY else self.limits.light_seconds
+        return self.limits.light_seconds if entry.lane is Lane.LIGHT else self.limits.heavy_seconds
 
     def _give_up(self, entry: _Order, now: float) -> None:
         if entry.jobs and now - entry.stopped_at > UNHEARD:

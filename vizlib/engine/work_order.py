@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 
 class Lane(StrEnum):
-    """In which order work is done: each process has one thread for each, and a light request goes before heavy work."""
+    """In which order work is done: each process has one thread for each, and what stands later waits for LIGHT and for HEAVY."""
 
     LIGHT = "light"  # one map, one pass
     FETCH = "fetch"  # a model whose weights have to come from the internet first
     HEAVY = "heavy"  # scores, comparisons, experiments, methods that sample
+    UNASKED = "unasked"  # what a page has measured by itself
 
 
 ModelMaker: TypeAlias = "Callable[[Progress], Any]"

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vizlib.engine import worker_memory
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
 REPORT_EVERY = 0.2  # seconds between two reports of one order
 ASIDE = 1.0  # seconds that heavy work waits for one light request: it may be waiting for what this very work is making
 CALM = 0.2  # seconds without a light request until heavy work goes on: in a crowd the next one is on its way
-ASIDE_AT_MOST = 10.0  # seconds that one step waits for light requests one after the other
+ASIDE_AT_MOST = 10.0  # seconds that one step waits in all, so that everything goes on in the end
+GOES_BEFORE = {Lane.HEAVY: (Lane.LIGHT,), Lane.UNASKED: (Lane.LIGHT, Lane.HEAVY)}
 BLOB_BYTES = 512 << 20
 NICE = 10  # of a thread that does heavy work, where each thread has its own: a light request elsewhere on the machine goes first
 
 
 class WorkerHost:
-    """Runs orders in this process: one at a time in each lane, and none of the heavy lane while one of the light lane runs."""
+    """Runs orders in this process: one at a time in each lane, heavy ones while no light one runs, unasked ones while neither does."""
 
     def __init__(self, model_bytes_at_most: int | None = None, *, lower_priority: bool = False) -> None:
         most = available_memory() // 2 if model_bytes_at_most is None else model_bytes_at_most
@@ -39,18 +41,19 @@ class WorkerHost:
         self._lanes = {lane: Worker(threads=2 if lane is Lane.FETCH else 1, name=f"vizlib-{lane}") for lane in Lane}
         self._lower_priority = lower_priority
         self._running: dict[str, Job[Any]] = {}
-        self._light = threading.Lock()
-        self._light_running = 0
-        self._light_changed = -CALM
+        self._lock = threading.Lock()
+        self._at_work = dict.fromkeys(Lane, 0)
+        self._changed = dict.fromkeys(Lane, -CALM)  # when an order of the lane last began or ended
 
     def start(self, number: str, order: WorkOrder, lane: Lane, report: Callable[[Report], object] | None = None) -> Job[Any]:
         """The job of an order, which ``report`` hears of now and then."""
 
         def work(progress: Progress) -> Any:
-            if lane is Lane.HEAVY and self._lower_priority:
+            before = GOES_BEFORE.get(lane, ())
+            if before and self._lower_priority:
                 _lower_priority()
-            told = _Steps(progress, report, self._stand_aside if lane is Lane.HEAVY else None)
-            with self._as_light() if lane is Lane.LIGHT else _no_lane():
+            told = _Steps(progress, report, partial(self._stand_aside, before) if before else None)
+            with self._working(lane):
                 told.check()
                 # Not while a model is made: a light request may be waiting for that very model.
                 making = _Steps(progress, report, None)
@@ -101,26 +104,33 @@ class WorkerHost:
         return self.models.get(identity, lambda: make(progress))
 
     @contextmanager
-    def _as_light(self) -> Iterator[None]:
-        with self._light:
-            self._light_running += 1
-            self._light_changed = time.monotonic()
+    def _working(self, lane: Lane) -> Iterator[None]:
+        self._count(lane, 1)
         try:
             yield
         finally:
-            with self._light:
-                self._light_running -= 1
-                self._light_changed = time.monotonic()
+            self._count(lane, -1)
 
-    def _stand_aside(self, progress: Progress) -> None:
+    def _count(self, lane: Lane, change: int) -> None:
+        with self._lock:
+            self._at_work[lane] += change
+            self._changed[lane] = time.monotonic()
+
+    def _stand_aside(self, before: tuple[Lane, ...], progress: Progress) -> None:
         until = time.monotonic() + ASIDE_AT_MOST
         while not progress.cancelled():
-            with self._light:
-                waits, since = (ASIDE if self._light_running else CALM), self._light_changed
-            left = min(since + waits, until) - time.monotonic()
+            left = max(self._ends(lane, until) for lane in before) - time.monotonic()
             if left <= 0:
                 return
             time.sleep(min(left, 0.05))
+
+    def _ends(self, lane: Lane, until: float) -> float:
+        """When work that waits for a lane goes on, if nothing changes."""
+        with self._lock:
+            at_work, changed = self._at_work[lane], self._changed[lane]
+        if lane is Lane.HEAVY:
+            return until if at_work else changed
+        return min(changed + (ASIDE if at_work else CALM), until)
 
 
 class _Steps(Progress):
@@ -195,11 +205,6 @@ def _packed_error(error: BaseException) -> bytes:
 
 def _without_keyword(work: Callable[[Progress], Any], progress: Progress) -> Any:
     return work(progress)
-
-
-@contextmanager
-def _no_lane() -> Iterator[None]:
-    yield
 
 
 def _lower_priority() -> None:

@@ -138,3 +138,34 @@ def test_heavy_work_does_not_stand_aside_for_who_waits_for_what_it_makes(host, w
     assert light.wait(20)
     assert heavy.wait(20)
     assert (heavy.state, light.state) == (JobState.DONE, JobState.DONE)
+
+
+def test_what_nobody_asked_for_waits_for_what_somebody_did(host):
+    steps, go = [], threading.Event()
+
+    def unasked(*, progress):
+        while not progress.cancelled():
+            progress(len(steps))
+            steps.append(time.monotonic())
+            time.sleep(0.005)
+
+    def asked(*, progress):
+        assert go.wait(10)
+
+    first = host.start("1", WorkOrder(unasked), Lane.UNASKED)
+    until = time.monotonic() + 10
+    while not steps and time.monotonic() < until:
+        time.sleep(0.01)
+    second = host.start("2", WorkOrder(asked), Lane.HEAVY)
+    time.sleep(0.2)
+    count = len(steps)
+    time.sleep(1.5)  # longer than heavy work waits for one light request
+    assert len(steps) <= count
+    go.set()
+    assert second.wait(10)
+    until = time.monotonic() + 10
+    while len(steps) < count + 3 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert len(steps) >= count + 3
+    host.stop("1")
+    assert first.wait(10)

@@ -42,7 +42,8 @@ def draw_trust(slot: str, key: Hashable, model: ModelChoice, picture: Picture, e
             help="Thousands of passes through the model: seconds for a small one, minutes for others.",
         )  # fmt: skip
         return
-    proof = computations.compute_or_status(slot, key, [model], partial(compute_proof, picture, explanation), lane=Lane.HEAVY, patience=0.0)
+    lane = Lane.HEAVY if key in wanted else Lane.UNASKED
+    proof = computations.compute_or_status(slot, key, [model], partial(compute_proof, picture, explanation), lane=lane, patience=0.0)
     if proof is not None and proof.badge is not None:
         st.markdown(badge_line(proof.badge))
     for text in proof.refused if proof is not None else ():
