@@ -67,10 +67,10 @@ def test_with_a_real_model_at_hand_the_page_opens_on_it(packaged, explore):
 @pytest.mark.parametrize(
     ("name", "side", "method", "unasked"),
     [
-        ("tf_efficientnet_lite0", 224, "occlusion", True),
+        ("tf_efficientnet_lite0", 224, "occlusion", False),
         ("tf_efficientnet_lite0", 224, "grad_cam", True),
         ("tf_efficientnet_lite0", 224, "rise", False),
-        ("tf_efficientnet_lite0", 448, "occlusion", False),
+        ("tf_efficientnet_lite0", 448, "grad_cam", False),
         ("vit_base_patch16_224.augreg2_in21k_ft_in1k", 224, "grad_cam", False),
         ("vit_tiny50", 64, "shapley_sampling", True),
     ],
