@@ -100,7 +100,7 @@ def test_opens_on_twelve_maps_and_their_badges(page, unproven):
     shown = cards(done(at))
     assert list(shown) == attribution_words.in_order(vizlib.load("vit_tiny50").card.methods)[:12]
     assert {card["state"] for card in shown.values()} == {"done"}
-    assert {card["badge"]["text"] for card in shown.values()} == {"mixed 1/2"}
+    assert {card["badge"]["text"] for card in shown.values()} == {"1 of 2 passed"}
     model = vizlib.load("vit_tiny50")
     for name in ("rollout", "saliency", "leave_one_out"):
         made = vizlib.explain(model, sample("coffee").pixels, name)

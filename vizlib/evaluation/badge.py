@@ -49,9 +49,12 @@ def badge(scores: Mapping[str, Score], checks: Mapping[str, Check]) -> Badge:
     lines += [(check.title, check.passed, check.reason) for check in checks.values()]
     failing = [_title(name) for name in required if not scores[name].good] + [check.title for check in checks.values() if not check.passed]
     if not any(scores[name].good for name in decisive):
-        verdict, words = "failed", "It predicts the model's answer no better than maps that know nothing of the picture."
+        deciding = " and ".join(_title(name).lower() for name in decisive)
+        verdict = "failed"
+        words = f"It predicts the model's answer no better than maps that know nothing of the picture: {deciding} decide, and none is good."
     elif failed_checks := [checks[name] for name in decisive_checks if not checks[name].passed]:
-        verdict, words = "failed", f"It does not tell of what the model learned. {failed_checks[0].reason}"
+        decided = failed_checks[0]
+        verdict, words = "failed", f"It does not tell of what the model learned, which “{decided.title}” decides: {decided.reason}"
     elif failing:
         verdict, words = "mixed", f"It predicts some of the model's answer, but fails in: {', '.join(failing).lower()}."
     else:

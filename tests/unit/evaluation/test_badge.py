@@ -37,6 +37,7 @@ def test_every_branch_of_the_rule() -> None:
     assert judged("sensitivity_n").verdict == "mixed"
     assert judged("deletion").verdict == "failed"  # which pixels scattered at random may have too
     assert judged("infidelity").verdict == "failed"
+    assert judged("infidelity").words.endswith("know nothing of the picture: insertion and sensitivity-n decide, and none is good.")
     assert judged("deletion insertion sensitivity_n infidelity").passed == 7
     assert judged("deletion insertion sensitivity_n", "head class").verdict == "failed"
     half = judged("deletion insertion sensitivity_n", "cascade class")
@@ -55,7 +56,7 @@ def test_which_checks_decide_is_said_by_their_cards(monkeypatch: pytest.MonkeyPa
         monkeypatch.setitem(CHECKS, name, replace(card, decisive=name == "head"))
     assert judged("deletion insertion sensitivity_n", "head class").verdict == "mixed"
     failed = judged("deletion insertion sensitivity_n", "cascade class")
-    assert (failed.verdict, failed.words) == ("failed", "It does not tell of what the model learned. why head.")
+    assert (failed.verdict, failed.words) == ("failed", "It does not tell of what the model learned, which “Head” decides: why head.")
     with pytest.raises(vizlib.MethodError, match=r"and the head check; .*head is missing"):
         badge({}, {})
 

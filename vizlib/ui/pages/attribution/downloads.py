@@ -58,7 +58,7 @@ def to_png(scheduler: MethodScheduler, answer: ModelAnswer, appearance: dict[str
     for state, scaled in drawn:
         low, top = scaled.ends(appearance["scale"], most)
         badge = state.proof.badge if state.proof is not None else None
-        note = "no badge" if badge is None else f"{badge.verdict} {badge.passed}/{badge.tests}"
+        note = "no badge" if badge is None else f"{badge.passed} of {badge.tests} passed"
         above = share_above(scaled.values, top)
         note += f", colours to {top:.3g}×" + (f", {percent(above)} above" if above else "")
         picture = tile(answer.photo, scaled.values, low, top, appearance["opacity"], signed=scaled.signed)

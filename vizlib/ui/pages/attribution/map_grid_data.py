@@ -150,7 +150,7 @@ def _badge(state: MethodState, *, prove: bool, stopped: bool) -> dict[str, Any]:
     badge = proof.badge
     return {
         "state": badge.verdict,
-        "text": f"{attribution_words.VERDICTS[badge.verdict]} {badge.passed}/{badge.tests}",
+        "text": f"{badge.passed} of {badge.tests} passed",
         "words": " ".join([badge.words, *proof.refused]),
         "lines": rows,
     }

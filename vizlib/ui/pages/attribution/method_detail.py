@@ -96,8 +96,8 @@ def _draw_badge(proof: Proof | None, refusal: str, *, prove: bool, stopped: bool
         return
     if proof.badge is not None:
         colour = {"passed": "green", "mixed": "orange", "failed": "red"}[proof.badge.verdict]
-        verdict = attribution_words.VERDICTS[proof.badge.verdict]
-        st.markdown(f":{colour}-badge[{verdict} {proof.badge.passed}/{proof.badge.tests}] {formatting.plain(proof.badge.words)}")
+        passed = f"{proof.badge.passed} of {proof.badge.tests} passed"
+        st.markdown(f":{colour}-badge[{passed}] {formatting.plain(proof.badge.words)}")
     for text in proof.refused:
         st.caption(formatting.plain(text))
     rows = attribution_words.lines(proof.scores, proof.checks)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from vizlib import Explanation, Score
     from vizlib.evaluation.checks import Check
 
-VERDICTS = {"passed": "passed", "mixed": "mixed", "failed": "failed"}
 # The first twelve that fit a model are shown; those that follow attention and gradients come before those that hide parts.
 ORDER = (
     "rollout", "relevance", "legrad", "attention_x_gradient", "gradient_rollout", "grad_cam", "saliency", "input_x_gradient",
