@@ -270,6 +270,16 @@ class TestFindings:
         assert report.unfinished() == ["ResNet on 2,500 photographs (5 of 12 epochs)"]
         assert "resnet_tiny50" not in report.small_data()
 
+    def test_a_gap_of_few_photographs_that_chance_could_make(self):
+        runs = {
+            "vit_tiny50": [{"share": 0.1, "images": 2500, "epochs": 12, "epochs_done": 12, "top1": [0.2, 0.18, 0.22]}],
+            "cct_tiny50": [{"share": 0.1, "images": 2500, "epochs": 12, "epochs_done": 12, "top1": [0.225, 0.205, 0.245]}],
+        }
+        text = findings.who_starves(self.report(small_data=runs))  # sqrt(0.02^2 + 0.02^2) = 0.028
+        assert text.startswith("With 2,500 photographs **CCT** is not to be told from **ViT** (2.5 points), with 25,000 ")
+        runs["cct_tiny50"][0]["top1"] = [0.16, 0.14, 0.18]
+        assert "is 4.0 points behind **ViT**" in findings.who_starves(self.report(small_data=runs))
+
     def test_the_longest_run_counts(self):
         runs = [{"share": 0.1, "images": 2500, "epochs": n, "epochs_done": n, "top1": [0.1 * n, 0.1, 0.9]} for n in (4, 2)]
         assert self.report(small_data={"vit_tiny50": runs}).small_data()["vit_tiny50"][0] == (2500, [0.4, 0.1, 0.9], 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from vizlib.catalog.methods import METHODS
@@ -89,20 +90,25 @@ def who_starves(report: Report) -> str:
     others = [name for name in runs if name != PLAIN]
     if PLAIN not in runs or not others:
         return ""
-    plain = {images: top[0] for images, top, _ in runs[PLAIN]}
+    plain = {images: top for images, top, _ in runs[PLAIN]}
     parts = []
     for name in others:
-        gaps = {images: top[0] - plain[images] for images, top, _ in runs[name] if images in plain}
-        if len(gaps) > 1:
-            few, many = min(gaps), max(gaps)
-            parts.append(
-                f"With {few:,} photographs {_bold(name)} is {_apart(gaps[few])} {_bold(PLAIN)}, with {many:,} {_apart(gaps[many])} it."
-            )
+        tops = {images: top for images, top, _ in runs[name] if images in plain}
+        if len(tops) > 1:
+            few, many = min(tops), max(tops)
+            begin = f"With {few:,} photographs {_bold(name)} is {_apart(tops[few], plain[few], _bold(PLAIN))}"
+            parts.append(f"{begin}, with {many:,} {_apart(tops[many], plain[many], 'it')}.")
     return " ".join(parts)
 
 
-def _apart(gap: float) -> str:
-    return f"{abs(100 * gap):.1f} points {'ahead of' if gap >= 0 else 'behind'}"
+def _apart(top: Sequence[float], plain: Sequence[float], other: str) -> str:
+    """How far two shares (share, low, high) lie apart, and whether chance could do it: their intervals taken together."""
+    gap = top[0] - plain[0]
+    less, more = (top, plain) if gap < 0 else (plain, top)
+    points = f"{abs(100 * gap):.1f} points"
+    if abs(gap) <= math.hypot(more[0] - more[1], less[2] - less[0]):
+        return f"not to be told from {other} ({points})"
+    return f"{points} {'ahead of' if gap >= 0 else 'behind'} {other}"
 
 
 def worst_confusion(report: Report, name: str) -> str:
