@@ -23,6 +23,13 @@ def host():
     made.close()
 
 
+def until(condition, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def test_heavy_work_stands_aside_for_a_light_request(host):
     steps, inside, go = [], threading.Event(), threading.Event()
 
@@ -46,10 +53,7 @@ def test_heavy_work_stands_aside_for_a_light_request(host):
     assert len(steps) == count
     go.set()
     assert second.wait(10)
-    end = time.monotonic() + 10
-    while len(steps) < count + 3 and time.monotonic() < end:
-        time.sleep(0.01)
-    assert len(steps) >= count + 3
+    until(lambda: len(steps) >= count + 3)
     host.stop("1")
     assert first.wait(10)
     assert first.state is JobState.CANCELLED
@@ -153,9 +157,7 @@ def test_what_nobody_asked_for_waits_for_what_somebody_did(host):
         assert go.wait(10)
 
     first = host.start("1", WorkOrder(unasked), Lane.UNASKED)
-    until = time.monotonic() + 10
-    while not steps and time.monotonic() < until:
-        time.sleep(0.01)
+    until(lambda: steps)
     second = host.start("2", WorkOrder(asked), Lane.HEAVY)
     time.sleep(0.2)
     count = len(steps)
@@ -163,9 +165,6 @@ def test_what_nobody_asked_for_waits_for_what_somebody_did(host):
     assert len(steps) <= count
     go.set()
     assert second.wait(10)
-    until = time.monotonic() + 10
-    while len(steps) < count + 3 and time.monotonic() < until:
-        time.sleep(0.01)
-    assert len(steps) >= count + 3
+    until(lambda: len(steps) >= count + 3)
     host.stop("1")
     assert first.wait(10)

@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 from vizlib.ui.core import worker_processes
+
+
+def test_a_setting_that_means_nothing_ends_the_start_in_a_sentence():
+    command = [sys.executable, "-m", "vizlib.ui.core.server_start", "run", "app.py"]
+    ended = subprocess.run(
+        command,
+        env=os.environ | {"VIZLIB_WORKERS": "many", "VIZLIB_ENGINE": "processes"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr.strip()) == (1, "VIZLIB_WORKERS is a whole number from 1 to 256, not 'many'.")
 
 
 def test_what_was_begun_is_taken_and_after_that_a_new_one(monkeypatch):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+
+from vizlib.errors import VizlibError
 from vizlib.ui.core import worker_processes
 
 
 def main() -> None:
     """Begin with what takes longest; a visitor's first map waits for the imports of a worker."""
-    worker_processes.begin()
+    try:
+        worker_processes.begin()
+    except VizlibError as error:  # a variable of the environment that means nothing
+        sys.exit(str(error))
     from streamlit.web.cli import main as streamlit
 
     streamlit(prog_name="streamlit")
