@@ -32,14 +32,13 @@ NO_PICTURE = {
 }
 # Those with attention, or what stands for it, that no matrix over places describes.
 NO_MATRIX = {
-    "FocalNetForImageClassification": "modulation multiplies two streams of places",
     "MobileViTV2ForImageClassification": "attention weighs places one by one",
     "SwiftFormerForImageClassification": "attn multiplies two streams of places",
 }
 NO_ATTENTION = {
     "AlexNet", "BitForImageClassification", "ConvNeXt", "ConvNextForImageClassification", "ConvNextV2ForImageClassification", "DenseNet",
-    "EfficientNet", "EfficientNetForImageClassification", "EfficientNetV2", "GoogLeNet", "HGNetV2ForImageClassification", "Inception3",
-    "MNASNet", "MobileNetV1ForImageClassification", "MobileNetV2", "MobileNetV2ForImageClassification", "MobileNetV3",
+    "EfficientNet", "EfficientNetForImageClassification", "EfficientNetV2", "FocalNetForImageClassification", "GoogLeNet",
+    "HGNetV2ForImageClassification", "Inception3", "MNASNet", "MobileNetV1ForImageClassification", "MobileNetV2", "MobileNetV2ForImageClassification", "MobileNetV3",
     "PPLCNetForImageClassification", "PoolFormerForImageClassification", "RegNet", "RegNetForImageClassification", "ResNeXt", "ResNet",
     "ResNetForImageClassification", "ShuffleNetV2", "SqueezeNet", "TextNetForImageClassification", "VGG",
 }  # fmt: skip
