@@ -38,7 +38,8 @@ NO_MATRIX = {
 NO_ATTENTION = {
     "AlexNet", "BitForImageClassification", "ConvNeXt", "ConvNextForImageClassification", "ConvNextV2ForImageClassification", "DenseNet",
     "EfficientNet", "EfficientNetForImageClassification", "EfficientNetV2", "FocalNetForImageClassification", "GoogLeNet",
-    "HGNetV2ForImageClassification", "Inception3", "MNASNet", "MobileNetV1ForImageClassification", "MobileNetV2", "MobileNetV2ForImageClassification", "MobileNetV3",
+    "HGNetV2ForImageClassification", "Inception3", "MNASNet", "MobileNetV1ForImageClassification", "MobileNetV2",
+    "MobileNetV2ForImageClassification", "MobileNetV3",
     "PPLCNetForImageClassification", "PoolFormerForImageClassification", "RegNet", "RegNetForImageClassification", "ResNeXt", "ResNet",
     "ResNetForImageClassification", "ShuffleNetV2", "SqueezeNet", "TextNetForImageClassification", "VGG",
 }  # fmt: skip
