@@ -187,6 +187,7 @@ def export_head(
     facts = {
         "name": model.card.name,
         "labels": list(val.classes),
+        "features": head.weight.shape[1],
         "accuracy": {
             "top1": right / len(val),
             "interval": list(wilson(right, len(val))),

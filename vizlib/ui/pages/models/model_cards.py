@@ -81,7 +81,7 @@ def _draw_others(cards: list[ModelCard], url_state: UrlState) -> None:
         column_config={
             "paper": st.column_config.LinkColumn("paper", display_text=r"https?://(?:www\.)?([^/]+)"),
             "parameters, M": st.column_config.NumberColumn(format="%.1f"),
-            "top-1 %": st.column_config.NumberColumn(format="%.1f", help="As its authors report."),
+            "top-1 %": st.column_config.NumberColumn(format="%.1f", help="As its authors report, or as measured here where it says so."),
         },
         alt=f"{len(rows)} models with their family, size, licence and paper",
     )
@@ -98,7 +98,7 @@ def _row(card: ModelCard) -> dict[str, Any]:
         "parameters, M": round(card.parameters / 1e6, 2),
         "input, px": "\u00a0×\u00a0".join(map(str, reversed(card.input_size))),
         "top-1 %": None if accuracy is None else round(100 * accuracy.top1, 2),
-        "on": "" if accuracy is None else accuracy.data,
+        "on": "" if accuracy is None else f"{accuracy.data}, measured here" if accuracy.measured else accuracy.data,
         "licence": card.licence,
         "paper": card.paper[card.paper.find("https://") :] if "https://" in card.paper else "",
     }
