@@ -15,13 +15,15 @@ from vizlib.analysis.perturbation.cards import CARDS
 from vizlib.analysis.perturbation.registry import PERTURBATIONS, Aids
 from vizlib.analysis.perturbation.response_curves import Response, response, to_pixels
 from vizlib.catalog.family import NO_HEAD
+from vizlib.claims import Verdict
 from vizlib.engine.jobs import Progress
 from vizlib.figures import response_charts
 from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.pictures import sample
 from vizlib.ui.pages.biases import claims, response_data
-from vizlib.ui.pages.biases.claims import CLAIMS, verdict
+from vizlib.ui.pages.biases.claims import CLAIMS, claim_of
 from vizlib.ui.pages.biases.response_data import Experiment
+from vizlib.ui.widgets.claim_card import BADGES
 from vizlib.zoo.cards import all_cards
 
 
@@ -61,7 +63,7 @@ def test_opens_on_a_claim_with_its_curves(page):
     assert [line["name"] for line in curves["data"]] == ["ViT", "ResNet", "CCT"]
     assert [line["name"] for line in depth["data"]] == ["ViT", "ResNet", "CCT"]
     words = said(at)
-    assert "**The claim.**" in words
+    assert "**Claimed:**" in words
     assert "**Measured here:** ViT gives its first answer" in words
     assert dict(at.query_params) == {}
 
@@ -91,9 +93,9 @@ def test_every_claim_says_what_was_measured(page, claim):
         numbers[name] = preset.measure.read(found)
         assert preset.measure.write(numbers[name]) in said(at)
     gap = numbers[preset.more] - numbers[preset.less]
-    expected = "no clear difference" if abs(gap) < preset.measure.least else "as expected" if gap > 0 else "not as expected"
-    measured = next(one.value for one in at.markdown if one.value.startswith("**Measured here:**"))
-    assert measured.rstrip("]").endswith(f" {expected}")
+    expected = Verdict.CANNOT_TELL if abs(gap) < preset.measure.least else Verdict.SO if gap > 0 else Verdict.NOT_SO
+    (card,) = (one.value for one in at.markdown if one.value.startswith("**Claimed:**"))
+    assert card.endswith(BADGES[expected])
 
 
 def made(curve, name="occlusion", drift=None):
@@ -108,11 +110,11 @@ def test_a_verdict_by_hand():
     strong, weak = made([0.8, 0.6, 0.4]), made([0.8, 0.2, 0.2])
     assert claims.kept(strong) == pytest.approx(0.625)  # 0.6 and 0.4 of 0.8; the strength that changes nothing is left out
     preset = CLAIMS["occlusion"]
-    held = verdict(preset, {"vit_tiny50": strong, "resnet_tiny50": weak})
-    assert held.agrees is True
-    assert held.sentence.startswith("ViT gives its first answer, averaged over all strengths, 62\u00a0%")
-    assert verdict(preset, {"vit_tiny50": weak, "resnet_tiny50": strong}).agrees is False
-    assert verdict(preset, {"vit_tiny50": strong, "resnet_tiny50": strong}).agrees is None
+    held = claim_of(preset, {"vit_tiny50": strong, "resnet_tiny50": weak})
+    assert held.verdict is Verdict.SO
+    assert held.measured.startswith("ViT gives its first answer, averaged over all strengths, 62\u00a0%")
+    assert claim_of(preset, {"vit_tiny50": weak, "resnet_tiny50": strong}).verdict is Verdict.NOT_SO
+    assert claim_of(preset, {"vit_tiny50": strong, "resnet_tiny50": strong}).verdict is Verdict.CANNOT_TELL
     drift = [[0.0, 0.5, 0.1], [0.0, 0.4, np.nan]]
     moved = made([0.8, 0.8, 0.8], "shift", drift)
     assert (claims.best_first_layer(moved), claims.last_layer(moved)) == (0.1, 0.4)
@@ -132,7 +134,7 @@ def test_a_link_restores_the_view(page):
     own, other = (to_pixels(model, model.prepare(sample(name).pixels, "pad")) for name in ("cat", "rocket"))
     expected = PERTURBATIONS["amplitude"](own, 1.0, Aids(other=other[0]))[0].permute(1, 2, 0).numpy() * 255
     assert np.abs(arrays["0.pictures"][-1] - expected).max() <= 0.5
-    assert "**The claim.**" not in said(at)
+    assert "**Claimed:**" not in said(at)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ def test_a_claim_brings_its_change_and_another_change_leaves_it(page):
     change.set_value("jpeg").run()
     settled(at)
     assert sent(at)[0]["change"] == "JPEG"
-    assert "**The claim.**" not in said(at)
+    assert "**Claimed:**" not in said(at)
     assert {name: "".join(value) for name, value in dict(at.query_params).items()} == {"claim": "own", "change": "jpeg"}
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from vizlib.errors import MethodError
 
+DOUBTFUL = 0.5  # of a difference, from which on a completeness gap is as large as what it leaves over
 SETS = ("neither", "both", "only the first", "only the second")
 
 
@@ -56,6 +57,26 @@ class Difference:
     def gap(self) -> float:
         """The completeness gap of the difference: map.sum() - (score - base)."""
         return self.first.gap - self.second.gap
+
+    @property
+    def doubts(self) -> list[str]:
+        """Why the map does not say why the models differ, a sentence each: none where it may.
+
+        The gap counts from ``DOUBTFUL`` of what the map has to explain on, and the baseline where it makes more of the difference than
+        the picture does.
+        """
+        change, doubts = abs(self.score - self.base), []
+        if abs(self.gap) >= DOUBTFUL * min(change, abs(self.score)):
+            doubts.append(
+                f"The completeness gap ({self.gap:+.2f}) is about as large as what the map is to explain: a difference of "
+                f"{self.score:+.2f}, of which {self.score - self.base:+.2f} comes from the picture. More steps would close it."
+            )
+        if abs(self.base) >= change:
+            doubts.append(
+                f"The difference lies in the baseline: there it is {self.base:+.2f} already, and the picture changes it by only "
+                f"{self.score - self.base:+.2f}. No pixel says why."
+            )
+        return doubts
 
 
 def agreement(first: np.ndarray, second: np.ndarray, share: float = 0.1) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,7 +100,7 @@ def _print_findings(comparison: Comparison, *, as_json: bool) -> None:
 
     sentences = findings(comparison)
     if as_json:
-        finding_rows = [{"text": finding.text, "claim": finding.claim, "agrees": finding.agrees} for finding in sentences]
+        finding_rows = [{"text": finding.text, "claim": finding.claim and asdict(finding.claim)} for finding in sentences]
         skipped = [{"image": name, "reason": reason} for name, reason in comparison.skipped]
         print_json({**comparison_facts(comparison), "images": len(comparison.images), "findings": finding_rows, "skipped": skipped})
         return
@@ -107,6 +108,6 @@ def _print_findings(comparison: Comparison, *, as_json: bool) -> None:
     for finding in sentences:
         screen.print(finding.text, markup=False)
         if finding.claim:
-            screen.print(f"  {finding.claim}: here it {'is so' if finding.agrees else 'is not so'}", style="dim", markup=False)
+            screen.print(f"  {finding.claim.statement} {finding.claim.measured} {finding.claim.verdict}", style="dim", markup=False)
     for reason in comparison.missing.values():
         stderr_console().print(f"note: {reason}", soft_wrap=True, markup=False)

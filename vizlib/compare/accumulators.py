@@ -1,4 +1,4 @@
-"""What is summed of one model while the images stream by: nothing here grows with their number but one answer each."""
+"""What is summed of one model while the images stream by: nothing here grows with their number but a few numbers of each."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from vizlib.analysis.features.effective_rank import Moments, effective_rank, sta
 from vizlib.analysis.features.layers import Layer, Reading, read
 from vizlib.analysis.features.residual_ratio import ResidualRatios
 from vizlib.analysis.features.sampled_positions import sampled
-from vizlib.analysis.features.spectrum import amplitudes, relative_log
+from vizlib.analysis.features.spectrum import amplitudes_of_each, relative_log
 from vizlib.analysis.features.token_similarity import token_similarity
-from vizlib.compare.result import NEEDS, HeadMeasures, ModelMeasures
+from vizlib.compare.result import NEEDS, HeadMeasures, ModelMeasures, OfEachImage
 from vizlib.errors import MethodError
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class _Sums:
     """Of one layer."""
 
     norm: float = 0.0
-    similarity: float = 0.0
-    similarity_squared: float = 0.0
+    similarity: list[torch.Tensor] = field(default_factory=list)
+    ends: list[torch.Tensor] = field(default_factory=list)
     amplitude: torch.Tensor | None = None
     moments: Moments = field(default_factory=Moments)
     channels: ChannelSums = field(default_factory=ChannelSums)
@@ -55,6 +55,7 @@ class ModelAccumulator:
         self.images = 0
         self._sums: list[_Sums] = []
         self._heads: dict[str, _HeadSums] = {}
+        self._first_distance: list[torch.Tensor] = []
         self._shares: dict[str, float] = {}
         self._answers: list[torch.Tensor] = []
         self._confidence: list[torch.Tensor] = []
@@ -99,9 +100,10 @@ class ModelAccumulator:
     def _layer(sums: _Sums, states: torch.Tensor, maps: torch.Tensor, sampled_states: torch.Tensor) -> None:
         alike = token_similarity(states)
         sums.norm += float(states.norm(dim=2).mean(1).sum())
-        sums.similarity += float(alike.sum())
-        sums.similarity_squared += float(alike.square().sum())
-        amplitude = amplitudes(maps) * len(maps)
+        sums.similarity.append(alike.double().cpu())
+        amplitudes = amplitudes_of_each(maps)
+        sums.ends.append(amplitudes[:, [0, -1]].cpu())
+        amplitude = amplitudes.sum(0)
         sums.amplitude = amplitude if sums.amplitude is None else sums.amplitude + amplitude
         sums.moments.add(sampled_states)
         sums.channels.add(states)
@@ -116,8 +118,9 @@ class ModelAccumulator:
             spreads = [(site.name, head_spread(site, reading.forward_pass.size)) for site in sites]
         except MethodError as error:
             self.missing["heads"] = str(error)
-            self._heads = {}
+            self._heads, self._first_distance = {}, []
             return
+        self._first_distance += [spread.distance.cpu() for _, spread in spreads[:1]]
         for name, spread in spreads:
             sums = self._heads.setdefault(name, _HeadSums(torch.zeros(()), torch.zeros(())))
             sums.entropy = sums.entropy + spread.entropy.sum(0).cpu()
@@ -140,8 +143,13 @@ class ModelAccumulator:
         rows = self._sums[0].moments.rows
         if rows < NEEDS["rank"]:
             self.missing["rank"] = f"The rank of features needs at least {NEEDS['rank']} sampled tokens; there is {rows}."
-        alike = np.array([sums.similarity for sums in self._sums]) / count
-        squares = np.array([sums.similarity_squared for sums in self._sums]) / count
+        similarity = torch.stack([torch.cat(sums.similarity) for sums in self._sums], 1).numpy()
+        alike, squares = similarity.mean(0), (similarity**2).mean(0)
+        of_each = OfEachImage(
+            similarity,
+            torch.stack([torch.cat(sums.ends) for sums in self._sums], 1).numpy(),
+            torch.cat(self._first_distance).numpy() if self._first_distance else np.zeros((count, 0)),
+        )
         verdicts = [sums.channels.verdicts() for sums in self._sums]
         depths = {name: (number + 1) / len(self._heads) for number, name in enumerate(self._heads)}
         return ModelMeasures(
@@ -173,4 +181,5 @@ class ModelAccumulator:
             answers=torch.cat(self._answers).numpy() if self._answers else None,
             confidence=torch.cat(self._confidence).numpy() if self._confidence else None,
             missing=self.missing,
+            of_each=of_each,
         )

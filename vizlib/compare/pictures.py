@@ -27,15 +27,17 @@ STRIP_WORDS = (
 LONGEST = 288  # pixels of a photograph in the report
 TILES = 6
 _MOST_PAIRS = 4
+_DOUBTED = 0.35  # how strongly a map is drawn that does not say why
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """A title and pictures with captions; ``note`` is read below them."""
+    """A title and pictures with captions; ``note`` is read below them, and ``warnings`` before."""
 
     title: str
     images: list[tuple[str, np.ndarray]]
     note: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +142,10 @@ def difference_rows(comparison: Comparison) -> list[Row]:
             seen_values = values[sets >= 0]
             end = upper_end(seen_values)
             scale = f"full from ±{end:.2g} per pixel on, {percent(share_above(seen_values, end))} of the pixels are above"
+            overlay = between_overlay(photo, np.where(sets < 0, np.nan, values), end)
+            doubts = tuple(difference.doubts)
+            if doubts:
+                overlay = cv2.addWeighted(overlay, _DOUBTED, photo, 1 - _DOUBTED, 0)
             shares = [float((codes[seen_by_all] == code).mean()) if seen_by_all.any() else 0.0 for code in (1, 2, 3)]
             rows.append(
                 Row(
@@ -148,12 +154,13 @@ def difference_rows(comparison: Comparison) -> list[Row]:
                         ("the picture", photo),
                         (
                             f"blue: for {first_name}, red: for {second_name}; {scale}",
-                            between_overlay(photo, np.where(sets < 0, np.nan, values), end),
+                            overlay,
                         ),
                         (f"yellow: both, blue: {first_name} alone, red: {second_name} alone", set_overlay(photo, sets)),
                     ],
                     f"{_difference_sentences(example, difference, (first_name, second_name), shares)} "
                     f"{_answer_sentence(example, first_name, 0)}, {_answer_sentence(example, second_name, other)}.",
+                    doubts,
                 )
             )
     return rows

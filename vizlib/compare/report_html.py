@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vizlib.claims import Verdict
 from vizlib.compare import pictures, text
 from vizlib.compare.charts import charts, cka_charts
 from vizlib.compare.findings import findings
@@ -19,6 +20,7 @@ from vizlib.files import write_whole
 if TYPE_CHECKING:
     import os
 
+    from vizlib.claims import Claim
     from vizlib.compare.result import Comparison
     from vizlib.compare.text import ChartText
 
@@ -83,10 +85,24 @@ def _findings(comparison: Comparison) -> str:
     for finding in findings(comparison):
         verdict = ""
         if finding.claim:
-            kind = "agrees" if finding.agrees else "differs"
-            verdict = f'<span class="claim {kind}">{_escaped(finding.claim)}: here it {"is so" if finding.agrees else "is not so"}</span>'
+            verdict = _claim(finding.claim)
         items.append(f"<li>{_escaped(finding.text)}{verdict}</li>")
     return f'<section><h2>What was found</h2><ul class="findings">{"".join(items)}</ul></section>'
+
+
+def _claim(claim: Claim) -> str:
+    assert claim.verdict is not None  # noqa: S101  what a comparison claims was measured
+    kind = {Verdict.SO: "agrees", Verdict.NOT_SO: "differs", Verdict.CANNOT_TELL: "open"}[claim.verdict]
+    sources = "; ".join(map(_linked, claim.sources))
+    return (
+        f'<span class="claim {kind}">{_escaped(claim.statement)} {sources}<br>Would be seen: {_escaped(claim.expected)}<br>'
+        f"Measured here: {_escaped(claim.measured)} <b>{_escaped(claim.verdict)}</b></span>"
+    )
+
+
+def _linked(reference: str) -> str:
+    words, _, address = reference.rpartition(", ")
+    return f'<a href="{_escaped(address)}">{_escaped(words)}</a>'
 
 
 def _cka(comparison: Comparison) -> str:
@@ -155,7 +171,9 @@ def _differences(comparison: Comparison) -> str:
             f'<figure><img alt="" src="{_png(image)}"><figcaption>{_escaped(caption)}</figcaption></figure>'
             for caption, image in row.images
         )
-        body.append(f"<h3>{_escaped(row.title)}</h3><div class='row'>{figures}</div><p class='exactly'>{_escaped(row.note)}</p>")
+        warnings = _notes(list(row.warnings))
+        note = f"<p class='exactly'>{_escaped(row.note)}</p>"
+        body.append(f"<h3>{_escaped(row.title)}</h3>{warnings}<div class='row'>{figures}</div>{note}")
     why = [reason for measure, reason in comparison.missing.items() if measure.startswith("classes")]
     return _section(text.DIFFERENCE, "".join(body) + _notes(why)) if body or why else ""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vizlib.analysis.receptive_field.receptive_field import ReceptiveField
 
 # What a measure takes at least; the reasons that ``missing`` gives begin from these.
-NEEDS = {"cka": 4, "interval": 8, "rank": 2}
+NEEDS = {"cka": 4, "interval": 8, "rank": 2, "verdict": 4}
 SMOOTHING = 0.03  # of the short side, the standard deviation by which attributions are smoothed before they are looked at
 
 
@@ -30,6 +30,17 @@ class HeadMeasures:
     name: str
     depth: float
     entropy: np.ndarray
+    distance: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class OfEachImage:
+    """What intervals over images are made from, float64: ``similarity`` (images, L), ``amplitude`` (images, L, 2) at frequency zero and at
+    the highest one, and ``distance`` (images, heads) in input pixels of the first attention, of no heads where there is none.
+    """
+
+    similarity: np.ndarray
+    amplitude: np.ndarray
     distance: np.ndarray
 
 
@@ -67,6 +78,7 @@ class ModelMeasures:
     answers: np.ndarray | None
     confidence: np.ndarray | None
     missing: dict[str, str]
+    of_each: OfEachImage
 
     @property
     def diagonal(self) -> float:

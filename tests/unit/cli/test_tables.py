@@ -12,6 +12,7 @@ from rich.console import Console
 
 from vizlib.bench.cases import Case
 from vizlib.catalog.methods import METHODS
+from vizlib.claims import Claim, Verdict
 from vizlib.cli import bench, compare, exam, report, train_eval
 from vizlib.cli.tables import print_table
 
@@ -81,7 +82,7 @@ def test_every_cell_is_whole(name: str, width: int, monkeypatch: pytest.MonkeyPa
 
 
 def test_sentences_break_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    findings = [SimpleNamespace(text="word " * 40, claim="claim " * 40, agrees=True)]
+    findings = [SimpleNamespace(text="word " * 40, claim=Claim("claim " * 30, "", "claim " * 10, Verdict.SO))]
     monkeypatch.setattr("vizlib.compare.findings.findings", lambda comparison: findings)
     comparison = SimpleNamespace(missing={})
     lines = printed(80, lambda: compare._print_findings(comparison, as_json=False), compare, monkeypatch)
@@ -90,7 +91,7 @@ def test_sentences_break_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
         80, lambda: train_eval._print_score("vit_tiny50", "/a/long/path/to/a/folder", score, as_json=False), train_eval, monkeypatch
     )
     assert max(map(len, lines)) <= 80
-    assert {word for line in lines[:5] for word in line.split()} <= {"word", "claim"}
+    assert {word for line in lines[:5] for word in line.split()} <= {"word", "claim", *Verdict.SO.split()}
 
 
 def test_a_wide_terminal_gets_a_table_and_a_narrow_one_lines() -> None:

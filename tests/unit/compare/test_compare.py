@@ -23,6 +23,7 @@ from vizlib.analysis.features.layers import read
 from vizlib.analysis.features.sampled_positions import sampled, scattered
 from vizlib.analysis.features.token_similarity import token_similarity
 from vizlib.analysis.logit_difference import explain_difference
+from vizlib.claims import verdict_above
 from vizlib.cli import app
 from vizlib.compare import compare, save_arrays, write_html
 from vizlib.compare import pictures as pictures_of_comparisons
@@ -33,6 +34,7 @@ from vizlib.engine.jobs import Progress
 from vizlib.errors import CancelledError, ImageError, MethodError, TargetError, VizlibError
 from vizlib.figures.numbers import percent
 from vizlib.passes.forward import run
+from vizlib.stats import bootstrap_interval
 
 SMALL = {"shown": 0, "fields": 0, "points": 4}
 
@@ -318,7 +320,11 @@ class TestFiles:
         distance = first.heads[0].distance / first.diagonal
         (heads_said,) = [finding for finding in said if "first attention" in finding.text]
         assert f"{percent(distance.min())} to {percent(distance.max())}" in heads_said.text
-        assert heads_said.agrees == bool(distance.max() > 0.3)
+        each = first.of_each.distance / first.diagonal
+        assert np.allclose(each.mean(0), distance)
+        low, high = bootstrap_interval(each, lambda means: means.max(1))
+        assert low < distance.max() < high
+        assert heads_said.claim.verdict is verdict_above(low, high, 0.3)
         value = comparison.between(0, 1).value
         assert any(f"CKA {value.max():.2f}" in finding.text for finding in said)
 

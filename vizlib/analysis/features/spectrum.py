@@ -22,11 +22,16 @@ def rings(grid: tuple[int, int], device: torch.device | None = None) -> torch.Te
 
 def amplitudes(maps: torch.Tensor) -> torch.Tensor:
     """The mean amplitude |FFT| of maps (B, C, h, w) in each ring of frequencies: (K + 1,) float64, means over images and channels."""
+    return amplitudes_of_each(maps).mean(0)
+
+
+def amplitudes_of_each(maps: torch.Tensor) -> torch.Tensor:
+    """The same of each image: (B, K + 1) float64, means over channels."""
     grid = (int(maps.shape[2]), int(maps.shape[3]))
-    size = torch.fft.fft2(maps.to(torch.promote_types(maps.dtype, torch.float32)), norm="ortho").abs().mean((0, 1), dtype=torch.float64)
+    size = torch.fft.fft2(maps.to(torch.promote_types(maps.dtype, torch.float32)), norm="ortho").abs().mean(1, dtype=torch.float64)
     ring = rings(grid, maps.device)
     steps = min(grid) // 2 + 1 if min(grid) > 1 else 1
-    total = size.new_zeros(steps).index_add_(0, ring.flatten(), size.flatten()) if steps > 1 else size[0, :1].clone()
+    total = size.new_zeros(len(size), steps).index_add_(1, ring.flatten(), size.flatten(1)) if steps > 1 else size[:, 0, :1].clone()
     count = torch.bincount(ring.flatten(), minlength=steps) if steps > 1 else torch.ones(1, device=maps.device)
     return total / count
 

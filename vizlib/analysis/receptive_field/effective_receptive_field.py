@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -38,12 +39,13 @@ def effective_receptive_fields(model: Model, x: torch.Tensor, signs: int = 1, se
         for index, layer in enumerate(reading.layers):
             middle = layer.grid[0] // 2 * layer.grid[1] + layer.grid[1] // 2
             cell = reading.states[index][:, middle]
-            energy = torch.zeros(layer.size, dtype=torch.float64)
+            energy = torch.zeros(len(cell), *layer.size, dtype=torch.float64)
             for _ in range(signs):
                 sign = torch.randint(0, 2, cell.shape, generator=generator).mul(2).sub(1).to(cell)
                 (gradient,) = torch.autograd.grad((cell * sign).sum(), reading.forward_pass.x, retain_graph=True)
-                energy += gradient.double().square().sum((0, 1)).cpu()
-            fields.append(_field(layer.name, energy, layer.grid))
+                energy += gradient.double().square().sum(1).cpu()
+            reaches = tuple(_field(layer.name, alone, layer.grid).reach for alone in energy)
+            fields.append(replace(_field(layer.name, energy.sum(0), layer.grid), reaches=reaches))
     return fields
 
 

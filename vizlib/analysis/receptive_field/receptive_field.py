@@ -12,10 +12,14 @@ from vizlib.tracing.token_grid import Grid
 
 @dataclass(frozen=True, eq=False)
 class ReceptiveField:
-    """A receptive field: non-negative weights (h, w) float64 on the input, which sum to 1, of the cell whose centre is ``at`` (y, x)."""
+    """A receptive field: non-negative weights (h, w) float64 on the input, which sum to 1, of the cell whose centre is ``at`` (y, x).
+
+    ``reaches`` are those of each input that it was measured on, where it was.
+    """
 
     weights: np.ndarray
     at: tuple[float, float]
+    reaches: tuple[float, ...] = ()
 
     @property
     def reach(self) -> float:

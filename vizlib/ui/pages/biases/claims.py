@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vizlib.analysis.perturbation.cards import CARDS
+from vizlib.claims import Claim, verdict_above
 from vizlib.figures.model_marks import short_name
 from vizlib.figures.numbers import percent
 
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 
 ALONE = "own"
 _VIT, _RESNET = "vit_tiny50", "resnet_tiny50"
-_DOSOVITSKIY = "[Dosovitskiy et al., An Image is Worth 16x16 Words (2021)](https://arxiv.org/abs/2010.11929)"
-_NASEER = "[Naseer et al., Intriguing Properties of Vision Transformers (2021)](https://arxiv.org/abs/2105.10497)"
-_ZHANG = "[Zhang, Making Convolutional Networks Shift-Invariant Again (2019)](https://arxiv.org/abs/1904.11486)"
-_GEIRHOS = "[Geirhos et al., ImageNet-trained CNNs are biased towards texture (2019)](https://arxiv.org/abs/1811.12231)"
-_PARK = "[Park and Kim, How Do Vision Transformers Work? (2022)](https://arxiv.org/abs/2202.06709)"
+_DOSOVITSKIY = "Dosovitskiy et al., An Image is Worth 16x16 Words (2021), https://arxiv.org/abs/2010.11929"
+_NASEER = "Naseer et al., Intriguing Properties of Vision Transformers (2021), https://arxiv.org/abs/2105.10497"
+_ZHANG = "Zhang, Making Convolutional Networks Shift-Invariant Again (2019), https://arxiv.org/abs/1904.11486"
+_GEIRHOS = "Geirhos et al., ImageNet-trained CNNs are biased towards texture (2019), https://arxiv.org/abs/1811.12231"
+_PARK = "Park and Kim, How Do Vision Transformers Work? (2022), https://arxiv.org/abs/2202.06709"
 
 
 @dataclass(frozen=True)
@@ -36,26 +37,21 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A claim: ``more`` is expected to have the larger number of the two models by its measure. ``at`` is where the slider starts."""
+class Preset:
+    """A claim to be put to the test: ``more`` is expected to have the larger number of the two models by its measure.
+
+    ``at`` is where the slider starts.
+    """
 
     title: str
     claim: str
     expect: str
-    paper: str
+    papers: tuple[str, ...]
     perturbation: str
     at: float
     more: str
     less: str
     measure: Measure
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What was measured, in a sentence; ``agrees`` is None where the difference is too small to count."""
-
-    sentence: str
-    agrees: bool | None
 
 
 def kept(response: Response) -> float:
@@ -86,62 +82,73 @@ _BEST = Measure(best_first_layer, "has at its best shift a drift of {} in its fi
 _LAST = Measure(last_layer, "has a mean drift of {} in its last layer", _two_digits, 0.03)
 
 CLAIMS = {
-    "occlusion": Claim(
+    "occlusion": Preset(
         "Occlusion",
         "Vision transformers hold on to their answer when many patches are hidden, more than CNNs do: attention can turn to what is left.",
         "ViT keeps more of its answer than ResNet when random patches are covered with the mean colour.",
-        _NASEER, "occlusion", 0.3, _VIT, _RESNET, _KEPT,
+        (_NASEER,), "occlusion", 0.3, _VIT, _RESNET, _KEPT,
     ),
-    "local": Claim(
+    "local": Preset(
         "Local structure",
         "Convolution assumes that neighbouring pixels belong together. A ViT knows what lies beside what by its table of positions alone.",
         "ViT keeps more of its answer than ResNet when patches are shuffled, because fewer of its parts rely on neighbours.",
-        f"{_DOSOVITSKIY}; {_NASEER}", "shuffle", 4.0, _VIT, _RESNET, _KEPT,
+        (_DOSOVITSKIY, _NASEER), "shuffle", 4.0, _VIT, _RESNET, _KEPT,
     ),
-    "sharing": Claim(
+    "sharing": Preset(
         "Weight sharing",
         "A convolution uses the same weights at every place, so its features move along with the picture by whole strides. A ViT shares "
         "the weights of its patches too, but its table of positions tells places apart.",
         "at its best shift the first layer of ResNet follows exactly (drift 0); that of ViT does not.",
-        _DOSOVITSKIY, "shift", 8.0, _VIT, _RESNET, _BEST,
+        (_DOSOVITSKIY,), "shift", 8.0, _VIT, _RESNET, _BEST,
     ),
-    "shift": Claim(
+    "shift": Preset(
         "Shift equivariance",
         "CNNs are built to move along with their picture; each stride and each border takes some of that away, and a ViT has to learn it.",
         "averaged over shifts of 1 to 16 px, the last layer of ViT drifts more than that of ResNet.",
-        f"{_ZHANG}; {_DOSOVITSKIY}", "shift", 3.0, _VIT, _RESNET, _LAST,
+        (_ZHANG, _DOSOVITSKIY), "shift", 3.0, _VIT, _RESNET, _LAST,
     ),
-    "texture": Claim(
+    "texture": Preset(
         "Texture or shape",
         "CNNs go by texture more than by shape; transformers lean less to texture. Amplitudes of the Fourier transform carry much of the "
         "texture, phases carry where edges are.",
         "ViT keeps more of its answer than ResNet while another picture's amplitudes come in and the own phases stay.",
-        f"{_GEIRHOS}; {_NASEER}", "amplitude", 0.5, _VIT, _RESNET, _KEPT,
+        (_GEIRHOS, _NASEER), "amplitude", 0.5, _VIT, _RESNET, _KEPT,
     ),
-    "low": Claim(
+    "low": Preset(
         "ViT is low-pass",
         "Self-attention averages tokens and so passes low frequencies on: transformers live on coarse structure.",
         "ViT keeps more of its answer than ResNet when fine detail is taken out.",
-        _PARK, "low_pass", 9.0, _VIT, _RESNET, _KEPT,
+        (_PARK,), "low_pass", 9.0, _VIT, _RESNET, _KEPT,
     ),
-    "high": Claim(
+    "high": Preset(
         "ResNet is high-pass",
         "Convolutions amplify high frequencies: CNNs live on edges and texture.",
         "ResNet keeps more of its answer than ViT when coarse structure is taken out.",
-        _PARK, "high_pass", 3.0, _RESNET, _VIT, _KEPT,
+        (_PARK,), "high_pass", 3.0, _RESNET, _VIT, _KEPT,
     ),
 }  # fmt: skip
 
 
-def needed(preset: Claim) -> tuple[str, str]:
+def needed(preset: Preset) -> tuple[str, str]:
     """The models that a preset compares."""
     return preset.more, preset.less
 
 
-def verdict(preset: Claim, responses: Mapping[str, Response]) -> Verdict:
-    """What the two models of a claim did with this picture, and whether that is as expected."""
+def claim_of(preset: Preset, responses: Mapping[str, Response]) -> Claim:
+    """What the two models of a claim did with this picture, and whether that is as expected: one picture has no interval, so a smallest
+    difference stands for it.
+    """
     more, less = (preset.measure.read(responses[name]) for name in needed(preset))
     said, write = preset.measure.said, preset.measure.write
-    sentence = f"{short_name(preset.more)} {said.format(write(more))}; {short_name(preset.less)} {said.format(write(less))}."
+    least = preset.measure.least
+    measured = (
+        f"{short_name(preset.more)} {said.format(write(more))}; {short_name(preset.less)} {said.format(write(less))}. "
+        f"On one picture a difference counts from {write(least)} on."
+    )
     gap = more - less
-    return Verdict(sentence, None if not abs(gap) >= preset.measure.least else gap > 0)
+    return Claim(preset.claim, preset.expect, measured, verdict_above(gap - least, gap + least), preset.papers)
+
+
+def untested(preset: Preset, why: str) -> Claim:
+    """The claim before it was put to the test."""
+    return Claim(preset.claim, preset.expect, why, None, preset.papers)

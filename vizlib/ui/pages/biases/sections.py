@@ -21,8 +21,9 @@ from vizlib.ui.core.formatting import plain
 from vizlib.ui.core.pictures import SAMPLES, sample
 from vizlib.ui.core.url_state import number, one_of, resend
 from vizlib.ui.pages.biases import response_data
-from vizlib.ui.pages.biases.claims import ALONE, CLAIMS, needed, verdict
+from vizlib.ui.pages.biases.claims import ALONE, CLAIMS, claim_of, needed, untested
 from vizlib.ui.pages.biases.response_data import Experiment, strength_text
+from vizlib.ui.widgets.claim_card import draw_claim
 from vizlib.ui.widgets.downloads import download_row, file_stem
 from vizlib.ui.widgets.model_picker import pick_models
 from vizlib.ui.widgets.snippet import draw_snippet
@@ -68,7 +69,7 @@ def draw_page(models: Sequence[ModelChoice], picture: Picture, fit: str | None, 
     above = st.container()
     answers = results_or_status(models, jobs)
     with above:
-        draw_claim(claim, answers, models)
+        draw_preset(claim, answers, models)
     if answers:
         at = draw_lab(claim, experiment, answers)
         draw_curves(view, answers, at)
@@ -183,27 +184,22 @@ def _slot(model: ModelChoice) -> str:
     return f"biases.{model.name}"
 
 
-def draw_claim(claim: str, answers: Sequence[ModelResponse], chosen: Sequence[ModelChoice]) -> None:
+def draw_preset(claim: str, answers: Sequence[ModelResponse], chosen: Sequence[ModelChoice]) -> None:
     """The claim, what to expect, and what was measured here."""
     preset = CLAIMS.get(claim)
     if preset is None:
         return
     responses = {answer.name: answer.response for answer in answers}
     missing = [short_name(name) for name in needed(preset) if name not in {model.name for model in chosen}]
-    with st.container(border=True):
-        st.markdown(f"**The claim.** {preset.claim} {preset.paper}.")
-        st.markdown(f"**To expect:** {preset.expect}")
-        if missing:
-            st.markdown(f"**Measured here:** choose {' and '.join(missing)} above to put it to the test.")
-        elif all(name in responses for name in needed(preset)):
-            outcome = verdict(preset, responses)
-            badge = {
-                True: ":green-badge[:material/check: as expected]",
-                False: ":orange-badge[:material/close: not as expected]",
-                None: ":gray-badge[:material/remove: no clear difference]",
-            }[outcome.agrees]
-            st.markdown(f"**Measured here:** {outcome.sentence} {badge}")
-            st.caption("One picture and one small model of each kind: a case, not a proof. Another picture may well say otherwise.")
+    if missing:
+        draw_claim(untested(preset, f"choose {' and '.join(missing)} above to put it to the test."))
+    elif all(name in responses for name in needed(preset)):
+        draw_claim(
+            claim_of(preset, responses),
+            "One picture and one small model of each kind: a case, not a proof. Another picture may well say otherwise.",
+        )
+    else:
+        draw_claim(untested(preset, "not there yet."))
 
 
 def draw_lab(claim: str, experiment: Experiment, answers: Sequence[ModelResponse]) -> float:

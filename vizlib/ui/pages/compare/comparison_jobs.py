@@ -116,7 +116,7 @@ from vizlib.compare.findings import findings
 images = {images}
 comparison = compare([{loads}], images{fit})
 for finding in findings(comparison):
-    print(finding.text, finding.claim, finding.agrees)
+    print(finding.text, finding.claim)  # what is claimed, what would be seen, what is measured, the verdict
 print(comparison.between(0, 1).value)  # CKA: layers of the first model x layers of the second
 print(comparison.aligned("depth"))
 shown = comparison.shown[0]

@@ -24,6 +24,7 @@ from vizlib.ui.core.url_state import one_of
 from vizlib.ui.pages.compare import comparison_jobs
 from vizlib.ui.pages.compare.comparison_jobs import ComparisonRequest
 from vizlib.ui.pages.compare.layer_pair_data import pack_layer_pair
+from vizlib.ui.widgets.claim_card import draw_claims
 from vizlib.ui.widgets.downloads import download_button, file_stem
 from vizlib.ui.widgets.snippet import draw_snippet
 
@@ -128,18 +129,11 @@ def pick_pair(comparison: Comparison, view: View) -> tuple[int, int]:
 
 
 def draw_findings(comparison: Comparison) -> None:
-    """What was measured, in sentences, beside what papers claim; and what was left out."""
+    """What was measured, in sentences; what papers claim of it, and whether it is so; and what was left out."""
     from vizlib.compare.findings import findings
 
-    lines = []
-    for finding in findings(comparison):
-        line = f"- {formatting.plain(finding.text)}"
-        if finding.claim:
-            verdict = (
-                "green-badge[:material/check: here it is so]" if finding.agrees else "orange-badge[:material/close: here it is not so]"
-            )
-            line += f"  \n  :gray[{formatting.plain(finding.claim)}] :{verdict}"
-        lines.append(line)
+    what = findings(comparison)
+    lines = [f"- {formatting.plain(finding.text)}" for finding in what]
     count = len(comparison.images)
     st.header("What was found", anchor=False)
     st.markdown("\n".join(lines[:_OPEN]))
@@ -147,9 +141,11 @@ def draw_findings(comparison: Comparison) -> None:
         with st.expander(f"{len(lines) - _OPEN} more", icon=":material/list:"):
             st.markdown("\n".join(lines[_OPEN:]))
     pictures = "one picture" if count == 1 else f"{count} pictures"
+    st.subheader("What papers claim, and whether it is so here", anchor=False)
+    draw_claims([finding.claim for finding in what if finding.claim is not None])
     st.caption(
-        f"Measured on {pictures} in {formatting.seconds(comparison.seconds)}. A claim of a paper holds for its models and data; "
-        "so few pictures and these models are a case, not a proof."
+        f"Measured on {pictures} in {formatting.seconds(comparison.seconds)}; intervals are of 95 %, by drawing pictures again. A claim of "
+        "a paper holds for its models and data; so few pictures and these models are a case, not a proof."
     )
     if comparison.skipped:
         listed = "\n".join(f"- **{formatting.plain(name)}**: {formatting.plain(why)}" for name, why in comparison.skipped)
@@ -306,6 +302,8 @@ def draw_why(
     if why is None:
         return None
     for row in difference_rows(comparison_jobs.two_of(comparison, comparison_jobs.explained(shown, why), *both)):
+        for warning in row.warnings:
+            st.warning(f"{formatting.plain(warning)} The map is drawn faintly.", icon=":material/warning:")
         for column, (caption, image) in zip(st.columns(3, gap="medium"), row.images, strict=True):
             column.image(_png(image), caption, width="stretch", output_format="PNG")
         st.markdown(formatting.plain(row.note))
