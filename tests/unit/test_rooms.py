@@ -26,7 +26,9 @@ def test_a_folder_can_be_taken_in_at_a_glance(folder: Path) -> None:
     assert len(_modules(folder)) <= 26
 
 
-@pytest.mark.parametrize("room", ["vizlib", "vizlib.catalog.methods", "vizlib.zoo.cards", "vizlib.cli", "vizlib.seq2seq", "vizlib.stats", "vizlib.claims"])
+@pytest.mark.parametrize(
+    "room", ["vizlib", "vizlib.catalog.methods", "vizlib.zoo.cards", "vizlib.cli", "vizlib.seq2seq", "vizlib.stats", "vizlib.claims"]
+)
 def test_cards_are_read_without_heavy_imports(room: str) -> None:
     script = f"import sys, {room}; print(*({{*'{_HEAVY}'.split()}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
