@@ -62,3 +62,11 @@ def grouped_bootstrap(values: np.ndarray, groups: Sequence[int]) -> tuple[float,
     low, high = middle_95((weights @ sums) / (weights @ counts))
     mean, wider = float(values.mean()), (len(names) / (len(names) - 1)) ** 0.5
     return mean + (low - mean) * wider, mean + (high - mean) * wider, len(names)
+
+
+def share_difference(right: float, images: int, other_right: float, other_images: int) -> tuple[float, float]:
+    """The 95 % interval of ``right`` / ``images`` - ``other_right`` / ``other_images``, from both Wilson intervals (Newcombe 1998)."""
+    share, other = right / images, other_right / other_images
+    (low, high), (other_low, other_high) = wilson(right, images), wilson(other_right, other_images)
+    gap = share - other
+    return gap - math.hypot(share - low, other_high - other), gap + math.hypot(high - share, other - other_low)

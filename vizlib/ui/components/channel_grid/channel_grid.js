@@ -48,9 +48,10 @@ class ChannelGrid extends ComponentWithView {
   }
 
   build() {
-    const { edge, flat, times, deviations } = this.header.rules;
+    const { chance, others, grid, flat, times, deviations } = this.header.rules;
     this.find('rules').textContent = [
-      `low-level: correlation with the picture's gradients (R) over ${edge}`,
+      `low-level: on a grid of ${grid[0]} × ${grid[1]} for all, the correlation with this picture's gradients (R) is above ` +
+        `all but ${Math.round(100 * chance)} % of those with ${others} other pictures and their mirrorings`,
       `dead: deviation under ${flat} of the layer's median`,
       `exploding: largest value over ${times} times the layer's median ` +
         `and ${deviations} robust deviations of its logarithm`,
@@ -175,10 +176,9 @@ class ChannelGrid extends ComponentWithView {
   counts(maps) {
     const [height, width] = maps.grid;
     const flags = this.part(maps, 'flags');
+    const byChance = Math.round(this.header.rules.chance * maps.channels);
     const count = bit => flags.reduce((sum, flag) => sum + (flag & bit ? 1 : 0), 0);
-    // The multiple correlation that noise has with four gradients.
-    const chance = Math.min(1, Math.sqrt(4 / Math.max(1, height * width - 1)));
-    const lowLevel = `${count(FLAGS.lowLevel)} low-level (noise: R ${chance.toFixed(2)})`;
+    const lowLevel = `${count(FLAGS.lowLevel)} low-level (by chance: ${byChance})`;
     const broken = `${count(FLAGS.dead)} dead, ${count(FLAGS.exploding)} exploding`;
     return `${maps.channels} channels of ${height} × ${width}: ${lowLevel}, ${broken}.`;
   }

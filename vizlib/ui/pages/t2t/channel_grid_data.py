@@ -9,7 +9,9 @@ import numpy as np
 
 from vizlib.figures.layer_names import layer_title
 from vizlib.ui.core.message_codec import pack
+from vizlib.ui.core.pictures import SAMPLES, sample
 from vizlib.ui.core.tables import to_csv
+from vizlib.ui.pages.t2t.claims import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,11 +26,25 @@ _MOST_LAYERS = 8  # of a deep model: its first and last, and others evenly betwe
 
 
 @dataclass(frozen=True, eq=False)
+class _Maps:
+    """One model run on the picture, and on nothing else: its maps by layer, truly and as the notebooks drew them."""
+
+    title: str
+    pixels: torch.Tensor
+    others: list[torch.Tensor]
+    true: dict[str, torch.Tensor]
+    short: dict[str, torch.Tensor]
+    names: list[str]
+    bare: bool
+
+
+@dataclass(frozen=True, eq=False)
 class ChannelGrids:
-    """The feature maps of some models: the browser's message, and for each map one line of numbers."""
+    """The feature maps of some models: the browser's message, for each map one line of numbers, and what was counted of each model."""
 
     payload: bytes
     lines: list[list[Any]]
+    counts: list[Counts]
 
     @property
     def nbytes(self) -> int:
@@ -38,15 +54,23 @@ class ChannelGrids:
 def compute_channel_grids(*models: Model, titles: Sequence[str], picture: Picture, fit: str | None, progress: Progress) -> ChannelGrids:
     """Run models, each with its title, on the picture and mark all their channels; the last one is the T2T-ViT, the others stand beside."""
     from vizlib.analysis.features import channels
+    from vizlib.analysis.features.low_level_channels import CHANCE
 
-    grids: list[dict[str, Any]] = []
+    ran = []
+    for number, (model, title) in enumerate(zip(models, titles, strict=True)):
+        progress(number, len(models), f"Running {title}")
+        ran.append(_run(model, title, picture, fit, bare=number < len(models) - 1))
+    # The coarsest of all: a map on a finer grid would have it easier, or harder, for its size alone.
+    sides = [maps.true[name].shape[1:] for maps in ran for name in maps.names]
+    common = (min(int(side[0]) for side in sides), min(int(side[1]) for side in sides))
     arrays: dict[str, np.ndarray] = {}
     lines: list[list[Any]] = []
-    for number, (model, title) in enumerate(zip(models, titles, strict=True)):
-        progress(0, None, f"Running {title}")
-        grids.append(_channel_grid(model, title, number, picture, fit, arrays, lines, bare=number < len(models) - 1))
-    rules = {"edge": channels.EDGE, "flat": channels.FLAT, "deviations": channels.DEVIATIONS, "times": channels.TIMES}
-    return ChannelGrids(pack({"grids": grids, "rules": rules}, arrays), lines)
+    grids = [_channel_grid(maps, number, common, arrays, lines) for number, maps in enumerate(ran)]
+    rules = {
+        "flat": channels.FLAT, "deviations": channels.DEVIATIONS, "times": channels.TIMES,
+        "chance": CHANCE, "others": len(ran[0].others), "grid": common,
+    }  # fmt: skip
+    return ChannelGrids(pack({"grids": grids, "rules": rules}, arrays), lines, [_counted(grid, arrays) for grid in grids])
 
 
 def channels_csv(grids: ChannelGrids) -> str:
@@ -55,55 +79,67 @@ def channels_csv(grids: ChannelGrids) -> str:
     return to_csv(columns, ([f"{value:.6g}" if isinstance(value, float) else value for value in line] for line in grids.lines))
 
 
-def _channel_grid(
-    model: Model,
-    title: str,
-    number: int,
-    picture: Picture,
-    fit: str | None,
-    arrays: dict[str, np.ndarray],
-    lines: list[list[Any]],
-    *,
-    bare: bool,
-) -> dict[str, Any]:
+def _run(model: Model, title: str, picture: Picture, fit: str | None, *, bare: bool) -> _Maps:
     import torch
 
+    from vizlib.analysis.features.low_level_channels import permuted
     from vizlib.analysis.features.t2t_figure2 import bare_maps
 
-    x = model.prepare(picture.pixels, fit)
     transform: Any = model.transform
-    pixels = torch.from_numpy(transform.to_rgb(x)).permute(2, 0, 1) / 255
+
+    def pixels(of: Picture) -> torch.Tensor:
+        return torch.from_numpy(transform.to_rgb(model.prepare(of.pixels, fit))).permute(2, 0, 1) / 255
+
+    x = model.prepare(picture.pixels, fit)
+    others = permuted([pixels(sample(name)) for name in SAMPLES if f"sample:{name}" != picture.identity])
     true = _true_maps(model, x)
     short = bare_maps(model, x) if bare else {}
     names = _spread([name for name in true if not bare or name in short])
+    return _Maps(title, pixels(picture), others, true, short, names, bare)
+
+
+def _channel_grid(
+    ran: _Maps, number: int, common: tuple[int, int], arrays: dict[str, np.ndarray], lines: list[list[Any]]
+) -> dict[str, Any]:
     layers = []
-    for index, name in enumerate(names):
+    for index, name in enumerate(ran.names):
         layer: dict[str, Any] = {"title": layer_title(name), "ways": {}}
-        for way, maps in (("true", true.get(name)), ("bare", short.get(name))):
+        for way, maps in (("true", ran.true.get(name)), ("bare", ran.short.get(name))):
             if maps is not None:
-                key = f"{number}.{index}.{way}"
-                layer["ways"][way] = _layer(key, maps.float().cpu(), pixels, arrays, lines, [title, layer_title(name), way])
-        if bare and true[name].shape == short[name].shape:
-            layer["agreement"] = _agreement(true[name], short[name])
+                key, names = f"{number}.{index}.{way}", [ran.title, layer_title(name), way]
+                layer["ways"][way] = _layer(key, maps.float().cpu(), ran, common, arrays, lines, names)
+        if ran.bare and ran.true[name].shape == ran.short[name].shape:
+            layer["agreement"] = _agreement(ran.true[name], ran.short[name])
         layers.append(layer)
-    return {"title": title, "layers": layers}
+    return {"title": ran.title, "layers": layers}
+
+
+def _counted(grid: dict[str, Any], arrays: dict[str, np.ndarray]) -> Counts:
+    flags = [arrays[f"{layer['ways']['true']['key']}.flags"] for layer in grid["layers"]]
+    broken = sum(int((layer & 6 > 0).sum()) for layer in flags)
+    return Counts(grid["title"], grid["layers"][0]["title"], int((flags[0] & 1).sum()), len(flags[0]), broken, sum(map(len, flags)))
 
 
 def _layer(
-    key: str, maps: torch.Tensor, pixels: torch.Tensor, arrays: dict[str, np.ndarray], lines: list[list[Any]], names: list[Any]
-) -> dict[str, Any]:
-    from vizlib.analysis.features.channels import gradients, mark
+    key: str, maps: torch.Tensor, ran: _Maps, common: tuple[int, int], arrays: dict[str, np.ndarray], lines: list[list[Any]],
+    names: list[Any],
+) -> dict[str, Any]:  # fmt: skip
+    from vizlib.analysis.features.channels import verdicts
+    from vizlib.analysis.features.low_level_channels import low_level
 
     grid = (maps.shape[1], maps.shape[2])
-    marks = mark(maps, gradients(pixels, grid))
+    wide = maps.double().flatten(1)
+    deviation = wide.std(dim=1, correction=0)
+    dead, exploding = verdicts(deviation, wide.abs().amax(1))
+    edges = low_level(maps, ran.pixels, ran.others, common)
     low, high = maps.flatten(1).amin(1).numpy(), maps.flatten(1).amax(1).numpy()
     reach = np.maximum(high - low, np.finfo(np.float32).tiny)[:, None, None]
     arrays[f"{key}.maps"] = np.rint((maps.numpy() - low[:, None, None]) / reach * 255).astype(np.uint8)
-    arrays |= {f"{key}.low": low, f"{key}.high": high, f"{key}.edge": marks.edge.numpy(), f"{key}.deviation": marks.deviation.numpy()}
-    flags = marks.low_level.numpy() * 1 + marks.dead.numpy() * 2 + marks.exploding.numpy() * 4
+    arrays |= {f"{key}.low": low, f"{key}.high": high, f"{key}.edge": edges.edge.numpy(), f"{key}.deviation": deviation.numpy()}
+    flags = (edges.beyond_chance & ~dead & ~exploding).numpy() * 1 + dead.numpy() * 2 + exploding.numpy() * 4
     arrays[f"{key}.flags"] = flags.astype(np.uint8)
     for channel, flag in enumerate(flags):
-        numbers = [float(low[channel]), float(high[channel]), float(marks.deviation[channel]), float(marks.edge[channel])]
+        numbers = [float(low[channel]), float(high[channel]), float(deviation[channel]), float(edges.edge[channel])]
         lines.append([*names, channel, *numbers, int(flag & 1), int(flag >> 1 & 1), int(flag >> 2 & 1)])
     middle = maps.double().median()
     spread = (maps.double() - middle).abs().median()

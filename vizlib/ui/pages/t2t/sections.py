@@ -14,6 +14,8 @@ from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.model_choice import model_choice
 from vizlib.ui.pages.t2t import channel_grid_data, soft_split_data
+from vizlib.ui.pages.t2t.claims import CASE, figure_2_claims
+from vizlib.ui.widgets.claim_card import draw_claims
 from vizlib.ui.widgets.downloads import download_button, download_row, file_stem
 from vizlib.ui.widgets.snippet import draw_snippet
 from vizlib.zoo.cards import all_cards
@@ -119,10 +121,9 @@ def draw_channel_grids(url_state: UrlState, model: ModelChoice, job: Job[Channel
         return
     st.subheader("What the channels hold: the paper's Figure 2", anchor=False)
     st.markdown(
-        "The paper shows that a ResNet draws edges in its early maps where a ViT does not, and that many of ViT's channels are empty or "
-        "explode. Here every map comes from the **true forward pass**, and a rule marks it instead of a hand. Switch on *as the notebooks "
-        "drew it* to see what their shortcuts did: bare convolutions without norm, ReLU and residual; blocks without class token and "
-        "positions."
+        "The paper marked by hand which maps hold edges, and which are empty or explode. Here every map comes from the **true forward "
+        "pass**, and a rule marks it. Switch on *as the notebooks drew it* to see what their shortcuts did: bare convolutions without "
+        "norm, ReLU and residual; blocks without class token and positions."
     )
     if model.random:
         st.info(
@@ -134,6 +135,7 @@ def draw_channel_grids(url_state: UrlState, model: ModelChoice, job: Job[Channel
         return
     shown = view | {"layers": [int(part) for part in view["layers"].split(".") if part]}
     channel_grid(grids.payload, shown, key="t2t.channel_grid", on_change=here(take))
+    draw_claims(figure_2_claims(*grids.counts), CASE)
     download_button(
         f"{file_stem(picture, model)}-channels.csv", partial(channel_grid_data.channels_csv, grids), key="t2t.channels",
         hint="One line for each channel of each layer: its values, its edge score and its marks.",
