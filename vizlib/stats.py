@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 RESAMPLES = 2000
+CHANCE = 0.05  # the share that lies beyond a 95 % bound by chance alone
 
 
 def wilson(right: float, images: int) -> tuple[float, float]:

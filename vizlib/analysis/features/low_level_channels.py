@@ -10,12 +10,10 @@ import torch.nn.functional as F
 
 from vizlib.analysis.features.channels import edge_scores, gradients
 from vizlib.errors import VizlibError
+from vizlib.stats import CHANCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-CHANCE = 0.05
-"""The share of channels that count by chance alone."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from vizlib.analysis.features.channels import gradients
-from vizlib.analysis.features.low_level_channels import CHANCE, low_level, permuted
+from vizlib.analysis.features.low_level_channels import low_level, permuted
 from vizlib.errors import VizlibError
+from vizlib.stats import CHANCE
 
 
 def pictures(count, side=64):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vizlib.figures.layer_names import layer_title
+from vizlib.stats import CHANCE
 from vizlib.ui.core.message_codec import pack
 from vizlib.ui.core.pictures import SAMPLES, sample
 from vizlib.ui.core.tables import to_csv
@@ -54,7 +55,6 @@ class ChannelGrids:
 def compute_channel_grids(*models: Model, titles: Sequence[str], picture: Picture, fit: str | None, progress: Progress) -> ChannelGrids:
     """Run models, each with its title, on the picture and mark all their channels; the last one is the T2T-ViT, the others stand beside."""
     from vizlib.analysis.features import channels
-    from vizlib.analysis.features.low_level_channels import CHANCE
 
     ran = []
     for number, (model, title) in enumerate(zip(models, titles, strict=True)):

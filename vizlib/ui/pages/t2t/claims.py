@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vizlib.analysis.features.low_level_channels import CHANCE
 from vizlib.claims import Claim, verdict_above, verdict_below
 from vizlib.figures.numbers import percent
-from vizlib.stats import share_difference, wilson
+from vizlib.stats import CHANCE, share_difference, wilson
 
 _YUAN = "Yuan et al., Tokens-to-Token ViT (2021), https://arxiv.org/abs/2101.11986"
 MANY = 0.01
