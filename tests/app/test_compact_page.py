@@ -14,10 +14,14 @@ from app_helpers import image_bytes, messages, said
 
 import vizlib
 from vizlib.engine.jobs import Progress
+from vizlib.figures.model_marks import short_name
 from vizlib.figures.overlay import overlay
+from vizlib.model_report.claims import little_data_claim, small_data
+from vizlib.model_report.report_file import read_report
 from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.pictures import handed_in, sample
 from vizlib.ui.pages.compact import tokenizer_data
+from vizlib.ui.widgets.claim_card import card_text
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
@@ -56,13 +60,20 @@ def test_opens_on_three_models_side_by_side(compact):
         assert header["grid"] == [8, 8]
         assert arrays["weights"].sum() + header["own"] == pytest.approx(1, abs=1e-5)
     assert "4,096 ×" in said(at)
-    assert len(at.get("plotly_chart")) == 3
+    little, *others = [json.loads(chart.proto.spec) for chart in at.get("plotly_chart")]
+    assert len(others) == 3
+    report = read_report()
+    assert {line["name"]: line["y"] for line in little["data"]} == {
+        short_name(name): [top[0] for _, top, _ in rows] for name, rows in small_data(report).items()
+    }
+    claim = little_data_claim(report)
+    assert card_text(claim) in [text.value for text in at.markdown]
     assert dict(at.query_params) == {}
     assert not at.error
 
 
 def test_the_measured_drift_is_drawn(compact):
-    figure = json.loads(compact().get("plotly_chart")[0].proto.spec)
+    figure = json.loads(compact().get("plotly_chart")[1].proto.spec)
     x, y = (figure["data"][0][axis] for axis in "xy")
     values = np.frombuffer(base64.b64decode(y["bdata"]), y["dtype"]) if isinstance(y, dict) else np.array(y)
     assert len(x["bdata"] if isinstance(x, dict) else x) > 8

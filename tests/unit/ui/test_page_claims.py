@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vizlib.claims import Verdict
+from vizlib.ui.pages.compact.claims import equivariance_claim
 from vizlib.ui.pages.t2t.claims import Counts, figure_2_claims
 
 SO, NOT_SO, OPEN = Verdict.SO, Verdict.NOT_SO, Verdict.CANNOT_TELL
@@ -27,3 +28,10 @@ def test_figure_2(resnet, vit, t2t, verdicts):
     assert tuple(claim.verdict for claim in claims) == verdicts
     assert f"{resnet.low_level} of {resnet.channels}" in claims[0].measured
     assert f"{vit.broken} of {vit.all}" in claims[3].measured
+
+
+@pytest.mark.parametrize(("compact", "plain", "verdict"), [(0.3, 0.9, SO), (0.9, 0.3, NOT_SO), (0.5, 0.51, OPEN)])
+def test_equivariance_of_tokens(compact, plain, verdict):
+    claim = equivariance_claim(compact, plain)
+    assert claim.verdict is verdict
+    assert f"CCT {compact:.2f}, ViT {plain:.2f}" in claim.measured

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+import vizlib
 from vizlib.engine.work_order import Lane
-from vizlib.figures.model_marks import marks_of, short_name
+from vizlib.figures.model_marks import mark_of, marks_of, short_name
+from vizlib.model_report import claims, report_file
+from vizlib.model_report.claims import COMPACT, PLAIN
 from vizlib.ui.components.tokenizer_columns import tokenizer_columns
 from vizlib.ui.core import computations, formatting, job_slots
 from vizlib.ui.core.callbacks import here
@@ -17,11 +20,15 @@ from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.model_choice import model_choice
 from vizlib.ui.pages.compact import tokenizer_data
+from vizlib.ui.pages.compact.claims import equivariance_claim
+from vizlib.ui.widgets.claim_card import draw_claim
 from vizlib.ui.widgets.downloads import download_row, file_stem
 from vizlib.ui.widgets.snippet import draw_snippet
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vizlib.engine.jobs import Job
     from vizlib.figures.charts import Mark
     from vizlib.ui.core.model_choice import ModelChoice
@@ -49,10 +56,11 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
     columns_jobs = [_submit_column(place, each, title, picture, fit) for place, (each, title) in enumerate(group)]
     drift_jobs = [_submit_drift(place, each, picture, fit) for place, (each, _) in enumerate(group)]
     job_slots.wait_for(columns_jobs)
+    draw_little_data()
     columns = draw_columns(url_state, group, columns_jobs, picture, fit)
     if len(columns) == len(group):
         draw_ideas(columns, group, drift_jobs)
-    draw_curves()
+    draw_epochs()
 
 
 def members(model: ModelChoice) -> Group:
@@ -144,14 +152,59 @@ def draw_ideas(columns: list[Column], group: Group, jobs: list[Job[Drift] | None
     with right:
         lines = [(mark, [shift / drift.stride for shift in drift.shifts], drift.features) for mark, drift in drifts]
         _chart("Drift of what the head reads", "shift, in tokens", lines, key="compact.drift.features", format_="{y:.4f}")
+    moved = {model.name: max(drift.tokens) for (model, _), drift in zip(group, results, strict=True) if drift is not None}
+    if {PLAIN, COMPACT} <= set(moved):
+        draw_claim(equivariance_claim(moved[COMPACT], moved[PLAIN]), "One picture: a case, not a proof.")
     worst = ", ".join(f"{formatting.plain(mark.label.partition(':')[0])} {max(drift.tokens):.2f}" for mark, drift in drifts)
     st.caption(
         f"Largest drift of the tokens on this picture: {worst}. A whole token's shift is exact for patches, and for nothing between."
     )
 
 
-def draw_curves() -> None:
-    """How the bundled models learnt from little data, as measured while they were trained."""
+def draw_little_data() -> None:
+    """The page's question first: right answers by number of training photographs, with intervals, and what they say of the claim."""
+    from vizlib.figures.accuracy_charts import curves
+    from vizlib.figures.charts import CONFIG, Point
+
+    report = measured_report()
+    runs = claims.small_data(report)
+    claim = claims.little_data_claim(report)
+    if claim is None:
+        return
+    images = report["about"]["images"]
+    series = [
+        (mark_of(name), [Point(mark_of(name), *top, x=count, note=share_note(count, top)) for count, top, _ in rows])
+        for name, rows in runs.items()
+    ]
+    ticks = sorted({count for rows in runs.values() for count, *_ in rows})
+    left, right = st.columns([3, 2], gap="large", vertical_alignment="center")
+    with left:
+        st.plotly_chart(
+            curves(series, "training photographs (log scale)", images, log=True, ticks=ticks).update_layout(height=_HEIGHT),
+            key="compact.little", config=CONFIG, alt="Share of right answers by number of training photographs, with 95 % intervals",
+        )  # fmt: skip
+    with right:
+        draw_claim(claim)
+    lengths = sorted({epochs for rows in runs.values() for *_, epochs in rows})
+    st.caption(f"{report['about'].get('small_data', '')} Bars are 95 % intervals. Epochs: {', '.join(map(str, lengths))}.")
+
+
+def share_note(count: int, top: Sequence[float]) -> str:
+    """A point of the curve in words."""
+    value, low, high = (100 * share for share in top)
+    return f"{count:,} photographs: {value:.1f}\u00a0% ({low:.1f} to {high:.1f}\u00a0%)"
+
+
+def measured_report() -> dict[str, Any]:
+    """The report on the bundled models; empty where there is none."""
+    try:
+        return report_file.read_report()
+    except vizlib.TrainingError:
+        return {}
+
+
+def draw_epochs() -> None:
+    """How the bundled models learnt, epoch by epoch, as measured while they were trained."""
     lines, words, lengths = [], [], set()
     for name, mark in zip(_CURVES, marks_of(_CURVES), strict=True):
         card = all_cards().get(name)
@@ -164,7 +217,7 @@ def draw_curves() -> None:
         words.append(f"{mark.label} {100 * card.accuracy.top1:.1f}\u00a0% with {size} parameters after {epochs} epochs")
     if not lines:
         return
-    st.subheader("Learning from little data", anchor=False)
+    st.subheader("Epoch by epoch", anchor=False)
     missing = [short_name(name) for name in _CURVES if name not in all_cards()]
     still = (
         f" {' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} not trained yet, so the comparison is not complete."

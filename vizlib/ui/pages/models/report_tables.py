@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vizlib.catalog.methods import METHODS
 from vizlib.figures.charts import Mark, Point
 from vizlib.figures.model_marks import mark_of, short_name
+from vizlib.model_report import claims
 from vizlib.stats import wilson
 from vizlib.zoo.bundled_models import NAMES
 
@@ -112,19 +113,7 @@ class Report:
 
         The shipped weights stand for all photographs only where no run does and they were trained as long as the runs.
         """
-        series = {}
-        for name in NAMES:
-            # Of several runs on the same photographs the longest one counts.
-            runs = sorted(self.section("small_data").get(name, []), key=lambda run: run["epochs"])
-            rows = {run["images"]: (run["images"], run["top1"], run["epochs"]) for run in runs if run["epochs_done"] == run["epochs"]}
-            facts = self.section("models").get(name, {})
-            everything = facts.get("training_images")
-            as_long = facts.get("epochs") in {epochs for *_, epochs in rows.values()}
-            if rows and name in self.names and everything and everything not in rows and as_long:
-                rows[everything] = (everything, self.top(name), facts["epochs"])
-            if rows:
-                series[name] = [rows[images] for images in sorted(rows)]
-        return series
+        return claims.small_data(self.sections)
 
     def unfinished(self) -> list[str]:
         """Runs on a share that have not come to their end, in words."""

@@ -14,11 +14,13 @@ from vizlib.figures.charts import CONFIG, Point
 from vizlib.figures.confusion_charts import WRONG, answer_bars, heat_map
 from vizlib.figures.localisation_charts import localisation_scores
 from vizlib.figures.model_marks import mark_of, short_name
+from vizlib.model_report import claims
 from vizlib.ui.core.tables import records_to_csv
 from vizlib.ui.core.url_state import one_of
 from vizlib.ui.pages.models import findings
 from vizlib.ui.pages.models import report_tables as tables
 from vizlib.ui.pages.models.report_tables import REFERENCES, point_of
+from vizlib.ui.widgets.claim_card import draw_claim, draw_claims
 from vizlib.ui.widgets.downloads import download_button
 
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ AXES = {
     "images": "Training photographs",
 }
 ANY = -1
+_ACCURACY_CASE = (
+    "Small models, 25,000 photographs of 50 classes, one training each: intervals are over validation photographs, not over trainings."
+)
 
 
 def _chart(figure: go.Figure, key: str, alt: str) -> None:
@@ -67,6 +72,7 @@ def draw_accuracy(report: Report, url_state: UrlState) -> None:
         "ranking",
         "Models by share of right answers: " + "; ".join(f"{point.mark.label} {point.note}" for point in points),
     )
+    draw_claims(claims.accuracy_claims(report.sections), _ACCURACY_CASE)
     st.subheader("Against what it costs", anchor=False)
     key = url_state.declare("against", "multiply_adds", one_of(tuple(AXES)))
     axis = _choose("Against", AXES, key)
@@ -138,6 +144,9 @@ def draw_small_data(report: Report, url_state: UrlState) -> None:  # noqa: ARG00
     if sentence:
         st.markdown(sentence)
     _draw_curves(report, "small_data")
+    claim = claims.little_data_claim(report.sections)
+    if claim is not None:
+        draw_claim(claim)
     rows = tables.small_data_rows(report)
     if rows:
         _take_away(rows, "small-data")
