@@ -9,7 +9,7 @@ from vizlib.ui.widgets.snippet import draw_model
 
 url_state, picture, model, fit = open_picture_page(
     "pvt",
-    "A pyramid without convolution.",
+    "A pyramid of scales.",
     "PVT looks at the picture at several scales, where ViT has one. Point at a cell of a stage: what it covers in the others lights up.",
     partial(pick_model, fits=of_families("pvt", "pvt_v2"), bundled=["pvt_tiny50"], weights=True),
 )

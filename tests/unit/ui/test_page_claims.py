@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
+from vizlib.analysis.features.boundaries import pieces
 from vizlib.claims import Verdict
 from vizlib.ui.pages.compact.claims import equivariance_claim
+from vizlib.ui.pages.cvt.claims import positions_claim, squeezing_claim
+from vizlib.ui.pages.pvt.claims import boundaries_claim, fragments
+from vizlib.ui.pages.pvt.segmentation_data import COUNTS, Segmentation
 from vizlib.ui.pages.t2t.claims import Counts, figure_2_claims
 
 SO, NOT_SO, OPEN = Verdict.SO, Verdict.NOT_SO, Verdict.CANNOT_TELL
@@ -35,3 +43,41 @@ def test_equivariance_of_tokens(compact, plain, verdict):
     claim = equivariance_claim(compact, plain)
     assert claim.verdict is verdict
     assert f"CCT {compact:.2f}, ViT {plain:.2f}" in claim.measured
+
+
+def moved(distance):
+    return {"title": "ViT without the table", "shuffled": [{"distance": 9.0}, {"distance": distance}, {"distance": 9.0}]}
+
+
+@pytest.mark.parametrize(("cvt", "blind", "verdict"), [(0.4, 0.0, SO), (0.0, 0.4, NOT_SO), (0.02, 0.0, OPEN)])
+def test_positions(cvt, blind, verdict):
+    assert positions_claim(moved(cvt), moved(blind)).verdict is verdict
+
+
+@pytest.mark.parametrize(("changes", "verdict"), [((0.01, 0.05), SO), ((0.2, 0.3), NOT_SO), ((0.05, 0.3), OPEN)])
+def test_squeezing(changes, verdict):
+    claim = squeezing_claim([(str(change), SimpleNamespace(change=change)) for change in changes])
+    assert claim.verdict is verdict
+
+
+def grouped(title, labels, ratios):
+    return Segmentation(title, "", (4, 4), np.array(labels, np.uint8), tuple(ratios), np.zeros((4, 4, 3), np.uint8))
+
+
+NONE = [[[0]]] * len(COUNTS)
+
+
+@pytest.mark.parametrize(
+    ("pyramid", "plain", "verdict"),
+    [([2.0] * 7, [1.0] * 7, SO), ([1.0] * 7, [2.0] * 7, NOT_SO), ([2.0] * 6 + [0.5], [1.0] * 7, OPEN), ([math.nan] * 7, [1.0] * 7, OPEN)],
+)
+def test_boundaries(pyramid, plain, verdict):
+    assert boundaries_claim(grouped("PVT", NONE, pyramid), grouped("ViT", NONE, plain)).verdict is verdict
+
+
+def test_whoever_is_least_fragmented_is_named():
+    whole, torn = [[[0, 0], [1, 1]]], [[[0, 1], [1, 0]]]
+    assert (pieces(np.array(whole[0])), pieces(np.array(torn[0]))) == (2, 4)
+    fields = [grouped("PVT", torn, [1.0]), grouped("ViT", whole, [1.0])]
+    assert fragments(fields, COUNTS[0]) == "Into 2 groups, in connected pieces: PVT 4, ViT 2. On this picture ViT is the least fragmented."
+    assert "PVT and ViT are equally little fragmented" in fragments([grouped("PVT", whole, [1.0]), fields[1]], COUNTS[0])

@@ -57,8 +57,20 @@ def pyramid_or_status(
     beside = computations.result_or_status(f"{page}.beside", jobs[1], [vit])
     if words is not None:
         st.markdown(words(pyramid))
+    if beside is not None and beside.facts["size"] != pyramid.facts["size"]:
+        st.caption(other_input(pyramid, beside))
+        beside = None
     draw_feature_pyramid(page, pyramid, beside, model, picture, view)
     return pyramid
+
+
+def other_input(pyramid: FeaturePyramid, beside: FeaturePyramid) -> str:
+    """Why no grid stands beside the stages: it would be of another input."""
+    own, other = (" × ".join(map(str, group.facts["size"])) for group in (pyramid, beside))
+    return (
+        f"{pyramid.facts['title']} takes {own} pixels here and {beside.facts['title']} {other}, so the one grid of "
+        f"{beside.facts['title']} is left out: grids are compared on the same input only."
+    )
 
 
 def view_key(url_state: UrlState) -> str:

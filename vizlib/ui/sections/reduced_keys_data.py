@@ -79,6 +79,8 @@ def _facts(step: Attention, reduced: str, weights: np.ndarray, peaks: np.ndarray
         "name": site.name,
         "stage": site.stage + 1,
         "heads": site.heads,
+        "root": round(1 / site.scale**2),
+        "width": site.q.shape[-1],
         "prefix": prefix,
         "grid": list(site.query_grid.shape),
         "keys": list(site.key_grid.shape),

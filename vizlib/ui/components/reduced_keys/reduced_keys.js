@@ -108,11 +108,17 @@ class ReducedKeys extends Component {
       [`q (${asked})`, light(query)],
       ' · ',
       [`${site.reduced ? `${site.reduced}(K)` : 'K'}ᵀ (${answering})`, light(keys)],
-      ' / √d ) · ',
+      ` / √${site.root} ) · `,
       [site.reduced ? `${site.reduced}(V)` : 'V', light(key)],
-      `    ${weights}${site.reduced ? saved : ''}`,
+      `    ${weights}${site.reduced ? saved : ''}${this.rootWords(site)}`,
     ]);
     this.show();
+  }
+
+  // Most models divide by the root of a head's width, CvT by that of all heads together.
+  rootWords({ root, width, heads }) {
+    if (root === width) return heads > 1 ? `; ${root} numbers a head` : '';
+    return `; ${root} is the full width, ${heads} heads of ${width}, where other models take the root of one head's`;
   }
 
   walk(event, what, [rows, columns]) {

@@ -22,7 +22,7 @@ class ShuffleShift extends Component {
   load(header, arrays) {
     this.header = header;
     this.arrays = arrays;
-    this.kind ??= String(header.tiles.at(-1));
+    this.kind ??= String(header.opens);
     this.by ??= header.shifts.length >> 2;
     this.far.max = header.shifts.length - 1;
     const kinds = [

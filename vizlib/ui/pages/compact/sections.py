@@ -173,7 +173,7 @@ def draw_little_data() -> None:
         return
     images = report["about"]["images"]
     series = [
-        (mark_of(name), [Point(mark_of(name), *top, x=count, note=share_note(count, top)) for count, top, _ in rows])
+        (mark_of(name), [Point(mark_of(name), top[0], top[1], top[2], count, share_note(count, top)) for count, top, _ in rows])
         for name, rows in runs.items()
     ]
     ticks = sorted({count for rows in runs.values() for count, *_ in rows})

@@ -13,8 +13,9 @@ from vizlib.ui.components.shuffle_shift import shuffle_shift
 from vizlib.ui.core import computations, job_slots
 from vizlib.ui.core.model_choice import model_choice
 from vizlib.ui.core.tables import to_csv
-from vizlib.ui.pages.cvt import projection_data, shuffle_shift_data, text
+from vizlib.ui.pages.cvt import claims, projection_data, shuffle_shift_data, text
 from vizlib.ui.sections import feature_pyramid, reduced_keys
+from vizlib.ui.widgets.claim_card import draw_claim
 from vizlib.ui.widgets.downloads import download_button, file_stem
 from vizlib.ui.widgets.snippet import draw_snippet
 
@@ -100,6 +101,7 @@ def draw_squeezed(projections: Projections) -> None:
             "The last column is how far the output of the attention lies from that, relative to its length."
         )
         st.markdown("\n".join(rows))
+    draw_claim(claims.squeezing_claim(projections.squeezed), claims.CASE)
 
 
 def submit_shuffle_shift(slot: str, model: ModelChoice, picture: Picture, fit: str | None) -> Job[ShuffleShift] | None:
@@ -115,6 +117,9 @@ def submit_shuffle_shift(slot: str, model: ModelChoice, picture: Picture, fit: s
 def draw_shuffle_shift(shifts: Sequence[ShuffleShift], model: ModelChoice, picture: Picture) -> None:
     """The component over all moves, and their numbers as a file."""
     shuffle_shift(shuffle_shift_data.pack_shuffle_shift(shifts), key="cvt.moved")
+    rows = [row for shift in shifts for row in shift.rows]
+    if len(rows) > 1:
+        draw_claim(claims.positions_claim(rows[0], rows[-1]), claims.CASE)
     download_button(f"{file_stem(picture, model)}-moves.csv", partial(_moves_csv, shifts), key="cvt.moves.csv")
 
 

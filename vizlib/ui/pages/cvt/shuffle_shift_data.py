@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vizlib.ui.core.pictures import Picture
 
 TILES = (2, 4, 8)
+OPENS = 4  # tiles a side: neither the whole picture nor dust
 SEEDS = (0, 1, 2)
 STEPS = 17
 """Shifts from none to a quarter of the width, in 64ths."""
@@ -46,7 +47,7 @@ class ShuffleShift:
 def pack_shuffle_shift(moves: Sequence[ShuffleShift]) -> bytes:
     """The models side by side over the first one's photograph."""
     header = {
-        "size": list(moves[0].size), "tiles": TILES, "seeds": len(SEEDS), "shifts": [step / 64 for step in range(STEPS)],
+        "size": list(moves[0].size), "tiles": TILES, "opens": OPENS, "seeds": len(SEEDS), "shifts": [step / 64 for step in range(STEPS)],
         "models": [row for effect in moves for row in effect.rows],
     }  # fmt: skip
     return pack(header, {"photo": as_jpeg(moves[0].photo), **moves[0].orders})

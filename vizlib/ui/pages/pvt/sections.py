@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from vizlib.figures.model_marks import family_name
 from vizlib.ui.core import computations, job_slots
-from vizlib.ui.pages.pvt import attention_cost, segmentation, text
+from vizlib.ui.pages.pvt import attention_cost, claims, segmentation, text
 from vizlib.ui.sections import feature_pyramid, reduced_keys
+from vizlib.ui.widgets.claim_card import draw_claim
 from vizlib.ui.widgets.snippet import draw_snippet
 
 if TYPE_CHECKING:
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: UrlState) -> None:
     """Every section, as far as its numbers are there."""
     view, groups = feature_pyramid.view_key(url_state), segmentation.groups_key(url_state)
+    if model.card is not None and model.card.family in text.TITLES:
+        title, words = text.TITLES[model.card.family]
+        st.header(title, anchor=False)
+        st.markdown(words)
     pyramid = feature_pyramid.pyramid_or_status("pvt", model, picture, fit, view)
     if pyramid is None:
         return
@@ -38,4 +44,8 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
     fields = segmentation.segmentations_or_status(model, picture, fit, max(pyramid.levels[0]["grid"]))
     if fields:
         segmentation.draw_segmentations(fields, picture, groups)
+        st.markdown(claims.fragments(fields, st.session_state[groups]))
+        vit = next((field for field in fields[1:] if field.title == family_name("vit", "")), None)
+        if vit is not None:
+            draw_claim(claims.boundaries_claim(fields[0], vit), claims.CASE)
     draw_snippet(text.snippet(model, picture, fit))

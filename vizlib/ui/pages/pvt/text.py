@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 KEYS = (
     "A fine grid has too many tokens for every one to look at every other. Spatial-reduction attention lets every token ask, and answers "
-    "from a grid that a convolution made R times smaller along each side. Point at the first picture to choose who asks, at the second "
+    "from a grid that is R times smaller along each side: every R × R block of tokens is flattened to one long vector and projected to one "
+    "key. Blocks do not overlap, so nothing slides over the grid, though a convolution with stride R is how it is computed. "
+    "Point at the first picture to choose who asks, at the second "
     "to choose a key."
 )
 COST = (
@@ -25,6 +27,17 @@ DENSE = (
     "each with the same total variance, and k-means groups the cells. ViT has a single coarse grid to offer; ResNet is the pyramid of "
     "convolutions."
 )
+TITLES = {
+    "pvt": (
+        "PVT: a pyramid without convolution",
+        "Patches do not overlap, and keys come from whole blocks, flattened and projected: no filter slides over the picture.",
+    ),
+    "pvt_v2": (
+        "PVT v2: a pyramid with convolutions",
+        "Windows overlap, every MLP holds a 3 × 3 depth-wise convolution, and no table of positions is left: "
+        "zero padding tells places apart.",
+    ),
+}
 PAPERS = "; ".join(linked(_PAPERS[family]) for family in ("pvt", "pvt_v2")) + "."
 
 

@@ -1,0 +1,48 @@
+"""What a pyramid is good for, as papers claim it, put to the test by the groups of its cells."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from vizlib.analysis.features.boundaries import pieces
+from vizlib.claims import Claim, Verdict
+from vizlib.ui.pages.pvt.segmentation_data import COUNTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vizlib.ui.pages.pvt.segmentation_data import Segmentation
+
+_WANG = "Wang et al., Pyramid Vision Transformer (2021), https://arxiv.org/abs/2102.12122"
+CASE = "One picture, grouped without training: a case, not a proof. Few pieces alone are no merit: a coarse grid cannot make many."
+
+
+def fragments(fields: Sequence[Segmentation], count: int) -> str:
+    """How many pieces each model's groups fall into, and whose are the fewest, whoever that is."""
+    index = COUNTS.index(count)
+    parts = {field.title: pieces(field.labels[index]) for field in fields}
+    fewest = [title for title, number in parts.items() if number == min(parts.values())]
+    listed = ", ".join(f"{title} {number}" for title, number in parts.items())
+    least = f"{fewest[0]} is the least fragmented" if len(fewest) == 1 else f"{' and '.join(fewest)} are equally little fragmented"
+    return f"Into {count} groups, in connected pieces: {listed}. On this picture {least}."
+
+
+def boundaries_claim(pyramid: Segmentation, plain: Segmentation) -> Claim:
+    """Whether the pyramid's boundaries lie on steeper places of the picture than a plain model's, for every number of groups."""
+    pairs = [(own, other) for own, other in zip(pyramid.ratios, plain.ratios, strict=True) if not (math.isnan(own) or math.isnan(other))]
+    ahead = sum(own > other for own, other in pairs)
+    verdict = Verdict.CANNOT_TELL
+    if pairs and ahead == len(pairs):
+        verdict = Verdict.SO
+    elif pairs and sum(own < other for own, other in pairs) == len(pairs):
+        verdict = Verdict.NOT_SO
+    means = [sum(values) / len(pairs) for values in zip(*pairs, strict=True)] if pairs else [math.nan, math.nan]
+    return Claim(
+        "A pyramid suits dense prediction: its fine stages know where things end.",
+        f"for every number of groups, {pyramid.title}'s boundaries lie where the picture is steeper than {plain.title}'s do.",
+        f"steeper for {ahead} of {len(pairs)} numbers of groups, {means[0]:.2f} times the mean steepness of the picture against "
+        f"{means[1]:.2f} in the mean; 1 is a boundary laid at random.",
+        verdict,
+        (_WANG,),
+    )
