@@ -34,8 +34,7 @@ TITLES = {
     ),
     "pvt_v2": (
         "PVT v2: a pyramid with convolutions",
-        "Windows overlap, every MLP holds a 3 × 3 depth-wise convolution, and no table of positions is left: "
-        "zero padding tells places apart.",
+        "Windows overlap, every MLP holds a 3 × 3 depth-wise convolution, and no table of positions is left.",
     ),
 }
 PAPERS = "; ".join(linked(_PAPERS[family]) for family in ("pvt", "pvt_v2")) + "."
