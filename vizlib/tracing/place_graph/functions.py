@@ -67,9 +67,9 @@ def learned(name: str, args: tuple[Any, ...], output: Any) -> None:
     if name not in ("expand", "repeat", "expand_as", "broadcast_to", "tile") or not isinstance(output, torch.Tensor):
         return
     source = args[0]
-    if not isinstance(source, torch.Tensor) or not source.is_floating_point() or output.ndim != source.ndim or output.ndim != 3:
+    if not isinstance(source, torch.Tensor) or not source.is_floating_point() or output.ndim != 3 or not 1 <= source.ndim <= 3:
         return
-    if source.shape[0] != 1 or output.shape[0] != IMAGES or source.shape[1:] != output.shape[1:]:
+    if output.shape[0] != IMAGES or (1,) * (3 - source.ndim) + tuple(source.shape) != (1, *output.shape[1:]):
         return
     count = output.shape[1]
     numbers = torch.arange(IMAGES * count, dtype=torch.float64, device=output.device).view(IMAGES, count, 1)

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 class Lying:
     """A map (B, C, h, w) ("first": channels before places), (B, h, w, C) ("last"), or tokens (B, prefix + h w, C) ("tokens").
 
-    ``group`` is the same for parts whose outputs stand at the very same places.
+    ``group`` is the same for parts whose outputs stand at the very same places, ``channels`` is C.
     """
 
     form: Literal["first", "last", "tokens"]
     grid: Grid
     group: int | tuple[int, ...]
+    channels: int
 
     def cells(self, tensor: torch.Tensor) -> torch.Tensor | None:
         """The cells (B, h w, C) of such a tensor, None where it is another one."""
@@ -45,13 +46,17 @@ def lying(tensor: torch.Tensor, mark: Mark | None, size: tuple[int, int]) -> Lyi
         if tensor.ndim == 4 and not mark.node.grid.prefix:
             for form, shape in (("first", narrow.shape[2:]), ("last", narrow.shape[1:3])):
                 if shape.numel() == places and min(shape) > 0 and tuple(narrow.shape).count(1) >= 2:
-                    return Lying(form, Grid(*shape), id(mark.node))  # type: ignore[arg-type]
+                    return Lying(form, Grid(*shape), id(mark.node), _channels(tensor, form))  # type: ignore[arg-type]
             return None
         tokens = tensor.ndim == 3 and tensor.shape[1] == places and mark.node.grid.height > 1
-        return Lying("tokens", mark.node.grid, id(mark.node)) if tokens else None
+        return Lying("tokens", mark.node.grid, id(mark.node), tensor.shape[2]) if tokens else None
     if tensor.ndim != 4:
         return None
     for form, shape in (("first", tensor.shape[2:]), ("last", tensor.shape[1:3])):
         if shape.numel() > 1 and round(size[0] / shape[0]) == round(size[1] / shape[1]):
-            return Lying(form, Grid(*shape), tuple(tensor.shape))  # type: ignore[arg-type]
+            return Lying(form, Grid(*shape), tuple(tensor.shape), _channels(tensor, form))  # type: ignore[arg-type]
     return None
+
+
+def _channels(tensor: torch.Tensor, form: str) -> int:
+    return int(tensor.shape[1 if form == "first" else -1])

@@ -39,6 +39,7 @@ class Tracer(TorchFunctionMode):
         self.compares = False  # whether a softmax ran, or a product of two tensors that the image is in: one of them all attention needs
         self.path: list[str] = [""]  # of the modules that run
         self.maps: dict[str, Lying] = {}  # what the parts gave that can be read as a map, in the order of execution
+        self.first_of_several: dict[str, Lying] = {}  # the same of what came first in a tuple
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -123,10 +124,12 @@ def _paths(module: nn.Module, tracer: Tracer, size: tuple[int, int]) -> Iterator
 
     def leave(part: nn.Module, inputs: Any, output: Any) -> None:  # noqa: ARG001  torch's signature
         path = tracer.path.pop()
-        tracer.maps.pop(path, None)
-        found = lying(output, mark_of(output), size) if isinstance(output, torch.Tensor) and path else None
+        first = output[0] if isinstance(output, tuple) and output else output
+        maps = tracer.maps if first is output else tracer.first_of_several
+        maps.pop(path, None)
+        found = lying(first, mark_of(first), size) if isinstance(first, torch.Tensor) and path else None
         if found is not None:
-            tracer.maps[path] = found
+            maps[path] = found
 
     handles = []
     for path, part in module.named_modules():

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vizlib.tracing.attention_site import AttentionSite
+    from vizlib.tracing.place_graph.layer_states import LayerStates
     from vizlib.tracing.place_graph.lying import Lying
     from vizlib.tracing.products import WeightsRead
     from vizlib.tracing.recorder import AttentionCall, Recording
@@ -275,6 +276,10 @@ class Adapter(ABC):
         asks one of several.
         """
         raise MethodError(self.refusals["layers"])
+
+    def layer_states(self, size: Size) -> LayerStates | None:  # noqa: ARG002
+        """What the blocks give of inputs (h, w), where the head is run on it as it stands; None where ``layer_logits`` runs the head."""
+        return None
 
     def warnings(self, recording: Recording) -> tuple[str, ...]:  # noqa: ARG002
         """What a reader of a map made from this pass has to know."""

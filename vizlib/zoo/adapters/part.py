@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from vizlib.tracing.place_graph.layer_states import LayerStates
     from vizlib.tracing.place_graph.lying import Lying
     from vizlib.tracing.products import WeightsRead
     from vizlib.tracing.recorder import AttentionCall, Recording
@@ -141,6 +142,10 @@ class PartAdapter(Adapter):
         if classifier is not None:
             classifier = replace(classifier, path=self._inner(classifier.path))
         return self.inner.layer_logits(module.get_submodule(self.path), tokens, pooling, classifier)
+
+    def layer_states(self, size: Size) -> LayerStates | None:
+        states = self.inner.layer_states(size)
+        return None if states is None else replace(states, paths=tuple(self._outer(path) for path in states.paths))
 
     def warnings(self, recording: Recording) -> tuple[str, ...]:
         return self.inner.warnings(self._as_recorded(recording))

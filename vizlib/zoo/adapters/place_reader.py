@@ -9,6 +9,7 @@ import torch
 
 from vizlib.errors import MethodError, VizlibError
 from vizlib.tracing.place_graph.attention import LINEAR
+from vizlib.tracing.place_graph.layer_states import LayerStates, layer_states
 from vizlib.tracing.place_graph.lowering import Graph
 from vizlib.tracing.place_graph.marks import Gate, Lost, Places, Scores
 from vizlib.tracing.place_graph.rows import IMAGES
@@ -45,6 +46,7 @@ class PlaceReader:
         self._outputs: OutputChoice | None = None
         self._graphs: dict[Size, Graph | str] = {}
         self._maps: dict[Size, dict[str, Lying]] = {}
+        self._states: dict[Size, LayerStates | str] = {}
         self._uncompared: set[Size] = set()
 
     def choose(self, outputs: OutputChoice | None) -> None:
@@ -52,6 +54,7 @@ class PlaceReader:
         self._outputs = outputs
         self._graphs.clear()
         self._maps.clear()
+        self._states.clear()
         self._uncompared.clear()
 
     @property
@@ -67,6 +70,7 @@ class PlaceReader:
         if graph is None:
             for oldest in list(self._graphs)[: 1 - SIZES]:
                 self._maps.pop(oldest, None)
+                self._states.pop(oldest, None)
                 self._graphs.pop(oldest, None)
             graph = self._graphs[size] = self._traced(size)
         return graph
@@ -90,6 +94,11 @@ class PlaceReader:
                 by_group.setdefault(found.group, []).append(path)
         shown = [min(reversed(paths), key=lambda path: path.count(".")) for paths in by_group.values()]
         return {path: self.maps(size)[path] for path in reversed(shown)}
+
+    def layer_states(self, size: Size) -> LayerStates | str:
+        """What each block gives of inputs (h, w) for the head to read, or why it cannot read that of every block."""
+        graph = self.graph(size)
+        return graph if isinstance(graph, str) else self._states[size]
 
     def products(self, size: Size) -> dict[int, WeightsRead]:
         """The numbers of the products that apply attention to inputs (h, w), with how they hold their weights."""
@@ -132,7 +141,10 @@ class PlaceReader:
                 "its answer depends on the image only by what scales it" if isinstance(mark, Gate) else "its answer is not read from places"
             )
         graph = Graph.of(mark)
-        return graph if isinstance(graph, str) or graph.attended else NONE_FOUND
+        if isinstance(graph, str) or not graph.attended:
+            return graph if isinstance(graph, str) else NONE_FOUND
+        self._states[size] = layer_states(graph, tracer.maps, tracer.first_of_several)
+        return graph
 
     def _answer(self, module: nn.Module, x: torch.Tensor) -> Any:
         return chosen_output(module(x), self._outputs, type(module).__name__)

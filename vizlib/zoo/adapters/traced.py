@@ -41,3 +41,4 @@ class TracedAdapter(PlainAdapter):
             self.refusals["lineage"] = reason
         elif not isinstance(reason, str):
             self._expect_keys(reason, size)
+            self._expect_layers(size)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from vizlib.tracing.place_graph.layer_states import LayerStates
     from vizlib.tracing.place_graph.lowering import Graph
     from vizlib.tracing.place_graph.lying import Lying
     from vizlib.tracing.products import WeightsRead
@@ -123,6 +124,7 @@ class PlainAdapter(Adapter):
             self.refusals |= FAMILIES["traced"].lacks
             self.refusals.pop("lineage", None)
             self._expect_keys(graph, size)
+            self._expect_layers(size)
         elif not isinstance(graph, NotRun):
             if self.family == "other" and not self.reader.compares_places(size):
                 graph = NONE_FOUND
@@ -136,6 +138,13 @@ class PlainAdapter(Adapter):
         self.refusals.pop("keys", None)
         if reason is not None:
             self.refusals["keys"] = reason
+
+    def _expect_layers(self, size: Size) -> None:
+        """Whether the head can read what every block gives of inputs (h, w)."""
+        states = self.reader.layer_states(size)
+        self.refusals.pop("layers", None)
+        if isinstance(states, str):
+            self.refusals["layers"] = states
 
     def choose(self, outputs: OutputChoice | None) -> None:
         super().choose(outputs)
@@ -159,6 +168,12 @@ class PlainAdapter(Adapter):
         if "lineage" in self.refusals:
             raise MethodError(self.refusals["lineage"])
         return self.reader.lineage(recording, size, windows)
+
+    def layer_states(self, size: Size) -> LayerStates | None:
+        states = self.reader.layer_states(size)
+        if isinstance(states, str):
+            raise MethodError(states)
+        return states
 
     def warnings(self, recording: Recording) -> tuple[str, ...]:
         size = None if recording.x is None else (int(recording.x.shape[-2]), int(recording.x.shape[-1]))
