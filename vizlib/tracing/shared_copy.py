@@ -25,9 +25,29 @@ def shared_copy(module: nn.Module) -> nn.Module:
     """A copy that shares every parameter and buffer with ``module`` but has its own hooks, mode and attributes.
 
     Weights made in inference mode are copied, since nothing can be differentiated through them. What cannot be copied, as activations that
-    are kept or locks, stays shared too. ModelError when the module itself refuses to be copied.
+    are kept or locks, stays shared too. Attention that transformers is set to run as flex_attention runs as torch's fused function in the
+    copy: the same weights, in sight, and with a gradient on every device. ModelError when the module itself refuses to be copied.
     """
-    return copied_with(module, module, {id(tensor): _for_autograd(tensor) for tensor in _tensors(module)})
+    return _in_sight(copied_with(module, module, {id(tensor): _for_autograd(tensor) for tensor in _tensors(module)}), module)
+
+
+def _in_sight(copied: nn.Module, module: nn.Module) -> nn.Module:
+    """The copy of a module, its flex_attention as torch's fused function; ModelError where that would change the module's own config."""
+    for part in _in_flex(copied):
+        if part.config is getattr(module, "config", None):
+            raise ModelError(f"The config of {type(module).__name__} cannot be copied; call set_attn_implementation('sdpa').")
+        part.set_attn_implementation("sdpa")
+    return copied
+
+
+def _in_flex(module: nn.Module) -> list[Any]:
+    """The parts of transformers whose attention is set to run as flex_attention, those inside another one left out."""
+    parts: list[Any] = []
+    for path, part in module.named_modules():
+        flex = getattr(getattr(part, "config", None), "_attn_implementation", None) == "flex_attention"
+        if flex and hasattr(part, "set_attn_implementation") and not any(path.startswith(f"{above}.") or not above for above, _ in parts):
+            parts.append((path, part))
+    return [part for _, part in parts]
 
 
 def converted_copy(module: nn.Module, dtype: torch.dtype) -> nn.Module:
@@ -46,7 +66,7 @@ def meta_copy(module: nn.Module) -> nn.Module:
     """A copy in evaluation mode without weights and hooks, on the meta device: it gives shapes and autograd's graph, no numbers."""
     import torch
 
-    copied = copied_with(module, module, {id(tensor): _without_weights(tensor) for tensor in _tensors(module)}).eval()
+    copied = _in_sight(copied_with(module, module, {id(tensor): _without_weights(tensor) for tensor in _tensors(module)}), module).eval()
     for part in copied.modules():
         for hooks in (part._forward_hooks, part._forward_pre_hooks, part._backward_hooks, part._backward_pre_hooks):
             hooks.clear()
@@ -120,11 +140,11 @@ def check_forward_follows(module: nn.Module) -> None:
 def in_evaluation_mode(module: nn.Module) -> nn.Module:
     """The module itself when all of it is in evaluation mode, else a shared copy that is: the module's own mode stays.
 
-    A copy too where weights were made in inference mode. ModelError where a copy would run the training module itself, by a function that
+    A copy too where weights were made in inference mode or attention runs as flex_attention. ModelError where a copy would run the training module itself, by a function that
     was set on it.
     """
     check_forward_follows(module)
-    if any(_training(part) for part in module.modules()) or any(tensor.is_inference() for tensor in _tensors(module)):
+    if any(_training(part) for part in module.modules()) or any(tensor.is_inference() for tensor in _tensors(module)) or _in_flex(module):
         return shared_copy(module).eval()
     return module
 

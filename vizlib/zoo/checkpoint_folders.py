@@ -16,6 +16,7 @@ from vizlib.geometry import Transform
 from vizlib.zoo.adapters import adapter_for
 from vizlib.zoo.hf_hub import hub_weights
 from vizlib.zoo.loading_plans import LoadingPlan, State, plan_for
+from vizlib.zoo.reading import declared_size
 from vizlib.zoo.vision_language import takes_text
 from vizlib.zoo.weights import read_checkpoint
 
@@ -78,6 +79,10 @@ class TimmFolder(FolderPlan):
         super().__init__(name, folder, config)
         self.prepared = config.get("pretrained_cfg") or {}
         self.inner = plan_for(config["architecture"])
+        built = (config.get("model_args") or {}).get("img_size")
+        sides = built if isinstance(built, list) else [built, built]
+        if len(sides) == 2 and all(isinstance(side, int) for side in sides):
+            self.size = (sides[0], sides[1])
 
     def fetch(self, progress: Callable[..., None] | None) -> Path:  # noqa: ARG002
         return self.folder / WEIGHTS
@@ -110,6 +115,7 @@ class TransformersFolder(FolderPlan):
         super().__init__(name, folder, config)
         named = config.get("architectures") or [None]
         self.kind = _class_named(named[0], name)
+        self.asked: tuple[int, int] | None = None  # for this input size
 
     def read(self, checkpoint: str | os.PathLike[str] | None, progress: Callable[..., None] | None) -> State:
         if checkpoint is not None:
@@ -132,7 +138,8 @@ class TransformersFolder(FolderPlan):
         state: State = dict(module.state_dict())
         return state
 
-    def build(self, classes: int | None, size: tuple[int, int] | None) -> nn.Module:  # noqa: ARG002  its size is in the config
+    def build(self, classes: int | None, size: tuple[int, int] | None) -> nn.Module:
+        self.asked = size
         config = self.kind.config_class.from_dict(dict(self.facts))
         if classes and classes != config.num_labels:
             config.num_labels = classes
@@ -143,14 +150,12 @@ class TransformersFolder(FolderPlan):
         return int(self.kind.config_class.from_dict(dict(self.facts)).num_labels)
 
     def transform(self, module: nn.Module) -> Transform:
-        size = adapter_for(module).input_size()
+        size = self.asked or adapter_for(module).input_size() or declared_size(module)
         processor = self.folder / PROCESSOR
         if processor.is_file():
             return transform_of(_json(processor), size)
         if size is None:
-            raise ModelError(
-                f"{self.name} has no {PROCESSOR} and no image_size in its config: wrap the module with input_size= or transform=."
-            )
+            raise ModelError(f"{self.name} has no {PROCESSOR} and no image_size in its config: say the size of its input, image_size=.")
         return Transform(size=size)
 
     def labels(self, classes: int, *, custom: bool) -> tuple[str, ...] | None:
@@ -174,7 +179,7 @@ def transform_of(config: dict[str, Any], size: tuple[int, int] | None) -> Transf
         box = short
     target = (box["height"], box["width"]) if isinstance(box, dict) else (box, box) if isinstance(box, int) else size
     if target is None:
-        raise ModelError(f"{PROCESSOR} names no size of the input; wrap the module with input_size= or transform=.")
+        raise ModelError(f"{PROCESSOR} names no size of the input: say it, image_size=.")
     fit, crop_pct = "squash", 1.0
     if cropped is not None:
         fit, crop_pct = "crop", min(target) / short if isinstance(short, int) else 1.0

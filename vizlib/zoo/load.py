@@ -23,6 +23,8 @@ from vizlib.zoo.checkpoint_folders import FolderPlan, folder_plan
 from vizlib.zoo.loading_plans import LoadingPlan, fit_state, others_that_fit, plan_for, rejoined
 from vizlib.zoo.model import Model, check_labels
 from vizlib.zoo.reading import declared_size, reader_of
+from vizlib.zoo.state_layouts import LAYOUTS, other_layout
+from vizlib.zoo.trained_size import trained_size
 from vizlib.zoo.unwrapping import uncompiled, unwrapped
 from vizlib.zoo.vision_language import without_text
 from vizlib.zoo.weights import fill_random, fingerprint, load_strict
@@ -54,9 +56,9 @@ def load(
     """A model by the name of a card or any timm name, with its own weights, those of a file, or ``checkpoint="random"``.
 
     A folder with config.json and safetensors of transformers or timm is read too, and "hf:owner/name" on the hub; no code of theirs is run.
-    ``num_classes`` follows the checkpoint's head unless given; ``image_size`` is an int or (h, w); weights run in float32 unless
-    ``dtype`` says otherwise; ``activation``, "softmax" or "sigmoid", makes probabilities of the logits; ``progress`` hears (bytes there,
-    bytes in all) of a download. ModelError for an unknown name or size, CheckpointError for a file that does not fit, DownloadError for
+    ``num_classes`` follows the checkpoint's head unless given, ``image_size``, an int or (h, w), its tables of places; weights run in
+    float32 unless ``dtype`` says otherwise; ``activation``, "softmax" or "sigmoid", makes probabilities of the logits; ``progress`` hears
+    (bytes there, bytes in all) of a download. ModelError for an unknown name or size, CheckpointError for a file that does not fit, DownloadError for
     one that cannot be fetched, DeviceError for the device.
     """
     if not isinstance(name, str):
@@ -68,11 +70,12 @@ def load(
     size = _size(image_size)
     plan = folder_plan(name, progress) or plan_for(name)
     state = None if checkpoint == "random" else plan.read(checkpoint, progress)
-    module = _loaded(plan, state, checkpoint, num_classes, size)
+    module, size = _loaded(plan, state, checkpoint, num_classes, size or plan.size)
     adapter = adapter_for(module)
     transform = plan.transform(module)
     if size is not None:
         transform = replace(transform, size=size)
+    adapter.expect(transform.size)
     given_names = check_labels(labels, adapter.classes, name)
     names = given_names or plan.labels(adapter.classes, custom=checkpoint not in (None, "random"))
     card = _card(plan, module, adapter, names, transform, random=checkpoint == "random", custom=checkpoint is not None)
@@ -97,19 +100,34 @@ def _loaded(
     checkpoint: str | os.PathLike[str] | None,
     classes: int | None,
     size: tuple[int, int] | None,
-) -> nn.Module:
-    """The module with its weights; CheckpointError, with the name of the model they are of, where they are another's."""
+) -> tuple[nn.Module, tuple[int, int] | None]:
+    """The module with its weights, and the input size that it was built for where that is not the architecture's own.
+
+    CheckpointError, with the name of the model they are of, where the weights are another's.
+    """
     try:
-        return _filled(plan, state, classes, size)
+        return _filled(plan, state, classes, size), size
     except CheckpointError as error:
-        if checkpoint is None or state is None:
+        if state is None:
+            raise
+        if size is None:
+            with _building, torch.random.fork_rng(devices=[]):
+                trained = trained_size(plan, state, classes or plan.classes_of(state))
+            if trained is not None:
+                return _filled(plan, state, classes, trained), trained
+        if checkpoint is None:
             raise
         with _building, torch.random.fork_rng(devices=[]):
             joined = rejoined(plan, state)
         if joined is not None:
-            return _filled(plan, joined, classes, size)
+            return _filled(plan, joined, classes, size), size
         with _building, torch.random.fork_rng(devices=[]):
             others = others_that_fit(plan, checkpoint)
+        library = other_layout(state)
+        if library is not None and not others:
+            raise CheckpointError(
+                f"The weights are laid out as {library} names them, which {plan.name} does not: {LAYOUTS[library]}."
+            ) from error
         if not others:
             raise
         # The same file under another name is the likeliest mistake.

@@ -42,6 +42,7 @@ class LoadingPlan:
     def __init__(self, name: str) -> None:
         self.name = name
         self.card: ModelCard | None = all_cards().get(name)
+        self.size: tuple[int, int] | None = None  # of the input that its files say it was built for
         self.weights_from = ""  # which of its places the weights were read from, once they were
 
     def read(self, checkpoint: str | os.PathLike[str] | None, progress: Callable[..., None] | None) -> State:
@@ -153,8 +154,14 @@ class _Timm(LoadingPlan):
 
         # Convolutional networks take any size and no img_size; timm says which is which only by the constructor's signature.
         with torch.device("meta"):
-            kind = type(timm.create_model(self.timm_name, pretrained=False))
-        return "img_size" in inspect.signature(kind.__init__).parameters
+            kinds = type(timm.create_model(self.timm_name, pretrained=False)).__mro__
+        for kind in kinds:
+            taken = inspect.signature(kind.__init__).parameters
+            if "img_size" in taken:
+                return True
+            if not any(argument.kind is inspect.Parameter.VAR_KEYWORD for argument in taken.values()):
+                return False  # what its own parents take does not reach them
+        return False
 
     def classes_of(self, state: State) -> int:
         if is_jax(state):

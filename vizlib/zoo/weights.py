@@ -254,7 +254,8 @@ def match_state(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], wha
     if len(lines) > MAX_LINES - 1:
         lines = [*lines[: MAX_LINES - 2], f"... and {len(lines) - MAX_LINES + 2} more"]
     counts = f"{len(missing)} missing, {len(unexpected)} unexpected, {len(other)} of another shape"
-    sentence = f"The weights do not fit {what} ({counts}): choose the model they were trained as; the file holds {describe(state)}."
+    advice = "choose the model they were trained as" + ("" if missing or unexpected else ", or say the image size, where it was another")
+    sentence = f"The weights do not fit {what} ({counts}): {advice}; the file holds {describe(state)}."
     raise CheckpointError("\n  ".join([sentence, *lines]))
 
 

@@ -1,4 +1,4 @@
-"""What the adapters of transformers know and refuse beside attention: feature maps, sizes, labels, subclasses, flex."""
+"""What the adapters of transformers know and refuse beside attention: feature maps, sizes, labels, subclasses, ways to run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from test_transformers_vits import TEXT, TINY, built
 from vit_modules import filled
 
 import vizlib
+from vizlib.catalog.transformers_variants import FACTS
 from vizlib.errors import MethodError, ModelError
+from vizlib.model_report.family_table import transformers_model
 from vizlib.tracing.recorder import Recording
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
@@ -76,12 +78,37 @@ def test_a_subclass_that_runs_something_else_is_refused() -> None:
     assert "Averaged.forward runs in place" in model.card.unavailable["rollout"]
 
 
-def test_flex_attention_is_refused_with_the_reason() -> None:
+def test_attention_out_of_sight_is_refused_on_the_card_and_when_it_is_set_later() -> None:
     module = vit(num_labels=7)
     model = vizlib.wrap(module)
-    module.config._attn_implementation = "flex_attention"
+    module.config._attn_implementation = "paged_attention"
     with pytest.raises(MethodError, match="set_attn_implementation"):
         model.adapter.lineage(Recording(), (32, 32))
+    card = vizlib.wrap(module).card
+    for method in ("rollout", "legrad", "leave_one_out"):
+        assert "'paged_attention', which keeps no weights" in card.unavailable[method]
+    assert "saliency" in card.methods
+
+
+@pytest.mark.parametrize(
+    "name", ["ViTForImageClassification", "CLIPForImageClassification", "SegformerForImageClassification", "ViTMSNForImageClassification"]
+)
+def test_maps_of_flex_attention_are_those_of_eager(name: str) -> None:
+    module = filled(transformers_model(name, FACTS[name]))
+    x = torch.randn(3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    asked = [("rollout", {}), ("relevance", {"target": 2}), ("saliency", {"target": 2})]
+    module.set_attn_implementation("eager")
+    model = vizlib.wrap(module, input_size=64)
+    expected = [vizlib.explain(model, x, method, **options).input_map for method, options in asked]
+    module.set_attn_implementation("flex_attention")
+    flexible = vizlib.wrap(torch.nn.Sequential(torch.nn.Identity(), module) if name.startswith("ViTF") else module, input_size=64)
+    assert {"rollout", "relevance"} <= set(flexible.card.methods)
+    for (method, options), pixel_map in zip(asked, expected, strict=True):
+        own = vizlib.explain(flexible, x, method, **options).input_map
+        # Their eager attention takes its softmax in float32.
+        assert float(abs(own - pixel_map).max()) < 1e-6 * float(pixel_map.max()), method
+    assert torch.allclose(flexible(x[None]), model(x[None]))
+    assert module.config._attn_implementation == "flex_attention"
 
 
 def test_towers_without_a_read_out_are_refused_and_their_parts_are_read_inside_others() -> None:

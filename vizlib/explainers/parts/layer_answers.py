@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from vizlib.zoo.model import Model
 
 
-def answer_to(model: Model, x: torch.Tensor, tokens: torch.Tensor, states: LayerStates, outputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def answer_to(
+    model: Model, x: torch.Tensor, tokens: torch.Tensor, states: LayerStates, outputs: Mapping[str, torch.Tensor]
+) -> torch.Tensor:
     """The logits (B, K) of inputs x (B, C, h, w) where the last block gives ``tokens``, with a graph from there on.
 
     ``outputs`` is what the blocks gave of the same inputs: where the head attends by itself they run again, so that its attentions have

@@ -67,7 +67,7 @@ def learned(name: str, args: tuple[Any, ...], output: Any) -> None:
     if name not in ("expand", "repeat", "expand_as", "broadcast_to", "tile") or not isinstance(output, torch.Tensor):
         return
     source = args[0]
-    if not isinstance(source, torch.Tensor) or not source.is_floating_point() or output.ndim != 3 or not 1 <= source.ndim <= 3:
+    if not isinstance(source, torch.Tensor) or not source.is_floating_point() or output.ndim != 3 or source.ndim not in (1, 3):
         return
     if output.shape[0] != IMAGES or (1,) * (3 - source.ndim) + tuple(source.shape) != (1, *output.shape[1:]):
         return

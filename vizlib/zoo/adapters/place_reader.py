@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 NONE_FOUND = "the model has no attention that its answer is read through, so there are no attention rows to follow"
 
+COMPILED = "how its tokens lie is not known: a part of it runs compiled, as torch's flex_attention does, and what it does cannot be seen"
 
 SIZES = 4  # that are kept of one module, a few megabytes each
 
@@ -127,6 +128,8 @@ class PlaceReader:
         except VizlibError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001  any code may run here
+            if type(error).__module__.startswith("torch._dynamo"):
+                return NotRun(COMPILED)
             first = str(error).strip().splitlines()[:1]
             return NotRun(f"how its tokens lie is not known: it did not run on two inputs of {size[0]} x {size[1]} ({' '.join(first)})")
         self._maps[size] = tracer.maps

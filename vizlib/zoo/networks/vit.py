@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import torch
@@ -39,8 +40,9 @@ def is_transformers(state: dict[str, Tensor]) -> bool:
 
 
 def from_transformers(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict in timm's layout from one in transformers': q, k and v of a block joined, the unread pooler left out."""
-    named = {rename(name, _NAMES): value for name, value in state.items() if ".pooler." not in name and not name.startswith("pooler.")}
+    """A state dict in timm's layout from one in transformers': q, k and v of a block joined, the unread pooler and mask left out."""
+    unread = re.compile(r"(^|\.)(pooler\..*|embeddings\.mask_token)$")
+    named = {rename(name, _NAMES): value for name, value in state.items() if not unread.search(name)}
     joined: dict[str, Tensor] = {}
     for name, value in named.items():
         if ".attn.k." in name or ".attn.v." in name:

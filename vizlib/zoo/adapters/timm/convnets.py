@@ -129,6 +129,8 @@ class PlainAdapter(Adapter):
             if self.family == "other" and not self.reader.compares_places(size):
                 graph = NONE_FOUND
             self.refusals |= {"lineage": graph, "layers": graph, "keys": graph} if graph == NONE_FOUND else {"lineage": graph}
+        elif self.refusals.get("lineage") == FAMILIES["other"].lacks["lineage"]:  # which asks for the size that it was just given
+            self.refusals |= dict.fromkeys(("lineage", "layers", "keys"), graph)
         if not isinstance(graph, NotRun) and not self.reader.last_maps(size):
             self.refusals["feature_map"] = f"no part of {type(self.module).__name__} gives a map whose cells lie on the image"
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from vizlib.tracing.recorder import Recording
     from vizlib.zoo.adapters.base import Lineage, Size
 
-READABLE = ("eager", "sdpa")  # whose weights can be had: written out, or by torch's fused function
+# Whose weights can be had: written out, by torch's fused function, or by that in its place (vizlib.tracing.shared_copy).
+READABLE = ("eager", "sdpa", "flex_attention")
 
 
 def pair(value: Any) -> tuple[int, int]:
@@ -47,6 +48,12 @@ def class_names(module: nn.Module, classes: int) -> tuple[str, ...] | None:
 
 class FromConfig(Adapter):
     """What models of transformers have alike: a config, a "classifier" with names of classes, attention that may be set to run unread."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        reason = unreadable_attention(self.config)
+        if reason is not None:
+            self.refusals |= dict.fromkeys(("lineage", "layers", "keys"), reason)
 
     @property
     def config(self) -> Any:
