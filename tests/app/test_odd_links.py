@@ -75,6 +75,28 @@ def test_what_a_visitor_changed_stays_where_the_run_that_read_the_link_was_cut_s
     assert dict(at.query_params) == {"first": "typed", "second": "linked"}
 
 
+def test_what_a_page_chose_stays_where_the_run_that_came_from_another_page_was_cut_short():
+    at = AppTest.from_string(
+        """
+        import streamlit as st
+        from vizlib.ui.core.url_state import UrlState
+        first_run = "runs" not in st.session_state
+        st.session_state["runs"] = True
+        state = UrlState("page", arrived=first_run)
+        key = state.declare("first", "own")
+        if first_run:
+            st.session_state[key] = "chosen"
+        st.text_input("first", key=key)
+        if first_run:
+            st.rerun()
+        state.write()
+        """
+    )
+    at.run()
+    assert at.text_input[0].value == "chosen"
+    assert dict(at.query_params) == {"first": "chosen"}
+
+
 def test_what_a_link_asks_and_a_page_does_not_offer_is_said(visit, monkeypatch):
     said = []
     monkeypatch.setattr("streamlit.toast", lambda text, icon: said.append(text))

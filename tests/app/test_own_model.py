@@ -423,6 +423,22 @@ def test_a_model_of_ones_own_code_reaches_the_attention_page(visit, code):
     assert at.selectbox(key="attention.model").value == "own-1"
 
 
+def test_the_next_model_of_ones_own_code_opens_while_the_page_looks_on(explore, code, tmp_path, monkeypatch):
+    go = tmp_path / "go"
+    lines = ("import pathlib, time, vizlib", "def net():", "    return vizlib.load('vit_tiny50').module", "def slow():")
+    waits = (f"    while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.01)", "    return vizlib.load('resnet_tiny50').module")
+    (tmp_path / "slow_code_of_mine.py").write_text("\n".join((*lines, *waits)), encoding="utf-8")
+    monkeypatch.setenv(user_model_store.CODE_VARIABLE, "slow_code_of_mine:net,slow_code_of_mine:slow")
+    at = explore(models="vit_tiny50")
+    try:
+        assert at.multiselect[0].value == ["vit_tiny50", "own-1"]
+        assert at.button(key="stop.own")  # what follows a job brings the page back when it ends
+    finally:
+        go.touch()
+    assert store_of(at).opening.job.wait(30)
+    assert settled(at.run()).multiselect[0].value == ["vit_tiny50", "own-1", "own-2"]
+
+
 def test_own_code_is_run_only_where_the_app_serves_its_own_machine(explore, code, monkeypatch):
     monkeypatch.setattr(user_model_form, "_local", lambda: False)
     at = explore(models="vit_tiny50")

@@ -140,12 +140,7 @@ def gradients(
             "This target has no gradient with respect to the logits; compute it from them with differentiable functions, and see that "
             f"{model.card.name} does not run under no_grad."
         )
-    seen = [output for output in outputs if output is not None and output.requires_grad]
-    if len(seen) != len(outputs):
-        raise MethodError(
-            f"{model.card.name} computes an attention out of autograd's sight, so its weights have no gradient: see that it does not "
-            "run under no_grad."
-        )
+    seen = in_sight(model, outputs)
     if not seen:
         return ()  # whoever reads the pass misses the attentions that there should be
     reached = torch.autograd.grad(score, seen, retain_graph=keep_graph, allow_unused=True)
@@ -159,6 +154,17 @@ def gradients(
     if not all(bool(torch.isfinite(gradient).all()) for gradient in slopes):
         raise ModelError(f"The gradients of {model.card.name} overflow in {model.dtype}; load it in float32.")
     return slopes
+
+
+def in_sight(model: Model, outputs: Sequence[torch.Tensor | None]) -> list[torch.Tensor]:
+    """The outputs of attentions, each with its graph; MethodError where autograd cannot see one."""
+    seen = [output for output in outputs if output is not None and output.requires_grad]
+    if len(seen) != len(outputs):
+        raise MethodError(
+            f"{model.card.name} computes an attention out of autograd's sight, so its weights have no gradient: see that it does not "
+            "run under no_grad."
+        )
+    return seen
 
 
 def _detached(value: Any) -> Any:

@@ -140,11 +140,12 @@ def check_forward_follows(module: nn.Module) -> None:
 def in_evaluation_mode(module: nn.Module) -> nn.Module:
     """The module itself when all of it is in evaluation mode, else a shared copy that is: the module's own mode stays.
 
-    A copy too where weights were made in inference mode or attention runs as flex_attention. ModelError where a copy would run the training module itself, by a function that
-    was set on it.
+    A copy too where weights were made in inference mode or attention runs as flex_attention. ModelError where a copy would run the
+    training module itself, by a function that was set on it.
     """
     check_forward_follows(module)
-    if any(_training(part) for part in module.modules()) or any(tensor.is_inference() for tensor in _tensors(module)) or _in_flex(module):
+    training = any(_training(part) for part in module.modules())
+    if training or any(tensor.is_inference() for tensor in _tensors(module)) or _in_flex(module):
         return shared_copy(module).eval()
     return module
 

@@ -20,11 +20,11 @@ from vizlib.zoo.adapters import Adapter, PlainViT, adapter_for
 from vizlib.zoo.adapters.part import PartAdapter, sees_the_input
 from vizlib.zoo.cards import ModelCard
 from vizlib.zoo.checkpoint_folders import FolderPlan, folder_plan
+from vizlib.zoo.conversions.state_layouts import LAYOUTS, other_layout
+from vizlib.zoo.conversions.trained_size import trained_size
 from vizlib.zoo.loading_plans import LoadingPlan, fit_state, others_that_fit, plan_for, rejoined
 from vizlib.zoo.model import Model, check_labels
 from vizlib.zoo.reading import declared_size, reader_of
-from vizlib.zoo.state_layouts import LAYOUTS, other_layout
-from vizlib.zoo.trained_size import trained_size
 from vizlib.zoo.unwrapping import uncompiled, unwrapped
 from vizlib.zoo.vision_language import without_text
 from vizlib.zoo.weights import fill_random, fingerprint, load_strict
@@ -58,8 +58,8 @@ def load(
     A folder with config.json and safetensors of transformers or timm is read too, and "hf:owner/name" on the hub; no code of theirs is run.
     ``num_classes`` follows the checkpoint's head unless given, ``image_size``, an int or (h, w), its tables of places; weights run in
     float32 unless ``dtype`` says otherwise; ``activation``, "softmax" or "sigmoid", makes probabilities of the logits; ``progress`` hears
-    (bytes there, bytes in all) of a download. ModelError for an unknown name or size, CheckpointError for a file that does not fit, DownloadError for
-    one that cannot be fetched, DeviceError for the device.
+    (bytes there, bytes in all) of a download. ModelError for an unknown name or size, CheckpointError for a file that does not fit,
+    DownloadError for one that cannot be fetched, DeviceError for the device.
     """
     if not isinstance(name, str):
         raise ModelError(f"vizlib.load takes a model's name, not a {type(name).__name__}; vizlib.wrap takes modules.")

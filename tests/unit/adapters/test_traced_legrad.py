@@ -193,7 +193,7 @@ def test_of_mixed_heads_it_is_the_gradient_of_what_meets_the_values() -> None:
     [
         (
             "convit",
-            r"reads tokens as blocks.11 gives them \(4 x 4 and 1 learned, 96 channels\), and those of blocks.0 \(4 x 4, 96 channels\)",
+            r"reads tokens as blocks.11 gives them \(4 x 4 and 1 learned, 96 channels\), and as blocks.0 gives them \(4 x 4, 96 ",
         ),
         ("hiera", r"different numbers of tokens \(256 in blocks.0.attn, 16 in blocks.4.attn\), and one head does not fit"),
         ("crossvit", "different numbers of tokens"),

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from timm.models import save_for_hf
 
 import vizlib
-from vizlib.zoo.state_layouts import other_layout
+from vizlib.zoo.conversions.state_layouts import other_layout
 
 if TYPE_CHECKING:
     from pathlib import Path

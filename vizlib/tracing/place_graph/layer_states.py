@@ -62,7 +62,8 @@ def layer_states(graph: Graph, alone: Mapping[str, Lying], first_of_several: Map
     lying = maps[paths[-1]]
     strange = next((path for path in paths if not _alike(maps[path], lying)), None)
     if strange is not None:
-        return f"its head reads tokens as {paths[-1]} gives them ({_size(lying)}), and those of {strange} ({_size(maps[strange])}) do not fit it"
+        last, other = (f"{path} gives them ({_size(maps[path])})" for path in (paths[-1], strange))
+        return f"its head reads tokens as {last}, and as {other} they do not fit it"
     in_order = {found.group for found in maps.values() if found.grid.shape == lying.grid.shape}
     cells = torch.arange(lying.grid.prefix, lying.grid.tokens)
     for node in blocks:

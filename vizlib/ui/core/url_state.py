@@ -36,8 +36,10 @@ class UrlState:
         self._parts: dict[str, _Part] = {}
         self._unread: dict[str, str] = {}
         given = dict(st.query_params)
+        if arrived and not given:  # the session is right, in the next run too where this one is cut short
+            self._store["written"] = given
         touched = any(key in st.session_state and st.session_state[key] != value for key, value in self._store["values"].items())
-        if given != self._store["written"] and given != self._store["reading"] and not touched and (given or not arrived):
+        if given != self._store["written"] and given != self._store["reading"] and not touched:
             self._store["reading"], self._store["read"] = given, set()
         self._given = given if given == self._store["reading"] else None
 

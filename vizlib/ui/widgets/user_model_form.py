@@ -33,6 +33,8 @@ def finish_opening() -> str | None:
         if _local() and (job := user_model_store().open_code()) is not None:
             job_slots.wait_for([job])
         card = user_model_store().take_in()
+        if _local():
+            user_model_store().open_code()
     except vizlib.CancelledError:
         form["error"] = "Stopped."
     except vizlib.VizlibError as error:

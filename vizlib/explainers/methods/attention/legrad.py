@@ -14,7 +14,7 @@ from vizlib.explainers.methods.attention.relevance import SILENT
 from vizlib.explainers.methods.attention.rollout import stage_maps
 from vizlib.explainers.parts.attention_walk import descend, total_score
 from vizlib.explainers.parts.layer_answers import answer_to
-from vizlib.passes.backward import detached, gradients, gradients_on, run_live
+from vizlib.passes.backward import detached, gradients, gradients_on, in_sight, run_live
 from vizlib.passes.forward import recorded
 from vizlib.tracing.attention_gradients import mean_positive_slopes
 from vizlib.tracing.attention_site import AttentionSite
@@ -99,6 +99,7 @@ def _declared_keys(reading: _Reading, classifier: Classifier | None) -> tuple[to
 def _traced_keys(reading: _Reading, states: LayerStates) -> tuple[torch.Tensor, list[Step]]:
     """The mean over blocks for each cell (B, h w) and the steps from there to the pixels, the network's own code run as the head."""
     model, live, blocks = reading.model, reading.live, len(states.paths)
+    in_sight(model, [call.output for call in live.recording.calls])
     per_block, seen = [], detached(live)
     lineage = seen.lineage()
     for number in reading.chosen(blocks):
