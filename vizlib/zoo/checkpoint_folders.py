@@ -80,9 +80,9 @@ class TimmFolder(FolderPlan):
         self.prepared = config.get("pretrained_cfg") or {}
         self.inner = plan_for(config["architecture"])
         built = (config.get("model_args") or {}).get("img_size")
-        sides = built if isinstance(built, list) else [built, built]
+        sides: list[Any] = built if isinstance(built, list) else [built, built]
         if len(sides) == 2 and all(isinstance(side, int) for side in sides):
-            self.size = (sides[0], sides[1])
+            self.size = (int(sides[0]), int(sides[1]))
 
     def fetch(self, progress: Callable[..., None] | None) -> Path:  # noqa: ARG002
         return self.folder / WEIGHTS

@@ -156,7 +156,7 @@ class _Timm(LoadingPlan):
         with torch.device("meta"):
             kinds = type(timm.create_model(self.timm_name, pretrained=False)).__mro__
         for kind in kinds:
-            taken = inspect.signature(kind.__init__).parameters
+            taken = inspect.signature(kind).parameters
             if "img_size" in taken:
                 return True
             if not any(argument.kind is inspect.Parameter.VAR_KEYWORD for argument in taken.values()):

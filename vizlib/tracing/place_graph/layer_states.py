@@ -50,7 +50,7 @@ def layer_states(graph: Graph, alone: Mapping[str, Lying], first_of_several: Map
     if not blocks:
         return READ_OUT_ALONE
     calls = Counter(ancestor for node in graph.attended for ancestor in _with_ancestors(node.call.path))
-    chain = {id(node): node for node in graph.chain()}
+    chain: dict[object, Node] = {id(node): node for node in graph.chain()}
     paths: list[str] = []
     for node in blocks:
         path = _part_of(node, calls, maps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -13,14 +13,26 @@ from vizlib.errors import ModelError, VizlibError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vizlib.zoo.loading_plans import LoadingPlan, State
+    from torch import nn
+
+    from vizlib.geometry import Transform
 
 Shape = tuple[int, ...]
 _TRIED = 24  # sizes, each of which builds the network without weights
 _STEPS = (32, 16, 8)  # pixels that sides are multiples of, the likeliest first
 
 
-def trained_size(plan: LoadingPlan, state: State, classes: int | None) -> tuple[int, int] | None:
+class Builds(Protocol):
+    """What builds a network of an architecture, as a loading plan does."""
+
+    def build(self, classes: int | None, size: tuple[int, int] | None) -> nn.Module:
+        """The network for so many classes and an input (h, w)."""
+
+    def transform(self, module: nn.Module) -> Transform:
+        """How pictures are prepared for it."""
+
+
+def trained_size(plan: Builds, state: dict[str, torch.Tensor], classes: int | None) -> tuple[int, int] | None:
     """The square input (side, side) for which the plan's network has exactly the shapes of a state; None where no size does.
 
     Only weights under the network's own names are looked at. An input that is not square cannot be told from its number of places.
@@ -42,7 +54,7 @@ def trained_size(plan: LoadingPlan, state: State, classes: int | None) -> tuple[
     return None
 
 
-def _built(plan: LoadingPlan, classes: int | None, size: tuple[int, int] | None) -> tuple[dict[str, Shape], int | None]:
+def _built(plan: Builds, classes: int | None, size: tuple[int, int] | None) -> tuple[dict[str, Shape], int | None]:
     """The shapes of the network without weights, and the side of its square input."""
     with torch.device("meta"):
         module = plan.build(classes, size)
@@ -50,7 +62,7 @@ def _built(plan: LoadingPlan, classes: int | None, size: tuple[int, int] | None)
     return _shapes(dict(module.state_dict())), height if height == width else None
 
 
-def _shapes(state: State) -> dict[str, Shape]:
+def _shapes(state: dict[str, torch.Tensor]) -> dict[str, Shape]:
     return {name: tuple(value.shape) for name, value in state.items()}
 
 

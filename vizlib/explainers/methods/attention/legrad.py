@@ -141,5 +141,7 @@ def _on_tokens(attention: Attention) -> torch.Tensor:
 
 def _below(steps: Sequence[Step]) -> list[Step]:
     """The steps below the lowest attention, from cells on: learned tokens are gone."""
-    lowest = max(index for index, step in enumerate(steps) if isinstance(step, Attention) or getattr(step, "attentions", ()))
+    lowest = max(
+        index for index, step in enumerate(steps) if isinstance(step, Attention) or (isinstance(step, Branched) and step.attentions)
+    )
     return [step for step in steps[lowest + 1 :] if not isinstance(step, ToSink)]
