@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import timm
 import torch
 from app_helpers import components, maps, messages, said, settled
 from safetensors.torch import save
@@ -186,6 +187,21 @@ def test_another_input_size(form):
     at = fill(form(), "vit_tiny50", weights(), size=96)
     assert maps(at)[1][0]["input"] == [96, 96]
     assert "image_size=96" in at.code[1].value
+
+
+def test_the_size_that_weights_were_trained_at_is_read_from_them(form, monkeypatch):
+    cards = {**user_model_form.all_cards(), "levit_128s": None}  # a test cannot type what the list does not hold
+    monkeypatch.setattr(user_model_form, "all_cards", lambda: cards)
+    with torch.random.fork_rng():
+        module = timm.create_model("levit_128s", img_size=128, num_classes=3)
+    content = save({key: value.contiguous() for key, value in module.state_dict().items()})
+    at = fill(form(), "levit_128s", content)
+    assert not at.error
+    assert maps(at)[1][0]["input"] == [128, 128]
+    assert any("levit" in markdown.value and "yours alone" in markdown.value for markdown in at.markdown)
+    renamed = save({f"hiera.embeddings.patch_embeddings.{key}": value.contiguous() for key, value in module.state_dict().items()})
+    at = fill(form(), "levit_128s", renamed)
+    assert at.error[0].value.startswith("The weights are laid out as transformers names them, which levit_128s does not: give the folder")
 
 
 def test_a_wrong_variant_is_one_sentence_and_nothing_is_lost(form):

@@ -26,6 +26,8 @@ Its own code runs once for each input size, on two inputs beside whose numbers r
   are mixed after it (talking heads) these rows have any sign and sum: a key's share is by the magnitude of its weight, head by head.
 - A **sum** is a residual where one side comes through an attention that the other does not: the skip has the residual's weight, the
   branch the rest. Any other sum, a difference too, has half from each side; so an inverted residual block keeps half of each cell.
+- **LeGrad** lets the head read what each block gives; the head is all that the network does after its last block. Where blocks give tokens
+  of other sizes than the last, as those of a pyramid do, it is refused.
 - Norms, gates and shares of channels **scale** and carry nothing. Learned tokens, and padding that is a key, end in the **sink**.
 - What is none of these is **refused** with its name: products of two streams, attention between channels, linear attention.
 

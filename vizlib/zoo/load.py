@@ -112,7 +112,7 @@ def _loaded(
             raise
         if size is None:
             with _building, torch.random.fork_rng(devices=[]):
-                trained = trained_size(plan, state, classes or plan.classes_of(state))
+                trained = trained_size(plan, state, classes)
             if trained is not None:
                 return _filled(plan, state, classes, trained), trained
         if checkpoint is None:

@@ -66,6 +66,7 @@ CASES = {
     "written out": (WrittenOut, 4, 0),
     "i-jepa": (lambda: transformers_model("IJepaForImageClassification", FACTS["IJepaForImageClassification"]), 4, 0),
     "vit msn": (lambda: transformers_model("ViTMSNForImageClassification", FACTS["ViTMSNForImageClassification"]), 4, 1),
+    "metaclip 2": (lambda: transformers_model("MetaClip2ForImageClassification", FACTS["MetaClip2ForImageClassification"]), 4, 1),
     "relative positions": (
         lambda: timm.create_model("vit_relpos_small_patch16_224", img_size=64, embed_dim=24, depth=2, num_heads=3, num_classes=7), 4, 0,
     ),

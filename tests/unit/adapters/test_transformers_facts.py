@@ -11,6 +11,7 @@ import pytest
 import torch
 from averaging_network import rollout
 from test_transformers_vits import TEXT, TINY, built
+from torch.nn.attention.flex_attention import flex_attention
 from vit_modules import filled
 
 import vizlib
@@ -109,6 +110,27 @@ def test_maps_of_flex_attention_are_those_of_eager(name: str) -> None:
         assert float(abs(own - pixel_map).max()) < 1e-6 * float(pixel_map.max()), method
     assert torch.allclose(flexible(x[None]), model(x[None]))
     assert module.config._attn_implementation == "flex_attention"
+
+
+class InFlex(torch.nn.Module):
+    """A network of a person's own that calls torch's flex_attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cut, self.qkv, self.head = torch.nn.Conv2d(3, 16, 16, 16), torch.nn.Linear(16, 48), torch.nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.cut(x).flatten(2).mT
+        q, k, v = self.qkv(x).unflatten(-1, (3, 1, 16)).permute(2, 0, 3, 1, 4)
+        return self.head((x + flex_attention(q, k, v)[:, 0]).mean(1))
+
+
+def test_flex_attention_in_code_of_ones_own_is_refused_on_the_card() -> None:
+    model = vizlib.wrap(InFlex().eval(), input_size=64)
+    for method in ("rollout", "legrad", "leave_one_out"):
+        assert "runs compiled, as torch's flex_attention does" in model.card.unavailable[method]
+    with pytest.raises(MethodError, match="runs compiled"):
+        vizlib.explain(model, torch.zeros(3, 64, 64), "rollout")
 
 
 def test_towers_without_a_read_out_are_refused_and_their_parts_are_read_inside_others() -> None:

@@ -28,6 +28,9 @@ class Builds(Protocol):
     def build(self, classes: int | None, size: tuple[int, int] | None) -> nn.Module:
         """The network for so many classes and an input (h, w)."""
 
+    def classes_of(self, state: dict[str, torch.Tensor]) -> int:
+        """How many classes the head in a state has; CheckpointError where there is none that is known."""
+
     def transform(self, module: nn.Module) -> Transform:
         """How pictures are prepared for it."""
 
@@ -39,6 +42,7 @@ def trained_size(plan: Builds, state: dict[str, torch.Tensor], classes: int | No
     """
     given = _shapes(state)
     try:
+        classes = plan.classes_of(state) if classes is None else classes
         expected, base = _built(plan, classes, None)
     except VizlibError:
         return None
