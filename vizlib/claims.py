@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -46,6 +46,11 @@ def verdict_above(low: float, high: float, threshold: float = 0.0) -> Verdict:
 def verdict_below(low: float, high: float, threshold: float = 0.0) -> Verdict:
     """The same for what is claimed to lie below a threshold."""
     return verdict_above(-high, -low, -threshold)
+
+
+def of_untrained(claim: Claim) -> Claim:
+    """The claim where the model's weights are random: what it says of a trained one cannot be told."""
+    return replace(claim, measured=f"{claim.measured} But these weights are random.", verdict=Verdict.CANNOT_TELL)
 
 
 def all_of(*verdicts: Verdict) -> Verdict:

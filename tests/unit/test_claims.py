@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from vizlib.claims import Claim, Verdict, all_of, verdict_above, verdict_below
+from vizlib.claims import Claim, Verdict, all_of, of_untrained, verdict_above, verdict_below
 from vizlib.stats import bootstrap_interval
 from vizlib.ui.widgets.claim_card import BADGES, OWN_CLAIM, card_text
 
@@ -28,6 +28,11 @@ def test_several_claims_hold_together():
     assert all_of(SO, SO) is SO
     assert all_of(SO, OPEN) is OPEN
     assert all_of(OPEN, NOT_SO, SO) is NOT_SO
+
+
+def test_random_weights_tell_nothing_of_trained_ones():
+    claim = of_untrained(Claim("x", "y", "z.", SO))
+    assert (claim.verdict, claim.measured) == (OPEN, "z. But these weights are random.")
 
 
 def test_the_interval_of_a_mean_is_about_that_of_the_normal_law():

@@ -51,7 +51,7 @@ _CARDS = (
     ),
     CheckCard(
         "class",
-        "Another class",
+        "Other classes",
         "For other classes",
         f"The map is made again for {OTHERS} classes (or as many as there are), drawn with a fixed seed from the less probable half of the "
         "others: the most probable others are often other words for the same thing, for which the same map is right (for a difference "

@@ -14,6 +14,7 @@ from vizlib.ui.pages.compact.claims import equivariance_claim
 from vizlib.ui.pages.cvt.claims import positions_claim, squeezing_claim
 from vizlib.ui.pages.pvt.claims import boundaries_claim, fragments
 from vizlib.ui.pages.pvt.segmentation_data import COUNTS, Segmentation
+from vizlib.ui.pages.seq2seq.claims import bottleneck_claim, gradient_claim
 from vizlib.ui.pages.t2t.claims import Counts, figure_2_claims
 
 SO, NOT_SO, OPEN = Verdict.SO, Verdict.NOT_SO, Verdict.CANNOT_TELL
@@ -81,3 +82,35 @@ def test_whoever_is_least_fragmented_is_named():
     fields = [grouped("PVT", torn, [1.0]), grouped("ViT", whole, [1.0])]
     assert fragments(fields, COUNTS[0]) == "Into 2 groups, in connected pieces: PVT 4, ViT 2. On this picture ViT is the least fragmented."
     assert "PVT and ViT are equally little fragmented" in fragments([grouped("PVT", whole, [1.0]), fields[1]], COUNTS[0])
+
+
+def right(*shares):
+    return [(4 * place, int(share * 50), 50, 0.0, 0.0) for place, share in enumerate(shares, 1)]
+
+
+@pytest.mark.parametrize(
+    ("without", "attentive", "verdict"),
+    [((1, 0.1), (1, 0.9), SO), ((1, 0.9), (1, 0.1), NOT_SO), ((1, 0.5), (1, 0.54), OPEN), ((0.04, 0), (0.06, 0.02), OPEN)],
+)
+def test_the_bottleneck(without, attentive, verdict):
+    claim = bottleneck_claim(right(*without), right(*attentive), "GRU with attention")
+    assert claim.verdict is verdict
+    assert f"of 8 characters it writes {int(attentive[1] * 50)} of 50 right" in claim.measured
+    assert ("too hard here" in claim.measured) == (without[0] < 0.1)
+    assert bottleneck_claim([], right(1), "") is None
+
+
+@pytest.mark.parametrize(
+    ("without", "attentive", "verdict"),
+    [
+        ((0.01, 0.02), (0.5, 0.9), SO),
+        ((0.5, 0.9), (0.01, 0.02), NOT_SO),
+        ((0.1, 0.5), (0.4, 0.9), OPEN),
+        ((math.nan,) * 2, (0.4, 0.9), OPEN),
+    ],
+)
+def test_the_vanishing_gradient(without, attentive, verdict):
+    rows = [[(1.0, 1.0, 0.9, 1.1), (20.0, sum(ends) / 2, *ends)] for ends in (without, attentive)]
+    claim = gradient_claim(*rows, "GRU with attention")
+    assert claim.verdict is verdict
+    assert claim.measured.startswith("20 characters back")

@@ -9,6 +9,7 @@ import streamlit as st
 
 from vizlib.catalog.methods import METHODS
 from vizlib.engine.work_order import Lane
+from vizlib.evaluation.checks import CHECKS, OTHERS
 from vizlib.figures.map_scale import QUANTILE, upper_end
 from vizlib.figures.numbers import percent
 from vizlib.ui.core import computations, formatting
@@ -134,7 +135,7 @@ def _draw_sanity(scheduler: MethodScheduler, explanation: Explanation, checks: d
         "([Adebayo et al. 2018](https://arxiv.org/abs/1810.03292))."
     )
     tiles: list[tuple[str, str, np.ndarray, bool | None]] = [("The map", "", explanation.drawn, None)]
-    tiles += [(check.title, f"similarity {check.similarity:.2f}", check.map, check.passed) for check in checks.values()]
+    tiles += [(check.title, check_note(check), check.map, check.passed) for check in checks.values()]
     _draw_tiles(explanation.method, tiles, answer, view)
     key = f"{SLOT}cascade.requested"
     about = f"{scheduler.request.key}/{scheduler.request.about(explanation.method)}"
@@ -153,6 +154,13 @@ def _draw_sanity(scheduler: MethodScheduler, explanation: Explanation, checks: d
     if result is not None:
         tiles = [(name, f"similarity {value:.2f}", values, None) for name, value, values in result.rows]
         _draw_tiles(explanation.method, tiles, answer, view)
+
+
+def check_note(check: Check) -> str:
+    """What stands under the map of a check: that of other classes is one map, and its number the mean of several."""
+    if CHECKS[check.name].title == CHECKS["class"].title:
+        return f"mean similarity {check.similarity:.2f} over up to {OTHERS} classes; one of their maps"
+    return f"similarity {check.similarity:.2f}"
 
 
 def _draw_tiles(

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 TICK = 0.5  # seconds between two looks at work that is under way
 _CLICK = 44  # pixels around the middle of a cell that take a click: cells are wide on a wide page
+_RANKS = "ranks, dark 0 (lowest) to yellow 1 (highest)"
 _PAIR = 300  # pixels of the longer side of two maps side by side
 
 
@@ -62,7 +63,7 @@ def draw_page(url_state: UrlState, picture: Picture) -> None:
         scheduler = scheduler_for(request, list(choices), closer, prove=pick_proof(model))
         draw_map_grid(scheduler, answer, view, closer)
         draw_scale_words(model)
-        draw_agreement(scheduler, view)
+        draw_agreement(scheduler, answer, view)
         method_detail.draw_method_detail(scheduler, answer, view, choices)
     else:
         st.info("Choose a method above.", icon=":material/touch_app:")
@@ -232,7 +233,7 @@ def _map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: View, depth
         st.rerun()
 
 
-def draw_agreement(scheduler: MethodScheduler, view: View) -> None:
+def draw_agreement(scheduler: MethodScheduler, answer: ModelAnswer, view: View) -> None:
     """How alike the maps are, two by two; a click on a cell shows its two maps on one grid."""
     from vizlib.evaluation.rank_agreement import agreement, common_grid
     from vizlib.figures.attribution_charts import agreement_map
@@ -260,7 +261,7 @@ def draw_agreement(scheduler: MethodScheduler, view: View) -> None:
         figure, key=key, config=CONFIG, selection_mode="points",
         on_select=here(partial(_take_pair, view, key, names)), alt="Rank correlation of every two maps",
     )  # fmt: skip
-    _draw_pair(grids[row], grids[column], titles[row], titles[column], float(values[row, column]))
+    _draw_pair(answer.photo, (grids[row], grids[column]), (titles[row], titles[column]), float(values[row, column]))
     st.caption(
         "**Exactly:** Spearman's rank correlation over the picture's pixels on one grid of at most 64 cells a side, equal values sharing "
         "their mean rank; signed maps by their sign. A map that is the same everywhere has none. The difference is of the ranks, from 0 "
@@ -268,13 +269,17 @@ def draw_agreement(scheduler: MethodScheduler, view: View) -> None:
     )
 
 
-def _draw_pair(first: np.ndarray, second: np.ndarray, title: str, other: str, value: float) -> None:
+def _draw_pair(photo: np.ndarray, maps: tuple[np.ndarray, np.ndarray], titles: tuple[str, str], value: float) -> None:
     from vizlib.figures.attribution_pictures import rank_pair
     from vizlib.figures.overlay import encode_png
 
-    apart = f"red: higher in {title}; blue: higher in {other}; rank correlation {value:.2f}"
-    pictures, captions = rank_pair(first, second, _PAIR), (f"{title}: ranks", f"{other}: ranks", apart)
-    for place, picture, caption in zip(st.columns(3, gap="medium"), pictures, captions, strict=True):
+    title, other = titles
+    apart = (
+        f"red: higher in {title}; blue: higher in {other}; white: the same rank, full colour: ranks 0 and 1; rank correlation {value:.2f}"
+    )
+    pictures = [photo, *rank_pair(*maps, _PAIR)]
+    captions = ("The picture", f"{title}: {_RANKS}", f"{other}: {_RANKS}", apart)
+    for place, picture, caption in zip(st.columns(4, gap="medium"), pictures, captions, strict=True):
         place.image(encode_png(picture), caption, width="stretch", output_format="PNG")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from vizlib.claims import of_untrained
 from vizlib.figures.numbers import percent
 from vizlib.ui.components.conv_projection import conv_projection
 from vizlib.ui.components.shuffle_shift import shuffle_shift
@@ -53,7 +54,7 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
         keys = computations.result_or_status("cvt.keys", job, [model])
         if keys is not None:
             reduced_keys.draw_reduced_keys("cvt", keys, model, picture)
-        draw_squeezed(projections)
+        draw_squeezed(projections, model)
     st.header("No table of positions", anchor=False)
     st.markdown(text.MOVED)
     models = [model, model_choice("vit_tiny50")]
@@ -88,7 +89,7 @@ def draw_projections(projections: Projections, model: ModelChoice, picture: Pict
     )  # fmt: skip
 
 
-def draw_squeezed(projections: Projections) -> None:
+def draw_squeezed(projections: Projections, model: ModelChoice) -> None:
     """A table of what the stride of keys and values does in every block."""
     rows = ["| layer | keys | without stride | multiply-adds of attention saved | the layer's output moves by |", "|---|---|---|---|---|"]
     rows += [
@@ -101,7 +102,8 @@ def draw_squeezed(projections: Projections) -> None:
             "The last column is how far the output of the attention lies from that, relative to its length."
         )
         st.markdown("\n".join(rows))
-    draw_claim(claims.squeezing_claim(projections.squeezed), claims.CASE)
+    claim = claims.squeezing_claim(projections.squeezed)
+    draw_claim(of_untrained(claim) if model.random else claim, claims.CASE)
 
 
 def submit_shuffle_shift(slot: str, model: ModelChoice, picture: Picture, fit: str | None) -> Job[ShuffleShift] | None:
@@ -119,7 +121,8 @@ def draw_shuffle_shift(shifts: Sequence[ShuffleShift], model: ModelChoice, pictu
     shuffle_shift(shuffle_shift_data.pack_shuffle_shift(shifts), key="cvt.moved")
     rows = [row for shift in shifts for row in shift.rows]
     if len(rows) > 1:
-        draw_claim(claims.positions_claim(rows[0], rows[-1]), claims.CASE)
+        claim = claims.positions_claim(rows[0], rows[-1])
+        draw_claim(of_untrained(claim) if model.random else claim, claims.CASE)
     download_button(f"{file_stem(picture, model)}-moves.csv", partial(_moves_csv, shifts), key="cvt.moves.csv")
 
 

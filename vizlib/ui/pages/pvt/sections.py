@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from vizlib.claims import of_untrained
 from vizlib.figures.model_marks import family_name
 from vizlib.ui.core import computations, job_slots
 from vizlib.ui.pages.pvt import attention_cost, claims, segmentation, text
@@ -47,5 +48,6 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
         st.markdown(claims.fragments(fields, st.session_state[groups]))
         vit = next((field for field in fields[1:] if field.title == family_name("vit", "")), None)
         if vit is not None:
-            draw_claim(claims.boundaries_claim(fields[0], vit), claims.CASE)
+            claim = claims.boundaries_claim(fields[0], vit)
+            draw_claim(of_untrained(claim) if model.random else claim, claims.CASE)
     draw_snippet(text.snippet(model, picture, fit))

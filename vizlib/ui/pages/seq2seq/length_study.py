@@ -19,8 +19,10 @@ from vizlib.ui.core.tables import to_csv
 from vizlib.ui.core.url_state import some_of
 from vizlib.ui.pages.seq2seq import text as words
 from vizlib.ui.pages.seq2seq.choices import of_task
+from vizlib.ui.pages.seq2seq.claims import bottleneck_claim, gradient_claim
 from vizlib.ui.pages.seq2seq.length_work import Counts, compute_counts
 from vizlib.ui.pages.seq2seq.translator_service import SLOT
+from vizlib.ui.widgets.claim_card import draw_claims
 from vizlib.ui.widgets.downloads import download_button, file_stem
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     import plotly.graph_objects as go
 
+    from vizlib.claims import Claim
     from vizlib.engine.jobs import Job
     from vizlib.seq2seq.task_base import Task
     from vizlib.ui.core.url_state import UrlState
@@ -154,9 +157,23 @@ def _live(tally: Tally, task: Task, job: Job[Counts] | None, running: bool) -> N
             "Texts drawn by the task's rule, none of them seen in training; bars and bands are 95 % intervals. "
             f"Seeds: {', '.join(map(str, tally.seeds))}."
         )
+        draw_claims(_claims(tally, task, titles))
         download_button(f"{file_stem('measured', task.name)}.csv", lambda: measured_csv(tally), key="seq2seq.measured.csv")
     if running and job is not None and job.done:
         st.rerun()
+
+
+def _claims(tally: Tally, task: Task, titles: dict[str, str]) -> list[Claim]:
+    """What both problems come to, where a model without attention and one with it were measured."""
+    plain = f"{task.name}_gru_none"
+    attentive = next((name for name in tally.names if name != plain), None)
+    if plain not in tally.names or attentive is None:
+        return []
+    claims = (
+        bottleneck_claim(tally.accuracy(plain), tally.accuracy(attentive), titles[attentive]),
+        gradient_claim(tally.gradients.get(plain, []), tally.gradients.get(attentive, []), titles[attentive]),
+    )
+    return [claim for claim in claims if claim is not None]
 
 
 def accuracy_chart(tally: Tally, task: Task, titles: dict[str, str]) -> go.Figure:

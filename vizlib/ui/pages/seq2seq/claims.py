@@ -1,0 +1,72 @@
+"""The two problems that attention is said to have solved, put to the test by what was measured on the page."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from vizlib.claims import Claim, Verdict, verdict_above
+from vizlib.figures.numbers import percent
+from vizlib.stats import share_difference
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Accuracies = Sequence[tuple[int, int, int, float, float]]
+    Gradients = Sequence[tuple[float, float, float, float]]
+
+_BAHDANAU = "Bahdanau et al., Neural Machine Translation by Jointly Learning to Align and Translate (2015), https://arxiv.org/abs/1409.0473"
+TOO_HARD = 0.1
+"""Right answers of the best model, below which a task is too hard for all to tell models apart."""
+
+
+def bottleneck_claim(without: Accuracies, attentive: Accuracies, title: str) -> Claim | None:
+    """Whether attention keeps more right answers on the longest texts; rows are (length, right, texts, low, high). None before both are."""
+    rows, others = ({row[0]: row for row in side} for side in (without, attentive))
+    common = sorted(set(rows) & set(others))
+    if not common:
+        return None
+    length = common[-1]
+    (_, right, texts, *_), (_, other_right, other_texts, *_) = rows[length], others[length]
+    low, high = share_difference(other_right, other_texts, right, texts)
+    verdict = verdict_above(low, high)
+    measured = (
+        f"of {length} characters it writes {other_right} of {other_texts} right with attention and {right} of {texts} without, "
+        f"{100 * (other_right / other_texts - right / texts):+.0f} points (95 %: {100 * low:+.0f} to {100 * high:+.0f})."
+    )
+    best = max(row[1] / row[2] for side in (rows, others) for row in side.values())
+    if best < TOO_HARD:
+        verdict = Verdict.CANNOT_TELL
+        measured += (
+            f" No model writes more than {percent(best)} right at any length: whole answers are too hard here for the difference to show. "
+            "Reversal shows it."
+        )
+    return Claim(
+        "One vector of fixed size is a bottleneck: without attention, long texts fail first.",
+        f"on the longest texts {title} is right more often than the model without attention.",
+        measured,
+        verdict,
+        (_BAHDANAU,),
+    )
+
+
+def gradient_claim(without: Gradients, attentive: Gradients, title: str) -> Claim | None:
+    """Whether the gradient from far away is larger with attention; rows are (distance, mean, low, high). None before both are there."""
+    rows, others = ({row[0]: row for row in side} for side in (without, attentive))
+    common = sorted(set(rows) & set(others))
+    if not common:
+        return None
+    distance = common[-1]
+    (_, mean, low, high), (_, other_mean, other_low, other_high) = rows[distance], others[distance]
+    known = not any(map(math.isnan, (low, high, other_low, other_high)))
+    verdict = Verdict.CANNOT_TELL
+    if known and (other_low > high or other_high < low):
+        verdict = Verdict.SO if other_low > high else Verdict.NOT_SO
+    return Claim(
+        "The gradient vanishes on its way back to what was read long ago; attention is a direct way.",
+        f"at the farthest character the gradient of {title} is larger, both bands apart.",
+        f"{distance:.0f} characters back, relative to the last one: {other_mean:.2g} ({other_low:.2g} to {other_high:.2g}) with attention, "
+        f"{mean:.2g} ({low:.2g} to {high:.2g}) without.",
+        verdict,
+        (_BAHDANAU,),
+    )
