@@ -23,9 +23,20 @@ if TYPE_CHECKING:
 
 @contextmanager
 def gradients_on() -> Iterator[None]:
-    """Let autograd see what this thread computes, whatever the caller has switched off, and differentiate it rightly."""
+    """Let autograd see what this thread computes, whatever the caller has switched off, and differentiate it rightly.
+
+    MethodError for a module that works in place on what its gradient needs.
+    """
     with torch.inference_mode(mode=False), torch.enable_grad(), _FrozenNorms():
-        yield
+        try:
+            yield
+        except RuntimeError as error:
+            if "modified by an inplace operation" not in str(error):
+                raise
+            raise MethodError(
+                "The model changes tensors in place that its gradient needs: write x = x + ... for x += ... in its code, or take a method "
+                "that needs no gradient."
+            ) from error
 
 
 class _FrozenNorm(torch.autograd.Function):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,7 @@ from vizlib.tracing.residuals import ResidualMeter
 from vizlib.tracing.shared_copy import hooked_copy, shared_copy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import nn
 
@@ -113,17 +113,31 @@ def recorded(model: Model, x: torch.Tensor, run: Callable[[], torch.Tensor], *, 
     return recording
 
 
-def capture_taps(module: nn.Module, taps: Sequence[Tap], states: dict[str, torch.Tensor]) -> AbstractContextManager[nn.Module]:
-    """A shared copy of ``module`` that puts what each tap names into ``states``, by the tap's name."""
+@contextmanager
+def capture_taps(module: nn.Module, taps: Sequence[Tap], states: dict[str, torch.Tensor]) -> Iterator[nn.Module]:
+    """A shared copy of ``module`` that puts what each tap names into ``states``, by the tap's name.
+
+    MethodError where autograd watches and the module goes on to change one of them in place: its gradient would be that of another tensor.
+    """
+    versions: dict[str, int] = {}
 
     def keep(tap: Tap) -> Hook:
         def hook(inputs: tuple[Any, ...], output: Any) -> None:
             value = inputs[0] if tap.side == "input" else output
-            states[tap.name] = value[0] if isinstance(value, tuple) else value
+            states[tap.name] = state = value[0] if isinstance(value, tuple) else value
+            if torch.is_grad_enabled() and isinstance(state, torch.Tensor):
+                versions[tap.name] = state._version
 
         return hook
 
-    return hooked_copy(module, [(tap.path, keep(tap)) for tap in taps])
+    with hooked_copy(module, [(tap.path, keep(tap)) for tap in taps]) as copied:
+        yield copied
+    changed = next((tap for tap in taps if tap.name in versions and states[tap.name]._version != versions[tap.name]), None)
+    if changed is not None:
+        raise MethodError(
+            f"{type(module).__name__} changes what {changed.path} {'is given' if changed.side == 'input' else 'gives'} in place, so its "
+            "gradient cannot be told; write x = x + ... for x += ... there."
+        )
 
 
 def run_measured(model: Model, x: torch.Tensor, *, shares: bool = False, windows: str = "uniform") -> Pass:

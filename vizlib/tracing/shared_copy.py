@@ -165,26 +165,56 @@ def capture_outputs(module: nn.Module, names: list[str], keep: Callable[[str, An
 def hooked_copy(module: nn.Module, hooks: Sequence[tuple[str, Hook]]) -> Iterator[nn.Module]:
     """A shared copy of ``module`` that calls each hook with the inputs and the output of the part it is named for.
 
-    A part that lies at several paths runs once for each of them in turn, and each call has the hooks of its own path.
+    A part that lies at several paths runs once for each of them in turn, and each call has the hooks of its own path. Hooks have the
+    tensors themselves; the part and what follows it go on with copies, since either may work in place.
     """
     copied = shared_copy(module)
     by_part: dict[nn.Module, dict[str, list[Hook]]] = {}
     for name, hook in hooks:
         by_part.setdefault(copied.get_submodule(name), {}).setdefault(name, []).append(hook)
     for part, by_name in by_part.items():
-        part.register_forward_hook(_in_turn(list(by_name.values())))
+        watch = _Watch(list(by_name.values()))
+        part.register_forward_pre_hook(watch.before, with_kwargs=True)
+        part.register_forward_hook(watch.after)
     yield copied
 
 
-def _in_turn(groups: list[list[Hook]]) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
-    """Hooks of which each call runs the next group."""
-    calls = itertools.count()
+class _Watch:
+    """The hooks of one part, of which each call runs the next group."""
 
-    def run(part: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:  # noqa: ARG001  torch's signature
-        for hook in groups[next(calls) % len(groups)]:
+    def __init__(self, groups: list[list[Hook]]) -> None:
+        self._groups = itertools.cycle(groups)
+        self._inputs: list[tuple[Any, ...]] = []  # of the calls under way: a part may run inside itself
+
+    def before(self, _part: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Keep the inputs, and a copy apart: the part or whoever calls it may go on to change them."""
+        import torch
+
+        copies: dict[int, torch.Tensor] = {}  # one for each tensor, since attention asks whether queries and keys are the same
+        copied = _copied(inputs, copies)
+        if not torch.is_grad_enabled():
+            self._inputs.append(copied)
+            return inputs, named
+        self._inputs.append(inputs)  # a gradient needs the tensors that were handed over
+        return copied, {name: _copied(value, copies) for name, value in named.items()}
+
+    def after(self, _part: nn.Module, _inputs: tuple[Any, ...], output: Any) -> Any:
+        """Run the hooks and hand on a copy of the output."""
+        inputs = self._inputs.pop()
+        for hook in next(self._groups):
             hook(inputs, output)
+        return _copied(output, {})
 
-    return run
+
+def _copied(value: Any, copies: dict[int, torch.Tensor]) -> Any:
+    """The value with a copy of every tensor, also inside plain tuples and lists; ``copies`` by the tensors' identity."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        if id(value) not in copies:
+            copies[id(value)] = value.clone()
+        return copies[id(value)]
+    return type(value)(_copied(item, copies) for item in value) if type(value) in (tuple, list) else value
 
 
 def _training(part: nn.Module) -> bool:

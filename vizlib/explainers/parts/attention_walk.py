@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 def total_score(targets: Sequence[Target], logits: torch.Tensor) -> torch.Tensor:
     """The sum () of each image's own score of logits (B, K): images do not see each other, so its gradient is that of each."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return torch.stack([target.score(row[None])[0] for target, row in zip(targets, logits, strict=True)]).sum()
 
 

@@ -1,4 +1,4 @@
-"""Grad-CAM (Selvaraju et al. 2017): by captum on a last feature map, and the same on a transformer's grid of tokens."""
+"""Grad-CAM (Selvaraju et al. 2017) on a last feature map, and the same on a transformer's grid of tokens."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from vizlib.errors import MethodError
 from vizlib.explainers.method_output import MethodOutput
 from vizlib.explainers.parts.attention_walk import total_score
 from vizlib.explainers.parts.cells_on_pixels import on_pixels
-from vizlib.explainers.scorer import check_differentiable, checked_maps, make_scorer
 from vizlib.passes.backward import gradients, gradients_on, run_live
+from vizlib.passes.forward import check_finite
+from vizlib.tracing.shared_copy import capture_outputs
 from vizlib.zoo.adapters.feature_map import lacking_feature_map
 from vizlib.zoo.adapters.place_reader import maps_in
 
 if TYPE_CHECKING:
-    from vizlib.explainers.scorer import TargetScorer
     from vizlib.explainers.targets import Target, TargetResolver
     from vizlib.tracing.place_graph.lying import Lying
     from vizlib.zoo.adapters import Size
@@ -107,16 +107,19 @@ def _on_maps(model: Model, x: torch.Tensor, resolve: TargetResolver, candidates:
 
 
 def on_features(model: Model, x: torch.Tensor, resolve: TargetResolver, path: str) -> tuple[list[Target], torch.Tensor]:
-    """Targets and maps (B, rows, columns) float64 of the feature map (B, C, rows, columns) at a path, by captum."""
-    from captum.attr import LayerGradCam
-
-    with gradients_on():
-        scorer = make_scorer(model, x, resolve)
-        check_differentiable(scorer)
-        _check_feature_map(scorer, path)
-        layer = scorer.copied.get_submodule(path)
-        maps = LayerGradCam(scorer.scores, layer).attribute(scorer.x.clone().requires_grad_(), relu_attributions=True)
-    return scorer.targets, checked_maps(scorer, maps)[:, 0]
+    """Targets and maps (B, rows, columns) float64 of the feature map (B, C, rows, columns) at a path, in one pass there and back to it."""
+    outputs: list[Any] = []
+    x = model.cast(x).detach().clone().requires_grad_()
+    with gradients_on(), capture_outputs(model.resting(), [path], lambda _, output: outputs.append(output)) as copied:
+        logits = model.run(copied, x)
+        check_finite(model, x, logits)
+        targets = resolve(logits.detach())
+        score = total_score(targets, logits)
+        if score.requires_grad and (reason := lacking_feature_map(outputs, score)):
+            raise MethodError(f"Grad-CAM does not fit {model.card.name}: its last feature map, {path}, {reason}.")
+        (slope,) = gradients(model, score, outputs)
+    values, weights = outputs[0].detach().to(torch.float64), slope.to(torch.float64).mean((2, 3))
+    return targets, torch.einsum("bchw,bc->bhw", values, weights).clamp_min(0)
 
 
 def _on_tokens(model: Model, x: torch.Tensor, resolve: TargetResolver) -> tuple[list[Target], torch.Tensor]:
@@ -142,16 +145,3 @@ def _on_tokens(model: Model, x: torch.Tensor, resolve: TargetResolver) -> tuple[
     grid = taps[-1].grid
     assert grid is not None  # noqa: S101  those without were left out
     return targets, torch.zeros(len(x), *grid.shape, dtype=torch.float64, device=live.x.device)
-
-
-def _check_feature_map(scorer: TargetScorer, path: str) -> None:
-    """MethodError when the part's output is not one map (B, C, rows, columns) that the answer depends on."""
-    outputs: list[Any] = []
-    handle = scorer.copied.get_submodule(path).register_forward_hook(lambda part, inputs, output: outputs.append(output))  # noqa: ARG005
-    try:
-        score = scorer.for_image(0).scores(scorer.x[:1].clone().requires_grad_())
-    finally:
-        handle.remove()
-    reason = lacking_feature_map(outputs, score)
-    if reason:
-        raise MethodError(f"Grad-CAM does not fit {scorer.model.card.name}: its last feature map, {path}, {reason}.")
