@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from vizlib.errors import (
+    AuditError,
     CancelledError,
     CheckpointError,
     DeviceError,
@@ -24,6 +25,8 @@ from vizlib.errors import (
 )
 
 if TYPE_CHECKING:
+    from vizlib.auditing.api import audit
+    from vizlib.auditing.result import Audit
     from vizlib.catalog.methods import MethodCard
     from vizlib.evaluation.api import evaluate
     from vizlib.evaluation.score import Score
@@ -52,6 +55,8 @@ _HOMES = {
     "explain": "vizlib.explainers.api",
     "replay": "vizlib.explainers.api",
     "Prediction": "vizlib.explainers.prediction",
+    "audit": "vizlib.auditing.api",
+    "Audit": "vizlib.auditing.result",
     "evaluate": "vizlib.evaluation.api",
     "Score": "vizlib.evaluation.score",
     "Explanation": "vizlib.explainers.explanation",
@@ -65,10 +70,10 @@ _HOMES = {
     "AttentionSite": "vizlib.tracing.attention_site",
 }
 __all__ = [
-    "AttentionSite", "CancelledError", "CheckpointError", "DeviceError", "DownloadError", "ExamError", "Explanation", "Geometry",
-    "ImageError", "MethodCard", "MethodError", "Model", "ModelCard", "ModelError", "PlainViT", "Prediction", "Score",
-    "TargetError", "TextError", "Trace", "TrainingError", "Transform", "VizlibError", "evaluate", "explain", "load", "load_code", "methods",
-    "models", "predict", "read_image", "replay", "trace", "wrap",
+    "AttentionSite", "Audit", "AuditError", "CancelledError", "CheckpointError", "DeviceError", "DownloadError", "ExamError",
+    "Explanation", "Geometry", "ImageError", "MethodCard", "MethodError", "Model", "ModelCard", "ModelError", "PlainViT", "Prediction",
+    "Score", "TargetError", "TextError", "Trace", "TrainingError", "Transform", "VizlibError", "audit", "evaluate", "explain", "load",
+    "load_code", "methods", "models", "predict", "read_image", "replay", "trace", "wrap",
 ]  # fmt: skip
 
 

@@ -52,6 +52,10 @@ class ExamError(VizlibError):
     """An exam that is unknown, or that cannot be held with these pictures."""
 
 
+class AuditError(VizlibError):
+    """A data set that cannot be gone through, or a folder that holds another audit."""
+
+
 class CancelledError(VizlibError):
     """Work that was stopped because nobody waits for its result any more."""
 

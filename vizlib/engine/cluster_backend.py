@@ -276,14 +276,14 @@ class _Running:
     future: Future | None = None
 
 
-def local_settings(imports: tuple[str, ...] = (), preload: tuple[str, ...] = ()) -> LocalSettings:
-    """Workers for this machine: one for each of its cores up to eight, as far as 1.5 GiB for each are free; VIZLIB_WORKERS says else."""
+def local_settings(imports: tuple[str, ...] = (), preload: tuple[str, ...] = (), workers: int = 0) -> LocalSettings:
+    """So many ``workers`` for this machine, else as VIZLIB_WORKERS says, else one for each core, up to eight, as far as memory goes."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     text = os.environ.get("VIZLIB_WORKERS", "")
     if text and (not text.isdecimal() or not 1 <= int(text) <= 256):
         raise ClusterError(f"VIZLIB_WORKERS is a whole number from 1 to 256, not {text[:40]!r}.")
     free = available_memory()
-    workers = int(text) if text else max(1, min(cores, 8, int(free // (1.5 * (1 << 30)))))
+    workers = workers or (int(text) if text else max(1, min(cores, 8, int(free // (1.5 * (1 << 30))))))
     return LocalSettings(workers, max(1, cores // workers), imports, preload, int(free * 0.9 / workers))
 
 

@@ -14,12 +14,12 @@ from vizlib.figures.model_marks import short_name
 from vizlib.product_files import product_root
 from vizlib.zoo import bundled_models
 from vizlib.zoo.official_releases import LICENCES, ON_TIMM, PAPERS, RELEASES, parameters
-from vizlib.zoo.shipped_heads import shipped_head
+from vizlib.zoo.sources.shipped_heads import shipped_head
 
 if TYPE_CHECKING:
     from vizlib.geometry import Transform
-    from vizlib.zoo.shipped_heads import ShippedHead
     from vizlib.zoo.sources.places import WeightsPlace
+    from vizlib.zoo.sources.shipped_heads import ShippedHead
 
 ASSETS = product_root() / "assets"
 

@@ -14,8 +14,8 @@ from vizlib.zoo.cards import ModelCard, all_cards
 from vizlib.zoo.conversions.efficientnet_checkpoints import HEAD, from_efficientnet_pytorch, is_efficientnet_pytorch
 from vizlib.zoo.conversions.jax_checkpoints import from_jax, is_jax, jax_classes
 from vizlib.zoo.official_releases import ON_TIMM, RELEASES, Release
-from vizlib.zoo.shipped_heads import shipped_head
 from vizlib.zoo.sources.places import HubFile, WebFile, first_that_works, packaged_places, release_places
+from vizlib.zoo.sources.shipped_heads import shipped_head
 from vizlib.zoo.training_checkpoints import describe, with_own_head
 from vizlib.zoo.weights import match_state, read_checkpoint
 

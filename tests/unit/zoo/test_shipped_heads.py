@@ -13,8 +13,9 @@ from safetensors.torch import save
 import vizlib
 from vizlib.errors import CheckpointError
 from vizlib.train.head import state_fingerprint
-from vizlib.zoo import cards, loading_plans, shipped_heads
+from vizlib.zoo import cards, loading_plans
 from vizlib.zoo.packaged_weights import PACKAGED
+from vizlib.zoo.sources import shipped_heads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

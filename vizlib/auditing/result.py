@@ -1,0 +1,121 @@
+"""An audit as it lies in its folder: its facts, its rows and its maps, read part by part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vizlib.auditing.plan import read_manifest
+from vizlib.errors import AuditError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Sequence
+
+    import pandas as pd
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The audit in ``folder``: manifest.json, pictures/part-*.parquet with one row a picture, model and method, maps/part-*.npz."""
+
+    folder: Path
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> Audit:
+        """An audit by its folder; AuditError where it holds none."""
+        opened = cls(Path(folder))
+        read_manifest(opened.folder)
+        return opened
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What was asked: models, methods, number of pictures, target, versions."""
+        return read_manifest(self.folder)
+
+    @property
+    def models(self) -> list[str]:
+        """The models as rows call them."""
+        return [model["name"] for model in self.facts["models"]]
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods as rows call them."""
+        return [method["name"] for method in self.facts["methods"]]
+
+    @property
+    def parts(self) -> list[Path]:
+        """The files of rows that are there, in order."""
+        return sorted((self.folder / "pictures").glob("part-*.parquet"))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every chunk is there."""
+        chunks = -(-self.facts["pictures"] // self.facts["chunk"])
+        return len(self.parts) == chunks * len(self.facts["models"])
+
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All rows as an Arrow table, or some of their columns; AuditError where a part cannot be read."""
+        import pyarrow as pa
+        import pyarrow.parquet as parquet
+
+        if not self.parts:
+            raise AuditError(f"{self.folder} has no rows yet.")
+        try:
+            return pa.concat_tables([parquet.read_table(part, columns=None if columns is None else list(columns)) for part in self.parts])
+        except (OSError, ValueError, KeyError) as error:
+            raise AuditError(f"The rows in {self.folder} cannot be read: {str(error)[:200]}.") from error
+
+    def rows(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """All rows as a data frame."""
+        return self.table(columns).to_pandas()
+
+    def maps(self, model: str, method: str) -> Iterator[tuple[int, np.ndarray]]:
+        """(number of the picture, map float32 (rows, columns)) of every map of a model and a method, in the order of the pictures.
+
+        Maps are the explanation's own numbers on their grid, to the precision of float16. AuditError for names that the audit lacks.
+        """
+        import pyarrow.parquet as parquet
+
+        number = self._number(model, method)
+        for part in self.parts:
+            if not part.name.startswith(f"part-{number:02d}-"):
+                continue
+            rows = parquet.read_table(part, columns=["picture", "method", "map", "scale"]).to_pylist()
+            with np.load(self.folder / "maps" / f"{part.stem}.npz", allow_pickle=False) as arrays:
+                maps = arrays[method] if method in arrays else np.zeros((0, 1, 1), np.float16)
+            for row in rows:
+                if row["method"] == method and row["map"] is not None:
+                    yield row["picture"], maps[row["map"]].astype(np.float32) * np.float32(row["scale"])
+
+    def heads(self, model: str, measure: str) -> dict[str, np.ndarray]:
+        """By attention site, "entropy" (bits) or "distance" (pixels of the input) of its heads: float32 (pictures, heads).
+
+        AuditError where the audit was made without ``heads``.
+        """
+        number = self._number(model, None)
+        if not self.facts["heads"]:
+            raise AuditError("This audit has no statistics of heads: make it with heads=True.")
+        if measure not in ("entropy", "distance"):
+            raise AuditError(f"Heads have an 'entropy' and a 'distance', not {measure[:40]!r}.")
+        gathered: dict[str, list[np.ndarray]] = {}
+        for part in self.parts:
+            if part.name.startswith(f"part-{number:02d}-"):
+                with np.load(self.folder / "maps" / f"{part.stem}.npz", allow_pickle=False) as arrays:
+                    for name in arrays.files:
+                        kind, _, site = name.partition(".")
+                        if kind == measure:
+                            gathered.setdefault(site, []).append(arrays[name])
+        return {site: np.concatenate(values) for site, values in gathered.items()}
+
+    def _number(self, model: str, method: str | None) -> int:
+        if model not in self.models:
+            raise AuditError(f"This audit has no model {model[:80]!r}; it has {', '.join(self.models)}.")
+        if method is not None and method not in self.methods:
+            raise AuditError(f"This audit has no method {method[:80]!r}; it has {', '.join(self.methods)}.")
+        return self.models.index(model)
