@@ -231,5 +231,5 @@ def _parquet(rows: Sequence[dict[str, Any]]) -> bytes:
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, **dict(sorted(arrays.items())))
+    np.savez(buffer, **{name: arrays[name] for name in sorted(arrays)})  # type: ignore[arg-type]
     return buffer.getvalue()

@@ -272,7 +272,7 @@ def read_sources(pictures: Iterable[AuditPicture]) -> list[Any]:
         if isinstance(picture.source, Row):
             cells.setdefault((picture.source.file, picture.source.column), []).append(picture.source.row)
     held = {key: _cells(*key, rows) for key, rows in cells.items()}
-    sources = []
+    sources: list[Any] = []
     for picture in listed:
         source = picture.source
         if isinstance(source, Row):
@@ -290,7 +290,8 @@ def _cells(file: Path, column: str, rows: Sequence[int]) -> dict[int, bytes]:
     import pyarrow.parquet as parquet
 
     def read() -> dict[int, bytes]:
-        wanted, found, first = set(rows), {}, 0
+        wanted, first = set(rows), 0
+        found: dict[int, bytes] = {}
         with parquet.ParquetFile(file) as table:
             for group in range(table.num_row_groups):
                 count = table.metadata.row_group(group).num_rows
@@ -299,7 +300,7 @@ def _cells(file: Path, column: str, rows: Sequence[int]) -> dict[int, bytes]:
                     values = table.read_row_group(group, columns=[column])[column]
                     for row in here:
                         value = values[row - first].as_py()
-                        found[row] = value.get("bytes") if isinstance(value, dict) else value
+                        found[row] = bytes(value.get("bytes") or b"") if isinstance(value, dict) else bytes(value or b"")
                 first += count
         return found
 

@@ -18,7 +18,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from vizlib.errors import ImageError
 from vizlib.geometry import FITS, Geometry, Transform
-from vizlib.jpeg_markers import reaches_its_end, repaints_too_often
+from vizlib.images.jpeg_markers import reaches_its_end, repaints_too_often
 
 if TYPE_CHECKING:
     from types import TracebackType
