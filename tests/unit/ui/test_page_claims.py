@@ -15,6 +15,7 @@ from vizlib.ui.pages.cvt.claims import positions_claim, squeezing_claim
 from vizlib.ui.pages.pvt.claims import boundaries_claim, fragments
 from vizlib.ui.pages.pvt.segmentation_data import COUNTS, Segmentation
 from vizlib.ui.pages.seq2seq.claims import bottleneck_claim, gradient_claim
+from vizlib.ui.pages.seq2seq.text import how_right
 from vizlib.ui.pages.t2t.claims import Counts, figure_2_claims
 
 SO, NOT_SO, OPEN = Verdict.SO, Verdict.NOT_SO, Verdict.CANNOT_TELL
@@ -114,3 +115,11 @@ def test_the_vanishing_gradient(without, attentive, verdict):
     claim = gradient_claim(*rows, "GRU with attention")
     assert claim.verdict is verdict
     assert claim.measured.startswith("20 characters back")
+
+
+def test_what_of_an_answer_is_right():
+    assert how_right("1994-05-03", "1994-05-03", date=True) == "That is right: `1994-05-03`."
+    lost = how_right("1994-05-03", "1994-05-17", date=True)
+    assert lost.startswith("Right would be `1994-05-03`: 8 of 10 characters stand where they should.")
+    assert lost.endswith("The year and the month are right, and the day is lost.")
+    assert "lost" not in how_right("abc", "abd", date=False)

@@ -275,7 +275,8 @@ class SoftSplit extends ComponentWithView {
   colourMap(set, index) {
     const shared = this.view.basis === 'shared';
     const rgb = this.arrays[`${shared ? 'shared' : 'own'}${index}`];
-    const facts = shared && set.together !== 'alone' ? `one basis for rounds ${set.together}` : 'its own basis';
+    const alone = 'colours of this map alone, not to be compared with others';
+    const facts = shared && set.together !== 'alone' ? `the same colours for rounds ${set.together}` : alone;
     return { colour: i => rgbPixel(rgb, i), facts };
   }
 
@@ -402,7 +403,8 @@ class SoftSplit extends ComponentWithView {
     this.find('highest-box').style.display = attends ? '' : 'none';
     const counted = overlap ? 'windows of this round that take a pixel in' : 'paths from the pixel to the token';
     const beyond = above > 0 ? `; ${percent(above)} of its pixels are above` : '';
-    const lineage = `share of the token’s lineage per pixel (colours by its root)${beyond}`;
+    const seen = 'colours by the square root, so that small shares are seen';
+    const lineage = `share of the token that comes from each pixel, all steps followed back (${seen})${beyond}`;
     this.find('unit').textContent = attends ? lineage : counted;
   }
 
@@ -509,7 +511,7 @@ class SoftSplit extends ComponentWithView {
     const counted = most > 1 ? `, and count a pixel up to ${thousands(most)} times.` : ', each once.';
     const parts = [`${title}, row ${y}, column ${x}: ${covered}${counted}`];
     if (this.followsAttention())
-      parts.push(`With attention at half weight, ${percent(this.outside)} of its lineage comes from outside them.`);
+      parts.push(`With attention at half weight, ${percent(this.outside)} of it comes from outside them.`);
     else if (!isHard && (set > 0 || !isLast))
       parts.push(`The ${kind === 'performer' ? 'performers' : 'token transformers'} reach further: follow them too.`);
     this.find('reading').textContent = parts.join(' ');

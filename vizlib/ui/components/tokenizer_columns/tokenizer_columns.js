@@ -203,7 +203,8 @@ class TokenizerColumns extends ComponentWithView {
       return;
     }
     const most = Math.max(...down) * Math.max(...across);
-    const paths = most > 1 ? `along up to ${most} paths each` : 'each once, and shares none with its neighbours';
+    const once = 'each once, and shares none with its neighbours';
+    const paths = most > 1 ? `a pixel through up to ${most} windows of windows, its paths` : once;
     const share = percent(area / (height * width));
     const remark = this.view.cover === 'routes' ? ' It has no max-pool.' : '';
     coverFacts.textContent = `A token takes in ${size} pixels, ${share} of the picture, ${paths}.${remark}`;
@@ -262,7 +263,8 @@ class TokenizerColumns extends ComponentWithView {
     bar.show(this.colours, weights, end, 'weight in the read-out');
     const [own, brightest] = [percent(weights[index]), percent(top)];
     if (arrays.parts) {
-      const pool = `It pools like ${Math.exp(entropy).toFixed(0)} of ${weights.length} tokens.`;
+      const even = `an even mean over ${Math.exp(entropy).toFixed(0)} of the ${weights.length} tokens`;
+      const pool = `Its weights are spread as widely as ${even}.`;
       return {
         colour,
         text: `Sequence pooling reads this token with ${own}; the brightest gets ${brightest}. ${pool}`,

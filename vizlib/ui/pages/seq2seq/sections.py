@@ -30,6 +30,9 @@ def draw_page(url_state: UrlState) -> None:
     predicting = attentive and request.predict
     revealed = not predicting or predict_first.revealed(identity, step)
     alignment.draw_alignment(translation, request, step, take_step, covered=-1 if revealed else step)
+    truth = request.task.truth(request.text)
+    if truth is not None and request.target is None:
+        st.markdown(text.how_right(truth, translation.output, date=request.task.name == "dates"))
     if predicting:
         predict_first.draw_predict_first(translation, identity, step)
     if not attentive:

@@ -101,6 +101,24 @@ def own(translation: Translation) -> str:
     return "".join(written)
 
 
+def how_right(truth: str, output: str, *, date: bool) -> str:
+    """How much of an answer is right: all, or which characters, and of a date which of year, month and day."""
+    if output == truth:
+        return f"That is right: `{code(truth)}`."
+    right = sum(first == second for first, second in zip(truth, output, strict=False))
+    text = f"Right would be `{code(truth)}`: {right} of {len(truth)} characters stand where they should."
+    parts = list(zip(("year", "month", "day"), truth.split("-"), output.split("-"), strict=False))
+    if date and len(parts) == 3:
+        kept = [name for name, first, second in parts if first == second]
+        lost = [name for name, first, second in parts if first != second]
+        if kept and lost:
+            is_are = "is" if len(kept) == 1 else "are"
+            text += (
+                f" The {' and the '.join(kept)} {is_are} right, and the {' and the '.join(lost)} {'is' if len(lost) == 1 else 'are'} lost."
+            )
+    return text
+
+
 def about(card: Seq2SeqCard) -> str:
     """What is known of a model: size, accuracy with its interval, how it was trained, the paper."""
     low, high = card.interval or (0.0, 0.0)
