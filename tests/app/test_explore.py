@@ -49,16 +49,16 @@ def test_opens_on_both_bundled_models_explained(explore):
 
 def test_both_are_right_about_the_picture_that_the_page_opens_on(explore):
     at = explore()
-    for words in (at.markdown[1].value, at.markdown[2].value):
+    for words in (at.markdown[2].value, at.markdown[3].value):
         assert re.search(r"\*\*espresso, \d\d\xa0%\*\* · one of 50 classes$", words), words
-    assert at.markdown[1].value.startswith("**ViT:**")
+    assert at.markdown[2].value.startswith("**ViT:**")
 
 
 def test_with_a_real_model_at_hand_the_page_opens_on_it(packaged, explore):
     at = explore()
     assert at.multiselect[0].value == ["tf_efficientnet_lite0", "vit_tiny50"]
-    assert re.match(r"\*\*EfficientNet-Lite0:\*\* \*\*espresso, 9\d\xa0%\*\* · one of 1,000 classes$", at.markdown[1].value)
-    assert re.match(r"\*\*ViT:\*\* \*\*espresso, \d\d\xa0%\*\* · one of 50 classes$", at.markdown[2].value)
+    assert re.match(r"\*\*EfficientNet-Lite0:\*\* \*\*espresso, 9\d\xa0%\*\* · one of 1,000 classes$", at.markdown[2].value)
+    assert re.match(r"\*\*ViT:\*\* \*\*espresso, \d\d\xa0%\*\* · one of 50 classes$", at.markdown[3].value)
     assert [header["title"] for header, _, _ in maps(at)] == ["Coffee", "Coffee"]
     assert at.selectbox(key="explore.tf_efficientnet_lite0.method").value == "grad_cam"
     assert not at.error
@@ -403,7 +403,7 @@ class Endless:
 def test_the_answer_does_not_wait_for_a_map_that_takes_long(explore, monkeypatch):
     monkeypatch.setattr(columns, "submit_explanation", lambda *_: Endless())
     at = explore()
-    for words in (at.markdown[1].value, at.markdown[2].value):
+    for words in (at.markdown[2].value, at.markdown[3].value):
         assert re.search(r"\*\*espresso, \d\d\xa0%\*\* · one of 50 classes$", words), words
     assert all(values is None for _, values, _ in maps(at))
     assert sorted(slot for slot in at.session_state["job_slots.slots"] if slot.startswith("ranking.")) == [

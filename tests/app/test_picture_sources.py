@@ -24,8 +24,8 @@ def test_a_second_picture_is_explained_by_the_same_models_and_method(explore):
     shown = maps(at)
     assert all(values is not None for _, values, _ in shown)
     assert shown[0][2].shape != shown[1][2].shape
-    assert at.markdown[1].value.count(" of 50 classes") == 2
-    assert " | beside it: **" in at.markdown[1].value
+    assert at.markdown[2].value.count(" of 50 classes") == 2
+    assert " | beside it: **" in at.markdown[2].value
     assert at.query_params["second"] == "cat"
     # One choice of method and class for both.
     assert sum(box.label == "Method" for box in at.selectbox) == 2
