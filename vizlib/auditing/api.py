@@ -135,6 +135,7 @@ def _by_workers(
                 order = WorkOrder(partial(audit_chunk, plan=plan), ((source.identity, source.make),), seconds=24 * 3600)
                 running.append((plan, dispatcher.submit("audit", plan.stem, order, lane=Lane.HEAVY)))
             plan, job = running.popleft()
+            job.wait()
             keep(plan, job.result())
 
 

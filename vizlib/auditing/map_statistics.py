@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from vizlib.evaluation.pointing_game import pointing
 
@@ -75,8 +74,14 @@ def kept_grid(input_map: np.ndarray, stages: tuple[np.ndarray, ...]) -> np.ndarr
     """The map as it is kept, float64 (rows, columns): on the coarsest grid of a rollout, else the sums over at most 28 x 28 cells."""
     if stages:
         return np.asarray(stages[0], dtype=np.float64)
-    whole = torch.from_numpy(np.asarray(input_map, dtype=np.float64))
-    height, width = whole.shape
-    rows, columns = min(CELLS, height), min(CELLS, width)
-    means = F.adaptive_avg_pool2d(whole[None, None], (rows, columns))[0, 0]
-    return (means * (height * width / (rows * columns))).numpy()
+    whole = np.asarray(input_map, dtype=np.float64)
+    rows, columns = (_overlaps(side, min(CELLS, side)) for side in whole.shape)
+    return rows @ whole @ columns.T
+
+
+def _overlaps(pixels: int, cells: int) -> np.ndarray:
+    """How much of each pixel lies in each cell, (cells, pixels): a pixel on a border is split, and nothing is lost."""
+    edges = np.arange(cells + 1) * pixels / cells
+    left = np.maximum(edges[:-1, None], np.arange(pixels))
+    right = np.minimum(edges[1:, None], np.arange(1, pixels + 1))
+    return np.clip(right - left, 0, None)

@@ -10,7 +10,7 @@ import typer
 
 from vizlib import __version__
 from vizlib.cli import app as app_command
-from vizlib.cli import bench, compare, exam, explain, fetch, list_models_methods, report, train_eval, train_head, train_seq2seq
+from vizlib.cli import audit, bench, compare, exam, explain, fetch, list_models_methods, report, train_eval, train_head, train_seq2seq
 from vizlib.cli.errors_and_output import MISUSED, Commands
 
 __all__ = ["app", "main"]
@@ -35,6 +35,7 @@ app.command("models", epilog=list_models_methods.MODELS_EPILOG)(list_models_meth
 app.command("methods", epilog=list_models_methods.METHODS_EPILOG)(list_models_methods.methods)
 app.command("explain", epilog=explain.EXPLAIN_EPILOG)(explain.explain)
 app.command("compare", epilog=compare.COMPARE_EPILOG)(compare.compare)
+app.command("audit", epilog=audit.AUDIT_EPILOG)(audit.audit)
 app.command("exam", epilog=exam.EXAM_EPILOG)(exam.exam)
 app.command("replay", epilog=explain.REPLAY_EPILOG)(explain.replay)
 app.command("fetch", epilog=fetch.FETCH_EPILOG)(fetch.fetch)

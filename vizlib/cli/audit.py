@@ -1,0 +1,119 @@
+"""``vizlib audit``: models and methods over a whole data set."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vizlib.cli.completion import complete_method, complete_model
+from vizlib.cli.errors_and_output import FAILED, OK, print_error, stderr_console, stdout_console
+from vizlib.cli.progress_bar import ProgressBar
+from vizlib.figures.numbers import percent
+
+if TYPE_CHECKING:
+    from vizlib.auditing.result import Audit
+
+AUDIT_EPILOG = """[bold]For example[/bold]
+
+  vizlib audit photos --model vit_tiny50 --out audit
+
+  vizlib audit val.parquet --model vit_tiny50 --model resnet_tiny50 --method grad_cam --method saliency --out audit
+
+  vizlib audit photos --model 'vit_tiny50=runs/epoch-*.safetensors' --out epochs   (one model for each file)
+
+  vizlib audit list.csv --model my_models:build --out audit --workers 2   (columns: path, label, x0, y0, x1, y1, mask)
+
+OUT gets manifest.json, pictures/part-*.parquet (one row a picture, model and method) and maps/part-*.npz (float16, on their grid). \
+Stopped at any moment, the same command goes on; with as many threads and workers the files are the same bytes as without a stop. \
+Exit codes: 0 done, 1 some pictures could not be read or explained (a row says why), 2 asked for something there is not, 130 stopped."""
+
+
+def audit(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            show_default=False,
+            help="A folder, one folder for each class, a table (Parquet, CSV, TSV, JSON lines), a text file of paths, or a glob.",
+        ),
+    ],
+    model: Annotated[
+        list[str],
+        typer.Option(
+            metavar="MODEL",
+            show_default=False,
+            help="A name, NAME=CHECKPOINT (a glob takes a run's epochs), NAME=random, or MODULE:FUNCTION of your own code; repeatable.",
+            autocompletion=complete_model,
+        ),
+    ],
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="A method with its defaults; repeatable.", show_default="rollout", autocompletion=complete_method),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The audit's folder.")] = Path("audit"),
+    target: Annotated[str, typer.Option(help="What maps explain: prediction, label, or one class.")] = "prediction",
+    fit: Annotated[str | None, typer.Option(help="Pictures become inputs by crop, pad or squash.", show_default="each model's own")] = None,
+    heads: Annotated[bool, typer.Option("--heads", help="Entropy and distance of every head, too: one more pass a picture.")] = False,
+    workers: Annotated[int, typer.Option(min=0, max=256, help="Processes that share the work; 0: this one does it.")] = 0,
+    scheduler: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="A dask scheduler whose workers share the work (docs/operators.md).", show_default="none")
+    ] = "",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    chunk: Annotated[int, typer.Option(min=1, max=4096, help="Pictures of one part, which is done again whole after a stop.")] = 64,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processor threads here; the last digits depend on them.", show_default="torch's own"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for every part that is done, and the result.")] = False,
+) -> None:
+    """Audit models over a data set: what they answer and where they look, picture by picture."""
+    import torch
+
+    from vizlib.auditing.api import audit as run
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    started, first, failures = time.monotonic(), 0, 0
+    with ProgressBar() as bar:
+
+        def show(there: int, total: int, failed: list[tuple[str, str]]) -> None:
+            nonlocal first, failures
+            first = first or there  # what an earlier run had done
+            failures += len(failed)
+            rate = (there - first) / max(time.monotonic() - started, 1e-9)
+            bar.show(there, total, f"pictures, {rate:.1f} a second")
+            for name, reason in failed:
+                print_error(f"{name}: {reason}")
+            if as_json:
+                print(json.dumps({"done": there, "of": total, "failed": failures}), flush=True)
+
+        result = run(
+            data, model, method or ["rollout"], out, target=target, fit=fit, heads=heads, workers=workers, scheduler=scheduler,
+            device=device, chunk=chunk, report=show,
+        )  # fmt: skip
+    failed = result.table(["error"])["error"]
+    _print_summary(result, as_json=as_json)
+    stderr_console().print(f"written to {out} in {time.monotonic() - started:.1f} s", soft_wrap=True, markup=False)
+    raise typer.Exit(FAILED if failed.null_count < len(failed) else OK)
+
+
+def _print_summary(result: Audit, *, as_json: bool) -> None:
+    from vizlib.auditing.summary import summaries
+
+    screen = stdout_console()
+    rows = summaries(result)
+    if as_json:
+        print(json.dumps({"summary": [row.as_record() for row in rows]}, ensure_ascii=False))
+        return
+    for row in rows:
+        words = [f"{row.pictures:,} pictures"]
+        if row.right is not None:
+            words.append(f"right {percent(row.right, 1)} ({percent(row.low, 1)} to {percent(row.high, 1)})")
+        if row.region_share is not None:
+            words.append(f"{percent(row.region_share)} of the map in the box, {percent(row.region_area)} of the picture")
+        words += [f"evenness {row.evenness:.3f}"] if row.evenness is not None else []
+        screen.print(f"{row.model}, {row.method}: {', '.join(words)}", soft_wrap=True, markup=False)
