@@ -111,9 +111,9 @@ def _print_summary(result: Audit, *, as_json: bool) -> None:
         return
     for row in rows:
         words = [f"{row.pictures:,} pictures"]
-        if row.right is not None:
+        if row.right is not None and row.low is not None and row.high is not None:
             words.append(f"right {percent(row.right, 1)} ({percent(row.low, 1)} to {percent(row.high, 1)})")
-        if row.region_share is not None:
+        if row.region_share is not None and row.region_area is not None:
             words.append(f"{percent(row.region_share)} of the map in the box, {percent(row.region_area)} of the picture")
         words += [f"evenness {row.evenness:.3f}"] if row.evenness is not None else []
         screen.print(f"{row.model}, {row.method}: {', '.join(words)}", soft_wrap=True, markup=False)
