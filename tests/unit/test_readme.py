@@ -38,6 +38,8 @@ def test_the_python_runs(name: str, number: int, code: str, tmp_path: Path, monk
 def test_the_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Image.fromarray(data.cat()).save("cat.jpg")
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(data.coffee()).save("photos/coffee.jpg")
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("vizlib ")]
     assert len(lines) > 4
     for line in lines:

@@ -59,7 +59,7 @@ class ChunkPlan:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; AuditError where it cannot be written, and nothing of it is left."""
+    """Write a file whole or not at all; VizlibError where it cannot be written, and nothing of it is left."""
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

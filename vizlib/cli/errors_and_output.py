@@ -13,6 +13,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from vizlib.errors import (
+    AuditError,
     CheckpointError,
     DeviceError,
     DownloadError,
@@ -35,7 +36,7 @@ class UsageError(VizlibError):
     """A command line that asks for something there is not, or for two things at odds."""
 
 
-_MISUSE = (UsageError, ModelError, CheckpointError, DeviceError, MethodError, TargetError, TrainingError, ExamError)
+_MISUSE = (UsageError, ModelError, CheckpointError, DeviceError, AuditError, MethodError, TargetError, TrainingError, ExamError)
 
 
 class Commands(TyperGroup):

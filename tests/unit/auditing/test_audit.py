@@ -25,7 +25,7 @@ from vizlib.auditing.map_statistics import kept_grid, map_statistics, region_sta
 from vizlib.auditing.model_sources import model_sources
 from vizlib.auditing.pictures import audit_pictures
 from vizlib.auditing.summary import summaries
-from vizlib.errors import AuditError, MethodError
+from vizlib.errors import AuditError, MethodError, VizlibError
 
 METHODS = ["rollout", ("saliency", {})]
 
@@ -125,7 +125,7 @@ def test_a_full_disk_is_said_and_loses_nothing(folder: Path, tmp_path: Path, mon
 
     with monkeypatch.context() as patch:
         patch.setattr(plan.os, "fsync", full)
-        with pytest.raises(AuditError, match=r"No space left on device.*goes on from it"):
+        with pytest.raises(VizlibError, match=r"No space left on device.*goes on from it"):
             vizlib.audit(folder, "vit_tiny50", "rollout", tmp_path / "audit")
     assert not list((tmp_path / "audit").rglob("*.part"))
     assert vizlib.audit(folder, "vit_tiny50", "rollout", tmp_path / "audit").complete
