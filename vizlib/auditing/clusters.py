@@ -12,7 +12,6 @@ from vizlib.errors import AuditError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from vizlib.auditing.region_removal import Removal
     from vizlib.auditing.result import Audit
 
 GRID = 14  # cells of a side that are compared at most
@@ -20,6 +19,25 @@ LEAST = 20  # maps that a class needs to be clustered
 MOST_CLUSTERS = 8  # of a class
 MOST_MAPS = 2000  # of a class, between whose neighbours the clusters are sought
 NEIGHBOURS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Removal:
+    """What ``pictures`` members of a cluster lose: shares that are right as they are, without the ``region`` bool (rows, columns), and
+    without as large a region elsewhere (the mean of several).
+
+    ``score`` = (``right_elsewhere`` - ``right_without``) * size / class size: the accuracy on the class that falls by the region beyond
+    what as large a hole costs; ``low`` to ``high`` its 95 % interval over members (paired bootstrap).
+    """
+
+    pictures: int
+    right: float
+    right_without: float
+    right_elsewhere: float
+    score: float
+    low: float
+    high: float
+    region: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +77,8 @@ def strategy_clusters(
 
     Maps (their "positive" or "absolute" part, summed to at most 14 x 14 cells, over their sum) are nodes tied to their nearest neighbours;
     clusters are k-means on the first k eigenvectors of the normalised Laplacian, k the widest gap of its eigenvalues: spectral as in the
-    paper, since the gap tells when a class has one strategy, and no map is thrown out as noise, as HDBSCAN would. Beyond 2,000 maps of a
-    class the rest join the nearest mean. Maps without that part are left out. ``by`` is "prediction" or "label". AuditError for other words.
+    paper, since the gap tells when a class has one strategy, and unlike in HDBSCAN no map is thrown out as noise. Beyond 2,000 maps of a
+    class the rest join the nearest mean. Maps without it are left out. ``by`` is "prediction" or "label". AuditError for other words.
     ``vizlib.auditing.region_removal.drop_of_accuracy`` ranks them.
     """
     if by not in ("prediction", "label"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from vizlib.auditing.chunk import _decoded
+from vizlib.auditing.clusters import Removal
 from vizlib.auditing.model_sources import state_fingerprint
 from vizlib.auditing.pictures import audit_pictures, read_sources
 from vizlib.errors import AuditError, ImageError
@@ -25,25 +26,6 @@ SHARE = 0.1  # of the picture that is taken away
 MOST = 96  # members of a cluster that are looked at
 CONTROLS = 4  # places elsewhere
 BATCH = 32
-
-
-@dataclass(frozen=True, eq=False)
-class Removal:
-    """What ``pictures`` members of a cluster lose: shares that are right as they are, without the ``region`` bool (rows, columns), and
-    without as large a region elsewhere (the mean of several).
-
-    ``score`` = (``right_elsewhere`` - ``right_without``) * size / class size: the accuracy on the class that falls by the region beyond
-    what as large a hole costs; ``low`` to ``high`` its 95 % interval over members (paired bootstrap).
-    """
-
-    pictures: int
-    right: float
-    right_without: float
-    right_elsewhere: float
-    score: float
-    low: float
-    high: float
-    region: np.ndarray
 
 
 def drop_of_accuracy(
