@@ -57,7 +57,7 @@ def audit_chunk(model: Model, *, plan: ChunkPlan, progress: Progress) -> Part:
     readable: list[tuple[int, AuditPicture, np.ndarray]] = []
     for number, (picture, source) in enumerate(zip(plan.pictures, read_sources(plan.pictures), strict=True)):
         try:
-            readable.append((number, picture, _decoded(source)))
+            readable.append((number, picture, decoded(source)))
         except ImageError as error:
             rows.append(_row(plan, number, picture) | {"error": str(error)})
             failed.append((picture.name, str(error)))
@@ -84,7 +84,8 @@ def audit_chunk(model: Model, *, plan: ChunkPlan, progress: Progress) -> Part:
     return Part(_parquet(rows), _npz(arrays), len(plan.pictures), tuple(failed))
 
 
-def _decoded(source: Any) -> np.ndarray:
+def decoded(source: Any) -> np.ndarray:
+    """A picture uint8 (h, w, 3) of a path, bytes, an array, or a tensor (1 or 3, h, w) with colours from 0 to 1; else ImageError."""
     if isinstance(source, torch.Tensor):
         if source.ndim != 3 or source.shape[0] not in (1, 3):
             raise ImageError(f"A data set's tensor is (3, h, w) with colours from 0 to 1, not {tuple(source.shape)}.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from vizlib.auditing.chunk import _decoded
+from vizlib.auditing.chunk import decoded
 from vizlib.auditing.clusters import Removal
 from vizlib.auditing.model_sources import state_fingerprint
 from vizlib.auditing.pictures import audit_pictures, read_sources
@@ -100,7 +100,7 @@ def _right(model: Model, pictures: Sequence[Any], answers: Sequence[int], masks:
     inputs, wanted = [], []
     for source, answer in zip(read_sources(pictures), answers, strict=True):
         try:
-            inputs.append(model.prepare(_decoded(source), fit)[0])
+            inputs.append(model.prepare(decoded(source), fit)[0])
         except ImageError:
             continue
         wanted.append(answer)
