@@ -57,7 +57,7 @@ class ChannelGrid extends ComponentWithView {
         `and ${deviations} robust deviations of its logarithm`,
     ].join('; ');
     this.grids = this.header.grids.map((model, index) => this.grid(model, index));
-    this.find('grids').replaceChildren(...this.grids.map(grid => grid.box));
+    this.find('grids').replaceChildren(...this.grids.map(({ box }) => box));
   }
 
   grid(model, index) {
