@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vizlib.auditing.chunk import audit_chunk
-from vizlib.auditing.model_sources import ModelSource, model_sources, state_fingerprint
+from vizlib.auditing.model_sources import model_sources
 from vizlib.auditing.pictures import Item, audit_pictures
-from vizlib.auditing.plan import CHUNK, FORMAT, ChunkPlan, MethodPlan, ModelPlan, begin, write_atomically
+from vizlib.auditing.plan import CHUNK, FORMAT, ChunkPlan, MethodPlan, ModelPlan, begin, write_part
 from vizlib.auditing.result import Audit
+from vizlib.auditing.workers import by_workers
 from vizlib.catalog.methods import method_card
 from vizlib.engine.jobs import Progress
-from vizlib.engine.work_order import Lane, WorkOrder
 from vizlib.errors import AuditError, MethodError, TrainingError
 from vizlib.explainers.api import check_method_fits
+from vizlib.explainers.targets import class_index
+from vizlib.images import FITS
 from vizlib.model_report.accuracy import match_classes
+from vizlib.zoo.weights import state_fingerprint
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from vizlib.auditing.chunk import Part
+    from vizlib.auditing.model_sources import ModelSource
     from vizlib.auditing.pictures import AuditPictures
-    from vizlib.engine.dispatcher import Dispatcher
+    from vizlib.zoo.model import Model
 
 Report = Callable[[int, int, list[tuple[str, str]]], None]
-AHEAD = 2  # chunks for each worker that are handed out at once
-PATIENCE = 60.0  # seconds until a cluster without any worker is given up
 
 
 def audit(
@@ -58,33 +56,23 @@ def audit(
     name, a pair (name, options), or a list. ``target`` is "prediction", "label" or one class. Stopped at any moment, the same call goes on;
     with as many threads the files are the same bytes. ``workers`` processes of this machine, or those of a ``scheduler``, share the work.
     ``report`` hears of pictures done, pictures in all (each counts once a model) and the new (name, reason) of those that failed.
-    AuditError for data without pictures, a folder of another audit, and workers that are lost; MethodError for a method that does not fit.
+    AuditError for data without pictures, a folder of another audit, or no worker; MethodError or TargetError for what a model cannot do.
     """
-    pictures = audit_pictures(data)
-    sources = model_sources(models, device)
-    method_plans = _method_plans(methods)
-    chunk_size = _size(chunk)
-    if workers < 0 or workers > 256:
-        raise AuditError(f"workers is a number of processes from 0 (this one) to 256, not {workers}.")
-    if (workers or scheduler) and any(isinstance(picture.source, Item) for picture in pictures.items):
+    pictures, sources, method_plans = audit_pictures(data), model_sources(models, device), _method_plans(methods)
+    _check(fit, chunk, workers)
+    distributed = bool(workers or scheduler)
+    if distributed and any(isinstance(picture.source, Item) for picture in pictures.items):
         raise AuditError("A data set in memory is gone through in this process: leave workers and scheduler out, or give files.")
-    folder = Path(out)
-    plans = [_model_plan(source, pictures, method_plans) for source in sources]
-    begin(folder, _facts(pictures, plans, method_plans, target, fit, chunk_size, heads=heads))
+    alone = next((source.name for source in sources if source.make is None), None)
+    if distributed and alone is not None:
+        raise AuditError(f"{alone} lives in this process: give workers a name, a checkpoint or MODULE:FUNCTION, or leave workers out.")
+    folder, held = Path(out), _Held(sources)
+    plans = [_model_plan(source.name, held.model(number), pictures, method_plans, str(target)) for number, source in enumerate(sources)]
+    begin(folder, _facts(pictures, plans, method_plans, target, fit, chunk, heads=heads))
     chunks = [
-        ChunkPlan(
-            plan,
-            number,
-            start // chunk_size,
-            start,
-            tuple(pictures.items[start : start + chunk_size]),
-            method_plans,
-            str(target),
-            fit,
-            heads,
-        )
+        ChunkPlan(plan, number, start // chunk, start, tuple(pictures.items[start : start + chunk]), method_plans, str(target), fit, heads)
         for number, plan in enumerate(plans)
-        for start in range(0, len(pictures.items), chunk_size)
+        for start in range(0, len(pictures.items), chunk)
     ]
     total = sum(len(each.pictures) for each in chunks)
     left = [each for each in chunks if not _is_there(folder, each)]
@@ -94,76 +82,48 @@ def audit(
     def keep(plan: ChunkPlan, part: Part) -> None:
         nonlocal there
         # The rows come last: a chunk counts as done once they are there.
-        write_atomically(folder / "maps" / f"{plan.stem}.npz", part.maps)
-        write_atomically(folder / "pictures" / f"{plan.stem}.parquet", part.rows)
+        write_part(folder / "maps" / f"{plan.stem}.npz", part.maps)
+        write_part(folder / "pictures" / f"{plan.stem}.parquet", part.rows)
         there += part.pictures
         report(there, total, list(part.failed))
 
-    if workers or scheduler:
-        _by_workers(left, sources, keep, workers, scheduler)
+    if distributed:
+        held.let_go()
+        by_workers(left, sources, keep, workers, scheduler)
     else:
-        _here(left, sources, keep)
+        for plan in left:
+            keep(plan, audit_chunk(held.model(plan.model_number), plan=plan, progress=Progress()))
     return Audit(folder)
 
 
-def _here(left: Sequence[ChunkPlan], sources: Sequence[ModelSource], keep: Callable[[ChunkPlan, Part], None]) -> None:
-    """All chunks in this process, one model after the other, of which one is in memory at a time."""
-    model, number = None, -1
-    for plan in left:
-        if plan.model_number != number:
-            model, number = None, plan.model_number
-            model = sources[number].load()
-        assert model is not None  # noqa: S101  a plan's number is never -1
-        keep(plan, audit_chunk(model, plan=plan, progress=Progress()))
+class _Held:
+    """The model at work, of which one is in memory at a time."""
+
+    def __init__(self, sources: Sequence[ModelSource]) -> None:
+        self._sources = sources
+        self._number = -1
+        self._model: Model | None = None
+
+    def model(self, number: int) -> Model:
+        """The model of a source, loaded unless it was the last."""
+        if self._number != number or self._model is None:
+            self.let_go()
+            model = self._sources[number].load()
+            self._model, self._number = model, number
+        return self._model
+
+    def let_go(self) -> None:
+        """Hold none."""
+        self._model = None
 
 
-def _by_workers(
-    left: Sequence[ChunkPlan], sources: Sequence[ModelSource], keep: Callable[[ChunkPlan, Part], None], workers: int, scheduler: str
-) -> None:
-    """All chunks by processes: two for each are under way, in order; parts are written here, by one writer."""
-    live = next((source.name for source in sources if not source.portable), None)
-    if live is not None:
-        raise AuditError(f"{live} lives in this process: give workers a name, a checkpoint or MODULE:FUNCTION, or leave workers out.")
-    waiting, running = deque(left), deque[Any]()
-    with _dispatcher(workers, scheduler) as dispatcher:
-        places = _places(dispatcher)
-        while waiting or running:
-            places = max(places, dispatcher.counts()["places"])
-            while waiting and len(running) < AHEAD * places:
-                plan = waiting.popleft()
-                source = sources[plan.model_number]
-                order = WorkOrder(partial(audit_chunk, plan=plan), ((source.identity, source.make),), seconds=24 * 3600)
-                running.append((plan, dispatcher.submit("audit", plan.stem, order, lane=Lane.HEAVY)))
-            plan, job = running.popleft()
-            job.wait()
-            keep(plan, job.result())
-
-
-@contextmanager
-def _dispatcher(workers: int, scheduler: str) -> Iterator[Dispatcher]:
-    from vizlib.engine.cluster_backend import ClusterBackend, local_settings
-    from vizlib.engine.dispatcher import Dispatcher
-    from vizlib.engine.limits import Limits
-
-    settings = local_settings(imports=("vizlib.auditing.chunk",), workers=workers or 1)
-    woken = threading.Event()
-    backend = ClusterBackend(settings, scheduler, changed=woken.set)
-    dispatcher = Dispatcher(backend, Limits(jobs=1 << 20))
-    backend.changed = dispatcher.wake
-    try:
-        yield dispatcher
-    finally:
-        dispatcher.close()
-
-
-def _places(dispatcher: Dispatcher) -> int:
-    """How many workers there are, once there is one; AuditError where none comes."""
-    until = time.monotonic() + PATIENCE
-    while not (places := dispatcher.counts()["places"]):
-        if time.monotonic() > until:
-            raise AuditError("No worker came within a minute: check the scheduler's address, or leave it out.")
-        time.sleep(0.05)
-    return places
+def _check(fit: str | None, chunk: int, workers: int) -> None:
+    if fit is not None and fit not in FITS:
+        raise AuditError(f"There is no fit {str(fit)[:40]!r}; there are {', '.join(FITS)}.")
+    if isinstance(chunk, bool) or not isinstance(chunk, int) or not 1 <= chunk <= 4096:
+        raise AuditError(f"chunk is a number of pictures from 1 to 4096, not {str(chunk)[:40]!r}.")
+    if isinstance(workers, bool) or not isinstance(workers, int) or not 0 <= workers <= 256:
+        raise AuditError(f"workers is a number of processes from 0 (this one) to 256, not {str(workers)[:40]!r}.")
 
 
 def _is_there(folder: Path, plan: ChunkPlan) -> bool:
@@ -171,24 +131,25 @@ def _is_there(folder: Path, plan: ChunkPlan) -> bool:
 
 
 def _method_plans(methods: Any) -> tuple[MethodPlan, ...]:
-    pair = isinstance(methods, tuple) and len(methods) == 2 and isinstance(methods[1], dict)
-    listed = [methods] if isinstance(methods, str) or pair else list(methods)
+    single = isinstance(methods, str) or (isinstance(methods, tuple) and len(methods) == 2 and isinstance(methods[1], dict))
     plans: list[MethodPlan] = []
-    for method in listed:
-        name, options = (method, {}) if isinstance(method, str) else method
-        resolved = method_card(name).resolve(options)
+    for method in [methods] if single or not isinstance(methods, list | tuple) else methods:
+        name, options = (method, {}) if not isinstance(method, tuple) or len(method) != 2 else method
+        if not isinstance(name, str) or not isinstance(options, dict):
+            raise MethodError(f"A method is a name, or a pair of a name and its options, not {str(method)[:60]!r}.")
         count = sum(plan.method == name for plan in plans)
-        plans.append(MethodPlan(name if not count else f"{name}-{count + 1}", name, resolved))
+        plans.append(MethodPlan(name if not count else f"{name}-{count + 1}", name, method_card(name).resolve(options)))
     if not plans:
         raise MethodError("An audit needs at least one method.")
     return tuple(plans)
 
 
-def _model_plan(source: ModelSource, pictures: AuditPictures, methods: Sequence[MethodPlan]) -> ModelPlan:
-    """A model as it is found now: its methods are checked before anything is written, and it is let go of again."""
-    model = source.load()
+def _model_plan(name: str, model: Model, pictures: AuditPictures, methods: Sequence[MethodPlan], target: str) -> ModelPlan:
+    """A model as it is now: that methods and target fit it is checked before anything is written."""
     for method in methods:
         check_method_fits(model, method_card(method.method))
+    if target not in ("prediction", "label"):
+        class_index(model, int(target) if target.isdecimal() else target)
     classes: list[int | None] = []
     matched = ""
     if pictures.classes and model.num_classes:
@@ -196,7 +157,7 @@ def _model_plan(source: ModelSource, pictures: AuditPictures, methods: Sequence[
             classes, matched = match_classes(model, pictures.classes)
         except TrainingError as error:
             classes, matched = [None] * len(pictures.classes), str(error)
-    return ModelPlan(source.name, state_fingerprint(model), tuple(classes), matched)
+    return ModelPlan(name, state_fingerprint(model.module), tuple(classes), matched)
 
 
 def _facts(
@@ -208,17 +169,11 @@ def _facts(
         "pictures": len(pictures.items),
         "data": pictures.fingerprint(),
         "classes": [list(names) for names in pictures.classes],
-        "models": [{"name": plan.name, "weights": plan.weights, "matched": plan.matched, "classes": list(plan.classes)} for plan in models],
-        "methods": [{"name": plan.name, "method": plan.method, "options": plan.options} for plan in methods],
+        "models": [asdict(plan) for plan in models],
+        "methods": [asdict(plan) for plan in methods],
         "target": str(target),
         "fit": fit,
         "chunk": chunk,
         "heads": heads,
         "made_with": {name: version(name) for name in ("torch", "timm", "numpy", "pyarrow", "pillow")},
     }
-
-
-def _size(chunk: int) -> int:
-    if isinstance(chunk, bool) or not isinstance(chunk, int) or not 1 <= chunk <= 4096:
-        raise AuditError(f"chunk is a number of pictures from 1 to 4096, not {str(chunk)[:40]!r}.")
-    return chunk

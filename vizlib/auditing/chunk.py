@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +11,9 @@ import torch
 
 from vizlib.auditing.map_statistics import kept_grid, map_statistics, region_statistics
 from vizlib.auditing.pictures import read_sources
-from vizlib.errors import AuditError, ImageError, VizlibError
+from vizlib.errors import ImageError, MethodError, TargetError, VizlibError
 from vizlib.explainers.api import explain, ranked, trace
+from vizlib.explainers.targets import class_index
 from vizlib.images import read_image
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from vizlib.auditing.plan import ChunkPlan, MethodPlan
     from vizlib.engine.jobs import Progress
     from vizlib.explainers.explanation import Explanation
+    from vizlib.geometry import Geometry
     from vizlib.zoo.model import Model
 
 COLUMNS: dict[str, str] = {
@@ -49,34 +51,46 @@ class Part:
         return len(self.rows) + len(self.maps)
 
 
+@dataclass(frozen=True, eq=False)
+class _Decoded:
+    """A picture of a chunk by its ``number`` there, as pixels, with its mask, bool (H, W), where it has one."""
+
+    number: int
+    picture: AuditPicture
+    image: np.ndarray
+    mask: np.ndarray | None
+
+
 def audit_chunk(model: Model, *, plan: ChunkPlan, progress: Progress) -> Part:
-    """The part of a chunk. A picture that cannot be read or explained has a row that says why; AuditError where a source is gone."""
+    """The part of a chunk. A picture that cannot be read or explained has a row that says why; AuditError where a table is gone."""
     rows: list[dict[str, Any]] = []
     maps: dict[str, list[np.ndarray]] = {}
     failed: list[tuple[str, str]] = []
-    readable: list[tuple[int, AuditPicture, np.ndarray]] = []
+    readable: list[_Decoded] = []
     for number, (picture, source) in enumerate(zip(plan.pictures, read_sources(plan.pictures), strict=True)):
         try:
-            readable.append((number, picture, decoded(source)))
+            image = decoded(source)
+            readable.append(_Decoded(number, picture, image, _mask(picture, image)))
         except ImageError as error:
             rows.append(_row(plan, number, picture) | {"error": str(error)})
             failed.append((picture.name, str(error)))
-    for method in plan.methods:
-        progress.check()
-        for (number, picture, _), result in zip(readable, _explained(model, plan, method, readable), strict=True):
-            row = _row(plan, number, picture) | {"method": method.name}
+    for done, method in enumerate(plan.methods):
+        progress(done, len(plan.methods))
+        for one, result in zip(readable, _explained(model, plan, method, readable), strict=True):
+            row = _row(plan, one.number, one.picture) | {"method": method.name}
             if isinstance(result, VizlibError):
                 rows.append(row | {"error": str(result)})
-                failed.append((picture.name, f"{method.name}: {result}"))
+                failed.append((one.picture.name, f"{method.name}: {result}"))
                 continue
             kept = maps.setdefault(method.name, [])
-            grid_map, scale = _float16(kept_grid(result.input_map, result.stages))
-            rows.append(row | _answer(model, plan, picture, result) | _map_facts(picture, result) | {"map": len(kept), "scale": scale})
-            kept.append(grid_map)
-        progress(len(plan.pictures))
+            grid_map = kept_grid(result.input_map, result.stages)
+            narrow, scale = _float16(grid_map)
+            facts = _map_facts(one, result, grid_map) | {"map": len(kept), "scale": scale}
+            rows.append(row | _answer(model, plan, one.picture, result) | facts)
+            kept.append(narrow)
     arrays: dict[str, np.ndarray] = {name: np.stack(kept) for name, kept in maps.items()}
     if plan.heads:
-        heads, counts = _heads(model, readable, plan.fit)
+        heads, counts = _heads(model, plan, readable)
         arrays |= heads
         for row in rows:
             row["artifacts"] = counts.get(row["picture"] - plan.first)
@@ -84,8 +98,21 @@ def audit_chunk(model: Model, *, plan: ChunkPlan, progress: Progress) -> Part:
     return Part(_parquet(rows), _npz(arrays), len(plan.pictures), tuple(failed))
 
 
+def _mask(picture: AuditPicture, image: np.ndarray) -> np.ndarray | None:
+    """Where the object is, bool (H, W); ImageError for a mask that cannot be read or is of another size."""
+    if picture.mask is None:
+        return None
+    mask = read_image(picture.mask).max(2) > 0
+    if mask.shape != image.shape[:2]:
+        sizes = " and the picture ".join(f"{shape[0]} x {shape[1]}" for shape in (mask.shape, image.shape))
+        raise ImageError(f"The mask {picture.mask.name} is {sizes}.")
+    return mask
+
+
 def decoded(source: Any) -> np.ndarray:
     """A picture uint8 (h, w, 3) of a path, bytes, an array, or a tensor (1 or 3, h, w) with colours from 0 to 1; else ImageError."""
+    if isinstance(source, ImageError):
+        raise source
     if isinstance(source, torch.Tensor):
         if source.ndim != 3 or source.shape[0] not in (1, 3):
             raise ImageError(f"A data set's tensor is (3, h, w) with colours from 0 to 1, not {tuple(source.shape)}.")
@@ -96,39 +123,43 @@ def decoded(source: Any) -> np.ndarray:
     return read_image(source)
 
 
-def _explained(
-    model: Model, plan: ChunkPlan, method: MethodPlan, readable: Sequence[tuple[int, AuditPicture, np.ndarray]]
-) -> list[Explanation | VizlibError]:
-    """The explanations in order; where a batch fails, each picture alone, and the reason for those that fail."""
-    images = [image for _, _, image in readable]
-    targets = [_target(model, plan, picture) for _, picture, _ in readable]
+def _explained(model: Model, plan: ChunkPlan, method: MethodPlan, readable: Sequence[_Decoded]) -> list[Explanation | VizlibError]:
+    """The explanation of each in order, or the reason why there is none; where a batch fails, each picture is tried alone."""
+    wanted = [_target(model, plan, one.picture) for one in readable]
+    asked = [place for place, target in enumerate(wanted) if not isinstance(target, VizlibError)]
 
-    def run(some: list[np.ndarray], wanted: list[Any]) -> list[Explanation]:
-        chosen: Any = None if all(target is None for target in wanted) else wanted
-        found: Any = explain(model, some, method.method, target=chosen, fit=plan.fit, **method.options)
+    def run(places: Sequence[int]) -> list[Explanation]:
+        targets: Any = [wanted[place] for place in places]
+        found: Any = explain(
+            model,
+            [readable[place].image for place in places],
+            method.method,
+            target=None if plan.target == "prediction" else targets,
+            fit=plan.fit,
+            **method.options,
+        )
         return list(found)
 
-    if not images:
-        return []
+    results: dict[int, Explanation | VizlibError] = {}
     try:
-        return list(run(images, targets))
+        results = dict(zip(asked, run(asked), strict=True)) if asked else {}
     except VizlibError:
-        results: list[Explanation | VizlibError] = []
-        for image, target in zip(images, targets, strict=True):
+        for place in asked:
             try:
-                results += run([image], [target])
+                results[place] = run([place])[0]
             except VizlibError as error:
-                results.append(error)
-        return results
+                results[place] = error
+    return [results.get(place, target) for place, target in enumerate(wanted)]
 
 
 def _target(model: Model, plan: ChunkPlan, picture: AuditPicture) -> Any:
-    """The class that is explained: None is the prediction."""
-    if plan.target == "prediction" or not model.num_classes:
+    """The class that is explained, None for the prediction; for a picture without the label that is asked for, the reason as an error."""
+    if plan.target == "prediction":
         return None
-    if plan.target == "label":
-        return _own_label(plan, picture)
-    return int(plan.target) if plan.target.isdecimal() else plan.target
+    if plan.target != "label":
+        return class_index(model, int(plan.target) if plan.target.isdecimal() else plan.target)
+    label = _own_label(plan, picture)
+    return TargetError(f"It has no label that {plan.model.name} knows.") if label is None else label
 
 
 def _own_label(plan: ChunkPlan, picture: AuditPicture) -> int | None:
@@ -146,8 +177,9 @@ def _answer(model: Model, plan: ChunkPlan, picture: AuditPicture, explanation: E
         return {}
     logits = torch.from_numpy(explanation.logits)
     first = ranked(model, logits, 1)[0]
-    facts: dict[str, Any] = {"prediction": first.index, "predicted": first.label, "probability": first.probability}
-    facts["target"] = explanation.label
+    facts: dict[str, Any] = {
+        "prediction": first.index, "predicted": first.label, "probability": first.probability, "target": explanation.label,
+    }  # fmt: skip
     label = _own_label(plan, picture)
     if label is None:
         return facts
@@ -159,34 +191,31 @@ def _answer(model: Model, plan: ChunkPlan, picture: AuditPicture, explanation: E
     }  # fmt: skip
 
 
-def _map_facts(picture: AuditPicture, explanation: Explanation) -> dict[str, Any]:
+def _map_facts(one: _Decoded, explanation: Explanation, grid_map: np.ndarray) -> dict[str, Any]:
     """The numbers of the map, and how much of it lies in the picture's box or mask."""
-    statistics = map_statistics(kept_grid(explanation.input_map, explanation.stages))
-    facts = {name: getattr(statistics, name) for name in ("evenness", "centre_row", "centre_column", "strongest", "cells")}
+    facts: dict[str, Any] = asdict(map_statistics(grid_map))
     facts |= {"sink": explanation.sink, "note": " ".join(explanation.notes) or None}
-    region = _region(picture, explanation)
+    region = _region(one, explanation.geometry)
     numbers = None if region is None else region_statistics(explanation.input_map, region, explanation.geometry.content)
     if numbers is None:
         return facts
     return facts | {"region_share": numbers.share, "region_area": numbers.area, "pointing": numbers.pointing}
 
 
-def _region(picture: AuditPicture, explanation: Explanation) -> np.ndarray | None:
+def _region(one: _Decoded, geometry: Geometry) -> np.ndarray | None:
     """The box or mask on the model's input, bool (h, w): pixels whose centre lies in it."""
-    geometry = explanation.geometry
-    height, width = geometry.input_size
-    rows, columns = np.arange(height) + 0.5, np.arange(width) + 0.5
-    if picture.mask is not None:
-        shape = read_image(picture.mask).max(2) > 0
-        if shape.shape != geometry.image_size:
-            raise AuditError(f"The mask of {picture.name} is {shape.shape[0]} x {shape.shape[1]} and the picture {geometry.image_size}.")
-        y = np.clip(np.floor((rows - geometry.offset[0]) / geometry.scale[0]).astype(int), 0, shape.shape[0] - 1)
-        x = np.clip(np.floor((columns - geometry.offset[1]) / geometry.scale[1]).astype(int), 0, shape.shape[1] - 1)
-        return shape[y[:, None], x[None]]
-    if picture.box is None:
+    centres = [np.arange(side) + 0.5 for side in geometry.input_size]
+    if one.mask is not None:
+        places = [
+            np.clip(((centre - geometry.offset[axis]) / geometry.scale[axis]).astype(int), 0, one.mask.shape[axis] - 1)
+            for axis, centre in enumerate(centres)
+        ]
+        return one.mask[np.ix_(*places)]
+    if one.picture.box is None:
         return None
-    x0, y0, x1, y1 = picture.box
+    x0, y0, x1, y1 = one.picture.box
     top, left, bottom, right = geometry.box_to_input([y0, x0, y1 + 1, x1 + 1])
+    rows, columns = centres
     return ((rows >= top) & (rows < bottom))[:, None] & ((columns >= left) & (columns < right))[None]
 
 
@@ -196,27 +225,31 @@ def _float16(grid_map: np.ndarray) -> tuple[np.ndarray, float]:
     return (grid_map / scale if scale else grid_map).astype(np.float16), scale
 
 
-def _heads(
-    model: Model, readable: Sequence[tuple[int, AuditPicture, np.ndarray]], fit: str | None
-) -> tuple[dict[str, np.ndarray], dict[int, int]]:
-    """Entropy (bits) and distance (pixels) of every head, (pictures, heads) by attention, and how many cells stand out by their norm."""
+def _heads(model: Model, plan: ChunkPlan, readable: Sequence[_Decoded]) -> tuple[dict[str, np.ndarray], dict[int, int]]:
+    """Entropy (bits) and distance (pixels) of every head over the whole grid, (pictures of the chunk, heads) by attention, and how many
+    cells stand out by their norm, by picture. NaN for a picture that was not read; attention inside windows has no such rows."""
     from vizlib.analysis.attention.artifact_tokens import artifact_cells, norms
     from vizlib.analysis.attention.head_statistics import head_statistics
 
-    arrays: dict[str, list[np.ndarray]] = {}
+    arrays: dict[str, np.ndarray] = {}
     counts: dict[int, int] = {}
-    for number, _, image in readable:
-        found: Any = trace(model, model.prepare(image, fit)[0])
-        size = model.geometry(image.shape[:2], fit).input_size
-        counts[number] = sum(len(cells) for cells in artifact_cells(norms(found)).values())
+    for one in readable:
+        try:
+            found: Any = trace(model, model.prepare(one.image, plan.fit)[0])
+        except VizlibError:
+            continue  # its rows say why it has no map either
+        size = model.geometry(one.image.shape[:2], plan.fit).input_size
+        counts[one.number] = sum(len(cells) for cells in artifact_cells(norms(found)).values())
         for site in found.attention:
             try:
                 statistics = head_statistics(site, size)
-            except VizlibError:
-                continue  # attention inside windows has no rows over the whole grid
-            arrays.setdefault(f"entropy.{site.name}", []).append(statistics.entropy.astype(np.float32))
-            arrays.setdefault(f"distance.{site.name}", []).append(statistics.distance.astype(np.float32))
-    return {name: np.stack(values) for name, values in arrays.items()}, counts
+            except MethodError:
+                continue  # inside windows
+            for measure in ("entropy", "distance"):
+                values = getattr(statistics, measure)
+                whole = arrays.setdefault(f"{measure}.{site.name}", np.full((len(plan.pictures), len(values)), np.nan, np.float32))
+                whole[one.number] = values
+    return arrays, counts
 
 
 def _parquet(rows: Sequence[dict[str, Any]]) -> bytes:

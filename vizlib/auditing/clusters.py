@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vizlib.auditing.map_statistics import cell_sums
 from vizlib.errors import AuditError
 
 if TYPE_CHECKING:
@@ -109,21 +110,9 @@ def comparable(grid_map: np.ndarray, part: str = "positive") -> np.ndarray | Non
     """A map (rows, columns) as shares float32 of its positive or absolute part, on at most 14 x 14 cells; None where it has none."""
     values = np.asarray(grid_map, dtype=np.float64)
     values = np.abs(values) if part == "absolute" else values.clip(0)
-    for axis in (0, 1):
-        values = _pooled(values, axis)
+    values = cell_sums(values, GRID)
     total = float(values.sum())
     return (values / total).astype(np.float32) if total > 0 and np.isfinite(total) else None
-
-
-def _pooled(values: np.ndarray, axis: int) -> np.ndarray:
-    """At most GRID cells along an axis, each the sum of what lies in it; a cell across an edge is shared by how much of it lies where."""
-    cells = values.shape[axis]
-    if cells <= GRID:
-        return values
-    edges = np.linspace(0, cells, GRID + 1)
-    starts = np.arange(cells)
-    overlap = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)
-    return np.moveaxis(np.tensordot(overlap.clip(0), values, (1, axis)), 0, axis)
 
 
 def _rows(audit: Audit, model: str, method: str) -> pd.DataFrame:

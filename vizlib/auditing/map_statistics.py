@@ -74,13 +74,18 @@ def kept_grid(input_map: np.ndarray, stages: tuple[np.ndarray, ...]) -> np.ndarr
     """The map as it is kept, float64 (rows, columns): on the coarsest grid of a rollout, else the sums over at most 28 x 28 cells."""
     if stages:
         return np.asarray(stages[0], dtype=np.float64)
-    whole = np.asarray(input_map, dtype=np.float64)
-    rows, columns = (_overlaps(side, min(CELLS, side)) for side in whole.shape)
+    return cell_sums(input_map, CELLS)
+
+
+def cell_sums(values: np.ndarray, most: int) -> np.ndarray:
+    """The sums of values (h, w) over at most ``most`` x ``most`` cells, float64: a pixel on a border is split, and nothing is lost."""
+    whole = np.asarray(values, dtype=np.float64)
+    rows, columns = (_overlaps(side, min(most, side)) for side in whole.shape)
     return rows @ whole @ columns.T
 
 
 def _overlaps(pixels: int, cells: int) -> np.ndarray:
-    """How much of each pixel lies in each cell, (cells, pixels): a pixel on a border is split, and nothing is lost."""
+    """How much of each pixel lies in each cell, (cells, pixels)."""
     edges = np.arange(cells + 1) * pixels / cells
     left = np.maximum(edges[:-1, None], np.arange(pixels))
     right = np.minimum(edges[1:, None], np.arange(1, pixels + 1))

@@ -3,53 +3,46 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from vizlib.auditing.names import unique
 from vizlib.errors import AuditError
-from vizlib.zoo.load import load, wrap
+from vizlib.zoo.load import load, load_recipe, wrap
 from vizlib.zoo.model import Model
 from vizlib.zoo.user_code import is_reference, load_code
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vizlib.engine.jobs import Progress
 
 
 @dataclass(frozen=True, eq=False)
 class ModelSource:
-    """A model by ``name``: ``word`` and ``checkpoint`` load it anywhere, a ``live`` one is in this process alone."""
+    """A model by ``name``: ``make`` makes it in any process, ``live`` is it in this one; what has no ``make`` is here alone."""
 
     name: str
-    word: str
-    checkpoint: str | None
-    device: str
+    make: Callable[[Progress | None], Model] | None
     live: Model | None = None
-
-    @property
-    def portable(self) -> bool:
-        """Whether another process can load it."""
-        return self.live is None
 
     @property
     def identity(self) -> str:
         """What tells it from the other models that a worker holds."""
-        return f"audit {self.word} {self.checkpoint} {self.device}"
-
-    @property
-    def make(self) -> Any:
-        """How a worker makes it."""
-        return partial(_made, self.word, self.checkpoint, self.device)
+        return f"audit {self.make}" if not isinstance(self.make, partial) else f"audit {self.make.func.__name__} {self.make.args}"
 
     def load(self) -> Model:
         """The model; ModelError or CheckpointError where it cannot be had."""
-        return self.live or _loaded(self.word, self.checkpoint, self.device)
+        if self.live is not None:
+            return self.live
+        assert self.make is not None  # noqa: S101  a source has one or the other
+        return self.make(None)
 
 
 def model_sources(models: Any, device: str = "auto") -> list[ModelSource]:
@@ -61,68 +54,47 @@ def model_sources(models: Any, device: str = "auto") -> list[ModelSource]:
     sources: list[ModelSource] = []
     for model in listed:
         if isinstance(model, nn.Module):
-            live = wrap(model)
-            sources.append(ModelSource(type(model).__name__, "", None, device, live))
+            sources.append(ModelSource(type(model).__name__, None, wrap(model)))
         elif isinstance(model, Model):
-            sources.append(_of_model(model, device))
+            make = None if model.recipe is None else partial(_of_recipe, model.recipe)
+            sources.append(ModelSource(model.card.name, make, model))
         elif isinstance(model, str):
             sources += _of_word(model, device)
         else:
             raise AuditError(f"An audit takes models by name, or as modules, not a {type(model).__name__}.")
     if not sources:
         raise AuditError("An audit needs at least one model.")
-    return _with_own_names(sources)
-
-
-def _of_model(model: Model, device: str) -> ModelSource:
-    recipe = model.recipe or {}
-    plain = {"name", "checkpoint", "sha256"}
-    if recipe and not any(value for key, value in recipe.items() if key not in plain and value is not None):
-        return ModelSource(model.card.name, str(recipe["name"]), recipe.get("checkpoint"), device, model)
-    return ModelSource(model.card.name, "", None, device, model)
+    names = unique(source.name for source in sources)
+    return [replace(source, name=name) for source, name in zip(sources, names, strict=True)]
 
 
 def _of_word(word: str, device: str) -> list[ModelSource]:
     if is_reference(word):
-        return [ModelSource(word, word, None, device)]
+        return [ModelSource(word, partial(_of_code, word, device))]
     name, _, checkpoint = word.partition("=")
     if not checkpoint or checkpoint == "random" or not glob.has_magic(checkpoint) or os.path.lexists(checkpoint):
-        return [ModelSource(word if checkpoint == "random" else name, name, checkpoint or None, device)]
+        return [ModelSource(word if checkpoint == "random" else name, partial(_of_name, name, checkpoint or None, device))]
     files = sorted(glob.glob(str(Path(checkpoint).expanduser()), recursive=True), key=_natural)  # noqa: PTH207  absolute patterns too
     if not files:
         raise AuditError(f"Nothing matches {checkpoint!r}: check the name and the folder.")
-    return [ModelSource(f"{name}={Path(file).stem}", name, file, device) for file in files]
+    return [ModelSource(f"{name}={Path(file).stem}", partial(_of_name, name, file, device)) for file in files]
 
 
-def _natural(name: str) -> list[Any]:
+def _natural(name: str) -> list[tuple[int, int, str]]:
     """So that epoch-10 comes after epoch-9."""
     return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.split(r"(\d+)", name)]
 
 
-def _with_own_names(sources: list[ModelSource]) -> list[ModelSource]:
-    seen: dict[str, int] = {}
-    named = []
-    for source in sources:
-        count = seen[source.name] = seen.get(source.name, 0) + 1
-        name = source.name if count == 1 else f"{source.name} ({count})"
-        named.append(ModelSource(name, source.word, source.checkpoint, source.device, source.live))
-    return named
+# What makes a model takes the progress of an order, as the engine has it; there is none in the caller's process.
 
 
-def _made(word: str, checkpoint: str | None, device: str, progress: Progress) -> Model:  # noqa: ARG001  a maker's signature
-    return _loaded(word, checkpoint, device)
+def _of_name(name: str, checkpoint: str | None, device: str, progress: Progress | None) -> Model:  # noqa: ARG001
+    return load(name, checkpoint=checkpoint, device=device)
 
 
-def _loaded(word: str, checkpoint: str | None, device: str) -> Model:
-    return load_code(word, device=device) if is_reference(word) else load(word, checkpoint=checkpoint, device=device)
+def _of_code(reference: str, device: str, progress: Progress | None) -> Model:  # noqa: ARG001
+    return load_code(reference, device=device)
 
 
-def state_fingerprint(model: Model) -> str:
-    """The SHA-256 of a model's weights by their names and values, whatever file they came in."""
-    import torch
-
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.module.state_dict().items()):
-        values = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode() + values.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+def _of_recipe(recipe: dict[str, Any], progress: Progress | None) -> Model:  # noqa: ARG001
+    return load_recipe(recipe)

@@ -7,13 +7,14 @@ import glob
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vizlib.auditing.names import unique
 from vizlib.datasets.labelled import LabelledPhotos, find_photos
-from vizlib.errors import AuditError, TrainingError
-from vizlib.images import SUFFIXES
+from vizlib.errors import AuditError, ImageError, TrainingError
+from vizlib.images import is_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -77,7 +78,7 @@ def audit_pictures(data: Any) -> AuditPictures:
 
     A folder (with val.parquet, as tiny-imagenet-200, one folder for each class, or pictures anywhere below it), a table (Parquet, CSV, TSV,
     JSON lines: path or image bytes, label, box, mask), a text file with one path a line, a glob, a list of paths or arrays, or a torch
-    Dataset of (picture, label) or pictures. AuditError where there is none.
+    Dataset of (picture, label) or pictures, whose labels are those in its ``targets`` or ``labels``. AuditError where there is none.
     """
     if isinstance(data, str | os.PathLike):
         pictures = _of_path(Path(data).expanduser(), str(data))
@@ -87,7 +88,8 @@ def audit_pictures(data: Any) -> AuditPictures:
         raise AuditError(f"An audit goes over a folder, a table, a list or a data set with a length, not over a {type(data).__name__}.")
     if not pictures.items:
         raise AuditError(f"There are no pictures in {str(data)[:200]!r}.")
-    return _with_own_names(pictures)
+    names = unique(picture.name for picture in pictures.items)  # a table may name a file twice, with another box
+    return replace(pictures, items=[replace(picture, name=name) for picture, name in zip(pictures.items, names, strict=True)])
 
 
 def _of_path(path: Path, word: str) -> AuditPictures:
@@ -103,12 +105,12 @@ def _of_path(path: Path, word: str) -> AuditPictures:
         return AuditPictures([AuditPicture(path.name, path)], [])
     if glob.has_magic(word):
         files = sorted(Path(found) for found in glob.glob(str(path), recursive=True))  # noqa: PTH207  Path.glob takes no absolute patterns
-        return AuditPictures([AuditPicture(str(file), file) for file in files if _is_picture(file)], [])
+        return AuditPictures([AuditPicture(str(file), file) for file in files if is_picture(file)], [])
     raise AuditError(f"There is no {word!r}: check the name and the folder.")
 
 
 def _of_folder(home: Path) -> AuditPictures:
-    direct = sorted(file for file in home.iterdir() if _is_picture(file))
+    direct = sorted(file for file in home.iterdir() if is_picture(file))
     layout = (home / "val.parquet").is_file() and (home / "classes.json").is_file()
     if layout:
         return _of_parquet_layout(home)
@@ -117,7 +119,7 @@ def _of_folder(home: Path) -> AuditPictures:
             return _labelled(home, find_photos(home))
         except TrainingError:
             pass  # no layout with classes: every picture below counts, without a label
-    files = sorted(file for file in home.rglob("*") if _is_picture(file))
+    files = sorted(file for file in home.rglob("*") if is_picture(file))
     return AuditPictures([AuditPicture(file.relative_to(home).as_posix(), file) for file in files], [])
 
 
@@ -183,9 +185,8 @@ def _columns(path: Path) -> dict[str, list[Any]]:
 
         def rows() -> list[dict[str, Any]]:
             text = path.read_text(encoding="utf-8-sig")
-            parsed = (
-                json.loads(text) if path.suffix.lower() == ".json" else [json.loads(line) for line in text.splitlines() if line.strip()]
-            )
+            by_line = path.suffix.lower() == ".jsonl"
+            parsed = [json.loads(line) for line in text.splitlines() if line.strip()] if by_line else json.loads(text)
             if not isinstance(parsed, list) or not all(isinstance(row, dict) for row in parsed):
                 raise ValueError("it is no list of records")
             return parsed
@@ -252,37 +253,34 @@ def _of_sequence(data: Any) -> AuditPictures:
     return AuditPictures(items, [(str(name), str(name).replace("_", " ")) for name in classes])
 
 
-def _with_own_names(pictures: AuditPictures) -> AuditPictures:
-    """Each name once: a table may name a file twice, with another box."""
-    seen: dict[str, int] = {}
-    items = []
-    for picture in pictures.items:
-        count = seen[picture.name] = seen.get(picture.name, 0) + 1
-        items.append(
-            picture if count == 1 else AuditPicture(f"{picture.name} ({count})", picture.source, picture.label, picture.box, picture.mask)
-        )
-    return AuditPictures(items, pictures.classes)
-
-
 def read_sources(pictures: Iterable[AuditPicture]) -> list[Any]:
-    """What ``vizlib.read_image`` reads of each picture: a path, bytes, an array. Cells of a Parquet file are read together."""
+    """What can be read of each picture: a path, bytes, an array, or the ImageError of a data set that gives none.
+
+    Cells of a Parquet file are read together.
+    """
     listed = list(pictures)
     cells: dict[tuple[Path, str], list[int]] = {}
     for picture in listed:
         if isinstance(picture.source, Row):
             cells.setdefault((picture.source.file, picture.source.column), []).append(picture.source.row)
     held = {key: _cells(*key, rows) for key, rows in cells.items()}
-    sources: list[Any] = []
-    for picture in listed:
-        source = picture.source
-        if isinstance(source, Row):
-            sources.append(held[source.file, source.column][source.row])
-        elif isinstance(source, Item):
-            item = source.data[source.index]
-            sources.append(item[0] if isinstance(item, tuple) and item else item)
-        else:
-            sources.append(source)
-    return sources
+    return [
+        held[picture.source.file, picture.source.column][picture.source.row]
+        if isinstance(picture.source, Row)
+        else _of_item(picture.source)
+        if isinstance(picture.source, Item)
+        else picture.source
+        for picture in listed
+    ]
+
+
+def _of_item(item: Item) -> Any:
+    """The picture of an item, or why there is none: a data set's own code may fail in any way."""
+    try:
+        value = item.data[item.index]
+    except Exception as error:  # noqa: BLE001
+        return ImageError(f"The data set gives no item {item.index}: {type(error).__name__}: {str(error)[:200]}.")
+    return value[0] if isinstance(value, tuple) and value else value
 
 
 def _cells(file: Path, column: str, rows: Sequence[int]) -> dict[int, bytes]:
@@ -305,10 +303,6 @@ def _cells(file: Path, column: str, rows: Sequence[int]) -> dict[int, bytes]:
         return found
 
     return _read(file, read)
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def _read(path: Path, read: Callable[[], Any]) -> Any:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vizlib.errors import AuditError
+from vizlib.errors import AuditError, VizlibError
+from vizlib.files import replace_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,12 +40,12 @@ class ModelPlan:
 
 @dataclass(frozen=True)
 class ChunkPlan:
-    """What one order does: some pictures, by one model, by every method."""
+    """What one order does: the ``pictures`` from number ``first`` on, by one model, by every method."""
 
     model: ModelPlan
     model_number: int
-    chunk: int
-    first: int  # the number of its first picture
+    number: int
+    first: int
     pictures: tuple[AuditPicture, ...]
     methods: tuple[MethodPlan, ...]
     target: str  # "prediction", "label", or a class
@@ -55,39 +55,35 @@ class ChunkPlan:
     @property
     def stem(self) -> str:
         """What its files are called."""
-        return f"part-{self.model_number:02d}-{self.chunk:06d}"
+        return f"part-{self.model_number:02d}-{self.number:06d}"
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; VizlibError where it cannot be written, and nothing of it is left."""
-    part = path.with_name(f".{path.name}.part")
+def write_part(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; VizlibError where it cannot be written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        replace_file(path, content)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        raise AuditError(
-            f"{path} cannot be written: {error.strerror or error}. What is there stays; the same audit goes on from it."
-        ) from error
+        why = error.strerror or error
+        raise VizlibError(f"{path} cannot be written: {why}. What is there stays; the same audit goes on from it.") from error
 
 
 def begin(folder: Path, facts: dict[str, Any]) -> None:
-    """Take the folder for the audit that ``facts`` describe, or go on with it there; AuditError where it holds another."""
-    path = folder / MANIFEST
+    """Take the folder for the audit that ``facts`` describe, or go on with it there; AuditError where it holds another.
+
+    What a killed run left half written is taken away.
+    """
     text = json.dumps(facts, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-    if not path.is_file():
-        if folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
+    if not (folder / MANIFEST).is_file():
+        if folder.is_dir() and any(entry.suffix != ".part" for entry in folder.iterdir()):
             raise AuditError(f"{folder} holds other files; name an empty folder, or a new one.")
-        write_atomically(path, text.encode())
+        write_part(folder / MANIFEST, text.encode())
         return
-    before = read_manifest(folder)
-    differing = sorted(key for key in before.keys() | facts.keys() if before.get(key) != json.loads(text).get(key))
+    before, now = read_manifest(folder), json.loads(text)
+    differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     if differing:
         raise AuditError(f"{folder} holds an audit of other {', '.join(differing)}; name another folder, or give the same again.")
+    for rest in (*folder.glob("*.part"), *folder.glob("*/*.part")):
+        rest.unlink(missing_ok=True)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

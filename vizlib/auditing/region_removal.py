@@ -10,10 +10,10 @@ import torch
 
 from vizlib.auditing.chunk import decoded
 from vizlib.auditing.clusters import Removal
-from vizlib.auditing.model_sources import state_fingerprint
 from vizlib.auditing.pictures import audit_pictures, read_sources
 from vizlib.errors import AuditError, ImageError
 from vizlib.stats import bootstrap_interval
+from vizlib.zoo.weights import state_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,7 @@ def drop_of_accuracy(
         raise AuditError(f"This audit has no model {name[:80]!r}; it has {', '.join(audit.models)}.")
     if pictures.fingerprint() != audit.facts["data"]:
         raise AuditError("This is not the data that the audit went over: names, labels, boxes or masks differ.")
-    if state_fingerprint(model) != facts["weights"]:
+    if state_fingerprint(model.module) != facts["weights"]:
         raise AuditError(f"This is not the {name} that was audited: its weights differ.")
     rows = audit.rows(["picture", "model", "label", "prediction"])
     rows = rows[(rows["model"] == name) & rows["prediction"].notna()].drop_duplicates("picture").set_index("picture")

@@ -75,6 +75,16 @@ class Audit:
         """All rows as a data frame."""
         return self.table(columns).to_pandas()
 
+    def parts_rows(self, columns: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
+        """Some columns of the rows, part by part; AuditError where a part cannot be read."""
+        import pyarrow.parquet as parquet
+
+        for part in self.parts:
+            try:
+                yield parquet.read_table(part, columns=list(columns)).to_pydict()
+            except (OSError, ValueError, KeyError) as error:
+                raise AuditError(f"The rows in {part} cannot be read: {str(error)[:200]}.") from error
+
     def maps(self, model: str, method: str) -> Iterator[tuple[int, np.ndarray]]:
         """(number of the picture, map float32 (rows, columns)) of every map of a model and a method, in the order of the pictures.
 
@@ -82,13 +92,10 @@ class Audit:
         """
         import pyarrow.parquet as parquet
 
-        number = self._number(model, method)
-        for part in self.parts:
-            if not part.name.startswith(f"part-{number:02d}-"):
-                continue
+        for part in self._parts_of(model, method):
             rows = parquet.read_table(part, columns=["picture", "method", "map", "scale"]).to_pylist()
-            with np.load(self.folder / "maps" / f"{part.stem}.npz", allow_pickle=False) as arrays:
-                maps = arrays[method] if method in arrays else np.zeros((0, 1, 1), np.float16)
+            with np.load(self._arrays(part), allow_pickle=False) as arrays:
+                maps = arrays.get(method, ())
             for row in rows:
                 if row["method"] == method and row["map"] is not None:
                     yield row["picture"], maps[row["map"]].astype(np.float32) * np.float32(row["scale"])
@@ -96,22 +103,34 @@ class Audit:
     def heads(self, model: str, measure: str) -> dict[str, np.ndarray]:
         """By attention site, "entropy" (bits) or "distance" (pixels of the input) of its heads: float32 (pictures, heads).
 
-        AuditError where the audit was made without ``heads``.
+        NaN for pictures that could not be read; attention inside windows, which has no rows over the whole grid, is left out. AuditError
+        where the audit was made without ``heads``, and for a model with no other attention.
         """
-        number = self._number(model, None)
+        parts = self._parts_of(model)
         if not self.facts["heads"]:
             raise AuditError("This audit has no statistics of heads: make it with heads=True.")
         if measure not in ("entropy", "distance"):
             raise AuditError(f"Heads have an 'entropy' and a 'distance', not {measure[:40]!r}.")
-        gathered: dict[str, list[np.ndarray]] = {}
-        for part in self.parts:
-            if part.name.startswith(f"part-{number:02d}-"):
-                with np.load(self.folder / "maps" / f"{part.stem}.npz", allow_pickle=False) as arrays:
-                    for name in arrays.files:
-                        kind, _, site = name.partition(".")
-                        if kind == measure:
-                            gathered.setdefault(site, []).append(arrays[name])
-        return {site: np.concatenate(values) for site, values in gathered.items()}
+        gathered: dict[str, np.ndarray] = {}
+        for part in parts:
+            with np.load(self._arrays(part), allow_pickle=False) as arrays:
+                for name in arrays.files:
+                    kind, _, site = name.partition(".")
+                    if kind == measure:
+                        values = arrays[name]
+                        whole = gathered.setdefault(site, np.full((self.facts["pictures"], values.shape[1]), np.nan, np.float32))
+                        first = int(part.stem.rpartition("-")[2]) * self.facts["chunk"]
+                        whole[first : first + len(values)] = values
+        if not gathered:
+            raise AuditError(f"No attention of {model} looks over its whole grid, so its heads have no such statistics.")
+        return gathered
+
+    def _parts_of(self, model: str, method: str | None = None) -> list[Path]:
+        number = self._number(model, method)
+        return [part for part in self.parts if part.name.startswith(f"part-{number:02d}-")]
+
+    def _arrays(self, part: Path) -> Path:
+        return self.folder / "maps" / f"{part.stem}.npz"
 
     def _number(self, model: str, method: str | None) -> int:
         if model not in self.models:

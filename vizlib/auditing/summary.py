@@ -2,80 +2,82 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from vizlib.stats import wilson
 
 if TYPE_CHECKING:
     from vizlib.auditing.result import Audit
 
+_COLUMNS = ("model", "method", "error", "right", "evenness", "region_share", "region_area", "pointing")
 
-@dataclass(frozen=True)
+
+@dataclass
+class _Mean:
+    total: float = 0.0
+    count: int = 0
+
+    def add(self, values: list[Any]) -> None:
+        present = [float(value) for value in values if value is not None and value == value]
+        self.total += sum(present)
+        self.count += len(present)
+
+    @property
+    def mean(self) -> float | None:
+        return self.total / self.count if self.count else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        return wilson(self.total, self.count) if self.count else None
+
+
+@dataclass
 class Summary:
-    """``right`` is the share of the ``labelled`` pictures that were answered rightly, with its 95 % Wilson interval ``low`` to ``high``;
-    means of the maps' evenness, of the share in box or mask and of what an even map would have there, and the pointing game's hits with its
-    interval, over ``regions`` pictures. None where there is nothing to say it of.
+    """Of a model and a method: how many ``pictures`` have a map and how many ``failed``, and the means over those that it can be said of.
+
+    ``right`` is the share of right answers, ``evenness`` that of the maps, ``region_share`` of the map in box or mask where an even map
+    would have ``region_area``, ``pointing`` the hits of the pointing game. Intervals are Wilson's, of 95 %.
     """
 
     model: str
     method: str
-    pictures: int
-    failed: int
-    labelled: int
-    right: float | None
-    low: float | None
-    high: float | None
-    evenness: float | None
-    regions: int
-    region_share: float | None
-    region_area: float | None
-    pointing: float | None
-    pointing_low: float | None
-    pointing_high: float | None
+    pictures: int = 0
+    failed: int = 0
+    _means: dict[str, _Mean] = field(default_factory=lambda: {name: _Mean() for name in _COLUMNS[3:]}, repr=False)
+
+    def mean(self, name: str) -> float | None:
+        """The mean of a column; None where no picture has it."""
+        return self._means[name].mean
+
+    def interval(self, name: str) -> tuple[float, float] | None:
+        """The interval of ``right`` or ``pointing``."""
+        return self._means[name].interval
+
+    def count(self, name: str) -> int:
+        """How many pictures a mean is of."""
+        return self._means[name].count
+
+    def add(self, rows: dict[str, list[Any]]) -> None:
+        """Take in some rows by column: those of this model and method, and those without a method, which could not be read."""
+        self.failed += sum(error is not None for error in rows["error"])
+        kept = [place for place, error in enumerate(rows["error"]) if error is None]
+        self.pictures += len(kept)
+        for name, mean in self._means.items():
+            mean.add([rows[name][place] for place in kept])
 
     def as_record(self) -> dict[str, Any]:
-        """Its fields by name."""
-        return asdict(self)
+        """Its numbers by name."""
+        numbers: dict[str, Any] = {"model": self.model, "method": self.method, "pictures": self.pictures, "failed": self.failed}
+        numbers |= {name: self.mean(name) for name in self._means}
+        return numbers | {f"{name}_interval": self.interval(name) for name in ("right", "pointing")}
 
 
 def summaries(audit: Audit) -> list[Summary]:
-    """One for each model and method, in the order of the audit."""
-    columns = ["model", "method", "error", "right", "evenness", "region_share", "region_area", "pointing"]
-    table = audit.rows(columns)
-    return [_summary(model, method, table) for model in audit.models for method in audit.methods]
-
-
-def _summary(model: str, method: str, table: Any) -> Summary:
-    own = table[table["model"] == model]
-    rows = own[(own["method"] == method) & own["error"].isna()]
-    unread = int(own["method"].isna().sum())
-    failed = int(((own["method"] == method) & own["error"].notna()).sum()) + unread
-    right = rows["right"].dropna().astype(bool)
-    hits = rows["pointing"].dropna()
-    low, high = wilson(float(right.sum()), len(right)) if len(right) else (None, None)
-    pointing_low, pointing_high = wilson(float(hits.sum()), len(hits)) if len(hits) else (None, None)
-    return Summary(
-        model=model,
-        method=method,
-        pictures=len(rows),
-        failed=failed,
-        labelled=len(right),
-        right=float(right.mean()) if len(right) else None,
-        low=low,
-        high=high,
-        evenness=_mean(rows["evenness"]),
-        regions=len(hits),
-        region_share=_mean(rows["region_share"]),
-        region_area=_mean(rows["region_area"]),
-        pointing=float(hits.mean()) if len(hits) else None,
-        pointing_low=pointing_low,
-        pointing_high=pointing_high,
-    )
-
-
-def _mean(values: Any) -> float | None:
-    numbers = np.asarray(values.dropna(), dtype=np.float64)
-    return float(numbers.mean()) if len(numbers) else None
+    """One for each model and method, in the order of the audit; part by part, so that memory stays flat."""
+    result = {(model, method): Summary(model, method) for model in audit.models for method in audit.methods}
+    for rows in audit.parts_rows(_COLUMNS):
+        for (model, method), summary in result.items():
+            own = [place for place, name in enumerate(rows["model"]) if name == model and rows["method"][place] in (method, None)]
+            summary.add({name: [values[place] for place in own] for name, values in rows.items()})
+    return list(result.values())

@@ -15,7 +15,7 @@ from vizlib.cli.progress_bar import ProgressBar
 from vizlib.figures.numbers import percent
 
 if TYPE_CHECKING:
-    from vizlib.auditing.result import Audit
+    from vizlib.auditing.summary import Summary
 
 AUDIT_EPILOG = """[bold]For example[/bold]
 
@@ -77,12 +77,13 @@ def audit(
 
     if threads is not None:
         torch.set_num_threads(threads)
-    started, first, failures = time.monotonic(), 0, 0
+    started, failures = time.monotonic(), 0
+    first: int | None = None  # what an earlier run had done
     with ProgressBar() as bar:
 
         def show(there: int, total: int, failed: list[tuple[str, str]]) -> None:
             nonlocal first, failures
-            first = first or there  # what an earlier run had done
+            first = there if first is None else first
             failures += len(failed)
             rate = (there - first) / max(time.monotonic() - started, 1e-9)
             bar.show(there, total, f"pictures, {rate:.1f} a second")
@@ -95,25 +96,27 @@ def audit(
             data, model, method or ["rollout"], out, target=target, fit=fit, heads=heads, workers=workers, scheduler=scheduler,
             device=device, chunk=chunk, report=show,
         )  # fmt: skip
-    failed = result.table(["error"])["error"]
-    _print_summary(result, as_json=as_json)
-    stderr_console().print(f"written to {out} in {time.monotonic() - started:.1f} s", soft_wrap=True, markup=False)
-    raise typer.Exit(FAILED if failed.null_count < len(failed) else OK)
-
-
-def _print_summary(result: Audit, *, as_json: bool) -> None:
     from vizlib.auditing.summary import summaries
 
-    screen = stdout_console()
     rows = summaries(result)
+    _print_summary(rows, as_json=as_json)
+    stderr_console().print(f"written to {out} in {time.monotonic() - started:.1f} s", soft_wrap=True, markup=False)
+    raise typer.Exit(FAILED if any(row.failed for row in rows) else OK)
+
+
+def _print_summary(rows: list[Summary], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"summary": [row.as_record() for row in rows]}, ensure_ascii=False))
         return
+    screen = stdout_console()
     for row in rows:
         words = [f"{row.pictures:,} pictures"]
-        if row.right is not None and row.low is not None and row.high is not None:
-            words.append(f"right {percent(row.right, 1)} ({percent(row.low, 1)} to {percent(row.high, 1)})")
-        if row.region_share is not None and row.region_area is not None:
-            words.append(f"{percent(row.region_share)} of the map in the box, {percent(row.region_area)} of the picture")
-        words += [f"evenness {row.evenness:.3f}"] if row.evenness is not None else []
+        right, interval = row.mean("right"), row.interval("right")
+        if right is not None and interval is not None:
+            words.append(f"right {percent(right, 1)} ({percent(interval[0], 1)} to {percent(interval[1], 1)})")
+        share, area = row.mean("region_share"), row.mean("region_area")
+        if share is not None and area is not None:
+            words.append(f"{percent(share)} of the map on the object, which is {percent(area)} of what the model sees")
+        evenness = row.mean("evenness")
+        words += [f"evenness {evenness:.3f}"] if evenness is not None else []
         screen.print(f"{row.model}, {row.method}: {', '.join(words)}", soft_wrap=True, markup=False)

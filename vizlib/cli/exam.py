@@ -128,16 +128,14 @@ def _load(word: str, device: str, stack: ExitStack, of_model: dict[str, Any]) ->
 def _material(images: Path | None, data: Path | None) -> tuple[Any, Any]:
     """Photographs, and photographs with boxes, None where there are none."""
     from vizlib.evaluation.exams.object_boxes import FILE, labelled_photographs
-    from vizlib.images import SUFFIXES
+    from vizlib.images import is_picture
 
     if data is not None:
         items, _ = labelled_photographs(data)
         return {item.name: item.image for item in items}, data
     if images is None:
         return None, None
-    material = {
-        str(path.relative_to(images)): path for path in sorted(images.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file()
-    }
+    material = {str(path.relative_to(images)): path for path in sorted(images.rglob("*")) if is_picture(path)}
     if not material:
         raise UsageError(f"There are no photographs in {str(images)!r}: name a folder that has some.")
     return material, images if (images / FILE).is_file() else None

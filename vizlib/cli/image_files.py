@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vizlib.cli.errors_and_output import readable, stderr_console
 from vizlib.errors import ImageError
-from vizlib.images import SUFFIXES, read_with_scaling
+from vizlib.images import is_picture, read_with_scaling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,15 +44,11 @@ def expand_paths(words: Sequence[str]) -> tuple[list[Path], list[tuple[str, str]
 def _matches(word: str) -> list[Path]:
     path = Path(word).expanduser()
     if path.is_dir():
-        return sorted(entry for entry in path.iterdir() if _is_picture(entry))
+        return sorted(entry for entry in path.iterdir() if is_picture(entry))
     if os.path.lexists(path) or not glob.has_magic(word):
         return [path]
     entries = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207  Path.glob takes no absolute patterns
-    return sorted(entry for entry in entries if _is_picture(entry))
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+    return sorted(entry for entry in entries if is_picture(entry))
 
 
 def _why_none(word: str) -> str:

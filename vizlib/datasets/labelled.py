@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vizlib.datasets.classes import FIFTY
 from vizlib.errors import TrainingError
-from vizlib.images import SUFFIXES
+from vizlib.images import is_picture
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,6 @@ def _from_folders(home: Path) -> LabelledPhotos:
     folders = sorted(path for path in home.iterdir() if path.is_dir() and not path.name.startswith("."))
     items: list[tuple[Path | bytes, int]] = []
     for number, folder in enumerate(folders):
-        photos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        photos = sorted(path for path in folder.rglob("*") if is_picture(path))
         items += [(path, number) for path in photos]
     return LabelledPhotos(items, [(folder.name, folder.name.replace("_", " ")) for folder in folders])

@@ -131,23 +131,14 @@ def replay(folder: str | os.PathLike[str], model: Model | None = None) -> Explan
     The same bytes on the same machine with as many torch threads; with another number, the same but for the last digits of float32.
     VizlibError when the folder holds no explanation, ModelError when it cannot be made again, CheckpointError when its weights changed.
     """
-    from vizlib.zoo.load import load
+    from vizlib.zoo.load import load_recipe
 
     manifest = read_manifest(folder)
     model = None if model is None else checked_model(model)
     recipe = manifest["recipe"]
     if model is None:
         check_fingerprint(recipe)
-        size = tuple(recipe["image_size"]) if recipe["image_size"] else None
-        model = load(
-            recipe["name"],
-            checkpoint=recipe["checkpoint"],
-            num_classes=recipe["num_classes"],
-            image_size=size,
-            labels=recipe["labels"],
-            dtype=recipe["dtype"],
-            activation=recipe.get("activation"),  # recipes of earlier versions have none
-        )
+        model = load_recipe(recipe)
         _check_same_weights(recipe, model.recipe or {})
     source = Path(folder) / manifest["input"]
     image: Any = _saved_input(source) if source.suffix == ".npz" else source

@@ -31,6 +31,12 @@ SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".avif"}
 )
 
+
+def is_picture(path: Path) -> bool:
+    """Whether a path in a folder is a picture by its ending; hidden files are none, as the companions that some systems write."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+
+
 ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | np.ndarray
 
 # Raster formats with a signature and a decoder that runs no other program and follows no reference.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vizlib.errors import TrainingError
+from vizlib.files import replace_file
 from vizlib.zoo.cards import ASSETS
 
 SCHEMA = 1
@@ -48,11 +49,8 @@ def kept_small_data(folder: str | Path = FOLDER) -> dict[str, Any]:
 def write_report(report: dict[str, Any], folder: str | Path) -> Path:
     """Write the report, one line a section and model, and give back its path; what was there stays until the new file is whole."""
     path = Path(folder) / FILE
-    part = path.with_name(f"{FILE}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(_lines({"schema": SCHEMA, **report}), encoding="utf-8")
-        part.replace(path)
+        replace_file(path, _lines({"schema": SCHEMA, **report}).encode())
     except OSError as error:
         raise TrainingError(f"The report cannot be written to {folder}: {error.strerror or error}.") from error
     return path

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vizlib.errors import TrainingError
+from vizlib.files import replace_file
 from vizlib.train.loop import accuracy
 from vizlib.train.recipes import recipe
 
@@ -91,19 +92,11 @@ def export(
         "sha256": hashlib.sha256(weights).hexdigest(),
     }
     try:
-        home.mkdir(parents=True, exist_ok=True)
         replace_file(home / f"{name}.safetensors", weights)
         replace_file(home / f"{name}.json", (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise TrainingError(f"{name} cannot be written to {home}: {error.strerror or error}.") from error
     return facts
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(content)
-    part.replace(path)
 
 
 def _halved(tensor: torch.Tensor) -> torch.Tensor:

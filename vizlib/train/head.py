@@ -12,8 +12,10 @@ import torch
 import torch.nn.functional as F
 
 from vizlib.errors import ModelError, TrainingError
+from vizlib.files import replace_file
 from vizlib.stats import wilson
-from vizlib.train.export import TERMS, replace_file
+from vizlib.train.export import TERMS
+from vizlib.zoo.weights import state_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,18 +91,10 @@ def _features(model: Model, images: np.ndarray, precision: torch.dtype) -> Tenso
     return torch.cat(rows).contiguous()
 
 
-def state_fingerprint(model: Model) -> str:
-    """The SHA-256 of a model's weights by their names and values, whatever file they came in."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.module.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _facts(model: Model, data: ImageSet, precision: torch.dtype) -> dict[str, Any]:
     return {
         "model": model.card.name,
-        "weights": state_fingerprint(model),
+        "weights": state_fingerprint(model.module),
         "input_size": list(model.transform.size) if model.transform is not None else None,
         "precision": str(precision).removeprefix("torch."),
         "images": hashlib.sha256(data.images.tobytes()).hexdigest(),
@@ -203,7 +197,7 @@ def export_head(
             "command": command,
             "machine": f"torch {torch.__version__.partition('+')[0]}",
         },
-        "backbone": state_fingerprint(model),
+        "backbone": state_fingerprint(model.module),
         "terms": TERMS,
         "sha256": hashlib.sha256(weights).hexdigest(),
     }
@@ -211,7 +205,6 @@ def export_head(
         return facts, None
     path = folder / f"{model.card.name}.safetensors"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         replace_file(path, weights)
         replace_file(path.with_suffix(".json"), (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
     except OSError as error:

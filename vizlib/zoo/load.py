@@ -94,6 +94,19 @@ def load(
     return model
 
 
+def load_recipe(recipe: dict[str, Any]) -> Model:
+    """The model that a ``Model.recipe`` is of; whether its weights changed since is not asked."""
+    return load(
+        recipe["name"],
+        checkpoint=recipe["checkpoint"],
+        num_classes=recipe["num_classes"],
+        image_size=tuple(recipe["image_size"]) if recipe["image_size"] else None,
+        labels=recipe["labels"],
+        dtype=recipe["dtype"],
+        activation=recipe.get("activation"),  # recipes of earlier versions have none
+    )
+
+
 def _loaded(
     plan: LoadingPlan,
     state: dict[str, torch.Tensor] | None,

@@ -230,6 +230,19 @@ def fingerprint(*paths: str | os.PathLike[str]) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
+def state_fingerprint(module: nn.Module) -> str:
+    """The SHA-256 of a module's weights by their names and values, whatever file they came in."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        held = (
+            value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+            if isinstance(value, torch.Tensor)
+            else repr(value).encode()
+        )
+        digest.update(name.encode() + bytes(held))
+    return digest.hexdigest()
+
+
 def _digest(path: str | os.PathLike[str]) -> str:
     try:
         with Path(path).open("rb") as file:

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from audit_classes import CLASSES
 from PIL import Image
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-CLASSES = ("tabby", "goose", "pizza")
 
 
 @pytest.fixture(scope="session")

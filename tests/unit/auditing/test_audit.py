@@ -15,17 +15,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
+import timm
 import torch
-from conftest import CLASSES
+from audit_classes import CLASSES
 from PIL import Image
 
 import vizlib
-from vizlib.auditing import api, plan
+from vizlib import files
+from vizlib.auditing import api
 from vizlib.auditing.map_statistics import kept_grid, map_statistics, region_statistics
 from vizlib.auditing.model_sources import model_sources
 from vizlib.auditing.pictures import audit_pictures
 from vizlib.auditing.summary import summaries
-from vizlib.errors import AuditError, MethodError, VizlibError
+from vizlib.errors import AuditError, MethodError, TargetError, VizlibError
+from vizlib.stats import wilson
+from vizlib.zoo.weights import state_fingerprint
 
 METHODS = ["rollout", ("saliency", {})]
 
@@ -86,7 +90,8 @@ def test_heads_are_those_of_the_trace(whole: vizlib.Audit, folder: Path) -> None
         statistics = head_statistics(site, (64, 64))
         np.testing.assert_allclose(entropy[site.name][0], statistics.entropy, rtol=1e-4)
         np.testing.assert_allclose(distance[site.name][0], statistics.distance, rtol=1e-4)
-        assert len(entropy[site.name]) == 12
+        assert entropy[site.name].shape == (13, site.heads)
+        assert np.isnan(entropy[site.name]).any(1).sum() == 1  # the torn picture
 
 
 def test_what_was_stopped_goes_on_to_the_same_bytes(whole: vizlib.Audit, folder: Path, tmp_path: Path) -> None:
@@ -101,9 +106,8 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(whole: vizlib.Audit, folder:
     early = contents(out)
     assert 0 < len(early) < len(contents(whole.folder))
     (out / "pictures" / "part-00-000000.parquet").unlink()  # as if it was stopped between the two files of a part
-    (out / "maps" / ".part-01-000001.npz.part").write_bytes(b"torn")
+    (out / "maps" / "part-01-000001.npz.part").write_bytes(b"torn")
     vizlib.audit(*arguments, chunk=5, heads=True)
-    (out / "maps" / ".part-01-000001.npz.part").unlink(missing_ok=True)
     assert contents(out) == contents(whole.folder)
 
 
@@ -124,7 +128,7 @@ def test_a_full_disk_is_said_and_loses_nothing(folder: Path, tmp_path: Path, mon
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(plan.os, "fsync", full)
+        patch.setattr(files.os, "fsync", full)
         with pytest.raises(VizlibError, match=r"No space left on device.*goes on from it"):
             vizlib.audit(folder, "vit_tiny50", "rollout", tmp_path / "audit")
     assert not list((tmp_path / "audit").rglob("*.part"))
@@ -304,11 +308,55 @@ def test_summaries_are_the_shares_of_the_rows(whole: vizlib.Audit) -> None:
     rows = whole.rows()
     for summary in summaries(whole):
         own = rows[(rows["model"] == summary.model) & (rows["method"] == summary.method) & rows["error"].isna()]
-        assert summary.pictures == 12
-        assert summary.failed == 1
-        assert summary.right == own["right"].astype(float).mean()
-        assert summary.low < summary.right < summary.high or summary.right in (0, 1)
-        assert summary.evenness == pytest.approx(own["evenness"].astype(float).mean())
+        assert (summary.pictures, summary.failed, summary.count("right"), summary.count("pointing")) == (12, 1, 12, 0)
+        right, interval = summary.mean("right"), summary.interval("right")
+        assert right == pytest.approx(own["right"].astype(float).mean())
+        assert interval == wilson(own["right"].sum(), 12)
+        assert summary.mean("evenness") == pytest.approx(own["evenness"].astype(float).mean())
+        assert summary.mean("region_share") is None
+
+
+def test_a_model_that_was_loaded_can_be_made_again_elsewhere() -> None:
+    model = vizlib.load("vit_tiny50", num_classes=3, checkpoint="random", labels=["a", "b", "c"])
+    (source,) = model_sources(model)
+    assert source.load() is model
+    again = source.make(None)
+    assert again.labels == model.labels
+    assert state_fingerprint(again.module) == state_fingerprint(model.module)
+    assert model_sources(model.module)[0].make is None
+
+
+def test_pictures_that_cannot_be_judged_have_rows_that_say_why(folder: Path, tmp_path: Path) -> None:
+    class Torn(Photographs):
+        def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+            if index == 1:
+                raise RuntimeError("no such shard")
+            return super().__getitem__(index)
+
+    data = Torn(sorted(path for path in folder.rglob("*.png") if path.stem != "torn"))
+    data.classes, data.targets = ["tabby", "goose", "yak"], [0, 0, 2, *[0] * 9]
+    # Classes that the model does not know match none of its own, so there is no label to explain.
+    rows = vizlib.audit(data, "vit_tiny50", "saliency", tmp_path / "labels", target="label").rows()
+    assert rows["error"].str.contains("no such shard").sum() == 1
+    assert rows["error"].str.contains("no label that vit_tiny50 knows").sum() == 11
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(np.zeros((10, 20), np.uint8)).save(tmp_path / "mask.png")
+    (tmp_path / "masks.csv").write_text("path,mask\na.png,mask.png\na.png,none.png\na.png,\n")
+    errors = vizlib.audit(tmp_path / "masks.csv", "vit_tiny50", "rollout", tmp_path / "masks").rows()["error"]
+    assert "10 x 20 and the picture 20 x 20" in errors[0]
+    assert "none.png" in errors[1]
+    assert errors.isna().tolist() == [False, False, True]
+
+
+def test_only_attention_over_the_whole_grid_has_statistics_of_heads(folder: Path, tmp_path: Path) -> None:
+    module = timm.create_model("swin_tiny_patch4_window7_224", img_size=56, window_size=7, num_classes=3).eval()
+    audit = vizlib.audit(folder / "goose", vizlib.wrap(module, input_size=56), "rollout", tmp_path / "audit", heads=True)
+    sites = audit.heads(audit.models[0], "entropy")
+    assert sites
+    assert not any(name.startswith("layers.0") for name in sites)  # 14 x 14 tokens in windows of 7 x 7
+    without = vizlib.audit(folder / "goose", "resnet_tiny50", "grad_cam", tmp_path / "resnet", heads=True)
+    with pytest.raises(AuditError, match="No attention of resnet_tiny50"):
+        without.heads("resnet_tiny50", "entropy")
 
 
 def test_a_runs_epochs_are_one_model_each_in_their_order(tmp_path: Path) -> None:
@@ -329,11 +377,22 @@ def test_a_runs_epochs_are_one_model_each_in_their_order(tmp_path: Path) -> None
         ((["a.png"], []), AuditError, "at least one model"),
         ((["a.png"], 7), AuditError, "not a int"),
         ((["a.png"], "resnet_tiny50", "rollout"), MethodError, "does not fit"),
+        ((["a.png"], "vit_tiny50", 7), MethodError, "A method is a name"),
+        ((["a.png"], "vit_tiny50", []), MethodError, "at least one method"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_written(arguments: tuple, error: type[Exception], words: str, tmp_path: Path) -> None:
     with pytest.raises(error, match=words):
         vizlib.audit(*arguments, out=tmp_path / "audit")
+    assert not (tmp_path / "audit").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "error"), [({"fit": "stretch"}, AuditError), ({"target": "unicorn"}, TargetError), ({"chunk": 0}, AuditError)]
+)
+def test_so_are_its_options(options: dict, error: type[Exception], folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(error):
+        vizlib.audit(folder, "vit_tiny50", out=tmp_path / "audit", **options)
     assert not (tmp_path / "audit").exists()
 
 

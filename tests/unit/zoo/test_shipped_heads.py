@@ -12,10 +12,10 @@ from safetensors.torch import save
 
 import vizlib
 from vizlib.errors import CheckpointError
-from vizlib.train.head import state_fingerprint
 from vizlib.zoo import cards, loading_plans
 from vizlib.zoo.packaged_weights import PACKAGED
 from vizlib.zoo.sources import shipped_heads
+from vizlib.zoo.weights import state_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,4 +94,4 @@ def test_a_head_of_other_bytes_is_not_read(head: dict[str, torch.Tensor], backbo
 def test_the_shipped_head_was_trained_on_these_weights() -> None:
     shipped = shipped_heads.shipped_head(NAME)
     assert shipped is not None
-    assert state_fingerprint(vizlib.load(NAME, num_classes=0)) == shipped.facts["backbone"]
+    assert state_fingerprint(vizlib.load(NAME, num_classes=0).module) == shipped.facts["backbone"]
