@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 import vizlib
+from vizlib.auditing import clusters
 from vizlib.auditing.clusters import StrategyCluster, comparable, spectral_groups, strategy_clusters
 from vizlib.auditing.region_removal import drop_of_accuracy, moved, strongest_cells
 from vizlib.errors import AuditError
@@ -134,6 +136,22 @@ def test_three_groups_of_points_are_told_apart_and_one_stays_one() -> None:
     groups = spectral_groups(points)
     assert [len(set(groups[start : start + 30])) for start in (0, 30, 60)] == [1, 1, 1]
     assert len(set(groups)) == 3
+
+
+def test_beyond_the_most_maps_the_rest_join_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(0)
+    centres = np.eye(3)[:, :, None].repeat(4, 2).reshape(3, 12)
+    points = np.concatenate([centre + draw.normal(0, 0.05, (60, 12)) for centre in centres])
+    monkeypatch.setattr(clusters, "MOST_MAPS", 90)
+    groups = spectral_groups(points)
+    assert [len(set(groups[start : start + 60])) for start in (0, 60, 120)] == [1, 1, 1]
+    assert len(set(groups)) == 3
+
+
+@pytest.mark.parametrize(("share", "area", "outside"), [(0.1, 0.3, True), (0.5, 0.3, False), (math.nan, math.nan, None)])
+def test_outside_is_less_on_the_object_than_an_even_map(share: float, area: float, outside: bool | None) -> None:
+    cluster = StrategyCluster(0, "kite", 4, (1, 2, 3, 4), np.ones((1, 1)), 0.1, 0.2, share, area)
+    assert cluster.outside is outside
 
 
 def test_a_map_becomes_shares_on_fourteen_cells_at_most() -> None:

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 
 from vizlib.errors import VizlibError
 
-EDGE = 0.6  # multiple correlation with the gradients of the image from which on a map counts as low-level structure
 FLAT = 1e-3  # standard deviation, as a share of the layer's median, below which a map is dead
 NOTHING = 1e-6  # largest magnitude below which a map is dead whatever the others do
 DEVIATIONS = 8.0  # robust deviations of log peak above the layer's median from which on a map explodes,
@@ -25,12 +24,10 @@ _MAD = 1.4826  # makes the median absolute deviation of a normal distribution it
 
 @dataclass(frozen=True, eq=False)
 class Marks:
-    """What the rules say of each channel (C,): ``edge`` correlation R in 0..1, ``deviation``, ``peak``, and three masks."""
+    """Of each channel (C,): its ``deviation`` and ``peak``, and which are ``dead`` or ``exploding`` by them."""
 
-    edge: torch.Tensor
     deviation: torch.Tensor
     peak: torch.Tensor
-    low_level: torch.Tensor
     dead: torch.Tensor
     exploding: torch.Tensor
 
@@ -67,17 +64,15 @@ def edge_scores(maps: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
     return torch.where(size > 0, (wide @ basis.T).norm(dim=1) / size.clamp_min(torch.finfo(torch.float64).tiny), 0.0).clamp(0, 1)
 
 
-def mark(maps: torch.Tensor, edges: torch.Tensor) -> Marks:
-    """What the rules say of the maps (C, h, w) of one layer, from their unscaled values, and the gradients (E, h, w) of the image.
+def mark(maps: torch.Tensor) -> Marks:
+    """What the rules say of the maps (C, h, w) of one layer, from their unscaled values.
 
     dead: the deviation is below FLAT times the layer's median, or the largest magnitude below NOTHING. exploding: the largest magnitude is
-    over median + DEVIATIONS * 1.4826 MAD of its logarithm, and over TIMES the median, both over the maps that live. low-level: R
-    above EDGE, and neither dead nor exploding.
+    over median + DEVIATIONS * 1.4826 MAD of its logarithm, and over TIMES the median, both over the maps that live.
     """
     wide = maps.to(torch.float64).flatten(1)
-    edge, deviation, peak = edge_scores(maps, edges), wide.std(dim=1, correction=0), wide.abs().amax(1)
-    dead, exploding = verdicts(deviation, peak)
-    return Marks(edge, deviation, peak, (edge > EDGE) & ~dead & ~exploding, dead, exploding)
+    deviation, peak = wide.std(dim=1, correction=0), wide.abs().amax(1)
+    return Marks(deviation, peak, *verdicts(deviation, peak))
 
 
 def verdicts(deviation: torch.Tensor, peak: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

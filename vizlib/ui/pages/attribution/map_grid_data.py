@@ -105,7 +105,7 @@ def status(scheduler: MethodScheduler, states: Sequence[MethodState]) -> str:
     text = f"{maps} of {len(states)} maps"
     if scheduler.maps_after:
         seconds = sum(state.explanation.seconds for state in states if state.explanation is not None)
-        text += f" in {formatting.seconds(scheduler.maps_after)} (their own {formatting.seconds(seconds)})"
+        text += f" in {formatting.seconds(scheduler.maps_after)} ({formatting.seconds(seconds)} of work)"
     if scheduler.prove:
         text += f" · {proofs} of {len(states)} badges"
         if scheduler.proofs_after:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -166,7 +166,11 @@ def draw_little_data() -> None:
     from vizlib.figures.accuracy_charts import curves
     from vizlib.figures.charts import CONFIG, Point
 
-    report = measured_report()
+    try:
+        report = report_file.read_report()
+    except vizlib.TrainingError as error:
+        st.error(formatting.plain(str(error)), icon=":material/error:")
+        return
     runs = claims.small_data(report)
     claim = claims.little_data_claim(report)
     if claim is None:
@@ -193,14 +197,6 @@ def share_note(count: int, top: Sequence[float]) -> str:
     """A point of the curve in words."""
     value, low, high = (100 * share for share in top)
     return f"{count:,} photographs: {value:.1f}\u00a0% ({low:.1f} to {high:.1f}\u00a0%)"
-
-
-def measured_report() -> dict[str, Any]:
-    """The report on the bundled models; empty where there is none."""
-    try:
-        return report_file.read_report()
-    except vizlib.TrainingError:
-        return {}
 
 
 def draw_epochs() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vizlib.claims import Claim, verdict_above, verdict_below
+from vizlib.claims import Claim, Verdict, verdict_above
 from vizlib.figures.numbers import percent
 from vizlib.ui.pages.cvt.shuffle_shift_data import OPENS, SEEDS, TILES
 
@@ -43,6 +43,6 @@ def squeezing_claim(squeezed: Sequence[tuple[str, Squeeze]]) -> Claim:
         f"the output of every attention moves by less than {percent(LITTLE)} of its length when every cell is a key.",
         f"it moves by {percent(min(changes))} to {percent(max(changes))} over {len(changes)} layers, with the weights that were trained "
         "for the squeezed grid.",
-        verdict_below(min(changes), max(changes), LITTLE),
+        Verdict.SO if max(changes) < LITTLE else Verdict.NOT_SO,
         (_WU,),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from vizlib.claims import Claim, Verdict, verdict_above
 from vizlib.figures.numbers import percent
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     Accuracies = Sequence[tuple[int, int, int, float, float]]
     Gradients = Sequence[tuple[float, float, float, float]]
 
+Row = TypeVar("Row", bound="tuple[float, ...]")
+
 _BAHDANAU = "Bahdanau et al., Neural Machine Translation by Jointly Learning to Align and Translate (2015), https://arxiv.org/abs/1409.0473"
 TOO_HARD = 0.1
 """Right answers of the best model, below which a task is too hard for all to tell models apart."""
@@ -22,19 +24,17 @@ TOO_HARD = 0.1
 
 def bottleneck_claim(without: Accuracies, attentive: Accuracies, title: str) -> Claim | None:
     """Whether attention keeps more right answers on the longest texts; rows are (length, right, texts, low, high). None before both are."""
-    rows, others = ({row[0]: row for row in side} for side in (without, attentive))
-    common = sorted(set(rows) & set(others))
-    if not common:
+    last = _last_of_both(without, attentive)
+    if last is None:
         return None
-    length = common[-1]
-    (_, right, texts, *_), (_, other_right, other_texts, *_) = rows[length], others[length]
+    (length, right, texts, *_), (_, other_right, other_texts, *_) = last
     low, high = share_difference(other_right, other_texts, right, texts)
     verdict = verdict_above(low, high)
     measured = (
         f"of {length} characters it writes {other_right} of {other_texts} right with attention and {right} of {texts} without, "
         f"{100 * (other_right / other_texts - right / texts):+.0f} points (95 %: {100 * low:+.0f} to {100 * high:+.0f})."
     )
-    best = max(row[1] / row[2] for side in (rows, others) for row in side.values())
+    best = max(row[1] / row[2] for row in (*without, *attentive))
     if best < TOO_HARD:
         verdict = Verdict.CANNOT_TELL
         measured += (
@@ -52,12 +52,10 @@ def bottleneck_claim(without: Accuracies, attentive: Accuracies, title: str) -> 
 
 def gradient_claim(without: Gradients, attentive: Gradients, title: str) -> Claim | None:
     """Whether the gradient from far away is larger with attention; rows are (distance, mean, low, high). None before both are there."""
-    rows, others = ({row[0]: row for row in side} for side in (without, attentive))
-    common = sorted(set(rows) & set(others))
-    if not common:
+    last = _last_of_both(without, attentive)
+    if last is None:
         return None
-    distance = common[-1]
-    (_, mean, low, high), (_, other_mean, other_low, other_high) = rows[distance], others[distance]
+    (distance, mean, low, high), (_, other_mean, other_low, other_high) = last
     known = not any(map(math.isnan, (low, high, other_low, other_high)))
     verdict = Verdict.CANNOT_TELL
     if known and (other_low > high or other_high < low):
@@ -70,3 +68,10 @@ def gradient_claim(without: Gradients, attentive: Gradients, title: str) -> Clai
         verdict,
         (_BAHDANAU,),
     )
+
+
+def _last_of_both(without: Sequence[Row], attentive: Sequence[Row]) -> tuple[Row, Row] | None:
+    """The rows of the largest first number that both have; None where they have none in common."""
+    rows, others = ({row[0]: row for row in side} for side in (without, attentive))
+    common = rows.keys() & others.keys()
+    return (rows[max(common)], others[max(common)]) if common else None

@@ -124,22 +124,20 @@ def _layer(
     key: str, maps: torch.Tensor, ran: _Maps, common: tuple[int, int], arrays: dict[str, np.ndarray], lines: list[list[Any]],
     names: list[Any],
 ) -> dict[str, Any]:  # fmt: skip
-    from vizlib.analysis.features.channels import verdicts
+    from vizlib.analysis.features.channels import mark
     from vizlib.analysis.features.low_level_channels import low_level
 
     grid = (maps.shape[1], maps.shape[2])
-    wide = maps.double().flatten(1)
-    deviation = wide.std(dim=1, correction=0)
-    dead, exploding = verdicts(deviation, wide.abs().amax(1))
+    marks = mark(maps)
     edges = low_level(maps, ran.pixels, ran.others, common)
     low, high = maps.flatten(1).amin(1).numpy(), maps.flatten(1).amax(1).numpy()
     reach = np.maximum(high - low, np.finfo(np.float32).tiny)[:, None, None]
     arrays[f"{key}.maps"] = np.rint((maps.numpy() - low[:, None, None]) / reach * 255).astype(np.uint8)
-    arrays |= {f"{key}.low": low, f"{key}.high": high, f"{key}.edge": edges.edge.numpy(), f"{key}.deviation": deviation.numpy()}
-    flags = (edges.beyond_chance & ~dead & ~exploding).numpy() * 1 + dead.numpy() * 2 + exploding.numpy() * 4
+    arrays |= {f"{key}.low": low, f"{key}.high": high, f"{key}.edge": edges.edge.numpy(), f"{key}.deviation": marks.deviation.numpy()}
+    flags = (edges.beyond_chance & ~marks.dead & ~marks.exploding).numpy() * 1 + marks.dead.numpy() * 2 + marks.exploding.numpy() * 4
     arrays[f"{key}.flags"] = flags.astype(np.uint8)
     for channel, flag in enumerate(flags):
-        numbers = [float(low[channel]), float(high[channel]), float(deviation[channel]), float(edges.edge[channel])]
+        numbers = [float(low[channel]), float(high[channel]), float(marks.deviation[channel]), float(edges.edge[channel])]
         lines.append([*names, channel, *numbers, int(flag & 1), int(flag >> 1 & 1), int(flag >> 2 & 1)])
     middle = maps.double().median()
     spread = (maps.double() - middle).abs().median()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vizlib.claims import Claim, verdict_above, verdict_below
+from vizlib.claims import Claim, of_untrained, verdict_above, verdict_below
 from vizlib.figures.numbers import percent
 from vizlib.stats import CHANCE, share_difference, wilson
 
@@ -35,10 +35,20 @@ class Counts:
         return f"{self.title} {self.low_level} of {self.channels} ({percent(self.low_level / self.channels)}, {self.first})"
 
 
-def figure_2_claims(resnet: Counts, vit: Counts, t2t: Counts) -> list[Claim]:
-    """The paper's claims: more edges in ResNet than in ViT, none in ViT, edges in T2T-ViT again, and invalid maps in ViT."""
+def figure_2_claims(resnet: Counts, vit: Counts, t2t: Counts, *, trained: bool = True) -> list[Claim]:
+    """The paper's claims: more edges in ResNet than in ViT, none in ViT, edges in T2T-ViT again, and invalid maps in ViT.
+
+    ``trained`` is of T2T-ViT, whose weights may be random.
+    """
     low, high = wilson(vit.low_level, vit.channels)
     control = f"By chance alone it would be {percent(CHANCE)} of each."
+    overlapping = Claim(
+        "T2T-ViT, which lets windows overlap, holds that structure where ViT loses it.",
+        "more of T2T-ViT's first channels than of ViT's follow this picture's edges.",
+        f"{t2t.words}; {vit.words}; a difference of {_points(t2t, vit)}. {control}",
+        verdict_above(*_apart(t2t, vit)),
+        (_YUAN,),
+    )
     return [
         Claim(
             "The early maps of a ResNet hold low-level structure, edges and lines, more than those of a ViT.",
@@ -54,13 +64,7 @@ def figure_2_claims(resnet: Counts, vit: Counts, t2t: Counts) -> list[Claim]:
             verdict_below(low, high, CHANCE),
             (_YUAN,),
         ),
-        Claim(
-            "T2T-ViT, which lets windows overlap, holds that structure where ViT loses it.",
-            "more of T2T-ViT's first channels than of ViT's follow this picture's edges.",
-            f"{t2t.words}; {vit.words}; a difference of {_points(t2t, vit)}. {control}",
-            verdict_above(*_apart(t2t, vit)),
-            (_YUAN,),
-        ),
+        overlapping if trained else of_untrained(overlapping),
         Claim(
             "Many maps of a ViT are invalid: zero, or with values too large.",
             f"more than {percent(MANY)} of ViT's channels are dead or explode.",

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from vizlib.claims import of_untrained
 from vizlib.ui.components.channel_grid import channel_grid
 from vizlib.ui.components.soft_split import soft_split
 from vizlib.ui.core import computations, job_slots
@@ -136,8 +135,7 @@ def draw_channel_grids(url_state: UrlState, model: ModelChoice, job: Job[Channel
         return
     shown = view | {"layers": [int(part) for part in view["layers"].split(".") if part]}
     channel_grid(grids.payload, shown, key="t2t.channel_grid", on_change=here(take))
-    claims = figure_2_claims(*grids.counts)
-    draw_claims([of_untrained(claim) if model.random and "T2T" in claim.statement else claim for claim in claims], CASE)
+    draw_claims(figure_2_claims(*grids.counts, trained=not model.random), CASE)
     download_button(
         f"{file_stem(picture, model)}-channels.csv", partial(channel_grid_data.channels_csv, grids), key="t2t.channels",
         hint="One line for each channel of each layer: its values, its edge score and its marks.",
