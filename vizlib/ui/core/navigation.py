@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from vizlib.catalog import glossary
 from vizlib.ui.core import job_slots, shared_imports
 from vizlib.ui.core.callbacks import PAGE, current_page
 
@@ -71,15 +72,19 @@ def run() -> None:
 
 
 def open_page(name: str, headline: str, sentence: str) -> bool:
-    """Begin a page: its title, a headline, and the sentence that says what to look at. Whether the visitor came here from another page.
+    """Begin a page: its title with its words, a headline, and the sentence that says what to look at.
 
-    On a fresh server a link to a page runs the page without app.py around it; the page then asks for the frame itself.
+    Whether the visitor came here from another page. On a fresh server a link to a page runs the page without app.py around it; the page
+    then asks for the frame itself.
     """
     if not st.session_state.pop(_FRAMED, False):
         st.set_page_config(page_icon=ICON)
         st.navigation(pages(), position="hidden")
         st.rerun()
-    st.title(PAGES[name][0], anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.title(PAGES[name][0], anchor=False, width="content")
+        with st.popover("Words", icon=":material/dictionary:", type="tertiary", help="What the words of this page mean"):
+            st.markdown("\n".join(f"- **{word}**: {glossary.ENTRIES[word]}" for word in glossary.PAGES.get(name, ())))
     st.markdown(f"**{headline}** {sentence}")
     shared_imports.wait()
     arrived = current_page() != name

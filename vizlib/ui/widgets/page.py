@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import streamlit as st
 
-from vizlib.catalog.glossary import ENTRIES, PAGES
 from vizlib.ui.core import navigation
 from vizlib.ui.core.model_service import service
 from vizlib.ui.core.url_state import UrlState
@@ -24,8 +23,6 @@ M = TypeVar("M")
 def open_page(name: str, headline: str, sentence: str, *, vision: bool = True) -> UrlState:
     """The heading, then the state that the page keeps in its address; a page of ``vision`` models has their imports begin meanwhile."""
     arrived = navigation.open_page(name, headline, sentence)
-    with st.popover("Words", icon=":material/dictionary:", type="tertiary", help="What the words of this page mean"):
-        st.markdown("\n".join(f"- **{word}**: {ENTRIES[word]}" for word in PAGES.get(name, ())))
     if vision:
         service().wake()
     return UrlState(name, arrived=arrived)
