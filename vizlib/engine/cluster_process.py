@@ -33,7 +33,8 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     threads = str(settings["threads"])
     environment = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
-    environment |= {"MALLOC_TRIM_THRESHOLD_": "65536", "VIZLIB_WORKER_SHARE": str(settings["workers"])}
+    # dask's own MALLOC_TRIM_THRESHOLD_ stays out: with it every large tensor is mapped and cleared anew, and work takes 1.4 times as long.
+    environment["VIZLIB_WORKER_SHARE"] = str(settings["workers"])
     method = "forkserver" if sys.platform == "linux" else "spawn"
     if method == "forkserver":
         os.environ.update(environment)  # read where workers come from
