@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import pickle
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +95,7 @@ class WorkerHost:
         self._blobs.expire(seconds)
         worker_memory.expire(seconds)
         gc.collect()
+        _give_back()
 
     def close(self) -> None:
         """Stop everything."""
@@ -212,6 +214,12 @@ def _lower_priority() -> None:
         thread = threading.get_native_id()
         if os.getpriority(os.PRIO_PROCESS, thread) < NICE:
             os.setpriority(os.PRIO_PROCESS, thread, NICE)
+
+
+def _give_back() -> None:
+    """Let the system have what this process has freed and kept: at leisure, since doing it at every tensor makes work 1.4 times as long."""
+    with suppress(OSError, AttributeError):  # another C library, which has no such call
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _collect(_: str) -> None:
