@@ -59,16 +59,22 @@ def pages() -> list[StreamlitPage]:
 
 def run() -> None:
     """Draw the frame and run the page that the address names; the whole of app.py."""
+    # Before all else: a browser that has drawn the sidebar keeps its width. The icon before the pages are told, else it fetches theirs
+    # from the internet.
+    _configure()
     shared_imports.begin()
-    # The icon before the pages are told, else the browser fetches theirs from the internet.
-    st.set_page_config(page_icon=ICON, layout="wide", initial_sidebar_state=230)
     page = st.navigation(pages())
-    st.set_page_config(page_title=f"{page.title} · vizlib")
+    _configure(f"{page.title} · vizlib")
     st.logo(LOGO)
     with st.sidebar:
         st.caption("See how a vision model sees. Everything runs where this app runs; a picture you add stays in its memory.")
     st.session_state[_FRAMED] = True
     page.run()
+
+
+def _configure(title: str | None = None) -> None:
+    # All of it every time: where two of these reach a browser apart, the second would set back what it leaves out.
+    st.set_page_config(title, ICON, "wide", 230)
 
 
 def open_page(name: str, headline: str, sentence: str) -> bool:
@@ -78,7 +84,7 @@ def open_page(name: str, headline: str, sentence: str) -> bool:
     then asks for the frame itself.
     """
     if not st.session_state.pop(_FRAMED, False):
-        st.set_page_config(page_icon=ICON)
+        _configure()
         st.navigation(pages(), position="hidden")
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):

@@ -16,6 +16,8 @@ def main() -> None:
         sys.exit(str(error))
     from streamlit.web.cli import main as streamlit
 
+    import vizlib.ui.core.navigation  # noqa: F401  or the first visitor's browser would wait for it with a frame of its own
+
     streamlit(prog_name="streamlit")
 
 
