@@ -9,6 +9,7 @@ from app_helpers import ROOT, components, image_bytes, maps, messages, said
 from streamlit.testing.v1 import AppTest
 
 import vizlib
+from vizlib.analysis import logit_lens
 from vizlib.analysis.attention.head_ablation import HeadAblation, compare_ablation
 from vizlib.ui.core import job_slots, model_service
 from vizlib.ui.core.message_codec import unpack
@@ -49,6 +50,31 @@ def test_opens_on_a_picture_with_every_head(attention):
     assert dict(at.query_params) == {}
 
 
+@pytest.mark.parametrize("panel", ["token", "heads", "depth", "ablation", "methods", "tokens"])
+def test_the_answer_is_there_whatever_is_below(attention, panel):
+    first, second = vizlib.predict(vizlib.load("vit_tiny50"), sample("cat").pixels, top=2)
+    text = said(attention(panel=panel))
+    assert f"ViT answers **{first.label}** ({100 * first.probability:.0f}\u00a0%), then {second.label}" in text
+
+
+def test_the_answer_by_layer_for_a_chosen_class(attention):
+    at = attention(panel="depth", vit_tiny50__class="3")
+    (message,) = messages(at, "depth_maps")
+    header, arrays = unpack(message)
+    model = vizlib.load("vit_tiny50")
+    lens = logit_lens(model, sample("cat").pixels, 3)
+    assert header["label"] == model.label(3)
+    assert np.array_equal(arrays["values"], lens.patches.probabilities.numpy())
+    assert f"layer {lens.settled + 1} of 6" in said(at) or "Only the last" in said(at)
+    assert "of the last stage" in said(attention(panel="depth", model="pvt_tiny50"))
+
+
+def test_methods_open_each_on_its_own_scale(attention):
+    at = attention(panel="methods")
+    assert at.session_state["attention.maps"] == "own"
+    assert "Each map is on its own scale" in said(at)
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_is_shown_in_its_stages(attention, random_weights, name):
     at = attention(model=name)
@@ -74,7 +100,7 @@ def test_models_are_offered_before_they_are_fetched(attention):
 
 
 def test_the_held_query_is_told_exactly(attention):
-    at = attention(layer="4", head="1", query="20")
+    at = attention(layer="5", head="2", query="20")
     model = vizlib.load("vit_tiny50")
     site = vizlib.trace(model, sample("cat").pixels).attention[4]
     row = site.weights([20], [1])[0, 0].double().numpy()
@@ -84,17 +110,17 @@ def test_the_held_query_is_told_exactly(attention):
     assert f"row {best // 8 + 1}, column {best % 8 + 1} | {100 * row[1:].max():.1f}\u00a0%" in said(at)
     _, values, _ = maps(at)[0]
     assert values.sum(dtype=np.float64) < 1
-    assert {name: "".join(value) for name, value in dict(at.query_params).items()} == {"layer": "4", "head": "1", "query": "20"}
+    assert {name: "".join(value) for name, value in dict(at.query_params).items()} == {"layer": "5", "head": "2", "query": "20"}
 
 
 def test_the_walk_from_the_last_layer_is_the_rollout_of_that_token(attention):
-    at = attention(layer="5", query="12")
+    at = attention(layer="6", query="12")
     explanation = vizlib.explain(vizlib.load("vit_tiny50"), sample("cat").pixels, "rollout", token=12)
     assert np.allclose(maps(at)[0][1], explanation.input_map, atol=1e-7)
 
 
 def test_reverse_tells_what_a_key_receives(attention):
-    at = attention(layer="3", query="9", reverse="1")
+    at = attention(layer="4", query="9", reverse="1")
     weights = vizlib.trace(vizlib.load("vit_tiny50"), sample("cat").pixels).attention[3].weights().double().mean(0)
     assert at.metric[0].label == "Received"
     assert at.metric[0].value == f"{float(weights[:, 9].sum()):.2f}"
@@ -125,12 +151,13 @@ def test_surgery_shows_the_answer_before_and_after(attention):
     drawn = maps(at)
     assert np.allclose(drawn[0][1], outcome.map_before.input_map.numpy(), atol=1e-7)
     assert np.allclose(drawn[1][1], outcome.map_after.input_map.numpy(), atol=1e-7)
+    assert drawn[0][0]["peak"] == drawn[1][0]["peak"]
     at.button(key="attention.on").click().run()
     assert "Nothing is switched off" in said(at)
 
 
 def test_a_held_patch_can_be_hidden(attention):
-    at = attention(panel="ablation", query="20", layer="2")
+    at = attention(panel="ablation", query="20", layer="3")
     at.button(key="attention.hide").click().run()
     model = vizlib.load("vit_tiny50")
     outcome = compare_ablation(model, model.prepare(sample("cat").pixels), HeadAblation(dropped=(20,)))

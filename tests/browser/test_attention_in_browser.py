@@ -8,6 +8,7 @@ import pytest
 from browser_helpers import STAGES, serving
 
 import vizlib
+import vizlib.analysis
 from vizlib.figures.numbers import percent
 from vizlib.ui.core.pictures import sample
 from vizlib.zoo.cards import bundled_cards
@@ -89,6 +90,52 @@ def test_the_colours_end_where_those_of_maps_end_and_a_switch_gives_the_highest_
     visit.page.wait_for_url("**maps=max**")
     assert (high.inner_text(), what.inner_text()) == (share(float(row.max())), "share of its attention")
     assert pixels(visit) != before
+
+
+def test_the_margin_that_the_model_does_not_see_is_no_patch(visit, server):
+    open_page(visit, server, model="vit_tiny50")
+    before = state(visit)
+    stage = visit.page.locator(".stage:has(canvas.over)")
+    box, seen = stage.bounding_box(), visit.page.locator(".model-input").bounding_box()
+    margin = (seen["x"] - box["x"]) / 2
+    assert margin > 20
+    stage.click(position={"x": margin, "y": box["height"] / 2})
+    visit.page.wait_for_timeout(400)
+    assert state(visit) == before
+    assert "query=" not in visit.page.url
+    over(visit, "vit_tiny50", 9)
+    drawn(visit, start("vit_tiny50"), -1, 10)
+
+
+def test_heads_are_as_large_as_there_is_room_and_counted_from_one(visit, server):
+    open_page(visit, server, model="vit_tiny50")
+    heads = visit.page.locator(".heads .head")
+    room, stage = visit.page.locator(".root .right").bounding_box(), visit.page.locator(".stage:has(canvas.over)").bounding_box()
+    sides = {round(heads.nth(index).bounding_box()["width"]) for index in range(heads.count())}
+    assert len(sides) == 1
+    assert min(sides) >= 80  # 60 before they grew with the room
+    assert room["y"] + room["height"] <= stage["y"] + stage["height"] + 60
+    visit.page.get_by_role("button", name="Head 2").click()
+    visit.page.wait_for_url("**head=2**")
+    assert "head 2" in visit.page.locator(".reading:not(output)").inner_text()
+
+
+def test_the_answer_by_layer_is_read_in_the_browser(visit, server):
+    open_page(visit, server, model="vit_tiny50", panel="depth")
+    visit.page.locator(".depth .stage[data-drawn]").wait_for()
+    sent = len(visit.sent)
+    lens = vizlib.analysis.logit_lens(vizlib.load("vit_tiny50"), sample("cat").pixels)
+    visit.page.locator(".depth .layers button").nth(1).click()
+    stage = visit.page.locator(".depth .stage")
+    box = stage.bounding_box()
+    stage.hover(position={"x": box["width"] * 2.5 / 8, "y": box["height"] * 5.5 / 8})
+    expected = share(float(lens.patches.probabilities[1, 5, 2]))
+    reading = visit.page.locator(".depth output").inner_text()
+    assert reading.startswith(f"Row 6, column 3, alone after layer 2: {lens.label} {expected}.")
+    stage.focus()
+    visit.page.keyboard.press("]")
+    assert stage.get_attribute("data-drawn") == "3"
+    assert len(visit.sent) == sent
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -257,7 +304,7 @@ def test_two_visitors_with_different_surgery(visit, server, browser, model):
 
 def test_a_cold_deep_link(visit, tmp_path):
     with serving(tmp_path / "log.txt") as fresh:
-        open_page(visit, fresh, model="vit_tiny50", sample="rocket", layer=4, head=1, query=30, reverse=1, colors="plasma")
+        open_page(visit, fresh, model="vit_tiny50", sample="rocket", layer=5, head=2, query=30, reverse=1, colors="plasma")
         drawn(visit, 4, 1, 30, "reverse", "plasma")
         visit.page.get_by_text("is looked at in layer 5, head 2").wait_for()
         assert visit.page.get_by_role("button", name="Rocket").get_attribute("aria-pressed") == "true"
@@ -266,7 +313,7 @@ def test_a_cold_deep_link(visit, tmp_path):
 
 
 def test_another_page_and_back(visit, server):
-    open_page(visit, server, model="vit_tiny50", layer=4, head=1, query=30)
+    open_page(visit, server, model="vit_tiny50", layer=5, head=2, query=30)
     visit.page.get_by_role("link", name="Explore").click()
     visit.page.get_by_role("heading", name="Explore", exact=True).wait_for()
     visit.settle(1)

@@ -30,6 +30,7 @@ NO_RELU: Final = "it changes what passes a ReLU, and the activations of this mod
 NO_ATTENTION: Final = "the model has no attention, so there are no attention rows to follow"
 IN_WINDOWS: Final = "its attention runs in windows, each with keys of its own, and a token cannot be hidden from all of them"
 ONE_HEAD: Final = "its head reads the tokens of the last stage, and those of earlier stages do not fit it"
+ONE_HEAD_OF_CHANNELS: Final = "its head reads the channels of the last stage, and those of earlier stages do not fit it"
 ONE_CLASSIFIER: Final = "the model has one classifier, not the two of a distilled DeiT"
 
 

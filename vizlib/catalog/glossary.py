@@ -14,6 +14,8 @@ ENTRIES = {
     "class token": "A token that stands for no part of the picture. It gathers from the others, and the classifier reads it alone.",
     "sequence pooling": "A weighted mean of all tokens, the weights learnt, in place of a class token.",
     "receptive field": "The pixels that can change a unit, or in fact do, by how much.",
+    "logit": "The number that a class has before softmax makes probabilities of all of them.",
+    "logit lens": "What the head would answer if it read an earlier layer's tokens in place of the last one's.",
     "residual": "The way around a layer: what went in is added to what came out.",
     "rollout": "Attention followed through all layers: each step goes half to the token itself and half to where it looks.",
     "lineage": "Where a token comes from: the shares of the first windows, or pixels, that end in it when all steps are followed back.",
@@ -27,7 +29,7 @@ ENTRIES = {
 }
 PAGES = {
     "explore": ("token", "rollout", "attribution"),
-    "attention": ("token", "patch", "query", "key", "softmax", "head", "class token", "rollout", "residual"),
+    "attention": ("token", "patch", "query", "key", "softmax", "head", "class token", "rollout", "residual", "logit", "logit lens"),
     "seq2seq": ("token", "embedding", "query", "key", "value", "softmax", "head"),
     "t2t": ("token", "patch", "lineage", "path", "basis", "multiply-adds"),
     "pvt": ("token", "query", "key", "value", "head", "rollout", "multiply-adds"),

@@ -91,6 +91,13 @@ def pack_shares(picture: Picture, values: np.ndarray, geometry: Geometry) -> byt
     return pack(picture, MapData(values, 1 / values.size, "share", geometry))
 
 
+def pack_compared(picture: Picture, maps: Sequence[np.ndarray], geometry: Geometry) -> list[bytes]:
+    """The messages of such maps that are compared: the colours of all end where those of the most concentrated one do."""
+    shares = [MapData(values, 1 / values.size, "share", geometry) for values in maps]
+    peak = max(data.peak for data in shares)
+    return [pack(picture, data, peak) for data in shares]
+
+
 def class_labels(ranking: Sequence[Prediction]) -> dict[int, str]:
     """A text for every class, in the order of the alphabet: each its own and never another one, for the browser answers with it."""
     rows = sorted(ranking, key=lambda row: row.label.lower())

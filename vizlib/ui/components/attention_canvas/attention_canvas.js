@@ -10,6 +10,8 @@ import { decodeSites } from './attention_site.js';
 const SETTLED = 300; // milliseconds without a change before the address follows
 const IDLE = 500; // and before a coarse layer asks for its finer rows
 const MEAN = -1;
+// Pixels: between the pictures of heads, under each, their least and largest side, and what they always get.
+const [GAP, CAPTION, LEAST_HEAD, MOST_HEAD, MOST_SQUEEZED] = [8, 28, 60, 220, 120];
 // The canvas writes these parts of the address itself.
 const OWNED = ['layer', 'head', 'query', 'reverse', 'opacity', 'colors', 'scale', 'maps'];
 
@@ -70,7 +72,7 @@ class AttentionCanvas extends Component {
       this.requestDraw();
     });
     on(this.find('maps'), 'change', event => changeAppearance({ scale: event.target.checked ? 'one' : 'own' }));
-    on(this.find('highest'), 'change', event => changeAppearance({ scale: event.target.checked ? 'max' : 'one' }));
+    on(this.find('highest'), 'change', event => changeAppearance({ scale: event.target.checked ? 'max' : 'own' }));
     on(this.find('drop'), 'change', () => this.requestDraw());
     on(document, 'vizlib:patch', event => this.finer(event.detail));
     on(document, 'vizlib:open', event => this.open(event.detail));
@@ -136,17 +138,17 @@ class AttentionCanvas extends Component {
     const named = OWNED.some(name => given.has(name));
     const old = named ? {} : (page.canvas ?? {});
     const number = name => (given.has(name) ? +given.get(name) : NaN);
-    const layer = named ? number('layer') : old.layer;
-    const head = named ? number('head') : old.head;
-    this.head = Number.isInteger(head) ? head : MEAN;
+    // The address counts layers and heads from 1, as all words do; head 0 is the mean.
+    const layer = named ? number('layer') - 1 : old.layer;
+    const head = named ? number('head') - 1 : old.head;
+    this.head = Number.isInteger(head) && head >= MEAN ? head : MEAN;
     this.reversed = named ? given.get('reverse') === '1' : !!old.reverse;
     const appearance = {};
     if (number('opacity') >= 0 && number('opacity') <= 1) appearance.opacity = number('opacity');
     if (this.header.colormaps.includes(given.get('colors'))) appearance.colormap = given.get('colors');
     this.oneScale = named ? given.get('scale') === 'one' : !!old.one;
-    // Maps that are compared share a scale.
     const maps = named ? given.get('maps') : old.maps;
-    appearance.scale = maps === 'own' || maps === 'max' ? maps : 'one';
+    appearance.scale = maps === 'one' || maps === 'max' ? maps : 'own';
     this.selected = this.query = old.selected ?? { v: 0.5001, u: 0.5001 };
     this.showLayer(Number.isInteger(layer) && layer >= 0 && layer < this.sites.length ? layer : this.start(), true);
     const query = number('query');
@@ -319,6 +321,7 @@ class AttentionCanvas extends Component {
       }),
     );
     this.span();
+    this.fitHeads(this.stage.clientHeight);
   }
 
   // Pooled cells may reach over the edge of the image.
@@ -434,12 +437,13 @@ class AttentionCanvas extends Component {
       opacity: now.opacity === 0.6,
       colors: now.colors === this.header.colormaps[0],
       scale: now.scale === 'own',
-      maps: now.maps === 'one',
+      maps: now.maps === 'own',
       query: !this.pinned && !search.has('query'),
     };
+    const written = { ...now, layer: now.layer + 1, head: now.head + 1 };
     for (const name of OWNED) {
       if (quiet[name]) search.delete(name);
-      else search.set(name, now[name] === true ? '1' : now[name]);
+      else search.set(name, now[name] === true ? '1' : written[name]);
     }
     const wanted = `${location.pathname}${search.size ? `?${search}` : ''}${location.hash}`;
     if (wanted !== location.pathname + location.search + location.hash) history.replaceState(history.state, '', wanted);
@@ -474,7 +478,31 @@ class AttentionCanvas extends Component {
     const ratio = window.devicePixelRatio || 1;
     this.over.width = Math.round(wide * ratio);
     this.over.height = Math.round(((wide * height) / width) * ratio);
+    this.fitHeads((wide * height) / width);
     this.draw();
+  }
+
+  // The pictures of the heads as large as there is room beside the photograph, or below it where all is in one column.
+  fitHeads(beside) {
+    const box = this.find('heads');
+    const count = box.children.length;
+    const { clientWidth: room } = this.find('right');
+    if (!count || !room) return;
+    const others = [...this.find('right').children].filter(part => part !== box);
+    const taken = others.reduce((sum, part) => sum + part.offsetHeight + GAP, 0);
+    const stacked = this.find('right').offsetTop > this.find('left').offsetTop;
+    const tall = Math.max(MOST_SQUEEZED, stacked ? beside : beside - taken);
+    const shape = this.header.input[0] / this.header.input[1];
+    const most = Math.max(1, Math.floor((room + GAP) / (LEAST_HEAD + GAP)));
+    const sizes = Array.from({ length: Math.min(count, most) }, (_, i) => {
+      const side = Math.min((room - i * GAP) / (i + 1), MOST_HEAD);
+      return { columns: i + 1, side, height: Math.ceil(count / (i + 1)) * (side * shape + CAPTION + GAP) };
+    });
+    const fitting = sizes.filter(size => size.height <= tall);
+    const chosen = fitting.length
+      ? fitting.reduce((best, size) => (size.side > best.side ? size : best))
+      : sizes.at(-1);
+    box.style.gridTemplateColumns = `repeat(${chosen.columns}, ${Math.floor(chosen.side)}px)`;
   }
 
   draw() {

@@ -58,10 +58,11 @@ class MapData:
         return float(multiples.min()), upper_end(multiples, None if self.unit == "score" else 1.0), highest
 
 
-def pack(picture: Picture, data: MapData | None) -> bytes:
+def pack(picture: Picture, data: MapData | None, peak: float | None = None) -> bytes:
     """Everything the browser needs in one message: the colour tables, the map in float32, the photograph.
 
-    Without a map the photograph alone, for while the map is being made.
+    Without a map the photograph alone, for while the map is being made. ``peak`` is where its own colours end when it stands beside another
+    that it is compared with.
     """
     jpeg, shown = picture.jpeg
     header: dict[str, object] = {"image": picture.pixels.shape[:2], "shown": shown, "title": picture.title}
@@ -75,7 +76,7 @@ def pack(picture: Picture, data: MapData | None) -> bytes:
             "offset": geometry.offset,
             "unitValue": data.unit_value,
             "unit": data.unit,
-            "peak": data.peak,
+            "peak": data.peak if peak is None else peak,
             "highest": data.highest,
             "lowest": data.lowest,
         }

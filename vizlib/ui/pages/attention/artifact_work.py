@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vizlib.ui.pages.attention.pass_work import traced_pass
-from vizlib.ui.widgets.explanation import pack_shares
+from vizlib.ui.widgets.explanation import pack_compared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,4 +25,5 @@ def compute_artifact_rollouts(
     progress(0, None, "Walking with and without them")
     traced = traced_pass(request, model)
     outputs = (rollout(model, traced.x), rollout_without(model, traced.x, odd))
-    return [(pack_shares(request.picture, output.input_map.cpu().numpy(), traced.geometry), output.sink or 0.0) for output in outputs]
+    packed = pack_compared(request.picture, [output.input_map.cpu().numpy() for output in outputs], traced.geometry)
+    return [(payload, output.sink or 0.0) for payload, output in zip(packed, outputs, strict=True)]

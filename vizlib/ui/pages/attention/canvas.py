@@ -51,17 +51,28 @@ class Keys:
 
 
 def canvas_keys(url_state: UrlState) -> Keys:
-    """Declare what the canvas writes into the address; it changes most of it without telling the server."""
+    """Declare what the canvas writes into the address; it changes most of it without telling the server.
+
+    The address counts layers and heads from 1, as all words do; its head 0 is the mean.
+    """
     return Keys(
-        layer=url_state.declare("layer", NONE, _whole),
-        head=url_state.declare("head", MEAN, _whole),
+        layer=url_state.declare("layer", NONE, _from_one, _to_one),
+        head=url_state.declare("head", MEAN, _from_one, _to_one),
         query=url_state.declare("query", NONE, _whole),
         reverse=url_state.declare("reverse", False, lambda text: text == "1", lambda value: "1" if value else "0"),  # noqa: FBT003
         opacity=url_state.declare("opacity", 0.6, number(0, 1), lambda value: f"{value:g}"),
         colors=url_state.declare("colors", COLORMAP_NAMES[0], one_of(COLORMAP_NAMES)),
         scale=url_state.declare("scale", "own", one_of(("own", "one"))),
-        maps=url_state.declare("maps", "one", one_of(("own", "one", "max"))),
+        maps=url_state.declare("maps", "own", one_of(("own", "one", "max"))),
     )
+
+
+def _from_one(text: str) -> int:
+    return _whole(str(int(text) - 1))
+
+
+def _to_one(value: int) -> str:
+    return str(value + 1)
 
 
 def _whole(text: str) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vizlib.ui.pages.attention.pass_work import traced_pass
-from vizlib.ui.widgets.explanation import pack_shares
+from vizlib.ui.widgets.explanation import pack_compared
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,8 +52,7 @@ def compute_ablation(request: PassRequest, ablation: HeadAblation, model: Model,
         ranked(model, logits.float().cpu(), model.adapter.classes) if model.adapter.classes else []
         for logits in (outcome.before, outcome.after)
     )
-    first, second = (
-        pack_shares(request.picture, output.input_map.cpu().numpy(), traced.geometry) for output in (outcome.map_before, outcome.map_after)
-    )
+    maps = [output.input_map.cpu().numpy() for output in (outcome.map_before, outcome.map_after)]
+    first, second = pack_compared(request.picture, maps, traced.geometry)
     sinks = (outcome.map_before.sink or 0.0, outcome.map_after.sink or 0.0)
     return AblationResult(before, after, (first, second), sinks, outcome.moved)

@@ -50,7 +50,8 @@ def draw_methods(model: ModelChoice, picture: Picture, fit: str | None, url_stat
                 _draw_method(choice, jobs[choice.method.name])
     if choices:
         st.caption(
-            "“Maps below on one scale”, beside the picture, compares how strong they are; without it each shows its own pattern best. "
+            "Each map is on its own scale, which shows its pattern best. “Maps below on one scale”, beside the picture, compares how "
+            "strong they are; the most concentrated one then leaves little of the others. "
             "Methods with a gradient explain the model's own answer; to ask for another class, use Explore."
         )
     rollout = jobs.get("rollout")

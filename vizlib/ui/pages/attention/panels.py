@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from vizlib.figures.numbers import percent
 from vizlib.ui.core import computations, formatting
 from vizlib.ui.core.url_state import one_of, resend
 from vizlib.ui.pages.attention.artifact_tokens import draw_artifact_tokens, threshold_key
 from vizlib.ui.pages.attention.canvas import canvas_keys, draw_canvas, snippet
+from vizlib.ui.pages.attention.depth_answers import depth_key, draw_depth
 from vizlib.ui.pages.attention.head_ablation import draw_head_ablation, head_ablation_keys
 from vizlib.ui.pages.attention.head_matrix import draw_heads
 from vizlib.ui.pages.attention.method_comparison import draw_methods, methods_key
@@ -19,6 +21,9 @@ from vizlib.ui.pages.attention.selected_token import draw_selected_token
 from vizlib.ui.widgets.snippet import draw_snippet
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vizlib import Prediction
     from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
@@ -29,6 +34,7 @@ WITHOUT_WEIGHTS = "Choose another model, or take this one with random weights fr
 PANELS = {
     "token": ":material/push_pin: The held patch",
     "heads": ":material/grid_view: All heads",
+    "depth": ":material/timeline: Answer by layer",
     "ablation": ":material/content_cut: Switch heads off",
     "methods": ":material/compare: Methods",
     "tokens": ":material/stethoscope: Odd tokens",
@@ -50,9 +56,23 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
     if attention_pass.refusal:
         _refuse(model, attention_pass.refusal)
         return
+    if attention_pass.ranking:
+        st.markdown(answer_words(model.display_name, attention_pass.ranking))
     selected = draw_canvas(attention_pass, keys, model, request)
     draw_panel(panel_key, attention_pass, selected, keys, model, request, url_state)
     draw_snippet(snippet(attention_pass, model, picture, fit, selected))
+
+
+def answer_words(name: str, ranking: Sequence[Prediction]) -> str:
+    """What a model answers, and what it would say next."""
+    first, *others = ranking[:3]
+    said = f"{formatting.plain(name)} answers **{_label(first)}** ({percent(first.probability)})"
+    after = ", ".join(f"{_label(row)} ({percent(row.probability)})" for row in others)
+    return f"{said}, then {after}." if after else f"{said}."
+
+
+def _label(prediction: Prediction) -> str:
+    return formatting.plain(prediction.label.split(",")[0])
 
 
 def _refuse(model: ModelChoice, reason: str) -> None:
@@ -64,6 +84,7 @@ def declare(model: ModelChoice, url_state: UrlState) -> str:
     head_ablation_keys(model, url_state)
     methods_key(model, url_state)
     threshold_key(url_state)
+    depth_key(model, url_state)
     return url_state.declare("panel", next(iter(PANELS)), one_of(tuple(PANELS)))
 
 
@@ -85,6 +106,8 @@ def draw_panel(
         draw_selected_token(attention_pass, selected, model, request)
     elif chosen == "heads":
         draw_heads(attention_pass, model, request, colormap)
+    elif chosen == "depth":
+        draw_depth(attention_pass, model, request, url_state)
     elif chosen == "ablation":
         draw_head_ablation(attention_pass, selected, model, request, url_state)
     elif chosen == "methods":

@@ -109,7 +109,7 @@ def _draw_rollout(attention_pass: AttentionPass, selected: SelectedToken, model:
         return npz(input_map=walk.input_map, sink=walk.sink, attention=rows)
 
     download_row(
-        file_stem(request.picture, model, f"layer{selected.layer}", f"token{selected.query}"),
+        file_stem(request.picture, model, f"layer{selected.layer + 1}", f"token{selected.query}"),
         "attention",
         ("png", partial(token_rollout_png, walk, request.picture, attention_pass.geometry), ""),
         ("npz", arrays, "Arrays for NumPy: this map, its sink, and what the token looks at in every head of its layer."),
