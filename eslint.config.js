@@ -28,5 +28,9 @@ export default [
     files: ['vizlib/compare/report.js'],
     languageOptions: { sourceType: 'script', globals: { ...browser, Plotly: 'readonly' } },
   },
+  {
+    files: ['vizlib/auditing/report/*.js'],
+    languageOptions: { globals: browser },
+  },
   { files: ['*.js', 'tests/js/**/*.js'], languageOptions: { globals: globals.node } },
 ];

@@ -1,4 +1,4 @@
-"""Intervals: of shares, of means over images, of means over groups of images. Imports numpy alone."""
+"""Intervals: of shares, of means over images, of means over groups of images. Imports numpy, and scipy for Student's t alone."""
 
 from __future__ import annotations
 
@@ -21,6 +21,21 @@ def wilson(right: float, images: int) -> tuple[float, float]:
     centre = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * math.sqrt(share * (1 - share) / images + spread / (4 * images))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def mean_interval(total: float, squares: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of the mean of ``count`` values by their sum and the sum of their squares: Student's t (Student 1908).
+
+    For means over so many values that they are not kept. One value alone tells nothing of the spread: NaN.
+    """
+    if count < 2:
+        return math.nan, math.nan
+    from scipy.special import stdtrit
+
+    mean = total / count
+    variance = max(0.0, squares - count * mean * mean) / (count - 1)
+    half = float(stdtrit(count - 1, 0.975)) * math.sqrt(variance / count)
+    return mean - half, mean + half
 
 
 def bootstrap_weights(images: int, seed: int = 0, resamples: int = RESAMPLES) -> np.ndarray:

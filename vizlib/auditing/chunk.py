@@ -32,7 +32,8 @@ COLUMNS: dict[str, str] = {
     "label_probability": "float32", "label_rank": "int32", "right": "bool", "target": "string",
     "evenness": "float32", "centre_row": "float32", "centre_column": "float32", "strongest": "float32", "cells": "int32", "sink": "float32",
     "region_share": "float32", "region_area": "float32", "pointing": "float32", "map": "int32", "scale": "float32",
-    "artifacts": "int32", "note": "string",
+    "artifacts": "int32", "note": "string", "height": "int32", "width": "int32",
+    "seen_top": "float32", "seen_left": "float32", "seen_bottom": "float32", "seen_right": "float32",
 }  # fmt: skip
 
 
@@ -95,7 +96,7 @@ def audit_chunk(model: Model, *, plan: ChunkPlan, progress: Progress) -> Part:
         for row in rows:
             row["artifacts"] = counts.get(row["picture"] - plan.first)
     rows.sort(key=lambda row: row["picture"])
-    return Part(_parquet(rows), _npz(arrays), len(plan.pictures), tuple(failed))
+    return Part(rows_parquet(rows), arrays_npz(arrays), len(plan.pictures), tuple(failed))
 
 
 def _mask(picture: AuditPicture, image: np.ndarray) -> np.ndarray | None:
@@ -194,12 +195,19 @@ def _answer(model: Model, plan: ChunkPlan, picture: AuditPicture, explanation: E
 def _map_facts(one: _Decoded, explanation: Explanation, grid_map: np.ndarray) -> dict[str, Any]:
     """The numbers of the map, and how much of it lies in the picture's box or mask."""
     facts: dict[str, Any] = asdict(map_statistics(grid_map))
-    facts |= {"sink": explanation.sink, "note": " ".join(explanation.notes) or None}
+    facts |= {"sink": explanation.sink, "note": " ".join(explanation.notes) or None} | _seen(explanation.geometry)
     region = _region(one, explanation.geometry)
     numbers = None if region is None else region_statistics(explanation.input_map, region, explanation.geometry.content)
     if numbers is None:
         return facts
     return facts | {"region_share": numbers.share, "region_area": numbers.area, "pointing": numbers.pointing}
+
+
+def _seen(geometry: Geometry) -> dict[str, Any]:
+    """The picture's size and the box in it that the map lies on, in its pixels: beyond its edges where the input is padded."""
+    box = geometry.box_to_image([0, 0, *geometry.input_size])
+    names = ("seen_top", "seen_left", "seen_bottom", "seen_right")
+    return {"height": geometry.image_size[0], "width": geometry.image_size[1]} | dict(zip(names, map(float, box), strict=True))
 
 
 def _region(one: _Decoded, geometry: Geometry) -> np.ndarray | None:
@@ -252,7 +260,8 @@ def _heads(model: Model, plan: ChunkPlan, readable: Sequence[_Decoded]) -> tuple
     return arrays, counts
 
 
-def _parquet(rows: Sequence[dict[str, Any]]) -> bytes:
+def rows_parquet(rows: Sequence[dict[str, Any]]) -> bytes:
+    """Rows by column as the bytes of a Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
@@ -263,7 +272,8 @@ def _parquet(rows: Sequence[dict[str, Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+def arrays_npz(arrays: dict[str, np.ndarray]) -> bytes:
+    """Arrays by name as the bytes of an NPZ file."""
     buffer = io.BytesIO()
     np.savez(buffer, **{name: arrays[name] for name in sorted(arrays)})  # type: ignore[arg-type]
     return buffer.getvalue()

@@ -11,6 +11,8 @@ from vizlib.auditing.map_statistics import cell_sums
 from vizlib.errors import AuditError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from vizlib.auditing.result import Audit
@@ -72,14 +74,23 @@ class StrategyCluster:
 
 
 def strategy_clusters(
-    audit: Audit, model: str, method: str, *, by: str = "prediction", part: str = "positive", least: int = LEAST, seed: int = 0
+    audit: Audit,
+    model: str,
+    method: str,
+    *,
+    by: str = "prediction",
+    part: str = "positive",
+    least: int = LEAST,
+    classes: Sequence[int] | None = None,
+    seed: int = 0,
 ) -> list[StrategyCluster]:
     """The clusters of every class with ``least`` maps, classes in order, largest first (Lapuschkin et al. 2019, Unmasking Clever Hans).
 
     Maps (their "positive" or "absolute" part, summed to at most 14 x 14 cells, over their sum) are nodes tied to their nearest neighbours;
     clusters are k-means on the first k eigenvectors of the normalised Laplacian, k the widest gap of its eigenvalues: spectral as in the
     paper, since the gap tells when a class has one strategy, and unlike in HDBSCAN no map is thrown out as noise. Beyond 2,000 maps of a
-    class the rest join the nearest mean. Maps without it are left out. ``by`` is "prediction" or "label". AuditError for other words.
+    class the rest join the nearest mean. Maps without it are left out. ``by`` is "prediction" or "label", ``classes`` some of them.
+    AuditError for other words.
     ``vizlib.auditing.region_removal.drop_of_accuracy`` ranks them.
     """
     if by not in ("prediction", "label"):
@@ -88,9 +99,8 @@ def strategy_clusters(
         raise AuditError(f"The part of a map is 'positive' or 'absolute', not {str(part)[:40]!r}.")
     if isinstance(least, bool) or not isinstance(least, int) or least < 4:
         raise AuditError(f"least is a number of maps from 4, not {str(least)[:40]!r}.")
-    rows = _rows(audit, model, method)
+    rows = _rows(audit, model, method, by, classes)
     name_column = "predicted" if by == "prediction" else "label_name"
-    rows = rows[rows[by].notna()]
     counts = rows[by].value_counts()
     kept = rows[rows[by].isin(counts.index[counts >= least])]
     class_of = dict(zip(kept.index, kept[by].astype(int), strict=True))
@@ -115,12 +125,21 @@ def comparable(grid_map: np.ndarray, part: str = "positive") -> np.ndarray | Non
     return (values / total).astype(np.float32) if total > 0 and np.isfinite(total) else None
 
 
-def _rows(audit: Audit, model: str, method: str) -> pd.DataFrame:
-    """The rows of the maps of a model and a method by the number of their picture."""
-    columns = ["picture", "model", "method", "map", "label", "label_name", "prediction", "predicted", "region_share", "region_area"]
-    rows = audit.rows(columns)
-    rows = rows[(rows["model"] == model) & (rows["method"] == method) & rows["map"].notna()]
-    return rows.set_index("picture")
+def _rows(audit: Audit, model: str, method: str, by: str, classes: Sequence[int] | None) -> pd.DataFrame:
+    """The rows of the maps of a model and a method by the number of their picture, of those classes that are asked for."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = ["picture", "method", "map", "label", "label_name", "prediction", "predicted", "region_share", "region_area"]
+    tables = []
+    for table in audit.model_tables(model, columns, method):
+        wanted = pc.and_(pc.equal(table["method"], method), pc.and_(table["map"].is_valid(), table[by].is_valid()))
+        if classes is not None:
+            wanted = pc.and_(wanted, pc.is_in(table[by], pa.array(list(classes), table[by].type)))
+        tables.append(table.filter(pc.fill_null(wanted, fill_value=False)))
+    if not tables:
+        raise AuditError(f"{audit.folder} has no rows of {model} yet.")
+    return pa.concat_tables(tables).to_pandas().set_index("picture")
 
 
 def _of_class(index: int, name: str, of_class: dict[int, np.ndarray], rows: pd.DataFrame, seed: int) -> list[StrategyCluster]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -79,11 +80,20 @@ def kept_grid(input_map: np.ndarray, stages: tuple[np.ndarray, ...]) -> np.ndarr
 
 def cell_sums(values: np.ndarray, most: int) -> np.ndarray:
     """The sums of values (h, w) over at most ``most`` x ``most`` cells, float64: a pixel on a border is split, and nothing is lost."""
+    rows, columns = np.shape(values)
+    return sums_on(values, (min(most, rows), min(most, columns)))
+
+
+def sums_on(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The sums of values (h, w) over cells (rows, columns) of at most as many, float64."""
     whole = np.asarray(values, dtype=np.float64)
-    rows, columns = (_overlaps(side, min(most, side)) for side in whole.shape)
+    if whole.shape == shape:
+        return whole
+    rows, columns = (_overlaps(side, cells) for side, cells in zip(whole.shape, shape, strict=True))
     return rows @ whole @ columns.T
 
 
+@lru_cache(maxsize=64)
 def _overlaps(pixels: int, cells: int) -> np.ndarray:
     """How much of each pixel lies in each cell, (cells, pixels)."""
     edges = np.arange(cells + 1) * pixels / cells

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from vizlib.auditing.names import unique
+from vizlib.auditing.names import natural_order, unique
 from vizlib.errors import AuditError
 from vizlib.zoo.load import load, load_recipe, wrap
 from vizlib.zoo.model import Model
@@ -74,15 +73,10 @@ def _of_word(word: str, device: str) -> list[ModelSource]:
     name, _, checkpoint = word.partition("=")
     if not checkpoint or checkpoint == "random" or not glob.has_magic(checkpoint) or os.path.lexists(checkpoint):
         return [ModelSource(word if checkpoint == "random" else name, partial(_of_name, name, checkpoint or None, device))]
-    files = sorted(glob.glob(str(Path(checkpoint).expanduser()), recursive=True), key=_natural)  # noqa: PTH207  absolute patterns too
+    files = sorted(glob.glob(str(Path(checkpoint).expanduser()), recursive=True), key=natural_order)  # noqa: PTH207  absolute patterns too
     if not files:
         raise AuditError(f"Nothing matches {checkpoint!r}: check the name and the folder.")
     return [ModelSource(f"{name}={Path(file).stem}", partial(_of_name, name, file, device)) for file in files]
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    """So that epoch-10 comes after epoch-9."""
-    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.split(r"(\d+)", name)]
 
 
 # What makes a model takes the progress of an order, as the engine has it; there is none in the caller's process.

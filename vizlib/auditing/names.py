@@ -1,7 +1,8 @@
-"""Names that are unique in an audit."""
+"""Names in an audit: unique, and in the order of the numbers in them."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,3 +21,8 @@ def unique(names: Iterable[str]) -> list[str]:
         taken.add(own)
         result.append(own)
     return result
+
+
+def natural_order(name: str) -> list[tuple[int, int, str]]:
+    """The key by which epoch-10 comes after epoch-9."""
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.split(r"(\d+)", name)]

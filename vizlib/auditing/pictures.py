@@ -132,10 +132,17 @@ def _of_parquet_layout(home: Path) -> AuditPictures:
     import pyarrow.parquet as parquet
 
     file = home / "val.parquet"
-    labels = _read(file, lambda: parquet.read_table(file, columns=["label"])["label"].to_pylist())
+    names = [name for name in ("label", "box") if name in _read(file, lambda: parquet.read_schema(file)).names]
+    columns = _read(file, lambda: parquet.read_table(file, columns=names)).to_pydict()
     listed = _read(home / "classes.json", lambda: json.loads((home / "classes.json").read_text(encoding="utf-8")))
     classes = [(str(row["wnid"]), str(row["name"])) for row in listed]
-    items = [AuditPicture(f"val.parquet:{row}", Row(file, "jpeg", row), int(label)) for row, label in enumerate(labels)]
+    if "label" not in columns:
+        raise AuditError(f"{file} has no column 'label'.")
+    boxes = columns.get("box", [None] * len(columns["label"]))
+    items = [
+        AuditPicture(name := f"val.parquet:{row}", Row(file, "jpeg", row), int(label), _box(box, name))
+        for row, (label, box) in enumerate(zip(columns["label"], boxes, strict=True))
+    ]
     return AuditPictures(items, classes)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 CHUNK = 64  # pictures of one part
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)

@@ -85,20 +85,50 @@ class Audit:
             except (OSError, ValueError, KeyError) as error:
                 raise AuditError(f"The rows in {part} cannot be read: {str(error)[:200]}.") from error
 
+    def model_tables(self, model: str, columns: Sequence[str], method: str | None = None) -> Iterator[pa.Table]:
+        """Some columns of a model's rows, part by part, as Arrow tables; AuditError for names that the audit lacks."""
+        import pyarrow.parquet as parquet
+
+        for part in self._parts_of(model, method):
+            try:
+                yield parquet.read_table(part, columns=list(columns))
+            except (OSError, ValueError, KeyError) as error:
+                raise AuditError(f"The rows in {part} cannot be read: {str(error)[:200]}.") from error
+
     def maps(self, model: str, method: str) -> Iterator[tuple[int, np.ndarray]]:
         """(number of the picture, map float32 (rows, columns)) of every map of a model and a method, in the order of the pictures.
 
         Maps are the explanation's own numbers on their grid, to the precision of float16. AuditError for names that the audit lacks.
         """
+        for part in self._parts_of(model, method):
+            for row, grid_map in self._part_maps(part, ["picture", "method"]):
+                if row["method"] == method and grid_map is not None:
+                    yield row["picture"], grid_map
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[list[tuple[dict[str, Any], np.ndarray | None]]]:
+        """Chunk by chunk, the rows of all models with their maps, float32 (rows, columns), None where there is none.
+
+        Rows of a model that has not come so far are left out. AuditError where a part cannot be read.
+        """
+        for number in range(-(-self.facts["pictures"] // self.facts["chunk"])):
+            parts = (self.folder / "pictures" / f"part-{model:02d}-{number:06d}.parquet" for model in range(len(self.models)))
+            rows = [row for part in parts if part.is_file() for row in self._part_maps(part, columns)]
+            if rows:
+                yield rows
+
+    def _part_maps(self, part: Path, columns: Sequence[str]) -> Iterator[tuple[dict[str, Any], np.ndarray | None]]:
         import pyarrow.parquet as parquet
 
-        for part in self._parts_of(model, method):
-            rows = parquet.read_table(part, columns=["picture", "method", "map", "scale"]).to_pylist()
+        needed = list(dict.fromkeys([*columns, "method", "map", "scale"]))
+        try:
+            rows = parquet.read_table(part, columns=needed).to_pylist()
             with np.load(self._arrays(part), allow_pickle=False) as arrays:
-                maps = arrays.get(method, ())
+                maps = {method: arrays[method] for method in self.methods if method in arrays.files}
             for row in rows:
-                if row["method"] == method and row["map"] is not None:
-                    yield row["picture"], maps[row["map"]].astype(np.float32) * np.float32(row["scale"])
+                grid_map = None if row["map"] is None else maps[row["method"]][row["map"]].astype(np.float32) * np.float32(row["scale"])
+                yield row, grid_map
+        except (OSError, ValueError, KeyError, IndexError) as error:
+            raise AuditError(f"The rows and maps of {part} cannot be read: {str(error)[:200]}.") from error
 
     def heads(self, model: str, measure: str) -> dict[str, np.ndarray]:
         """By attention site, "entropy" (bits) or "distance" (pixels of the input) of its heads: float32 (pictures, heads).
@@ -106,24 +136,31 @@ class Audit:
         NaN for pictures that could not be read; attention inside windows, which has no rows over the whole grid, is left out. AuditError
         where the audit was made without ``heads``, and for a model with no other attention.
         """
-        parts = self._parts_of(model)
-        if not self.facts["heads"]:
-            raise AuditError("This audit has no statistics of heads: make it with heads=True.")
         if measure not in ("entropy", "distance"):
             raise AuditError(f"Heads have an 'entropy' and a 'distance', not {measure[:40]!r}.")
+        if not self.facts["heads"]:
+            raise AuditError("This audit has no statistics of heads: make it with heads=True.")
         gathered: dict[str, np.ndarray] = {}
-        for part in parts:
-            with np.load(self._arrays(part), allow_pickle=False) as arrays:
-                for name in arrays.files:
-                    kind, _, site = name.partition(".")
-                    if kind == measure:
-                        values = arrays[name]
-                        whole = gathered.setdefault(site, np.full((self.facts["pictures"], values.shape[1]), np.nan, np.float32))
-                        first = int(part.stem.rpartition("-")[2]) * self.facts["chunk"]
-                        whole[first : first + len(values)] = values
+        for first, arrays in self.head_parts(model):
+            for name, values in arrays.items():
+                kind, _, site = name.partition(".")
+                if kind == measure:
+                    whole = gathered.setdefault(site, np.full((self.facts["pictures"], values.shape[1]), np.nan, np.float32))
+                    whole[first : first + len(values)] = values
         if not gathered:
             raise AuditError(f"No attention of {model} looks over its whole grid, so its heads have no such statistics.")
         return gathered
+
+    def head_parts(self, model: str) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        """(number of the first picture, {"MEASURE.SITE": float32 (pictures, heads)}) part by part; nothing without heads."""
+        for part in self._parts_of(model):
+            try:
+                with np.load(self._arrays(part), allow_pickle=False) as arrays:
+                    kept = {name: arrays[name] for name in arrays.files if name.partition(".")[0] in ("entropy", "distance")}
+            except (OSError, ValueError) as error:
+                raise AuditError(f"The maps of {part} cannot be read: {str(error)[:200]}.") from error
+            if kept:
+                yield int(part.stem.rpartition("-")[2]) * self.facts["chunk"], kept
 
     def _parts_of(self, model: str, method: str | None = None) -> list[Path]:
         number = self._number(model, method)

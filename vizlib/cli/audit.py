@@ -27,7 +27,8 @@ AUDIT_EPILOG = """[bold]For example[/bold]
 
   vizlib audit list.csv --model my_models:build --out audit --workers 2   (columns: path, label, x0, y0, x1, y1, mask)
 
-OUT gets manifest.json, pictures/part-*.parquet (one row a picture, model and method) and maps/part-*.npz (float16, on their grid). \
+OUT gets manifest.json, pictures/part-*.parquet (one row a picture, model and method), maps/part-*.npz (float16, on their grid) and \
+report.html (one file to look at, without a network). \
 Stopped at any moment, the same command goes on; with as many threads and workers the files are the same bytes as without a stop. \
 Exit codes: 0 done, 1 some pictures could not be read or explained (a row says why), 2 asked for something there is not, 130 stopped."""
 
@@ -68,6 +69,14 @@ def audit(
         int | None,
         typer.Option(min=1, help="Processor threads here; the last digits depend on them.", show_default="torch's own"),
     ] = None,
+    report: Annotated[bool, typer.Option(help="Write report.html at the end.")] = True,
+    shortcuts: Annotated[
+        bool,
+        typer.Option(
+            "--shortcuts",
+            help="The report ranks clusters by the accuracy that falls without their place: six passes for each of up to 24 members.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for every part that is done, and the result.")] = False,
 ) -> None:
     """Audit models over a data set: what they answer and where they look, picture by picture."""
@@ -100,6 +109,10 @@ def audit(
 
     rows = summaries(result)
     _print_summary(rows, as_json=as_json)
+    if report:
+        from vizlib.auditing.report.report_html import write_report
+
+        write_report(result, data=data, models=model if shortcuts else None)
     stderr_console().print(f"written to {out} in {time.monotonic() - started:.1f} s", soft_wrap=True, markup=False)
     raise typer.Exit(FAILED if any(row.failed for row in rows) else OK)
 

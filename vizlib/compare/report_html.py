@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import json
 from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from vizlib.claims import Verdict
 from vizlib.compare import pictures, text
 from vizlib.compare.charts import charts, cka_charts
 from vizlib.compare.findings import findings
+from vizlib.figures import html_page as pages
+from vizlib.figures.html_page import escaped as _escaped
+from vizlib.figures.html_page import png_address as _png
 from vizlib.files import write_whole
 
 if TYPE_CHECKING:
@@ -51,11 +49,8 @@ def html_page(comparison: Comparison) -> str:
         body.append(_section(chart.text, f'<div class="chart" id="chart-{name}"></div>{beside}{_notes(chart.missing)}'))
     body += [_correspondence(comparison, pairs), _mosaics(comparison), _differences(comparison), _about(comparison)]
     css, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_escaped(names)} compared</title>\n<style>{css}</style>\n<script>{get_plotlyjs()}</script></head>\n"
-        f"<body><main>{''.join(body)}</main>\n"
-        f'<script type="application/json" id="data">{_script_json(data)}</script>\n<script>{script}</script></body></html>\n'
+    return pages.html_page(
+        f"{names} compared", "".join(body), css=css, data=data, scripts=[f"<script>{script}</script>"], head=get_plotlyjs()
     )
 
 
@@ -198,26 +193,3 @@ def _section(about: ChartText, body: str) -> str:
 
 def _notes(reasons: list[str]) -> str:
     return "".join(f'<p class="note">{_escaped(reason)}</p>' for reason in reasons)
-
-
-def _png(image: np.ndarray) -> str:
-    from vizlib.figures.overlay import encode_png
-
-    return f"data:image/png;base64,{base64.b64encode(encode_png(image)).decode()}"
-
-
-def _script_json(data: dict[str, Any]) -> str:
-    """JSON that may stand inside a script element."""
-    return json.dumps(data, default=_json_default, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
-
-
-def _json_default(value: Any) -> Any:
-    if isinstance(value, np.ndarray) and value.dtype == np.uint8:
-        return _png(value) if value.ndim == 3 else base64.b64encode(value.tobytes()).decode()
-    if hasattr(value, "to_plotly_json"):
-        return json.loads(value.to_json())
-    raise TypeError(f"a {type(value).__name__} is not written")
-
-
-def _escaped(plain: str) -> str:
-    return html.escape(plain)

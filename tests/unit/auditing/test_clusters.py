@@ -15,6 +15,7 @@ import vizlib
 from vizlib.auditing import clusters
 from vizlib.auditing.clusters import StrategyCluster, comparable, spectral_groups, strategy_clusters
 from vizlib.auditing.region_removal import drop_of_accuracy, moved, strongest_cells
+from vizlib.auditing.report.report_html import write_report
 from vizlib.errors import AuditError
 from vizlib.geometry import Transform
 
@@ -96,6 +97,19 @@ def test_the_cluster_of_a_planted_mark_comes_first(marked: tuple[Pictures, Audit
     assert first.removal.right > 0.9
     for other in others:
         assert other.removal is None or other.removal.score < first.removal.low
+
+
+def test_the_report_ranks_clusters_where_it_has_data_and_models(
+    marked: tuple[Pictures, Audit, vizlib.Model, list[StrategyCluster]], tmp_path: Path
+) -> None:
+    pictures, audit, model, ranked = marked
+    page = write_report(audit, tmp_path / "with.html", data=pictures, models=model).read_text(encoding="utf-8")
+    assert "the first is the likeliest shortcut" in page
+    assert f"<h3>1. {ranked[0].class_name}</h3>" in page
+    assert "the place is worth +" in page
+    without = write_report(audit, tmp_path / "without.html").read_text(encoding="utf-8")
+    assert "What its place costs was not measured." in without
+    assert "the likeliest shortcut" not in without
 
 
 def test_without_a_mark_no_cluster_looks_like_one(tmp_path: Path) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import html
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vizlib.catalog.methods import METHODS
 from vizlib.evaluation.exams.cards import EXAMS
 from vizlib.evaluation.exams.summary import summary
+from vizlib.figures.html_page import escaped as _safe
+from vizlib.figures.html_page import html_page, png_address
 from vizlib.figures.numbers import percent
-from vizlib.figures.overlay import encode_png
 from vizlib.files import write_whole
 
 if TYPE_CHECKING:
@@ -35,11 +34,7 @@ def report_page(report: ExamReport) -> str:
     """The whole page as text."""
     exams = [name for name in EXAMS if any(mark.exam == name for mark in report.marks)]
     body = [_head(report, exams), *(_exam(report, name) for name in exams), _left_out(report)]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Explanation methods at school</title>\n<style>{_CSS.read_text(encoding='utf-8')}</style></head>\n"
-        f"<body><main>{''.join(body)}</main></body></html>\n"
-    )
+    return html_page("Explanation methods at school", "".join(body), css=_CSS.read_text(encoding="utf-8"))
 
 
 def _head(report: ExamReport, exams: list[str]) -> str:
@@ -124,9 +119,8 @@ def _scale(value: float, low: float, high: float, reference: float, kind: str) -
 def _example(report: ExamReport, exam: str) -> str:
     for example in report.examples:
         if example.exam == exam:
-            source = base64.b64encode(encode_png(example.picture)).decode()
             return (
-                f'<figure><img alt="{_safe(example.words)}" src="data:image/png;base64,{source}">'
+                f'<figure><img alt="{_safe(example.words)}" src="{png_address(example.picture)}">'
                 f"<figcaption>{_safe(example.words)}</figcaption></figure>"
             )
     return ""
@@ -143,7 +137,3 @@ def _left_out(report: ExamReport) -> str:
         if lines
     ]
     return f"<section><h2>Left out</h2>{''.join(parts)}</section>" if parts else ""
-
-
-def _safe(text: str) -> str:
-    return html.escape(str(text))

@@ -1,0 +1,1 @@
+"""An audit as one HTML file that needs nothing else."""

@@ -1,0 +1,135 @@
+"""What an audit found, in sentences made from its numbers, each with its interval."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from vizlib.auditing.overview.columns import PRESETS
+from vizlib.figures.numbers import percent
+from vizlib.stats import wilson
+
+if TYPE_CHECKING:
+    from vizlib.auditing.clusters import StrategyCluster
+    from vizlib.auditing.overview.api import Overview
+    from vizlib.auditing.overview.map_agreement import Agreement
+    from vizlib.auditing.summary import Summary
+
+
+_UNIT = "\u00a0%"  # said once, behind both ends of an interval
+
+
+def findings(overview: Overview) -> list[str]:
+    """One sentence for each number that an audit's reader asks for first, in the order of a report."""
+    sentences = [_accuracy(summary) for summary in overview.summaries if summary.method == overview.audit.methods[0]]
+    sentences += [_commonest_mistake(overview, model) for model in overview.audit.models]
+    sentences += [_on_object(summary) for summary in overview.summaries]
+    sentences += [_elsewhere(overview, model, method) for model in overview.audit.models for method in overview.audit.methods]
+    sentences += [_apart(pair) for pair in overview.agreements]
+    return [sentence for sentence in sentences if sentence]
+
+
+def between(low: float, high: float, digits: int | None = 1) -> str:
+    """An interval of shares in words; of what tells nothing of its spread, that."""
+    if not (isfinite(low) and isfinite(high)):
+        return "one picture, so no interval"
+    return f"{percent(low, digits).removesuffix(_UNIT)} to {percent(high, digits)}"
+
+
+def points(share: float) -> str:
+    """A difference of shares as points of a hundred."""
+    return f"{100 * abs(share):.1f}"
+
+
+def gain_words(gain: float, low: float, high: float) -> str:
+    """How much more of a map lies on the object than of an even one, in points with their interval."""
+    if not (isfinite(low) and isfinite(high)):
+        return f"{points(gain)} points {'more' if gain >= 0 else 'less'} than an even map has there (one picture, so no interval)"
+    if low <= 0 <= high:
+        return f"which cannot be told from an even map ({100 * low:+.1f} to {100 * high:+.1f} points)"
+    ends = sorted((points(low), points(high)), key=float)
+    return f"{points(gain)} points {'more' if gain > 0 else 'less'} than an even map has there ({ends[0]} to {ends[1]})"
+
+
+def removal_words(cluster: StrategyCluster) -> str:
+    """What a cluster's place costs, with its interval; why that is not known where it was not measured."""
+    removal = cluster.removal
+    if removal is None:
+        return "What its place costs was not measured."
+    cost = f"{100 * removal.score:+.1f} points of the accuracy on the class ({100 * removal.low:+.1f} to {100 * removal.high:+.1f})"
+    if not (isfinite(removal.low) and isfinite(removal.high)):
+        cost = f"{100 * removal.score:+.1f} points of the accuracy on the class (one picture, so no interval)"
+    told = "" if removal.low > 0 else " That cannot be told from no cost." if removal.high >= 0 else " It is right more often without it."
+    return (
+        f"Without its place {percent(removal.right_without)} of {removal.pictures} members are right, without as large a place elsewhere "
+        f"{percent(removal.right_elsewhere)}, as they are {percent(removal.right)}: the place is worth {cost}.{told}"
+    )
+
+
+def _accuracy(summary: Summary) -> str:
+    right, interval = summary.mean("right"), summary.interval("right")
+    if right is None or interval is None:
+        return "" if not summary.pictures else f"{summary.model}: no picture has a label that it knows, so nothing is right or wrong."
+    sure = summary.mean("probability")
+    beside = "" if sure is None else f", and gives its answers {percent(sure, 1)} on average"
+    return f"{summary.model} is right on {percent(right, 1)} of {summary.count('right'):,} pictures ({between(*interval)}){beside}."
+
+
+def _commonest_mistake(overview: Overview, model: str) -> str:
+    for confusion in overview.confusions:
+        if confusion.model == model:
+            share, low, high = confusion.share
+            return (
+                f"{model} takes {confusion.name} for {confusion.answer} more often than it makes any other mistake: "
+                f"{confusion.count} of {confusion.of}, {percent(share)} ({between(low, high, None)})."
+            )
+    return ""
+
+
+def _on_object(summary: Summary) -> str:
+    share, area, gain, interval = (
+        summary.mean("region_share"), summary.mean("region_area"), summary.mean("region_gain"), summary.interval("region_gain"),
+    )  # fmt: skip
+    if share is None or area is None or gain is None or interval is None:
+        return ""
+    pointing, ends = summary.mean("pointing"), summary.interval("pointing")
+    hits = ""
+    if pointing is not None and ends is not None:
+        drawn = percent(area, 1)
+        hits = f" Its highest pixel lies there in {percent(pointing, 1)} ({between(*ends)}), a pixel drawn at random in {drawn}."
+    return (
+        f"{summary.model}, {summary.method}: {percent(share, 1)} of the map lies on the object of {summary.count('region_gain'):,} "
+        f"pictures, {gain_words(gain, *interval)}.{hits}"
+    )
+
+
+def _elsewhere(overview: Overview, model: str, method: str) -> str:
+    """How many right answers look elsewhere."""
+    count = overview.matching["outside", model, method]
+    summary = next(summary for summary in overview.summaries if (summary.model, summary.method) == (model, method))
+    right = overview.right_with_region[model, method]
+    if not right or summary.mean("region_gain") is None:
+        return ""
+    low, high = wilson(count, right)
+    return (
+        f"{model}, {method}: of {right:,} right answers {percent(count / right)} ({between(low, high, None)}) have a map that lies less "
+        "on the object than an even one."
+    )
+
+
+def _apart(pair: Agreement) -> str:
+    if not pair.count:
+        if not pair.elsewhere:
+            return ""
+        return f"{pair.first} and {pair.second} see other parts of all {pair.elsewhere:,} pictures, so their maps are not compared."
+    low, high = pair.interval
+    ends = f"{low:.2f} to {high:.2f}" if isfinite(low) else "one picture, so no interval"
+    left_out = f"; {pair.elsewhere:,} pictures of which they see other parts are left out" if pair.elsewhere else ""
+    names = f"{pair.of}: {pair.first} and {pair.second}" if pair.kind == "methods" else f"{pair.first} and {pair.second}, {pair.of}"
+    return f"{names} lie {pair.mean:.2f} apart ({ends}; 0 alike, 1 without a cell in common{left_out})."
+
+
+def missing_presets(overview: Overview) -> dict[str, str]:
+    """Why a preset holds no row at all, by its name."""
+    held = {name for (name, _, _), count in overview.matching.items() if count}
+    return {preset.name: preset.missing for preset in PRESETS if preset.name not in held}

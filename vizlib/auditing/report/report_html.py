@@ -1,0 +1,196 @@
+"""An audit as one HTML file that needs nothing else: headline numbers, gallery and table, mean maps, confusion, heads, clusters."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vizlib.auditing.overview.api import overview
+from vizlib.auditing.report.charts import interval_svg
+from vizlib.auditing.report.findings import between, findings
+from vizlib.auditing.report.html_parts import counted, listed, section, table_html
+from vizlib.auditing.report.map_sections import class_section, confusion_section, head_section
+from vizlib.auditing.report.report_data import gallery_data
+from vizlib.auditing.report.strategies import MEMBERS, strategies
+from vizlib.auditing.report.strategy_section import strategy_section
+from vizlib.auditing.report.thumbnails import thumbnails
+from vizlib.figures.html_page import escaped, html_page
+from vizlib.figures.numbers import percent
+from vizlib.files import write_whole
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Sequence
+
+    from vizlib.auditing.overview.api import Overview
+    from vizlib.auditing.report.strategies import Strategies
+    from vizlib.auditing.result import Audit
+
+REPORT = "report.html"
+_HERE = Path(__file__).parent
+_IMPORT = re.compile(r"^import .*\n", re.MULTILINE)
+
+
+def write_report(
+    audit: Audit, path: str | os.PathLike[str] | None = None, *, data: Any = None, models: Any = None, clusters: bool = True
+) -> Path:
+    """Write ``audit`` as one HTML file, at ``path`` or as report.html in its folder; the path.
+
+    With ``data``, what was audited, the rows that it shows carry small pictures; without, their maps alone. With ``data`` and ``models``,
+    those of the audit in its order, clusters of strategies are ranked by the accuracy that falls without their place, about six passes
+    for each of at most 24 members. Maps of one chunk are in memory at a time, and those of 20,000 pictures for the clusters.
+    AuditError for other data or models than the audit's; VizlibError where the file cannot be written.
+    """
+    view = overview(audit)
+    found = strategies(view, data=data, models=models) if clusters else []
+    members = _members(found)
+    pictures = {} if data is None else thumbnails(audit, data, [*(key[0] for key in view.pictured), *members])
+    return write_whole(path or audit.folder / REPORT, report_page(view, found, pictures, with_data=data is not None))
+
+
+def report_page(view: Overview, found: Sequence[Strategies], pictures: dict[int, str], *, with_data: bool) -> str:
+    """The whole page as text."""
+    body = [
+        _head(view), _findings(view), _headline(view), _gallery(view, with_data=with_data), class_section(view), confusion_section(view),
+        head_section(view), strategy_section(found, pictures), _about(view),
+    ]  # fmt: skip
+    css = "".join(_file(name) for name in ("report.css", "gallery.css"))
+    gallery = _file("gallery.js")
+    script = _IMPORT.sub("", _file("report.js"))  # which stands behind what it imports
+    return html_page(
+        f"{' and '.join(view.audit.models)} over {view.audit.facts['pictures']:,} pictures", "".join(body), css=css,
+        data=gallery_data(view, pictures), scripts=[f'<script type="module">{gallery}\n{script}</script>'],
+    )  # fmt: skip
+
+
+def _head(view: Overview) -> str:
+    facts = view.audit.facts
+    methods = ", ".join(method["name"] + _options(method["options"]) for method in facts["methods"])
+    explained = {"prediction": "the model's own answer", "label": "the label"}.get(facts["target"], facts["target"])
+    torn = ""
+    if view.totals.failed:
+        lines = "".join(f"<li><b>{escaped(path)}</b>: {escaped(why)}</li>" for path, why in view.totals.failures)
+        more = view.totals.failed - len(view.totals.failures)
+        rest = f"<p class='exactly'>and {more:,} more, in the rows</p>" if more else ""
+        summary = f"<summary>{counted(view.totals.failed, 'row')} without a map, and why</summary>"
+        torn = f"<details class='note'>{summary}<ul>{lines}</ul>{rest}</details>"
+    unfinished = "" if view.audit.complete else "<p class='note'>This audit has not come to its end: it says what is there so far.</p>"
+    models = f"{listed(view.audit.models)} look{'s' if len(view.audit.models) == 1 else ''}"
+    return (
+        f"<header><h1>What {escaped(models)} at</h1>"
+        f"<p>{counted(facts['pictures'], 'picture')}, explained by {escaped(methods)}. A map is of {escaped(explained)}.</p>"
+        f"{unfinished}{torn}</header>"
+    )
+
+
+def _options(options: dict[str, Any]) -> str:
+    told = ", ".join(f"{name} {value}" for name, value in options.items() if value not in (None, ""))
+    return f" ({told})" if told else ""
+
+
+def _findings(view: Overview) -> str:
+    items = "".join(f"<li>{escaped(sentence)}</li>" for sentence in findings(view))
+    return f"<section><h2>What was found</h2><ul class='findings'>{items}</ul></section>" if items else ""
+
+
+def _headline(view: Overview) -> str:
+    boxed = any(summary.mean("region_gain") is not None for summary in view.summaries)
+    heads = [
+        "model",
+        "method",
+        "maps",
+        "right",
+        "evenness",
+        *(["on the object beyond an even map", "highest pixel on it"] if boxed else []),
+    ]
+    rows = []
+    for summary in view.summaries:
+        cells = [escaped(summary.model), escaped(summary.method), f"{summary.pictures:,}", _share(summary, "right")]
+        evenness = summary.mean("evenness")
+        cells.append("" if evenness is None else f"{evenness:.3f}")
+        if boxed:
+            cells += [
+                _gain(summary.mean("region_gain"), summary.interval("region_gain")),
+                _share(summary, "pointing", summary.mean("region_area")),
+            ]
+        rows.append(cells)
+    words = (
+        "Bars are 95 % intervals: Wilson's for shares of pictures, Student's for means. Evenness is a map's entropy over an even map's. "
+    )
+    words += (
+        "The dashed line is what an even map has, or a pixel drawn at random."
+        if boxed
+        else "No picture has a box or a mask, so that nothing is said of how much of the maps lies on objects."
+    )
+    return section("In numbers", words, table_html(heads, rows))
+
+
+def _share(summary: Any, name: str, reference: float | None = None) -> str:
+    value, interval = summary.mean(name), summary.interval(name)
+    if value is None or interval is None:
+        return "<span class='exactly'>not known</span>"
+    line = interval_svg(value, *interval, reference=reference)
+    return f"{line} <b>{percent(value, 1)}</b> <span class='exactly'>{between(*interval)}</span>"
+
+
+def _gain(value: float | None, interval: tuple[float, float] | None) -> str:
+    if value is None or interval is None:
+        return "<span class='exactly'>no box</span>"
+    ends = f"{100 * interval[0]:+.1f} to {100 * interval[1]:+.1f}" if np.isfinite(interval[0]) else "one picture"
+    line = interval_svg(value, *interval, low=-0.5, high=0.5, reference=0.0)
+    return f"{line} <b>{100 * value:+.1f}</b> <span class='exactly'>points ({ends})</span>"
+
+
+def _gallery(view: Overview, *, with_data: bool) -> str:
+    rows = counted(view.totals.rows, "row")
+    numbers = f"The table has all {rows}."
+    if view.stride > 1:
+        numbers = (
+            f"The table has {len(view.table):,} of {rows}: one picture in {view.stride}, and all that are shown with a map. The others are "
+            "in the audit's Parquet files."
+        )
+    maps = (
+        f"Maps are here for {len(view.pictured):,} of them: of each model and method the first {view.each} of every preset, and "
+        f"{view.each} spread evenly."
+    )
+    without = "" if with_data else " The pictures themselves were not given to the report (data=), so that it shows the maps alone."
+    scale = (
+        "Maps run from nothing to their own largest cell; in maps with evidence against the answer, that is blue and evidence for it red."
+    )
+    return section(
+        "Picture by picture",
+        "Choose what comes first, or sort by any column. A click on a picture or a row shows all that is known of it.",
+        '<div class="gallery" id="gallery"></div>',
+        f"{numbers} {maps}{without} {scale}",
+    )
+
+
+def _about(view: Overview) -> str:
+    facts = view.audit.facts
+    made = ", ".join(f"{name} {number}" for name, number in facts["made_with"].items())
+    lines = [
+        f"Fit: {facts['fit'] or 'each model’s own'}. Made with {made}.",
+        *(f"{model['name']}: weights {model['weights'][:16]}.{_matched(model['matched'])}" for model in facts["models"]),
+    ]
+    code = (
+        "import vizlib\nfrom vizlib.auditing.report.report_html import write_report\n\n"
+        'audit = vizlib.Audit.open("FOLDER")\nrows = audit.rows()  # a pandas data frame: every number of every row\n'
+        f'maps = dict(audit.maps("{view.audit.models[0]}", "{view.audit.methods[0]}"))  # by the number of the picture\n'
+        'write_report(audit, "report.html", data="DATA")'
+    )
+    return f"<section><h2>How this was made</h2>{''.join(f'<p>{escaped(line)}</p>' for line in lines)}<pre>{escaped(code)}</pre></section>"
+
+
+def _matched(how: str) -> str:
+    return f" Classes of the data and of the model were matched by {how}." if how and len(how) < 40 else f" {how}" if how else ""
+
+
+def _file(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+def _members(found: Iterable[Strategies]) -> list[int]:
+    return [number for each in found for cluster in each.shown for number in cluster.members[:MEMBERS]]
