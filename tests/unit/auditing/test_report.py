@@ -147,3 +147,18 @@ def test_other_data_or_models_are_refused(pictures: tuple[Path, Audit], tmp_path
     with pytest.raises(AuditError, match="The models are resnet_tiny50; the audit's are vit_tiny50"):
         write_report(audit, tmp_path / "r.html", data=table, models="resnet_tiny50")
     assert not (tmp_path / "r.html").exists()
+
+
+def test_the_command_writes_it_at_the_end(pictures: tuple[Path, Audit], tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from vizlib.cli import app
+
+    table, _ = pictures
+    arguments = ["audit", str(table), "--model", "vit_tiny50", "--out", str(tmp_path / "a")]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    page = (tmp_path / "a" / "report.html").read_text(encoding="utf-8")
+    assert len(data_of(page)["thumbnails"]) == 6
+    (tmp_path / "a" / "report.html").unlink()
+    assert CliRunner().invoke(app, [*arguments, "--no-report"]).exit_code == 0
+    assert not (tmp_path / "a" / "report.html").exists()
