@@ -18,7 +18,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from vizlib.errors import TrainingError
 from vizlib.train.augment import Augment, normalise
-from vizlib.train.bf16_kernels import ProcessorKernels
+from vizlib.train.bf16_kernels import ProcessorKernels, has_bfloat16
+from vizlib.train.muon import StackedMuon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,7 +123,7 @@ class _Run:
 
     def _step(self, images: torch.Tensor, targets: torch.Tensor, rate: float) -> torch.Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16), ProcessorKernels():
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=has_bfloat16(self.device)), ProcessorKernels():
             logits = self.module(images)
         loss = F.cross_entropy(logits.float(), targets, label_smoothing=self.recipe.smoothing)
         loss.backward()
@@ -249,7 +250,9 @@ def optimisers(module: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]
     groups, muon = parameter_groups(module, recipe)
     chosen: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=recipe.rate)]
     if muon:
-        chosen.append(MatrixMuon(muon, recipe.rate, recipe.weight_decay))
+        # Torch's Muon multiplies in bfloat16 alone, which some processors only emulate.
+        kind = MatrixMuon if has_bfloat16(muon[0].device) else StackedMuon
+        chosen.append(kind(muon, recipe.rate, recipe.weight_decay))
     for optimiser in chosen:
         for group in optimiser.param_groups:
             group["initial_lr"] = group["lr"]

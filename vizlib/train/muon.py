@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from vizlib.train.bf16_kernels import has_bfloat16
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,13 +19,14 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
-    """The nearest semi-orthogonal matrices, roughly, of a stack (n, r, c), by five Newton-Schulz steps in bfloat16.
+    """The nearest semi-orthogonal matrices, roughly, of a stack (n, r, c), by five Newton-Schulz steps, in bfloat16 where that pays.
 
     X <- a X + (b X X^T + c (X X^T)^2) X from X / |X|; Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024.
     """
     a, b, c = COEFFICIENTS
     tall = matrices.shape[-2] > matrices.shape[-1]
-    x = (matrices.mT if tall else matrices).bfloat16()
+    x = matrices.mT if tall else matrices
+    x = x.bfloat16() if has_bfloat16(x.device) else x.float()
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
     for _ in range(STEPS):
         gram = x @ x.mT

@@ -27,6 +27,7 @@ from vizlib.train.augment import MEAN, STD, Augment, crop_and_flip, normalise
 from vizlib.train.bf16_kernels import ProcessorKernels
 from vizlib.train.export import export
 from vizlib.train.loop import MatrixMuon, Progress, accuracy, fingerprint, moving_average, optimisers, schedule, train
+from vizlib.train.muon import StackedMuon
 from vizlib.train.recipes import RECIPES, Recipe
 from vizlib.zoo import bundled_models
 
@@ -289,13 +290,18 @@ class TestMuon:
         with pytest.raises(TrainingError, match="channels-last"):
             MatrixMuon([nn.Parameter(torch.randn(8, 4, 3, 3))], rate=0.1, weight_decay=0.0)
 
-    def test_every_parameter_is_in_one_group(self) -> None:
+    @pytest.mark.parametrize(("bfloat16", "kind"), [(True, MatrixMuon), (False, StackedMuon)])
+    def test_every_parameter_is_in_one_group(self, bfloat16: bool, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("vizlib.train.loop.has_bfloat16", lambda _: bfloat16)
         module = network().to(memory_format=torch.channels_last)
         adam, muon = optimisers(module, TINY)
-        assert isinstance(muon, MatrixMuon)
-        assert {id(parameter) for parameter, _ in muon.pairs} == {id(module.block_conv.weight), id(module.block_linear.weight)}
+        assert isinstance(muon, kind)
+        (taken,) = (
+            [parameter for parameter, _ in muon.pairs] if isinstance(muon, MatrixMuon) else group["params"] for group in muon.param_groups
+        )
+        assert {id(parameter) for parameter in taken} == {id(module.block_conv.weight), id(module.block_linear.weight)}
         adam_parameters = [parameter for group in adam.param_groups for parameter in group["params"]]
-        assert len(adam_parameters) + len(muon.pairs) == len(list(module.parameters()))
+        assert len(adam_parameters) + len(taken) == len(list(module.parameters()))
         assert all(parameter.ndim < 2 for parameter in adam.param_groups[1]["params"])
         assert adam.param_groups[1]["weight_decay"] == 0
 
@@ -441,6 +447,23 @@ class TestKernels:
             assert conv(torch.randn(1, 4, 8, 8)).dtype == torch.bfloat16
             with ProcessorKernels():
                 assert conv(torch.randn(1, 4, 8, 8)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_a_processor_without_bfloat16_trains_in_float32(
+    has: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, splits: tuple[ImageSet, ImageSet]
+) -> None:
+    monkeypatch.setattr("vizlib.train.loop.has_bfloat16", lambda _: has)
+    module, dtypes = network(), set()
+
+    def note(part: nn.Module, _: Any, result: torch.Tensor) -> None:
+        if part.training:
+            dtypes.add(result.dtype)
+
+    for part in (module.stem, module.block_linear, module.head):
+        part.register_forward_hook(note)
+    train(module, replace(TINY, epochs=1), *splits, tmp_path)
+    assert dtypes == {torch.bfloat16 if has else torch.float32}
 
 
 def test_the_moving_average_forgets_its_start_and_then_decays() -> None:

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from vizlib.figures.numbers import percent
+from vizlib.ui.core.pictures import imports_of
 from vizlib.ui.core.user_model_card import UserModelCard
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def snippet(
     card: ModelCard, code: str, method: str, target: Any, fit: str | None, options: Mapping[str, Any], opacity: float, colormap: str
 ) -> str:
     """The Python that gives the map on the page; ``code`` is the expression that ``vizlib.read_image`` takes."""
-    imports = "import skimage\n\nimport vizlib" if code.startswith("skimage.") else "import vizlib"
+    packages = imports_of(code)
+    imports = f"{packages}\nimport vizlib" if packages else "import vizlib"
     given = {"method": method} | ({} if target is None else {"target": target}) | ({} if fit is None else {"fit": fit}) | dict(options)
     arguments = "".join(f", {name}={_literal(value)}" for name, value in given.items())
     return (

@@ -23,14 +23,16 @@ THUMBNAIL = 96
 
 @dataclass(frozen=True)
 class Sample:
-    """A photograph that comes with scikit-image: ``file`` in its data folder."""
+    """A photograph that comes with an installed package: ``file`` in its data folder."""
 
     title: str
     file: str
     source: str
+    package: str = "skimage"
 
 
-# All of them CC0 or public domain.
+_DATA = {"skimage": "data", "sklearn": "datasets/images"}  # where a package keeps its photographs
+_PROJECTS = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
 SAMPLES = {
     "cat": Sample("Cat", "chelsea.png", "Stéfan van der Walt, CC0"),
     "coffee": Sample("Coffee", "coffee.png", "Rachel Michetti, CC0"),
@@ -38,6 +40,8 @@ SAMPLES = {
     "astronaut": Sample("Astronaut", "astronaut.png", "NASA, public domain"),
     "camera": Sample("Camera", "camera.png", "Lav Varshney, CC0"),
     "galaxies": Sample("Galaxies", "hubble_deep_field.jpg", "NASA, public domain"),
+    "flower": Sample("Flower", "flower.jpg", "vultilion, CC BY 2.0", "sklearn"),
+    "palace": Sample("Palace", "china.jpg", "Daniel Büchele, CC BY 2.0", "sklearn"),
 }
 
 
@@ -84,7 +88,13 @@ class Picture:
     @property
     def imports(self) -> str:
         """The line that ``code`` needs before it, empty where it needs none."""
-        return "import skimage\n" if self.code.startswith("skimage.") else ""
+        return imports_of(self.code)
+
+    @property
+    def credit(self) -> str:
+        """Whose photograph a sample is, and its licence; empty for a visitor's own picture."""
+        name = self.identity.removeprefix("sample:")
+        return SAMPLES[name].source if name in SAMPLES else ""
 
     @property
     def size(self) -> str:
@@ -93,15 +103,23 @@ class Picture:
         return f"{width} × {height} px"
 
 
+def imports_of(*codes: str) -> str:
+    """The lines that the expressions ``Picture.code`` of some pictures need before them."""
+    packages = {code.partition(".")[0] for code in codes}
+    return "".join(f"import {package}\n" for package in _DATA if package in packages)
+
+
 @lru_cache(maxsize=len(SAMPLES))
 def sample(name: str) -> Picture:
-    """A sample picture, read straight from the package: importing all of scikit-image would cost a second."""
-    spec = find_spec("skimage")
-    if spec is None or not spec.submodule_search_locations:
-        raise vizlib.ImageError("The sample pictures come with scikit-image, which is not installed: add a picture of your own.")
+    """A sample picture, read straight from its package: importing all of scikit-image would cost a second."""
     photograph = SAMPLES[name]
-    pixels = vizlib.read_image(Path(spec.submodule_search_locations[0]) / "data" / photograph.file)
-    return Picture(f"sample:{name}", photograph.title, pixels, f'skimage.data.data_dir + "/{photograph.file}"')
+    spec = find_spec(photograph.package)
+    if spec is None or not spec.submodule_search_locations:
+        project = _PROJECTS[photograph.package]
+        raise vizlib.ImageError(f"This sample picture comes with {project}, which is not installed: add a picture of your own.")
+    folder = _DATA[photograph.package]
+    pixels = vizlib.read_image(Path(spec.submodule_search_locations[0]) / folder / photograph.file)
+    return Picture(f"sample:{name}", photograph.title, pixels, f'{photograph.package}.__path__[0] + "/{folder}/{photograph.file}"')
 
 
 def handed_in(name: str, content: bytes) -> Picture:

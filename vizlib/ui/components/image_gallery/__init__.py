@@ -17,5 +17,7 @@ _component = register("image_gallery")
 
 def image_gallery(choices: Mapping[str, Picture], chosen: str, *, key: str, on_pick: Callable[[], None]) -> Any:
     """Draw the pictures by name; ``.pick`` of the result is the name just chosen, else None."""
-    items = [{"name": name, "title": picture.title, "source": picture.thumbnail} for name, picture in choices.items()]
+    items = [
+        {"name": name, "title": picture.title, "credit": picture.credit, "source": picture.thumbnail} for name, picture in choices.items()
+    ]
     return _component(data=pack({"items": items, "chosen": chosen}), key=key, on_pick_change=on_pick)

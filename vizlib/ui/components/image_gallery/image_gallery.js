@@ -7,7 +7,7 @@ function choice(item, chosen, pick) {
   const image = create('img');
   button.type = 'button';
   button.dataset.name = item.name;
-  button.title = item.title;
+  button.title = item.credit ? `${item.title}: ${item.credit}` : item.title;
   button.setAttribute('aria-pressed', item.name === chosen);
   button.classList.toggle('on', item.name === chosen);
   image.src = item.source;

@@ -18,7 +18,7 @@ from vizlib.ui.components.response_lab import response_lab
 from vizlib.ui.core import computations, job_slots
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.formatting import plain
-from vizlib.ui.core.pictures import SAMPLES, sample
+from vizlib.ui.core.pictures import SAMPLES, imports_of, sample
 from vizlib.ui.core.url_state import number, one_of, resend
 from vizlib.ui.pages.biases import response_data
 from vizlib.ui.pages.biases.claims import ALONE, CLAIMS, claim_of, needed, untested
@@ -299,7 +299,7 @@ def draw_files(answers: Sequence[ModelResponse], picture: Picture) -> None:
 def snippet(models: Sequence[ModelChoice], experiment: Experiment, picture: Picture, fit: str | None) -> str:
     """The Python behind the page's numbers."""
     codes = [picture.code, *([sample(experiment.partner).code] if experiment.partner else [])]
-    imports = "import skimage\n" if any(code.startswith("skimage.") for code in codes) else ""
+    imports = imports_of(*codes)
     imports += "import torch\n" if experiment.salience else ""
     given = "" if fit is None else f', "{fit}"'
     options = [*([f"seed={experiment.seed}"] if experiment.seed else []), f"margin={response_data.MARGIN:g}"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vizlib.engine.work_order import Lane
 from vizlib.ui.core import computations
-from vizlib.ui.core.pictures import sample
+from vizlib.ui.core.pictures import imports_of, sample
 from vizlib.ui.core.tables import to_csv
 from vizlib.ui.core.user_model_card import UserModelCard
 from vizlib.ui.pages.compare.comparison_work import compute_attributions, compute_comparison
@@ -105,7 +105,8 @@ def snippet(request: ComparisonRequest) -> str:
     loads = ", ".join(model.code if model.own else f'"{model.name}"' for model in request.models)
     if request.pictures.samples:
         rows = "".join(f'    "{sample(name).title}": {sample(name).code},\n' for name in request.pictures.samples)
-        imports, images = "import skimage\n\n", f"{{\n{rows}}}"
+        codes = [sample(name).code for name in request.pictures.samples]
+        imports, images = f"{imports_of(*codes)}\n", f"{{\n{rows}}}"
     else:
         imports, images = "", '"photos"  # a folder, a list of files, or {name: image}'
     fit = "" if request.fit is None else f', fit="{request.fit}"'
