@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +10,17 @@ import streamlit as st
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from vizlib.ui.core.looks import drawn_every
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streamlit.delta_generator import DeltaGenerator
     from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+
+LOOKS = 5  # at a file of which no run was told
+LOOK_SECONDS = 1.0
 
 
 def uploader(home: DeltaGenerator, slot: str, label: str, take: Callable[[list[UploadedFile]], None], **options: Any) -> None:
@@ -35,6 +42,46 @@ def uploader(home: DeltaGenerator, slot: str, label: str, take: Callable[[list[U
         for file in files:
             let_go(file)
         st.rerun()
+    _listen(f"{slot}.{taken}")
+
+
+def _listen(key: str) -> None:
+    """Ask the browser again where a file lies here that no run was told of.
+
+    A request of the browser that meets another of the same page may wipe what that one told: both write the widgets' values. The file
+    would lie in the uploader as if nothing had happened, until the visitor touches something.
+    """
+    looks = _looks()
+    waiting = [file_id for file_id in _stored() if looks[file_id] < LOOKS]
+    if waiting:
+        drawn_every(_look, LOOK_SECONDS)(key, waiting)
+
+
+def _look(key: str, waiting: list[str]) -> None:
+    """What the browser says now; not without end, for the file may belong to nothing that is drawn any more."""
+    looks = _looks()
+    looks.update(waiting)
+    if st.session_state.get(key) or all(looks[file_id] >= LOOKS for file_id in waiting):
+        st.rerun()
+
+
+def told(file: UploadedFile | None) -> None:
+    """Say that a run has seen a file which stays in its uploader."""
+    if file is not None:
+        _looks()[file.file_id] = LOOKS
+
+
+def _looks() -> Counter[str]:
+    """How often was looked for each file."""
+    looks: Counter[str] = st.session_state.setdefault("uploads.looks", Counter())
+    return looks
+
+
+def _stored() -> list[str]:
+    context = get_script_run_ctx()
+    if context is None or not isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
+        return []
+    return list(context.uploaded_file_mgr.file_storage.get(context.session_id, ()))
 
 
 def let_go(file: UploadedFile | None) -> None:

@@ -15,7 +15,7 @@ from vizlib.ui.core import formatting, job_slots
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.served import is_local_visitor
 from vizlib.ui.core.user_model_store import LEAST_SIDE, LoadRequest, check_weights, read_labels, user_model_store
-from vizlib.ui.widgets.uploader import let_go
+from vizlib.ui.widgets.uploader import let_go, told
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _draw_form() -> None:
         placeholder="Choose one, or type any timm name",
         help="The model whose code made the weights. Weights of another one are refused, with the name that fits if vizlib knows it.",
     )
-    left.file_uploader(
+    weights = left.file_uploader(
         "Weights, a .safetensors, .pth or .pt file" if local else "Weights, a .safetensors file",
         type=list(_LOCAL_KINDS if local else _KINDS),
         max_upload_size=limits().weights_mb,
@@ -132,13 +132,15 @@ def _draw_form() -> None:
         placeholder="as the classes say: softmax, sigmoid for one",
         help="Softmax where one class is right, sigmoid where several may be (multi-label).",
     )
-    right.file_uploader(
+    names = right.file_uploader(
         "Labels, a text file (optional)",
         type=["txt"],
         max_upload_size=1,
         key=_key("labels"),
         help="One class on each line, in the order of the classes; as many as the model has.",
     )
+    told(weights)
+    told(names)
     if form["error"]:
         sentence, *rest = form["error"].split("\n")
         st.error(formatting.plain(sentence), icon=":material/error:")

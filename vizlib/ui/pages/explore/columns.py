@@ -165,9 +165,9 @@ def draw_column(
     st.markdown(answer_text(answer.ranking))
     if answer.explanation is None:
         st.info(formatting.plain(answer.refusal), icon=":material/block:")
-    photo_map(answer.payload, key=f"map.{card.name}")
     if answer.explanation is not None and answer.ranking:
         draw_trust(TRUST + card.name, (choice.request(picture, fit), "trust"), choice.model, picture, answer.explanation)
+    photo_map(answer.payload, key=f"map.{card.name}")
     with aside if aside is not None else st.container():
         if answer.explanation is not None:
             _draw_facts(answer.explanation)
@@ -188,10 +188,10 @@ def draw_beside(choice: MethodChoice, job: Job[Answer] | None, picture: Picture,
     st.markdown(answer_text(answer.ranking))
     if answer.explanation is None:
         st.info(formatting.plain(answer.refusal), icon=":material/block:")
+    if answer.explanation is not None and answer.ranking:
+        draw_trust(SECOND_TRUST + name, (choice.request(picture, fit), "trust"), choice.model, picture, answer.explanation)
     photo_map(answer.payload, key=f"second.map.{name}")
     if answer.explanation is not None:
-        if answer.ranking:
-            draw_trust(SECOND_TRUST + name, (choice.request(picture, fit), "trust"), choice.model, picture, answer.explanation)
         _draw_facts(answer.explanation)
     top_predictions(answer.ranking[:TOP], None, pickable=False, key=f"second.answers.{name}")
 
