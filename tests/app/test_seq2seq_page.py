@@ -285,7 +285,7 @@ def test_measuring_counts_and_adds_up(page, monkeypatch):
     monkeypatch.setattr(length_study, "GRADIENTS", 2)
     short = dataclasses.replace(TASKS["dates"], lengths=(10, 14))
     monkeypatch.setitem(choices.TASKS, "dates", short)
-    at = page(compare=f"{PLAIN},{GRU}", predict="1")
+    at = page(measured="dates", compare=f"{PLAIN},{GRU}", predict="1")
     assert not at.get("plotly_chart")
     for clicks in (1, 2):
         at.button(key="seq2seq.measure").click().run()
@@ -299,7 +299,7 @@ def test_measuring_counts_and_adds_up(page, monkeypatch):
     assert (length, right, samples, low) == (10, 0, 8, 0.0)
     assert high == pytest.approx(stats.binomtest(0, 8).proportion_ci(method="wilson").high)
     rows = list(csv.DictReader(io.StringIO(length_study.measured_csv(tally))))
-    assert {row["measure"] for row in rows} == {"accuracy by length", "gradient by distance"}
+    assert {row["measure"] for row in rows} == {"accuracy by length", "characters by length", "gradient by distance"}
     assert [float(row["value"]) for row in rows if row["x"] == "0"] == [1.0, 1.0]  # relative to the last character
     at.pills(key="seq2seq.compare").set_value([GRU]).run()
     assert not at.session_state["seq2seq.tally"].seeds

@@ -40,16 +40,22 @@ def accuracy_by_length(
     total = len(lengths) * samples
     for length in lengths:
         rng = random.Random(f"{seed} {length}")
-        right = written_so_far = 0
+        right, written_so_far, placed = 0, 0, 0.0
         while written_so_far < samples:
             pairs = [translator.task.sample_from("test", rng, length) for _ in range(min(_BATCH, samples - written_so_far))]
             written = write_all(translator, [source for source, _ in pairs])
             right += sum(text == target for text, (_, target) in zip(written, pairs, strict=True))
+            placed += sum(share_placed(text, target) for text, (_, target) in zip(written, pairs, strict=True))
             written_so_far += len(pairs)
             if progress is not None:
                 progress(len(rows) * samples + written_so_far, total, f"{length} characters")
-        rows.append(LengthRow(length, right, samples, right / samples, *wilson(right, samples)))
+        rows.append(LengthRow(length, right, samples, right / samples, *wilson(right, samples), placed))
     return tuple(rows)
+
+
+def share_placed(written: str, target: str) -> float:
+    """The share of the characters of a target (at least one) that stand in their place in what was written."""
+    return sum(first == second for first, second in zip(written, target, strict=False)) / len(target)
 
 
 def gradient_by_distance(

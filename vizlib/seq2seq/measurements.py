@@ -9,7 +9,10 @@ if TYPE_CHECKING:
 
 
 class LengthRow(NamedTuple):
-    """How many of ``samples`` sources of about ``length`` characters were translated exactly: share, and 95 % Wilson interval."""
+    """How many of ``samples`` sources of about ``length`` characters were translated exactly: share, and 95 % Wilson interval.
+
+    ``placed`` is the sum over sources of the share of the right answer's characters that stand in their place.
+    """
 
     length: int
     right: int
@@ -17,6 +20,7 @@ class LengthRow(NamedTuple):
     share: float
     low: float
     high: float
+    placed: float
 
 
 class Gradients(NamedTuple):

@@ -142,7 +142,7 @@ def test_accuracy_by_length_counts_what_is_right(monkeypatch: pytest.MonkeyPatch
 
     def six_at_most(_translator: Translator, texts: list[str]) -> list[str]:
         sources.extend(texts)
-        return [text[::-1] if len(text) <= 6 else "" for text in texts]
+        return [text[::-1] if len(text) <= 6 else text[::-1][:3] + "?" for text in texts]
 
     monkeypatch.setattr(measure, "write_all", six_at_most)
     translator = tiny("dot")
@@ -150,6 +150,7 @@ def test_accuracy_by_length_counts_what_is_right(monkeypatch: pytest.MonkeyPatch
     rows = accuracy_by_length(translator, (4, 6, 9), 120, seed=1, progress=lambda done, total, _: heard.append((done, total)))
     assert [(row.length, row.right, row.samples, row.share) for row in rows] == [(4, 120, 120, 1), (6, 120, 120, 1), (9, 0, 120, 0)]
     assert (rows[2].low, rows[2].high) == wilson(0, 120)
+    assert [row.placed for row in rows] == pytest.approx([120, 120, 120 * 3 / 9])
     assert all(part_of(source) == "test" for source in sources)
     assert heard[-1] == (360, 360)
     assert accuracy_by_length(translator, (9,), 120, seed=1) == rows[2:]

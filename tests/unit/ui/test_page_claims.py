@@ -10,12 +10,13 @@ import pytest
 
 from vizlib.analysis.features.boundaries import pieces
 from vizlib.claims import Verdict
+from vizlib.stats import share_difference
 from vizlib.ui.pages.compact.claims import equivariance_claim
 from vizlib.ui.pages.cvt.claims import positions_claim, squeezing_claim
 from vizlib.ui.pages.pvt.claims import boundaries_claim, fragments
 from vizlib.ui.pages.pvt.segmentation_data import COUNTS, Segmentation
 from vizlib.ui.pages.seq2seq.claims import bottleneck_claim, gradient_claim
-from vizlib.ui.pages.seq2seq.text import how_right
+from vizlib.ui.pages.seq2seq.text import how_right, without_attention
 from vizlib.ui.pages.t2t.claims import Counts, figure_2_claims
 
 SO, NOT_SO, OPEN = Verdict.SO, Verdict.NOT_SO, Verdict.CANNOT_TELL
@@ -104,6 +105,22 @@ def test_the_bottleneck(without, attentive, verdict):
     assert bottleneck_claim([], right(1), "") is None
 
 
+def test_a_task_that_cannot_show_the_bottleneck_says_why():
+    failing = bottleneck_claim(right(0.06, 0.02), right(1, 1), "GRU with attention")
+    assert failing.verdict is OPEN
+    assert "it fails at every length, on short texts too (at most 6.0\u00a0% right)" in failing.measured
+    easy = bottleneck_claim(right(1, 1), right(1, 1), "GRU with attention")
+    assert easy.verdict is OPEN
+    assert "this task needs no attention" in easy.measured
+    letters = ([(8, 25.0, 50, 0.0, 0.0)], [(8, 45.0, 50, 0.0, 0.0)])
+    told = bottleneck_claim(right(1, 0.1), right(1, 0.9), "GRU with attention", letters)
+    low, high = share_difference(45, 50, 25, 50)
+    assert (
+        f"90\u00a0% stand in their place with attention and 50\u00a0% without, +40 points (95 %: {100 * low:+.0f} to {100 * high:+.0f})"
+        in (told.measured)
+    )
+
+
 @pytest.mark.parametrize(
     ("without", "attentive", "verdict"),
     [
@@ -126,3 +143,14 @@ def test_what_of_an_answer_is_right():
     assert lost.startswith("Right would be `1994-05-03`: 8 of 10 characters stand where they should.")
     assert lost.endswith("The year and the month are right, and the day is lost.")
     assert "lost" not in how_right("abc", "abd", date=False)
+
+
+def test_what_is_lost_without_attention_is_told_from_both_answers():
+    text = without_attention("1994-05-03", "1994-05-03", "1994-05-17", date=True)
+    assert text == (
+        "**Without attention** the same text becomes `1994-05-17`. The year and the month are right, and the day is lost. What it read "
+        "went through one vector, and not all of it came out."
+    )
+    assert "becomes `abc` too" in without_attention("abc", "abx", "abc", date=False)
+    both_wrong = without_attention("abc", "abx", "xbc", date=False)
+    assert both_wrong == "**Without attention** the same text becomes `xbc`. 2 of 3 characters stand where they should."

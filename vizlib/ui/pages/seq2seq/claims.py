@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     Accuracies = Sequence[tuple[int, int, int, float, float]]
+    Characters = Sequence[tuple[int, float, int, float, float]]
     Gradients = Sequence[tuple[float, float, float, float]]
 
 Row = TypeVar("Row", bound="tuple[float, ...]")
@@ -20,10 +21,17 @@ Row = TypeVar("Row", bound="tuple[float, ...]")
 _BAHDANAU = "Bahdanau et al., Neural Machine Translation by Jointly Learning to Align and Translate (2015), https://arxiv.org/abs/1409.0473"
 TOO_HARD = 0.1
 """Right answers of the best model, below which a task is too hard for all to tell models apart."""
+EASY = 0.9
+"""Right answers without attention, from which on a task leaves attention little to add."""
 
 
-def bottleneck_claim(without: Accuracies, attentive: Accuracies, title: str) -> Claim | None:
-    """Whether attention keeps more right answers on the longest texts; rows are (length, right, texts, low, high). None before both are."""
+def bottleneck_claim(
+    without: Accuracies, attentive: Accuracies, title: str, characters: tuple[Characters, Characters] | None = None
+) -> Claim | None:
+    """Whether attention keeps more right answers on the longest texts; rows are (length, right, texts, low, high). None before both are.
+
+    ``characters`` are such rows for the shares of characters in their place, which are told beside it.
+    """
     last = _last_of_both(without, attentive)
     if last is None:
         return None
@@ -34,19 +42,42 @@ def bottleneck_claim(without: Accuracies, attentive: Accuracies, title: str) -> 
         f"of {length} characters it writes {other_right} of {other_texts} right with attention and {right} of {texts} without, "
         f"{100 * (other_right / other_texts - right / texts):+.0f} points (95 %: {100 * low:+.0f} to {100 * high:+.0f})."
     )
+    placed = None if characters is None else _last_of_both(*characters)
+    if placed is not None:
+        measured += f" {_placed_words(*placed)}"
     best = max(row[1] / row[2] for row in (*without, *attentive))
+    without_best = max(row[1] / row[2] for row in without)
     if best < TOO_HARD:
         verdict = Verdict.CANNOT_TELL
         measured += (
             f" No model writes more than {percent(best)} right at any length: whole answers are too hard here for the difference to show. "
             "Reversal shows it."
         )
+    elif without_best < TOO_HARD:
+        verdict = Verdict.CANNOT_TELL
+        measured += (
+            f" But without attention it fails at every length, on short texts too (at most {percent(without_best)} right), so length is "
+            "not what it fails by here. Reversal shows it."
+        )
+    elif low <= 0 and right / texts >= EASY:
+        measured += " Its longest texts still fit into one vector: this task needs no attention."
     return Claim(
         "One vector of fixed size is a bottleneck: without attention, long texts fail first.",
         f"on the longest texts {title} is right more often than the model without attention.",
         measured,
         verdict,
         (_BAHDANAU,),
+    )
+
+
+def _placed_words(without: tuple[float, ...], attentive: tuple[float, ...]) -> str:
+    (_, total, texts, *_), (_, other_total, other_texts, *_) = without, attentive
+    low, high = share_difference(other_total, int(other_texts), total, int(texts))
+    gap = other_total / other_texts - total / texts
+    return (
+        f"Of their characters {percent(other_total / other_texts)} stand in their place with attention "
+        f"and {percent(total / texts)} without, "
+        f"{100 * gap:+.0f} points (95 %: {100 * low:+.0f} to {100 * high:+.0f})."
     )
 
 

@@ -16,21 +16,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Counts:
-    """What was counted: right answers of so many texts by model and length, and (distance, mean, low, high) of gradients by model."""
+    """What was counted: right answers of so many texts by model and length, and (distance, mean, low, high) of gradients by model.
+
+    ``placed`` is, by model and length, the sum over texts of the share of characters that stand in their place.
+    """
 
     right: ByLength = field(default_factory=dict)
     gradients: ByDistance = field(default_factory=dict)
+    placed: dict[tuple[str, int], float] = field(default_factory=dict)
 
-    def add(self, name: str, length: int, right: int, samples: int) -> Counts:
-        """These counts with so many right answers of so many texts more."""
-        before = self.right.get((name, length), (0, 0))
-        return replace(self, right=self.right | {(name, length): (before[0] + right, before[1] + samples)})
+    def add(self, name: str, length: int, right: int, samples: int, placed: float) -> Counts:
+        """These counts with so many right answers, and shares of characters, of so many texts more."""
+        key = (name, length)
+        before = self.right.get(key, (0, 0))
+        total = self.placed.get(key, 0.0) + placed
+        return replace(self, right=self.right | {key: (before[0] + right, before[1] + samples)}, placed=self.placed | {key: total})
 
     def plus(self, later: Counts) -> Counts:
         """These counts and later ones: answers add up, and the later gradients of a model stand for the earlier ones."""
         counts = replace(self, gradients=self.gradients | later.gradients)
         for (name, length), (right, samples) in later.right.items():
-            counts = counts.add(name, length, right, samples)
+            counts = counts.add(name, length, right, samples, later.placed.get((name, length), 0.0))
         return counts
 
 
@@ -56,7 +62,7 @@ def compute_counts(
             progress(counted, steps, "Counting right answers")
             for length in lengths:  # one at a time, for each is drawn as soon as it is there
                 (row,) = accuracy_by_length(model, (length,), texts, seed + step, report)
-                counts = counts.add(name, row.length, row.right, row.samples)
+                counts = counts.add(name, row.length, row.right, row.samples, row.placed)
                 progress.share(counts)
                 counted += 1
     for name, model in models.items():

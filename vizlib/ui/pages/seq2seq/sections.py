@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from vizlib.ui.pages.seq2seq import alignment, choices, decoder_step, length_study, lessons, predict_first, text
+from vizlib.seq2seq.cards import cards
+from vizlib.ui.pages.seq2seq import alignment, choices, decoder_step, length_study, lessons, predict_first, text, translator_service
+from vizlib.ui.pages.seq2seq.translation_work import compute_translation
 from vizlib.ui.widgets.snippet import draw_snippet
 
 if TYPE_CHECKING:
     from vizlib.ui.core.url_state import UrlState
+    from vizlib.ui.pages.seq2seq.choices import TranslationRequest
 
 
 def draw_page(url_state: UrlState) -> None:
@@ -18,7 +22,7 @@ def draw_page(url_state: UrlState) -> None:
     request = choices.pick(url_state)
     chosen_step, take_step = alignment.step_view(url_state)
     edit, take_edit = decoder_step.edit_view(url_state)
-    head, order, compare = decoder_step.head_key(url_state), lessons.order_key(url_state), length_study.compare_key(url_state)
+    head, order, study = decoder_step.head_key(url_state), lessons.order_key(url_state), length_study.study_keys(url_state)
     if request is None:
         choices.draw_untrained()
         return
@@ -33,6 +37,8 @@ def draw_page(url_state: UrlState) -> None:
     truth = request.task.truth(request.text)
     if truth is not None and request.target is None:
         st.markdown(text.how_right(truth, translation.output, date=request.task.name == "dates"))
+        if attentive:
+            _draw_without(request, truth, translation.output)
     if predicting:
         predict_first.draw_predict_first(translation, identity, step)
     if not attentive:
@@ -41,7 +47,18 @@ def draw_page(url_state: UrlState) -> None:
         decoder_step.draw_decoder_step(translation, request, identity, step, edit, take_edit, head)
         lessons.draw_order(translation, request, identity, step, order)
         lessons.draw_left_out(translation, request, step)
-    length_study.draw_length_study(request, compare)
+    length_study.draw_length_study(request, study)
     draw_snippet(text.snippet(request, step))
     with st.expander("The model", icon=":material/menu_book:"):
         st.markdown(text.about(request.card))
+
+
+def _draw_without(request: TranslationRequest, truth: str, output: str) -> None:
+    """What the task's model without attention makes of the same text, beside what this one made."""
+    plain = cards().get(f"{request.task.name}_gru_none")
+    if plain is None or plain.accuracy is None:
+        return
+    work = partial(compute_translation, text=request.text, beams=request.beams, target=None)
+    without = translator_service.result_or_status("without", request.key, plain.name, work)
+    if without is not None:
+        st.markdown(text.without_attention(truth, output, without.output, date=request.task.name == "dates"))

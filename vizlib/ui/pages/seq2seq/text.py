@@ -107,16 +107,30 @@ def how_right(truth: str, output: str, *, date: bool) -> str:
         return f"That is right: `{code(truth)}`."
     right = sum(first == second for first, second in zip(truth, output, strict=False))
     text = f"Right would be `{code(truth)}`: {right} of {len(truth)} characters stand where they should."
+    parts = _parts(truth, output) if date else ""
+    return f"{text} {parts}" if parts else text
+
+
+def without_attention(truth: str, output: str, without: str, *, date: bool) -> str:
+    """What the model without attention made of the same text, against the right answer and what one with attention wrote."""
+    if without == truth:
+        return f"**Without attention** the same text becomes `{code(without)}` too: this one fits into one vector."
+    parts = _parts(truth, without) if date else ""
+    right = sum(first == second for first, second in zip(truth, without, strict=False))
+    lost = parts or f"{right} of {len(truth)} characters stand where they should."
+    beside = " What it read went through one vector, and not all of it came out." if output == truth else ""
+    return f"**Without attention** the same text becomes `{code(without) or '(nothing)'}`. {lost}{beside}"
+
+
+def _parts(truth: str, output: str) -> str:
+    """Which of year, month and day of a date are right and which are lost; nothing where all or none are, or it is no date."""
     parts = list(zip(("year", "month", "day"), truth.split("-"), output.split("-"), strict=False))
-    if date and len(parts) == 3:
-        kept = [name for name, first, second in parts if first == second]
-        lost = [name for name, first, second in parts if first != second]
-        if kept and lost:
-            is_are = "is" if len(kept) == 1 else "are"
-            text += (
-                f" The {' and the '.join(kept)} {is_are} right, and the {' and the '.join(lost)} {'is' if len(lost) == 1 else 'are'} lost."
-            )
-    return text
+    kept = [name for name, first, second in parts if first == second]
+    lost = [name for name, first, second in parts if first != second]
+    if len(parts) != 3 or not kept or not lost:
+        return ""
+    is_are = "is" if len(kept) == 1 else "are"
+    return f"The {' and the '.join(kept)} {is_are} right, and the {' and the '.join(lost)} {'is' if len(lost) == 1 else 'are'} lost."
 
 
 def about(card: Seq2SeqCard) -> str:
