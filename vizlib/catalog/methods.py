@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from vizlib.catalog.families import FAMILIES
@@ -143,6 +143,13 @@ _SMOOTHING = (
     Option("noise_samples", 16, "how many noisy copies", low=2, high=512),
     _SEED,
 )
+_GRADIENT_HELP = (
+    "the slopes that are passed back: plain, or balanced, so that input times gradient keeps its sum from layer to layer. libra "
+    "(LibraGrad) holds attention and the scale of norms constant and lets activations gate; cp (CP-LRP) holds all gates constant too; attn "
+    "(AttnLRP) shares products evenly. cp and attn were published as forms of LRP, on which its authors claim a patent; check before "
+    "commercial use"
+)
+_GRADIENT = Option("gradient", "plain", _GRADIENT_HELP, ("plain", "libra", "cp", "attn"))
 _PIECES = Option("pieces", 40, "into about how many superpixels the picture is cut", low=2, high=400)
 
 
@@ -240,7 +247,7 @@ _CARDS = (
         class_specific=True,
         passes=2,
         wing="cam",
-        options=(_LAYER,),
+        options=(_LAYER, _GRADIENT),
     ),
     MethodCard(
         "gradient_rollout",
@@ -251,7 +258,7 @@ _CARDS = (
         needs=("head", "lineage"),
         needs_gradient=True,
         class_specific=True,
-        options=(_RESIDUAL, _CLASSIFIER),
+        options=(_RESIDUAL, _CLASSIFIER, _GRADIENT),
     ),
     MethodCard(
         "relevance",
@@ -262,7 +269,7 @@ _CARDS = (
         needs=("head", "lineage"),
         needs_gradient=True,
         class_specific=True,
-        options=(_CLASSIFIER,),
+        options=(_CLASSIFIER, _GRADIENT),
     ),
     MethodCard(
         "legrad",
@@ -283,6 +290,7 @@ _CARDS = (
                 ("mean", "readout"),
             ),
             _CLASSIFIER,
+            _GRADIENT,
         ),
     ),
     MethodCard(
@@ -295,7 +303,7 @@ _CARDS = (
         needs_gradient=True,
         class_specific=True,
         passes=2,
-        options=(Option("layer", -1, "which attention, counted from 0 at the input or from -1 at the output"), _CLASSIFIER),
+        options=(Option("layer", -1, "which attention, counted from 0 at the input or from -1 at the output"), _CLASSIFIER, _GRADIENT),
     ),
     MethodCard(
         "leave_one_out",
@@ -324,7 +332,7 @@ _CARDS = (
         "Simonyan, Vedaldi and Zisserman, Deep Inside Convolutional Networks (2014)",
         "https://arxiv.org/abs/1312.6034",
         signed=False,
-        options=_SMOOTHING,
+        options=(_GRADIENT, *_SMOOTHING),
     ),
     _gradient(
         "input_x_gradient",
@@ -332,7 +340,15 @@ _CARDS = (
         "The evidence of each pixel for the target, to first order.",
         "Shrikumar et al., Not Just a Black Box: Learning Important Features Through Propagating Activation Differences (2016)",
         "https://arxiv.org/abs/1605.01713",
-        options=_SMOOTHING,
+        options=(_GRADIENT, *_SMOOTHING),
+    ),
+    _gradient(
+        "balanced",
+        "Balanced gradient",
+        "The evidence of each pixel by slopes that keep its sum from layer to layer: it adds up to the score, but for biases.",
+        "Mehri, Baghshah and Pilehvar, LibraGrad: Balancing Gradient Flow for Universally Better Vision Transformer Attributions (2025)",
+        "https://arxiv.org/abs/2411.16760",
+        options=(replace(_GRADIENT, default="libra"),),
     ),
     _gradient(
         "integrated_gradients",
@@ -347,6 +363,7 @@ _CARDS = (
             Option(
                 "max_gap", 0.05, "how far off the map's sum may be; steps are doubled until it is not; 1 keeps them", low=0.001, high=1.0
             ),
+            _GRADIENT,
             *_SMOOTHING,
         ),
         steps=4,

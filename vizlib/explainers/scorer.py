@@ -13,6 +13,7 @@ from vizlib.engine.memory import available_memory
 from vizlib.engine.progress import tell
 from vizlib.errors import MethodError, ModelError, TargetError
 from vizlib.passes.forward import check_finite
+from vizlib.passes.gradient_rules import check_balanced, gradient_rule, module_for
 from vizlib.tracing.autograd_graph import depends_on
 from vizlib.tracing.shared_copy import check_forward_follows, shared_copy
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 BATCH_BYTES = 1 << 30  # bytes that one batch may take; the same on every machine, so that maps are the same too
 CPU_BATCH_BYTES = 1 << 26  # without gradients on a CPU, where what lies in its cache is up to twice as fast as a larger batch
 MAX_BATCH = 64
+NO_PIXELS = (
+    "No gradient of this target reaches the pixels of {name}: something on the way is quantised, detached or run without gradients. Take "
+    "the float weights, or a method that needs no gradient."
+)
 
 
 @dataclass
@@ -35,7 +40,7 @@ class _Progress:
 class TargetScorer:
     """Prepared images x (B, 3, h, w), their targets and logits (B, K), and a shared copy of the module that answers for any others.
 
-    ``bytes_per_image`` is about how many bytes one image takes on its way through.
+    ``bytes_per_image`` is about how many bytes one image takes on its way through, ``rule`` what gradients of the scores go by.
     """
 
     model: Model
@@ -45,13 +50,23 @@ class TargetScorer:
     logits: torch.Tensor
     bytes_per_image: int
     progress: _Progress = field(default_factory=_Progress)
+    rule: str = "plain"
 
     def scores(self, images: torch.Tensor) -> torch.Tensor:
         """The target's score (n,) of images (n, 3, h, w), at least float32; image i is a variant of x's image i modulo B."""
-        values = self.model.run(self.copied, images.to(self.x.dtype))
-        values = values.to(torch.promote_types(values.dtype, torch.float32))
+        values = self.answers(images)
         self.progress.completed += len(images)
         tell(self.progress.completed, self.progress.total)
+        return self.scores_of(values)
+
+    def answers(self, images: torch.Tensor) -> torch.Tensor:
+        """The logits (n, K) of images (n, 3, h, w), at least float32."""
+        with gradient_rule(self.rule):
+            values = self.model.run(self.copied, images.to(self.x.dtype))
+        return values.to(torch.promote_types(values.dtype, torch.float32))
+
+    def scores_of(self, values: torch.Tensor) -> torch.Tensor:
+        """The target's score (n,) of logits (n, K), row i of a variant of x's image i modulo B."""
         if len(set(self.targets)) == 1:
             return self.targets[0].score(values)
         return torch.stack([self.targets[index % len(self.x)].score(row[None])[0] for index, row in enumerate(values)])
@@ -99,16 +114,16 @@ class _ByteCounter(TorchDispatchMode):
         return output
 
 
-def make_scorer(model: Model, x: torch.Tensor, resolve: TargetResolver) -> TargetScorer:
+def make_scorer(model: Model, x: torch.Tensor, resolve: TargetResolver, rule: str = "plain") -> TargetScorer:
     """Run the model once on x (B, 3, h, w) and resolve the targets; ModelError where it gives NaN, TargetError for what is not there."""
     check_forward_follows(model.module)
-    copied = shared_copy(model.module).eval()
+    copied = module_for(shared_copy(model.module).eval(), rule)
     x = model.cast(x).detach().clone()
     counter = _ByteCounter()
     with torch.no_grad(), counter:
         logits = model.run(copied, x)
     check_finite(model, x, logits)
-    return TargetScorer(model, copied, x, resolve(logits), logits, counter.bytes // len(x))
+    return TargetScorer(model, copied, x, resolve(logits), logits, counter.bytes // len(x), rule=rule)
 
 
 def checked_maps(scorer: TargetScorer, maps: torch.Tensor) -> torch.Tensor:
@@ -122,14 +137,18 @@ def checked_maps(scorer: TargetScorer, maps: torch.Tensor) -> torch.Tensor:
 def check_differentiable(scorer: TargetScorer) -> None:
     """TargetError when the score has no gradient at all, MethodError when none of it reaches the image."""
     x = scorer.x[:1].clone().requires_grad_()
-    score = scorer.for_image(0).scores(x)
+    answer = scorer.for_image(0).answers(x)
+    check_balanced(scorer.model.card.name, answer, scorer.rule)
+    score = scorer.for_image(0).scores_of(answer)
+    check_answered(scorer.model, score)
+    if not depends_on(score, x):
+        raise MethodError(NO_PIXELS.format(name=scorer.model.card.name))
+
+
+def check_answered(model: Model, score: torch.Tensor) -> None:
+    """TargetError when a score has no gradient at all."""
     if not score.requires_grad:
         raise TargetError(
             "This target has no gradient with respect to the logits; compute it from them with differentiable functions, and see that "
-            f"{scorer.model.card.name} does not run under no_grad."
-        )
-    if not depends_on(score, x):
-        raise MethodError(
-            f"No gradient of this target reaches the pixels of {scorer.model.card.name}: something on the way is quantised, detached "
-            "or run without gradients. Take the float weights, or a method that needs no gradient."
+            f"{model.card.name} does not run under no_grad."
         )

@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from vizlib.errors import MethodError, ModelError, TargetError
 from vizlib.passes.forward import Pass, capture_taps, check_finite, recorded
+from vizlib.passes.gradient_rules import check_balanced, gradient_rule, module_for
 from vizlib.tracing.recorder import Recording
 from vizlib.zoo.adapters.base import Tap, check_applied
 
@@ -88,36 +89,48 @@ def _batch_norm(
     return _FrozenNorm.apply(input, (scale if weight is None else scale * weight).detach(), plain)
 
 
-def run_live(model: Model, x: torch.Tensor, *, keep_states: bool = False, part: str | None = None, layers: Sequence[str] = ()) -> Pass:
+def run_live(
+    model: Model,
+    x: torch.Tensor,
+    *,
+    keep_states: bool = False,
+    part: str | None = None,
+    layers: Sequence[str] = (),
+    rule: str = "plain",
+) -> Pass:
     """Run the model once on prepared inputs (B, 3, h, w) under the recorder with its graph kept; to be used inside ``gradients_on``.
 
-    ``part`` and ``layers`` keep the outputs of the parts at these paths as the states of those names. Only a copy of the input is made to
-    require a gradient: parameters, their ``requires_grad`` and ``.grad`` stay as they are.
+    ``part`` and ``layers`` keep the outputs of the parts at these paths as the states of those names, ``rule`` is what its gradients go by.
+    Only a copy of the input is made to require a gradient: parameters, their ``requires_grad`` and ``.grad`` stay as they are.
     """
     x = model.cast(x).detach().clone().requires_grad_()
-    module = model.resting()
+    module = module_for(model.resting(), rule)
     taps = [Tap(path, path) for path in ([part] if part is not None else layers)]
     if keep_states:
         taps += model.adapter.taps((int(x.shape[2]), int(x.shape[3])))
     states: dict[str, torch.Tensor] = {}
-    if taps:
-        with capture_taps(module, taps, states) as copied:
-            recording = recorded(model, x, lambda: model.run(copied, x), keep_values=True)
-    else:
-        recording = recorded(model, x, lambda: model.run(module, x), keep_values=True)
+    with gradient_rule(rule):
+        if taps:
+            with capture_taps(module, taps, states) as copied:
+                recording = recorded(model, x, lambda: model.run(copied, x), keep_values=True)
+        else:
+            recording = recorded(model, x, lambda: model.run(module, x), keep_values=True)
     forward_pass = Pass(model, x, recording, {tap.name: states[tap.name] for tap in taps})
     check_finite(model, x, forward_pass.logits)
+    check_balanced(model.card.name, forward_pass.logits, rule)
     return forward_pass
 
 
-def run_with_gradient(model: Model, x: torch.Tensor, score: Callable[..., torch.Tensor], part: str | None = None) -> Pass:
-    """Run the model once and keep, at every attention, the gradient of ``score`` at its output.
+def run_with_gradient(
+    model: Model, x: torch.Tensor, score: Callable[..., torch.Tensor], part: str | None = None, rule: str = "plain"
+) -> Pass:
+    """Run the model once and keep, at every attention, the gradient of ``score`` at its output, by a rule for gradients.
 
     ``score`` makes one number of the model's logits (B, K) and, where a path is named, of those that the part there gave. The graph is
     gone afterwards: all that comes back is detached.
     """
     with gradients_on():
-        live = run_live(model, x, part=part)
+        live = run_live(model, x, part=part, rule=rule)
         check_applied(live.recording.calls)
         performers = live.recording.of_kind("performer")
         outputs = [call.output for call in live.recording.calls] + [note["y"] for note in performers.values()]

@@ -31,6 +31,23 @@ def shared_copy(module: nn.Module) -> nn.Module:
     return _in_sight(copied_with(module, module, {id(tensor): _for_autograd(tensor) for tensor in _tensors(module)}), module)
 
 
+def untrained_copy(module: nn.Module) -> nn.Module:
+    """A shared copy whose parameters require no gradient, so that what does comes from the input; the module itself where none does."""
+    if not any(tensor.requires_grad for tensor in _tensors(module)):
+        return module
+    return _in_sight(copied_with(module, module, {id(tensor): _untrained(tensor) for tensor in _tensors(module)}), module)
+
+
+def _untrained(tensor: torch.Tensor) -> torch.Tensor:
+    """The same numbers in the same memory, as a constant."""
+    import torch
+
+    tensor = _for_autograd(tensor)
+    if not tensor.requires_grad:
+        return tensor
+    return torch.nn.Parameter(tensor.detach(), requires_grad=False) if isinstance(tensor, torch.nn.Parameter) else tensor.detach()
+
+
 def _in_sight(copied: nn.Module, module: nn.Module) -> nn.Module:
     """The copy of a module, its flex_attention as torch's fused function; ModelError where that would change the module's own config."""
     for part in _in_flex(copied):

@@ -19,6 +19,8 @@ CALLS = [
     *((name, "rollout", {"residual_weight": "norms"}) for name in zoo.ATTENTIVE),
     *((name, "legrad", {}) for name in [*zoo.TRANSFORMERS, "cct", "compact_vit", "vit_lite"]),
     *((name, "grad_cam", {}) for name in zoo.CONVOLUTIONS),
+    *((name, "balanced", {}) for name in ("pool", "t2t_performer", "cvt", "swin")),
+    *((name, "relevance", {"gradient": "attn"}) for name in ("token", "swin")),
 ]
 each_call = pytest.mark.parametrize(
     ("name", "method", "options"), CALLS, ids=["-".join([name, method, *options.values()]) for name, method, options in CALLS]

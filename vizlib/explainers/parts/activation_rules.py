@@ -10,6 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 from vizlib.errors import MethodError
 from vizlib.tracing.autograd_graph import graph_nodes
+from vizlib.tracing.torch_calls import argument, as_function, first_tensor, writes_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,11 +58,11 @@ class GuidedReLUs(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
-        x = _first(args, kwargs)
+        x = first_tensor(args, kwargs)
         if x is None or not x.requires_grad or not _is_relu(func, args, kwargs):
             return func(*args, **kwargs)
         self.calls += 1
-        return _Guided.apply(x, _called(func, args, kwargs), _writes_over(func, args, kwargs))
+        return _Guided.apply(x, as_function(func, args, kwargs), writes_over(func, args, kwargs))
 
 
 class RescaledActivations(TorchFunctionMode):
@@ -72,13 +73,13 @@ class RescaledActivations(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
-        x = _first(args, kwargs)
+        x = first_tensor(args, kwargs)
         if x is None or not x.requires_grad or len(x) % 2:
             return func(*args, **kwargs)
         if func in _POOLS and not kwargs.get("return_indices", False):
-            return _RescaledPool.apply(x, _called(_POOLS[func], args, kwargs | {"return_indices": True}))
+            return _RescaledPool.apply(x, as_function(_POOLS[func], args, kwargs | {"return_indices": True}))
         if func in _ELEMENTWISE or _is_relu(func, args, kwargs) or _is_clamp(func, args, kwargs):
-            return _Rescaled.apply(x, _called(func, args, kwargs), _writes_over(func, args, kwargs))
+            return _Rescaled.apply(x, as_function(func, args, kwargs), writes_over(func, args, kwargs))
         return func(*args, **kwargs)
 
 
@@ -171,16 +172,16 @@ def _is_relu(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     if func in _RELUS or func is F.relu_:
         return True
     if func in (F.threshold, torch.threshold):
-        return [_argument(args, kwargs, place, name) for place, name in ((1, "threshold"), (2, "value"))] == [0, 0]
+        return [argument(args, kwargs, place, name) for place, name in ((1, "threshold"), (2, "value"))] == [0, 0]
     if func in _CLAMPS:
-        return _is_zero(_argument(args, kwargs, 1, "min")) and _argument(args, kwargs, 2, "max") is None
+        return _is_zero(argument(args, kwargs, 1, "min")) and argument(args, kwargs, 2, "max") is None
     if func in _CLAMPS_BELOW:
-        return _is_zero(_argument(args, kwargs, 1, "min"))
-    return func in _MAXIMA and isinstance(other := _argument(args, kwargs, 1, "other"), torch.Tensor) and _is_zero(other)
+        return _is_zero(argument(args, kwargs, 1, "min"))
+    return func in _MAXIMA and isinstance(other := argument(args, kwargs, 1, "other"), torch.Tensor) and _is_zero(other)
 
 
 def _is_clamp(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    ends = [_argument(args, kwargs, place, name) for place, name in ((1, "min"), (2, "max"))]
+    ends = [argument(args, kwargs, place, name) for place, name in ((1, "min"), (2, "max"))]
     return func in (*_CLAMPS, *_CLAMPS_BELOW) and not any(isinstance(end, torch.Tensor) for end in ends)
 
 
@@ -188,47 +189,3 @@ def _is_zero(value: Any) -> bool:
     if isinstance(value, torch.Tensor):
         return not value.requires_grad and value.device.type != "meta" and not bool(value.any())
     return isinstance(value, int | float) and value == 0
-
-
-def _called(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The call as a function of its first argument."""
-    if args:
-        return lambda x: func(x, *args[1:], **kwargs)
-    rest = {name: value for name, value in kwargs.items() if name not in ("input", "self")}
-    return lambda x: func(x, **rest)
-
-
-def _writes_over(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether the call changes its first argument, as ``relu_`` and ``inplace=True`` do."""
-    if getattr(func, "__name__", "").endswith("_"):
-        return True
-    if kwargs.get("inplace", False):
-        return True
-    # By place it comes last; no other argument of an activation is a truth value.
-    return func in _WITH_INPLACE and bool(args[1:]) and args[-1] is True
-
-
-_WITH_INPLACE = {
-    F.relu,
-    F.relu6,
-    F.hardtanh,
-    F.leaky_relu,
-    F.elu,
-    F.selu,
-    F.celu,
-    F.rrelu,
-    F.threshold,
-    F.silu,
-    F.mish,
-    F.hardswish,
-    F.hardsigmoid,
-}
-
-
-def _first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor | None:
-    x = args[0] if args else kwargs.get("input", kwargs.get("self"))
-    return x if isinstance(x, torch.Tensor) and x.is_floating_point() and x.ndim else None
-
-
-def _argument(args: tuple[Any, ...], kwargs: dict[str, Any], place: int, name: str) -> Any:
-    return args[place] if len(args) > place else kwargs.get(name)

@@ -22,18 +22,24 @@ if TYPE_CHECKING:
     from vizlib.zoo.model import Model
 
 
+def score_of_each(targets: Sequence[Target], logits: torch.Tensor) -> torch.Tensor:
+    """Each image's own score (B,) of logits (B, K), at least float32."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return torch.stack([target.score(row[None])[0] for target, row in zip(targets, logits, strict=True)])
+
+
 def total_score(targets: Sequence[Target], logits: torch.Tensor) -> torch.Tensor:
     """The sum () of each image's own score of logits (B, K): images do not see each other, so its gradient is that of each."""
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return torch.stack([target.score(row[None])[0] for target, row in zip(targets, logits, strict=True)]).sum()
+    return score_of_each(targets, logits).sum()
 
 
 def differentiated(
-    model: Model, x: torch.Tensor, resolve: TargetResolver, classifier: Classifier | None = None
+    model: Model, x: torch.Tensor, resolve: TargetResolver, classifier: Classifier | None = None, rule: str = "plain"
 ) -> tuple[Pass, list[Target]]:
     """One pass over prepared inputs (B, 3, h, w) with the gradient of each image's target at every attention, and the targets.
 
-    The targets are resolved from what the model answers, and their score is that of ``classifier`` where one of several is asked.
+    The targets are resolved from what the model answers, and their score is that of ``classifier`` where one of several is asked; ``rule``
+    is what gradients go by.
     """
     targets: list[Target] = []
 
@@ -41,7 +47,7 @@ def differentiated(
         targets.extend(resolve(logits.detach()))
         return total_score(targets, logits if classifier_logits is None else classifier_logits)
 
-    return run_with_gradient(model, x, score, None if classifier is None else classifier.path), targets
+    return run_with_gradient(model, x, score, None if classifier is None else classifier.path, rule), targets
 
 
 def descend(

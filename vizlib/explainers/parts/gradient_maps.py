@@ -39,7 +39,7 @@ def captum_maps(
     from captum.attr import NoiseTunnel
 
     with gradients_on():
-        scorer = make_scorer(model, x, resolve)
+        scorer = make_scorer(model, x, resolve, options.get("gradient", "plain"))
         check_differentiable(scorer)
         if options.get("smoothing", "none") == "none":
             attributions = method(scorer).attribute(scorer.x.clone().requires_grad_(), **arguments(scorer))

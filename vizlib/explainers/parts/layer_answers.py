@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from vizlib.passes.gradient_rules import gradient_rule, module_for
 from vizlib.tracing.shared_copy import shared_copy
 
 if TYPE_CHECKING:
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def answer_to(
-    model: Model, x: torch.Tensor, tokens: torch.Tensor, states: LayerStates, outputs: Mapping[str, torch.Tensor]
+    model: Model, x: torch.Tensor, tokens: torch.Tensor, states: LayerStates, outputs: Mapping[str, torch.Tensor], rule: str = "plain"
 ) -> torch.Tensor:
-    """The logits (B, K) of inputs x (B, C, h, w) where the last block gives ``tokens``, with a graph from there on.
+    """The logits (B, K) of inputs x (B, C, h, w) where the last block gives ``tokens``, with a graph from there on by a rule for gradients.
 
     ``outputs`` is what the blocks gave of the same inputs: where the head attends by itself they run again, so that its attentions have
     the numbers that they have in every pass, and where they give more than that; else what they gave stands in for them.
     """
-    copied = shared_copy(model.resting())
+    copied = shared_copy(module_for(model.resting(), rule))
     if states.alone and not states.read_outs:
         for path in states.paths:
             copied.get_submodule(path).forward = _gives(outputs[path].detach())
@@ -33,7 +34,7 @@ def answer_to(
         return (tokens, *output[1:]) if isinstance(output, tuple) else tokens
 
     copied.get_submodule(states.paths[-1]).register_forward_hook(put_in)
-    with torch.no_grad():  # what comes before needs no graph
+    with torch.no_grad(), gradient_rule(rule):  # what comes before needs no graph
         return model.run(copied, x)
 
 

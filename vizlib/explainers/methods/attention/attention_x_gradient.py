@@ -29,7 +29,7 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
     tokens is not in the map, and nothing is scaled.
     """
     classifier = model.adapter.classifier(options["classifier"])
-    forward, targets = differentiated(model, x, resolve, classifier)
+    forward, targets = differentiated(model, x, resolve, classifier, options["gradient"])
     lineage = forward.lineage().read_by(classifier)
     sites, layer = lineage.sites, options["layer"]
     if not -len(sites) <= layer < len(sites):

@@ -28,7 +28,7 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
     it is the row of A. Pixels and sink sum to 1.
     """
     classifier = model.adapter.classifier(options["classifier"])
-    forward, targets = differentiated(model, x, resolve, classifier)
+    forward, targets = differentiated(model, x, resolve, classifier, options["gradient"])
     lineage = forward.lineage().read_by(classifier)
     residual_weight: float = options["residual_weight"]
     mostly_silent: dict[str, torch.Tensor] = {}

@@ -16,6 +16,7 @@ from vizlib.explainers.parts.attention_walk import descend, total_score
 from vizlib.explainers.parts.layer_answers import answer_to
 from vizlib.passes.backward import detached, gradients, gradients_on, in_sight, run_live
 from vizlib.passes.forward import recorded
+from vizlib.passes.gradient_rules import gradient_rule, module_for
 from vizlib.tracing.attention_gradients import mean_positive_slopes
 from vizlib.tracing.attention_site import AttentionSite
 from vizlib.tracing.branched_flow import Branched
@@ -42,6 +43,7 @@ class _Reading:
     targets: list[Target]
     layers: int
     pooling: str
+    rule: str
 
     def chosen(self, blocks: int) -> range:
         """The numbers of the blocks that count."""
@@ -61,9 +63,9 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
     classifier = model.adapter.classifier(options["classifier"])
     states = model.adapter.layer_states((int(x.shape[2]), int(x.shape[3])))
     with gradients_on():
-        live = run_live(model, x, keep_states=states is None, layers=() if states is None else states.paths)
+        live = run_live(model, x, keep_states=states is None, layers=() if states is None else states.paths, rule=options["gradient"])
         targets = resolve(live.logits.detach())
-        reading = _Reading(model, live, targets, options["layers"], options["pooling"])
+        reading = _Reading(model, live, targets, options["layers"], options["pooling"], options["gradient"])
         keys, below = _declared_keys(reading, classifier) if states is None else _traced_keys(reading, states)
     flows = descend(keys[:, None], below, lambda _, rows: Flow.start(rows), lambda _: (0.5, 0.5))
     maps = flows[-1].rows[:, 0].unflatten(1, live.size)
@@ -82,12 +84,13 @@ def _declared_keys(reading: _Reading, classifier: Classifier | None) -> tuple[to
     sites = lineage.sites
     pooled = any(isinstance(step, Attention) and not step.skip for step in lineage.steps)
     blocks = list(zip(sites, live.recording.calls, strict=True))[: len(sites) - pooled]
-    module = model.resting()
+    module = module_for(model.resting(), reading.rule)
     per_block = []
     for number in reading.chosen(len(blocks)):
         site, call = blocks[number]
         tokens = live.states[site.name.rpartition(".")[0]]
-        answer = record(partial(model.adapter.layer_logits, module, tokens, reading.pooling, classifier), keep_values=True)
+        with gradient_rule(reading.rule):
+            answer = record(partial(model.adapter.layer_logits, module, tokens, reading.pooling, classifier), keep_values=True)
         at, attention_call = (sites[-1], answer.calls[-1]) if pooled else (site, call)
         assert answer.output is not None  # noqa: S101  record() always sets it
         slope = gradients(model, total_score(reading.targets, answer.output), [attention_call.output], keep_graph=True)[0]
@@ -106,12 +109,12 @@ def _traced_keys(reading: _Reading, states: LayerStates) -> tuple[torch.Tensor, 
         state = live.states[states.paths[number]]
         if states.read_outs:
             tokens = state.detach().requires_grad_()
-            answer = recorded(model, live.x, partial(answer_to, model, live.x, tokens, states, live.states), keep_values=True)
+            answer = recorded(model, live.x, partial(answer_to, model, live.x, tokens, states, live.states, reading.rule), keep_values=True)
             score, calls = answer.output, answer.calls
             asked = range(blocks, len(calls))
         else:
             tokens = states.mean(state) if reading.pooling == "mean" else state
-            score, calls = answer_to(model, live.x, tokens, states, live.states), live.recording.calls
+            score, calls = answer_to(model, live.x, tokens, states, live.states, reading.rule), live.recording.calls
             asked = range(number, number + 1)
         assert score is not None  # noqa: S101  recorded() always sets it
         slopes = gradients(model, total_score(reading.targets, score), [calls[index].output for index in asked], keep_graph=True)

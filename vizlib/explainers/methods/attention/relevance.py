@@ -28,7 +28,7 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
     the map, keys gathered from windows give their share back to them, and nothing is scaled: the map is no distribution.
     """
     classifier = model.adapter.classifier(options["classifier"])
-    forward, targets = differentiated(model, x, resolve, classifier)
+    forward, targets = differentiated(model, x, resolve, classifier, options["gradient"])
     lineage = forward.lineage().read_by(classifier)
 
     def attend(step: Attention, rows: torch.Tensor) -> Flow:

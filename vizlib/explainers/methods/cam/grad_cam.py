@@ -12,6 +12,7 @@ from vizlib.explainers.parts.attention_walk import total_score
 from vizlib.explainers.parts.cells_on_pixels import on_pixels
 from vizlib.passes.backward import gradients, gradients_on, run_live
 from vizlib.passes.forward import check_finite
+from vizlib.passes.gradient_rules import check_balanced, gradient_rule, module_for
 from vizlib.tracing.shared_copy import capture_outputs
 from vizlib.zoo.adapters.feature_map import lacking_feature_map
 from vizlib.zoo.adapters.place_reader import maps_in
@@ -33,27 +34,29 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
     block, a mean or a pooling those that leave it. ``layer`` names the part that gives A. The map is resized bilinearly to the pixels
     that its cells cover. MethodError where the answer does not depend on the map, and for a layer that gives none, with those that do.
     """
-    targets, resized = on_last_map(model, x, resolve, options["layer"])
+    targets, resized = on_last_map(model, x, resolve, options["layer"], options["gradient"])
     return targets, [MethodOutput(pixel_map, None, () if bool(pixel_map.any()) else (SILENT,)) for pixel_map in resized]
 
 
-def on_last_map(model: Model, x: torch.Tensor, resolve: TargetResolver, layer: str = "") -> tuple[list[Target], torch.Tensor]:
+def on_last_map(
+    model: Model, x: torch.Tensor, resolve: TargetResolver, layer: str = "", rule: str = "plain"
+) -> tuple[list[Target], torch.Tensor]:
     """Targets and maps (B, h, w) float64 on the inputs, of the layer with this path or of the last map that the answer is read from."""
     size = (int(x.shape[2]), int(x.shape[3]))
     model.adapter.check_placement(size)
     stride: tuple[int, int] | None = None
     if layer:
-        targets, maps = _on_maps(model, x, resolve, {layer: _chosen(model, layer, size)})
+        targets, maps = _on_maps(model, x, resolve, {layer: _chosen(model, layer, size)}, rule)
     else:
         taps = model.adapter.taps(size)
         if taps and taps[-1].grid is not None:
-            targets, maps = _on_tokens(model, x, resolve)
+            targets, maps = _on_tokens(model, x, resolve, rule)
             stride = model.adapter.stride()
         elif (path := model.adapter.feature_layer()) is not None:
-            targets, maps = on_features(model, x, resolve, path)
+            targets, maps = on_features(model, x, resolve, path, rule)
             stride = model.adapter.stride()
         else:
-            targets, maps = _on_maps(model, x, resolve, _last_maps(model, size))
+            targets, maps = _on_maps(model, x, resolve, _last_maps(model, size), rule)
     return targets, on_pixels(maps, size, stride)
 
 
@@ -76,10 +79,12 @@ def _last_maps(model: Model, size: Size) -> dict[str, Lying]:
     return dict(list(candidates.items())[:MOST_CANDIDATES])
 
 
-def _on_maps(model: Model, x: torch.Tensor, resolve: TargetResolver, candidates: dict[str, Lying]) -> tuple[list[Target], torch.Tensor]:
+def _on_maps(
+    model: Model, x: torch.Tensor, resolve: TargetResolver, candidates: dict[str, Lying], rule: str
+) -> tuple[list[Target], torch.Tensor]:
     """Targets and maps (B, rows, columns) float64 of the first of the candidates whose cells the answer depends on."""
     with gradients_on():
-        live = run_live(model, x, layers=list(candidates))
+        live = run_live(model, x, layers=list(candidates), rule=rule)
         targets = resolve(live.logits.detach())
         score = total_score(targets, live.logits)
         reached = False
@@ -106,13 +111,18 @@ def _on_maps(model: Model, x: torch.Tensor, resolve: TargetResolver, candidates:
     return targets, torch.zeros(len(x), *grid.shape, dtype=torch.float64, device=live.x.device)
 
 
-def on_features(model: Model, x: torch.Tensor, resolve: TargetResolver, path: str) -> tuple[list[Target], torch.Tensor]:
+def on_features(
+    model: Model, x: torch.Tensor, resolve: TargetResolver, path: str, rule: str = "plain"
+) -> tuple[list[Target], torch.Tensor]:
     """Targets and maps (B, rows, columns) float64 of the feature map (B, C, rows, columns) at a path, in one pass there and back to it."""
     outputs: list[Any] = []
     x = model.cast(x).detach().clone().requires_grad_()
-    with gradients_on(), capture_outputs(model.resting(), [path], lambda _, output: outputs.append(output)) as copied:
-        logits = model.run(copied, x)
+    module = module_for(model.resting(), rule)
+    with gradients_on(), capture_outputs(module, [path], lambda _, output: outputs.append(output)) as copied:
+        with gradient_rule(rule):
+            logits = model.run(copied, x)
         check_finite(model, x, logits)
+        check_balanced(model.card.name, logits, rule)
         targets = resolve(logits.detach())
         score = total_score(targets, logits)
         if score.requires_grad and (reason := lacking_feature_map(outputs, score)):
@@ -122,10 +132,10 @@ def on_features(model: Model, x: torch.Tensor, resolve: TargetResolver, path: st
     return targets, torch.einsum("bchw,bc->bhw", values, weights).clamp_min(0)
 
 
-def _on_tokens(model: Model, x: torch.Tensor, resolve: TargetResolver) -> tuple[list[Target], torch.Tensor]:
+def _on_tokens(model: Model, x: torch.Tensor, resolve: TargetResolver, rule: str) -> tuple[list[Target], torch.Tensor]:
     """The same on tokens (B, prefix + cells, C) or (B, rows, columns, C)."""
     with gradients_on():
-        live = run_live(model, x, keep_states=True)
+        live = run_live(model, x, keep_states=True, rule=rule)
         targets = resolve(live.logits.detach())
         taps = [tap for tap in model.adapter.taps(live.size) if tap.grid is not None]
         slopes = gradients(model, total_score(targets, live.logits), [live.states[tap.name] for tap in taps])

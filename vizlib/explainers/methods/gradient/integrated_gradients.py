@@ -26,7 +26,8 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
     """(x - b) times the mean of d score / d x on the way from the baseline b to x, summed over colours, for each input (B, 3, h, w).
 
     The map adds up to score(x) - score(b), but for the error of Gauss and Legendre's rule: ``steps`` points, for each image doubled until
-    that is at most ``max_gap`` of the change, or a note names the number to try. ``facts`` say how far off, and how many steps it took.
+    that is at most ``max_gap`` of the change, or a note names the number to try. ``facts`` say how far off, and how many steps it took. Of
+    balanced slopes the score is no integral, so there is no sum to reach, and ``steps`` stay as they are.
     """
     from captum.attr import IntegratedGradients
 
@@ -43,7 +44,7 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
         return IntegratedGradients(scorer.scores)
 
     scorer, maps = captum_maps(model, x, resolve, options, method, lambda scorer: arguments(scorer, options["steps"]))
-    if options["smoothing"] != "none":
+    if options["smoothing"] != "none" or options["gradient"] != "plain":
         return scorer.targets, method_outputs(maps.sum(1))
     facts = completeness(scorer, maps.sum(1), baseline(model, scorer.x, options["baseline"]))
     outputs = []

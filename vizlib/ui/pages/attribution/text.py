@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # The first twelve that fit a model are shown; those that follow attention and gradients come before those that hide parts.
 ORDER = (
-    "rollout", "relevance", "legrad", "attention_x_gradient", "gradient_rollout", "grad_cam", "saliency", "input_x_gradient",
+    "rollout", "relevance", "legrad", "attention_x_gradient", "gradient_rollout", "grad_cam", "balanced", "saliency", "input_x_gradient",
     "integrated_gradients", "occlusion", "leave_one_out", "gradient_shap", "feature_ablation", "rise", "kernel_shap", "guided_backprop",
     "deeplift", "guided_grad_cam", "lime", "shapley_sampling", "attention",
 )  # fmt: skip
@@ -87,5 +87,11 @@ def facts(explanation: Explanation) -> str:
         sentences.append(
             f"**Completeness:** the map adds up to {total:.3g}, and the score changes by {change:.3g} from the baseline: a gap of "
             f"{percent(gap)}."
+        )
+    elif "score" in explanation.facts:
+        total, score = (explanation.facts[name] for name in ("sum", "score"))
+        sentences.append(
+            f"**Conservation:** the map adds up to {total:.3g} of a score of {score:.3g}; what is missing comes from biases and learned "
+            "tokens, or from slopes that are not balanced."
         )
     return " ".join(sentences)
