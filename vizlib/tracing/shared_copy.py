@@ -31,6 +31,18 @@ def shared_copy(module: nn.Module) -> nn.Module:
     return _in_sight(copied_with(module, module, {id(tensor): _for_autograd(tensor) for tensor in _tensors(module)}), module)
 
 
+def copy_along(module: nn.Module, paths: Sequence[str]) -> nn.Module:
+    """A copy of the parts at these paths and of what holds them, wherever they lie, to hook them; all other parts are shared."""
+    wanted = {id(module.get_submodule(path)) for path in paths}
+    own = {id(module)}
+    for path, part in module.named_modules(remove_duplicate=False):
+        if id(part) in wanted:
+            names = path.split(".")
+            own |= {id(module.get_submodule(".".join(names[: end + 1]))) for end in range(len(names))}
+    kept: dict[int, Any] = {id(tensor): tensor for tensor in _tensors(module)}
+    return copied_with(module, module, kept | {id(part): part for part in module.modules() if id(part) not in own})
+
+
 def untrained_copy(module: nn.Module) -> nn.Module:
     """A shared copy whose parameters require no gradient, so that what does comes from the input; the module itself where none does."""
     if not any(tensor.requires_grad for tensor in _tensors(module)):
@@ -160,8 +172,9 @@ def in_evaluation_mode(module: nn.Module) -> nn.Module:
     A copy too where weights were made in inference mode or attention runs as flex_attention. ModelError where a copy would run the
     training module itself, by a function that was set on it.
     """
-    check_forward_follows(module)
     training = any(_training(part) for part in module.modules())
+    if training:
+        check_forward_follows(module)
     if training or any(tensor.is_inference() for tensor in _tensors(module)) or _in_flex(module):
         return shared_copy(module).eval()
     return module

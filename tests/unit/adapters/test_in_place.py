@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from test_declared_vits import CLIP, LUCID, inputs, third
@@ -10,8 +12,11 @@ from vit_modules import ClipTower, LucidTransformer, LucidViT, filled
 
 import vizlib
 from vizlib.errors import MethodError
-from vizlib.explainers.methods.cam.grad_cam import on_features
+from vizlib.explainers.methods.cam.grad_cam import weigh
+from vizlib.explainers.parts.attention_walk import total_score
+from vizlib.explainers.parts.weighed_maps import on_features
 from vizlib.explainers.targets import resolve_targets
+from vizlib.passes.backward import gradients_on
 
 
 class Convnet(nn.Module):
@@ -74,7 +79,9 @@ def test_so_it_does_on_a_declared_feature_map() -> None:
     maps = []
     for in_place in (False, True):
         model = vizlib.wrap(filled(Convnet(in_place=in_place)), input_size=32)
-        maps.append(on_features(model, inputs(), lambda logits, model=model: resolve_targets(model, [1, 1], logits), "second")[1])
+        with gradients_on():
+            read = on_features(model, inputs(), partial(resolve_targets, model, [1, 1]), "second", "plain", total_score)
+        maps.append(weigh(read.values, read.slopes))
     torch.testing.assert_close(maps[1], maps[0], rtol=1e-12, atol=0)
 
 

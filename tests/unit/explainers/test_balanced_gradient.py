@@ -314,4 +314,4 @@ def test_the_cards_name_the_claim_of_a_patent() -> None:
     for name in WITH_RULES:
         (option,) = [option for option in METHODS[name].options if option.name == "gradient"]
         assert "patent" in option.help
-        assert option.default == ("libra" if name == "balanced" else "plain")
+        assert option.default == ("libra" if name in ("balanced", "hires_cam") else "plain")

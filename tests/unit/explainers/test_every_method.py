@@ -69,7 +69,7 @@ def test_every_method_on_every_family_in_every_way(method: str, name: str, way: 
             assert np.abs(explanation.input_map - alone).max() <= 1e-4 * np.abs(alone).max()
     elif way == "bfloat16":
         exact = maps(zoo.model(name), x, method)[0].input_map
-        if exact.any() and explanations[0].input_map.any():
+        if np.ptp(exact) > 1e-9 * np.abs(exact).max() and explanations[0].input_map.any():  # one cell has nothing to compare
             assert np.corrcoef(exact.ravel(), explanations[0].input_map.ravel())[0, 1] > 0.85
     else:
         assert np.array_equal(maps(model, x, method)[0].input_map, explanations[0].input_map)

@@ -274,11 +274,12 @@ class WithoutGradient(Checkpointed):
         return self.inside(x)
 
 
-@pytest.mark.parametrize("method", ["relevance", "legrad", "grad_cam", "saliency", "integrated_gradients"])
+@pytest.mark.parametrize("method", ["relevance", "legrad", "saliency", "integrated_gradients"])
 def test_a_module_that_switches_gradients_off_is_named(method: str) -> None:
     with pytest.raises(vizlib.VizlibError, match="does not run under no_grad"):
         explain(WithoutGradient().eval(), method)
-    assert same(explain(WithoutGradient().eval(), "occlusion"), explain(vit(), "occlusion"))
+    for other in ("occlusion", "grad_cam"):  # a pass whose graph begins at a layer switches them on there
+        assert same(explain(WithoutGradient().eval(), other), explain(vit(), other))
 
 
 def test_a_forward_that_is_set_on_the_instance_is_traced_without_tokens() -> None:
