@@ -1,6 +1,7 @@
 # Two commands: `make app` and `make test`. Everything lives in .venv; a second run starts at once.
 PYTHON ?= python3
 VENV ?= .venv
+INTEGRATIONS ?= .venv-integrations
 PORT ?= 8501
 JOBS ?= 2
 ARGS ?=
@@ -8,11 +9,12 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: help app test check node clean real
+.PHONY: help app test test-integrations check node clean real
 
 help: ## print this
 	@echo "make app     install what the app needs, start it and open it     PORT=8501 ARGS='more options of streamlit run'"
 	@echo "make test    install what the tests need and run them all         ARGS='tests/unit -k rollout' JOBS=2"
+	@echo "make test-integrations   install trackers and training loops in an environment of their own, and test looks with them"
 	@echo "make check   ruff, its formatter, mypy and the walls between rooms (import-linter); then, with Node, eslint, prettier, tsc and node --test"
 	@echo "make clean   remove $(VENV) and every cache"
 	@echo "Another Python than python3: PYTHON=/path/to/python3.11"
@@ -25,6 +27,17 @@ app: $(VENV)/.runtime real
 test: $(VENV)/.test $(VENV)/.browser real
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
+# MLflow wants an older importlib-metadata than dask brings, so these packages have an environment of their own.
+test-integrations: $(INTEGRATIONS)/.made
+	OMP_NUM_THREADS=1 $(INTEGRATIONS)/bin/python -m pytest -p no:xdist tests/integrations $(ARGS)
+
+$(INTEGRATIONS)/.made: requirements.txt requirements-test.txt requirements-integrations.txt constraints.txt
+	"$(PYTHON)" -m venv --clear $(INTEGRATIONS)
+	grep -v '^importlib.metadata==' constraints.txt > $(INTEGRATIONS)/constraints.txt
+	$(INTEGRATIONS)/bin/python -m pip install --disable-pip-version-check -c $(INTEGRATIONS)/constraints.txt \
+	  -r requirements.txt -r requirements-test.txt -r requirements-integrations.txt
+	@touch $@
+
 check: node $(VENV)/.test node_modules/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -33,7 +46,7 @@ check: node $(VENV)/.test node_modules/.installed
 	npm run --silent check
 
 clean:
-	rm -rf $(VENV) node_modules build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(INTEGRATIONS) node_modules build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:

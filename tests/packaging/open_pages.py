@@ -8,7 +8,7 @@ import time
 
 from streamlit.testing.v1 import AppTest
 
-from vizlib.product_files import product_root
+from vizlib.files.product import product_root
 
 SLOTS = "job_slots.slots"
 

@@ -251,7 +251,7 @@ def test_the_app_starts_in_an_empty_folder_with_its_own_settings(installed: Inst
         assert {row[1] for row in rows if row[1].endswith(f":{served:04X}") and row[3] == "0A"} == {f"0100007F:{served:04X}"}
     shown = installed.run(
         "python", "-c",
-        "from streamlit import config; from vizlib.product_files import product_root;"
+        "from streamlit import config; from vizlib.files.product import product_root;"
         "config._main_script_path = str(product_root() / 'app.py');"
         "print(*(config.get_option(name) for name in ('client.showErrorDetails', 'server.address', 'browser.gatherUsageStats')))",
     )  # fmt: skip

@@ -12,7 +12,7 @@ import typer
 
 from vizlib.cli.errors_and_output import UsageError
 from vizlib.errors import VizlibError
-from vizlib.product_files import product_root
+from vizlib.files.product import product_root
 
 if TYPE_CHECKING:
     from pathlib import Path

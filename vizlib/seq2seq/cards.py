@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from vizlib.product_files import product_root
+from vizlib.files.product import product_root
 from vizlib.seq2seq.task_registry import TASKS
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from vizlib.catalog.families import FAMILIES
 from vizlib.catalog.family import NO_ATTENTION, NO_HEAD, NO_RELU
 from vizlib.catalog.methods import fitting
 from vizlib.figures.model_marks import short_name
-from vizlib.product_files import product_root
+from vizlib.files.product import product_root
 from vizlib.zoo import bundled_models
 from vizlib.zoo.official_releases import LICENCES, ON_TIMM, PAPERS, RELEASES, parameters
 from vizlib.zoo.sources.shipped_heads import shipped_head

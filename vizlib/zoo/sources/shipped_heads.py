@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vizlib.product_files import product_root
+from vizlib.files.product import product_root
 from vizlib.zoo.sources.places import ShippedFile
 
 if TYPE_CHECKING:

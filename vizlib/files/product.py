@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-_PACKAGE: Final = Path(__file__).resolve().parent
+_PACKAGE: Final = Path(__file__).resolve().parents[1]
 INSTALLED: Final = _PACKAGE / "_product"  # where the wheel puts what stands at the top of a checkout
 
 
