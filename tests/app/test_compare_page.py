@@ -294,7 +294,7 @@ def test_the_snippet_runs(page, tmp_path, monkeypatch, capsys):
 
 def test_nothing_heavy_is_imported_by_the_sections():
     heavy = "torch timm captum cv2"
-    parts = "vizlib.ui.pages.compare.sections, vizlib.ui.pages.compare.picture_set"
+    parts = "vizlib.ui.pages.compare.sections, vizlib.ui.sections.picture_set"
     code = f"import sys, {parts}; print([one for one in '{heavy}'.split() if one in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import vizlib.ui.components
+from vizlib.ui.components import FOLDER, PACKAGE
 from vizlib.ui.components.joining import join_modules
 from vizlib.ui.pages.pvt import segmentation_data
 
@@ -99,7 +100,7 @@ def test_a_picture_of_before_does_not_replace_the_one_of_now(visit):
           return [...home.querySelectorAll('figcaption b')].map(one => one.textContent);
         }""",
         [
-            join_modules(HOME, "segmentation/segmentation.js"),
+            join_modules(PACKAGE, f"{FOLDER}/segmentation/segmentation.js"),
             (HOME / "segmentation/segmentation.html").read_text("utf-8"),
             *(list(segmentation_data.pack_segmentation(some, "p", 4)) for some in (made, made[:1])),
         ],

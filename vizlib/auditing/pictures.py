@@ -7,6 +7,7 @@ import glob
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,12 +78,16 @@ def audit_pictures(data: Any) -> AuditPictures:
     """The pictures that ``data`` names, in an order that does not change.
 
     A folder (with val.parquet, as tiny-imagenet-200, one folder for each class, or pictures anywhere below it), a table (Parquet, CSV, TSV,
-    JSON lines: path or image bytes, label, box, mask), a text file with one path a line, a glob, a list of paths or arrays, or a torch
-    Dataset of (picture, label) or pictures, whose labels are those in its ``targets`` or ``labels``. AuditError where there is none.
+    JSON lines: path or image bytes, label, box, mask), a text file with one path a line, a glob, a list of paths or arrays, {name: path,
+    bytes or array}, or a torch Dataset of (picture, label) or pictures, whose labels are those in its ``targets`` or ``labels``.
+    AuditError where there is none.
     """
     if isinstance(data, str | os.PathLike):
         pictures = _of_path(Path(data).expanduser(), str(data))
-    elif hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, dict):
+    elif isinstance(data, Mapping):
+        named = list(data.values())
+        pictures = AuditPictures([AuditPicture(str(name), Item(named, place)) for place, name in enumerate(data)], [])
+    elif hasattr(data, "__getitem__") and hasattr(data, "__len__"):
         pictures = _of_sequence(data)
     else:
         raise AuditError(f"An audit goes over a folder, a table, a list or a data set with a length, not over a {type(data).__name__}.")

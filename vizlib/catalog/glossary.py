@@ -38,6 +38,7 @@ PAGES = {
     "compare": ("token", "head", "receptive field", "residual", "CKA"),
     "biases": ("token", "drift"),
     "attribution": ("attribution", "faithfulness", "rollout"),
+    "audit": ("attribution", "token", "head", "rollout"),
     "models": ("attribution", "multiply-adds"),
 }
 """The words of each page, in the order of the idea."""

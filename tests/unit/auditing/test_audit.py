@@ -372,7 +372,7 @@ def test_a_runs_epochs_are_one_model_each_in_their_order(tmp_path: Path) -> None
     ("arguments", "error", "words"),
     [
         (("nowhere", "vit_tiny50"), AuditError, "There is no 'nowhere'"),
-        (({"a": 1}, "vit_tiny50"), AuditError, "not over a dict"),
+        ((7, "vit_tiny50"), AuditError, "not over a int"),
         (([], "vit_tiny50"), AuditError, "no pictures"),
         ((["a.png"], []), AuditError, "at least one model"),
         ((["a.png"], 7), AuditError, "not a int"),

@@ -15,7 +15,7 @@ import vizlib
 from vizlib.auditing.clusters import Removal, StrategyCluster
 from vizlib.auditing.overview.api import overview
 from vizlib.auditing.overview.map_agreement import Agreement
-from vizlib.auditing.report.charts import interval_svg
+from vizlib.auditing.report.charts import interval_bar
 from vizlib.auditing.report.findings import between, findings, gain_words, missing_presets, removal_words
 from vizlib.auditing.report.report_html import write_report
 from vizlib.errors import AuditError
@@ -92,7 +92,7 @@ def test_an_interval_says_its_unit_once() -> None:
     assert between(0.5, 0.62) == "50.0 to 62.0\u00a0%"
     assert between(0.0001, 0.62, None) == "under 0.1 to 62\u00a0%"
     assert Agreement("methods", "m", "a", "b").count == 0
-    assert "NaN" not in interval_svg(0.5, float("nan"), float("nan"))
+    assert "interval" not in interval_bar(0.5, float("nan"), float("nan"))
 
 
 def test_the_file_needs_nothing_else_and_runs_nothing_of_the_data(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import vizlib.ui.components
+from vizlib.ui.components import FOLDER, PACKAGE
 from vizlib.ui.components.joining import JoinError, join_modules, join_styles
 
 HOME = Path(vizlib.ui.components.__file__).parent
@@ -119,11 +120,11 @@ def test_every_component_is_here():
 
 @pytest.mark.parametrize("name", COMPONENTS)
 def test_every_component_joins_to_one_module_with_a_default_export(name, tmp_path):
-    text = join_modules(HOME, f"{name}/{name}.js")
+    text = join_modules(PACKAGE, f"{FOLDER}/{name}/{name}.js")
     assert text.count("export default ") == 1
     assert not [line for line in text.splitlines() if line.startswith("import ")]
     assert "\n" in text.strip()  # Streamlit takes a text of one line for the name of a file
-    assert "@import" not in join_styles(HOME, f"{name}/{name}.css")
+    assert "@import" not in join_styles(PACKAGE, f"{FOLDER}/{name}/{name}.css")
     node = shutil.which("node")
     if node:
         (tmp_path / "joined.mjs").write_text(text, encoding="utf-8")

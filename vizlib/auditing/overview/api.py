@@ -32,14 +32,15 @@ _READ = (
 
 @dataclass(frozen=True, eq=False)
 class Overview:
-    """An audit as a whole.
+    """An audit as a whole, by the ``facts`` of its manifest; ``complete`` says whether every chunk is there.
 
     ``pictured`` are the rows with a map by (picture, model, method), ``first`` those that each (preset, model, method) puts first;
     ``table`` holds the numbers of every picture whose number is a multiple of ``stride``, and of those; ``matching`` says how many rows
     of each such key there are in all; ``right_with_region`` how many right answers have a box or mask.
     """
 
-    audit: Audit
+    facts: dict[str, Any]
+    complete: bool
     totals: Totals
     summaries: list[Summary]
     classes: list[ClassMap]
@@ -57,7 +58,17 @@ class Overview:
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """Every (model, method), in the order of the audit."""
-        return [(model, method) for model in self.audit.models for method in self.audit.methods]
+        return [(model, method) for model in self.models for method in self.methods]
+
+    @property
+    def models(self) -> list[str]:
+        """The models as rows call them."""
+        return [model["name"] for model in self.facts["models"]]
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods as rows call them."""
+        return [method["name"] for method in self.facts["methods"]]
 
 
 def overview(audit: Audit, *, table_rows: int = TABLE_ROWS, pictured: int = PICTURED) -> Overview:
@@ -81,7 +92,8 @@ def overview(audit: Audit, *, table_rows: int = TABLE_ROWS, pictured: int = PICT
                     maps.add(row, shares[_key(row)])
                 picked.add(_with_derived(row, apart[_key(row)]), grid_map)
     return Overview(
-        audit, total, summaries(audit), maps.classes(), maps.confusions(), agreements.pairs, head_means(audit), picked.first(),
+        audit.facts, audit.complete, total,
+        summaries(audit), maps.classes(), maps.confusions(), agreements.pairs, head_means(audit), picked.first(),
         picked.pictured(), picked.table(), picked.matching, picked.right_with_region, picked.stride, picked.each,
     )  # fmt: skip
 

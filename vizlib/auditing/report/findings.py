@@ -21,10 +21,10 @@ _UNIT = "\u00a0%"  # said once, behind both ends of an interval
 
 def findings(overview: Overview) -> list[str]:
     """One sentence for each number that an audit's reader asks for first, in the order of a report."""
-    sentences = [_accuracy(summary) for summary in overview.summaries if summary.method == overview.audit.methods[0]]
-    sentences += [_commonest_mistake(overview, model) for model in overview.audit.models]
+    sentences = [_accuracy(summary) for summary in overview.summaries if summary.method == overview.methods[0]]
+    sentences += [_commonest_mistake(overview, model) for model in overview.models]
     sentences += [_on_object(summary) for summary in overview.summaries]
-    sentences += [_elsewhere(overview, model, method) for model in overview.audit.models for method in overview.audit.methods]
+    sentences += [_elsewhere(overview, model, method) for model in overview.models for method in overview.methods]
     sentences += [_apart(pair) for pair in overview.agreements]
     return [sentence for sentence in sentences if sentence]
 

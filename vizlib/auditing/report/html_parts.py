@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vizlib.figures.html_page import escaped
@@ -10,19 +11,34 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def section(title: str, hint: str, body: str, exactly: str = "", link: str = "", paper: str = "") -> str:
-    """A section with its title, what to look at, its body, and exactly what it is, with its paper."""
-    source = f' <a href="{escaped(link)}">{escaped(paper)}</a>' if link else ""
-    note = f'<p class="exactly">{escaped(exactly)}{source}</p>' if exactly else ""
-    return f"<section><h2>{escaped(title)}</h2><p>{escaped(hint)}</p>{body}{note}</section>"
+@dataclass(frozen=True)
+class Section:
+    """A section: its ``title``, what to look at, ``tabs`` (title, HTML) of which one is shown at a time, and exactly what it is.
 
+    What is HTML here comes from ``escaped`` texts alone; titles and words are plain.
+    """
 
-def tabs_html(tabs: Sequence[tuple[str, str]]) -> str:
-    """Parts of which one is shown at a time; all of them where no script runs."""
-    if len(tabs) == 1:
-        return tabs[0][1]
-    parts = "".join(f'<div data-tab="{escaped(title)}"><h3 class="only">{escaped(title)}</h3>{body}</div>' for title, body in tabs)
-    return f'<div class="tabs">{parts}</div>'
+    title: str
+    hint: str
+    tabs: tuple[tuple[str, str], ...] = ()
+    exactly: str = ""
+    link: str = ""
+    paper: str = ""
+
+    def html(self) -> str:
+        """All of it; every tab is there where no script runs."""
+        source = f' <a href="{escaped(self.link)}">{escaped(self.paper)}</a>' if self.link else ""
+        note = f'<p class="exactly">{escaped(self.exactly)}{source}</p>' if self.exactly else ""
+        return f"<section><h2>{escaped(self.title)}</h2><p>{escaped(self.hint)}</p>{self._body()}{note}</section>"
+
+    def _body(self) -> str:
+        if len(self.tabs) < 2:
+            return "".join(f'<div class="audit-part">{body}</div>' for _, body in self.tabs)
+        parts = "".join(
+            f'<div class="audit-part" data-tab="{escaped(title)}"><h3 class="only">{escaped(title)}</h3>{body}</div>'
+            for title, body in self.tabs
+        )
+        return f'<div class="tabs">{parts}</div>'
 
 
 def table_html(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

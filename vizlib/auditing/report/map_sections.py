@@ -8,7 +8,7 @@ import numpy as np
 
 from vizlib.auditing.report.charts import site_dots
 from vizlib.auditing.report.findings import between
-from vizlib.auditing.report.html_parts import counted, section, table_html, tabs_html
+from vizlib.auditing.report.html_parts import Section, counted, table_html
 from vizlib.figures.html_page import escaped, png_address
 from vizlib.figures.numbers import percent
 from vizlib.figures.overlay import coloured
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CLASSES = 60  # of a model and a method, whose mean maps are shown
 
 
-def class_section(view: Overview) -> str:
+def class_section(view: Overview) -> Section | None:
     """The mean map of each class, with its accuracy."""
     tabs = []
     for model, method in view.pairs:
@@ -35,10 +35,10 @@ def class_section(view: Overview) -> str:
         scale = f"<p class='exactly'>Brightest: {percent(peak)} of a map in one cell of these.{rest}</p>"
         tabs.append((f"{model}, {method}", f"{scale}<div class='maps'>{figures}</div>"))
     if not tabs:
-        return ""
+        return None
     first = "the class with fewest right answers first" if view.totals.labelled else "by the model's answers, since pictures have no labels"
-    return section(
-        "The mean map of each class", f"Where the maps of a class lie on the model's input, {first}; one scale for all.", tabs_html(tabs)
+    return Section(
+        "The mean map of each class", f"Where the maps of a class lie on the model's input, {first}; one scale for all.", tuple(tabs)
     )
 
 
@@ -66,7 +66,7 @@ def _class_figure(name: str, mean_map: MeanMap, peak: float, words: str) -> str:
     return f'<figure><img class="cells" alt="" src="{picture}">{caption}</figure>'
 
 
-def confusion_section(view: Overview) -> str:
+def confusion_section(view: Overview) -> Section | None:
     """The commonest mistakes beside where the model looked."""
     tabs = []
     for model, method in view.pairs:
@@ -88,12 +88,12 @@ def confusion_section(view: Overview) -> str:
                 )
             )
     if not tabs:
-        return ""
-    return section(
+        return None
+    return Section(
         "What is taken for what, and where it looked",
         "Each model's commonest mistakes, with the mean map of those pictures beside that of the pictures of the same label that it gets "
         "right; the two share a scale. The mean of few maps is the maps of few pictures.",
-        tabs_html(tabs),
+        tuple(tabs),
     )  # fmt: skip
 
 
@@ -106,16 +106,16 @@ def _cells(mean_map: MeanMap, peak: float) -> str:
     return f'<img class="cells" alt="" src="{png_address(coloured(mean, high=peak))}"><br><span class="exactly">{words}</span>'
 
 
-def head_section(view: Overview) -> str:
+def head_section(view: Overview) -> Section | None:
     """Distance and entropy of every head over the set; why there is none."""
     if not view.heads:
         why = (
-            "No attention of these models looks over its whole grid." if view.audit.facts["heads"] else
+            "No attention of these models looks over its whole grid." if view.facts["heads"] else
             "The audit was made without statistics of heads (--heads, heads=True), which take one more pass a picture."
         )  # fmt: skip
-        return section("Heads over the set", why, "")
+        return Section("Heads over the set", why)
     tabs = []
-    for model in view.audit.models:
+    for model in view.models:
         sites = [site for site in view.heads if site.model == model]
         if sites:
             charts = "".join(
@@ -130,4 +130,4 @@ def head_section(view: Overview) -> str:
         "A dot is a head's mean over the pictures, its line one standard deviation of pictures to both sides: how much it depends on the "
         "picture."
     )
-    return section("Heads over the set", words, tabs_html(tabs))
+    return Section("Heads over the set", words, tuple(tabs))

@@ -28,7 +28,6 @@ def gallery_data(overview: Overview, thumbnails: Mapping[int, str]) -> dict[str,
     shares of the picture that a map lies on.
     """
     rows = overview.table
-    audit = overview.audit
     missing = missing_presets(overview)
     values: dict[str, Any] = {}
     columns = []
@@ -40,10 +39,10 @@ def gallery_data(overview: Overview, thumbnails: Mapping[int, str]) -> dict[str,
     return {
         "columns": columns,
         "values": values,
-        "models": audit.models,
-        "methods": audit.methods,
-        "model": [audit.models.index(picked.row["model"]) for picked in rows],
-        "method": [audit.methods.index(picked.row["method"]) for picked in rows],
+        "models": overview.models,
+        "methods": overview.methods,
+        "model": [overview.models.index(picked.row["model"]) for picked in rows],
+        "method": [overview.methods.index(picked.row["method"]) for picked in rows],
         "presets": [asdict(preset) | {"missing": missing.get(preset.name, "")} for preset in PRESETS],
         "maps": {str(place): packed_map(picked) for place, picked in enumerate(rows) if picked.map is not None},
         "thumbnails": {str(number): address for number, address in thumbnails.items()},

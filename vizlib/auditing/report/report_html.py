@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vizlib.auditing.overview.api import overview
-from vizlib.auditing.report.charts import interval_svg
+from vizlib.auditing.report.charts import interval_bar
 from vizlib.auditing.report.findings import between, findings
-from vizlib.auditing.report.html_parts import counted, listed, section, table_html
+from vizlib.auditing.report.html_parts import Section, counted, listed, table_html
 from vizlib.auditing.report.map_sections import class_section, confusion_section, head_section
 from vizlib.auditing.report.report_data import gallery_data
 from vizlib.auditing.report.strategies import MEMBERS, strategies
@@ -23,7 +23,7 @@ from vizlib.files import write_whole
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from vizlib.auditing.overview.api import Overview
     from vizlib.auditing.report.strategies import Strategies
@@ -44,30 +44,40 @@ def write_report(
     for each of at most 24 members. Maps of one chunk are in memory at a time, and those of 20,000 pictures for the clusters.
     AuditError for other data or models than the audit's; VizlibError where the file cannot be written.
     """
-    view = overview(audit)
-    found = strategies(view, data=data, models=models) if clusters else []
-    members = _members(found)
-    pictures = {} if data is None else thumbnails(audit, data, [*(key[0] for key in view.pictured), *members])
+    view, found, pictures = report_contents(audit, data=data, models=models, clusters=clusters)
     return write_whole(path or audit.folder / REPORT, report_page(view, found, pictures, with_data=data is not None))
 
 
-def report_page(view: Overview, found: Sequence[Strategies], pictures: dict[int, str], *, with_data: bool) -> str:
+def report_contents(audit: Audit, *, data: Any, models: Any, clusters: bool) -> tuple[Overview, list[Strategies], dict[int, str]]:
+    """What a report is made from: the audit as a whole, its clusters, and the small pictures that both show, by number."""
+    view = overview(audit)
+    found = strategies(audit, view, data=data, models=models) if clusters else []
+    members = [number for each in found for cluster in each.shown for number in cluster.members[:MEMBERS]]
+    pictures = {} if data is None else thumbnails(audit, data, [*(key[0] for key in view.pictured), *members])
+    return view, found, pictures
+
+
+def report_sections(view: Overview, found: Sequence[Strategies], pictures: Mapping[int, str]) -> list[Section]:
+    """The sections below the gallery, as far as there is something to show."""
+    sections = [class_section(view), confusion_section(view), head_section(view), strategy_section(found, pictures)]
+    return [section for section in sections if section is not None]
+
+
+def report_page(view: Overview, found: Sequence[Strategies], pictures: Mapping[int, str], *, with_data: bool) -> str:
     """The whole page as text."""
-    body = [
-        _head(view), _findings(view), _headline(view), _gallery(view, with_data=with_data), class_section(view), confusion_section(view),
-        head_section(view), strategy_section(found, pictures), _about(view),
-    ]  # fmt: skip
-    css = "".join(_file(name) for name in ("report.css", "gallery.css"))
+    sections = [numbers_section(view), _gallery(view, with_data=with_data), *report_sections(view, found, pictures)]
+    body = "".join([_head(view), _findings(view), *(section.html() for section in sections), _about(view)])
+    css = "".join(_file(name) for name in ("sections.css", "report.css", "gallery.css"))
     gallery = _file("gallery.js")
     script = _IMPORT.sub("", _file("report.js"))  # which stands behind what it imports
     return html_page(
-        f"{' and '.join(view.audit.models)} over {view.audit.facts['pictures']:,} pictures", "".join(body), css=css,
-        data=gallery_data(view, pictures), scripts=[f'<script type="module">{gallery}\n{script}</script>'],
+        f"{' and '.join(view.models)} over {view.facts['pictures']:,} pictures", body, css=css, data=gallery_data(view, pictures),
+        scripts=[f'<script type="module">{gallery}\n{script}</script>'],
     )  # fmt: skip
 
 
 def _head(view: Overview) -> str:
-    facts = view.audit.facts
+    facts = view.facts
     methods = ", ".join(method["name"] + _options(method["options"]) for method in facts["methods"])
     explained = {"prediction": "the model's own answer", "label": "the label"}.get(facts["target"], facts["target"])
     torn = ""
@@ -77,8 +87,8 @@ def _head(view: Overview) -> str:
         rest = f"<p class='exactly'>and {more:,} more, in the rows</p>" if more else ""
         summary = f"<summary>{counted(view.totals.failed, 'row')} without a map, and why</summary>"
         torn = f"<details class='note'>{summary}<ul>{lines}</ul>{rest}</details>"
-    unfinished = "" if view.audit.complete else "<p class='note'>This audit has not come to its end: it says what is there so far.</p>"
-    models = f"{listed(view.audit.models)} look{'s' if len(view.audit.models) == 1 else ''}"
+    unfinished = "" if view.complete else "<p class='note'>This audit has not come to its end: it says what is there so far.</p>"
+    models = f"{listed(view.models)} look{'s' if len(view.models) == 1 else ''}"
     return (
         f"<header><h1>What {escaped(models)} at</h1>"
         f"<p>{counted(facts['pictures'], 'picture')}, explained by {escaped(methods)}. A map is of {escaped(explained)}.</p>"
@@ -96,7 +106,8 @@ def _findings(view: Overview) -> str:
     return f"<section><h2>What was found</h2><ul class='findings'>{items}</ul></section>" if items else ""
 
 
-def _headline(view: Overview) -> str:
+def numbers_section(view: Overview) -> Section:
+    """The headline numbers with their intervals."""
     boxed = any(summary.mean("region_gain") is not None for summary in view.summaries)
     heads = [
         "model",
@@ -125,14 +136,14 @@ def _headline(view: Overview) -> str:
         if boxed
         else "No picture has a box or a mask, so that nothing is said of how much of the maps lies on objects."
     )
-    return section("In numbers", words, table_html(heads, rows))
+    return Section("In numbers", words, (("", table_html(heads, rows)),))
 
 
 def _share(summary: Any, name: str, reference: float | None = None) -> str:
     value, interval = summary.mean(name), summary.interval(name)
     if value is None or interval is None:
         return "<span class='exactly'>not known</span>"
-    line = interval_svg(value, *interval, reference=reference)
+    line = interval_bar(value, *interval, reference=reference)
     return f"{line} <b>{percent(value, 1)}</b> <span class='exactly'>{between(*interval)}</span>"
 
 
@@ -140,11 +151,21 @@ def _gain(value: float | None, interval: tuple[float, float] | None) -> str:
     if value is None or interval is None:
         return "<span class='exactly'>no box</span>"
     ends = f"{100 * interval[0]:+.1f} to {100 * interval[1]:+.1f}" if np.isfinite(interval[0]) else "one picture"
-    line = interval_svg(value, *interval, low=-0.5, high=0.5, reference=0.0)
+    line = interval_bar(value, *interval, low=-0.5, high=0.5, reference=0.0)
     return f"{line} <b>{100 * value:+.1f}</b> <span class='exactly'>points ({ends})</span>"
 
 
-def _gallery(view: Overview, *, with_data: bool) -> str:
+def _gallery(view: Overview, *, with_data: bool) -> Section:
+    return Section(
+        "Picture by picture",
+        "Choose what comes first, or sort by any column. A click on a picture or a row shows all that is known of it.",
+        (("", '<div class="gallery" id="gallery"></div>'),),
+        rows_words(view, with_data=with_data),
+    )
+
+
+def rows_words(view: Overview, *, with_data: bool) -> str:
+    """Which rows the table has, and which of them come with a map."""
     rows = counted(view.totals.rows, "row")
     numbers = f"The table has all {rows}."
     if view.stride > 1:
@@ -160,16 +181,11 @@ def _gallery(view: Overview, *, with_data: bool) -> str:
     scale = (
         "Maps run from nothing to their own largest cell; in maps with evidence against the answer, that is blue and evidence for it red."
     )
-    return section(
-        "Picture by picture",
-        "Choose what comes first, or sort by any column. A click on a picture or a row shows all that is known of it.",
-        '<div class="gallery" id="gallery"></div>',
-        f"{numbers} {maps}{without} {scale}",
-    )
+    return f"{numbers} {maps}{without} {scale}"
 
 
 def _about(view: Overview) -> str:
-    facts = view.audit.facts
+    facts = view.facts
     made = ", ".join(f"{name} {number}" for name, number in facts["made_with"].items())
     lines = [
         f"Fit: {facts['fit'] or 'each model’s own'}. Made with {made}.",
@@ -178,7 +194,7 @@ def _about(view: Overview) -> str:
     code = (
         "import vizlib\nfrom vizlib.auditing.report.report_html import write_report\n\n"
         'audit = vizlib.Audit.open("FOLDER")\nrows = audit.rows()  # a pandas data frame: every number of every row\n'
-        f'maps = dict(audit.maps("{view.audit.models[0]}", "{view.audit.methods[0]}"))  # by the number of the picture\n'
+        f'maps = dict(audit.maps("{view.models[0]}", "{view.methods[0]}"))  # by the number of the picture\n'
         'write_report(audit, "report.html", data="DATA")'
     )
     return f"<section><h2>How this was made</h2>{''.join(f'<p>{escaped(line)}</p>' for line in lines)}<pre>{escaped(code)}</pre></section>"
@@ -190,7 +206,3 @@ def _matched(how: str) -> str:
 
 def _file(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
-
-
-def _members(found: Iterable[Strategies]) -> list[int]:
-    return [number for each in found for cluster in each.shown for number in cluster.members[:MEMBERS]]

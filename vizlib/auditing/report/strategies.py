@@ -15,6 +15,7 @@ from vizlib.errors import AuditError
 if TYPE_CHECKING:
     from vizlib.auditing.clusters import StrategyCluster
     from vizlib.auditing.overview.api import Overview
+    from vizlib.auditing.result import Audit
 
 MOST_MAPS = 20_000  # of a model and a method, in memory at a time
 SHOWN = 8  # clusters of a model and a method
@@ -44,13 +45,12 @@ class Strategies:
         return [cluster for cluster in self.clusters if self.ranked or cluster.size < cluster.class_size][:SHOWN]
 
 
-def strategies(overview: Overview, *, data: Any = None, models: Any = None, seed: int = 0) -> list[Strategies]:
+def strategies(audit: Audit, overview: Overview, *, data: Any = None, models: Any = None, seed: int = 0) -> list[Strategies]:
     """The clusters of every model and method over the classes with most pictures, at most 20,000 maps.
 
     With ``data`` and ``models``, those of the audit in its order, ranked by the accuracy that falls without their place, six passes for
     each of at most 24 members; else by how far they lie from their class's other clusters beyond their own spread.
     """
-    audit = overview.audit
     sources = None if models is None else model_sources(models)
     if sources is not None and [source.name for source in sources] != audit.models:
         raise AuditError(f"The models are {', '.join(source.name for source in sources)}; the audit's are {', '.join(audit.models)}.")

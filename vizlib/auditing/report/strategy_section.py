@@ -8,7 +8,7 @@ import numpy as np
 
 from vizlib.auditing.clusters import LEAST
 from vizlib.auditing.report.findings import removal_words
-from vizlib.auditing.report.html_parts import counted, section, tabs_html
+from vizlib.auditing.report.html_parts import Section, counted
 from vizlib.auditing.report.strategies import MEMBERS
 from vizlib.figures.html_page import escaped, png_address
 from vizlib.figures.numbers import percent
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vizlib.auditing.report.strategies import Strategies
 
 
-def strategy_section(found: Sequence[Strategies], pictures: Mapping[int, str]) -> str:
+def strategy_section(found: Sequence[Strategies], pictures: Mapping[int, str]) -> Section | None:
     """The first clusters of every model and method."""
     tabs = []
     for each in found:
@@ -48,7 +48,7 @@ def strategy_section(found: Sequence[Strategies], pictures: Mapping[int, str]) -
         note = f"{each.classes:,} of {counted(each.of, 'class')} were clustered, those with most pictures and at least {LEAST}.{more}"
         tabs.append((f"{each.model}, {each.method}", f"{''.join(cards)}<p class='exactly'>{note}</p>"))
     if not tabs:
-        return ""
+        return None
     ranked = any(each.ranked for each in found)
     order = (
         "ranked by the accuracy that falls when the tenth of the picture on which they lie is painted over, beyond what as large a hole "
@@ -57,10 +57,10 @@ def strategy_section(found: Sequence[Strategies], pictures: Mapping[int, str]) -
         else "ranked by how far they lie from the nearest other cluster of their class beyond their own spread; what their place costs is "
         "measured with --shortcuts (models= and data= in Python)"
     )
-    return section(
+    return Section(
         "Clusters of strategies",
         f"Pictures with one answer in whose maps the model looks at the same place (SpRAy), {order}.",
-        tabs_html(tabs),
+        tuple(tabs),
         "Spectral clusters of maps on at most 14 x 14 cells.",
         "https://www.nature.com/articles/s41467-019-08987-4",
         "Lapuschkin et al., Unmasking Clever Hans predictors (2019)",

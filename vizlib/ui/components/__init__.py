@@ -11,7 +11,8 @@ from vizlib.ui.components.joining import join_modules, join_styles
 if TYPE_CHECKING:
     from streamlit.components.v2.types import ComponentRenderer
 
-_HOME = Path(__file__).parent
+PACKAGE = Path(__file__).parents[2]  # files join what lies anywhere in it: the report of an audit draws with what its page does
+FOLDER = "ui/components"
 
 
 def register(name: str) -> ComponentRenderer:
@@ -30,8 +31,8 @@ def register(name: str) -> ComponentRenderer:
 def _component(name: str) -> ComponentRenderer:
     import streamlit as st
 
-    html = (_HOME / f"{name}/{name}.html").read_text("utf-8")
-    path = f"{name}/{name}"
+    path = f"{FOLDER}/{name}/{name}"
+    html = (PACKAGE / f"{path}.html").read_text("utf-8")
     return st.components.v2.component(
-        f"vizlib_{name}", html=html, css=join_styles(_HOME, f"{path}.css"), js=join_modules(_HOME, f"{path}.js")
+        f"vizlib_{name}", html=html, css=join_styles(PACKAGE, f"{path}.css"), js=join_modules(PACKAGE, f"{path}.js")
     )

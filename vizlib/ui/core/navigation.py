@@ -41,6 +41,7 @@ PAGES = {
     "compare": ("Compare", ":material/compare:"),
     "biases": ("Biases", ":material/science:"),
     "attribution": ("Attribution", ":material/verified:"),
+    "audit": ("Audit", ":material/fact_check:"),
     "models": ("Models", ":material/leaderboard:"),
 }
 

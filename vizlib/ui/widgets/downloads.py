@@ -21,6 +21,7 @@ _KINDS = {
     "npz": ("NPZ", "application/octet-stream", "data_array"),
     "csv": ("CSV", "text/csv", "table"),
     "json": ("JSON", "application/json", "data_object"),
+    "zip": ("ZIP", "application/zip", "folder_zip"),
     "html": ("Report", "text/html", "description"),
 }
 

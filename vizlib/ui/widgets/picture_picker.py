@@ -83,6 +83,14 @@ def pick_second_picture(url_state: UrlState, home: DeltaGenerator) -> Picture | 
     return upload["yours"] if chosen == YOURS else sample(chosen)
 
 
+def show_picture(picture: Picture | None) -> None:
+    """Have the pages show this picture as the visitor's own; with None the sample that is chosen."""
+    upload = _handed_in()
+    upload["error"], upload["use"] = "", picture is not None
+    if picture is not None:
+        upload["yours"] = picture
+
+
 def allowed_hosts() -> frozenset[str]:
     """The hosts that the operator allows pictures to be fetched from."""
     return host_list(os.environ.get(HOSTS_VARIABLE, ""))

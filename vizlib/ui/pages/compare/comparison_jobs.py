@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vizlib.compare.result import Comparison, Example
     from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.pages.compare.comparison_work import LogitAttributions
-    from vizlib.ui.pages.compare.picture_set import PictureSet
+    from vizlib.ui.sections.picture_set import PictureSet
 
 
 @dataclass(frozen=True)

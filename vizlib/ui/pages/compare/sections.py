@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.pages.compare.comparison_jobs import LogitAttributions
     from vizlib.ui.pages.compare.layer_pair_data import End
-    from vizlib.ui.pages.compare.picture_set import PictureSet
+    from vizlib.ui.sections.picture_set import PictureSet
 
 KINDS = {
     "tokens/linear": "places, linear", "tokens/rbf": "places, rbf", "pooled/linear": "mean over places, linear",

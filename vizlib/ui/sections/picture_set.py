@@ -1,4 +1,4 @@
-"""The photographs that are compared over: some of the samples, or files of the visitor's own."""
+"""A set of photographs: some of the samples, or files of the visitor's own."""
 
 from __future__ import annotations
 
@@ -42,18 +42,21 @@ class _File:
     content: bytes
 
 
-def pick_set(url_state: UrlState) -> PictureSet:
-    """Samples to choose among and an uploader for several files; what cannot be read is found when it is measured."""
+def pick_set(url_state: UrlState, page: str, hint: str, *, most: int = MOST_FILES, command: str = "compare") -> PictureSet:
+    """Samples to choose among and an uploader for several files; what cannot be read is found when it is measured.
+
+    ``page`` names the widgets, ``hint`` says what pictures are for, and ``command`` the one that takes more than ``most`` files.
+    """
     key = url_state.declare("images", list(SAMPLES), some_of(list(SAMPLES), len(SAMPLES)), ",".join)
     state = st.session_state
-    uploads = state.setdefault("compare.files", {"files": [], "errors": []})
+    uploads = state.setdefault(f"{page}.files", {"files": [], "errors": []})
 
     def take(files: list[UploadedFile]) -> None:
         uploads["errors"] = []
         for file in files:
             kept = uploads["files"]
-            if len(kept) >= MOST_FILES:
-                uploads["errors"].append(f"{file.name}: {MOST_FILES} files are the most here; `vizlib compare` takes any number.")
+            if len(kept) >= most:
+                uploads["errors"].append(f"{file.name}: {most} files are the most here; `vizlib {command}` takes any number.")
             elif file.size > limits().picture_mb << 20:
                 uploads["errors"].append(f"{file.name} has {file.size / 1e6:.0f} MB, over the limit of {limits().picture_mb} MB.")
             elif file.size + sum(len(other.content) for other in kept) > MOST_TOGETHER:
@@ -66,19 +69,19 @@ def pick_set(url_state: UrlState) -> PictureSet:
 
     left, right = st.columns([3, 2], gap="medium")
     uploader(
-        right, "compare.upload", "Add pictures", take, type=["image/*"], accept_multiple_files=True, max_upload_size=limits().picture_mb,
-        help=f"Up to {MOST_FILES} files, which are compared over instead of the samples. They stay in this server's memory.",
+        right, f"{page}.upload", "Add pictures", take, type=["image/*"], accept_multiple_files=True, max_upload_size=limits().picture_mb,
+        help=f"Up to {most} files, which are taken instead of the samples. They stay in this server's memory.",
     )  # fmt: skip
     files: list[_File] = uploads["files"]
     with left:
         st.pills(
             "Pictures", list(SAMPLES), key=key, format_func=lambda name: SAMPLES[name].title, selection_mode="multi",
-            disabled=bool(files), help="One picture shows its layers and the difference. CKA takes four, its intervals eight.",
+            disabled=bool(files), help=hint,
         )  # fmt: skip
         if files:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(f"**{len(files)} file{'s' if len(files) > 1 else ''} of yours** instead of the samples.")
-                st.button("Back to the samples", key="compare.remove", icon=":material/undo:", type="tertiary", on_click=here(remove))
+                st.button("Back to the samples", key=f"{page}.remove", icon=":material/undo:", type="tertiary", on_click=here(remove))
     if uploads["errors"]:
         st.error("Left out. " + " ".join(formatting.plain(error) for error in uploads["errors"]), icon=":material/broken_image:")
     if files:

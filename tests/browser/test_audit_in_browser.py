@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+
+def open_page(visit, server, query=""):
+    visit.page.goto(f"{server.url}/audit{query}")
+    drawn(visit)
+
+
+def drawn(visit):
+    visit.page.get_by_role("heading", name="Take it away").wait_for()
+    visit.page.locator(".gallery .card").first.wait_for()
+    visit.rest()
+    # Streamlit looks for its server below the page's own address first.
+    visit.problems[:] = [problem for problem in visit.problems if "status of 404" not in problem]
+
+
+def test_a_column_sorts_gallery_and_table_and_is_in_the_address(visit, server):
+    open_page(visit, server, "?models=vit_tiny50&methods=rollout")
+    cards, rows = visit.page.locator(".gallery .card"), visit.page.locator(".gallery tbody tr")
+    assert cards.count() == rows.count() == 6
+    visit.page.locator(".gallery th button", has_text="sure").click()
+    shares = [float(row.locator("td").nth(3).inner_text().removesuffix("%").strip()) for row in rows.all()]
+    assert shares == sorted(shares, reverse=True)
+    assert [card.get_attribute("data-place") for card in cards.all()] == [row.get_attribute("data-place") for row in rows.all()]
+    visit.page.wait_for_url("**by=probability**")
+    again = [row.get_attribute("data-place") for row in rows.all()]
+    visit.page.reload()
+    drawn(visit)
+    assert [row.get_attribute("data-place") for row in rows.all()] == again
+
+
+def test_a_row_opens_in_explore_with_its_picture_and_model(visit, server):
+    open_page(visit, server, "?models=resnet_tiny50&methods=grad_cam&by=picture&preset=all&falling=no")
+    visit.page.locator(".gallery tbody tr").nth(2).click()
+    detail = visit.page.locator(".gallery .detail")
+    assert "Rocket" in detail.inner_text()
+    detail.get_by_role("button", name="Open in Explore").click()
+    visit.page.get_by_role("heading", name="Explore").wait_for()
+    visit.page.wait_for_url("**sample=rocket**")
+    assert "models=resnet_tiny50" in visit.page.url
+    visit.rest()
+    visit.problems[:] = [problem for problem in visit.problems if "status of 404" not in problem]
+
+
+def test_charts_survive_what_the_page_lets_through(visit, server):
+    open_page(visit, server, "?models=vit_tiny50&methods=rollout&heads=1")
+    dots = visit.page.locator(".audit-part .dots .dot")
+    assert dots.count() == 2 * 6 * 3
+    box = dots.first.bounding_box()
+    assert box is not None
+    assert box["width"] > 4
