@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vizlib.figures.overlay import encode_jpeg, encode_png
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -41,11 +39,15 @@ def escaped(plain: object) -> str:
 
 def png_address(image: np.ndarray) -> str:
     """An image uint8 (H, W, 3) as the data address of a PNG."""
+    from vizlib.figures.overlay import encode_png
+
     return f"data:image/png;base64,{base64.b64encode(encode_png(image)).decode()}"
 
 
 def jpeg_address(image: np.ndarray, quality: int = 80) -> str:
     """An image uint8 (H, W, 3) as the data address of a JPEG."""
+    from vizlib.figures.overlay import encode_jpeg
+
     return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(image, quality)).decode()}"
 
 

@@ -6,6 +6,7 @@ import io
 import pickle
 import subprocess
 import sys
+import tempfile
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from vizlib.seq2seq import untrained
 from vizlib.ui.core.pictures import SAMPLES, handed_in, sample
 from vizlib.ui.pages.attention import artifact_work, head_work, pass_work, token_work
 from vizlib.ui.pages.attribution import detail_work, exam_work, map_work, region_work
+from vizlib.ui.pages.audit import audit_work
 from vizlib.ui.pages.biases import response_data
 from vizlib.ui.pages.compact import tokenizer_data
 from vizlib.ui.pages.compare import comparison_work
@@ -145,6 +147,11 @@ def run_all(bench):
     run(partial(exam_work.compute_exam_report, ("saliency",), ("known",), images={"cat": sample("cat").pixels}), VIT)
     run(partial(explanation.compute_answer, explanation.ExplanationRequest("sample:cat", "rollout", None, None, ()), sample("cat")), VIT)
     run(partial(explanation.compute_ranking, sample("cat"), None), VIT)
+    pictures = {"cat": sample("cat").pixels}
+    run(partial(audit_work.compute_audit, pictures=pictures, methods=("saliency",), fit=None, heads=False), VIT)
+    with tempfile.TemporaryDirectory() as home:
+        vizlib.audit(pictures, random_model(VIT), "saliency", f"{home}/audit")
+        run(partial(audit_work.open_audit, f"{home}/audit", ""))
     run(partial(feature_pyramid_data.compute_feature_pyramid, **cat), "pvt_tiny50")
     run(partial(reduced_keys_data.compute_reduced_keys, **cat), "pvt_tiny50")
     run(partial(segmentation_data.compute_segmentation, side=8, **cat), "pvt_tiny50")

@@ -47,10 +47,11 @@ class PictureSource:
     @property
     def code(self) -> str:
         """The command behind it."""
-        models = " ".join(f"--model {model.name}" for model in self.models)
-        methods = " ".join(f"--method {method}" for method in self.methods)
-        fit = "" if self.fit is None else f" --fit {self.fit}"
-        return f"vizlib audit photos {models} {methods}{fit}{' --heads' if self.heads else ''} --out audit"
+        words = ["vizlib", "audit", "photos", *(f"--model {model.name}" for model in self.models)]
+        words += [f"--method {method}" for method in self.methods]
+        words += [f"--fit {self.fit}"] if self.fit is not None else []
+        words += ["--heads"] if self.heads else []
+        return " ".join([*words, "--out audit"])
 
     def view_or_status(self) -> AuditView | None:
         """It, once it is there; until then, drawn on the page, how far it is or why it cannot be."""
@@ -105,7 +106,7 @@ def pick_source(url_state: UrlState) -> Source:
         left, right = st.columns(2, gap="medium")
         left.text_input("The audit's folder", key=resend(folder), placeholder="audit", max_chars=1024)
         right.text_input(
-            "Its data, for the pictures", key=resend(data), placeholder="photos, val.parquet, list.csv", max_chars=1024,
+            "Its data, for the pictures", key=resend(data), placeholder="a folder, val.parquet, list.csv", max_chars=1024,
             help="Without it the maps are shown alone.",
         )  # fmt: skip
         return FolderSource(st.session_state[folder].strip(), st.session_state[data].strip())
