@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vizlib.explainers.api import explain, predict, replay, trace
     from vizlib.explainers.explanation import Explanation
     from vizlib.explainers.prediction import Prediction
+    from vizlib.explainers.similarity import says, similar_to
     from vizlib.geometry import Geometry, Transform
     from vizlib.images import read_image
     from vizlib.passes.forward import Trace
@@ -54,6 +55,8 @@ _HOMES = {
     "trace": "vizlib.explainers.api",
     "explain": "vizlib.explainers.api",
     "replay": "vizlib.explainers.api",
+    "says": "vizlib.explainers.similarity",
+    "similar_to": "vizlib.explainers.similarity",
     "Prediction": "vizlib.explainers.prediction",
     "audit": "vizlib.auditing.api",
     "Audit": "vizlib.auditing.result",
@@ -73,7 +76,7 @@ __all__ = [
     "AttentionSite", "Audit", "AuditError", "CancelledError", "CheckpointError", "DeviceError", "DownloadError", "ExamError",
     "Explanation", "Geometry", "ImageError", "MethodCard", "MethodError", "Model", "ModelCard", "ModelError", "PlainViT", "Prediction",
     "Score", "TargetError", "TextError", "Trace", "TrainingError", "Transform", "VizlibError", "audit", "evaluate", "explain", "load",
-    "load_code", "methods", "models", "predict", "read_image", "replay", "trace", "wrap",
+    "load_code", "methods", "models", "predict", "read_image", "replay", "says", "similar_to", "trace", "wrap",
 ]  # fmt: skip
 
 

@@ -210,7 +210,7 @@ def test_a_model_without_a_head_that_is_fetched_when_asked(page, loads):
     at = page(model=name)
     at.button(key=f"fetch.{name}").click().run()
     shown = cards(done(at))
-    assert list(shown) == ["rollout", "attention"]
+    assert list(shown) == ["rollout", "attention", "eigen_cam"]
     assert {card["state"] for card in shown.values()} == {"done"}
     assert {card["badge"]["text"] for card in shown.values()} == {"not measured"}
     assert "no classes" in said(at)

@@ -21,7 +21,7 @@ NEEDS: Final = {
 
 NO_HEAD: Final = (
     "the model has no classification head, so it has no classes to explain; give a function of its features as the target, "
-    "or num_classes= where its answer is one in classes"
+    "vizlib.similar_to(...), or num_classes= where its answer is one in classes"
 )
 UNKNOWN_HEAD: Final = (
     "how many classes the model answers in cannot be read from its parts; give num_classes=, or a function of its answer as the target"

@@ -93,6 +93,13 @@ def explain(
             autocompletion=complete_class,
         ),
     ] = None,
+    similar_to: Annotated[
+        str | None,
+        typer.Option(
+            help="In the place of a class: what makes the picture like this one (a file), or 'self'. For any model, with classes or not.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The folder that gets one folder for each photograph.")] = Path("explanations"),
     checkpoint: Annotated[
         str | None,
@@ -138,6 +145,8 @@ def explain(
     goals = target or []
     if len(goals) > 2:
         raise UsageError(f"--target is given once, or twice for a difference, not {len(goals)} times.")
+    if similar_to and (goals or evaluate):
+        raise UsageError("--similar-to stands in the place of a class: leave --target and --evaluate out.")
     if resume and evaluate:
         raise UsageError("--evaluate measures maps as they are made: leave --resume out.")
     of_model = loading_options(labels, num_classes, image_size, activation)
@@ -159,8 +168,9 @@ def explain(
     with download_progress(model) as progress:
         loaded = load_model(model, checkpoint=checkpoint, device=device, dtype=dtype, **of_model, progress=progress)
     card = card or _first_fitting(loaded)
-    request = ExplainRequest(loaded, card, _target(loaded, goals), fit, options)
-    _check(loaded, card, options)
+    goal = _similar(similar_to, fit) if similar_to else _target(loaded, goals)
+    request = ExplainRequest(loaded, card, goal, fit, options)
+    _check(loaded, card, options, goal)
     if evaluate:
         check_has_classes(loaded)
     places = OutputFolders(out)
@@ -296,10 +306,17 @@ def _first_fitting(model: Model) -> MethodCard:
     return method_card(model.card.methods[0])
 
 
-def _check(model: Model, card: MethodCard, options: dict[str, Any]) -> None:
+def _similar(reference: str, fit: str | None) -> Any:
+    """The similarity to a picture in a file, or to the picture itself; ImageError for what is no image."""
+    from vizlib import similar_to
+
+    return similar_to(reference, fit=fit)
+
+
+def _check(model: Model, card: MethodCard, options: dict[str, Any], goal: Any = None) -> None:
     from vizlib.explainers.api import check_method_fits
 
-    check_method_fits(model, card)
+    check_method_fits(model, card, goal)
     card.resolve(options)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from vizlib.cli.errors_and_output import UsageError
 from vizlib.errors import ImageError
 from vizlib.explainers.explanation import MANIFEST
+from vizlib.explainers.similarity import SimilarTo
 from vizlib.images import read_image
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class ExplainRequest:
         except (OSError, KeyError, ValueError, ImageError, zipfile.BadZipFile):
             return False
         target = self.target
+        if isinstance(target, SimilarTo):  # of another picture only the label is kept beside its features
+            return same and isinstance(target.reference, str) and manifest.get("label") == target.label
         if target is None and self.model.adapter.classes:
             target = int(logits.argmax())
         return same and manifest.get("target") == (list(target) if isinstance(target, tuple) else target)

@@ -14,10 +14,11 @@ import torch
 
 from vizlib.catalog.methods import MethodCard, method_card
 from vizlib.errors import CheckpointError, ImageError, MethodError, TargetError, whole_number
-from vizlib.explainers.explanation import Explanation, Explanations
+from vizlib.explainers.explanation import REFERENCE, Explanation, Explanations
 from vizlib.explainers.manifest import read_manifest
 from vizlib.explainers.prediction import Prediction
-from vizlib.explainers.targets import Target, resolve_targets, target_of_each
+from vizlib.explainers.similarity import SimilarTo
+from vizlib.explainers.targets import Target, is_free_of_classes, resolve_targets, target_of_each
 from vizlib.geometry import Geometry
 from vizlib.images import read_image, read_with_scaling
 from vizlib.passes.device_memory import enough_memory
@@ -96,9 +97,10 @@ def explain(
 ) -> Explanation | list[Explanation]:
     """Why the model answered as it did, by one method; a list of images or a batch of tensors gives a list, run in batches.
 
-    ``target`` is a class number, a label, a pair (tuple) for a difference, a function of logits (B, K), or None for the top prediction; a
-    list, array or integer tensor as long as the batch gives each image its own. ``fit`` is "crop", "pad", "squash" or None for the model's
-    own; ``display`` is the picture to show of a prepared tensor, as large as it, or a list of one for each. MethodError, with the reason,
+    ``target`` is a class number, a label, a pair (tuple) for a difference, a function of logits (B, K), ``vizlib.similar_to(...)``, or None
+    for the top prediction; a list, array or integer tensor as long as the batch gives each image its own. ``fit`` is "crop", "pad",
+    "squash" or None for the model's own; ``display`` is the picture to show of a prepared tensor, as large as it, or a list of one for
+    each. MethodError, with the reason,
     where the method does not fit the model; TargetError for a class it does not have; ImageError for what is no image.
     """
     card = method_card(method)
@@ -149,9 +151,10 @@ def replay(folder: str | os.PathLike[str], model: Model | None = None) -> Explan
     picture, display = Path(folder) / "image.png", None
     if isinstance(image, torch.Tensor) and picture.is_file():
         display = picture if image.ndim == 3 else [picture]
-    again = explain(
-        model, image, manifest["method"], tuple(target) if isinstance(target, list) else target, manifest["fit"], display, **options
-    )
+    target = tuple(target) if isinstance(target, list) else target
+    if manifest.get("similar_to"):
+        target = SimilarTo(_saved_features(Path(folder) / REFERENCE), str(manifest.get("label", "")))
+    again = explain(model, image, manifest["method"], target, manifest["fit"], display, **options)
     return again[0] if isinstance(again, list) else again  # a prepared tensor was saved as a batch of one
 
 
@@ -164,13 +167,22 @@ def _saved_input(path: Path) -> torch.Tensor:
         raise ImageError(f"{path} does not hold the prepared image that was explained: {error}.") from error
 
 
+def _saved_features(path: Path) -> torch.Tensor:
+    """The features that the explained picture was held against; TargetError when the file does not hold them."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return torch.from_numpy(arrays["features"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise TargetError(f"{path} does not hold the features that the picture was held against: {error}.") from error
+
+
 def check_method_fits(model: Model, card: MethodCard, target: Any = None) -> None:
     """Nothing where a method fits a model; MethodError, with the reason from the model's family, where it does not.
 
-    A ``target`` that is a function, or a list of functions, needs no classes.
+    A ``target`` that is a function or a similarity, or a list of them, needs no classes.
     """
     goals = target if isinstance(target, list) and target else [target]
-    needless = {"head"} if all(map(callable, goals)) else set[str]()
+    needless = {"head"} if all(map(is_free_of_classes, goals)) else set[str]()
     reason = card.refusal({need: why for need, why in model.adapter.refusals.items() if need not in needless})
     if reason:
         raise MethodError(f"{card.title} does not fit {model.card.name}: {reason}.")
@@ -257,6 +269,7 @@ def _explanation(
         prepared=prepared_image.x.numpy() if prepared_image.prepared else None,
         without_artifacts=None if output.drawn is None else output.drawn.to("cpu", torch.float64).numpy(),
         stages_without_artifacts=tuple(stage.cpu().numpy() for stage in output.drawn_stages),
+        similar_to=None if resolved_target.reference is None else resolved_target.reference.cpu().numpy(),
     )
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from vizlib.geometry import Geometry
 
+REFERENCE = "reference.npz"
+
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
@@ -31,7 +33,8 @@ class Explanation:
     (H, W) lies on the upright image, bilinear between input pixels, NaN where ``seen`` (H, W) is False. ``target`` is a class, a pair
     of them, or None; ``notes`` say what a reader of this very map has to know; ``stages`` are the maps of a rollout on the grids above
     the pixels, coarse to fine; ``facts`` numbers of this map: for one that should add up, how far it does; ``drawn`` the map that pictures
-    show, ``input_map`` but for a rollout with artifact tokens, which pictures leave out and arrays never.
+    show, ``input_map`` but for a rollout with artifact tokens, which pictures leave out and arrays never; ``similar_to`` the features (D,)
+    that the image's own were held against, where that was the target.
     """
 
     input_map: np.ndarray
@@ -53,6 +56,7 @@ class Explanation:
     prepared: np.ndarray | None = field(default=None, repr=False)
     without_artifacts: np.ndarray | None = field(default=None, repr=False)
     stages_without_artifacts: tuple[np.ndarray, ...] = field(default=(), repr=False)
+    similar_to: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def drawn(self) -> np.ndarray:
@@ -144,6 +148,8 @@ class Explanation:
             (home / "image.png").write_bytes(_png(self.image))
             if self.prepared is not None:
                 np.savez_compressed(home / "input.npz", x=self.prepared)
+            if self.similar_to is not None:
+                np.savez_compressed(home / REFERENCE, features=self.similar_to)
             part = home / f"{MANIFEST}.part"
             part.write_text(json.dumps(self.manifest(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
             part.replace(home / MANIFEST)
@@ -164,6 +170,7 @@ class Explanation:
             "recipe": self.recipe,
             "target": list(self.target) if isinstance(self.target, tuple) else self.target,
             "label": self.label,
+            "similar_to": None if self.similar_to is None else REFERENCE,
             "fit": self.fit,
             "sink": self.sink,
             "notes": list(self.notes),
@@ -181,7 +188,7 @@ class Explanation:
         """Why this explanation cannot be made again from its folder, or None when it can."""
         if self.recipe is None:
             return "the model was a live module, which is not kept in the folder"
-        if self.target is None and self.label:
+        if self.target is None and self.label and self.similar_to is None:
             return "the target was a function, which is not kept in the folder"
         return None
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 
 from vizlib.errors import TargetError
+from vizlib.explainers.similarity import SimilarTo, direction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +21,15 @@ TargetResolver: TypeAlias = "Callable[[torch.Tensor], list[Target]]"
 
 @dataclass(frozen=True)
 class Target:
-    """A target resolved for one image: ``index`` for a class, a pair for a difference, None for a function or a model without classes."""
+    """A target resolved for one image: ``index`` for a class, a pair for a difference, None for a function or a model without classes.
+
+    ``reference`` holds the features (D,) that the image's own are held against, where that is the target.
+    """
 
     index: int | tuple[int, int] | None
     label: str
     function: Callable[[torch.Tensor], torch.Tensor] | None = None
+    reference: torch.Tensor | None = None
 
     def score(self, logits: torch.Tensor) -> torch.Tensor:
         """The number (B,) of each row of logits (B, K) whose reasons are asked for; TargetError when a function gives no number."""
@@ -68,6 +73,9 @@ def resolve_targets(model: Model, target: Any, logits: torch.Tensor) -> list[Tar
 
 def _resolved(model: Model, target: Any, logits: torch.Tensor) -> Target:
     target = _as_python(target)
+    if isinstance(target, SimilarTo):
+        reference, along = direction(target, model, logits)
+        return Target(None, target.label, lambda values: values.flatten(1) @ along.to(values), reference)
     if callable(target):
         return Target(None, getattr(target, "__name__", "a function of the logits"), target)
     if target is None:
@@ -82,6 +90,11 @@ def _resolved(model: Model, target: Any, logits: torch.Tensor) -> Target:
         return Target((first, second), f"{model.label(first)} minus {model.label(second)}")
     index = class_index(model, target)
     return Target(index, model.label(index))
+
+
+def is_free_of_classes(target: Any) -> bool:
+    """Whether a target can be had of a model without classes: a function of its answer, or a similarity."""
+    return callable(target) or isinstance(target, SimilarTo)
 
 
 def class_index(model: Model, target: Any) -> int:
