@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BATCH_BYTES = 1 << 30  # bytes that one batch may take; the same on every machine, so that maps are the same too
 CPU_BATCH_BYTES = 1 << 26  # without gradients on a CPU, where what lies in its cache is up to twice as fast as a larger batch
+CPU_GRADIENT_BYTES = 1 << 27  # with them, where a larger batch is no faster and keeps all that it computed
 MAX_BATCH = 64
 NO_PIXELS = (
     "No gradient of this target reaches the pixels of {name}: something on the way is quantised, detached or run without gradients. Take "
@@ -55,9 +56,13 @@ class TargetScorer:
     def scores(self, images: torch.Tensor) -> torch.Tensor:
         """The target's score (n,) of images (n, 3, h, w), at least float32; image i is a variant of x's image i modulo B."""
         values = self.answers(images)
-        self.progress.completed += len(images)
-        tell(self.progress.completed, self.progress.total)
+        self.went_through(len(images))
         return self.scores_of(values)
+
+    def went_through(self, images: int) -> None:
+        """Say that so many images went through, for who listens to the progress."""
+        self.progress.completed += images
+        tell(self.progress.completed, self.progress.total)
 
     def answers(self, images: torch.Tensor) -> torch.Tensor:
         """The logits (n, K) of images (n, 3, h, w), at least float32."""
@@ -83,7 +88,8 @@ class TargetScorer:
     def batch_size(self, *, gradients: bool) -> int:
         """How many images may go through together, 1 to 64: by the bytes that each takes, and fewer only where memory is short."""
         each = max(1, self.bytes_per_image if gradients else self.bytes_per_image // 4)
-        most = BATCH_BYTES if gradients or self.x.device.type != "cpu" else CPU_BATCH_BYTES
+        on_cpu = CPU_GRADIENT_BYTES if gradients else CPU_BATCH_BYTES
+        most = on_cpu if self.x.device.type == "cpu" else BATCH_BYTES
         return max(1, min(MAX_BATCH, most // each, available_memory() // 2 // each))
 
     def expect(self, images: int) -> None:
@@ -136,13 +142,19 @@ def checked_maps(scorer: TargetScorer, maps: torch.Tensor) -> torch.Tensor:
 
 def check_differentiable(scorer: TargetScorer) -> None:
     """TargetError when the score has no gradient at all, MethodError when none of it reaches the image."""
-    x = scorer.x[:1].clone().requires_grad_()
-    answer = scorer.for_image(0).answers(x)
+    checked_scores(scorer.for_image(0), scorer.x[:1].clone().requires_grad_())
+
+
+def checked_scores(scorer: TargetScorer, images: torch.Tensor) -> torch.Tensor:
+    """The scores (n,) of images (n, 3, h, w) that require a gradient, with the errors of ``check_differentiable``."""
+    answer = scorer.answers(images)
     check_balanced(scorer.model.card.name, answer, scorer.rule)
-    score = scorer.for_image(0).scores_of(answer)
-    check_answered(scorer.model, score)
-    if not depends_on(score, x):
+    scores = scorer.scores_of(answer)
+    check_answered(scorer.model, scores)
+    if not depends_on(scores, images):
         raise MethodError(NO_PIXELS.format(name=scorer.model.card.name))
+    scorer.went_through(len(images))
+    return scores
 
 
 def check_answered(model: Model, score: torch.Tensor) -> None:

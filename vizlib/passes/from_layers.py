@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +13,7 @@ from vizlib.passes.gradient_rules import check_balanced, gradient_rule, module_f
 from vizlib.tracing.shared_copy import copy_along
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import nn
 
@@ -37,7 +38,7 @@ def run_from(model: Model, x: torch.Tensor, taps: Sequence[Tap], rule: str = "pl
     copied = copy_along(module_for(model.resting(), rule), [tap.path for tap in taps])
     states: dict[str, list[Any]] = {tap.name: [] for tap in taps}
     for tap in taps:
-        _listen(copied.get_submodule(tap.path), tap, states[tap.name])
+        change_at(copied, tap, partial(_opened, states[tap.name]))
     with torch.no_grad(), gradient_rule(rule):  # until the first tap
         logits = model.run(copied, x)
     check_finite(model, x, logits)
@@ -46,14 +47,15 @@ def run_from(model: Model, x: torch.Tensor, taps: Sequence[Tap], rule: str = "pl
     return PassFromLayers(logits, states)
 
 
-def _listen(part: nn.Module, tap: Tap, states: list[Any]) -> None:
+def change_at(copied: nn.Module, tap: Tap, change: Callable[[Any], Any]) -> None:
+    """Let a copy of a module go on with ``change(state)`` in the place of what a tap names."""
+    part = copied.get_submodule(tap.path)
+
     def before(_part: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (_opened(inputs[0], states), *inputs[1:])
+        return (change(inputs[0]), *inputs[1:])
 
     def after(_part: nn.Module, _inputs: tuple[Any, ...], output: Any) -> Any:
-        if isinstance(output, tuple):
-            return (_opened(output[0], states), *output[1:])
-        return _opened(output, states)
+        return (change(output[0]), *output[1:]) if isinstance(output, tuple) else change(output)
 
     if tap.side == "input":
         part.register_forward_pre_hook(before)
@@ -61,7 +63,7 @@ def _listen(part: nn.Module, tap: Tap, states: list[Any]) -> None:
         part.register_forward_hook(after)
 
 
-def _opened(value: Any, states: list[Any]) -> Any:
+def _opened(states: list[Any], value: Any) -> Any:
     """A copy of a state, which itself is kept; the graph begins at the first that comes."""
     if not isinstance(value, torch.Tensor) or not value.is_floating_point():
         states.append(value)

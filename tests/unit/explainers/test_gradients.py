@@ -322,3 +322,18 @@ def test_other_precisions_work(name: str, dtype: torch.dtype, method: str) -> No
     full = vizlib.explain(zoo.model(name), zoo.inputs(name)[0], method, 1)
     # The model itself rounds: eight bits of bfloat16 through three blocks there and back.
     assert np.abs(explained.input_map - full.input_map).sum() < (0.3 if dtype == torch.bfloat16 else 0.03) * full.input_map.sum()
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_integrated_gradients_are_captums_whatever_the_batch(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from captum.attr import IntegratedGradients
+
+    from vizlib.explainers.scorer import TargetScorer
+
+    monkeypatch.setattr(TargetScorer, "batch_size", lambda self, gradients: batch)
+    model, x = zoo.model("token", torch.float64), zoo.inputs("token").double()
+    found = vizlib.explain(model, x, "integrated_gradients", 1, steps=10, max_gap=1.0, baseline="mean")[0]
+    expected = IntegratedGradients(model.module).attribute(x.requires_grad_(), torch.zeros_like(x), target=1, n_steps=10).sum(1)[0]
+    # captum's places on the way are in float32
+    assert np.abs(found.input_map - expected.detach().numpy()).max() < 1e-6 * np.abs(found.input_map).max()
+    assert found.facts["steps"] == 10

@@ -70,7 +70,9 @@ def method_outputs(maps: torch.Tensor) -> list[MethodOutput]:
 def completeness(scorer: TargetScorer, maps: torch.Tensor, empty: torch.Tensor) -> list[dict[str, float]]:
     """How the sums of maps (B, h, w) compare with how far the scores fall from x to the baseline ``empty`` (B, 3, h, w)."""
     with torch.no_grad():
-        change = (scorer.scores(scorer.x) - scorer.scores(empty)).double()
+        change = (
+            scorer.scores_of(scorer.logits.to(torch.promote_types(scorer.logits.dtype, torch.float32))) - scorer.scores(empty)
+        ).double()
     sums = maps.sum((1, 2))
     return [
         {"change": float(fall), "sum": float(total), "gap": abs(float(total) - float(fall)) / max(abs(float(fall)), 1e-12)}

@@ -1,4 +1,4 @@
-"""Integrated gradients (Sundararajan et al. 2017) by captum."""
+"""Integrated gradients (Sundararajan et al. 2017), in batches of bounded memory; under noise by captum."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from vizlib.explainers.parts.baselines import baseline
 from vizlib.explainers.parts.gradient_maps import captum_maps, completeness, method_outputs
-from vizlib.explainers.scorer import checked_maps
+from vizlib.explainers.parts.path_integral import path_integral
+from vizlib.explainers.scorer import checked_maps, make_scorer
 from vizlib.passes.backward import gradients_on
 
 if TYPE_CHECKING:
@@ -29,36 +30,44 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
     that is at most ``max_gap`` of the change, or a note names the number to try. ``facts`` say how far off, and how many steps it took. Of
     balanced slopes the score is no integral, so there is no sum to reach, and ``steps`` stay as they are.
     """
+    if options["smoothing"] != "none":
+        return _smoothed(model, x, resolve, options)
+    with gradients_on():
+        scorer = make_scorer(model, x, resolve, options["gradient"])
+        outputs = [_integrated(scorer.for_image(index), options) for index in range(len(x))]
+    return scorer.targets, outputs
+
+
+def _integrated(scorer: TargetScorer, options: dict[str, Any]) -> MethodOutput:
+    empty, steps = baseline(scorer.model, scorer.x, options["baseline"]), options["steps"]
+    pixel_map = _summed(scorer, empty, steps)
+    if options["gradient"] != "plain":
+        return method_outputs(pixel_map)[0]
+    (facts,) = completeness(scorer, pixel_map, empty)
+    while 1 > options["max_gap"] < facts["gap"] and 2 * steps <= MOST_STEPS:
+        steps *= 2
+        pixel_map = _summed(scorer, empty, steps)
+        (facts,) = completeness(scorer, pixel_map, empty)
+    return _with_completeness(method_outputs(pixel_map)[0], facts | {"steps": float(steps)})
+
+
+def _summed(scorer: TargetScorer, empty: torch.Tensor, steps: int) -> torch.Tensor:
+    scorer.expect(steps + 1)
+    return checked_maps(scorer, path_integral(scorer, empty, steps)).sum(1)
+
+
+def _smoothed(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
     from captum.attr import IntegratedGradients
 
-    def arguments(scorer: TargetScorer, steps: int) -> dict[str, Any]:
-        if options["smoothing"] == "none":
-            scorer.expect(len(scorer.x) * (steps + 2))
+    def arguments(scorer: TargetScorer) -> dict[str, Any]:
         return {
             "baselines": baseline(model, scorer.x, options["baseline"]),
-            "n_steps": steps,
-            "internal_batch_size": max(len(scorer.x), scorer.batch_size(gradients=True)),
+            "n_steps": options["steps"],
+            "internal_batch_size": scorer.batch_size(gradients=True),
         }
 
-    def method(scorer: TargetScorer) -> IntegratedGradients:
-        return IntegratedGradients(scorer.scores)
-
-    scorer, maps = captum_maps(model, x, resolve, options, method, lambda scorer: arguments(scorer, options["steps"]))
-    if options["smoothing"] != "none" or options["gradient"] != "plain":
-        return scorer.targets, method_outputs(maps.sum(1))
-    facts = completeness(scorer, maps.sum(1), baseline(model, scorer.x, options["baseline"]))
-    outputs = []
-    for index, fact in enumerate(facts):
-        image_scorer, pixel_map, steps = scorer.for_image(index), maps[index : index + 1], options["steps"]
-        while 1 > options["max_gap"] < fact["gap"] and 2 * steps <= MOST_STEPS:
-            steps *= 2
-            with gradients_on():
-                attributions = method(image_scorer).attribute(image_scorer.x.clone().requires_grad_(), **arguments(image_scorer, steps))
-            pixel_map = checked_maps(image_scorer, attributions)
-            (fact,) = completeness(image_scorer, pixel_map.sum(1), baseline(model, image_scorer.x, options["baseline"]))  # noqa: PLW2901
-        (output,) = method_outputs(pixel_map.sum(1))
-        outputs.append(_with_completeness(output, fact | {"steps": float(steps)}))
-    return scorer.targets, outputs
+    scorer, maps = captum_maps(model, x, resolve, options, lambda scorer: IntegratedGradients(scorer.scores), arguments)
+    return scorer.targets, method_outputs(maps.sum(1))
 
 
 def _with_completeness(output: MethodOutput, facts: dict[str, float]) -> MethodOutput:
