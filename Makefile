@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 INTEGRATIONS ?= .venv-integrations
+DOCS ?= .venv-docs
 PORT ?= 8501
 JOBS ?= 2
 ARGS ?=
@@ -9,12 +10,13 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: help app test test-integrations check node clean real
+.PHONY: help app test test-integrations docs check node clean real
 
 help: ## print this
 	@echo "make app     install what the app needs, start it and open it     PORT=8501 ARGS='more options of streamlit run'"
 	@echo "make test    install what the tests need and run them all         ARGS='tests/unit -k rollout' JOBS=2"
 	@echo "make test-integrations   install trackers and training loops in an environment of their own, and test looks with them"
+	@echo "make docs    build the site into build/docs, strictly; it then needs no network"
 	@echo "make check   ruff, its formatter, mypy and the walls between rooms (import-linter); then, with Node, eslint, prettier, tsc and node --test"
 	@echo "make clean   remove $(VENV) and every cache"
 	@echo "Another Python than python3: PYTHON=/path/to/python3.11"
@@ -38,6 +40,14 @@ $(INTEGRATIONS)/.made: requirements.txt requirements-test.txt requirements-integ
 	  -r requirements.txt -r requirements-test.txt -r requirements-integrations.txt
 	@touch $@
 
+docs: $(DOCS)/.made
+	$(DOCS)/bin/zensical build --clean --strict -f zensical.toml
+
+$(DOCS)/.made: requirements-docs.txt
+	"$(PYTHON)" -m venv --clear $(DOCS)
+	$(DOCS)/bin/python -m pip install --disable-pip-version-check --quiet -r requirements-docs.txt
+	@touch $@
+
 check: node $(VENV)/.test node_modules/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -46,7 +56,7 @@ check: node $(VENV)/.test node_modules/.installed
 	npm run --silent check
 
 clean:
-	rm -rf $(VENV) $(INTEGRATIONS) node_modules build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(INTEGRATIONS) $(DOCS) node_modules .cache build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:
