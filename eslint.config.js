@@ -4,7 +4,17 @@ import globals from 'globals';
 const browser = { ...globals.browser };
 
 export default [
-  { ignores: ['.venv/**', '.venv-integrations/**', '.venv-docs/**', 'build/**', 'dist/**', 'runs/**', 'node_modules/**'] },
+  {
+    ignores: [
+      '.venv/**',
+      '.venv-integrations/**',
+      '.venv-docs/**',
+      'build/**',
+      'dist/**',
+      'runs/**',
+      'node_modules/**',
+    ],
+  },
   js.configs.recommended,
   {
     rules: {

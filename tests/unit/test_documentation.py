@@ -17,7 +17,8 @@ from vizlib.model_report.weight_hashes import SUMS, hashes
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 REFERENCE = (DOCS / "reference.md").read_text(encoding="utf-8")
-PUBLIC = [name for name in vizlib.__all__ if not (isinstance(getattr(vizlib, name), type) and issubclass(getattr(vizlib, name), VizlibError))]
+ERRORS = [name for name, value in vars(vizlib).items() if isinstance(value, type) and issubclass(value, VizlibError)]
+PUBLIC = [name for name in vizlib.__all__ if name not in ERRORS]
 
 
 def _files(entry: object) -> list[str]:

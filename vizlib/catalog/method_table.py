@@ -15,8 +15,8 @@ WINGS = {
 }
 INTRODUCTION = """# Methods
 
-Written by `python -m vizlib.catalog.method_table` from the cards that `vizlib.methods()` gives; `vizlib methods NAME` prints one. Passes: about how
-many pictures go through the model for one map. Which methods find what a model rests on is measured in [the exam](exam.md).
+Written by `python -m vizlib.catalog.method_table` from the cards that `vizlib.methods()` gives; `vizlib methods NAME` prints one. Passes:
+about how many pictures go through the model for one map. Which methods find what a model rests on is measured in [the exam](exam.md).
 """
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vizlib.files.product import product_root
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SUMS = "SHA256SUMS"
 
