@@ -35,12 +35,13 @@ def test_the_python_runs(name: str, number: int, code: str, tmp_path: Path, monk
     exec(compile(code, f"{name}, block {number}", "exec"), {"__name__": "documented"})  # noqa: S102
 
 
-def test_the_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["README.md", "docs/command_line.md"])
+def test_the_commands_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Image.fromarray(data.cat()).save("cat.jpg")
     (tmp_path / "photos").mkdir()
     Image.fromarray(data.coffee()).save("photos/coffee.jpg")
-    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("vizlib ")]
+    lines = [line for block in blocks("sh", (ROOT / name).read_text(encoding="utf-8")) for line in block.splitlines() if line.startswith("vizlib ")]
     assert len(lines) > 4
     for line in lines:
         result = CliRunner().invoke(app, shlex.split(line, comments=True)[1:])

@@ -35,7 +35,7 @@ TABLE = (
     Column("region_area", "object", "The share of what the model sees that box or mask cover: what an even map would have on it.", "share"),
     Column("region_lift", "lift", "On object over object: 1 is an even map, below it lies elsewhere.", "number"),
     Column("pointing", "points", "Whether the map's highest pixel lies in box or mask.", "share"),
-    Column("artifacts", "artefacts", "Tokens that stand out by their norm.", "count"),
+    Column("artifacts", "artifacts", "Tokens that stand out by their norm.", "count"),
     Column("methods_apart", "methods apart", "How far the map lies from that of the method that differs most: 0 alike, 1 apart.", "number"),
     Column("models_apart", "models apart", "How far the map lies from that of the model that differs most: 0 alike, 1 apart.", "number"),
 )
@@ -83,7 +83,7 @@ PRESETS = (
         (("evenness", ">", 0),), "evenness", falling=True, missing="there is no map",
     ),
     Preset(
-        "artifacts", "Artefacts", "Most tokens that stand out by their norm: such maps point at them, not at the object.",
+        "artifacts", "Artifacts", "Most tokens that stand out by their norm: such maps point at them, not at the object.",
         (("artifacts", ">", 0),), "artifacts", falling=True,
         missing="no token stands out, or the audit was made without heads, which counts them",
     ),

@@ -131,7 +131,7 @@ def _pick_methods(url_state: UrlState, models: Sequence[ModelChoice]) -> tuple[s
 def _pick_heads(url_state: UrlState) -> bool:
     key = url_state.declare("heads", default=False, read=_flag, write=lambda value: str(int(value)))
     words = "Distance and entropy of every head, and tokens that stand out: one more pass a picture."
-    return st.toggle("Heads and artefacts", key=key, help=words)
+    return st.toggle("Heads and artifacts", key=key, help=words)
 
 
 def _flag(text: str) -> bool:
