@@ -41,7 +41,8 @@ def test_the_commands_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     Image.fromarray(data.cat()).save("cat.jpg")
     (tmp_path / "photos").mkdir()
     Image.fromarray(data.coffee()).save("photos/coffee.jpg")
-    lines = [line for block in blocks("sh", (ROOT / name).read_text(encoding="utf-8")) for line in block.splitlines() if line.startswith("vizlib ")]
+    text = (ROOT / name).read_text(encoding="utf-8")
+    lines = [line for block in blocks("sh", text) for line in block.splitlines() if line.startswith("vizlib ")]
     assert len(lines) > 4
     for line in lines:
         result = CliRunner().invoke(app, shlex.split(line, comments=True)[1:])

@@ -1,1 +1,1 @@
-"""Measures of attention: heads, artefact tokens, rollouts from a token."""
+"""Measures of attention: heads, artifact tokens, rollouts from a token."""
