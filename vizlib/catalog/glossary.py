@@ -29,6 +29,7 @@ ENTRIES = {
 }
 PAGES = {
     "explore": ("token", "rollout", "attribution"),
+    "learn": ("token", "patch", "query", "key", "value", "softmax", "head", "class token", "logit lens", "attribution"),
     "attention": ("token", "patch", "query", "key", "softmax", "head", "class token", "rollout", "residual", "logit", "logit lens"),
     "seq2seq": ("token", "embedding", "query", "key", "value", "softmax", "head"),
     "t2t": ("token", "patch", "lineage", "path", "basis", "multiply-adds"),

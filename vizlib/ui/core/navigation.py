@@ -32,6 +32,7 @@ _FRAMED = "shell.framed"
 # A page's one name, in its module and its address: its title, and its icon. Explore, the first one, is at the root of the address.
 PAGES = {
     "explore": ("Explore", ":material/visibility:"),
+    "learn": ("Learn", ":material/school:"),
     "attention": ("Attention", ":material/ads_click:"),
     "seq2seq": ("Seq2seq", ":material/history_edu:"),
     "t2t": ("T2T-ViT", ":material/grid_view:"),

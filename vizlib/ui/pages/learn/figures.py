@@ -1,0 +1,110 @@
+"""What a step of the lesson shows once it was answered, and the picture to click on before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from vizlib.ui.components.patch_choice import patch_choice
+from vizlib.ui.core.message_codec import pack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import plotly.graph_objects as go
+
+    from vizlib.analysis.lesson.outcome import Outcome
+    from vizlib.ui.pages.learn.lesson_work import Finding
+    from vizlib.ui.pages.learn.steps import Step
+
+_HEIGHT = 300
+
+
+def pack_question(finding: Finding, title: str, chosen: int) -> bytes:
+    """The picture to click on, of which the patch ``chosen`` (-1: none) is marked; what was found is not in it."""
+    assert finding.outcome.grid is not None  # noqa: S101  its options are patches
+    return _pack(finding, title, finding.outcome.grid, chosen, -1, None, None, open_=True)
+
+
+def _pack(
+    finding: Finding,
+    title: str,
+    grid: tuple[int, int],
+    chosen: int,
+    right: int,
+    names: Sequence[str] | None,
+    values: np.ndarray | None,
+    *,
+    open_: bool = False,
+) -> bytes:
+    header = {"title": title, "grid": grid, "size": finding.size, "chosen": chosen, "right": right, "names": names, "open": open_}
+    photo: dict[str, np.ndarray | bytes] = {"photo": finding.photo}
+    return pack(header, photo if values is None else photo | {"values": values})
+
+
+def _nothing() -> None:
+    """A picture that only shows takes no choice."""
+
+
+def draw_figure(step: Step, finding: Finding, answer: int) -> None:
+    """What was found: the three texts of the sentence, the picture cut or with its map, or a bar for each option."""
+    from vizlib.figures.charts import CONFIG
+
+    outcome = finding.outcome
+    if outcome.grid is not None:
+        reach = max(map(abs, outcome.values))
+        names = [f"{100 * value:.1f} points lost" for value in outcome.values]
+        message = _pack(
+            finding, "The picture", outcome.grid, answer, outcome.right[0], names, np.asarray(outcome.values, np.float32) / (reach or 1)
+        )
+        patch_choice(message, key=f"learn.shown.{step.name}", on_cell=_nothing)
+    elif step.name == "bottleneck":
+        facts = outcome.facts
+        st.code(f"read    {facts['text']}\nright   {facts['truth']}\nwritten {facts['written']}", language=None)
+    elif step.name == "tokens":
+        grid = (int(float(str(outcome.facts["rows"]))), int(float(str(outcome.facts["columns"]))))
+        patch_choice(_pack(finding, "The picture", grid, -1, -1, None, None), key="learn.shown.tokens", on_cell=_nothing)
+    else:
+        st.plotly_chart(outcome_chart(step, outcome, answer), key=f"learn.chart.{step.name}", config=CONFIG, alt=step.title)
+
+
+_AXES = {
+    "looked_at": ("share of the attention", 100, "\u00a0%"),
+    "farthest": ("mean distance, pixels", 1, ""),
+    "settled": ("probability of the answer after the layer", 100, "\u00a0%"),
+    "layers_off": ("probability lost, points", 100, ""),
+    "keys": ("keys", 1, ""),
+    "shuffled": ("share of the answer that stays", 100, "\u00a0%"),
+    "trusted": ("probability lost, points", 100, ""),
+}
+
+
+def outcome_chart(step: Step, outcome: Outcome, answer: int) -> go.Figure:
+    """The number of every option as a bar: the right one green, the learner's orange, all others grey."""
+    import plotly.graph_objects as go
+
+    from vizlib.figures.charts import FAINT, GREY, framed
+
+    title, factor, suffix = _AXES[step.name]
+    colours = ["#2C9A4B" if place in outcome.right else "#C77C02" if place == answer else FAINT for place in range(len(outcome.options))]
+    values = [factor * value for value in outcome.values]
+    figure = go.Figure()
+    ranges = [outcome.facts.get(option) for option in outcome.options]
+    bars = None
+    if step.name == "shuffled":
+        pairs = [pair if isinstance(pair, tuple) else (value, value) for pair, value in zip(ranges, outcome.values, strict=True)]
+        bars = {
+            "type": "data", "color": GREY, "array": [100 * (high - value) for (_, high), value in zip(pairs, outcome.values, strict=True)],
+            "arrayminus": [100 * (value - low) for (low, _), value in zip(pairs, outcome.values, strict=True)],
+        }  # fmt: skip
+    elif step.name == "trusted":
+        low, high, mean = float(str(outcome.facts["low"])), float(str(outcome.facts["high"])), outcome.values[-1]
+        none = [None] * (len(values) - 1)
+        bars = {"type": "data", "color": GREY, "array": [*none, 100 * (high - mean)], "arrayminus": [*none, 100 * (mean - low)]}
+    figure.add_bar(
+        x=list(outcome.options), y=values, marker={"color": colours}, error_y=bars,
+        hovertemplate=f"%{{x}}: %{{y:.3~g}}{suffix}<extra></extra>",
+    )  # fmt: skip
+    return framed(figure, height=_HEIGHT, x={"type": "category"}, y={"title": title, "ticksuffix": suffix})
