@@ -14,7 +14,7 @@ ODD = [
     "-0", "1e-400", "1.5", "99", "1,2", ",", ",,", "1-2", "1.1,2.2", "-1.-1", "0.0",
     "9" * 30 + "." + "9" * 30, "x" * 10 + "," * 10, "1/2", "0-0",
 ]  # fmt: skip
-PAGES = ["explore", "attention", "attribution", "audit", "biases", "compare", "compact", "cvt", "models", "pvt", "seq2seq", "t2t"]
+PAGES = ["explore", "attention", "attribution", "audit", "biases", "compare", "compact", "cvt", "learn", "models", "pvt", "seq2seq", "t2t"]
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-import vizlib
 from vizlib.analysis.attention.head_statistics import head_statistics, matrix
 from vizlib.analysis.features.depth_answers import logit_lens
 from vizlib.analysis.lesson.outcome import Outcome, largest
 from vizlib.catalog.methods import METHODS
+from vizlib.explainers.api import explain
 from vizlib.passes.ablation import HeadAblation
 from vizlib.passes.forward import run, traces
 from vizlib.passes.head_ablation import ablated
@@ -86,7 +86,7 @@ def trusted(model: Model, x: torch.Tensor, seed: int = 0) -> Outcome:
     count = max(1, grid.cells // REMOVED)
     masks = []
     for method in MAPS:
-        explanation = vizlib.explain(model, x[0], method)
+        explanation = explain(model, x[0], method)
         assert not isinstance(explanation, list)  # noqa: S101  one image
         cells = F.adaptive_avg_pool2d(torch.from_numpy(np.abs(explanation.input_map))[None], grid.shape).flatten()
         masks.append(_mask(cells.topk(count).indices, grid.cells))
