@@ -65,7 +65,7 @@ def run() -> None:
     # from the internet.
     _configure()
     shared_imports.begin()
-    page = st.navigation(pages())
+    page = st.navigation(pages(), expanded=True)
     _configure(f"{page.title} · vizlib")
     st.logo(LOGO)
     with st.sidebar:
