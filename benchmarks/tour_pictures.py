@@ -1,6 +1,6 @@
 """Take the pictures of docs/tour.md again: every page as it opens, in light and dark. ``python benchmarks/tour_pictures.py docs``.
 
-Needs playwright and a Chromium (``make test`` installs both, or VIZLIB_BROWSER names one). Names of pages after the folder take those
+Needs playwright and a Chromium (``make test`` installs both, or VIZLIB_BROWSER names one). Names of pictures after the folder take those
 alone.
 """
 
@@ -21,8 +21,12 @@ ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 1280
 HEIGHTS = {
     "explore": 1440, "seq2seq": 1300, "t2t": 1300, "pvt": 1520, "cvt": 1340, "compact": 1340, "compare": 1500, "biases": 1500,
-    "attribution": 1560, "models": 1400,
+    "attribution": 1560, "models": 1400, "learn": 900, "audit": 1500,
 }  # fmt: skip
+# A picture's page, width and height: every page once, and the first one on three screens.
+VIEWS = {name: (name, WIDTH, height) for name, height in HEIGHTS.items()} | {
+    f"explore_{width}": ("explore", width, height) for width, height in ((1440, 900), (1024, 768), (390, 844))
+}
 LONGEST = 240.0  # seconds until a page has measured what it measures unasked
 STILL = 6.0  # seconds without a change after which it is there
 
@@ -32,7 +36,7 @@ def main() -> int:
     if len(sys.argv) < 2:
         print(__doc__)
         return 2
-    out, names = Path(sys.argv[1]), sys.argv[2:] or list(HEIGHTS)
+    out, names = Path(sys.argv[1]), sys.argv[2:] or list(VIEWS)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -54,8 +58,9 @@ def main() -> int:
             browser = playwright.chromium.launch(executable_path=own, args=["--no-sandbox", "--disable-gpu"])
             for name in names:
                 for scheme in ("light", "dark"):
-                    page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHTS[name]}, color_scheme=scheme)
-                    page.goto(f"http://127.0.0.1:{port}/{name}")
+                    address, width, height = VIEWS[name]
+                    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+                    page.goto(f"http://127.0.0.1:{port}/{address}")
                     _settle(page)
                     path = out / f"{name}{'_dark' if scheme == 'dark' else ''}.png"
                     page.screenshot(path=path)
