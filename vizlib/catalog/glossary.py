@@ -27,6 +27,8 @@ ENTRIES = {
     "drift": "How far features are from having moved along with the picture: 0 is exactly, 1 is no better than a constant map.",
     "multiply-adds": "One multiplication and one addition: what computing is counted in.",
 }
+ROLES = {"query": "blue", "key": "orange", "value": "green"}
+"""The colours of the three where a page names them; ui/components/_lib/attention_roles.css has them for what is drawn."""
 PAGES = {
     "explore": ("token", "rollout", "attribution"),
     "learn": ("token", "patch", "query", "key", "value", "softmax", "head", "class token", "logit lens", "attribution"),
@@ -43,3 +45,12 @@ PAGES = {
     "models": ("attribution", "multiply-adds"),
 }
 """The words of each page, in the order of the idea."""
+
+
+def listed(page: str) -> str:
+    """The words of a page with their sentences, as a list in Markdown."""
+    return "\n".join(f"- **{_coloured(word)}**: {ENTRIES[word]}" for word in PAGES.get(page, ()))
+
+
+def _coloured(word: str) -> str:
+    return f":{ROLES[word]}[{word}]" if word in ROLES else word

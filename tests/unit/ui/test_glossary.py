@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vizlib.catalog import glossary
 from vizlib.catalog.glossary import ENTRIES, PAGES
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -12,6 +13,16 @@ ROOT = Path(__file__).resolve().parents[3]
 def test_every_page_has_words_and_every_word_a_page():
     assert set(PAGES) == {path.stem for path in (ROOT / "pages").glob("*.py")}
     assert {word for words in PAGES.values() for word in words} == set(ENTRIES)
+
+
+def test_query_key_and_value_have_the_colours_that_are_drawn():
+    text = glossary.listed("cvt")
+    assert "- **:blue[query]**: What a token asks" in text
+    assert "- **token**: One row" in text
+    css = (ROOT / "vizlib/ui/components/_lib/attention_roles.css").read_text("utf-8")
+    assert all(f"--{role}: #" in css for role in glossary.ROLES)
+    drawn = ("decoder_step", "conv_projection", "reduced_keys")
+    assert all("attention_roles.css" in (ROOT / f"vizlib/ui/components/{name}/{name}.css").read_text("utf-8") for name in drawn)
 
 
 def test_entries_are_short_sentences():

@@ -92,7 +92,9 @@ def open_page(name: str, headline: str, sentence: str) -> bool:
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.title(PAGES[name][0], anchor=False, width="content")
         with st.popover("Words", icon=":material/dictionary:", type="tertiary", help="What the words of this page mean"):
-            st.markdown("\n".join(f"- **{word}**: {glossary.ENTRIES[word]}" for word in glossary.PAGES.get(name, ())))
+            st.markdown(glossary.listed(name))
+        if name == next(iter(PAGES)):
+            st.page_link("pages/learn.py", label="New to this? Ten steps: predict, then look", icon=":material/school:")
     st.markdown(f"**{headline}** {sentence}")
     shared_imports.wait()
     arrived = current_page() != name

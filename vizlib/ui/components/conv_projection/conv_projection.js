@@ -5,6 +5,7 @@ import { percent } from '../_lib/formatting.js';
 import { cellAt, paint, placeMark } from '../_lib/grid.js';
 
 const PARTS = ['q', 'k', 'v'];
+const ROLES = { q: 'role-query', k: 'role-key', v: 'role-value', x: '' };
 const WORDS = { q: 'what a token asks', k: 'what it is found by', v: 'what it hands on' };
 
 class ConvProjection extends Component {
@@ -60,7 +61,7 @@ class ConvProjection extends Component {
 
   // All kernels of one part, a tile each: blue takes away, red adds, each to its own strongest cell.
   kernelGrid(part) {
-    const figure = create('figure', 'map-box');
+    const figure = create('figure', `map-box ${ROLES[part]}`);
     const caption = create('figcaption');
     const canvas = create('canvas');
     const mark = create('i', 'mark self');
@@ -104,7 +105,7 @@ class ConvProjection extends Component {
   }
 
   panel(part) {
-    const figure = create('figure', 'panel');
+    const figure = create('figure', `panel ${ROLES[part]}`);
     const caption = create('figcaption');
     const stage = create('div', 'stage');
     const canvas = create('canvas');

@@ -34,7 +34,6 @@ def draw_page() -> None:
     picture = pick_picture(url_state, OPENING_PICTURE)
     models, fit, second = _pick_models_and_fit(url_state)
     draw_columns(models, picture, second, fit, url_state, answers)
-    st.page_link("pages/learn.py", label="New to this? Ten steps on your own picture: predict, then look.", icon=":material/school:")
     close_page(url_state, not_linked="a picture or a checkpoint of your own")
 
 
