@@ -26,6 +26,7 @@ class ReducedKeys extends Component {
       }),
     );
     this.bar = new MapBar(this.find('scale'), () => this.requestDraw());
+    this.gatheredBar = new MapBar(this.find('gathered'), () => this.requestDraw(), this.bar);
     const { query, keys } = this.panels;
     for (const kind of ['pointermove', 'pointerdown']) {
       query.stage.addEventListener(kind, event => {
@@ -181,14 +182,17 @@ class ReducedKeys extends Component {
     const [, tall, wide] = this.shares.shape;
     const share = (y, x) =>
       y >= top && y < bottom && x >= left && x < right ? this.shares[(chosen * tall + y - top) * wide + x - left] : -1;
-    let most = 0;
-    for (let y = top; y < bottom; y++) for (let x = left; x < right; x++) most = Math.max(most, share(y, x));
+    const values = [];
+    for (let y = top; y < bottom; y++) for (let x = left; x < right; x++) values.push(share(y, x));
+    const count = values.length;
+    const most = Math.max(...values);
+    const end = this.gatheredBar.end(values, 1 / count);
     paint(canvas, rows, columns, i => {
       const value = share(Math.floor(i / columns), i % columns);
-      return value < 0 ? 0 : this.colours[Math.min(255, (value / most) * 255) | 0];
+      return value < 0 ? 0 : this.colours[Math.min(255, (value / end) * 255) | 0];
     });
+    this.gatheredBar.show(this.colours, values, end, 'share of the key');
     placeMark(mark, [top / rows, left / columns, bottom / rows, right / columns]);
-    const count = (bottom - top) * (right - left);
     if (count === 1) return 'That key gathers one token.';
     const strongest = `the strongest of them with ${percent(most)} where an even share is ${percent(1 / count)}`;
     return `That key gathers ${count} tokens, ${strongest}.`;

@@ -78,10 +78,11 @@ class TokenizerColumns extends ComponentWithView {
     const cover = this.stage('cover', header.size, arrays.photo);
     const readout = this.stage('readout', header.size, arrays.photo);
     box.append(create('div', 'name', header.title), create('div', 'answer', answer));
-    const scale = create('div');
+    const [coverScale, scale] = [create('div'), create('div')];
     const bar = new MapBar(scale, () => this.draw(), leader);
-    box.append(cover.stage, coverFacts, readout.stage, scale, readoutFacts);
-    return { box, cover, readout, coverFacts, readoutFacts, bar };
+    const coverBar = new MapBar(coverScale, () => this.draw(), leader ?? bar);
+    box.append(cover.stage, coverScale, coverFacts, readout.stage, scale, readoutFacts);
+    return { box, cover, readout, coverFacts, readoutFacts, bar, coverBar };
   }
 
   stage(kind, [height, width], rgb) {
@@ -178,7 +179,7 @@ class TokenizerColumns extends ComponentWithView {
   }
 
   // What the token takes in: path counts, or the routes of the maxima on this picture.
-  drawCover(model, { cover, coverFacts }) {
+  drawCover(model, { cover, coverFacts, coverBar }) {
     const { header, arrays } = model;
     const [height, width] = header.size;
     const { y, x, index } = this.cell(model);
@@ -188,15 +189,17 @@ class TokenizerColumns extends ComponentWithView {
     const [left, right] = nonzeroSpan(across);
     const routed = this.view.cover === 'routes' && arrays.routes;
     const values = routed ? this.routes(model, index) : outerProduct(down, across);
-    const peak = Math.max(0, extent(values)[1]);
+    const area = (bottom - top) * (right - left);
+    const sum = values.reduce((total, value) => total + value, 0);
+    const shares = values.filter(value => value > 0).map(value => value / sum);
+    const end = coverBar.end(shares, 1 / area);
     paint(cover.field, height, width, i => {
-      const share = values[i] / peak;
-      const place = Math.round((routed ? Math.sqrt(share) : share) * 255);
+      const place = Math.min(255, Math.round((values[i] / sum / end) * 255));
       return values[i] > 0 ? withAlpha(this.colours[place], 150) : UNCOVERED;
     });
+    coverBar.show(this.colours, shares, end, 'share of the token');
     cover.marks.innerHTML = outline([top, left, bottom, right]);
     const size = `${bottom - top} × ${right - left}`;
-    const area = (bottom - top) * (right - left);
     if (routed) {
       const half = `half of the token comes from ${halfOfSum(values)} of the ${size} = ${area} pixels in reach`;
       coverFacts.textContent = `Along the maxima of this picture, ${half}.`;
