@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from vizlib.catalog.families import FAMILIES
-from vizlib.catalog.family import NO_ATTENTION, NO_HEAD, NO_RELU
+from vizlib.catalog.family import NO_ATTENTION, NO_HEAD, NO_RELU, ONE_HEAD_OF_CHANNELS
 from vizlib.catalog.methods import fitting
 from vizlib.figures.model_marks import short_name
 from vizlib.files.product import product_root
@@ -186,7 +186,7 @@ def _packaged_cards() -> list[ModelCard]:
             licence="apache-2.0",
             paper=_PAPERS["efficientnet"],
             title=short_name("tf_efficientnet_lite0"),
-            refusals={"lineage": NO_ATTENTION, "layers": NO_ATTENTION, "keys": NO_ATTENTION, "relu": NO_RELU},
+            refusals={"lineage": NO_ATTENTION, "layers": ONE_HEAD_OF_CHANNELS, "keys": NO_ATTENTION, "relu": NO_RELU},
             note="Trained on ImageNet's 1,000 classes of photographs; the terms of those photographs are ImageNet's own.",
             activation="softmax",
         ),

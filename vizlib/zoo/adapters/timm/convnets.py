@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vizlib.catalog.families import FAMILIES
-from vizlib.catalog.family import NO_ATTENTION, NO_RELU
+from vizlib.catalog.family import NO_ATTENTION, NO_RELU, ONE_HEAD_OF_CHANNELS
 from vizlib.errors import MethodError
 from vizlib.zoo.adapters.base import Adapter, Size, Tap
 from vizlib.zoo.adapters.feature_map import declared_feature_map_lacks, input_size
@@ -92,7 +92,7 @@ class PlainAdapter(Adapter):
     family = "other"
     reads_classes = False
     # Of a network that names its last feature map, and no part that attends.
-    without_tracing: ClassVar[dict[str, str]] = {"lineage": NO_ATTENTION, "layers": NO_ATTENTION, "keys": NO_ATTENTION}
+    without_tracing: ClassVar[dict[str, str]] = {"lineage": NO_ATTENTION, "layers": ONE_HEAD_OF_CHANNELS, "keys": NO_ATTENTION}
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__(module)
