@@ -134,7 +134,7 @@ def test_a_view_keeps_its_budget_and_the_finer_site_is_there_on_demand():
     assert payload.pack_site(shown, 2, budget=100) is None
     fine = Decoder(payload.pack_site(shown, 2))
     assert fine.header["index"] == 2
-    assert np.abs(fine.matrix(0) - shown.sites[2].weights().numpy()).max() < 1e-6
+    assert np.abs(fine.matrix(0) - shown.sites[2].weights().numpy()).max() < 2e-6
 
 
 def test_3136_tokens_fit_into_a_view():

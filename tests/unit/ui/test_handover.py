@@ -31,12 +31,13 @@ from vizlib.ui.pages.biases import response_data
 from vizlib.ui.pages.compact import tokenizer_data
 from vizlib.ui.pages.compare import comparison_work
 from vizlib.ui.pages.cvt import projection_data, shuffle_shift_data
+from vizlib.ui.pages.learn import lesson_work
 from vizlib.ui.pages.models import fetch_work
 from vizlib.ui.pages.pvt import attention_cost_work, segmentation_data
 from vizlib.ui.pages.seq2seq import length_work, translation_work
 from vizlib.ui.pages.seq2seq.decoder_edit import Edit
 from vizlib.ui.pages.t2t import channel_grid_data, soft_split_data
-from vizlib.ui.sections import feature_pyramid_data, proof, reduced_keys_data
+from vizlib.ui.sections import feature_pyramid_data, logit_lens_data, proof, reduced_keys_data
 from vizlib.ui.widgets import explanation
 
 if TYPE_CHECKING:
@@ -173,6 +174,9 @@ def run_all(bench):
     run(partial(head_work.compute_head_statistics, request), VIT)
     run(partial(head_work.compute_ablation, request, HeadAblation({(0, 0): "zero"})), VIT)
     run(partial(artifact_work.compute_artifact_rollouts, request, {(8, 8): [3]}), VIT)
+    run(partial(logit_lens_data.compute_depth_answers, target=None, **cat), VIT)
+    run(partial(lesson_work.compute_sentence, "bottleneck"))
+    run(partial(lesson_work.compute_finding, "tokens", sample("cat")), VIT)
     asked = {"beams": 1, "target": None}
     written = bench.translate(partial(translation_work.compute_translation, text=TEXT, **asked))
     hidden = Edit(tau=2.0, mask=(1,))
