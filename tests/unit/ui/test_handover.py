@@ -174,7 +174,7 @@ def run_all(bench):
     run(partial(head_work.compute_head_statistics, request), VIT)
     run(partial(head_work.compute_ablation, request, HeadAblation({(0, 0): "zero"})), VIT)
     run(partial(artifact_work.compute_artifact_rollouts, request, {(8, 8): [3]}), VIT)
-    run(partial(logit_lens_data.compute_depth_answers, target=None, **cat), VIT)
+    run(partial(logit_lens_data.compute_depth_answers, sample("cat"), None, None), VIT)
     run(partial(lesson_work.compute_sentence, "bottleneck"))
     run(partial(lesson_work.compute_finding, "tokens", sample("cat")), VIT)
     asked = {"beams": 1, "target": None}
