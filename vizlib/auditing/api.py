@@ -44,6 +44,7 @@ def audit(
     target: int | str = "prediction",
     fit: str | None = None,
     heads: bool = False,
+    features: bool = False,
     workers: int = 0,
     scheduler: str = "",
     device: str = "auto",
@@ -53,9 +54,10 @@ def audit(
     """What ``models`` answer and where they look, for every picture of ``data``, in the folder ``out``: rows in Parquet, maps in NPZ.
 
     ``models`` is a name, MODULE:FUNCTION, NAME=CHECKPOINT (a glob takes a run's epochs), a ``Model`` or a module, or a list; ``methods`` a
-    name, a pair (name, options), or a list. ``target`` is "prediction", "label" or one class. Stopped at any moment, the same call goes on;
-    with as many threads the files are the same bytes. ``workers`` processes of this machine, or those of a ``scheduler``, share the work.
-    ``report`` hears of pictures done, pictures in all (each counts once a model) and the new (name, reason) of those that failed.
+    name, a pair (name, options), or a list. ``target`` is "prediction", "label" or one class. ``heads`` and ``features`` (the mean over
+    cells of every layer, 4 bytes a channel) take one more pass a picture each. Stopped at any moment, the same call goes on; with as many
+    threads the files are the same bytes. ``workers`` processes of this machine, or those of a ``scheduler``, share the work. ``report``
+    hears of pictures done, pictures in all (each counts once a model) and the new (name, reason) of those that failed.
     AuditError for data without pictures, a folder of another audit, or no worker; MethodError or TargetError for what a model cannot do.
     """
     pictures, sources, method_plans = audit_pictures(data), model_sources(models, device), _method_plans(methods)
@@ -68,9 +70,20 @@ def audit(
         raise AuditError(f"{alone} lives in this process: give workers a name, a checkpoint or MODULE:FUNCTION, or leave workers out.")
     folder, held = Path(out), _Held(sources)
     plans = [_model_plan(source.name, held.model(number), pictures, method_plans, str(target)) for number, source in enumerate(sources)]
-    begin(folder, _facts(pictures, plans, method_plans, target, fit, chunk, heads=heads))
+    begin(folder, _facts(pictures, plans, method_plans, target, fit, chunk, heads=heads, features=features))
     chunks = [
-        ChunkPlan(plan, number, start // chunk, start, tuple(pictures.items[start : start + chunk]), method_plans, str(target), fit, heads)
+        ChunkPlan(
+            model=plan,
+            model_number=number,
+            number=start // chunk,
+            first=start,
+            pictures=tuple(pictures.items[start : start + chunk]),
+            methods=method_plans,
+            target=str(target),
+            fit=fit,
+            heads=heads,
+            features=features,
+        )
         for number, plan in enumerate(plans)
         for start in range(0, len(pictures.items), chunk)
     ]
@@ -162,7 +175,7 @@ def _model_plan(name: str, model: Model, pictures: AuditPictures, methods: Seque
 
 def _facts(
     pictures: AuditPictures, models: Sequence[ModelPlan], methods: Sequence[MethodPlan], target: int | str, fit: str | None, chunk: int,
-    *, heads: bool,
+    *, heads: bool, features: bool,
 ) -> dict[str, Any]:  # fmt: skip
     return {
         "format": FORMAT,
@@ -175,5 +188,6 @@ def _facts(
         "fit": fit,
         "chunk": chunk,
         "heads": heads,
+        "features": features,
         "made_with": {name: version(name) for name in ("torch", "timm", "numpy", "pyarrow", "pillow")},
     }

@@ -95,6 +95,8 @@ def audit_chunk(model: Model, *, plan: ChunkPlan, progress: Progress) -> Part:
         arrays |= heads
         for row in rows:
             row["artifacts"] = counts.get(row["picture"] - plan.first)
+    if plan.features:
+        arrays |= _features(model, plan, readable)
     rows.sort(key=lambda row: row["picture"])
     return Part(rows_parquet(rows), arrays_npz(arrays), len(plan.pictures), tuple(failed))
 
@@ -258,6 +260,26 @@ def _heads(model: Model, plan: ChunkPlan, readable: Sequence[_Decoded]) -> tuple
                 whole = arrays.setdefault(f"{measure}.{site.name}", np.full((len(plan.pictures), len(values)), np.nan, np.float32))
                 whole[one.number] = values
     return arrays, counts
+
+
+def _features(model: Model, plan: ChunkPlan, readable: Sequence[_Decoded]) -> dict[str, np.ndarray]:
+    """The mean over cells of every layer, float32 (pictures of the chunk, channels), by "features.NUMBER.LAYER"; NaN for what was not read.
+
+    Not float16: single channels of large transformers reach beyond it.
+    """
+    from vizlib.analysis.features.layers import read
+
+    arrays: dict[str, np.ndarray] = {}
+    for one in readable:
+        try:
+            reading = read(model, model.prepare(one.image, plan.fit))
+        except VizlibError:
+            continue  # its rows say why it has no map either
+        for number, (layer, states) in enumerate(zip(reading.layers, reading.states, strict=True)):
+            pooled = states[0].double().mean(0).float().cpu().numpy()
+            name = f"features.{number:03d}.{layer.name}"
+            arrays.setdefault(name, np.full((len(plan.pictures), len(pooled)), np.nan, np.float32))[one.number] = pooled
+    return arrays
 
 
 def rows_parquet(rows: Sequence[dict[str, Any]]) -> bytes:

@@ -51,6 +51,7 @@ class ChunkPlan:
     target: str  # "prediction", "label", or a class
     fit: str | None
     heads: bool
+    features: bool
 
     @property
     def stem(self) -> str:

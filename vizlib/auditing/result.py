@@ -162,6 +162,29 @@ class Audit:
             if kept:
                 yield int(part.stem.rpartition("-")[2]) * self.facts["chunk"], kept
 
+    def features(self, model: str) -> list[str]:
+        """The layers of a model whose features are kept, in their order; AuditError where the audit was made without them."""
+        if not self.facts["features"]:
+            raise AuditError("This audit has no features: make it with features=True.")
+        for part in self._parts_of(model):
+            with np.load(self._arrays(part), allow_pickle=False) as arrays:
+                names = sorted(name for name in arrays.files if name.startswith("features."))
+            if names:
+                return [name.split(".", 2)[2] for name in names]
+        return []
+
+    def feature_parts(self, model: str, layers: Sequence[int] | None = None) -> Iterator[tuple[int, list[np.ndarray]]]:
+        """(number of the first picture, float32 (pictures, channels) of each layer, or of some by number) part by part.
+
+        NaN for pictures that could not be read; a part of such alone is left out.
+        """
+        for part in self._parts_of(model):
+            with np.load(self._arrays(part), allow_pickle=False) as arrays:
+                names = sorted(name for name in arrays.files if name.startswith("features."))
+                kept = [arrays[name] for number, name in enumerate(names) if layers is None or number in layers]
+            if kept:
+                yield int(part.stem.rpartition("-")[2]) * self.facts["chunk"], kept
+
     def _parts_of(self, model: str, method: str | None = None) -> list[Path]:
         number = self._number(model, method)
         return [part for part in self.parts if part.name.startswith(f"part-{number:02d}-")]

@@ -59,6 +59,12 @@ def audit(
     target: Annotated[str, typer.Option(help="What maps explain: prediction, label, or one class.")] = "prediction",
     fit: Annotated[str | None, typer.Option(help="Pictures become inputs by crop, pad or squash.", show_default="each model's own")] = None,
     heads: Annotated[bool, typer.Option("--heads", help="Entropy and distance of every head, too: one more pass a picture.")] = False,
+    features: Annotated[
+        bool,
+        typer.Option(
+            "--features", help="The mean over cells of every layer, for CKA and probes: one more pass a picture, 4 bytes a channel on disk."
+        ),
+    ] = False,
     workers: Annotated[int, typer.Option(min=0, max=256, help="Processes that share the work; 0: this one does it.")] = 0,
     scheduler: Annotated[
         str, typer.Option(metavar="ADDRESS", help="A dask scheduler whose workers share the work (docs/operators.md).", show_default="none")
@@ -102,8 +108,8 @@ def audit(
                 print(json.dumps({"done": there, "of": total, "failed": failures}), flush=True)
 
         result = run(
-            data, model, method or ["rollout"], out, target=target, fit=fit, heads=heads, workers=workers, scheduler=scheduler,
-            device=device, chunk=chunk, report=show,
+            data, model, method or ["rollout"], out, target=target, fit=fit, heads=heads, features=features, workers=workers,
+            scheduler=scheduler, device=device, chunk=chunk, report=show,
         )  # fmt: skip
     from vizlib.auditing.summary import summaries
 

@@ -27,6 +27,7 @@ def handmade(
     methods: Sequence[str] = ("rollout",),
     data: str = "",
     heads: Callable[[str, int], dict[str, np.ndarray]] | None = None,
+    features: Callable[[str, Sequence[int]], dict[str, np.ndarray]] | None = None,
     chunk: int = CHUNK,
 ) -> Audit:
     """The audit whose row and map of each (picture, model, method) are what ``make`` gives; a map of None is a failure."""
@@ -34,7 +35,7 @@ def handmade(
         "format": FORMAT, "pictures": pictures, "data": data, "classes": [], "target": "prediction", "fit": None, "chunk": chunk,
         "models": [{"name": name, "weights": "0" * 64, "classes": [], "matched": "name"} for name in models],
         "methods": [{"name": name, "method": name, "options": {}} for name in methods],
-        "heads": heads is not None, "made_with": {},
+        "heads": heads is not None, "features": features is not None, "made_with": {},
     }  # fmt: skip
     begin(folder, facts)
     for model_number, model in enumerate(models):
@@ -55,6 +56,8 @@ def handmade(
             arrays = {method: np.stack(kept) for method, kept in maps.items() if kept}
             if heads:
                 arrays |= heads(model, len(chosen))
+            if features:
+                arrays |= features(model, chosen)
             stem = f"part-{model_number:02d}-{number:06d}"
             write_part(folder / "maps" / f"{stem}.npz", arrays_npz(arrays))
             write_part(folder / "pictures" / f"{stem}.parquet", rows_parquet(rows))

@@ -57,6 +57,7 @@ def test_sentences_are_made_from_the_numbers(tmp_path: Path) -> None:
     assert missing_presets(view) == {
         "artifacts": "no token stands out, or the audit was made without heads, which counts them",
         "methods_apart": "there is one method",
+        "from_last": "there are fewer than three models, or this is the last",
         "models_apart": "there is one model, or models see other parts of the pictures",
     }
 

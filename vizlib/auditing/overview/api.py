@@ -10,6 +10,7 @@ from vizlib.auditing.clusters import comparable
 from vizlib.auditing.overview.class_maps import ClassMaps
 from vizlib.auditing.overview.head_means import head_means
 from vizlib.auditing.overview.map_agreement import Agreements
+from vizlib.auditing.overview.model_series import model_series
 from vizlib.auditing.overview.picked_rows import PICTURED, TABLE_ROWS, PickedRows
 from vizlib.auditing.overview.totals import totals
 from vizlib.auditing.summary import summaries
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from vizlib.auditing.overview.class_maps import ClassMap, Confusion
     from vizlib.auditing.overview.head_means import SiteMeans
     from vizlib.auditing.overview.map_agreement import Agreement
+    from vizlib.auditing.overview.model_series import ModelSeries
     from vizlib.auditing.overview.picked_rows import Key, PickedRow
     from vizlib.auditing.overview.totals import Totals
     from vizlib.auditing.result import Audit
@@ -32,7 +34,8 @@ _READ = (
 
 @dataclass(frozen=True, eq=False)
 class Overview:
-    """An audit as a whole, by the ``facts`` of its manifest; ``complete`` says whether every chunk is there.
+    """An audit as a whole, by the ``facts`` of its manifest; ``complete`` says whether every chunk is there, ``series`` how several
+    models go from one to the next.
 
     ``pictured`` are the rows with a map by (picture, model, method), ``first`` those that each (preset, model, method) puts first;
     ``table`` holds the numbers of every picture whose number is a multiple of ``stride``, and of those; ``matching`` says how many rows
@@ -47,6 +50,7 @@ class Overview:
     confusions: list[Confusion]
     agreements: list[Agreement]
     heads: list[SiteMeans]
+    series: ModelSeries | None
     first: dict[tuple[str, str, str], list[PickedRow]]
     pictured: dict[Key, PickedRow]
     table: list[PickedRow]
@@ -91,9 +95,11 @@ def overview(audit: Audit, *, table_rows: int = TABLE_ROWS, pictured: int = PICT
                 if _key(row) in shares:
                     maps.add(row, shares[_key(row)])
                 picked.add(_with_derived(row, apart[_key(row)]), grid_map)
+    rows, heads = summaries(audit), head_means(audit)
+    series = model_series(audit, rows, agreements.pairs, heads) if len(audit.models) > 1 else None
     return Overview(
         audit.facts, audit.complete, total,
-        summaries(audit), maps.classes(), maps.confusions(), agreements.pairs, head_means(audit), picked.first(),
+        rows, maps.classes(), maps.confusions(), agreements.pairs, heads, series, picked.first(),
         picked.pictured(), picked.table(), picked.matching, picked.right_with_region, picked.stride, picked.each,
     )  # fmt: skip
 
@@ -106,4 +112,4 @@ def _with_derived(row: dict[str, Any], apart: dict[str, float]) -> dict[str, Any
     """A row with what follows from it and from the other maps of its picture."""
     share, area = row["region_share"], row["region_area"]
     lift = share / area if share is not None and area else None
-    return row | {"region_lift": lift, "methods_apart": apart.get("methods_apart"), "models_apart": apart.get("models_apart")}
+    return row | {"region_lift": lift} | {name: apart.get(name) for name in ("methods_apart", "models_apart", "from_last")}

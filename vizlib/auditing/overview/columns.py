@@ -37,6 +37,7 @@ TABLE = (
     Column("pointing", "points", "Whether the map's highest pixel lies in box or mask.", "share"),
     Column("artifacts", "artifacts", "Tokens that stand out by their norm.", "count"),
     Column("methods_apart", "methods apart", "How far the map lies from that of the method that differs most: 0 alike, 1 apart.", "number"),
+    Column("from_last", "from the last", "How far the map lies from the last model's: 0 alike, 1 apart.", "number"),
     Column("models_apart", "models apart", "How far the map lies from that of the model that differs most: 0 alike, 1 apart.", "number"),
 )
 COLUMNS = {column.name: column for column in TABLE}
@@ -90,6 +91,10 @@ PRESETS = (
     Preset(
         "methods_apart", "Methods disagree", "Pictures whose map lies farthest from another method's of the same model.",
         (("methods_apart", ">", 0),), "methods_apart", falling=True, missing="there is one method",
+    ),
+    Preset(
+        "from_last", "Changed most", "Pictures whose map lies farthest from the last model's: those of an early one show what changed.",
+        (("from_last", ">", 0),), "from_last", falling=True, missing="there are fewer than three models, or this is the last",
     ),
     Preset(
         "models_apart", "Models disagree", "Pictures whose map lies farthest from another model's, each for its own target.",

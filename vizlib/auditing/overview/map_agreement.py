@@ -62,6 +62,7 @@ class Agreements:
 
     def __init__(self, models: Sequence[str], methods: Sequence[str]) -> None:
         self.pairs = [Agreement("methods", model, *pair) for model in models for pair in combinations(methods, 2)]
+        self._last = models[-1] if len(models) > 2 else ""
         self.pairs += [Agreement("models", method, *pair) for method in methods for pair in combinations(models, 2)]
 
     def add(
@@ -69,7 +70,8 @@ class Agreements:
     ) -> dict[Any, dict[str, float]]:
         """Take in the rows and the maps, as shares, of one picture by (model, method): for each, how far it lies from the farthest other.
 
-        {(model, method): {"methods_apart": distance, "models_apart": distance}}, without what cannot be said.
+        {(model, method): {"methods_apart": distance, "models_apart": distance}}, without what cannot be said; of three models and more,
+        "from_last" is how far the map lies from the last model's.
         """
         apart: dict[Any, dict[str, float]] = {key: {} for key in rows}
         for pair in self.pairs:
@@ -84,6 +86,8 @@ class Agreements:
             column = f"{pair.kind}_apart"
             for key in keys:
                 apart[key][column] = max(distance, apart[key].get(column, 0.0))
+            if pair.kind == "models" and pair.second == self._last:
+                apart[keys[0]]["from_last"] = distance
         return apart
 
 

@@ -58,3 +58,33 @@ def site_dots(sites: Sequence[SiteMeans], measure: str) -> str:
     heads = sum(len(site.mean[measure]) for site in sites)
     label = f"{measure} of {heads} heads in {len(sites)} layers"
     return f'<div class="dots" role="img" aria-label="{label}" style="width:{wide}px;height:{_TALL + 24}px">{"".join(parts)}</div>'
+
+
+def step_dots(columns: Sequence[Sequence[tuple[str, float, float, float]]], titles: Sequence[str], low: float, high: float) -> str:
+    """A column for each model of a series: a dot for each (words, value, lower end, upper end), pale to strong from first to last."""
+    step = max(_STEP, min(90, 900 // max(1, len(columns))))
+    wide, span = _LEFT + step * len(columns) + 8, (high - low) or 1.0
+
+    def down(value: float) -> float:
+        return round(8 + (_TALL - 8) * (1 - min(1.0, max(0.0, (value - low) / span))), 1)
+
+    parts = [
+        f'<span class="tick" style="top:{down(value)}px;left:{_LEFT}px"></span>'
+        f'<span class="word" style="top:{down(value) - 8}px;left:0;width:{_LEFT - 6}px;text-align:right">{value:.3g}</span>'
+        for value in (low, (low + high) / 2, high)
+    ]
+    for place, (column, title) in enumerate(zip(columns, titles, strict=True)):
+        centre = _LEFT + step * (place + 0.5)
+        for number, (words, value, lower, upper) in enumerate(column):
+            x = round(centre + (number - (len(column) - 1) / 2) * min(7.0, (step - 10) / len(column)), 1)
+            shade = round(0.35 + 0.65 * (number + 1) / len(column), 2)
+            if np.isfinite(lower) and np.isfinite(upper):
+                tall = max(1.0, round(down(lower) - down(upper), 1))
+                parts.append(f'<span class="spread" style="left:{x}px;top:{down(upper)}px;height:{tall}px"></span>')
+            parts.append(f'<span class="dot" style="left:{x}px;top:{down(value)}px;opacity:{shade}" title="{escaped(words)}"></span>')
+        short = escaped(title.rpartition("=")[2][-14:])
+        parts.append(
+            f'<span class="word cut" style="top:{_TALL + 6}px;left:{centre - step / 2}px;width:{step}px;text-align:center" '
+            f'title="{escaped(title)}">{short}</span>'
+        )
+    return f'<div class="dots" role="img" style="width:{wide}px;height:{_TALL + 24}px">{"".join(parts)}</div>'

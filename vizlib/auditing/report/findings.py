@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from vizlib.auditing.overview.columns import PRESETS
 from vizlib.figures.numbers import percent
-from vizlib.stats import wilson
+from vizlib.stats import share_difference, wilson
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vizlib.auditing.clusters import StrategyCluster
     from vizlib.auditing.overview.api import Overview
     from vizlib.auditing.overview.map_agreement import Agreement
@@ -25,7 +27,8 @@ def findings(overview: Overview) -> list[str]:
     sentences += [_commonest_mistake(overview, model) for model in overview.models]
     sentences += [_on_object(summary) for summary in overview.summaries]
     sentences += [_elsewhere(overview, model, method) for model in overview.models for method in overview.methods]
-    sentences += [_apart(pair) for pair in overview.agreements]
+    sentences += [_series(overview)] if len(overview.models) > 2 else []
+    sentences += [_apart(pair) for pair in overview.agreements if _is_told(pair, overview.models)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -115,6 +118,25 @@ def _elsewhere(overview: Overview, model: str, method: str) -> str:
         f"{model}, {method}: of {right:,} right answers {percent(count / right)} ({between(low, high, None)}) have a map that lies less "
         "on the object than an even one."
     )
+
+
+def _series(overview: Overview) -> str:
+    """How accuracy went from the first model to the last."""
+    first, last = (next(each for each in overview.summaries if each.model == overview.models[place]) for place in (0, -1))
+    before, after = first.mean("right"), last.mean("right")
+    if before is None or after is None:
+        return ""
+    low, high = share_difference(after * last.count("right"), last.count("right"), before * first.count("right"), first.count("right"))
+    told = "" if low > 0 or high < 0 else "; that cannot be told from no change"
+    return (
+        f"From {first.model} to {last.model} the share of right answers goes from {percent(before, 1)} to {percent(after, 1)}, "
+        f"{100 * (after - before):+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}{told})."
+    )
+
+
+def _is_told(pair: Agreement, models: Sequence[str]) -> bool:
+    """Of many models, each is told against the last alone."""
+    return pair.kind == "methods" or len(models) < 3 or pair.second == models[-1]
 
 
 def _apart(pair: Agreement) -> str:

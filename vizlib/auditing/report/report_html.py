@@ -14,6 +14,7 @@ from vizlib.auditing.report.findings import between, findings
 from vizlib.auditing.report.html_parts import Section, counted, listed, table_html
 from vizlib.auditing.report.map_sections import class_section, confusion_section, head_section
 from vizlib.auditing.report.report_data import gallery_data
+from vizlib.auditing.report.series_section import series_section
 from vizlib.auditing.report.strategies import MEMBERS, strategies
 from vizlib.auditing.report.strategy_section import strategy_section
 from vizlib.auditing.report.thumbnails import thumbnails
@@ -59,7 +60,7 @@ def report_contents(audit: Audit, *, data: Any, models: Any, clusters: bool) -> 
 
 def report_sections(view: Overview, found: Sequence[Strategies], pictures: Mapping[int, str]) -> list[Section]:
     """The sections below the gallery, as far as there is something to show."""
-    sections = [class_section(view), confusion_section(view), head_section(view), strategy_section(found, pictures)]
+    sections = [series_section(view), class_section(view), confusion_section(view), head_section(view), strategy_section(found, pictures)]
     return [section for section in sections if section is not None]
 
 

@@ -1,0 +1,92 @@
+"""The section of a report that goes from model to model, as from epoch to epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vizlib.auditing.report.charts import interval_bar, step_dots
+from vizlib.auditing.report.findings import between
+from vizlib.auditing.report.html_parts import Section, table_html
+from vizlib.figures.html_page import escaped
+from vizlib.figures.layer_names import layer_title
+from vizlib.figures.numbers import percent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vizlib.auditing.overview.api import Overview
+    from vizlib.auditing.overview.model_series import Estimate, ModelStep
+
+
+def series_section(view: Overview) -> Section | None:
+    """Each model in the order of the audit, against the last; None for one alone."""
+    if view.series is None:
+        return None
+    steps, last = view.series.steps, view.models[-1]
+    tabs = [("Numbers", _numbers(steps, view.methods))]
+    distance = [_dots(step.distance, "px") for step in steps]
+    if any(distance):
+        top = max(value for column in distance for _, value, _, _ in column)
+        tabs.append(("Attention distance by layer", _chart(distance, view.models, 0.0, top, "pixels, means of heads")))
+    cka = [_dots(step.cka, "") for step in steps[:-1]]
+    if any(cka):
+        low = min(0.0, *(value for column in cka for _, value, _, _ in column))
+        caption = f"CKA of each layer to the same layer of {last}: 1 arranges the pictures alike"
+        tabs.append(("CKA to the last by layer", _chart(cka, view.models[:-1], low, 1.0, caption)))
+    missing = " ".join(view.series.missing.values())
+    return Section(
+        "From model to model",
+        f"The models in the order of the audit, as epochs of one run are, each against the last, {last}: look at where accuracy still "
+        "grows while the maps no longer change, and the other way round.",
+        tuple(tabs),
+        f"How far maps lie apart is half the sum of |a - b| of their cells: 0 alike, 1 without a cell in common. {missing}".strip(),
+    )
+
+
+def _numbers(steps: Sequence[ModelStep], methods: Sequence[str]) -> str:
+    heads = ["model", "right", *(f"{method}: from the last" for method in methods)]
+    boxed = any(step.gain for step in steps)
+    heads += [f"{method}: on the object beyond even" for method in methods] if boxed else []
+    rows = []
+    for step in steps:
+        right = "<span class='exactly'>not known</span>" if step.right is None else _share(step.right)
+        cells = [escaped(step.model), right, *(_apart(step.apart.get(method)) for method in methods)]
+        cells += [_gain(step.gain.get(method)) for method in methods] if boxed else []
+        rows.append(cells)
+    return table_html(heads, rows)
+
+
+def _share(estimate: Estimate) -> str:
+    return f"{interval_bar(*estimate)}<b>{percent(estimate[0], 1)}</b> <span class='exactly'>{between(*estimate[1:])}</span>"
+
+
+def _apart(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "<span class='exactly'>–</span>"
+    ends = f"{estimate[1]:.2f} to {estimate[2]:.2f}" if np.isfinite(estimate[1]) else "one picture"
+    return f"{interval_bar(*estimate)}<b>{estimate[0]:.2f}</b> <span class='exactly'>{ends}</span>"
+
+
+def _gain(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "<span class='exactly'>no box</span>"
+    ends = f"{100 * estimate[1]:+.1f} to {100 * estimate[2]:+.1f}" if np.isfinite(estimate[1]) else "one picture"
+    return f"<b>{100 * estimate[0]:+.1f}</b> <span class='exactly'>points ({ends})</span>"
+
+
+def _dots(values: Mapping[str, float | Estimate], unit: str) -> list[tuple[str, float, float, float]]:
+    dots = []
+    for layer, value in values.items():
+        middle, low, high = value if isinstance(value, tuple) else (value, np.nan, np.nan)
+        ends = f" ({low:.2f} to {high:.2f})" if np.isfinite(low) else ""
+        dots.append((f"{layer_title(layer)}: {middle:.3g} {unit}{ends}".strip(), middle, low, high))
+    return dots
+
+
+def _chart(
+    columns: Sequence[Sequence[tuple[str, float, float, float]]], models: Sequence[str], low: float, high: float, caption: str
+) -> str:
+    words = f"{caption}; layers from left, pale, to right in each column, their names on hover."
+    return f"<figure>{step_dots(columns, models, low, high)}<figcaption>{escaped(words)}</figcaption></figure>"
