@@ -91,9 +91,7 @@ def _settle(page: Page) -> None:
     until, before, since = time.monotonic() + LONGEST, b"", time.monotonic()
     while time.monotonic() < until:
         time.sleep(1)
-        busy = (
-            page.locator("[data-testid=stProgress]:visible").count() or page.get_by_text("…", exact=False).locator("visible=true").count()
-        )
+        busy = page.get_by_text("…", exact=False).locator("visible=true").count()  # all that is under way says so with it
         now = page.screenshot()
         if now != before or busy:
             before, since = now, time.monotonic()
