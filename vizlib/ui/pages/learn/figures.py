@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from vizlib.ui.components.patch_choice import patch_choice
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.message_codec import pack
 
 if TYPE_CHECKING:
@@ -59,13 +60,13 @@ def draw_figure(step: Step, finding: Finding, answer: int) -> None:
         message = _pack(
             finding, "The picture", outcome.grid, answer, outcome.right[0], names, np.asarray(outcome.values, np.float32) / (reach or 1)
         )
-        patch_choice(message, key=f"learn.shown.{step.name}", on_cell=_nothing)
+        patch_choice(message, key=f"learn.shown.{step.name}", on_cell=here(_nothing))
     elif step.name == "bottleneck":
         facts = outcome.facts
         st.code(f"read    {facts['text']}\nright   {facts['truth']}\nwritten {facts['written']}", language=None)
     elif step.name == "tokens":
         grid = (int(float(str(outcome.facts["rows"]))), int(float(str(outcome.facts["columns"]))))
-        patch_choice(_pack(finding, "The picture", grid, -1, -1, None, None), key="learn.shown.tokens", on_cell=_nothing)
+        patch_choice(_pack(finding, "The picture", grid, -1, -1, None, None), key="learn.shown.tokens", on_cell=here(_nothing))
     else:
         st.plotly_chart(outcome_chart(step, outcome, answer), key=f"learn.chart.{step.name}", config=CONFIG, alt=step.title)
 
