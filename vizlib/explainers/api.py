@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from vizlib.catalog.methods import MethodCard, method_card
-from vizlib.errors import CheckpointError, ImageError, MethodError, TargetError, whole_number
+from vizlib.errors import CheckpointError, ImageError, MethodError, TargetError, VizlibError, whole_number
 from vizlib.explainers.explanation import REFERENCE, Explanation, Explanations
 from vizlib.explainers.manifest import read_manifest
 from vizlib.explainers.prediction import Prediction
@@ -143,7 +143,7 @@ def replay(folder: str | os.PathLike[str], model: Model | None = None) -> Explan
         model = load_recipe(recipe)
         _check_same_weights(recipe, model.recipe or {})
     source = Path(folder) / manifest["input"]
-    image: Any = _saved_input(source) if source.suffix == ".npz" else source
+    image: Any = _saved_array(source, "x", ImageError, "the prepared image that was explained") if source.suffix == ".npz" else source
     target = manifest["target"]
     options = manifest["options"]
     if manifest["method"] == "integrated_gradients":
@@ -153,27 +153,19 @@ def replay(folder: str | os.PathLike[str], model: Model | None = None) -> Explan
         display = picture if image.ndim == 3 else [picture]
     target = tuple(target) if isinstance(target, list) else target
     if manifest.get("similar_to"):
-        target = SimilarTo(_saved_features(Path(folder) / REFERENCE), str(manifest.get("label", "")))
+        features = _saved_array(Path(folder) / REFERENCE, "features", TargetError, "the features that the picture was held against")
+        target = SimilarTo(features, str(manifest.get("label", "")))
     again = explain(model, image, manifest["method"], target, manifest["fit"], display, **options)
     return again[0] if isinstance(again, list) else again  # a prepared tensor was saved as a batch of one
 
 
-def _saved_input(path: Path) -> torch.Tensor:
-    """The prepared tensor that was explained; ImageError when the file does not hold it."""
+def _saved_array(path: Path, name: str, error_class: type[VizlibError], what: str) -> torch.Tensor:
+    """An array of a saved explanation; an error of its class when the file does not hold ``what``."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return torch.from_numpy(arrays["x"])
+            return torch.from_numpy(arrays[name])
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise ImageError(f"{path} does not hold the prepared image that was explained: {error}.") from error
-
-
-def _saved_features(path: Path) -> torch.Tensor:
-    """The features that the explained picture was held against; TargetError when the file does not hold them."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return torch.from_numpy(arrays["features"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise TargetError(f"{path} does not hold the features that the picture was held against: {error}.") from error
+        raise error_class(f"{path} does not hold {what}: {error}.") from error
 
 
 def check_method_fits(model: Model, card: MethodCard, target: Any = None) -> None:
