@@ -26,8 +26,8 @@ CPU_BATCH_BYTES = 1 << 26  # without gradients on a CPU, where what lies in its 
 CPU_GRADIENT_BYTES = 1 << 27  # with them, where a larger batch is no faster and keeps all that it computed
 MAX_BATCH = 64
 NO_PIXELS = (
-    "No gradient of this target reaches the pixels of {name}: something on the way is quantised, detached or run without gradients. Take "
-    "the float weights, or a method that needs no gradient."
+    "No gradient of this target reaches the pixels of {name}: something on the way is quantised, detached or run without gradients. See "
+    "that it does not run under no_grad, take the float weights, or a method that needs no gradient."
 )
 
 

@@ -42,9 +42,9 @@ def input_gradients(model: Model, x: torch.Tensor, resolve: TargetResolver, rule
         with gradient_rule(rule), capture_taps(module, taps, states) if taps else nullcontext(module) as read:
             logits = model.run(read, x)
         check_finite(model, x, logits)
+        check_balanced(model.card.name, logits, rule)
         if not logits.requires_grad:
             raise MethodError(NO_PIXELS.format(name=model.card.name))
-        check_balanced(model.card.name, logits, rule)
         targets = resolve(logits.detach())
         scores = score_of_each(targets, logits)
         check_answered(model, scores)
