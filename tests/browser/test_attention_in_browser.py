@@ -120,6 +120,15 @@ def test_heads_are_as_large_as_there_is_room_and_counted_from_one(visit, server)
     assert "head 2" in visit.page.locator(".reading:not(output)").inner_text()
 
 
+@pytest.mark.parametrize("visit", [{"viewport": {"width": 1180, "height": 800}}], indirect=True)
+def test_heads_keep_their_size_where_scroll_bars_and_a_wider_navigation_take_room(visit, server):
+    open_page(visit, server, model="vit_tiny50")
+    heads, main = visit.page.locator(".heads .head"), visit.page.locator(".root .main").bounding_box()
+    right = visit.page.locator(".root .right").bounding_box()
+    assert right["x"] > main["x"] + 300  # still beside the photograph
+    assert min(heads.nth(index).bounding_box()["width"] for index in range(heads.count())) >= 80
+
+
 def test_the_answer_by_layer_is_read_in_the_browser(visit, server):
     open_page(visit, server, model="vit_tiny50", panel="depth")
     visit.page.locator(".depth .stage[data-drawn]").wait_for()
