@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import vizlib.ui.components
-from vizlib.ui.components import FOLDER, PACKAGE
+from vizlib.analysis.toys.number_sheet import Place
+from vizlib.analysis.toys.spatial_reduction import spatial_reduction
+from vizlib.ui.components import FOLDER, PACKAGE, toy_numbers
 from vizlib.ui.components.joining import join_modules
 from vizlib.ui.pages.pvt import segmentation_data
 
@@ -115,3 +117,32 @@ def test_every_component_is_kept():
     kept = {name for name, path in files.items() if any(f"export default {by}(" in path.read_text("utf-8") for by in ("keep", "mount"))}
     assert set(files) - kept == {"attention_patch"}
     assert len(kept) > 20
+
+
+def test_every_number_of_a_toy_is_picked_by_pointer_and_by_keys(visit):
+    visit.page.goto("about:blank")
+    visit.page.evaluate(
+        """async ([source, html, data]) => {
+          const draw = (await import(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })))).default;
+          document.body.innerHTML = html;
+          draw({ parentElement: document.body, data: new Uint8Array(data), setStateValue() {} });
+        }""",
+        [
+            join_modules(PACKAGE, f"{FOLDER}/toy_numbers/toy_numbers.js"),
+            (HOME / "toy_numbers/toy_numbers.html").read_text("utf-8"),
+            list(toy_numbers.pack_sheet(spatial_reduction(), Place(2, 0))),
+        ],
+    )
+    shown, cells = visit.page.locator(".sum"), visit.page.locator("[role=gridcell]")
+    assert shown.inner_text().endswith("1 × 1 + 2 × 1 + 3 × 2 + 1 × −1 = 8")
+    assert visit.page.locator(".uses").inner_text() == "It is part of 16 numbers of Scores."
+    assert visit.page.locator(".part").all_inner_texts() == ["1", "2", "3", "1", "1", "1", "2", "−1"]
+    for index in range(cells.count()):
+        cells.nth(index).click()
+        assert shown.inner_text().endswith((f" = {cells.nth(index).inner_text()}", ": given"))
+    visit.page.get_by_role("gridcell", name="10", exact=True).first.click()
+    visit.page.keyboard.press("ArrowUp")
+    visit.page.keyboard.press("ArrowRight")
+    assert shown.inner_text() == "Scores, row 1, column 4: 1 × 2 = 2"
+    shown.get_by_role("button").last.click()
+    assert shown.inner_text().startswith("Keys, row 2, column 2:")

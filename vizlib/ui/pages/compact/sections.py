@@ -21,6 +21,7 @@ from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.model_choice import model_choice
 from vizlib.ui.pages.compact import tokenizer_data
 from vizlib.ui.pages.compact.claims import equivariance_claim
+from vizlib.ui.sections.toy import draw_toy
 from vizlib.ui.widgets.claim_card import draw_claim
 from vizlib.ui.widgets.downloads import download_row, file_stem
 from vizlib.ui.widgets.snippet import draw_snippet
@@ -58,6 +59,7 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
     job_slots.wait_for(columns_jobs)
     draw_little_data()
     columns = draw_columns(url_state, group, columns_jobs, picture, fit)
+    draw_toy("compact")
     if len(columns) == len(group):
         draw_ideas(columns, group, drift_jobs)
     draw_epochs()

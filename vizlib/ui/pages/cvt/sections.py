@@ -16,6 +16,7 @@ from vizlib.ui.core.model_choice import model_choice
 from vizlib.ui.core.tables import to_csv
 from vizlib.ui.pages.cvt import claims, projection_data, shuffle_shift_data, text
 from vizlib.ui.sections import feature_pyramid, reduced_keys
+from vizlib.ui.sections.toy import draw_toy
 from vizlib.ui.widgets.claim_card import draw_claim
 from vizlib.ui.widgets.downloads import download_button, file_stem
 from vizlib.ui.widgets.snippet import draw_snippet
@@ -47,6 +48,7 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
     )
     if projections is not None:
         draw_projections(projections, model, picture)
+        draw_toy("cvt")
         st.header("Keys on a squeezed grid", anchor=False)
         st.markdown(text.KEYS)
         job = reduced_keys.submit_reduced_keys("cvt.keys", model, picture, fit)

@@ -11,6 +11,7 @@ from vizlib.figures.model_marks import family_name
 from vizlib.ui.core import computations, job_slots
 from vizlib.ui.pages.pvt import attention_cost, claims, segmentation, text
 from vizlib.ui.sections import feature_pyramid, reduced_keys
+from vizlib.ui.sections.toy import draw_toy
 from vizlib.ui.widgets.claim_card import draw_claim
 from vizlib.ui.widgets.snippet import draw_snippet
 
@@ -37,6 +38,7 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
     keys = computations.result_or_status("pvt.keys", job, [model])
     if keys is not None:
         reduced_keys.draw_reduced_keys("pvt", keys, model, picture)
+        draw_toy("pvt")
         st.header("What it costs", anchor=False)
         st.markdown(text.COST)
         attention_cost.draw_attention_cost(keys, model)

@@ -15,6 +15,7 @@ from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.model_choice import model_choice
 from vizlib.ui.pages.t2t import channel_grid_data, soft_split_data
 from vizlib.ui.pages.t2t.claims import CASE, figure_2_claims
+from vizlib.ui.sections.toy import draw_toy
 from vizlib.ui.widgets.claim_card import draw_claims
 from vizlib.ui.widgets.downloads import download_button, download_row, file_stem
 from vizlib.ui.widgets.snippet import draw_snippet
@@ -49,6 +50,7 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
     splits_job, grids_job = submit_soft_splits(model, picture, fit), submit_channel_grids(model, picture, fit)
     job_slots.wait_for([splits_job])
     splits = draw_splits(url_state, model, splits_job, picture, fit)
+    draw_toy("t2t")
     if splits is not None:
         draw_costs(splits)
     draw_channel_grids(url_state, model, grids_job, picture)
