@@ -17,6 +17,7 @@ _IN_ORDER = (
     "insertion",
     "sensitivity_n",
     "infidelity",
+    "road",
     "max_sensitivity",
 )
 METRICS: dict[str, Metric] = {name: import_module(f"{__name__}.{name}").METRIC for name in _IN_ORDER}
