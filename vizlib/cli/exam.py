@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path  # noqa: TC003  typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -13,6 +13,7 @@ from vizlib.cli.errors_and_output import FAILED, OK, UsageError, download_progre
 from vizlib.cli.model_options import ActivationOption, ImageSizeOption, LabelsOption, NumClassesOption, load_model, loading_options
 from vizlib.cli.progress_bar import ProgressBar
 from vizlib.cli.tables import print_table
+from vizlib.engine.progress import told_to
 
 if TYPE_CHECKING:
     from vizlib.evaluation.exams import ExamReport
@@ -27,9 +28,13 @@ EXAM_EPILOG = """[bold]For example[/bold]
 
   vizlib exam vit_tiny50 --images photos --methods relevance,grad_cam,occlusion --questions 20
 
+  vizlib exam vit_base_patch16_224 --as chefer2021 --data imagenet --questions 5000
+
 Without a model all bundled ones are asked. Photographs in a folder make the exams planted and grid; a boxes.csv beside them (columns \
 file, label, x0, y0, x1, y1 in pixels of the upright image, all inclusive) makes the exam boxes, and so does --data, the folder that \
-models were trained on. Exit codes: 0 done, 1 some exam could not be held on some model, 2 asked for something there is not."""
+models were trained on. --as makes a paper's table again instead, by its own definitions: chefer2021, petsiuk2018 or samek2017, over the \
+labelled photographs in --data (val/CLASS/*.jpg as of ImageNet, tiny-imagenet-200 or val.parquet). Exit codes: 0 done, 1 some exam \
+could not be held on some model, 2 asked for something there is not."""
 
 
 def exam(
@@ -53,6 +58,12 @@ def exam(
     exams: Annotated[
         str | None,
         typer.Option(metavar="A,B", help="Of known, planted, grid and boxes.", show_default="all that there is material for"),
+    ] = None,
+    published: Annotated[
+        str | None,
+        typer.Option(
+            "--as", metavar="PAPER", help="A paper's own test: chefer2021, petsiuk2018 or samek2017, over --data.", show_default=False
+        ),
     ] = None,
     questions: Annotated[int, typer.Option(min=1, help="Of each exam for each model; known asks 8 of each of its own.")] = 40,
     out: Annotated[
@@ -78,6 +89,8 @@ def exam(
     for folder in (images, data):
         if folder is not None and not folder.is_dir():
             raise UsageError(f"There is no folder {str(folder)!r}: check the name.")
+    if published is not None and (data is None or exams is not None or images is not None or out is not None):
+        raise UsageError("--as is measured over labelled photographs: give --data, and leave out --exams, --images and --out.")
     chosen = list(METHODS) if every else None if methods is None else [method_card(name).name for name in _names(methods)]
     exam_names = None if exams is None else [exam_card(name).name for name in _names(exams)]
     of_models = loading_options(labels, num_classes, image_size, activation)
@@ -86,6 +99,8 @@ def exam(
     from vizlib.evaluation.exams import run_exams
 
     torch.set_num_threads(1)  # for models this small, more threads cost more than they bring
+    if published is not None and data is not None:
+        _exam_as(published, models or _bundled(), data, chosen, device, of_models, questions, seed, markdown, as_json=as_json)
     pictures, boxes = _material(images, data)
     with ExitStack() as stack:
         loaded = [] if exam_names == ["known"] else [_load(word, device, stack, of_models) for word in models or _bundled()]
@@ -105,6 +120,56 @@ def exam(
     if written:
         stderr_console().print(f"written to {', '.join(map(str, written))}", soft_wrap=True, markup=False)
     raise typer.Exit(FAILED if failed else OK)
+
+
+def _exam_as(
+    published: str,
+    models: list[str],
+    data: Path,
+    methods: list[str] | None,
+    device: str,
+    of_models: dict[str, Any],
+    count: int,
+    seed: int,
+    markdown: Path | None,
+    *,
+    as_json: bool,
+) -> NoReturn:
+    """A paper's table made again, and the end of the command."""
+    from dataclasses import asdict
+
+    from vizlib.datasets.labelled import find_photos
+    from vizlib.evaluation.exams.runner import quick_methods
+    from vizlib.evaluation.published import published_protocol
+    from vizlib.evaluation.published.runner import run_published
+    from vizlib.evaluation.published.text import published_markdown
+    from vizlib.files import write_whole
+    from vizlib.model_report.accuracy import match_classes
+
+    published_protocol(published)
+    photos = find_photos(data)
+    scores, worst = {}, OK
+    with ExitStack() as stack:
+        display = stack.enter_context(ProgressBar())
+        for word in models:
+            model = _load(word, device, stack, of_models)
+            numbers, _ = match_classes(model, photos.classes)
+            pictures = [(image, number) for image, label in photos.items if (number := numbers[label]) is not None]
+            with told_to(display.show):
+                scores[model.card.name], unreadable = run_published(
+                    published, model, pictures, methods or quick_methods(), count=count, seed=seed
+                )
+            for line in unreadable:
+                worst = FAILED
+                print_error(line)
+    text = published_markdown(published, scores)
+    if markdown is not None:
+        write_whole(markdown, text)
+    if as_json:
+        print_json([{"protocol": published, "model": name, **asdict(score)} for name, of_model in scores.items() for score in of_model])
+    else:
+        stdout_console().print(text, markup=False, soft_wrap=True)
+    raise typer.Exit(worst)
 
 
 def _names(words: str) -> list[str]:
