@@ -147,6 +147,33 @@ def test_the_answer_by_layer_is_read_in_the_browser(visit, server):
     assert len(visit.sent) == sent
 
 
+def test_the_whole_pass_is_zoomed_down_to_the_numbers_of_one_token(visit, server):
+    open_page(visit, server, model="vit_tiny50", panel="pass")
+    picture = visit.page.locator("section.forward[data-drawn]")
+    picture.wait_for()
+    sent, trace = len(visit.sent), vizlib.trace(vizlib.load("vit_tiny50"), sample("cat").pixels)
+    picture.get_by_role("tab", name="Layer 3").click()
+    stage = picture.locator(".stage")
+    box = stage.bounding_box()
+    stage.click(position={"x": box["width"] * 2.5 / 8, "y": box["height"] * 4.5 / 8})  # row 5, column 3
+    picture.get_by_role("option", name="leaves").click()
+    token = 1 + 4 * 8 + 2
+    expected = [*trace.tokens["blocks.2"][token, :8].tolist(), float(trace.tokens["blocks.2"][token].norm())]
+    cells = picture.locator("tr.total td").all_inner_texts()
+    shown = [float(text.replace("\N{MINUS SIGN}", "-")) for text in cells[1:] if text != "…"]
+    np.testing.assert_allclose(shown, expected, atol=0.006)
+    picture.get_by_role("option", name="attention adds").focus()
+    visit.page.keyboard.press("Enter")
+    row = trace.attention[2].weights([token]).mean(0)[0]
+    assert picture.locator(".why").inner_text().count(share(float(row.max()))) >= 1
+    assert picture.locator(".looks i").count() == sum(int(key) > 0 for key in row.topk(5).indices)
+    picture.get_by_role("tab").last.click()
+    label = vizlib.predict(vizlib.load("vit_tiny50"), sample("cat").pixels)[0].label.split(",")[0]
+    assert f"The logit of {label} is the sum of 192 products and a bias" in picture.locator(".why").inner_text()
+    assert f"together +{float(trace.logits.max()):.2f}" in picture.locator(".why").inner_text()
+    assert len(visit.sent) == sent
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_hover_draws_exactly_and_without_the_server(visit, server, model):
     open_page(visit, server, model=model)

@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vizlib.analysis.features.depth_answers import LogitLens, logit_lens
+    from vizlib.analysis.features.forward_steps import ForwardSteps, forward_steps
 
-_HOMES = {"LogitLens": "vizlib.analysis.features.depth_answers", "logit_lens": "vizlib.analysis.features.depth_answers"}
-__all__ = ["LogitLens", "logit_lens"]
+_HOMES = {
+    "ForwardSteps": "vizlib.analysis.features.forward_steps",
+    "LogitLens": "vizlib.analysis.features.depth_answers",
+    "forward_steps": "vizlib.analysis.features.forward_steps",
+    "logit_lens": "vizlib.analysis.features.depth_answers",
+}
+__all__ = ["ForwardSteps", "LogitLens", "forward_steps", "logit_lens"]
 
 
 def __getattr__(name: str) -> Any:

@@ -24,7 +24,7 @@ from vizlib.evaluation.metrics import sensitivity_n
 from vizlib.passes.ablation import HeadAblation
 from vizlib.seq2seq import untrained
 from vizlib.ui.core.pictures import SAMPLES, handed_in, sample
-from vizlib.ui.pages.attention import artifact_work, head_work, pass_work, token_work
+from vizlib.ui.pages.attention import artifact_work, forward_work, head_work, pass_work, token_work
 from vizlib.ui.pages.attribution import detail_work, exam_work, map_work, region_work
 from vizlib.ui.pages.audit import audit_work
 from vizlib.ui.pages.biases import response_data
@@ -173,6 +173,7 @@ def run_all(bench):
     run(partial(token_work.compute_token_rollout, request, 0, 3), VIT)
     run(partial(head_work.compute_head_statistics, request), VIT)
     run(partial(head_work.compute_ablation, request, HeadAblation({(0, 0): "zero"})), VIT)
+    run(partial(forward_work.compute_forward_picture, request), VIT)
     run(partial(artifact_work.compute_artifact_rollouts, request, {(8, 8): [3]}), VIT)
     run(partial(logit_lens_data.compute_depth_answers, sample("cat"), None, None), VIT)
     run(partial(lesson_work.compute_sentence, "bottleneck"))

@@ -13,6 +13,7 @@ from vizlib.ui.core.url_state import one_of, resend
 from vizlib.ui.pages.attention.artifact_tokens import draw_artifact_tokens, threshold_key
 from vizlib.ui.pages.attention.canvas import canvas_keys, draw_canvas, snippet
 from vizlib.ui.pages.attention.depth_answers import depth_key, draw_depth
+from vizlib.ui.pages.attention.forward_picture import draw_forward_picture
 from vizlib.ui.pages.attention.head_ablation import draw_head_ablation, head_ablation_keys
 from vizlib.ui.pages.attention.head_matrix import draw_heads
 from vizlib.ui.pages.attention.method_comparison import draw_methods, methods_key
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 WITHOUT_WEIGHTS = "Choose another model, or take this one with random weights from Python."
 PANELS = {
     "token": ":material/push_pin: The held patch",
+    "pass": ":material/account_tree: The whole pass",
     "heads": ":material/grid_view: All heads",
     "depth": ":material/timeline: Answer by layer",
     "ablation": ":material/content_cut: Switch heads off",
@@ -104,6 +106,8 @@ def draw_panel(
     )
     if chosen == "token":
         draw_selected_token(attention_pass, selected, model, request)
+    elif chosen == "pass":
+        draw_forward_picture(model, request)
     elif chosen == "heads":
         draw_heads(attention_pass, model, request, colormap)
     elif chosen == "depth":

@@ -1,0 +1,68 @@
+"""One pass as one picture: from the pixels over every block to the logits, down to the numbers of one token."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from vizlib.figures.numbers import percent
+from vizlib.ui.components.forward_pass import forward_pass
+from vizlib.ui.core import computations
+from vizlib.ui.core.formatting import plain
+from vizlib.ui.pages.attention.forward_work import READS, compute_forward_picture
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vizlib.ui.core.model_choice import ModelChoice
+    from vizlib.ui.pages.attention.forward_work import ForwardPicture, LayerSize
+    from vizlib.ui.pages.attention.pass_work import PassRequest
+
+HOW = (
+    "Under each layer, :blue[**blue**] is what its attention adds to the token that is followed, **purple** what its MLP adds; the "
+    "small map is how long every token is when it leaves. Open a layer, then a step, down to the numbers."
+)
+
+
+def draw_forward_picture(model: ModelChoice, request: PassRequest) -> None:
+    """What the whole pass did in words, then the picture."""
+    work = partial(compute_forward_picture, request)
+    picture = computations.compute_or_status("attention.forward", ("forward", request.picture.identity, request.fit), [model], work)
+    if picture is None:
+        return
+    if picture.refusal:
+        st.info(plain(picture.refusal), icon=":material/block:")
+        return
+    st.markdown(f"{additions_words(picture.layers)} {differences_words(picture)}")
+    st.markdown(HOW)
+    forward_pass(picture.message, key="attention.forward")
+
+
+def additions_words(layers: Sequence[LayerSize]) -> str:
+    """Where attention and the MLP add most against what they are added to, the mean over all tokens."""
+    shares = {
+        "Attention": [layer.attention / layer.arrives for layer in layers],
+        "the MLP": [layer.mlp / layer.arrives for layer in layers],
+    }
+    said = []
+    for name, values in shares.items():
+        most = max(range(len(values)), key=values.__getitem__)
+        said.append(f"{name} adds most in **{layers[most].title}** ({percent(values[most])} of the length of what arrives there)")
+    ahead = sum(mlp > attention for attention, mlp in zip(*shares.values(), strict=True))
+    return f"{said[0]}, {said[1]}; the MLP adds more than attention in {ahead} of {len(layers)} layers. All are means over the tokens."
+
+
+def differences_words(picture: ForwardPicture) -> str:
+    """What this pass has that a plain ViT's has not, and what the head reads."""
+    layers, parts = picture.layers, []
+    sizes = list(dict.fromkeys(layer.tokens for layer in layers))
+    if len(sizes) > 1:
+        parts.append(f"The tokens become fewer on the way: {', '.join(f'{size:,}' for size in sizes)}.")
+    fewer = [layer for layer in layers if layer.keys < layer.tokens]
+    if fewer:
+        parts.append(f"In {fewer[0].title}, {fewer[0].tokens:,} tokens look at {fewer[0].keys:,} keys.")
+    if picture.norms_skip:
+        parts.append("Each layer norms what goes past its MLP.")
+    return " ".join([*parts, READS[picture.reads]])
