@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 RESAMPLES = 2000
+DRAWN = 20_000  # values of which bootstrap samples are drawn
 CHANCE = 0.05  # the share that lies beyond a 95 % bound by chance alone
 
 
@@ -62,6 +63,32 @@ def bootstrap_interval(values: np.ndarray, statistic: Callable[[np.ndarray], np.
     low, high = middle_95(statistic(means))
     centre, wider = float(statistic(values.mean(0)[None])[0]), (count / (count - 1)) ** 0.5
     return centre + (low - centre) * wider, centre + (high - centre) * wider
+
+
+def mean_bootstrap(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """The interval of the mean of values (n,) at a ``level``, by drawing them again (the percentile bootstrap, Efron 1979).
+
+    The ends are moved away from the mean by sqrt(n / (n - 1)). Beyond 20,000 values, where the two agree, by Student's t. One value alone
+    tells nothing of the spread: NaN.
+    """
+    count = len(values)
+    if count < 2:
+        return math.nan, math.nan
+    mean = float(np.mean(values, dtype=np.float64))
+    if count > DRAWN:
+        from scipy.special import stdtrit
+
+        half = float(stdtrit(count - 1, 0.5 + level / 2)) * float(np.std(values, ddof=1, dtype=np.float64)) / math.sqrt(count)
+        return mean - half, mean + half
+    generator, at_once = np.random.default_rng(0), max(1, 4_000_000 // count)
+    resamples = max(RESAMPLES, math.ceil(100 / (1 - level)))  # some fifty lie beyond each end
+    means = [
+        generator.multinomial(count, np.full(count, 1 / count), size=min(at_once, resamples - first)) @ values / count
+        for first in range(0, resamples, at_once)
+    ]
+    low, high = np.quantile(np.concatenate(means), (0.5 - level / 2, 0.5 + level / 2))
+    wider = (count / (count - 1)) ** 0.5
+    return mean + (float(low) - mean) * wider, mean + (float(high) - mean) * wider
 
 
 def grouped_bootstrap(values: np.ndarray, groups: Sequence[int]) -> tuple[float, float, int]:

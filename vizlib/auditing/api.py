@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vizlib.auditing.chunk import audit_chunk
+from vizlib.auditing.extra_passes import no_lens
 from vizlib.auditing.model_sources import model_sources
 from vizlib.auditing.pictures import Item, audit_pictures
 from vizlib.auditing.plan import CHUNK, FORMAT, ChunkPlan, MethodPlan, ModelPlan, begin, write_part
@@ -17,6 +18,7 @@ from vizlib.auditing.workers import by_workers
 from vizlib.catalog.methods import method_card
 from vizlib.engine.jobs import Progress
 from vizlib.errors import AuditError, MethodError, TrainingError
+from vizlib.evaluation.metrics import map_metrics_named
 from vizlib.explainers.api import check_method_fits
 from vizlib.explainers.targets import class_index
 from vizlib.images import FITS
@@ -45,6 +47,8 @@ def audit(
     fit: str | None = None,
     heads: bool = False,
     features: bool = False,
+    lens: bool = False,
+    scores: Sequence[str] = (),
     workers: int = 0,
     scheduler: str = "",
     device: str = "auto",
@@ -54,14 +58,16 @@ def audit(
     """What ``models`` answer and where they look, for every picture of ``data``, in the folder ``out``: rows in Parquet, maps in NPZ.
 
     ``models`` is a name, MODULE:FUNCTION, NAME=CHECKPOINT (a glob takes a run's epochs), a ``Model`` or a module, or a list; ``methods`` a
-    name, a pair (name, options), or a list. ``target`` is "prediction", "label" or one class. ``heads`` and ``features`` (the mean over
-    cells of every layer, 4 bytes a channel) take one more pass a picture each. Stopped at any moment, the same call goes on; with as many
-    threads the files are the same bytes. ``workers`` processes of this machine, or those of a ``scheduler``, share the work. ``report``
-    hears of pictures done, pictures in all (each counts once a model) and the new (name, reason) of those that failed.
+    name, a pair (name, options), or a list. ``target`` is "prediction", "label" or one class. ``heads``, ``features`` (the mean over cells
+    of every layer, 4 bytes a channel) and ``lens`` (the answer after every block) take one more pass a picture each, ``scores``, some of
+    MAP_METRICS, hundreds. Stopped at any moment, the same call goes on; with as many threads the files are the same bytes. ``workers``
+    processes of this machine, or those of a ``scheduler``, share the work. ``report`` hears of pictures done, pictures in all (each counts
+    once a model) and the new (name, reason) of those that failed.
     AuditError for data without pictures, a folder of another audit, or no worker; MethodError or TargetError for what a model cannot do.
     """
     pictures, sources, method_plans = audit_pictures(data), model_sources(models, device), _method_plans(methods)
     _check(fit, chunk, workers)
+    chosen = tuple(metric.name for metric in map_metrics_named(scores))
     distributed = bool(workers or scheduler)
     if distributed and any(isinstance(picture.source, Item) for picture in pictures.items):
         raise AuditError("A data set in memory is gone through in this process: leave workers and scheduler out, or give files.")
@@ -69,8 +75,11 @@ def audit(
     if distributed and alone is not None:
         raise AuditError(f"{alone} lives in this process: give workers a name, a checkpoint or MODULE:FUNCTION, or leave workers out.")
     folder, held = Path(out), _Held(sources)
-    plans = [_model_plan(source.name, held.model(number), pictures, method_plans, str(target)) for number, source in enumerate(sources)]
-    begin(folder, _facts(pictures, plans, method_plans, target, fit, chunk, heads=heads, features=features))
+    plans = [
+        _model_plan(source.name, held.model(number), pictures, method_plans, str(target), chosen, lens=lens)
+        for number, source in enumerate(sources)
+    ]
+    begin(folder, _facts(pictures, plans, method_plans, target, fit, chunk, heads=heads, features=features, lens=lens, scores=chosen))
     chunks = [
         ChunkPlan(
             model=plan,
@@ -83,6 +92,8 @@ def audit(
             fit=fit,
             heads=heads,
             features=features,
+            lens=lens,
+            scores=chosen,
         )
         for number, plan in enumerate(plans)
         for start in range(0, len(pictures.items), chunk)
@@ -157,10 +168,14 @@ def _method_plans(methods: Any) -> tuple[MethodPlan, ...]:
     return tuple(plans)
 
 
-def _model_plan(name: str, model: Model, pictures: AuditPictures, methods: Sequence[MethodPlan], target: str) -> ModelPlan:
+def _model_plan(
+    name: str, model: Model, pictures: AuditPictures, methods: Sequence[MethodPlan], target: str, scores: Sequence[str], *, lens: bool
+) -> ModelPlan:
     """A model as it is now: that methods and target fit it is checked before anything is written."""
     for method in methods:
         check_method_fits(model, method_card(method.method))
+    if scores and not model.num_classes:
+        raise MethodError(f"{name} answers in no classes, so there is no probability for {scores[0]} to watch: leave scores out.")
     if target not in ("prediction", "label"):
         class_index(model, int(target) if target.isdecimal() else target)
     classes: list[int | None] = []
@@ -170,12 +185,12 @@ def _model_plan(name: str, model: Model, pictures: AuditPictures, methods: Seque
             classes, matched = match_classes(model, pictures.classes)
         except TrainingError as error:
             classes, matched = [None] * len(pictures.classes), str(error)
-    return ModelPlan(name, state_fingerprint(model.module), tuple(classes), matched)
+    return ModelPlan(name, state_fingerprint(model.module), tuple(classes), matched, no_lens(model) if lens else "")
 
 
 def _facts(
     pictures: AuditPictures, models: Sequence[ModelPlan], methods: Sequence[MethodPlan], target: int | str, fit: str | None, chunk: int,
-    *, heads: bool, features: bool,
+    *, heads: bool, features: bool, lens: bool, scores: Sequence[str],
 ) -> dict[str, Any]:  # fmt: skip
     return {
         "format": FORMAT,
@@ -189,5 +204,7 @@ def _facts(
         "chunk": chunk,
         "heads": heads,
         "features": features,
+        "lens": lens,
+        "scores": list(scores),
         "made_with": {name: version(name) for name in ("torch", "timm", "numpy", "pyarrow", "pillow")},
     }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 CHUNK = 64  # pictures of one part
 MANIFEST = "manifest.json"
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,16 @@ class MethodPlan:
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """A model as rows call it, the SHA-256 of its weights, and its class for each class of the data set, None where it has none."""
+    """A model as rows call it, the SHA-256 of its weights, and its class for each class of the data set, None where it has none.
+
+    ``no_lens`` says why the answers after its blocks are not read, where they were asked for.
+    """
 
     name: str
     weights: str
     classes: tuple[int | None, ...]
     matched: str
+    no_lens: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class ChunkPlan:
     fit: str | None
     heads: bool
     features: bool
+    lens: bool
+    scores: tuple[str, ...]
 
     @property
     def stem(self) -> str:

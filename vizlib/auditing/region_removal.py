@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from vizlib.auditing.chunk import decoded
 from vizlib.auditing.clusters import Removal
+from vizlib.auditing.decoding import decoded
 from vizlib.auditing.pictures import audit_pictures, read_sources
 from vizlib.errors import AuditError, ImageError
 from vizlib.stats import bootstrap_interval

@@ -185,6 +185,20 @@ class Audit:
             if kept:
                 yield int(part.stem.rpartition("-")[2]) * self.facts["chunk"], kept
 
+    def lens_parts(self, model: str) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        """(number of the first picture, {block: float32 (pictures, 4)}) part by part: class and probability of the answer after the block,
+        the probabilities of the model's answer and of the label.
+
+        NaN for what could not be read or has no label; AuditError where the audit was made without ``lens``.
+        """
+        if not self.facts["lens"]:
+            raise AuditError("This audit has no answers by layer: make it with lens=True.")
+        for part in self._parts_of(model):
+            with np.load(self._arrays(part), allow_pickle=False) as arrays:
+                kept = {name.split(".", 2)[2]: arrays[name] for name in sorted(arrays.files) if name.startswith("lens.")}
+            if kept:
+                yield int(part.stem.rpartition("-")[2]) * self.facts["chunk"], kept
+
     def _parts_of(self, model: str, method: str | None = None) -> list[Path]:
         number = self._number(model, method)
         return [part for part in self.parts if part.name.startswith(f"part-{number:02d}-")]

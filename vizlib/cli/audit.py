@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vizlib.cli.completion import complete_method, complete_model
+from vizlib.cli.completion import complete_method, complete_model, complete_score
 from vizlib.cli.errors_and_output import FAILED, OK, print_error, stderr_console, stdout_console
 from vizlib.cli.progress_bar import ProgressBar
 from vizlib.figures.numbers import percent
@@ -65,6 +65,16 @@ def audit(
             "--features", help="The mean over cells of every layer, for CKA and probes: one more pass a picture, 4 bytes a channel on disk."
         ),
     ] = False,
+    lens: Annotated[bool, typer.Option("--lens", help="The answer after every block, by the logit lens: one more pass a picture.")] = False,
+    score: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC",
+            show_default="none",
+            help="How faithful each map is: deletion, insertion or sensitivity_n; repeatable. Hundreds of passes a picture.",
+            autocompletion=complete_score,
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, max=256, help="Processes that share the work; 0: this one does it.")] = 0,
     scheduler: Annotated[
         str, typer.Option(metavar="ADDRESS", help="A dask scheduler whose workers share the work (docs/operators.md).", show_default="none")
@@ -108,8 +118,8 @@ def audit(
                 print(json.dumps({"done": there, "of": total, "failed": failures}), flush=True)
 
         result = run(
-            data, model, method or ["rollout"], out, target=target, fit=fit, heads=heads, features=features, workers=workers,
-            scheduler=scheduler, device=device, chunk=chunk, report=show,
+            data, model, method or ["rollout"], out, target=target, fit=fit, heads=heads, features=features, lens=lens,
+            scores=score or (), workers=workers, scheduler=scheduler, device=device, chunk=chunk, report=show,
         )  # fmt: skip
     from vizlib.auditing.summary import summaries
 

@@ -32,6 +32,13 @@ def complete_fetchable(incomplete: str) -> Iterator[tuple[str, str]]:
     return _beginning(incomplete, (*sets, *models))
 
 
+def complete_score(incomplete: str) -> Iterator[tuple[str, str]]:
+    """The metrics of a map alone that begin with what was typed, each with its title."""
+    from vizlib.evaluation.metrics import MAP_METRICS, METRICS
+
+    return _beginning(incomplete, ((name, METRICS[name].title) for name in MAP_METRICS))
+
+
 def complete_method(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
     """The methods that begin with what was typed and, where the model is known, fit it."""
     from vizlib.catalog.methods import METHODS

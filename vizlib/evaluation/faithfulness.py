@@ -13,7 +13,7 @@ import torch
 from vizlib.errors import MethodError
 from vizlib.evaluation import protocol
 from vizlib.evaluation.measured import Curves
-from vizlib.evaluation.metrics import metrics_named
+from vizlib.evaluation.metrics import map_metrics_named, metrics_named
 from vizlib.evaluation.progress import Steps
 from vizlib.evaluation.reexplain import check_single, input_of
 from vizlib.evaluation.shared_material import SharedMaterial
@@ -58,6 +58,18 @@ class FaithfulnessScorer:
         self._check(explanation)
         with self._measuring(explanation, chosen):
             return {metric.name: metric.score(self.material, explanation) for metric in chosen}
+
+    def values(self, explanation: Explanation, metrics: Sequence[str]) -> dict[str, tuple[float, float]]:
+        """(the map's value, that of a Gaussian around the middle) by metric, without the random maps of ``score``: means over baselines.
+
+        MethodError for a metric that no map alone has, and for an explanation of something else.
+        """
+        chosen = map_metrics_named(metrics)
+        self._check(explanation)
+        with self._measuring(explanation, chosen):
+            maps = self.material.map_of(explanation), self.material.control_maps[:1]
+            both = {metric.name: [metric.compute(self.material, each) for each in maps] for metric in chosen}
+            return {name: (float(own.mean(0)[0]), float(gaussian.mean(0)[0])) for name, (own, gaussian) in both.items()}
 
     def curves(self, explanation: Explanation) -> Curves:
         """The class probability, 0 to 1, as the pixels go, or come back, in the map's order, beside that of the control maps.

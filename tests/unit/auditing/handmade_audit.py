@@ -28,14 +28,16 @@ def handmade(
     data: str = "",
     heads: Callable[[str, int], dict[str, np.ndarray]] | None = None,
     features: Callable[[str, Sequence[int]], dict[str, np.ndarray]] | None = None,
+    lens: Callable[[str, Sequence[int]], dict[str, np.ndarray]] | None = None,
+    scores: Sequence[str] = (),
     chunk: int = CHUNK,
 ) -> Audit:
     """The audit whose row and map of each (picture, model, method) are what ``make`` gives; a map of None is a failure."""
     facts = {
         "format": FORMAT, "pictures": pictures, "data": data, "classes": [], "target": "prediction", "fit": None, "chunk": chunk,
-        "models": [{"name": name, "weights": "0" * 64, "classes": [], "matched": "name"} for name in models],
+        "models": [{"name": name, "weights": "0" * 64, "classes": [], "matched": "name", "no_lens": ""} for name in models],
         "methods": [{"name": name, "method": name, "options": {}} for name in methods],
-        "heads": heads is not None, "features": features is not None, "made_with": {},
+        "heads": heads is not None, "features": features is not None, "lens": lens is not None, "scores": list(scores), "made_with": {},
     }  # fmt: skip
     begin(folder, facts)
     for model_number, model in enumerate(models):
@@ -58,7 +60,9 @@ def handmade(
                 arrays |= heads(model, len(chosen))
             if features:
                 arrays |= features(model, chosen)
+            if lens:
+                arrays |= lens(model, chosen)
             stem = f"part-{model_number:02d}-{number:06d}"
             write_part(folder / "maps" / f"{stem}.npz", arrays_npz(arrays))
-            write_part(folder / "pictures" / f"{stem}.parquet", rows_parquet(rows))
+            write_part(folder / "pictures" / f"{stem}.parquet", rows_parquet(rows, scores))
     return Audit(folder)

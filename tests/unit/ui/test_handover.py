@@ -149,7 +149,12 @@ def run_all(bench):
     run(partial(explanation.compute_answer, explanation.ExplanationRequest("sample:cat", "rollout", None, None, ()), sample("cat")), VIT)
     run(partial(explanation.compute_ranking, sample("cat"), None), VIT)
     pictures = {"cat": sample("cat").pixels}
-    run(partial(audit_work.compute_audit, pictures=pictures, methods=("saliency",), fit=None, heads=False), VIT)
+    run(
+        partial(
+            audit_work.compute_audit, pictures=pictures, methods=("saliency",), fit=None, heads=False, lens=True, scores=("sensitivity_n",)
+        ),
+        VIT,
+    )
     with tempfile.TemporaryDirectory() as home:
         vizlib.audit(pictures, random_model(VIT), "saliency", f"{home}/audit")
         run(partial(audit_work.open_audit, f"{home}/audit", ""))

@@ -9,18 +9,24 @@ from typing import TYPE_CHECKING, Any
 from vizlib.auditing.clusters import comparable
 from vizlib.auditing.overview.class_maps import ClassMaps
 from vizlib.auditing.overview.head_means import head_means
+from vizlib.auditing.overview.layer_probes import model_probes
+from vizlib.auditing.overview.lens_means import lens_means
 from vizlib.auditing.overview.map_agreement import Agreements
 from vizlib.auditing.overview.model_series import model_series
 from vizlib.auditing.overview.picked_rows import PICTURED, TABLE_ROWS, PickedRows
+from vizlib.auditing.overview.score_leads import model_scores
 from vizlib.auditing.overview.totals import totals
 from vizlib.auditing.summary import summaries
 
 if TYPE_CHECKING:
     from vizlib.auditing.overview.class_maps import ClassMap, Confusion
     from vizlib.auditing.overview.head_means import SiteMeans
+    from vizlib.auditing.overview.layer_probes import ModelProbes
+    from vizlib.auditing.overview.lens_means import LensMeans
     from vizlib.auditing.overview.map_agreement import Agreement
     from vizlib.auditing.overview.model_series import ModelSeries
     from vizlib.auditing.overview.picked_rows import Key, PickedRow
+    from vizlib.auditing.overview.score_leads import ModelScores
     from vizlib.auditing.overview.totals import Totals
     from vizlib.auditing.result import Audit
     from vizlib.auditing.summary import Summary
@@ -35,7 +41,7 @@ _READ = (
 @dataclass(frozen=True, eq=False)
 class Overview:
     """An audit as a whole, by the ``facts`` of its manifest; ``complete`` says whether every chunk is there, ``series`` how several
-    models go from one to the next.
+    models go from one to the next, ``lens`` and ``probes`` what each layer knows, ``scores`` how faithful the maps are.
 
     ``pictured`` are the rows with a map by (picture, model, method), ``first`` those that each (preset, model, method) puts first;
     ``table`` holds the numbers of every picture whose number is a multiple of ``stride``, and of those; ``matching`` says how many rows
@@ -51,6 +57,9 @@ class Overview:
     agreements: list[Agreement]
     heads: list[SiteMeans]
     series: ModelSeries | None
+    lens: list[LensMeans]
+    probes: list[ModelProbes]
+    scores: list[ModelScores]
     first: dict[tuple[str, str, str], list[PickedRow]]
     pictured: dict[Key, PickedRow]
     table: list[PickedRow]
@@ -85,7 +94,7 @@ def overview(audit: Audit, *, table_rows: int = TABLE_ROWS, pictured: int = PICT
     picked = PickedRows(
         audit.facts["pictures"], audit.models, audit.methods, total.rows, table_rows=table_rows, pictured=pictured
     )  # fmt: skip
-    for chunk in audit.chunks(_READ):
+    for chunk in audit.chunks([*_READ, *(f"score_{name}" for name in audit.facts["scores"])]):
         chunk.sort(key=lambda pair: pair[0]["picture"])
         for _, group in groupby(chunk, key=lambda pair: pair[0]["picture"]):
             with_map = [(row, grid_map) for row, grid_map in group if grid_map is not None]
@@ -99,7 +108,8 @@ def overview(audit: Audit, *, table_rows: int = TABLE_ROWS, pictured: int = PICT
     series = model_series(audit, rows, agreements.pairs, heads) if len(audit.models) > 1 else None
     return Overview(
         audit.facts, audit.complete, total,
-        rows, maps.classes(), maps.confusions(), agreements.pairs, heads, series, picked.first(),
+        rows, maps.classes(), maps.confusions(), agreements.pairs, heads, series,
+        lens_means(audit), model_probes(audit), model_scores(audit), picked.first(),
         picked.pictured(), picked.table(), picked.matching, picked.right_with_region, picked.stride, picked.each,
     )  # fmt: skip
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vizlib.evaluation.metrics import METRICS
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,13 @@ TABLE = (
     Column("from_last", "from the last", "How far the map lies from the last model's: 0 alike, 1 apart.", "number"),
     Column("models_apart", "models apart", "How far the map lies from that of the model that differs most: 0 alike, 1 apart.", "number"),
 )
-COLUMNS = {column.name: column for column in TABLE}
+
+
+def table_columns(scores: Sequence[str]) -> tuple[Column, ...]:
+    """The columns of an audit's table with those of its scores."""
+    own = [Column(f"score_{name}", METRICS[name].title.lower(), METRICS[name].definition, "number") for name in scores]
+    return (*TABLE, *own)
+
 
 _HOLDS: dict[str, Callable[[Any, Any], bool]] = {"==": lambda a, b: a == b, "<": lambda a, b: a < b, ">": lambda a, b: a > b}
 

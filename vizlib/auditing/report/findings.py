@@ -6,6 +6,8 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from vizlib.auditing.overview.columns import PRESETS
+from vizlib.evaluation.metrics import METRICS
+from vizlib.figures.layer_names import layer_title
 from vizlib.figures.numbers import percent
 from vizlib.stats import share_difference, wilson
 
@@ -14,8 +16,11 @@ if TYPE_CHECKING:
 
     from vizlib.auditing.clusters import StrategyCluster
     from vizlib.auditing.overview.api import Overview
+    from vizlib.auditing.overview.layer_probes import ModelProbes
+    from vizlib.auditing.overview.lens_means import LensMeans
     from vizlib.auditing.overview.map_agreement import Agreement
     from vizlib.auditing.summary import Summary
+    from vizlib.evaluation.over_sets import Lead
 
 
 _UNIT = "\u00a0%"  # said once, behind both ends of an interval
@@ -28,6 +33,9 @@ def findings(overview: Overview) -> list[str]:
     sentences += [_on_object(summary) for summary in overview.summaries]
     sentences += [_elsewhere(overview, model, method) for model in overview.models for method in overview.methods]
     sentences += [_series(overview)] if len(overview.models) > 2 else []
+    sentences += [_settled(lens) for lens in overview.lens if lens.blocks]
+    sentences += [_probed(probes) for probes in overview.probes if probes.probes]
+    sentences += [_lead(scores.model, lead) for scores in overview.scores for lead in scores.leads]
     sentences += [_apart(pair) for pair in overview.agreements if _is_told(pair, overview.models)]
     return [sentence for sentence in sentences if sentence]
 
@@ -149,6 +157,45 @@ def _apart(pair: Agreement) -> str:
     left_out = f"; {pair.elsewhere:,} pictures of which they see other parts are left out" if pair.elsewhere else ""
     names = f"{pair.of}: {pair.first} and {pair.second}" if pair.kind == "methods" else f"{pair.first} and {pair.second}, {pair.of}"
     return f"{names} lie {pair.mean:.2f} apart ({ends}; 0 alike, 1 without a cell in common{left_out})."
+
+
+def signed_ends(low: float, high: float) -> str:
+    """The ends of a difference of scores in words."""
+    return f"{low:+.3f} to {high:+.3f}" if isfinite(low) and isfinite(high) else "one picture, so no interval"
+
+
+def _settled(lens: LensMeans) -> str:
+    """From which block on the answer stays."""
+    early, blocks = lens.blocks[len(lens.blocks) // 2], len(lens.blocks)
+    already = f"{percent(early.final[0], 1)} ({between(*early.final[1:])})"
+    return (
+        f"{lens.model}: in half of {early.pictures:,} pictures the answer stays from {layer_title(lens.half)} of {blocks} on; "
+        f"after {layer_title(early.block)} it is the final one in {already}."
+    )
+
+
+def _probed(probes: ModelProbes) -> str:
+    """The layer that a linear probe reads best, and which others cannot be told from it."""
+    best, first = probes.best, probes.probes[0]
+    alike = sum(probe is not best and probe.linear[2] >= best.linear[1] for probe in probes.probes)
+    told = f"; of {len(probes.probes) - 1} other layers {alike} have an interval that meets it" if alike else ""
+    at_best, at_first = (f"{percent(probe.linear[0], 1)} ({between(*probe.linear[1:])})" for probe in (best, first))
+    return (
+        f"{probes.model}: a linear probe reads the class best off {layer_title(best.layer)}, {at_best}{told}; "
+        f"off {layer_title(first.layer)} {at_first}. The commonest class alone would be right in {percent(probes.chance, 1)}."
+    )
+
+
+def _lead(model: str, lead: Lead) -> str:
+    """Which of two methods foretells the model better."""
+    title, over = METRICS[lead.metric].title.lower(), f"over {lead.pictures:,} pictures"
+    if not isfinite(lead.low):
+        return f"{model}: {lead.first} and {lead.second} are compared by {title} on one picture, which tells nothing of others."
+    if not lead.told:
+        return f"{model}: by {title}, {lead.first} and {lead.second} cannot be told apart ({signed_ends(lead.low, lead.high)}, {over})."
+    ahead, behind = (lead.first, lead.second) if lead.mean > 0 else (lead.second, lead.first)
+    low, high = sorted((abs(lead.low), abs(lead.high)))
+    return f"{model}: by {title}, {ahead} is ahead of {behind} by {abs(lead.mean):.3f} ({low:.3f} to {high:.3f}, {over})."
 
 
 def missing_presets(overview: Overview) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vizlib.auditing.overview.columns import PRESETS, TABLE
+from vizlib.auditing.overview.columns import PRESETS, table_columns
 from vizlib.auditing.report.findings import missing_presets
 from vizlib.figures.colormaps import diverging, table
 
@@ -31,7 +31,7 @@ def gallery_data(overview: Overview, thumbnails: Mapping[int, str]) -> dict[str,
     missing = missing_presets(overview)
     values: dict[str, Any] = {}
     columns = []
-    for column in TABLE:
+    for column in table_columns(overview.facts["scores"]):
         cells = [picked.row[column.name] for picked in rows]
         if any(cell is not None for cell in cells):
             columns.append(asdict(column))

@@ -12,8 +12,10 @@ from vizlib.auditing.overview.api import overview
 from vizlib.auditing.report.charts import interval_bar
 from vizlib.auditing.report.findings import between, findings
 from vizlib.auditing.report.html_parts import Section, counted, listed, table_html
+from vizlib.auditing.report.layer_section import lens_section, probe_section
 from vizlib.auditing.report.map_sections import class_section, confusion_section, head_section
 from vizlib.auditing.report.report_data import gallery_data
+from vizlib.auditing.report.score_section import score_section
 from vizlib.auditing.report.series_section import series_section
 from vizlib.auditing.report.strategies import MEMBERS, strategies
 from vizlib.auditing.report.strategy_section import strategy_section
@@ -60,7 +62,10 @@ def report_contents(audit: Audit, *, data: Any, models: Any, clusters: bool) -> 
 
 def report_sections(view: Overview, found: Sequence[Strategies], pictures: Mapping[int, str]) -> list[Section]:
     """The sections below the gallery, as far as there is something to show."""
-    sections = [series_section(view), class_section(view), confusion_section(view), head_section(view), strategy_section(found, pictures)]
+    sections = [
+        series_section(view), score_section(view), class_section(view), confusion_section(view), head_section(view), lens_section(view),
+        probe_section(view), strategy_section(found, pictures),
+    ]  # fmt: skip
     return [section for section in sections if section is not None]
 
 

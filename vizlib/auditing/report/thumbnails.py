@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vizlib.auditing.chunk import decoded
+from vizlib.auditing.decoding import decoded
 from vizlib.auditing.pictures import audit_pictures, read_sources
 from vizlib.errors import AuditError, ImageError
 from vizlib.figures.html_page import jpeg_address

@@ -41,7 +41,14 @@ class AuditView:
 
 
 def compute_audit(
-    *models: Model, pictures: Mapping[str, Any], methods: Sequence[str], fit: str | None, heads: bool, progress: Progress
+    *models: Model,
+    pictures: Mapping[str, Any],
+    methods: Sequence[str],
+    fit: str | None,
+    heads: bool,
+    lens: bool = False,
+    scores: Sequence[str] = (),
+    progress: Progress,
 ) -> AuditView:
     """The audit of pictures, arrays or the contents of files by name; its folder is here only until it was read."""
     from vizlib.auditing.api import audit
@@ -50,7 +57,10 @@ def compute_audit(
         progress(there, total, f"{there} of {total} pictures and models")
 
     with tempfile.TemporaryDirectory(prefix="vizlib-audit-") as home:
-        result = audit(dict(pictures), list(models), list(methods), Path(home) / "audit", fit=fit, heads=heads, chunk=8, report=report)
+        result = audit(
+            dict(pictures), list(models), list(methods), Path(home) / "audit", fit=fit, heads=heads, lens=lens, scores=scores, chunk=8,
+            report=report,
+        )  # fmt: skip
         return _view(result, dict(pictures), progress, archived=True)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vizlib.ui.pages.audit.sources import Source
 
 _KEY = "audit.gallery"
-_SECTIONS = 6  # below the gallery, at most
+_SECTIONS = 8  # below the gallery, at most
 _SCROLLED = ".audit-part .maps{max-height:26rem;overflow-y:auto}"  # or a thousand classes would push the rest away
 _OPEN = 8  # sentences that are read without a click
 

@@ -11,6 +11,7 @@ import streamlit as st
 
 from vizlib.catalog.methods import METHODS
 from vizlib.engine.work_order import Lane
+from vizlib.evaluation.metrics import MAP_METRICS, METRICS
 from vizlib.ui.core import computations
 from vizlib.ui.core.served import is_local_visitor
 from vizlib.ui.core.url_state import one_of, resend, some_of
@@ -43,6 +44,8 @@ class PictureSource:
     methods: tuple[str, ...]
     fit: str | None
     heads: bool
+    lens: bool
+    scores: tuple[str, ...]
 
     @property
     def code(self) -> str:
@@ -51,6 +54,8 @@ class PictureSource:
         words += [f"--method {method}" for method in self.methods]
         words += [f"--fit {self.fit}"] if self.fit is not None else []
         words += ["--heads"] if self.heads else []
+        words += ["--lens"] if self.lens else []
+        words += [f"--score {name}" for name in self.scores]
         return " ".join([*words, "--out audit"])
 
     def view_or_status(self) -> AuditView | None:
@@ -64,8 +69,9 @@ class PictureSource:
         if not self.methods:
             st.info("Choose at least one method, or models that have one in common.", icon=":material/touch_app:")
             return None
-        work = partial(compute_audit, pictures=self.pictures.pictures, methods=self.methods, fit=self.fit, heads=self.heads)
-        key = ("audit", self.pictures.identity, self.methods, self.fit, self.heads)
+        asked: dict[str, Any] = {"methods": self.methods, "fit": self.fit, "heads": self.heads, "lens": self.lens, "scores": self.scores}
+        work = partial(compute_audit, pictures=self.pictures.pictures, **asked)
+        key = ("audit", self.pictures.identity, *asked.values())
         return computations.compute_or_status("audit.made", key, self.models, work, lane=Lane.HEAVY)
 
 
@@ -112,7 +118,8 @@ def pick_source(url_state: UrlState) -> Source:
         return FolderSource(st.session_state[folder].strip(), st.session_state[data].strip())
     pictures = pick_set(url_state, "audit", _HINT, most=MOST_FILES, command="audit")
     models, fit = pick_beside_fit(url_state, pick_models)
-    return PictureSource(pictures, tuple(models), _pick_methods(url_state, models), fit, _pick_heads(url_state))
+    methods = _pick_methods(url_state, models)
+    return PictureSource(pictures, tuple(models), methods, fit, *_pick_more(url_state))
 
 
 def _pick_methods(url_state: UrlState, models: Sequence[ModelChoice]) -> tuple[str, ...]:
@@ -128,10 +135,22 @@ def _pick_methods(url_state: UrlState, models: Sequence[ModelChoice]) -> tuple[s
     return tuple(st.session_state[key])
 
 
-def _pick_heads(url_state: UrlState) -> bool:
-    key = url_state.declare("heads", default=False, read=_flag, write=lambda value: str(int(value)))
-    words = "Distance and entropy of every head, and tokens that stand out: one more pass a picture."
-    return st.toggle("Heads and artifacts", key=key, help=words)
+def _pick_more(url_state: UrlState) -> tuple[bool, bool, tuple[str, ...]]:
+    """Whether heads and answers by layer are wanted too, and by which scores the maps are judged."""
+    heads, lens = (url_state.declare(name, default=False, read=_flag, write=lambda value: str(int(value))) for name in ("heads", "lens"))
+    scores = url_state.declare("scores", [], some_of(list(MAP_METRICS), len(MAP_METRICS)), ",".join)
+    left, right = st.columns(2, gap="medium", vertical_alignment="center")
+    with left.container(horizontal=True):
+        about_heads = "Distance and entropy of every head, and tokens that stand out: one more pass a picture."
+        chosen = (
+            st.toggle("Heads and artifacts", key=heads, help=about_heads),
+            st.toggle("Answers by layer", key=lens, help="What the head would answer after every block: one more pass a picture."),
+        )
+    right.multiselect(
+        "Scores", list(MAP_METRICS), key=scores, format_func=lambda name: METRICS[name].title, placeholder="Judge the maps, too",
+        select_all=False, help="How well each map foretells the model, beside a Gaussian: some hundred passes a picture.",
+    )  # fmt: skip
+    return (*chosen, tuple(st.session_state[scores]))
 
 
 def _flag(text: str) -> bool:

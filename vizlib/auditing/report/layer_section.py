@@ -1,0 +1,78 @@
+"""The sections of a report that go layer by layer: what each would answer, and what can be read off it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vizlib.auditing.report.charts import interval_bar
+from vizlib.auditing.report.findings import between
+from vizlib.auditing.report.html_parts import Section, counted, table_html
+from vizlib.figures.html_page import escaped
+from vizlib.figures.layer_names import layer_title
+from vizlib.figures.numbers import percent
+
+if TYPE_CHECKING:
+    from vizlib.auditing.overview.api import Overview
+    from vizlib.auditing.overview.layer_probes import ModelProbes
+    from vizlib.auditing.overview.lens_means import LensMeans
+
+
+def lens_section(view: Overview) -> Section | None:
+    """The answers after every block; None where the audit was made without them."""
+    if not view.lens:
+        return None
+    tabs = tuple((each.model, f"<p>{escaped(each.missing)}</p>" if each.missing else _lens_table(each)) for each in view.lens)
+    return Section(
+        "What each layer would answer",
+        "The logit lens: the model's own head reads the tokens of every block. Look for the block from which on the answer stays.",
+        tabs,
+        "Bars are 95 % intervals: Wilson's for shares of pictures, Student's for the mean probability. “Final” is the model's answer in "
+        "the end; the last block has it in every picture.",
+        "https://arxiv.org/abs/2310.18969",
+        "Vilas et al. 2023",
+    )
+
+
+def _lens_table(lens: LensMeans) -> str:
+    labelled = any(block.right is not None for block in lens.blocks)
+    heads = ["after", "answers finally already", "probability of the final answer", *(["right"] if labelled else []), "settled here"]
+    rows = []
+    for block, settled in zip(lens.blocks, lens.settled, strict=True):
+        cells = [escaped(layer_title(block.block)), _share(block.final), _share(block.probability)]
+        cells += [] if not labelled else [_share(block.right)]
+        rows.append([*cells, percent(settled / block.pictures)])
+    return f"{table_html(heads, rows)}<p class='exactly'>Over {counted(lens.blocks[0].pictures, 'picture')}.</p>"
+
+
+def probe_section(view: Overview) -> Section | None:
+    """What can be read off the features of every layer; None where the audit was made without them."""
+    if not view.probes:
+        return None
+    tabs = tuple((each.model, f"<p>{escaped(each.missing)}</p>" if each.missing else _probe_table(each)) for each in view.probes)
+    return Section(
+        "What can be read off each layer",
+        "A probe learns the class of a picture from one layer's features alone. Look for where it rises: what a layer holds is not yet "
+        "what the model uses.",
+        tabs,
+        "Features are the means over a layer's cells, standardised. Linear: ridge regression on the classes; nearest: the ten nearest "
+        "pictures by the cosine. Five folds, so that each picture is judged by probes that have not seen it. Bars are Wilson's 95 % "
+        "intervals, a little too narrow, since folds share pictures to learn from. The dashed line is the commonest class.",
+        "https://arxiv.org/abs/1610.01644",
+        "Alain and Bengio 2016",
+    )
+
+
+def _probe_table(probes: ModelProbes) -> str:
+    rows = [
+        [escaped(layer_title(probe.layer)), _share(probe.linear, probes.chance), _share(probe.nearest, probes.chance)]
+        for probe in probes.probes
+    ]
+    over = f"{counted(probes.pictures, 'picture')} of {probes.classes} classes"
+    return f"{table_html(['layer', 'linear probe', 'nearest neighbours'], rows)}<p class='exactly'>Over {over}.</p>"
+
+
+def _share(estimate: tuple[float, float, float] | None, reference: float | None = None) -> str:
+    if estimate is None:
+        return "<span class='exactly'>no label</span>"
+    bar = interval_bar(*estimate, reference=reference)
+    return f"{bar} <b>{percent(estimate[0], 1)}</b> <span class='exactly'>{between(*estimate[1:])}</span>"

@@ -1,0 +1,57 @@
+"""The section of a report that says how faithful the maps are, and which method is ahead of which."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vizlib.auditing.report.findings import signed_ends
+from vizlib.auditing.report.html_parts import Section, table_html
+from vizlib.evaluation.metrics import METRICS
+from vizlib.figures.html_page import escaped
+
+if TYPE_CHECKING:
+    from vizlib.auditing.overview.api import Overview
+    from vizlib.auditing.overview.score_leads import ModelScores
+
+
+def score_section(view: Overview) -> Section | None:
+    """Scores with intervals and leads of methods; None where the audit was made without scores."""
+    if not view.scores:
+        return None
+    tabs = tuple((each.model, _scores(each) + _leads(each)) for each in view.scores)
+    rules = " ".join(f"{METRICS[name].title}: {METRICS[name].definition}" for name in view.facts["scores"])
+    return Section(
+        "Which maps foretell the model",
+        "Each map's scores, over the set. A lead is positive where a map does better than a Gaussian around the middle of the same "
+        "picture, or the first method better than the second; where its interval holds zero, it cannot be told.",
+        tabs,
+        f"{rules} Intervals are of 95 %, by drawing pictures again; those of all pairs of methods hold together with 95 %.",
+    )
+
+
+def _scores(scores: ModelScores) -> str:
+    rows = [
+        [
+            escaped(METRICS[each.metric].title), escaped(each.method), f"{each.pictures:,}",
+            f"<b>{each.value[0]:.3f}</b> <span class='exactly'>{_ends(*each.value[1:])}</span>",
+            f"<b>{each.ahead[0]:+.3f}</b> <span class='exactly'>{signed_ends(*each.ahead[1:])}</span>",
+        ]
+        for each in scores.scores
+    ]  # fmt: skip
+    return table_html(["score", "method", "maps", "mean", "ahead of a Gaussian"], rows) if rows else "<p>There is no map.</p>"
+
+
+def _leads(scores: ModelScores) -> str:
+    rows = [
+        [
+            escaped(METRICS[lead.metric].title), escaped(lead.first), escaped(lead.second), f"{lead.pictures:,}",
+            f"<b>{lead.mean:+.3f}</b> <span class='exactly'>{signed_ends(lead.low, lead.high)}</span>",
+            escaped((lead.first if lead.mean > 0 else lead.second) if lead.told else "cannot be told"),
+        ]
+        for lead in scores.leads
+    ]  # fmt: skip
+    return table_html(["score", "first", "second", "pictures", "first ahead by", "ahead"], rows) if rows else ""
+
+
+def _ends(low: float, high: float) -> str:
+    return f"{low:.3f} to {high:.3f}" if low == low else "one picture"
