@@ -49,9 +49,9 @@ def head_arrays(model: Model, plan: ChunkPlan, readable: Sequence[Decoded]) -> t
 
 
 def feature_arrays(model: Model, plan: ChunkPlan, readable: Sequence[Decoded]) -> dict[str, np.ndarray]:
-    """The mean over cells of every layer, float32 (pictures of the chunk, channels), by "features.NUMBER.LAYER"; NaN for what was not read.
+    """Of every layer the mean over cells, "features.NUMBER.LAYER", and its first learned token where it has one, "token.NUMBER.LAYER".
 
-    Not float16: single channels of large transformers reach beyond it.
+    Float32 (pictures of the chunk, channels), since single channels of large transformers reach beyond float16; NaN for what was not read.
     """
     from vizlib.analysis.features.layers import read
 
@@ -61,10 +61,12 @@ def feature_arrays(model: Model, plan: ChunkPlan, readable: Sequence[Decoded]) -
             reading = read(model, model.prepare(one.image, plan.fit))
         except VizlibError:
             continue  # its rows say why it has no map either
-        for number, (layer, states) in enumerate(zip(reading.layers, reading.states, strict=True)):
-            pooled = states[0].double().mean(0).float().cpu().numpy()
-            name = f"features.{number:03d}.{layer.name}"
-            arrays.setdefault(name, np.full((len(plan.pictures), len(pooled)), np.nan, np.float32))[one.number] = pooled
+        for number, (layer, states, learned) in enumerate(zip(reading.layers, reading.states, reading.learned, strict=True)):
+            kept = {"features": states[0].double().mean(0)} | ({"token": learned[0, 0]} if learned.shape[1] else {})
+            for kind, values in kept.items():
+                row = values.float().cpu().numpy()
+                whole = arrays.setdefault(f"{kind}.{number:03d}.{layer.name}", np.full((len(plan.pictures), len(row)), np.nan, np.float32))
+                whole[one.number] = row
     return arrays
 
 

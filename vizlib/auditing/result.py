@@ -173,15 +173,18 @@ class Audit:
                 return [name.split(".", 2)[2] for name in names]
         return []
 
-    def feature_parts(self, model: str, layers: Sequence[int] | None = None) -> Iterator[tuple[int, list[np.ndarray]]]:
+    def feature_parts(
+        self, model: str, layers: Sequence[int] | None = None, *, token: bool = False
+    ) -> Iterator[tuple[int, list[np.ndarray]]]:
         """(number of the first picture, float32 (pictures, channels) of each layer, or of some by number) part by part.
 
-        NaN for pictures that could not be read; a part of such alone is left out.
+        The means over cells, or with ``token`` the first learned token of those layers that have one. NaN for pictures that could not
+        be read; a part of such alone is left out.
         """
         for part in self._parts_of(model):
             with np.load(self._arrays(part), allow_pickle=False) as arrays:
-                names = sorted(name for name in arrays.files if name.startswith("features."))
-                kept = [arrays[name] for number, name in enumerate(names) if layers is None or number in layers]
+                names = sorted(name for name in arrays.files if name.startswith("token." if token else "features."))
+                kept = [arrays[name] for name in names if layers is None or int(name.split(".", 2)[1]) in layers]
             if kept:
                 yield int(part.stem.rpartition("-")[2]) * self.facts["chunk"], kept
 

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """One pass over inputs: the layers, and the states (B, cells, C) of each, learned tokens left out."""
+    """One pass over inputs: the layers, the states (B, cells, C) of each, and apart from them the learned tokens (B, prefix, C)."""
 
     layers: list[Layer]
     states: list[torch.Tensor]
+    learned: list[torch.Tensor]
     forward_pass: Pass
 
     def maps(self, index: int) -> torch.Tensor:
@@ -77,20 +78,21 @@ def read(model: Model, x: torch.Tensor, *, hooks: Sequence[tuple[str, Hook]] = (
 
 
 def _arranged(forward_pass: Pass, wanted: Sequence[Tap], states: dict[str, torch.Tensor]) -> Reading:
-    layers, cells = [], []
+    layers, cells, learned = [], [], []
     for number, tap in enumerate(wanted):
         if tap.path not in states:
             raise MethodError(f"{tap.path} of {forward_pass.model.card.name} does not run as a part of a forward pass, so it is not read.")
         state = states[tap.path]
         if tap.grid is None:
             grid = (int(state.shape[2]), int(state.shape[3]))
-            tokens = state.flatten(2).transpose(1, 2)
+            tokens, prefix = state.flatten(2).transpose(1, 2), 0
         else:
-            grid = tap.grid.shape
-            tokens = state.flatten(1, -2)[:, tap.grid.prefix :]
+            grid, prefix = tap.grid.shape, tap.grid.prefix
+            tokens = state.flatten(1, -2)
         layers.append(Layer(tap.name, (number + 1) / len(wanted), grid, int(tokens.shape[2]), forward_pass.size))
-        cells.append(tokens)
-    return Reading(layers, cells, forward_pass)
+        cells.append(tokens[:, prefix:])
+        learned.append(tokens[:, :prefix])
+    return Reading(layers, cells, learned, forward_pass)
 
 
 def _keeper(into: dict[str, torch.Tensor], path: str) -> Hook:

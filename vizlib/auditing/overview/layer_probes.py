@@ -21,10 +21,11 @@ Estimate = tuple[float, float, float]  # a share and its 95 % interval
 
 @dataclass(frozen=True)
 class LayerProbe:
-    """The shares of pictures whose class a linear probe and the nearest neighbours read right off ``layer``, each on pictures that it has
-    not seen."""
+    """The shares of pictures whose class a linear probe and the nearest neighbours read right off the mean over cells of ``layer``, or off
+    its first learned ``token``, each on pictures that it has not seen."""
 
     layer: str
+    token: bool
     linear: Estimate
     nearest: Estimate
 
@@ -45,7 +46,7 @@ class ModelProbes:
 
     @property
     def best(self) -> LayerProbe:
-        """The layer that the linear probe reads best."""
+        """What the linear probe reads best."""
         return max(self.probes, key=lambda probe: probe.linear[0])
 
 
@@ -69,11 +70,13 @@ def _of_model(audit: Audit, model: str) -> ModelProbes:
     if len(enough) < 2:
         return ModelProbes(model, missing=f"Probes take two classes of at least {FOLDS} pictures.")
     chosen = [chosen[place] for place in np.linspace(0, len(chosen) - 1, min(MOST, len(chosen))).astype(int)]
-    layers = audit.features(model)
     probes, truth = [], np.zeros(0, int)
-    for number, layer in enumerate(layers):
-        rows, truth = _rows(audit, model, number, chosen, classes)
-        probes.append(LayerProbe(layer, *probe(rows, truth)))
+    for number, layer in enumerate(audit.features(model)):
+        for token in (False, True):
+            rows, found = _rows(audit, model, number, chosen, classes, token=token)
+            if len(rows):
+                truth = found
+                probes.append(LayerProbe(layer, token, *probe(rows, truth)))
     return ModelProbes(model, tuple(probes), len(truth), len(set(truth.tolist())), float(np.bincount(truth).max() / len(truth)))
 
 
@@ -108,12 +111,14 @@ def _classes(audit: Audit, model: str) -> dict[int, int]:
     return found
 
 
-def _rows(audit: Audit, model: str, layer: int, chosen: list[int], classes: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _rows(
+    audit: Audit, model: str, layer: int, chosen: list[int], classes: dict[int, int], *, token: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """The features (n, C) of a layer and the classes (n,) of the chosen pictures that have them."""
     wanted, rows, truth = set(chosen), [], []
-    for first, (features,) in audit.feature_parts(model, [layer]):
+    for first, (features,) in audit.feature_parts(model, [layer], token=token):
         for place, values in enumerate(features):
             if first + place in wanted and not np.isnan(values).any():
                 rows.append(values)
                 truth.append(classes[first + place])
-    return np.stack(rows), np.array(truth)
+    return np.array(rows), np.array(truth)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from vizlib.auditing.clusters import StrategyCluster
     from vizlib.auditing.overview.api import Overview
-    from vizlib.auditing.overview.layer_probes import ModelProbes
+    from vizlib.auditing.overview.layer_probes import LayerProbe, ModelProbes
     from vizlib.auditing.overview.lens_means import LensMeans
     from vizlib.auditing.overview.map_agreement import Agreement
     from vizlib.auditing.summary import Summary
@@ -174,15 +174,20 @@ def _settled(lens: LensMeans) -> str:
     )
 
 
+def probe_title(probe: LayerProbe) -> str:
+    """What a probe reads, in words."""
+    return f"{layer_title(probe.layer)}, {'first learned token' if probe.token else 'mean over cells'}"
+
+
 def _probed(probes: ModelProbes) -> str:
     """The layer that a linear probe reads best, and which others cannot be told from it."""
     best, first = probes.best, probes.probes[0]
     alike = sum(probe is not best and probe.linear[2] >= best.linear[1] for probe in probes.probes)
-    told = f"; of {len(probes.probes) - 1} other layers {alike} have an interval that meets it" if alike else ""
+    told = f"; of {len(probes.probes) - 1} other places {alike} have an interval that meets it" if alike else ""
     at_best, at_first = (f"{percent(probe.linear[0], 1)} ({between(*probe.linear[1:])})" for probe in (best, first))
     return (
-        f"{probes.model}: a linear probe reads the class best off {layer_title(best.layer)}, {at_best}{told}; "
-        f"off {layer_title(first.layer)} {at_first}. The commonest class alone would be right in {percent(probes.chance, 1)}."
+        f"{probes.model}: a linear probe reads the class best off {probe_title(best)}, {at_best}{told}; "
+        f"off {probe_title(first)} {at_first}. The commonest class alone would be right in {percent(probes.chance, 1)}."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vizlib.auditing.report.charts import interval_bar
-from vizlib.auditing.report.findings import between
+from vizlib.auditing.report.findings import between, probe_title
 from vizlib.auditing.report.html_parts import Section, counted, table_html
 from vizlib.figures.html_page import escaped
 from vizlib.figures.layer_names import layer_title
@@ -54,8 +54,8 @@ def probe_section(view: Overview) -> Section | None:
         "A probe learns the class of a picture from one layer's features alone. Look for where it rises: what a layer holds is not yet "
         "what the model uses.",
         tabs,
-        "Features are the means over a layer's cells, standardised. Linear: ridge regression on the classes; nearest: the ten nearest "
-        "pictures by the cosine. Five folds, so that each picture is judged by probes that have not seen it. Bars are Wilson's 95 % "
+        "Features are the mean over a layer's cells, or its first learned token (the class token, where there is one), "
+        "standardised. Linear: ridge regression on the classes; nearest: the ten nearest pictures by the cosine. Five folds, so that each picture is judged by probes that have not seen it. Bars are Wilson's 95 % "
         "intervals, a little too narrow, since folds share pictures to learn from. The dashed line is the commonest class.",
         "https://arxiv.org/abs/1610.01644",
         "Alain and Bengio 2016",
@@ -64,11 +64,10 @@ def probe_section(view: Overview) -> Section | None:
 
 def _probe_table(probes: ModelProbes) -> str:
     rows = [
-        [escaped(layer_title(probe.layer)), _share(probe.linear, probes.chance), _share(probe.nearest, probes.chance)]
-        for probe in probes.probes
+        [escaped(probe_title(probe)), _share(probe.linear, probes.chance), _share(probe.nearest, probes.chance)] for probe in probes.probes
     ]
     over = f"{counted(probes.pictures, 'picture')} of {probes.classes} classes"
-    return f"{table_html(['layer', 'linear probe', 'nearest neighbours'], rows)}<p class='exactly'>Over {over}.</p>"
+    return f"{table_html(['read off', 'linear probe', 'nearest neighbours'], rows)}<p class='exactly'>Over {over}.</p>"
 
 
 def _share(estimate: tuple[float, float, float] | None, reference: float | None = None) -> str:
