@@ -54,9 +54,10 @@ def probe_section(view: Overview) -> Section | None:
         "A probe learns the class of a picture from one layer's features alone. Look for where it rises: what a layer holds is not yet "
         "what the model uses.",
         tabs,
-        "Features are the mean over a layer's cells, or its first learned token (the class token, where there is one), "
-        "standardised. Linear: ridge regression on the classes; nearest: the ten nearest pictures by the cosine. Five folds, so that each picture is judged by probes that have not seen it. Bars are Wilson's 95 % "
-        "intervals, a little too narrow, since folds share pictures to learn from. The dashed line is the commonest class.",
+        "Features are the mean over a layer's cells, or its first learned token (the class token, where there is one), standardised. "
+        "Linear: ridge regression on the classes; nearest: the ten nearest pictures by the cosine. Five folds, so that each picture is "
+        "judged by probes that have not seen it. Bars are Wilson's 95 % intervals, a little too narrow, since folds share pictures to "
+        "learn from. The dashed line is the commonest class.",
         "https://arxiv.org/abs/1610.01644",
         "Alain and Bengio 2016",
     )
