@@ -12,7 +12,7 @@ from vizlib.auditing.chunk import audit_chunk
 from vizlib.auditing.extra_passes import no_lens
 from vizlib.auditing.model_sources import model_sources
 from vizlib.auditing.pictures import Item, audit_pictures
-from vizlib.auditing.plan import CHUNK, FORMAT, ChunkPlan, MethodPlan, ModelPlan, begin, write_part
+from vizlib.auditing.plan import CHUNK, FORMAT, SCORED_CHUNK, ChunkPlan, MethodPlan, ModelPlan, begin, write_part
 from vizlib.auditing.result import Audit
 from vizlib.auditing.workers import by_workers
 from vizlib.catalog.methods import method_card
@@ -52,7 +52,7 @@ def audit(
     workers: int = 0,
     scheduler: str = "",
     device: str = "auto",
-    chunk: int = CHUNK,
+    chunk: int | None = None,
     report: Report = lambda *_: None,
 ) -> Audit:
     """What ``models`` answer and where they look, for every picture of ``data``, in the folder ``out``: rows in Parquet, maps in NPZ.
@@ -61,13 +61,14 @@ def audit(
     name, a pair (name, options), or a list. ``target`` is "prediction", "label" or one class. ``heads``, ``features`` (the mean over cells
     of every layer, 4 bytes a channel) and ``lens`` (the answer after every block) take one more pass a picture each, ``scores``, some of
     MAP_METRICS, hundreds. Stopped at any moment, the same call goes on; with as many threads the files are the same bytes. ``workers``
-    processes of this machine, or those of a ``scheduler``, share the work. ``report`` hears of pictures done, pictures in all (each counts
-    once a model) and the new (name, reason) of those that failed.
+    processes of this machine, or those of a ``scheduler``, share the work, by ``chunk`` pictures (None: 64, with scores 8), of which a stop
+    loses one. ``report`` hears of pictures done, of all (each counts once a model), and the new (name, reason) of those that failed.
     AuditError for data without pictures, a folder of another audit, or no worker; MethodError or TargetError for what a model cannot do.
     """
     pictures, sources, method_plans = audit_pictures(data), model_sources(models, device), _method_plans(methods)
-    _check(fit, chunk, workers)
     chosen = tuple(metric.name for metric in map_metrics_named(scores))
+    chunk = (SCORED_CHUNK if chosen else CHUNK) if chunk is None else chunk
+    _check(fit, chunk, workers)
     distributed = bool(workers or scheduler)
     if distributed and any(isinstance(picture.source, Item) for picture in pictures.items):
         raise AuditError("A data set in memory is gone through in this process: leave workers and scheduler out, or give files.")

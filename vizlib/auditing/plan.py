@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from vizlib.auditing.pictures import AuditPicture
 
-CHUNK = 64  # pictures of one part
+CHUNK, SCORED_CHUNK = 64, 8  # pictures of one part; of one whose maps are scored, since that takes hundreds of passes
 MANIFEST = "manifest.json"
 FORMAT = 3
 

@@ -80,7 +80,12 @@ def audit(
         str, typer.Option(metavar="ADDRESS", help="A dask scheduler whose workers share the work (docs/operators.md).", show_default="none")
     ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    chunk: Annotated[int, typer.Option(min=1, max=4096, help="Pictures of one part, which is done again whole after a stop.")] = 64,
+    chunk: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=4096, help="Pictures of one part, which is done again whole after a stop.", show_default="64; with scores 8"
+        ),
+    ] = None,
     threads: Annotated[
         int | None,
         typer.Option(min=1, help="Processor threads here; the last digits depend on them.", show_default="torch's own"),

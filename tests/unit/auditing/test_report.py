@@ -44,6 +44,15 @@ def data_of(page: str) -> dict[str, Any]:
     return json.loads(match[1])
 
 
+def test_mistakes_made_as_often_are_not_called_the_commonest(tmp_path: Path) -> None:
+    def make(picture: int, model: str, method: str) -> tuple[dict[str, Any], np.ndarray]:
+        row, grid_map = boxed(picture, model, method)
+        return row | {"label": 1, "label_name": "cat", "prediction": picture + 2, "predicted": str(picture), "right": False}, grid_map
+
+    sentences = findings(overview(handmade(tmp_path / "a", 2, make)))
+    assert sentences[1] == "No mistake of m is made more often than all others: its 2 commonest are made once each."
+
+
 def test_sentences_are_made_from_the_numbers(tmp_path: Path) -> None:
     view = overview(handmade(tmp_path / "a", 20, boxed))
     sentences = findings(view)

@@ -87,14 +87,19 @@ def _accuracy(summary: Summary) -> str:
 
 
 def _commonest_mistake(overview: Overview, model: str) -> str:
-    for confusion in overview.confusions:
-        if confusion.model == model:
-            share, low, high = confusion.share
-            return (
-                f"{model} takes {confusion.name} for {confusion.answer} more often than it makes any other mistake: "
-                f"{confusion.count} of {confusion.of}, {percent(share)} ({between(low, high, None)})."
-            )
-    return ""
+    own = [confusion for confusion in overview.confusions if (confusion.model, confusion.method) == (model, overview.methods[0])]
+    if not own:
+        return ""
+    first = own[0]
+    alike = sum(count == first.count for count in overview.totals.confused[model].values())
+    if alike > 1:
+        times = "once" if first.count == 1 else f"{first.count} times"
+        return f"No mistake of {model} is made more often than all others: its {alike} commonest are made {times} each."
+    share, low, high = first.share
+    return (
+        f"{model} takes {first.name} for {first.answer} more often than it makes any other mistake: "
+        f"{first.count} of {first.of}, {percent(share)} ({between(low, high, None)})."
+    )
 
 
 def _on_object(summary: Summary) -> str:

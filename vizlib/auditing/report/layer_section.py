@@ -35,7 +35,7 @@ def lens_section(view: Overview) -> Section | None:
 
 def _lens_table(lens: LensMeans) -> str:
     labelled = any(block.right is not None for block in lens.blocks)
-    heads = ["after", "answers finally already", "probability of the final answer", *(["right"] if labelled else []), "settled here"]
+    heads = ["after", "final answer already", "probability of the final answer", *(["right"] if labelled else []), "settled here"]
     rows = []
     for block, settled in zip(lens.blocks, lens.settled, strict=True):
         cells = [escaped(layer_title(block.block)), _share(block.final), _share(block.probability)]

@@ -21,7 +21,7 @@ def score_section(view: Overview) -> Section | None:
     tabs = tuple((each.model, _scores(each) + _leads(each)) for each in view.scores)
     rules = " ".join(f"{METRICS[name].title}: {METRICS[name].definition}" for name in view.facts["scores"])
     return Section(
-        "Which maps foretell the model",
+        "How faithful the maps are",
         "Each map's scores, over the set. A lead is positive where a map does better than a Gaussian around the middle of the same "
         "picture, or the first method better than the second; where its interval holds zero, it cannot be told.",
         tabs,
