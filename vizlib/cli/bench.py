@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 import sys
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from rich import box
@@ -19,6 +19,8 @@ from vizlib.cli.tables import print_table
 from vizlib.errors import DownloadError, VizlibError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vizlib.bench.timing import Times
 
 BENCH_EPILOG = """[bold]For example[/bold]
@@ -29,9 +31,14 @@ BENCH_EPILOG = """[bold]For example[/bold]
 
   vizlib bench --device cuda --json
 
+  vizlib bench --peers --threads 1 --clock processor
+
 Without --model: one model of every family with attention, the bundled ones, and a ViT at 4,097 tokens, which takes minutes. The weights \
 are random, since they do not change the cost, except those of bundled models. A rollout stands on the plain forward pass; a method that \
 needs gradients on the forward pass and the way back from the top class to every attention.
+
+--peers sets maps beside those of torch-cam, captum, grad-cam, torchxai-explain and hilrp, where they are installed, on a ViT, a PVT v2 \
+and a ResNet with random weights, on the CPU, and prints a table in Markdown.
 
 Exit codes: 0 done, 1 some of it could not be measured, 2 asked for something there is not."""
 
@@ -97,11 +104,14 @@ def bench(
         Literal["wall", "processor"],
         typer.Option(help="What a second is: processor is the steadier one on a machine that others use too, with --threads 1."),
     ] = "wall",
+    peers: Annotated[bool, typer.Option("--peers", help="Beside other packages instead, where they are installed.")] = False,
     memory: Annotated[bool, typer.Option(help="Weigh the peak memory too, each in a process of its own.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure what explanations cost beside the plain model: time and peak memory, as ratios within one run."""
-    chosen = cases(model or (), method or (), size or ())
+    if peers and (size or device != "cpu"):
+        raise UsageError("--peers measures on the CPU at each model's own size; leave out --size and --device.")
+    chosen = [] if peers else cases(model or (), method or (), size or ())
     import torch
 
     from vizlib.bench.timing import threads as use_threads
@@ -125,6 +135,8 @@ def bench(
         }
         if not as_json:
             _print_facts(facts)
+        if peers:
+            _bench_peers(model or (), method or (), facts, rounds, memory=memory, as_json=as_json)
         for case in chosen:
             try:
                 rows += _measured(case, resolved_device, count, rounds, clock, memory=memory)
@@ -134,6 +146,33 @@ def bench(
                 worst = max(worst, MISUSED if misused and len(chosen) == 1 else FAILED)
     print_json({**facts, "rows": [_facts(row) for row in rows]}) if as_json else _print_rows(rows)
     raise typer.Exit(worst)
+
+
+def _bench_peers(
+    models: Sequence[str], methods: Sequence[str], facts: dict[str, Any], rounds: int | None, *, memory: bool, as_json: bool
+) -> NoReturn:
+    """Every case beside a package, and the end of the command."""
+    from vizlib.bench.beside_peers import beside_peer, peers_markdown
+    from vizlib.bench.peers import PEER_CASES
+
+    chosen = [case for case in PEER_CASES if (not models or case.model in models) and (not methods or case.method in methods)]
+    if not chosen:
+        raise UsageError(
+            f"Beside other packages are {', '.join(dict.fromkeys(case.method for case in PEER_CASES))} of "
+            f"{', '.join(dict.fromkeys(case.model for case in PEER_CASES))}: name one of these."
+        )
+    screen, results = stderr_console(), []
+    for case in chosen:
+        with screen.status(f"{case.package}: {case.method} of {case.model}") if screen.is_terminal else nullcontext():
+            parts = None
+            if case.version is not None:
+                parts = beside_peer(case, rounds, facts["clock"], facts["threads"], memory=memory)
+            results.append((case, parts))
+    if as_json:
+        print_json({**facts, "rows": [{**asdict(case), "version": case.version, "measured": parts} for case, parts in results]})
+    else:
+        stdout_console().print(peers_markdown(results), markup=False, soft_wrap=True)
+    raise typer.Exit(OK)
 
 
 def _measured(case: Case, device: str, threads: int, rounds: int | None, clock: str, *, memory: bool) -> list[Row]:
