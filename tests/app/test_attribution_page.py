@@ -237,6 +237,16 @@ def test_heavy_methods_show_a_first_look_before_the_rest(page, unproven, monkeyp
     assert asked == []  # looking closer makes no map again
 
 
+@pytest.mark.parametrize(("gradient", "why"), [("libra", "biases and learned tokens"), ("plain", "do not keep the sum")])
+def test_what_a_balanced_gradient_keeps_is_said_in_its_own_numbers(gradient, why):
+    explanation = vizlib.explain(vizlib.load("vit_tiny50"), sample("coffee").pixels, "balanced", gradient=gradient)
+    text = attribution_words.facts(explanation)
+    total, score = float(explanation.input_map.sum()), float(explanation.logits[explanation.target])
+    assert f"the map adds up to {total:.3g} of a score of {score:.3g}; " in text
+    assert why in text
+    assert ("plain" in text) == (gradient == "plain")
+
+
 def test_what_a_first_look_leaves_out():
     assert attribution_words.first_look("rise") == "first look: 1/8 of the samples"
     assert attribution_words.first_look("shapley_sampling") == "first look: 1/10 of the orders"

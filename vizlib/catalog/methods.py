@@ -297,7 +297,8 @@ _CARDS = (
     MethodCard(
         "gradient_rollout",
         "Gradient rollout",
-        "A rollout that follows only the attention weights that push the target's score up.",
+        "A rollout that follows only the attention weights that push the target's score up. Unlike the post's, its rows sum to 1 before "
+        "the residual is added and not after, no weight is discarded, and it ends on the pixels.",
         "Gildenblat, Exploring Explainability for Vision Transformers (2020)",
         "https://jacobgil.github.io/deeplearning/vision-transformer-explainability",
         needs=("head", "lineage"),

@@ -90,8 +90,10 @@ def facts(explanation: Explanation) -> str:
         )
     elif "score" in explanation.facts:
         total, score = (explanation.facts[name] for name in ("sum", "score"))
-        sentences.append(
-            f"**Conservation:** the map adds up to {total:.3g} of a score of {score:.3g}; what is missing comes from biases and learned "
-            "tokens, or from slopes that are not balanced."
+        why = (
+            "plain slopes do not keep the sum from layer to layer."
+            if explanation.options["gradient"] == "plain"
+            else "the rest comes from biases and learned tokens."
         )
+        sentences.append(f"**Conservation:** the map adds up to {total:.3g} of a score of {score:.3g}; {why}")
     return " ".join(sentences)
