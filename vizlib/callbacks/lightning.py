@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class LightningWatch(Callback):
+class LightningWatch(Callback):  # type: ignore[misc]
     """``Trainer(callbacks=[LightningWatch(pictures, to=...)])``: looks at ``trainer.global_step`` 0, every ``every`` steps and the last.
 
     Takes what ``Watch`` takes but the module: that is ``part`` of the LightningModule, as "model", or all of it. Only the first process

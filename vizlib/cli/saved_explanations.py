@@ -11,7 +11,7 @@ import numpy as np
 
 from vizlib.cli.errors_and_output import UsageError
 from vizlib.errors import ImageError
-from vizlib.explainers.explanation import MANIFEST
+from vizlib.explainers.manifest import MANIFEST
 from vizlib.explainers.similarity import SimilarTo
 from vizlib.images import read_image
 

@@ -11,7 +11,7 @@ import torch
 from vizlib.analysis.attention.head_spread import head_spread
 from vizlib.analysis.features.dead_channels import ChannelSums
 from vizlib.analysis.features.effective_rank import Moments, effective_rank, stable_rank
-from vizlib.analysis.features.layers import Layer, Reading, read
+from vizlib.analysis.features.layers import Reading, read
 from vizlib.analysis.features.residual_ratio import ResidualRatios
 from vizlib.analysis.features.sampled_positions import sampled
 from vizlib.analysis.features.spectrum import amplitudes_of_each, relative_log
@@ -20,6 +20,7 @@ from vizlib.compare.result import NEEDS, HeadMeasures, ModelMeasures, OfEachImag
 from vizlib.errors import MethodError
 
 if TYPE_CHECKING:
+    from vizlib.analysis.features.layer import Layer
     from vizlib.analysis.receptive_field.receptive_field import ReceptiveField
     from vizlib.zoo.model import Model
 

@@ -13,7 +13,6 @@ from vizlib.analysis.features.cka import KERNELS, LEAST, StreamedCKA
 from vizlib.analysis.features.sampled_positions import in_input, scattered, shared_box
 from vizlib.analysis.logit_difference import STEPS, same_classes
 from vizlib.analysis.receptive_field.effective_receptive_field import (
-    ReceptiveField,
     architectural_receptive_fields,
     effective_receptive_fields,
 )
@@ -28,6 +27,7 @@ from vizlib.zoo.model import checked_model
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from vizlib.analysis.receptive_field.receptive_field import ReceptiveField
     from vizlib.zoo.model import Model
 
 READINGS = ("tokens", "pooled")

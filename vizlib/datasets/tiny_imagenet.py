@@ -88,7 +88,7 @@ def _read_parquet(folder: Path, split: str) -> ImageSet:
     return ImageSet(np.stack(images), numbers, np.array(boxes, dtype=np.int64), classes)
 
 
-def _box(box: dict | list) -> list[int]:
+def _box(box: dict[str, int] | list[int]) -> list[int]:
     return [box[key] for key in ("x0", "y0", "x1", "y1")] if isinstance(box, dict) else list(box)
 
 

@@ -212,7 +212,7 @@ class ClusterBackend:
         running.future = future
         future.add_done_callback(partial(self._done, running))
 
-    def _done(self, running: _Running, future: Future) -> None:
+    def _done(self, running: _Running, future: Future[Any]) -> None:
         if running.future is not future:
             return
         if future.status != "finished":
@@ -273,7 +273,7 @@ class _Running:
     lane: Lane
     report: Callable[[Report], None]
     end: Callable[[Outcome | None], None]
-    future: Future | None = None
+    future: Future[Any] | None = None
 
 
 def local_settings(imports: tuple[str, ...] = (), preload: tuple[str, ...] = (), workers: int = 0) -> LocalSettings:

@@ -19,9 +19,12 @@ from vizlib.passes.forward import run
 from vizlib.tracing.shared_copy import shared_copy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from vizlib.passes.forward import Pass
     from vizlib.zoo.model import Model
+
+    Back = Callable[[int, torch.Tensor], torch.Tensor | None]  # a variant's number and its map, with the shuffle undone
 
 _TABLE = re.compile(r"(^|\.)pos(itional)?_emb(ed)?\d*$")
 
@@ -112,7 +115,7 @@ def shifted(model: Model, x: torch.Tensor, shifts: Sequence[tuple[int, int]]) ->
     return _changes(model, x, moved, back)
 
 
-def _changes(model: Model, x: torch.Tensor, moved: torch.Tensor, back) -> list[ShuffleEffect]:
+def _changes(model: Model, x: torch.Tensor, moved: torch.Tensor, back: Back) -> list[ShuffleEffect]:
     forward_pass = run(model, torch.cat([x, moved]), keep_states=True)
     logits = forward_pass.logits.to(torch.float64)
     shares = model.probabilities(logits)
@@ -127,7 +130,7 @@ def _changes(model: Model, x: torch.Tensor, moved: torch.Tensor, back) -> list[S
     return changes
 
 
-def _last(forward_pass, image: int) -> torch.Tensor:
+def _last(forward_pass: Pass, image: int) -> torch.Tensor:
     return next(reversed(stage_maps(forward_pass, image).values())).to(torch.float64)
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
 
-class LeastSquares(Surrogate):
+class LeastSquares(Surrogate):  # type: ignore[misc]
     """y = w x + b under weighted squared errors plus ``ridge`` times |w|^2; b is not penalised."""
 
     def __init__(self, ridge: float) -> None:

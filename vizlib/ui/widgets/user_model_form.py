@@ -13,8 +13,9 @@ import vizlib
 from vizlib.engine.limits import limits
 from vizlib.ui.core import formatting, job_slots
 from vizlib.ui.core.callbacks import here
+from vizlib.ui.core.model_loading import LoadRequest
 from vizlib.ui.core.served import is_local_visitor
-from vizlib.ui.core.user_model_store import LEAST_SIDE, LoadRequest, check_weights, read_labels, user_model_store
+from vizlib.ui.core.user_model_store import LEAST_SIDE, check_weights, read_labels, user_model_store
 from vizlib.ui.widgets.uploader import let_go, told
 from vizlib.zoo.cards import all_cards
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from vizlib.compare.text import ChartText
     from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.url_state import UrlState
-    from vizlib.ui.pages.compare.comparison_jobs import LogitAttributions
+    from vizlib.ui.pages.compare.comparison_work import LogitAttributions
     from vizlib.ui.pages.compare.layer_pair_data import End
     from vizlib.ui.sections.picture_set import PictureSet
 
