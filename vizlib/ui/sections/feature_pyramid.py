@@ -44,7 +44,7 @@ def submit_feature_pyramid(slot: str, model: ModelChoice, picture: Picture, fit:
 def pyramid_or_status(
     page: str, model: ModelChoice, picture: Picture, fit: str | None, view: str, words: Callable[[FeaturePyramid], str] | None = None
 ) -> FeaturePyramid | None:
-    """Draw the model's pyramid beside a ViT's one grid, under ``words`` about it; until it is there, why not. ``view`` is a key."""
+    """Draw the model's pyramid beside a ViT's one grid, and ``words`` about it below; until it is there, why not. ``view`` is a key."""
     vit = model_choice("vit_tiny50")
     jobs = [
         submit_feature_pyramid(f"{page}.stages", model, picture, fit),
@@ -55,12 +55,12 @@ def pyramid_or_status(
     if pyramid is None:
         return None
     beside = computations.result_or_status(f"{page}.beside", jobs[1], [vit])
-    if words is not None:
-        st.markdown(words(pyramid))
     if beside is not None and beside.facts["size"] != pyramid.facts["size"]:
         st.caption(other_input(pyramid, beside))
         beside = None
     draw_feature_pyramid(page, pyramid, beside, model, picture, view)
+    if words is not None:
+        st.markdown(words(pyramid))
     return pyramid
 
 

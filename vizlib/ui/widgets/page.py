@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import streamlit as st
 
 from vizlib.ui.core import navigation
+from vizlib.ui.core.formatting import plain
 from vizlib.ui.core.model_service import service
 from vizlib.ui.core.url_state import UrlState
 from vizlib.ui.widgets.pickers import pick_fit
@@ -15,6 +16,7 @@ from vizlib.ui.widgets.picture_picker import FIRST_SAMPLE, pick_picture
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
 
 M = TypeVar("M")
@@ -36,6 +38,30 @@ def open_picture_page(
     picture = pick_picture(url_state, first)
     models, fit = pick_beside_fit(url_state, pick)
     return url_state, picture, models, fit
+
+
+def open_paper_page(
+    name: str, headline: str, sentence: str, pick: Callable[[UrlState], ModelChoice]
+) -> tuple[UrlState, Picture, ModelChoice, str | None]:
+    """A page that opens on a paper's own figure: what it shows stands in one line, and what chooses it is folded below.
+
+    Its state, the picture, the model that ``pick`` gives, and the fit.
+    """
+    url_state = open_page(name, headline, sentence)
+    with st.container(gap="xsmall"):
+        shown = st.empty()
+        with st.expander("Change the picture, the model or the fit", icon=":material/tune:", key=f"{name}.pickers"):
+            picture = pick_picture(url_state)
+            model, fit = pick_beside_fit(url_state, pick)
+    shown.markdown(shown_words(picture.title, model, fit))
+    return url_state, picture, model, fit
+
+
+def shown_words(title: str, model: ModelChoice, fit: str | None) -> str:
+    """The picture, the model and the fit of a page in one line."""
+    weights = " with random weights" if model.random else ""
+    fitted = "fitted as the model was trained" if fit is None else f"fitted by {fit}"
+    return f"Shown: **{plain(title)}** in **{plain(model.display_name)}**{weights}, {fitted}."
 
 
 def pick_beside_fit(url_state: UrlState, pick: Callable[[UrlState], M]) -> tuple[M, str | None]:

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: UrlState) -> None:
     """Every section, as far as its numbers are there."""
     view, groups = feature_pyramid.view_key(url_state), segmentation.groups_key(url_state)
+    pyramid = feature_pyramid.pyramid_or_status("pvt", model, picture, fit, view)
     if model.card is not None and model.card.family in text.TITLES:
         title, words = text.TITLES[model.card.family]
         st.header(title, anchor=False)
         st.markdown(words)
-    pyramid = feature_pyramid.pyramid_or_status("pvt", model, picture, fit, view)
     if pyramid is None:
         return
     st.header("Keys from a reduced grid", anchor=False)
