@@ -105,6 +105,7 @@ def test_what_is_chosen_is_linked(visit, server):
 def test_odd_uploads(visit, server):
     open_page(visit, server)
     before = field(visit)
+    visit.page.get_by_text("Change the picture, the model or the fit").click()
     visit.page.locator("input[type=file]").set_input_files(picture((500, 12), "RGBA"))
     visit.page.get_by_role("button", name="odd.png", exact=True).wait_for()
     settle(visit)
@@ -127,3 +128,30 @@ def test_everything_is_inside(visit, server):
     assert visit.page.evaluate(
         f"{FIND}('.stage, .channel-box canvas, .bar, .making').every(one => one.getBoundingClientRect().right <= innerWidth)"
     )
+
+
+@pytest.mark.parametrize("visit", [{"viewport": {"width": 1024, "height": 768}}], indirect=True)
+def test_the_papers_own_figures_are_on_the_first_screen_with_something_lit(visit, server):
+    open_page(visit, server)
+    followed = visit.page.locator("figure.figure .top").first.bounding_box()
+    assert followed["y"] + followed["height"] <= 768  # the rounds begin on this screen, and are whole on a larger one
+    visit.page.set_viewport_size({"width": 1440, "height": 900})
+    visit.page.wait_for_timeout(500)
+    figure = visit.page.locator("figure.figure").first.bounding_box()
+    assert figure["y"] + figure["height"] <= 900
+    visit.page.set_viewport_size({"width": 1024, "height": 768})
+    assert drawn(visit)[0] == "2.4.3"
+    assert visit.page.get_by_text("Shown: Cat in T2T performer, fitted as the model was trained.").is_visible()
+    visit.page.get_by_role("link", name="Step by step, and what it costs").click()
+    visit.page.get_by_role("heading", name="Step by step, and what it costs").wait_for()
+    visit.page.wait_for_function("() => document.querySelector('#step-by-step-and-what-it-costs').getBoundingClientRect().top < 400")
+    for page in ("pvt", "cvt"):
+        visit.page.goto(f"{server.url}/{page}")
+        visit.page.locator(".pyramid .stage[data-drawn=colours]").first.wait_for()
+        visit.rest()
+        pyramid = visit.page.locator("section.pyramid").bounding_box()
+        assert pyramid["y"] + pyramid["height"] <= 768
+        marks = visit.page.locator(".pyramid .mark")
+        assert all(marks.nth(index).is_visible() for index in range(marks.count()))
+        assert visit.page.locator(".pyramid .reading").inner_text().startswith("Stage 2, row ")
+    visit.problems[:] = [problem for problem in visit.problems if "status of 404" not in problem]

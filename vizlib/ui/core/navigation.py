@@ -9,6 +9,7 @@ import streamlit as st
 from vizlib.catalog import glossary
 from vizlib.ui.core import job_slots, shared_imports
 from vizlib.ui.core.callbacks import PAGE, current_page
+from vizlib.ui.core.contents import begin_contents
 
 if TYPE_CHECKING:
     from streamlit.navigation.page import StreamlitPage
@@ -89,6 +90,7 @@ def open_page(name: str, headline: str, sentence: str) -> bool:
         _configure()
         st.navigation(pages(), position="hidden")
         st.rerun()
+    begin_contents()
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.title(PAGES[name][0], anchor=False, width="content")
         with st.popover("Words", icon=":material/dictionary:", type="tertiary", help="What the words of this page mean"):

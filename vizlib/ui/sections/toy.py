@@ -13,6 +13,7 @@ from vizlib.analysis.toys.sequence_pool import sequence_pool
 from vizlib.analysis.toys.soft_split import soft_split
 from vizlib.analysis.toys.spatial_reduction import spatial_reduction
 from vizlib.ui.components.toy_numbers import toy_numbers
+from vizlib.ui.core.contents import heading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +73,6 @@ def draw_toy(page: str) -> None:
     """The toy of a page, with one sum shown."""
     work, words, first = _TOYS[page]
     sheet = work()
-    st.subheader("A toy in whole numbers", anchor=False)
+    heading("A toy in whole numbers", sub=True)
     st.markdown(words(sheet))
     toy_numbers(sheet, first, key=f"{page}.toy")

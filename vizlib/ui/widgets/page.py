@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import streamlit as st
 
 from vizlib.ui.core import navigation
+from vizlib.ui.core.contents import draw_contents
 from vizlib.ui.core.formatting import plain
 from vizlib.ui.core.model_service import service
 from vizlib.ui.core.url_state import UrlState
@@ -79,4 +80,5 @@ def close_page(url_state: UrlState, *, source: str = "", not_linked: str = "a pi
     restores = "The address in your browser restores this view"
     lines = [source, f"{restores}; {not_linked} is not part of it." if not_linked else f"{restores}."]
     st.caption(" ".join(filter(None, lines)))
+    draw_contents()
     url_state.write()

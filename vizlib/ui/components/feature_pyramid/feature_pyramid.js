@@ -24,6 +24,7 @@ const VIEWS = {
   ],
 };
 const HINT = 'Point at a cell, or move it with the arrow keys.';
+const FIRST = [0.4, 0.33]; // where the cell lies that is lit at first: on an eye of the first sample
 
 // The spans of one axis: what cells [first, last) reach on the grid below, and on the grid above. Mirrors
 // vizlib/analysis/features/feature_pyramid.py.
@@ -68,7 +69,6 @@ class FeaturePyramid extends Component {
   load(header, arrays) {
     this.header = header;
     this.arrays = arrays;
-    this.at = null;
     this.colours = colourTable(arrays.table);
     this.replacePhotograph(arrays.photo);
     this.groups = header.groups.map((group, g) => ({
@@ -109,6 +109,7 @@ class FeaturePyramid extends Component {
       },
     );
     this.build();
+    this.rest = this.at = this.restingPlace();
     this.terms();
     this.draw();
     this.show();
@@ -282,8 +283,15 @@ class FeaturePyramid extends Component {
     this.show();
   }
 
+  // The cell that is lit while nobody points: of the second stage, where it is seen above and below.
+  restingPlace() {
+    const panel = this.panels[Math.min(2, this.groups[0].levels.length)];
+    const { grid } = this.groups[0].scales[panel.level];
+    return [panel, ...FIRST.map((share, axis) => Math.floor(share * grid[axis]))];
+  }
+
   leave() {
-    this.at = null;
+    this.at = this.rest;
     this.requestDraw();
   }
   requestDraw() {
@@ -301,10 +309,6 @@ class FeaturePyramid extends Component {
       panel.mark.classList.remove('self');
     }
     this.boxes = null;
-    if (!this.at) {
-      this.find('reading').textContent = HINT;
-      return;
-    }
     const [from, y, x] = this.at;
     const group = this.groups[from.g];
     const box = [y, x, y + 1, x + 1];
@@ -326,7 +330,8 @@ class FeaturePyramid extends Component {
       this.placeBox(panel, from, [y, x]);
     }
     if (this.view === 'similarity') for (const panel of this.panels) if (panel.level) this.drawLevel(panel);
-    this.find('reading').textContent = this.words(from, y, x, pixels);
+    const hint = this.at === this.rest ? ` ${HINT}` : '';
+    this.find('reading').textContent = `${this.words(from, y, x, pixels)}${hint}`;
   }
 
   placeBox(panel, from, cell) {

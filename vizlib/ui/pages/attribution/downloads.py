@@ -12,6 +12,7 @@ import streamlit as st
 from vizlib.catalog.methods import METHODS
 from vizlib.figures.map_scale import share_above
 from vizlib.figures.numbers import percent
+from vizlib.ui.core.contents import heading
 from vizlib.ui.pages.attribution import map_grid_data
 from vizlib.ui.pages.attribution.scheduler import SLOT
 from vizlib.ui.widgets.downloads import download_button, file_stem, npz
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 def draw_files(scheduler: MethodScheduler, answer: ModelAnswer, view: View, goal: Goal, choices: dict[str, MethodChoice]) -> None:
     """Downloads, and the exact Python."""
-    st.header("Take it with you", anchor=False)
+    heading("Take it with you")
     request = scheduler.request
     stem = file_stem(request.picture, request.model, "attribution")
     empty = not any(state.explanation is not None for state in scheduler.states())

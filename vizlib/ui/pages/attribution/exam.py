@@ -15,6 +15,7 @@ from vizlib.engine.work_order import Lane
 from vizlib.evaluation.exams.cards import EXAMS
 from vizlib.ui.core import computations, formatting
 from vizlib.ui.core.callbacks import here
+from vizlib.ui.core.contents import heading
 from vizlib.ui.core.pictures import SAMPLES, handed_in, sample
 from vizlib.ui.core.url_state import resend
 from vizlib.ui.pages.attribution import text
@@ -53,7 +54,7 @@ class ExamRequest:
 
 def draw_exam(model: ModelChoice, picture: Picture, names: list[str]) -> None:
     """Choose, start, follow, and read the report; nothing runs before it is asked for."""
-    st.header("The exam, where the right answer is known", anchor=False)
+    heading("The exam, where the right answer is known")
     st.markdown(
         "On a picture nobody knows what the model really used. In an exam it is known, by construction or by measurement: look at which "
         "methods find it more often than an even map or a blob in the middle."

@@ -14,6 +14,7 @@ from vizlib.figures.map_scale import QUANTILE, upper_end
 from vizlib.figures.numbers import percent
 from vizlib.ui.core import computations, formatting
 from vizlib.ui.core.callbacks import here
+from vizlib.ui.core.contents import heading
 from vizlib.ui.core.url_state import resend
 from vizlib.ui.pages.attribution import text as attribution_words
 from vizlib.ui.pages.attribution.detail_work import compute_cascade, compute_stability
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 def draw_method_detail(scheduler: MethodScheduler, answer: ModelAnswer, view: View, choices: dict[str, MethodChoice]) -> None:
     """Everything that is known of one method's map."""
-    st.header("One method, closely", anchor=False)
+    heading("One method, closely")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox("Method", list(choices), key=resend(view.depth), format_func=lambda method: METHODS[method].title)
         refusals = choices[name].card.refusals

@@ -15,6 +15,7 @@ from vizlib.figures.numbers import percent
 from vizlib.ui.components.region_brush import region_brush
 from vizlib.ui.core import computations, formatting, job_slots
 from vizlib.ui.core.callbacks import here
+from vizlib.ui.core.contents import heading
 from vizlib.ui.core.message_codec import pack
 from vizlib.ui.pages.attribution.region_work import compute_region
 from vizlib.ui.pages.attribution.scheduler import SLOT
@@ -32,7 +33,7 @@ SHORT = 0.15  # seconds after which proofs that are under way make room
 
 def draw_region(request: ExplainRequest, answer: ModelAnswer, scheduler: MethodScheduler | None) -> None:
     """The photograph to brush on, and what the region under the brush carries."""
-    st.header("Ask the model itself", anchor=False)
+    heading("Ask the model itself")
     st.markdown("Brush what you think the answer rests on, let go, and the model is asked with that alone, and without it.")
     if not answer.ranking:
         st.info("A model without classes has no score that a region could carry.", icon=":material/info:")

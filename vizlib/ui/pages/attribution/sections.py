@@ -12,6 +12,7 @@ from vizlib.figures.numbers import percent
 from vizlib.ui.components.map_grid import map_grid
 from vizlib.ui.core import computations, formatting, job_slots
 from vizlib.ui.core.callbacks import here
+from vizlib.ui.core.contents import heading
 from vizlib.ui.core.looks import drawn_every
 from vizlib.ui.core.url_state import resend, some_of
 from vizlib.ui.pages.attribution import downloads, exam, map_grid_data, method_detail, region
@@ -241,7 +242,7 @@ def draw_agreement(scheduler: MethodScheduler, answer: ModelAnswer, view: View) 
     from vizlib.figures.comparison_charts import clickable
 
     explanations = {each.name: each.explanation for each in scheduler.states() if each.explanation is not None and each.settled}
-    st.header("Do they agree?", anchor=False)
+    heading("Do they agree?")
     if len(explanations) < 2:
         st.info("Two maps or more can be compared: choose another method above.", icon=":material/touch_app:")
         return

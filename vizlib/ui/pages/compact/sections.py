@@ -17,6 +17,7 @@ from vizlib.ui.components.tokenizer_columns import tokenizer_columns
 from vizlib.ui.core import computations, formatting, job_slots
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.component_state import component_state
+from vizlib.ui.core.contents import heading
 from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.model_choice import model_choice
 from vizlib.ui.pages.compact import tokenizer_data
@@ -119,7 +120,7 @@ def draw_columns(url_state: UrlState, group: Group, jobs: list[Job[Column] | Non
 
 def draw_ideas(columns: list[Column], group: Group, jobs: list[Job[Drift] | None]) -> None:
     """Sparse interaction, weight sharing and equivariance, each measured on this picture."""
-    st.subheader("Three ideas of convolution", anchor=False)
+    heading("Three ideas of convolution", sub=True)
     st.markdown(
         "The paper names what convolution brings that a plain transformer has to learn from data: **sparse interaction** (a unit looks at "
         "few inputs), **weight sharing** (one weight serves many places) and **equivariance** (move the picture and the "
@@ -215,7 +216,7 @@ def draw_epochs() -> None:
         words.append(f"{mark.label} {100 * card.accuracy.top1:.1f}\u00a0% with {size} parameters after {epochs} epochs")
     if not lines:
         return
-    st.subheader("Epoch by epoch", anchor=False)
+    heading("Epoch by epoch", sub=True)
     missing = [short_name(name) for name in _CURVES if name not in all_cards()]
     still = (
         f" {' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} not trained yet, so the comparison is not complete."

@@ -19,6 +19,7 @@ from vizlib.ui.components.layer_pair import layer_pair
 from vizlib.ui.core import formatting
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.component_state import component_state
+from vizlib.ui.core.contents import heading
 from vizlib.ui.core.pictures import Picture
 from vizlib.ui.core.url_state import one_of
 from vizlib.ui.pages.compare import comparison_jobs
@@ -135,7 +136,7 @@ def draw_findings(comparison: Comparison) -> None:
     what = findings(comparison)
     lines = [f"- {formatting.plain(finding.text)}" for finding in what]
     count = len(comparison.images)
-    st.header("What was found", anchor=False)
+    heading("What was found")
     st.markdown("\n".join(lines[:_OPEN]))
     if len(lines) > _OPEN:
         with st.expander(f"{len(lines) - _OPEN} more", icon=":material/list:"):
@@ -244,7 +245,7 @@ def draw_charts(comparison: Comparison) -> None:
     drawn = charts(comparison)
     tiles: list[Callable[[], None]] = [partial(_draw_chart, name, chart) for name, chart in drawn.items()]
     tiles.insert(1, partial(_draw_fields, comparison))  # beside how far each layer looks
-    st.header("From the first layer to the last", anchor=False)
+    heading("From the first layer to the last")
     for start in range(0, len(tiles), 2):
         for column, draw in zip(st.columns(2, gap="large"), tiles[start : start + 2], strict=False):
             with column:
@@ -316,7 +317,7 @@ def draw_files(comparison: Comparison, request: ComparisonRequest, shown: Exampl
     stem = file_stem("compare", *(model.name for model in comparison.models))
     html = partial(comparison_jobs.to_html, comparison, shown, why)
     table = partial(comparison_jobs.table_csv, comparison)
-    st.header("Take it with you", anchor=False)
+    heading("Take it with you")
     with st.container(horizontal=True):
         download_button(f"{stem}.html", html, key="compare.html", hint="The whole comparison as one page that needs no network.")
         download_button(f"{stem}.npz", partial(comparison_jobs.arrays_npz, comparison), key="compare.npz", hint="Every array, by name.")

@@ -12,6 +12,7 @@ from vizlib.figures.numbers import percent
 from vizlib.ui.components.conv_projection import conv_projection
 from vizlib.ui.components.shuffle_shift import shuffle_shift
 from vizlib.ui.core import computations, job_slots
+from vizlib.ui.core.contents import heading
 from vizlib.ui.core.model_choice import model_choice
 from vizlib.ui.core.tables import to_csv
 from vizlib.ui.pages.cvt import claims, projection_data, shuffle_shift_data, text
@@ -38,7 +39,7 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
     view = feature_pyramid.view_key(url_state)
     if feature_pyramid.pyramid_or_status("cvt", model, picture, fit, view, overlap) is None:
         return
-    st.header("A convolution makes q, k and v", anchor=False)
+    heading("A convolution makes q, k and v")
     st.markdown(text.PROJECTION)
     projections = computations.compute_or_status(
         "cvt.maps",
@@ -49,7 +50,7 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
     if projections is not None:
         draw_projections(projections, model, picture)
         draw_toy("cvt")
-        st.header("Keys on a squeezed grid", anchor=False)
+        heading("Keys on a squeezed grid")
         st.markdown(text.KEYS)
         job = reduced_keys.submit_reduced_keys("cvt.keys", model, picture, fit)
         job_slots.wait_for([job])
@@ -57,7 +58,7 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
         if keys is not None:
             reduced_keys.draw_reduced_keys("cvt", keys, model, picture)
         draw_squeezed(projections, model)
-    st.header("No table of positions", anchor=False)
+    heading("No table of positions")
     st.markdown(text.MOVED)
     models = [model, model_choice("vit_tiny50")]
     jobs = [submit_shuffle_shift(f"cvt.moves.{index}", each, picture, fit) for index, each in enumerate(models)]

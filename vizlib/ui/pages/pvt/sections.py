@@ -9,6 +9,7 @@ import streamlit as st
 from vizlib.claims import of_untrained
 from vizlib.figures.model_marks import family_name
 from vizlib.ui.core import computations, job_slots
+from vizlib.ui.core.contents import heading
 from vizlib.ui.pages.pvt import attention_cost, claims, segmentation, text
 from vizlib.ui.sections import feature_pyramid, reduced_keys
 from vizlib.ui.sections.toy import draw_toy
@@ -27,11 +28,11 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
     pyramid = feature_pyramid.pyramid_or_status("pvt", model, picture, fit, view)
     if model.card is not None and model.card.family in text.TITLES:
         title, words = text.TITLES[model.card.family]
-        st.header(title, anchor=False)
+        heading(title)
         st.markdown(words)
     if pyramid is None:
         return
-    st.header("Keys from a reduced grid", anchor=False)
+    heading("Keys from a reduced grid")
     st.markdown(text.KEYS)
     job = reduced_keys.submit_reduced_keys("pvt.keys", model, picture, fit)
     job_slots.wait_for([job])
@@ -39,10 +40,10 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
     if keys is not None:
         reduced_keys.draw_reduced_keys("pvt", keys, model, picture)
         draw_toy("pvt")
-        st.header("What it costs", anchor=False)
+        heading("What it costs")
         st.markdown(text.COST)
         attention_cost.draw_attention_cost(keys, model)
-    st.header("Why it matters for dense prediction", anchor=False)
+    heading("Why it matters for dense prediction")
     st.markdown(text.DENSE)
     fields = segmentation.segmentations_or_status(model, picture, fit, max(pyramid.levels[0]["grid"]))
     if fields:

@@ -15,6 +15,7 @@ from vizlib.seq2seq.cards import NAMES
 from vizlib.seq2seq.task_registry import TASKS
 from vizlib.ui.core import computations, job_slots
 from vizlib.ui.core.callbacks import here
+from vizlib.ui.core.contents import heading
 from vizlib.ui.core.looks import drawn_every
 from vizlib.ui.core.tables import to_csv
 from vizlib.ui.core.url_state import one_of, resend, some_of
@@ -126,7 +127,7 @@ def study_keys(url_state: UrlState) -> StudyKeys:
 
 def draw_length_study(request: TranslationRequest, keys: StudyKeys) -> None:
     """The choice of models, the button, and both charts, which grow while the work goes on."""
-    st.header("The two problems that attention solved", anchor=False)
+    heading("The two problems that attention solved")
     st.markdown(words.PROBLEMS)
     task = _pick_task(request, keys.task)
     names = _pick(task, request, keys.models)

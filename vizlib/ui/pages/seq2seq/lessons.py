@@ -12,6 +12,7 @@ import streamlit as st
 from vizlib.figures.numbers import percent
 from vizlib.ui.components.alignment import alignment
 from vizlib.ui.core.callbacks import here
+from vizlib.ui.core.contents import heading
 from vizlib.ui.core.url_state import one_of
 from vizlib.ui.pages.seq2seq import text as words
 from vizlib.ui.pages.seq2seq import translator_service
@@ -52,7 +53,7 @@ def order_of(name: str, source: tuple[str, ...]) -> list[int]:
 def draw_order(translation: Translation, request: TranslationRequest, identity: str, step: int, key: str) -> None:
     """The same matrix with its columns in another order, and how little that changed."""
     state = st.session_state
-    st.header("Attention does not know the order", anchor=False)
+    heading("Attention does not know the order")
     st.markdown(words.PERMUTED)
 
     def shuffle() -> None:
@@ -89,7 +90,7 @@ def draw_order(translation: Translation, request: TranslationRequest, identity: 
 
 def draw_left_out(translation: Translation, request: TranslationRequest, step: int) -> None:
     """The attention of a step beside what each character is worth to it."""
-    st.header("Attention is not explanation", anchor=False)
+    heading("Attention is not explanation")
     st.markdown(f"{words.NOT_EXPLANATION} {words.DEBATE}")
     if len(translation.source) < 2:
         st.info("Nothing is left of one character when it is left out: type at least two.", icon=":material/block:")

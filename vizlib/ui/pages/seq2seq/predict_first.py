@@ -9,6 +9,7 @@ import streamlit as st
 
 from vizlib.ui.components.predict_first import predict_first
 from vizlib.ui.core.callbacks import here
+from vizlib.ui.core.contents import heading
 from vizlib.ui.core.message_codec import pack
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def draw_predict_first(translation: Translation, identity: str, step: int) -> No
         if view.get("revealed") == _name(identity, step):
             state[_SHOWN].add(view["revealed"])
 
-    st.header("Predict first", anchor=False)
+    heading("Predict first")
     predict_first(pack_predict_first(translation, identity, step, open_=revealed(identity, step)), key=KEY, on_change=here(take))
 
 

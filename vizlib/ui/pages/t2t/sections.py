@@ -12,6 +12,7 @@ from vizlib.ui.components.soft_split import soft_split
 from vizlib.ui.core import computations, job_slots
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.component_state import component_state
+from vizlib.ui.core.contents import heading
 from vizlib.ui.core.model_choice import model_choice
 from vizlib.ui.pages.t2t import channel_grid_data, soft_split_data
 from vizlib.ui.pages.t2t.claims import CASE, figure_2_claims
@@ -97,7 +98,7 @@ def draw_splits(
 
 def draw_costs(splits: SoftSplits) -> None:
     """Every step with the shape it leaves and its multiply-adds, beside the one step of hard patches."""
-    st.subheader("Step by step, and what it costs", anchor=False)
+    heading("Step by step, and what it costs", sub=True)
     soft, hard = (sum(step.macs for step in steps) for steps in (splits.soft, splits.hard))
     count = splits.soft[-1].shape[0]
     st.markdown(
@@ -121,7 +122,7 @@ def draw_channel_grids(url_state: UrlState, model: ModelChoice, job: Job[Channel
     """Figure 2 of the paper, from the true forward passes; nothing where the weights are not here, which the page has said above."""
     if job is None:
         return
-    st.subheader("What the channels hold: the paper's Figure 2", anchor=False)
+    heading("What the channels hold: the paper's Figure 2", sub=True)
     st.markdown(
         "The paper marked by hand which maps hold edges, and which are empty or explode. Here every map comes from the **true forward "
         "pass**, and a rule marks it. Switch on *as the notebooks drew it* to see what their shortcuts did: bare convolutions without "
