@@ -28,7 +28,7 @@ def evaluate(model: Model, image: Any, explanation: list[Explanation], metrics: 
 def evaluate(
     model: Model, image: Any, explanation: Explanation | list[Explanation], metrics: Sequence[str] | None = None
 ) -> dict[str, Score] | dict[str, SetScore]:
-    """How faithful an explanation of this image by this model is, a Score for each of ``metrics`` (None: all of METRICS).
+    """How faithful an explanation of this image by this model is, a Score for each of ``metrics`` (None: those of a badge).
 
     The image is what was explained: a picture, or the prepared tensor; of a list of images and one of their explanations, a SetScore each,
     with intervals over the pictures. Random numbers start from fixed seeds. A FaithfulnessScorer measures many maps of one image for little

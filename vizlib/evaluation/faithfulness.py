@@ -50,7 +50,7 @@ class FaithfulnessScorer:
         return int(pictures + (8 + 4) * (1 + protocol.RANDOM_MAPS) * height * width)  # the maps, and the order of their pixels
 
     def score(self, explanation: Explanation, metrics: Sequence[str] | None = None) -> dict[str, Score]:
-        """A Score for each of ``metrics`` (None: all of METRICS) of an explanation of this image and target by this model.
+        """A Score for each of ``metrics`` (None: those of a badge) of an explanation of this image and target by this model.
 
         MethodError for an unknown metric, and for an explanation of something else.
         """

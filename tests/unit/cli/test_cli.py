@@ -179,7 +179,7 @@ class TestExplain:
             <= measures["badge"]["tests"]
             == len(measures["lines"])
         )
-        assert list(measures["scores"]) == ["deletion", "insertion", "sensitivity_n", "infidelity", "road", "max_sensitivity"]
+        assert list(measures["scores"]) == ["deletion", "insertion", "sensitivity_n", "infidelity", "max_sensitivity"]
         assert list(measures["checks"]) == ["head", "cascade", "class"]
         model, picture = vizlib.load("vit_tiny50"), photos / "a.jpg"
         expected = vizlib.evaluate(model, picture, vizlib.explain(model, picture, "grad_cam"), ["deletion"])["deletion"]

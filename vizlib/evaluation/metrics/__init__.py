@@ -26,8 +26,10 @@ MAP_METRICS = tuple(name for name, metric in METRICS.items() if isinstance(metri
 
 
 def metrics_named(names: Sequence[str] | None = None) -> list[Metric]:
-    """The metrics of these names (None: all, in the order of METRICS); MethodError with the nearest names for one that is not there."""
-    return list(METRICS.values()) if names is None else [METRICS[name] for name in names_of(names, "metrics", METRICS, "metric")]
+    """The metrics of these names (None: those of a badge, in order); MethodError with the nearest names for one that is not there."""
+    if names is None:
+        return [metric for metric in METRICS.values() if metric.badge != "apart"]
+    return [METRICS[name] for name in names_of(names, "metrics", METRICS, "metric")]
 
 
 def map_metrics_named(names: Sequence[str]) -> list[MapMetric]:

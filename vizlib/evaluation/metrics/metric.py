@@ -28,7 +28,8 @@ class Metric:
     """A measure of one map: ``name`` in code, ``title`` on pages, ``definition`` the exact rule in a sentence.
 
     ``badge`` is its part in the verdict: "decisive" (a map none of whose decisive scores is good has failed), "required" (a map passes
-    only where it is good) or "listed" (it counts as a line and no more). A decisive one is required too.
+    only where it is good), "listed" (it counts as a line and no more) or "apart" (measured only where it is named). A decisive one is
+    required too.
     ``cost`` gives the images that go through the model, by what they are for: what two metrics share is counted once.
     """
 
@@ -36,7 +37,7 @@ class Metric:
     title: str
     definition: str
     higher_is_better: bool
-    badge: Literal["decisive", "required", "listed"] = field(default="listed", kw_only=True)
+    badge: Literal["decisive", "required", "listed", "apart"] = field(default="listed", kw_only=True)
     cost: Cost = field(default=_no_cost, kw_only=True)
 
     def score(self, material: SharedMaterial, explanation: Explanation) -> Score:

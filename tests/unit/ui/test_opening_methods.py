@@ -1,0 +1,50 @@
+"""The method that Explore opens with is one that no other of its cost is clearly ahead of in the exam that is written down."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from vizlib.catalog.methods import METHODS
+from vizlib.ui.pages.explore.columns import OPENING_METHODS as OF_MODELS
+from vizlib.ui.widgets.method_options import OPENING_METHODS
+from vizlib.zoo.cards import bundled_cards
+
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "exam.md").read_text(encoding="utf-8")
+GUIDED = ("guided_backprop", "guided_grad_cam")  # they hardly change with the weights: Adebayo et al. 2018
+Mark = tuple[float, float, float]
+
+
+def marks(title: str) -> dict[str, dict[str, Mark]]:
+    """The marks of a section by method's title and model: value, low, high."""
+    body = DOCUMENT.split(f"## {title}\n")[1].split("\n## ")[0]
+    head, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in body.splitlines() if line.startswith("|"))
+    found: dict[str, dict[str, Mark]] = {}
+    for name, *cells in rows:
+        numbers = {model: re.match(r"([\d.]+) \(([\d.]+) to ([\d.]+)\)", cell) for model, cell in zip(head[1:], cells, strict=True)}
+        found[name] = {model: (float(match[1]), float(match[2]), float(match[3])) for model, match in numbers.items() if match}
+    return found
+
+
+def both(title: str, model: str) -> Mark | None:
+    """The mean of planted evidence and grid, and its interval."""
+    own = [marks(section).get(title, {}).get(model) for section in ("Planted evidence", "Grid pointing game")]
+    if own[0] is None or own[1] is None:
+        return None
+    middle = (own[0][0] + own[1][0]) / 2
+    low, high = (math.hypot(*(mark[0] - mark[place] for mark in own if mark)) / 2 for place in (1, 2))
+    return middle, middle - low, middle + high
+
+
+@pytest.mark.parametrize("card", bundled_cards(), ids=lambda card: card.name)
+def test_no_other_method_is_clearly_ahead_of_the_one_that_explore_opens_with(card):
+    opening = next(name for name in (OF_MODELS.get(card.name, ""), *OPENING_METHODS) if name in card.methods)
+    own = both(METHODS[opening].title, card.name)
+    assert own is not None
+    asked = [METHODS[name] for name in card.methods if METHODS[name].class_specific and name not in GUIDED]
+    found = {method.name: mark for method in asked if (mark := both(method.title, card.name)) is not None}
+    assert len(found) >= 5
+    assert [name for name, mark in found.items() if mark[1] > own[2]] == []
