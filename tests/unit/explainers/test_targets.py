@@ -148,7 +148,6 @@ def test_a_list_of_explanations_is_not_one() -> None:
     explanations = vizlib.explain(model, x, "saliency", 1)
     scorer = FaithfulnessScorer(model, x[0], 1)
     for call in (
-        lambda: vizlib.evaluate(model, x, explanations),
         lambda: scorer.score(explanations),
         lambda: scorer.curves(explanations),
         lambda: sanity_checks(model, x, explanations),
