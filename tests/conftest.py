@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 SLOW = Path(__file__).parent / "slow_tests.txt"
-SECONDS = 0.3  # that the first case of a test may take, with what is set up for it
+SECONDS = 0.5  # that the first case of a test may take, with what is set up for it
 
 
 def pytest_collection_modifyitems(config, items):
