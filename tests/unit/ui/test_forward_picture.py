@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import vizlib
+from vizlib.engine import worker_memory
 from vizlib.engine.jobs import Progress
 from vizlib.figures.numbers import percent
 from vizlib.ui.core.message_codec import unpack
@@ -18,7 +19,9 @@ from vizlib.ui.pages.attention.pass_work import PassRequest
 
 def picture_of(name):
     model = vizlib.load(name)
-    return model, compute_forward_picture(PassRequest(name, sample("cat"), None), model, progress=Progress())
+    picture = compute_forward_picture(PassRequest(name, sample("cat"), None), model, progress=Progress())
+    worker_memory.forget(name)  # or other tests of this process would find the pass
+    return model, picture
 
 
 @pytest.mark.parametrize(

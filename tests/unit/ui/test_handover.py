@@ -128,6 +128,7 @@ def bench():
     patch.setattr(segmentation_data, "COUNTS", (2,))
     patch.setattr(translation_work, "_load", untrained)
     patch.setattr(attention_cost_work, "MOST_BYTES", 1 << 16)
+    worker_memory.forget(VIT)  # other tests of this process have run it with its trained weights
     run_all(bench)
     yield bench
     patch.undo()
