@@ -10,6 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+Estimate = tuple[float, float, float]  # a value and the ends of its 95 % interval, NaN where one picture alone tells nothing of it
+
 RESAMPLES = 2000
 DRAWN = 20_000  # values of which bootstrap samples are drawn
 CHANCE = 0.05  # the share that lies beyond a 95 % bound by chance alone

@@ -71,7 +71,7 @@ def audit(
         typer.Option(
             metavar="METRIC",
             show_default="none",
-            help="How faithful each map is: deletion, insertion or sensitivity_n; repeatable. Hundreds of passes a picture.",
+            help="How faithful each map is: deletion, insertion, sensitivity_n, infidelity, road; repeatable. Hundreds of passes.",
             autocompletion=complete_score,
         ),
     ] = None,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class Listener(Protocol):
     """What is called with the images that went through the model, and how many will, where that is known."""
 
-    def __call__(self, completed: float, total: float | None = None, message: str | None = None) -> None: ...
+    def __call__(self, completed: float, total: float | None = None, message: str | None = None, /) -> None: ...
 
 
 _listener: ContextVar[Listener | None] = ContextVar("vizlib_progress", default=None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vizlib.errors import MethodError
-from vizlib.stats import mean_bootstrap, wilson
+from vizlib.stats import Estimate, mean_bootstrap, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from vizlib.evaluation.score import Score
     from vizlib.explainers.explanation import Explanation
     from vizlib.zoo.model import Model
-
-Estimate = tuple[float, float, float]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vizlib.errors import ImageError, MethodError, TargetError
+from vizlib.errors import MethodError, TargetError
 from vizlib.explainers.parts.layer_answers import answer_to
 from vizlib.explainers.targets import class_index
 from vizlib.passes.forward import capture_taps, run
+from vizlib.passes.single_input import single_input
 from vizlib.tracing.default_device import own_device
 from vizlib.tracing.token_flow import Attention
 from vizlib.zoo.adapters.base import Tap
@@ -80,21 +81,12 @@ def logit_lens(model: Model, image: Any, target: Any = None, fit: str | None = N
     for need in ("layers", "lineage"):
         if need in refusals:
             raise MethodError(f"The logit lens does not fit {model.card.name}: {refusals[need]}.")
-    x = _prepared(model, image, fit)
+    x = single_input(model, image, fit)
     states = model.adapter.layer_states((int(x.shape[2]), int(x.shape[3])))
     with torch.inference_mode(mode=False), torch.no_grad():  # where a network's own code runs again, it may want to keep a graph
         if states is not None:
             return _of_traced(model, x, states, target)
         return _of_declared(model, run(model, x, keep_states=True), target, patches=patches)
-
-
-def _prepared(model: Model, image: Any, fit: str | None) -> torch.Tensor:
-    if not isinstance(image, torch.Tensor):
-        return model.cast(model.prepare(image, fit))
-    x = image[None] if image.ndim == 3 else image
-    if x.ndim != 4 or len(x) != 1:
-        raise ImageError(f"A logit lens takes one prepared tensor (3, height, width), not {tuple(image.shape)}.")
-    return model.cast(x)
 
 
 def _of_declared(model: Model, forward_pass: Pass, target: Any, *, patches: bool) -> LogitLens:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from vizlib.errors import ImageError, MethodError
+from vizlib.errors import MethodError
 from vizlib.passes.forward import Pass, check_finite, recorded
+from vizlib.passes.single_input import single_input
 from vizlib.tracing.default_device import own_device
 from vizlib.tracing.shared_copy import hooked_copy
 from vizlib.zoo.model import checked_model
@@ -92,7 +93,7 @@ def forward_steps(model: Model, image: Any, fit: str | None = None, *, numbers: 
     where the blocks cannot be taken apart. Vaswani et al. 2017; Dosovitskiy et al. 2021, equations 1 to 4.
     """
     checked_model(model)
-    x = _prepared(model, image, fit)
+    x = single_input(model, image, fit)
     size = (int(x.shape[2]), int(x.shape[3]))
     taps = {tap.name: tap for tap in model.adapter.taps(size) if tap.grid is not None and tap.side == "output"}
     readers = [_BlockReader(fork, numbers) for fork in model.adapter.forks() if fork.name.rpartition(".")[0] in taps]
@@ -119,15 +120,6 @@ def forward_steps(model: Model, image: Any, fit: str | None = None, *, numbers: 
     return ForwardSteps(
         None if flat is None else _vectors(flat, numbers), blocks, head.answer(forward_pass.logits[0], lineage.readout[0].float().cpu())
     )
-
-
-def _prepared(model: Model, image: Any, fit: str | None) -> torch.Tensor:
-    if not isinstance(image, torch.Tensor):
-        return model.cast(model.prepare(image, fit))
-    x = image[None] if image.ndim == 3 else image
-    if x.ndim != 4 or len(x) != 1:
-        raise ImageError(f"The steps of a pass are those of one prepared tensor (3, height, width), not {tuple(image.shape)}.")
-    return model.cast(x)
 
 
 class _BlockReader:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vizlib.stats import wilson
+from vizlib.stats import Estimate, wilson
 
 if TYPE_CHECKING:
     from vizlib.auditing.result import Audit
@@ -16,7 +16,6 @@ FOLDS = 5
 NEIGHBOURS = 10
 MOST = 5000  # pictures, spread evenly over the set
 PENALTIES = (1.0, 1e2, 1e4)
-Estimate = tuple[float, float, float]  # a share and its 95 % interval
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vizlib.stats import mean_interval, wilson
+from vizlib.stats import Estimate, mean_interval, wilson
 
 if TYPE_CHECKING:
     from vizlib.auditing.result import Audit
-
-Estimate = tuple[float, float, float]  # a value and its 95 % interval
 
 
 @dataclass(frozen=True)
@@ -55,38 +53,37 @@ def lens_means(audit: Audit) -> list[LensMeans]:
 
 
 def _of_model(audit: Audit, model: str) -> LensMeans:
-    labels = _labels(audit, model)
-    names: list[str] = []
-    final, right, labelled, settled, sums, squares = (np.zeros(0) for _ in range(6))
-    count = 0
+    labels, sums, names = _labels(audit, model), None, list[str]()
     for first, arrays in audit.lens_parts(model):
+        names = list(arrays)
         values = np.stack(list(arrays.values()), 1).astype(np.float64)  # (pictures, blocks, 4)
-        if not names:
-            names = list(arrays)
-            final, right, labelled, settled, sums, squares = (np.zeros(len(names)) for _ in range(6))
         read = ~np.isnan(values[:, 0, 0])
-        answers, probability = values[read, :, 0], values[read, :, 2]
-        same = answers == answers[:, -1:]
-        stays = np.logical_and.accumulate(same[:, ::-1], 1)[:, ::-1]
-        settled += np.bincount(stays.argmax(1), minlength=len(names))
         own = np.array([labels.get(first + place, -1) for place in np.flatnonzero(read).tolist()])
-        final += same.sum(0)
-        right += (answers == own[:, None])[own >= 0].sum(0)
-        labelled += (own >= 0).sum()
-        sums += probability.sum(0)
-        squares += (probability**2).sum(0)
-        count += len(answers)
-    if not count:
+        part = _sums(values[read], own)
+        sums = part if sums is None else sums + part
+    if sums is None or not sums[0, 0]:
         return LensMeans(model, missing="No picture could be read.")
     blocks = tuple(
         BlockAnswers(
-            name, count, (float(final[place] / count), *wilson(float(final[place]), count)),
-            (float(sums[place] / count), *mean_interval(float(sums[place]), float(squares[place]), count)),
-            (float(right[place] / labelled[place]), *wilson(float(right[place]), int(labelled[place]))) if labelled[place] else None,
+            name, int(count), (final / count, *wilson(final, int(count))), (total / count, *mean_interval(total, squares, int(count))),
+            (right / labelled, *wilson(right, int(labelled))) if labelled else None,
         )
-        for place, name in enumerate(names)
+        for name, (count, final, total, squares, labelled, right, _) in zip(names, sums.T.tolist(), strict=True)
     )  # fmt: skip
-    return LensMeans(model, blocks, tuple(map(int, settled)))
+    return LensMeans(model, blocks, tuple(map(int, sums[-1])))
+
+
+def _sums(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """By block, of values (pictures, blocks, 4) and the pictures' labels (-1 for none): pictures, final answers, the sum and the sum of
+    squares of their probability, pictures with a label, right ones, and pictures that settle there: (7, blocks)."""
+    answers, probability = values[:, :, 0], values[:, :, 2]
+    final, known = answers == answers[:, -1:], labels >= 0
+    stays = np.logical_and.accumulate(final[:, ::-1], 1)[:, ::-1]
+    blocks = values.shape[1]
+    settled = np.bincount(stays.argmax(1), minlength=blocks)
+    right = (answers == labels[:, None])[known].sum(0)
+    every, labelled = np.full(blocks, len(values)), np.full(blocks, known.sum())
+    return np.stack([every, final.sum(0), probability.sum(0), (probability**2).sum(0), labelled, right, settled]).astype(np.float64)
 
 
 def _labels(audit: Audit, model: str) -> dict[int, int]:

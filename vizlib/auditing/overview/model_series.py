@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from vizlib.auditing.overview.map_agreement import Agreement
     from vizlib.auditing.result import Audit
     from vizlib.auditing.summary import Summary
-
-Estimate = tuple[float, float, float]  # a value and its 95 % interval, NaN where one picture alone tells nothing of it
+    from vizlib.stats import Estimate
 
 
 @dataclass(frozen=True)

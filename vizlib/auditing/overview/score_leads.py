@@ -9,13 +9,11 @@ import numpy as np
 
 from vizlib.evaluation.metrics import METRICS
 from vizlib.evaluation.over_sets import leads
-from vizlib.stats import mean_bootstrap
+from vizlib.stats import Estimate, mean_bootstrap
 
 if TYPE_CHECKING:
     from vizlib.auditing.result import Audit
     from vizlib.evaluation.over_sets import Lead
-
-Estimate = tuple[float, float, float]  # a value and its 95 % interval
 
 
 @dataclass(frozen=True)

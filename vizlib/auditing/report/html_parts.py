@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vizlib.auditing.report.charts import interval_bar
+from vizlib.auditing.report.findings import between
 from vizlib.figures.html_page import escaped
+from vizlib.figures.numbers import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from vizlib.stats import Estimate
 
 
 @dataclass(frozen=True)
@@ -57,3 +62,11 @@ def counted(number: int, thing: str) -> str:
 def listed(names: Sequence[str]) -> str:
     """Names as a reader lists them."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def share_cell(estimate: Estimate | None, reference: float | None = None) -> str:
+    """A share with its interval as a cell: a bar, the share, the ends; "not known" for None."""
+    if estimate is None:
+        return "<span class='exactly'>not known</span>"
+    bar = interval_bar(*estimate, reference=reference)
+    return f"{bar} <b>{percent(estimate[0], 1)}</b> <span class='exactly'>{between(*estimate[1:])}</span>"

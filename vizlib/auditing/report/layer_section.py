@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vizlib.auditing.report.charts import interval_bar
-from vizlib.auditing.report.findings import between, probe_title
-from vizlib.auditing.report.html_parts import Section, counted, table_html
+from vizlib.auditing.report.findings import probe_title
+from vizlib.auditing.report.html_parts import Section, counted, share_cell, table_html
 from vizlib.figures.html_page import escaped
 from vizlib.figures.layer_names import layer_title
 from vizlib.figures.numbers import percent
@@ -38,8 +37,8 @@ def _lens_table(lens: LensMeans) -> str:
     heads = ["after", "final answer already", "probability of the final answer", *(["right"] if labelled else []), "settled here"]
     rows = []
     for block, settled in zip(lens.blocks, lens.settled, strict=True):
-        cells = [escaped(layer_title(block.block)), _share(block.final), _share(block.probability)]
-        cells += [] if not labelled else [_share(block.right)]
+        cells = [escaped(layer_title(block.block)), share_cell(block.final), share_cell(block.probability)]
+        cells += [] if not labelled else [share_cell(block.right)]
         rows.append([*cells, percent(settled / block.pictures)])
     return f"{table_html(heads, rows)}<p class='exactly'>Over {counted(lens.blocks[0].pictures, 'picture')}.</p>"
 
@@ -65,14 +64,8 @@ def probe_section(view: Overview) -> Section | None:
 
 def _probe_table(probes: ModelProbes) -> str:
     rows = [
-        [escaped(probe_title(probe)), _share(probe.linear, probes.chance), _share(probe.nearest, probes.chance)] for probe in probes.probes
+        [escaped(probe_title(probe)), share_cell(probe.linear, probes.chance), share_cell(probe.nearest, probes.chance)]
+        for probe in probes.probes
     ]
     over = f"{counted(probes.pictures, 'picture')} of {probes.classes} classes"
     return f"{table_html(['read off', 'linear probe', 'nearest neighbours'], rows)}<p class='exactly'>Over {over}.</p>"
-
-
-def _share(estimate: tuple[float, float, float] | None, reference: float | None = None) -> str:
-    if estimate is None:
-        return "<span class='exactly'>no label</span>"
-    bar = interval_bar(*estimate, reference=reference)
-    return f"{bar} <b>{percent(estimate[0], 1)}</b> <span class='exactly'>{between(*estimate[1:])}</span>"

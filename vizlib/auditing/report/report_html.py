@@ -10,8 +10,8 @@ import numpy as np
 
 from vizlib.auditing.overview.api import overview
 from vizlib.auditing.report.charts import interval_bar
-from vizlib.auditing.report.findings import between, findings
-from vizlib.auditing.report.html_parts import Section, counted, listed, table_html
+from vizlib.auditing.report.findings import findings
+from vizlib.auditing.report.html_parts import Section, counted, listed, share_cell, table_html
 from vizlib.auditing.report.layer_section import lens_section, probe_section
 from vizlib.auditing.report.map_sections import class_section, confusion_section, head_section
 from vizlib.auditing.report.report_data import gallery_data
@@ -21,7 +21,6 @@ from vizlib.auditing.report.strategies import MEMBERS, strategies
 from vizlib.auditing.report.strategy_section import strategy_section
 from vizlib.auditing.report.thumbnails import thumbnails
 from vizlib.figures.html_page import escaped, html_page
-from vizlib.figures.numbers import percent
 from vizlib.files import write_whole
 
 if TYPE_CHECKING:
@@ -147,10 +146,7 @@ def numbers_section(view: Overview) -> Section:
 
 def _share(summary: Any, name: str, reference: float | None = None) -> str:
     value, interval = summary.mean(name), summary.interval(name)
-    if value is None or interval is None:
-        return "<span class='exactly'>not known</span>"
-    line = interval_bar(value, *interval, reference=reference)
-    return f"{line} <b>{percent(value, 1)}</b> <span class='exactly'>{between(*interval)}</span>"
+    return share_cell(None if value is None or interval is None else (value, *interval), reference)
 
 
 def _gain(value: float | None, interval: tuple[float, float] | None) -> str:

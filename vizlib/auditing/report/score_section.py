@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from vizlib.auditing.report.findings import signed_ends
@@ -54,4 +55,4 @@ def _leads(scores: ModelScores) -> str:
 
 
 def _ends(low: float, high: float) -> str:
-    return f"{low:.3f} to {high:.3f}" if low == low else "one picture"
+    return f"{low:.3f} to {high:.3f}" if isfinite(low) else "one picture"

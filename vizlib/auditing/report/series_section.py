@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vizlib.auditing.report.charts import interval_bar, step_dots
-from vizlib.auditing.report.findings import between
-from vizlib.auditing.report.html_parts import Section, table_html
+from vizlib.auditing.report.html_parts import Section, share_cell, table_html
 from vizlib.figures.html_page import escaped
 from vizlib.figures.layer_names import layer_title
-from vizlib.figures.numbers import percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vizlib.auditing.overview.api import Overview
-    from vizlib.auditing.overview.model_series import Estimate, ModelStep
+    from vizlib.auditing.overview.model_series import ModelStep
+    from vizlib.stats import Estimate
 
 
 def series_section(view: Overview) -> Section | None:
@@ -51,15 +50,10 @@ def _numbers(steps: Sequence[ModelStep], methods: Sequence[str]) -> str:
     heads += [f"{method}: on the object beyond even" for method in methods] if boxed else []
     rows = []
     for step in steps:
-        right = "<span class='exactly'>not known</span>" if step.right is None else _share(step.right)
-        cells = [escaped(step.model), right, *(_apart(step.apart.get(method)) for method in methods)]
+        cells = [escaped(step.model), share_cell(step.right), *(_apart(step.apart.get(method)) for method in methods)]
         cells += [_gain(step.gain.get(method)) for method in methods] if boxed else []
         rows.append(cells)
     return table_html(heads, rows)
-
-
-def _share(estimate: Estimate) -> str:
-    return f"{interval_bar(*estimate)}<b>{percent(estimate[0], 1)}</b> <span class='exactly'>{between(*estimate[1:])}</span>"
 
 
 def _apart(estimate: Estimate | None) -> str:

@@ -52,11 +52,19 @@ def compute_audit(
 ) -> AuditView:
     """The audit of pictures, arrays or the contents of files by name; its folder is here only until it was read."""
     from vizlib.auditing.api import audit
+    from vizlib.engine.progress import told_to
+
+    done: list[int] = [0, len(pictures) * len(models)]
 
     def report(there: int, total: int, _failed: list[tuple[str, str]]) -> None:
-        progress(there, total, f"{there} of {total} pictures and models")
+        done[:] = there, total
+        heard()
 
-    with tempfile.TemporaryDirectory(prefix="vizlib-audit-") as home:
+    def heard(_completed: float = 0, _total: float | None = None, _message: str | None = None) -> None:
+        """Say so within a part too: there others get their turn, and a visitor who left stops the work."""
+        progress(done[0], done[1], f"{done[0]} of {done[1]} pictures and models")
+
+    with told_to(heard), tempfile.TemporaryDirectory(prefix="vizlib-audit-") as home:
         result = audit(
             dict(pictures), list(models), list(methods), Path(home) / "audit", fit=fit, heads=heads, lens=lens, scores=scores, chunk=8,
             report=report,
