@@ -145,6 +145,25 @@ def test_it_stops_when_nobody_waits(tmp_path):
         compute_audit(vizlib.load("vit_tiny50"), pictures=pictures, methods=("rollout",), fit=None, heads=False, progress=progress)
 
 
+def test_it_stops_within_a_part_too():
+    """Nine pictures are two parts: a visitor who leaves while the first one's maps are scored does not wait for its end."""
+    heard = []
+
+    class Leaves(Progress):
+        def __call__(self, *arguments):
+            heard.append(arguments)
+            if len(heard) == 4:
+                self._cancel.set()
+            super().__call__(*arguments)
+
+    pictures = {str(number): sample("cat").pixels for number in range(9)}
+    work = partial(compute_audit, vizlib.load("vit_tiny50"), pictures=pictures, methods=("grad_cam",), fit=None, heads=False)
+    with pytest.raises(CancelledError):
+        work(scores=("sensitivity_n",), progress=Leaves())
+    assert len(heard) == 4
+    assert heard[-1][0] == 0  # no part is done
+
+
 def test_a_folder_read_without_its_data_shows_maps_alone(folder):
     view = open_audit(str(folder / "audit"), "", Progress())
     assert view.gallery["thumbnails"] == {}

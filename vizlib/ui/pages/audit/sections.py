@@ -13,6 +13,7 @@ from vizlib.ui.components.audit_gallery import audit_gallery, pack_audit_gallery
 from vizlib.ui.core import formatting
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.component_state import component_state
+from vizlib.ui.core.contents import heading
 from vizlib.ui.pages.audit.explore_link import open_in_explore
 from vizlib.ui.pages.audit.sources import FolderSource, PictureSource, pick_source
 from vizlib.ui.widgets.downloads import download_row
@@ -62,7 +63,7 @@ def _draw_head(audit: AuditView) -> None:
     if audit.failed:
         with st.expander(f"{audit.failed:,} row{'' if audit.failed == 1 else 's'} without a map, and why", icon=":material/broken_image:"):
             st.markdown("\n".join(f"- **{formatting.plain(name)}**: {formatting.plain(why)}" for name, why in audit.failures))
-    st.subheader("What was found", anchor=False)
+    heading("What was found", sub=True)
     sentences = [f"- {formatting.plain(sentence)}" for sentence in audit.findings]
     st.markdown("\n".join(sentences[:_OPEN]) or "Nothing that can be counted: there is no map.")
     if len(sentences) > _OPEN:
@@ -72,7 +73,7 @@ def _draw_head(audit: AuditView) -> None:
 
 
 def _draw_gallery(audit: AuditView, source: Source, view: dict[str, Any], take: Any) -> None:
-    st.subheader("Picture by picture", anchor=False)
+    heading("Picture by picture", sub=True)
     state = st.session_state
     sent = state.setdefault("audit.sent", {"token": None, "view": None, "message": b""})
 
@@ -106,7 +107,7 @@ def _remember(audit: AuditView) -> None:
 
 
 def _draw_section(section: Section, key: str) -> None:
-    st.subheader(section.title, anchor=False)
+    heading(section.title, sub=True)
     count, state = len(section.tabs), st.session_state
     if not 0 <= state[key] < count:
         state[key] = 0
@@ -134,7 +135,7 @@ def _style() -> str:
 
 
 def _draw_files(audit: AuditView, source: Source) -> None:
-    st.subheader("Take it away", anchor=False)
+    heading("Take it away", sub=True)
     files: list[Any] = [("html", audit.html, "The report: one file that needs nothing else")]
     if audit.archive:
         files.append(("zip", audit.archive, "The audit's folder: rows in Parquet, maps in NPZ, the report; vizlib.Audit.open reads it"))

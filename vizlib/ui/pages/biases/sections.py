@@ -17,6 +17,7 @@ from vizlib.figures.numbers import percent
 from vizlib.ui.components.response_lab import response_lab
 from vizlib.ui.core import computations, job_slots
 from vizlib.ui.core.callbacks import here
+from vizlib.ui.core.contents import heading
 from vizlib.ui.core.formatting import plain
 from vizlib.ui.core.pictures import SAMPLES, imports_of, sample
 from vizlib.ui.core.url_state import number, one_of, resend
@@ -236,7 +237,7 @@ def draw_curves(keys: tuple[str, str], answers: Sequence[ModelResponse], at: flo
     first = answers[0].response
     card, place = CARDS[first.perturbation], first.strengths.index(at)
     names = [strength_text(card, strength) for strength in first.strengths]
-    st.subheader("Whose answer holds", anchor=False)
+    heading("Whose answer holds", sub=True)
     measure = _choose("Measure", {name: titles[0] for name, titles in _MEASURES.items()}, keys[0])
     _, title, form = _MEASURES[measure]
     lines = [(answer.mark, _measured(answer, measure)) for answer in answers]
@@ -245,7 +246,7 @@ def draw_curves(keys: tuple[str, str], answers: Sequence[ModelResponse], at: flo
         "curves",
         f"{title} over {card.title.lower()}, a line a model",
     )
-    st.subheader("Which layers drift", anchor=False)
+    heading("Which layers drift", sub=True)
     shown = _choose("Drift", _DRIFTS, keys[1])
     if shown == "now":
         st.markdown(f"{card.title}: **{names[place]}**.")

@@ -142,7 +142,7 @@ def draw_findings(comparison: Comparison) -> None:
         with st.expander(f"{len(lines) - _OPEN} more", icon=":material/list:"):
             st.markdown("\n".join(lines[_OPEN:]))
     pictures = "one picture" if count == 1 else f"{count} pictures"
-    st.subheader("What papers claim, and whether it is so here", anchor=False)
+    heading("What papers claim, and whether it is so here", sub=True)
     draw_claims([finding.claim for finding in what if finding.claim is not None])
     st.caption(
         f"Measured on {pictures} in {formatting.seconds(comparison.seconds)}; intervals are of 95 %, by drawing pictures again. A claim of "
@@ -267,7 +267,7 @@ def _draw_chart(name: str, chart: Chart) -> None:
 def _draw_fields(comparison: Comparison) -> None:
     from vizlib.compare.pictures import receptive_field_rows
 
-    st.subheader("What a layer's middle takes in", anchor=False)
+    heading("What a layer's middle takes in", sub=True)
     st.markdown("The input's pixels by how much they move the middle of a layer: the root of the weights, so that the weak ones are seen.")
     for row in receptive_field_rows(comparison):
         st.markdown(f"**{formatting.plain(row.title)}**")
@@ -394,7 +394,7 @@ def _take_cell(view: View, key: str, rows: int, columns: int) -> None:
 
 
 def _open(text: ChartText, title: str = "") -> None:
-    st.header(title or text.title, anchor=False)
+    heading(title or text.title)
     st.markdown(text.hint)
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from vizlib.catalog.methods import METHODS
 from vizlib.ui.core import formatting
+from vizlib.ui.core.contents import heading
 from vizlib.ui.core.tables import records_to_csv
 from vizlib.ui.pages.models.fetch_set import draw_fetch_set
 from vizlib.ui.pages.models.findings import listed
@@ -25,12 +26,12 @@ def draw_model_cards(report: Report, url_state: UrlState) -> None:
     """Every model that vizlib knows by name."""
     cards = list(all_cards().values())
     bundled = [card for card in cards if card.source == "bundled"]
-    st.subheader("Built in", anchor=False)
+    heading("Built in", sub=True)
     for first in range(0, len(bundled), 2):
         for place, card in zip(st.columns(2, gap="medium"), bundled[first : first + 2], strict=False):
             with place, st.container(border=True, height="stretch"):
                 _draw_card(card, report)
-    st.subheader("To be fetched", anchor=False)
+    heading("To be fetched", sub=True)
     draw_fetch_set()
     _draw_others([card for card in cards if card.source != "bundled"], url_state)
 

@@ -15,6 +15,7 @@ from vizlib.figures.confusion_charts import WRONG, answer_bars, heat_map
 from vizlib.figures.localisation_charts import localisation_scores
 from vizlib.figures.model_marks import mark_of, short_name
 from vizlib.model_report import claims
+from vizlib.ui.core.contents import heading
 from vizlib.ui.core.tables import records_to_csv
 from vizlib.ui.core.url_state import one_of
 from vizlib.ui.pages.models import findings
@@ -73,7 +74,7 @@ def draw_accuracy(report: Report, url_state: UrlState) -> None:
         "Models by share of right answers: " + "; ".join(f"{point.mark.label} {point.note}" for point in points),
     )
     draw_claims(claims.accuracy_claims(report.sections), _ACCURACY_CASE)
-    st.subheader("Against what it costs", anchor=False)
+    heading("Against what it costs", sub=True)
     key = url_state.declare("against", "multiply_adds", one_of(tuple(AXES)))
     axis = _choose("Against", AXES, key)
     if axis == "epochs":
