@@ -22,7 +22,7 @@ def made():
 def open_page(visit, server, query=""):
     visit.page.goto(f"{server.url}/seq2seq{query}")
     visit.page.locator(".alignment[data-drawn]").first.wait_for()
-    visit.page.get_by_text("The two problems that attention solved").wait_for()
+    visit.page.get_by_role("heading", name="The two problems that attention solved").wait_for()
     visit.rest()
     # Streamlit looks for its server below the page's own address first.
     visit.problems[:] = [problem for problem in visit.problems if "status of 404" not in problem]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+import numpy as np  # noqa: F401  before any thread: Plotly looks for it while it loads and takes one that another thread has half imported
+
 from vizlib.errors import VizlibError
 from vizlib.ui.core import worker_processes
 
