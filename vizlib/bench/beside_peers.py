@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
+from vizlib.bench.peer_differences import DIFFERENCES
 from vizlib.bench.peers import PEER_CASES, PeerCase, peer_call, tapped
 
 if TYPE_CHECKING:
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vizlib.explainers.explanation import Explanation
+    from vizlib.zoo.model import Model
 
 MAPS = 10  # made on two threads at once
 WRONG = 1e-3  # of a map's largest value: a map that is further off what one thread gives is wrong
+PATCHING = ("hilrp",)  # after whose first map the process is no other's
 PARTS = ("time", "memory_ours", "memory_peer", "threads_ours", "threads_peer")
 
 
@@ -87,9 +90,13 @@ def _row(case: PeerCase, parts: dict[str, Any] | None) -> tuple[str, ...]:
     ]
     return (
         *begin, f"{1000 * time['ours']:.0f}", f"{1000 * time['peer']:.0f}", f"{time['ours'] / time['peer']:.2f}", *memory,
-        f"{time['agreement']:.4f}", _threads(parts["threads_ours"]), _threads(parts["threads_peer"]),
+        f"{time['agreement']:.4f}{_reason(case, time)}", _threads(parts["threads_ours"]), _threads(parts["threads_peer"]),
         ", ".join(time["left"]) or "nothing",
     )  # fmt: skip
+
+
+def _reason(case: PeerCase, time: dict[str, Any]) -> str:
+    return f": {DIFFERENCES[case.call].reason} {time['alike']:.4f}" if "alike" in time else ""
 
 
 def _threads(outcomes: dict[str, Any]) -> str:
@@ -103,26 +110,42 @@ def measure(order: dict[str, Any]) -> dict[str, Any]:
     """One part of one case, in this process."""
     import torch
 
+    import vizlib
     from vizlib.bench.peak_memory import measure_peak
     from vizlib.bench.timing import interleaved
 
     torch.set_num_threads(order["threads"])
     package, name, method, call, options = order["case"]
     case, part = PeerCase(package, name, method, call, tuple((word, value) for word, value in options)), order["part"]
-    ours, peer, module, images, target = _jobs(case)
+    model, module, images, target = _loaded(case)
+    peer = peer_call(case.call, module)
+
+    def ours(x: torch.Tensor, index: int) -> np.ndarray:
+        return cast("Explanation", vizlib.explain(model, x[0], case.method, index, **dict(case.options))).input_map
+
     if part == "time":
-        left = left_behind(module, lambda: peer(images[0], target))
+        # Ours comes first: hilrp changes classes for the whole process, where ours refuses from then on.
+        difference = DIFFERENCES.get(case.call)
+        our_map = ours(images[0], target)
+        ours_alike = difference.ours(model, images[0], target) if difference else []
         jobs = {"ours": lambda: ours(images[0], target), "peer": lambda: peer(images[0], target)}
-        taken = interleaved(jobs, order["rounds"], order["clock"])
-        maps = {name: job() for name, job in jobs.items()}
-        return {name: times.least for name, times in taken.items()} | {"agreement": agreement(maps["ours"], maps["peer"]), "left": left}
+        apart = interleaved({"ours": jobs.pop("ours")}, order["rounds"], order["clock"]) if case.package in PATCHING else {}
+        left = left_behind(module, jobs["peer"])
+        taken = {**apart, **interleaved(jobs, order["rounds"], order["clock"])}
+        measured: dict[str, Any] = {name: times.least for name, times in taken.items()}
+        measured |= {"agreement": agreement(our_map, peer(images[0], target)), "left": left}
+        if difference:
+            peer_alike = peer_call(difference.call or case.call, module)(images[0], target)
+            measured["alike"] = max(agreement(alike, peer_alike) for alike in ours_alike)
+        return measured
     job = ours if part.endswith("ours") else peer
     if part.startswith("memory"):
         return measure_peak(lambda: job(images[0], target))
     return two_threads(job, images, target)
 
 
-def _jobs(case: PeerCase) -> tuple[Any, Any, nn.Module, list[torch.Tensor], int]:
+def _loaded(case: PeerCase) -> tuple[Model, nn.Module, list[torch.Tensor], int]:
+    """Our model, the package's module of the same weights, two inputs (1, 3, h, w) and a class."""
     import torch
 
     import vizlib
@@ -134,11 +157,7 @@ def _jobs(case: PeerCase) -> tuple[Any, Any, nn.Module, list[torch.Tensor], int]
     images = [torch.randn(1, 3, *model.card.input_size, generator=generator) for _ in range(2)]
     with torch.no_grad():
         target = int(model(images[0])[0].argmax())
-
-    def ours(x: torch.Tensor, index: int) -> np.ndarray:
-        return cast("Explanation", vizlib.explain(model, x[0], case.method, index, **dict(case.options))).input_map
-
-    return ours, peer_call(case.call, module), module, images, target
+    return model, module, images, target
 
 
 def agreement(ours: np.ndarray, peer: np.ndarray) -> float:

@@ -52,7 +52,7 @@ PEER_CASES = (
     PeerCase("captum", _VIT, "input_x_gradient", "captum_input_x_gradient"),
     PeerCase("captum", _VIT, "integrated_gradients", "captum_integrated_gradients", _IG),
     PeerCase("torchxai-explain", _VIT, "rollout", "torchxai_rollout"),
-    PeerCase("hilrp", _VIT, "balanced", "hilrp", (("gradient", "attn"),)),
+    PeerCase("hilrp", _VIT, "balanced", "hilrp", (("gradient", "cp"),)),
 )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def peer_call(name: str, module: nn.Module) -> Callable[[torch.Tensor, int], np.
         "grad_cam": lambda x, target: _grad_cam(module, method, x, target),
         "captum": lambda x, target: _captum(module, method, x, target),
         "torchxai": lambda x, target: _torchxai(module, method, x, target),
-        "hilrp": lambda x, target: _hilrp(module, x, target),
+        "hilrp": lambda x, target: _hilrp(module, method, x, target),
     }[package]
 
 
@@ -140,11 +140,11 @@ def _torchxai(module: nn.Module, method: str, x: torch.Tensor, target: int) -> n
     return _plane(torchxai.GradCAM(module, feature_layer(module))(x, target))
 
 
-def _hilrp(module: nn.Module, x: torch.Tensor, target: int) -> np.ndarray:
+def _hilrp(module: nn.Module, method: str, x: torch.Tensor, target: int) -> np.ndarray:
     import hilrp
 
-    relevance = hilrp.attribute(module, x, target, arch=_VIT.partition(".")[0])
-    return _plane(relevance)
+    gamma = {"gamma": 0.0} if method == "without_gamma" else {}
+    return _plane(hilrp.attribute(module, x, target, arch=_VIT.partition(".")[0], **gamma)["pixel_map"])
 
 
 def _plane(values: Any) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,8 +12,10 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
+import vizlib
 from vizlib.bench import beside_peers
 from vizlib.bench.beside_peers import MAPS, agreement, beside_peer, left_behind, measure, peers_markdown, two_threads
+from vizlib.bench.peer_differences import DIFFERENCES
 from vizlib.bench.peers import PEER_CASES, PeerCase
 from vizlib.cli import app
 
@@ -35,6 +38,71 @@ def test_captums_maps_are_ours(model: str, method: str, options: tuple) -> None:
     assert measured["agreement"] == pytest.approx(1, abs=1e-5)
     assert measured["left"] == []
     assert min(measured["ours"], measured["peer"]) > 0
+
+
+def rollout_drawn_bilinearly(module: nn.Module, x: torch.Tensor) -> np.ndarray:
+    """The product of whole attention matrices with half the residual, its patches drawn bilinearly between their centres."""
+    product = torch.eye(module.patch_embed.num_patches + module.num_prefix_tokens)
+    for block in module.blocks:
+        block.attn.fused_attn = False
+        block.attn.attn_drop.register_forward_hook(lambda part, inputs, output: weights.append(output[0].mean(0)))
+    weights: list[torch.Tensor] = []
+    with torch.no_grad():
+        module(x)
+    for weight in weights:
+        product = (0.5 * weight + 0.5 * torch.eye(len(weight))) @ product
+    cells = product[0, module.num_prefix_tokens :].unflatten(0, module.patch_embed.grid_size)
+    return nn.functional.interpolate(cells[None, None], x.shape[2:], mode="bilinear")[0, 0].numpy()
+
+
+def first_component_of_centred(module: nn.Module, x: torch.Tensor) -> np.ndarray:
+    kept: list[torch.Tensor] = []
+    handle = module.layer4.register_forward_hook(lambda part, inputs, output: kept.append(output[0]))
+    with torch.no_grad():
+        module(x)
+    handle.remove()
+    channels = kept[0].flatten(1).double().numpy()
+    _, vectors = np.linalg.eigh(np.cov(channels))
+    projected = (channels - channels.mean(1, keepdims=True)).T @ vectors[:, -1]
+    return np.maximum(-projected, 0).reshape(kept[0].shape[1:])
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "call", "by_hand"),
+    [
+        ("vit_tiny50", "rollout", "torchxai_rollout", rollout_drawn_bilinearly),
+        ("resnet_tiny50", "eigen_cam", "grad_cam_eigen_cam", first_component_of_centred),
+    ],
+)
+def test_what_sets_a_package_apart_is_the_reason_that_the_table_gives(name: str, method: str, call: str, by_hand) -> None:
+    model, x = vizlib.load(name), torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    theirs = by_hand(vizlib.load(name).module, x)
+    alike = max(agreement(ours, theirs) for ours in DIFFERENCES[call].ours(model, x, 0))
+    assert alike == pytest.approx(1, abs=1e-5)
+    assert agreement(vizlib.explain(model, x[0], method, 0).input_map, theirs) < 0.97
+
+
+def test_hilrp_is_asked_after_ours_since_it_changes_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, explain, gammas = vizlib.load("vit_tiny50", checkpoint="random"), vizlib.explain, []
+
+    def attribute(module: nn.Module, x: torch.Tensor, target: int, *, arch: str, gamma: float = 0.25) -> dict:
+        gammas.append(gamma)
+        pixels = torch.from_numpy(explain(model, x[0], "balanced", target, gradient="cp").input_map)
+        return {"target": target, "pixel_map": pixels if gamma == 0 else pixels.flip(0)}
+
+    def ours(*given, **options):
+        assert not gammas
+        return explain(*given, **options)
+
+    monkeypatch.setitem(sys.modules, "hilrp", SimpleNamespace(attribute=attribute))
+    monkeypatch.setattr(vizlib, "explain", ours)
+    case = PeerCase("hilrp", "vit_tiny50", "balanced", "hilrp", (("gradient", "cp"),))
+    measured = measure(order("time", case))
+    assert measured["alike"] == pytest.approx(1)
+    assert measured["agreement"] < 0.9
+    assert gammas[-1] == 0
+    measured_of_a_row = {"time": measured, "threads_ours": {"failed": "-"}, "threads_peer": {"failed": "-"}}
+    assert f"| {measured['agreement']:.4f}: its gamma of 0.25 is one more rule" in peers_markdown([(case, measured_of_a_row)])
 
 
 def test_our_maps_on_two_threads_are_those_of_one() -> None:
