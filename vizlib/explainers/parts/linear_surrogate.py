@@ -22,7 +22,7 @@ class LeastSquares(Surrogate):  # type: ignore[misc]
     def fit(self, train_data: DataLoader[Any], **_: Any) -> None:
         """From batches of x (n, pieces), y (n,) and weights (n,); the least-norm solution where there are several."""
         x, y, weight = (torch.cat([batch[part].double() for batch in train_data]) for part in range(3))
-        weight, y = weight.flatten(), y.flatten()
+        weight, y = weight.to(x.device).flatten(), y.flatten()  # Kernel SHAP's weights come on the CPU, wherever the model is
         centre_x, centre_y = (weight @ x) / weight.sum(), (weight @ y) / weight.sum()
         root = weight.sqrt()
         left, right = root[:, None] * (x - centre_x), root * (y - centre_y)

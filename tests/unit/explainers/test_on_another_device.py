@@ -1,0 +1,83 @@
+"""Every method on every family on a second device, pretended: a tensor left on the CPU fails, and the map is the CPU's."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import numpy as np
+import pytest
+import torch
+import zoo_cases as zoo
+from pretended_card import CARD, pretended_card
+
+import vizlib
+from vizlib.analysis import forward_steps, logit_lens
+from vizlib.catalog.methods import METHODS
+from vizlib.errors import VizlibError
+from vizlib.zoo.weights import fill_random
+
+FULL = bool(os.environ.get("VIZLIB_FULL_TABLE"))
+SHARE = 4
+"""One pair in so many runs by default, VIZLIB_FULL_TABLE runs all; no method and no family is left out."""
+PAIRS = [
+    (name, method)
+    for row, name in enumerate(zoo.FAMILIES)
+    for column, method in enumerate(METHODS)
+    if method in zoo.model(name).card.methods and (FULL or (row + column) % SHARE == 0)
+]
+
+
+def on_card(name: str) -> vizlib.Model:
+    module = zoo.ALL[name]()
+    fill_random(module)
+    return vizlib.wrap(module.eval().to(CARD), input_size=zoo.SIZES.get(name, (32, 32)))
+
+
+def one_map(model: vizlib.Model, name: str, method: str) -> np.ndarray:
+    explanations = vizlib.explain(model, zoo.inputs(name), method, 1, **zoo.few(method))
+    return (explanations[0] if isinstance(explanations, list) else explanations).input_map
+
+
+@pytest.mark.parametrize(("name", "method"), PAIRS, ids=[f"{method}-{name}" for name, method in PAIRS])
+def test_a_map_on_another_device_is_that_of_the_cpu(name, method, monkeypatch):
+    known = one_map(zoo.model(name), name, method)
+    with pretended_card(monkeypatch):
+        model = on_card(name)
+        assert next(model.module.parameters()).device == CARD
+        there = one_map(model, name, method)
+    assert np.abs(there - known).max() <= 1e-4 * np.abs(known).max()
+
+
+def test_the_pretended_card_refuses_a_tensor_that_was_left_behind(monkeypatch):
+    with pretended_card(monkeypatch):
+        there = torch.ones(2, 2).to(CARD)
+        assert (there @ there).device == CARD
+        assert (there + 1.0).sum().item() == 8.0
+        for left_behind in (lambda: there @ torch.ones(2, 2), lambda: torch.cat([there, torch.ones(2, 2)])):
+            with pytest.raises(RuntimeError, match="same device"):
+                left_behind()
+
+
+@pytest.mark.parametrize("name", zoo.FAMILIES)
+def test_what_is_measured_on_another_device_is_what_the_cpu_gives(name, monkeypatch):
+    known = measured(zoo.model(name), name)
+    with pretended_card(monkeypatch):
+        there = measured(on_card(name), name)
+    assert known.keys() == there.keys()
+    for what, values in known.items():
+        np.testing.assert_allclose(there[what], values, rtol=1e-4, atol=1e-5 * np.abs(values).max(), err_msg=what)
+
+
+def measured(model: vizlib.Model, name: str) -> dict[str, np.ndarray]:
+    """Answers, attention, tokens, the logit lens and the steps of a pass; what a family does not have is left out."""
+    images = zoo.inputs(name)
+    trace = vizlib.trace(model, images)[0]
+    found = {"logits": trace.logits, "answers": torch.tensor([one.probability for one in vizlib.predict(model, images)[0]])}
+    found |= {f"attention of {site.name}": site.weights() for site in trace.attention}
+    found |= {f"tokens of {block}": tokens for block, tokens in trace.tokens.items()}
+    with contextlib.suppress(VizlibError):
+        found["lens"] = logit_lens(model, images[0]).logits
+    with contextlib.suppress(VizlibError):
+        found |= {f"lengths after {block.name}": block.leaves.lengths for block in forward_steps(model, images[0]).blocks}
+    return {what: values.detach().cpu().numpy() for what, values in found.items()}
