@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from app_helpers import ROOT, components, image_bytes, maps, said, settled
 from PIL import Image
 
@@ -323,6 +324,59 @@ def test_a_model_without_classes(explore, loads):
     assert "no classes" in said(at)
     assert maps(at)[0][1] is not None
     assert components(at, "top_predictions") == []
+
+
+def cosine(name, one, other):
+    model = vizlib.load(name) if isinstance(name, str) else name
+    features = [model(model.prepare(sample(title).pixels))[0].double() for title in (one, other)]
+    return float(torch.nn.functional.cosine_similarity(*features, dim=0))
+
+
+def test_more_like_the_picture_beside_it(explore, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    at = explore(models="vit_tiny50", second="cat")
+    answers = [values for _, values, _ in maps(at)]
+    at.toggle(key="explore.explain.toggle").set_value(True).run()
+    settled(at)
+    assert at.query_params["explain"] in ("likeness", ["likeness"])
+    model = vizlib.load("vit_tiny50")
+    for (_, values, _), own, (picture, other), before in zip(
+        maps(at), ("coffee", "cat"), (("Coffee", "Cat"), ("Cat", "Coffee")), answers, strict=True
+    ):
+        target = vizlib.similar_to(sample(other.lower()).pixels)
+        expected = vizlib.explain(model, sample(own).pixels, "relevance", target)
+        assert np.array_equal(expected.input_map.astype("<f4"), values)
+        assert not np.array_equal(values, before)
+        assert f"What makes this picture like **{other}**: the model's class scores for the two have a cosine of" in said(at)
+        assert picture in said(at)
+    assert said(at).count(f"**{cosine('vit_tiny50', 'coffee', 'cat'):.2f}** (1: the same direction") == 2
+    assert "tests passed" not in said(at)  # badges are of an answer
+    names: dict = {}
+    exec(compile(at.code[0].value, "snippet", "exec"), names)  # noqa: S102
+    assert np.array_equal(names["explanation"].input_map.astype("<f4"), maps(at)[0][1])
+    at.selectbox(key="explore.vit_tiny50.method").set_value("rollout").run()
+    settled(at)
+    assert said(at).count("Attention rollout gives the same map whatever is asked") == 2
+    at.toggle(key="explore.explain.toggle").set_value(False).run()
+    assert "whatever is asked" not in said(at)
+    assert "explain" not in at.query_params
+
+
+def test_a_model_without_classes_has_maps_by_gradients_of_a_likeness(explore, loads):
+    name = "vit_small_patch14_dinov2.lvd142m"
+    loads(lambda name, progress: vizlib.load(name, checkpoint="random", image_size=56))
+    at = explore(models=name, **{f"{name}__method": "saliency"}, second="cat")
+    at.button(key=f"fetch.{name}").click().run()
+    settled(at)
+    assert maps(at)[0][1] is None
+    assert "Choose a picture under *Beside it*, and *More like this picture*" in said(at)
+    at.toggle(key="explore.explain.toggle").set_value(True).run()
+    settled(at)
+    assert "does not fit" not in at.selectbox(key=f"explore.{name}.method").options[0]
+    assert [values.max() > 0 for _, values, _ in maps(at)] == [True, True]
+    model = vizlib.load(name, checkpoint="random", image_size=56)
+    assert said(at).count(f"the model's features for the two have a cosine of **{cosine(model, 'coffee', 'cat'):.2f}**") == 2
+    assert "Choose a picture" not in said(at)
 
 
 def test_snippets_run_and_give_the_map_on_the_page(explore, tmp_path, monkeypatch):

@@ -93,13 +93,28 @@ def about(card: ModelCard) -> str:
 
 
 def snippet(
-    card: ModelCard, code: str, method: str, target: Any, fit: str | None, options: Mapping[str, Any], opacity: float, colormap: str
+    card: ModelCard,
+    code: str,
+    method: str,
+    target: Any,
+    fit: str | None,
+    options: Mapping[str, Any],
+    opacity: float,
+    colormap: str,
+    *,
+    like: str = "",
 ) -> str:
-    """The Python that gives the map on the page; ``code`` is the expression that ``vizlib.read_image`` takes."""
-    packages = imports_of(code)
+    """The Python that gives the map on the page; ``code`` is the expression that ``vizlib.read_image`` takes.
+
+    ``like`` is such an expression too, of a picture whose likeness is explained.
+    """
+    packages = imports_of(code, like)
     imports = f"{packages}\nimport vizlib" if packages else "import vizlib"
     given = {"method": method} | ({} if target is None else {"target": target}) | ({} if fit is None else {"fit": fit}) | dict(options)
     arguments = "".join(f", {name}={_literal(value)}" for name, value in given.items())
+    if like:
+        fitted = "" if fit is None else f", fit={_literal(fit)}"
+        arguments += f", target=vizlib.similar_to({like}{fitted})"
     return (
         f"{imports}\n\n"
         f"model = {loading_code(card)}\n"

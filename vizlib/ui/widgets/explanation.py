@@ -23,13 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExplanationRequest:
-    """What is asked of a model: this picture by its identity, this method, this class (None: the model's own answer)."""
+    """What is asked of a model: this picture by its identity, this method, this class (None: the model's own answer).
+
+    Or the likeness to another picture, whose identity ``like`` is, instead of a class.
+    """
 
     picture: str
     method: str
     target: int | None
     fit: str | None
     options: tuple[tuple[str, Any], ...]
+    like: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +53,15 @@ class Answer:
         arrays = explanation.image.nbytes + explanation.input_map.nbytes if explanation is not None else 0
         return len(self.payload) + 300 * len(self.ranking) + arrays
 
+    @property
+    def cosine(self) -> float | None:
+        """The cosine of the picture's features with those of the other one, where that is what was explained."""
+        explanation = self.explanation
+        if explanation is None or explanation.similar_to is None:
+            return None
+        own, other = explanation.logits.astype(np.float64), explanation.similar_to.astype(np.float64)
+        return float(own @ other / (np.linalg.norm(own) * np.linalg.norm(other)))
+
 
 def compute_ranking(picture: Picture, fit: str | None, model: Model, progress: Progress) -> list[Prediction]:
     """All classes by falling probability, of a picture alone."""
@@ -56,14 +69,17 @@ def compute_ranking(picture: Picture, fit: str | None, model: Model, progress: P
     return _ranking(model, picture, fit, None)
 
 
-def compute_answer(request: ExplanationRequest, picture: Picture, model: Model, progress: Progress) -> Answer:
-    """Explain what a model says of a picture; a method or class that does not fit it is a refusal, not an error."""
+def compute_answer(
+    request: ExplanationRequest, picture: Picture, model: Model, progress: Progress, *, like: Picture | None = None
+) -> Answer:
+    """Explain what a model says of a picture, or how it is ``like`` another; what does not fit the model is a refusal, not an error."""
     progress(0, None, "Explaining")
     explanation: Explanation | None = None
     refusal = ""
     try:
+        target = request.target if like is None else vizlib.similar_to(like.pixels, fit=request.fit)
         with told_to(progress):
-            explained = vizlib.explain(model, picture.pixels, request.method, request.target, request.fit, **dict(request.options))
+            explained = vizlib.explain(model, picture.pixels, request.method, target, request.fit, **dict(request.options))
     except (vizlib.MethodError, vizlib.TargetError) as error:
         refusal = str(error)
     else:

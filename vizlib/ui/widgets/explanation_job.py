@@ -17,10 +17,16 @@ if TYPE_CHECKING:
     from vizlib.ui.widgets.explanation import Answer, ExplanationRequest
 
 
-def submit_explanation(slot: str, model: ModelChoice, request: ExplanationRequest, picture: Picture) -> Job[Answer] | None:
-    """The job that explains; None where the model's weights would have to be fetched first."""
+def submit_explanation(
+    slot: str, model: ModelChoice, request: ExplanationRequest, picture: Picture, like: Picture | None = None
+) -> Job[Answer] | None:
+    """The job that explains, where the request names one how the picture is ``like`` another.
+
+    None where the model's weights would have to be fetched first.
+    """
     lane = computations.lane_of(request.method, dict(request.options))
-    return computations.compute(slot, request, [model], partial(compute_answer, request, picture), lane=lane)
+    other = None if request.like is None else like
+    return computations.compute(slot, request, [model], partial(compute_answer, request, picture, like=other), lane=lane)
 
 
 def submit_ranking(slot: str, model: ModelChoice, picture: Picture, fit: str | None) -> Job[list[Prediction]] | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from vizlib.catalog.methods import METHODS, MethodCard, Option
+from vizlib.catalog.methods import fitting as fitting_methods
 from vizlib.engine.limits import limits
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.url_state import number, one_of, resend
@@ -29,7 +30,7 @@ OWN = -1  # the class that the model itself answers
 
 @dataclass(frozen=True)
 class MethodChoice:
-    """A method for one model with its options and class, and the keys of their widgets."""
+    """A method for one model with its options and class, the keys of their widgets, and the names of the methods that fit."""
 
     model: ModelChoice
     method: MethodCard
@@ -38,6 +39,7 @@ class MethodChoice:
     method_key: str
     target_key: str
     option_keys: dict[str, str]
+    fitting: tuple[str, ...]
 
     @property
     def card(self) -> ModelCard:
@@ -50,29 +52,35 @@ class MethodChoice:
         """The options that differ from their defaults: what a snippet has to name."""
         return {option.name: self.options[option.name] for option in self.method.options if self.options[option.name] != option.default}
 
-    def request(self, picture: Picture, fit: str | None) -> ExplanationRequest:
-        """What the model is asked."""
-        target = self.target if self.method.class_specific else None
-        return ExplanationRequest(picture.identity, self.method.name, target, fit, tuple(self.options.items()))
+    def request(self, picture: Picture, fit: str | None, like: Picture | None = None) -> ExplanationRequest:
+        """What the model is asked: a class, or how the picture is ``like`` another; the same map whatever is asked is one request."""
+        target = self.target if self.method.class_specific and like is None else None
+        other = like.identity if self.method.class_specific and like is not None else None
+        return ExplanationRequest(picture.identity, self.method.name, target, fit, tuple(self.options.items()), other)
 
 
-def read_method_choice(model: ModelChoice, url_state: UrlState, opening: str = "") -> MethodChoice:
-    """The method in the page's state; a model starts with the first that fits it of ``opening``, ``OPENING_METHODS``, all."""
+def read_method_choice(model: ModelChoice, url_state: UrlState, opening: str = "", *, classless: bool = False) -> MethodChoice:
+    """The method in the page's state; a model starts with the first that fits it of ``opening``, ``OPENING_METHODS``, all.
+
+    What is asked may be ``classless``, as a likeness is: methods then fit a model without a head too.
+    """
     name, state = model.name, st.session_state
-    fitting = model.card.methods if model.card is not None else ()
+    refusals = model.card.refusals if model.card is not None else {}
+    needed = {need: why for need, why in refusals.items() if need != "head"} if classless else refusals
+    fitting = fitting_methods(needed)[0] if model.card is not None else ()
     best = next((method for method in (opening, *OPENING_METHODS, *fitting) if method in fitting), next(iter(METHODS)))
     method_key = url_state.declare(f"{name}.method", best, one_of(tuple(METHODS)), linked=not model.own)
     target_key = url_state.declare(f"{name}.target", OWN, int, linked=not model.own)
     method = METHODS[state[method_key]]
     target = None if state[target_key] == OWN else state[target_key]
     options, keys = _declare_options(name, method, url_state, linked=not model.own)
-    return MethodChoice(model, method, target, options, method_key, target_key, keys)
+    return MethodChoice(model, method, target, options, method_key, target_key, keys, fitting)
 
 
 def read_options(model: ModelChoice, method: MethodCard, url_state: UrlState) -> MethodChoice:
     """One method on a page that shows several: the model's own answer, and the method's options."""
     options, keys = _declare_options(method.name, method, url_state, linked=not model.own)
-    return MethodChoice(model, method, None, options, "", "", keys)
+    return MethodChoice(model, method, None, options, "", "", keys, model.card.methods if model.card is not None else ())
 
 
 def _declare_options(prefix: str, method: MethodCard, url_state: UrlState, *, linked: bool) -> tuple[dict[str, Any], dict[str, str]]:
@@ -116,7 +124,7 @@ def _written(value: Any) -> str:
 
 def draw_method(choice: MethodChoice, *, narrow: bool = False) -> None:
     """The widgets of the method and its options; methods that do not fit the model can be chosen, to read why."""
-    fitting = set(choice.card.methods)
+    fitting = set(choice.fitting)
     names = sorted(METHODS, key=lambda name: name not in fitting)
     with st.container(horizontal=not narrow, vertical_alignment="bottom"):
         st.selectbox(

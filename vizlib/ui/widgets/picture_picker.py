@@ -83,6 +83,22 @@ def pick_second_picture(url_state: UrlState, home: DeltaGenerator) -> Picture | 
     return upload["yours"] if chosen == YOURS else sample(chosen)
 
 
+def pick_likeness(url_state: UrlState) -> bool:
+    """Whether the two pictures are explained by what makes them alike instead of by the models' answers."""
+    key = url_state.declare("explain", "answers", one_of(("answers", "likeness")))
+    toggle = f"{key}.toggle"
+    st.session_state[toggle] = st.session_state[key] == "likeness"
+
+    def take() -> None:
+        st.session_state[key] = "likeness" if st.session_state[toggle] else "answers"
+
+    return st.toggle(
+        "More like this picture: explain what makes the two alike", key=toggle, on_change=here(take),
+        help="Instead of an answer, each map then explains what brings a picture's features close to those of the other one. "
+        "That needs no classes, so a model without a head has maps by gradients too.",
+    )  # fmt: skip
+
+
 def show_picture(picture: Picture | None) -> None:
     """Have the pages show this picture as the visitor's own; with None the sample that is chosen."""
     upload = _handed_in()

@@ -60,14 +60,17 @@ def draw_columns(
     fit: str | None,
     url_state: UrlState,
     answers: DeltaGenerator,
+    *,
+    alike: bool = False,
 ) -> None:
     """What the models answer, in a container of its own; how all maps look; and a column for each model.
 
-    Where there is a ``second`` picture, a row for each model, with the same method on both.
+    Where there is a ``second`` picture, a row for each model, with the same method on both: of its answer, or of what makes both ``alike``.
     """
-    methods = [read_method_choice(model, url_state, OPENING_METHODS.get(model.name, "")) for model in models]
-    jobs = submit_explanations(methods, picture, fit)
-    beside = submit_explanations(methods if second is not None else [], second or picture, fit, SECOND_SLOT, SECOND_TRUST)
+    methods = [read_method_choice(model, url_state, OPENING_METHODS.get(model.name, ""), classless=alike) for model in models]
+    like_second, like_first = (second, picture) if alike else (None, None)
+    jobs = submit_explanations(methods, picture, fit, like=like_second)
+    beside = submit_explanations(methods if second is not None else [], second or picture, fit, SECOND_SLOT, SECOND_TRUST, like=like_first)
     pending: list[Job[Any]] = []
     for method in methods:
         name = method.model.name
@@ -86,9 +89,9 @@ def draw_columns(
         for method in methods:
             left, right = st.columns(2, gap="large")
             with left:
-                draw_column(method, jobs[method.model.name], picture, fit, style, tops)
+                draw_column(method, jobs[method.model.name], picture, fit, style, tops, like=like_second)
             with right:
-                draw_beside(method, beside[method.model.name], second, fit)
+                draw_beside(method, beside[method.model.name], second, fit, like=like_first)
         return
     if len(methods) == 1:
         left, right = st.columns([3, 2], gap="large")
@@ -120,7 +123,12 @@ def answer_so_far(
 
 
 def submit_explanations(
-    methods: Sequence[MethodChoice], picture: Picture, fit: str | None, slot: str = SLOT, trust: str = TRUST
+    methods: Sequence[MethodChoice],
+    picture: Picture,
+    fit: str | None,
+    slot: str = SLOT,
+    trust: str = TRUST,
+    like: Picture | None = None,
 ) -> dict[str, Job[Answer] | None]:
     """The jobs that explain, by model; None for models whose weights would have to be fetched first.
 
@@ -130,7 +138,9 @@ def submit_explanations(
     for left in [held for held in job_slots.slots() if held.startswith((slot, trust)) and held.partition(".")[2] not in chosen]:
         job_slots.drop(left)
     by_size = sorted(chosen.items(), key=lambda item: item[1].model.card.parameters if item[1].model.card else 0)
-    jobs = {name: submit_explanation(slot + name, method.model, method.request(picture, fit), picture) for name, method in by_size}
+    jobs = {
+        name: submit_explanation(slot + name, method.model, method.request(picture, fit, like), picture, like) for name, method in by_size
+    }
     job_slots.wait_for(list(jobs.values()))
     return jobs
 
@@ -155,6 +165,7 @@ def draw_column(
     *,
     narrow: bool = False,
     aside: DeltaGenerator | None = None,
+    like: Picture | None = None,
 ) -> None:
     """Draw one model's column; ``tops`` are the upper ends of the common scales by unit, none where each map has its own.
 
@@ -172,30 +183,35 @@ def draw_column(
     st.markdown(answer_text(answer.ranking))
     if answer.explanation is None:
         st.info(formatting.plain(answer.refusal), icon=":material/block:")
-    if answer.explanation is not None and answer.ranking:
+    if like is not None and answer.explanation is not None:
+        st.markdown(likeness_text(choice, answer, like))
+    elif answer.explanation is not None and answer.ranking:
         draw_trust(TRUST + card.name, (choice.request(picture, fit), "trust"), choice.model, picture, answer.explanation)
     photo_map(answer.payload, key=f"map.{card.name}")
     with aside if aside is not None else st.container():
         if answer.explanation is not None:
             _draw_facts(answer.explanation)
-        _draw_answers(choice, answer)
+        _draw_answers(choice, answer, like)
         if answer.explanation is not None:
-            _draw_takeaways(choice, answer, picture, fit, style, tops)
+            _draw_takeaways(choice, answer, picture, fit, style, tops, like)
 
 
-def draw_beside(choice: MethodChoice, job: Job[Answer] | None, picture: Picture, fit: str | None) -> None:
+def draw_beside(choice: MethodChoice, job: Job[Answer] | None, picture: Picture, fit: str | None, like: Picture | None = None) -> None:
     """Draw what a model makes of the second picture: the answer, the map, its badge and its facts; all choices stand with the first."""
     name = choice.card.name
     st.subheader(formatting.plain(picture.title), anchor=False)
     st.caption(f"The same model, method and options on a second picture, {picture.size}.")
-    answer = computations.result_or_status(SECOND_SLOT + name, job, [choice.model], WITHOUT_WEIGHTS)
+    # What is to be fetched first is offered once, with the first picture.
+    answer = computations.result_or_status(SECOND_SLOT + name, job) if job is not None else None
     if answer is None:
         photo_map(pack(picture, None), key=f"second.map.{name}")
         return
     st.markdown(answer_text(answer.ranking))
     if answer.explanation is None:
         st.info(formatting.plain(answer.refusal), icon=":material/block:")
-    if answer.explanation is not None and answer.ranking:
+    if like is not None and answer.explanation is not None:
+        st.markdown(likeness_text(choice, answer, like))
+    elif answer.explanation is not None and answer.ranking:
         draw_trust(SECOND_TRUST + name, (choice.request(picture, fit), "trust"), choice.model, picture, answer.explanation)
     photo_map(answer.payload, key=f"second.map.{name}")
     if answer.explanation is not None:
@@ -216,6 +232,19 @@ def answer_text(ranking: Sequence[Prediction]) -> str:
     return f"{text} · unsure: {formatting.plain(second.label)} has {percent(second.probability)}{none}"
 
 
+def likeness_text(choice: MethodChoice, answer: Answer, like: Picture) -> str:
+    """What the map of a likeness shows, with the cosine that it explains and what that is of."""
+    if answer.cosine is None:
+        return f"{choice.method.title} gives the same map whatever is asked, so it does not tell of the likeness: choose another method."
+    features = "class scores" if answer.ranking else "features"
+    parts = "Red parts bring the two closer, blue parts apart" if choice.method.signed else "Bright parts bring the two closer"
+    return (
+        f"What makes this picture like **{formatting.plain(like.title)}**: the model's {features} for the two have a cosine of "
+        f"**{answer.cosine:.2f}** (1: the same direction, 0: nothing in common, below 0: opposed). {parts}. How far such a map can "
+        "be trusted is not measured here."
+    )
+
+
 def _draw_facts(explanation: Explanation) -> None:
     facts = [f"Explained in {formatting.seconds(explanation.seconds)}."]
     if explanation.sink:
@@ -228,13 +257,16 @@ def _draw_facts(explanation: Explanation) -> None:
         st.info(note, icon=":material/info:")
 
 
-def _draw_answers(choice: MethodChoice, answer: Answer) -> None:
+def _draw_answers(choice: MethodChoice, answer: Answer, like: Picture | None = None) -> None:
     if not answer.ranking:
-        st.info("This model has no classes: it gives features, not answers. The map needs none.", icon=":material/info:")
+        needs = "The map needs none." if answer.explanation is not None else ""
+        if answer.explanation is None and like is None:
+            needs = "Choose a picture under *Beside it*, and *More like this picture*, for what makes the two alike."
+        st.info(f"This model has no classes: it gives features, not answers. {needs}", icon=":material/info:")
         return
     state, key, name = st.session_state, choice.target_key, choice.card.name
     # A class that the model does not have is refused; another one must then be within reach.
-    pickable = choice.method.class_specific and (answer.explanation is not None or choice.target is not None)
+    pickable = like is None and choice.method.class_specific and (answer.explanation is not None or choice.target is not None)
     chosen = answer.explanation.target if pickable and answer.explanation else None
     rows = answer.ranking[:TOP] + [row for row in answer.ranking[TOP:] if row.index == chosen]
 
@@ -243,7 +275,8 @@ def _draw_answers(choice: MethodChoice, answer: Answer) -> None:
         state[key] = OWN if picked == answer.ranking[0].index else picked
 
     agnostic = f"{choice.method.title} gives the same map for all of them." if not choice.method.class_specific else ""
-    hint = "Choose the one to explain." if pickable else agnostic if answer.explanation is not None else ""
+    other = agnostic if like is None else "The map is of the likeness, not of one of them."
+    hint = "Choose the one to explain." if pickable else other if answer.explanation is not None else ""
     st.markdown(f"**Answers.** {hint}")
     top_predictions(rows, chosen if isinstance(chosen, int) else None, pickable=pickable, key=f"answers.{name}", on_pick=here(take))
     if pickable and answer.explanation is not None:
@@ -258,7 +291,13 @@ def _draw_answers(choice: MethodChoice, answer: Answer) -> None:
 
 
 def _draw_takeaways(
-    choice: MethodChoice, answer: Answer, picture: Picture, fit: str | None, style: MapStyle, tops: dict[str, float]
+    choice: MethodChoice,
+    answer: Answer,
+    picture: Picture,
+    fit: str | None,
+    style: MapStyle,
+    tops: dict[str, float],
+    like: Picture | None = None,
 ) -> None:
     explanation, data, name = answer.explanation, answer.map, choice.card.name
     if explanation is None or data is None:
@@ -280,10 +319,13 @@ def _draw_takeaways(
         ("png", png, ""),
         ("npz", explanation.npz, "Arrays for NumPy: the map on the model's input and on the picture, what was seen, the logits."),
     )
-    target = choice.target if choice.method.class_specific else None
+    target = choice.target if choice.method.class_specific and like is None else None
     draw_snippet(
-        formatting.snippet(choice.card, picture.code, explanation.method, target, fit, choice.changed, style.opacity, style.colormap)
-    )
+        formatting.snippet(
+            choice.card, picture.code, explanation.method, target, fit, choice.changed, style.opacity, style.colormap,
+            like=like.code if like is not None and choice.method.class_specific else "",
+        )
+    )  # fmt: skip
     with st.expander("The method and the model", icon=":material/menu_book:"):
         st.markdown(
             f"**{choice.method.title}.** {choice.method.summary} [{choice.method.paper}]({choice.method.paper_url})\n\n"

@@ -10,7 +10,7 @@ from vizlib.ui.pages.explore.columns import draw_columns
 from vizlib.ui.widgets.model_picker import pick_models
 from vizlib.ui.widgets.page import close_page, open_page
 from vizlib.ui.widgets.pickers import pick_fit
-from vizlib.ui.widgets.picture_picker import pick_picture, pick_second_picture
+from vizlib.ui.widgets.picture_picker import pick_likeness, pick_picture, pick_second_picture
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def draw_page() -> None:
     )
     answers = st.container(gap="xxsmall")
     picture = pick_picture(url_state, OPENING_PICTURE)
-    models, fit, second = _pick_models_and_fit(url_state)
-    draw_columns(models, picture, second, fit, url_state, answers)
+    models, fit, second, alike = _pick_models_and_fit(url_state)
+    draw_columns(models, picture, second, fit, url_state, answers, alike=alike)
     close_page(url_state, not_linked="a picture or a checkpoint of your own")
 
 
@@ -41,10 +41,12 @@ def _real_model_at_hand() -> bool:
     return bool(all_cards()[REAL_MODEL].at_hand)
 
 
-def _pick_models_and_fit(url_state: UrlState) -> tuple[list[ModelChoice], str | None, Picture | None]:
+def _pick_models_and_fit(url_state: UrlState) -> tuple[list[ModelChoice], str | None, Picture | None, bool]:
+    """The models, the fit, the second picture, and whether maps are to explain what makes the two alike."""
     left, middle, right = st.columns([5, 2, 2], gap="medium")
     with left:
         models = pick_models(url_state, (REAL_MODEL, OPENING_MODELS[0]) if _real_model_at_hand() else OPENING_MODELS)
     with middle:
         fit = pick_fit(url_state)
-    return models, fit, pick_second_picture(url_state, right)
+    second = pick_second_picture(url_state, right)
+    return models, fit, second, second is not None and pick_likeness(url_state)
