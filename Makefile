@@ -6,17 +6,19 @@ DOCS ?= .venv-docs
 PORT ?= 8501
 JOBS ?= 2
 FAST ?=
+FULL ?=
 ARGS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: help app test times test-integrations docs check node clean real
+.PHONY: help app test times coverage test-integrations docs check node clean real
 
 help: ## print this
 	@echo "make app     install what the app needs, start it and open it     PORT=8501 ARGS='more options of streamlit run'"
-	@echo "make test    install what the tests need and run them all         ARGS='tests/unit -k rollout' JOBS=2; FAST=1: the quick ones alone"
-	@echo "make times   run the unit tests and write down which are too slow for FAST=1, into tests/slow_tests.txt"
+	@echo "make test    install what the tests need and run them             ARGS='tests/unit -k rollout' JOBS=2; FULL=1: all, FAST=1: the quick ones"
+	@echo "make times   run all but the browser's tests and write down which take long, into tests/slow_tests.txt"
+	@echo "make coverage   run the quick unit tests and print which lines of vizlib they reach, least first"
 	@echo "make test-integrations   install trackers and training loops in an environment of their own, and test looks with them"
 	@echo "make docs    build the site into build/docs, strictly; it then needs no network"
 	@echo "make check   ruff, its formatter, mypy and the walls between rooms (import-linter); then, with Node, eslint, prettier, tsc and node --test"
@@ -29,10 +31,14 @@ app: $(VENV)/.runtime real
 
 # One thread in each worker: the maps are compared bit for bit, and the workers share the cores.
 test: $(VENV)/.test $(VENV)/.browser real
-	OMP_NUM_THREADS=1 $(if $(FAST),VIZLIB_FAST=1) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(if $(FAST),tests/unit) $(ARGS)
+	OMP_NUM_THREADS=1 $(if $(FAST),VIZLIB_FAST=1) $(if $(FULL),VIZLIB_FULL_TABLE=1) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(if $(FAST),tests/unit) $(ARGS)
 
 times: $(VENV)/.test
-	OMP_NUM_THREADS=1 VIZLIB_TIMES=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup tests/unit
+	OMP_NUM_THREADS=1 VIZLIB_TIMES=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup tests/unit tests/parity tests/packaging tests/app
+
+coverage: $(VENV)/.test
+	OMP_NUM_THREADS=1 VIZLIB_FAST=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov=vizlib --cov-report= tests/unit tests/parity $(ARGS)
+	$(BIN)/python -m coverage report --sort=cover --skip-covered
 
 # MLflow wants an older importlib-metadata than dask brings, so these packages have an environment of their own.
 test-integrations: $(INTEGRATIONS)/.made
@@ -61,7 +67,7 @@ check: node $(VENV)/.test node_modules/.installed
 	npm run --silent check
 
 clean:
-	rm -rf $(VENV) $(INTEGRATIONS) $(DOCS) node_modules .cache build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(INTEGRATIONS) $(DOCS) node_modules .coverage .cache build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:

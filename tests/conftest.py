@@ -1,50 +1,123 @@
-"""`make test FAST=1`: of every test its first case, without those that tests/slow_tests.txt names; `make times` writes that file again."""
+"""How much of the tests runs: all with FULL=1, as in continuous integration; by default what takes some minutes; least with FAST=1.
+
+By default large tables are sampled and the longest cases of tests/slow_tests.txt left out; FAST=1 takes the first case of every unit test,
+without all that the file names; `make times` writes that file again.
+"""
 
 import os
+import time
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from sampled_cases import sample
 
 SLOW = Path(__file__).parent / "slow_tests.txt"
-SECONDS = 0.5  # that the first case of a test may take, with what is set up for it
+NOTED = 0.5  # seconds of processor time that the first case of a test may take for FAST
+LONG = 4.0  # and that a case may take by default
+
+FULL, FAST, TIMES = (bool(os.environ.get(f"VIZLIB_{name}")) for name in ("FULL_TABLE", "FAST", "TIMES"))
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    if not os.environ.get("VIZLIB_FAST"):
+    if FULL or TIMES or _named_by_hand(config):
         return
-    seen = set(SLOW.read_text(encoding="utf-8").split())
-    chosen, left = [], []
+    slow = {name: float(seconds) for seconds, name in (line.split(" ", 1) for line in SLOW.read_text(encoding="utf-8").splitlines())}
+    if FAST:
+        left = _after_the_first(items, {_function(name) for name in slow})
+    else:
+        left = _beyond_the_sample(items, {name for name, seconds in slow.items() if seconds > LONG})
+    items[:] = [item for item in items if item not in left]
+    config.hook.pytest_deselected(items=list(left))
+
+
+def _named_by_hand(config) -> bool:
+    """Whether single tests were asked for: all of their cases run."""
+    return any("::" in argument for argument in config.args) or bool(config.option.keyword)
+
+
+def _after_the_first(items, seen: set[str]) -> dict:
+    left = {}
     for item in items:
-        (left if _function(item.nodeid) in seen else chosen).append(item)
+        if _function(item.nodeid) in seen:
+            left[item] = None
         seen.add(_function(item.nodeid))
-    items[:] = chosen
-    config.hook.pytest_deselected(items=left)
+    return left
 
 
-class Times:
-    """How long the first case of each test took, from its set-up to its end."""
-
-    def __init__(self):
-        self.first, self.seconds = {}, {}
-
-    def pytest_runtest_logreport(self, report):
-        name = _function(report.nodeid)
-        if self.first.setdefault(name, report.nodeid) == report.nodeid:
-            self.seconds[name] = self.seconds.get(name, 0.0) + report.duration
-
-    def pytest_sessionfinish(self):
-        SLOW.write_text("".join(f"{name}\n" for name, taken in sorted(self.seconds.items()) if taken > SECONDS), encoding="utf-8")
+def _beyond_the_sample(items, long: set[str]) -> dict:
+    tables = defaultdict(list)
+    for item in items:
+        tables[_function(item.nodeid)].append(item)
+    left = {}
+    for table in tables.values():
+        kept = set(sample([_values(item) for item in table]))
+        left |= {item: None for number, item in enumerate(table) if number not in kept or item.nodeid in long}
+    return left
 
 
-def pytest_configure(config):
-    if os.environ.get("VIZLIB_TIMES") and "PYTEST_XDIST_WORKER" not in os.environ:
-        config.pluginmanager.register(Times())
+def _values(item) -> dict[str, str]:
+    callspec = getattr(item, "callspec", None)
+    return {name: repr(value)[:200] for name, value in callspec.params.items()} if callspec else {}
 
 
 def _function(nodeid: str) -> str:
     return nodeid.partition("[")[0]
 
 
+class Times:
+    """The processor time of every case, from its set-up to its end, of this process and those it started."""
+
+    def __init__(self):
+        self.first, self.seconds = {}, {}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_setup(self, item):
+        return (yield from self._measured(item))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item):
+        return (yield from self._measured(item))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item):
+        return (yield from self._measured(item))
+
+    @staticmethod
+    def _measured(item):
+        before = _processor_time()
+        try:
+            return (yield)
+        finally:
+            item.user_properties.append(("processor time", _processor_time() - before))
+
+    def pytest_runtest_logreport(self, report):
+        if report.when == "teardown":
+            self.seconds[report.nodeid] = sum(seconds for what, seconds in report.user_properties if what == "processor time")
+            self.first.setdefault(_function(report.nodeid), report.nodeid)
+
+    def pytest_sessionfinish(self):
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            return
+        firsts = set(self.first.values())
+        noted = {name: taken for name, taken in self.seconds.items() if taken > LONG or (name in firsts and taken > NOTED)}
+        SLOW.write_text("".join(f"{taken:.1f} {name}\n" for name, taken in sorted(noted.items())), encoding="utf-8")
+        print(f"\n{sum(self.seconds.values()):.0f} seconds of processor time in {len(self.seconds)} cases")
+
+
+def _processor_time() -> float:
+    now = os.times()
+    return time.process_time() + now.children_user + now.children_system
+
+
+def pytest_configure(config):
+    if TIMES:
+        config.pluginmanager.register(Times())
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_report_header():
-    return ["FAST: first cases of quick tests alone; make test runs them all"] if os.environ.get("VIZLIB_FAST") else []
+    if FAST:
+        return ["FAST: first cases of quick tests alone; make test runs more, make test FULL=1 all"]
+    return [] if FULL or TIMES else ["large tables are sampled, the longest cases left out; make test FULL=1 runs all"]

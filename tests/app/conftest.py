@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from app_helpers import ROOT, settled
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from vizlib.ui.core import job_slots, model_loading, model_service, worker_processes
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 
 
 os.environ.setdefault(worker_processes.ENGINE_VARIABLE, "checked")  # all that is handed over goes through bytes, as between processes
+
+
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
+"""Every AppTest has a runtime of its own, which reads the metadata of every installed package: half a second each time."""
 
 
 @pytest.fixture(autouse=True)
