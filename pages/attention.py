@@ -12,6 +12,7 @@ url_state, picture, model, fit = open_picture_page(
     "Where does every patch look?",
     "Move over the picture: bright is where the patch under the mouse looks. Press play to see it layer by layer.",
     partial(pick_model, fits=with_attention, show_unfit=True),
+    first="coffee",  # which its first model knows
 )
 draw_page(model, picture, fit, url_state)
 draw_model(model.card)

@@ -1,6 +1,6 @@
 """How much of the tests runs: all with FULL=1, as in continuous integration; by default what takes some minutes; least with FAST=1.
 
-By default large tables are sampled and the longest cases of tests/slow_tests.txt left out; FAST=1 takes the first case of every unit test,
+By default large tables are sampled, the longest cases of tests/slow_tests.txt and the browser's tests left out; FAST=1 takes the first case of every unit test,
 without all that the file names; `make times` writes that file again.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sampled_cases import sample
 
-SLOW = Path(__file__).parent / "slow_tests.txt"
+SLOW, BROWSER = (Path(__file__).parent / name for name in ("slow_tests.txt", "browser"))
 NOTED = 0.5  # seconds of processor time that the first case of a test may take for FAST
 LONG = 4.0  # and that a case may take by default
 
@@ -28,6 +28,8 @@ def pytest_collection_modifyitems(config, items):
         left = _after_the_first(items, {_function(name) for name in slow})
     else:
         left = _beyond_the_sample(items, {name for name, seconds in slow.items() if seconds > LONG})
+        if not any("browser" in argument for argument in config.args):
+            left |= {item: None for item in items if BROWSER in item.path.parents}
     items[:] = [item for item in items if item not in left]
     config.hook.pytest_deselected(items=list(left))
 
@@ -120,4 +122,4 @@ def pytest_configure(config):
 def pytest_report_header():
     if FAST:
         return ["FAST: first cases of quick tests alone; make test runs more, make test FULL=1 all"]
-    return [] if FULL or TIMES else ["large tables are sampled, the longest cases left out; make test FULL=1 runs all"]
+    return [] if FULL or TIMES else ["large tables are sampled, the longest cases and the browser left out; make test FULL=1 runs all"]

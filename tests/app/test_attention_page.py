@@ -44,7 +44,7 @@ def test_opens_on_a_picture_with_every_head(attention):
     at = attention()
     header, inside = canvas(at)
     assert at.title[0].value == "Attention"
-    assert (header["title"], header["input"]) == ("Cat", [64, 64])
+    assert (header["title"], header["input"]) == ("Coffee", [64, 64])
     assert [(site["heads"], site["queries"], site["key_prefix"]) for site in inside["sites"]] == [(3, [8, 8], ["class token"])] * 6
     assert "Click a patch" in said(at)
     assert dict(at.query_params) == {}
@@ -52,7 +52,7 @@ def test_opens_on_a_picture_with_every_head(attention):
 
 @pytest.mark.parametrize("panel", ["token", "heads", "depth", "ablation", "methods", "tokens"])
 def test_the_answer_is_there_whatever_is_below(attention, panel):
-    first, second = vizlib.predict(vizlib.load("vit_tiny50"), sample("cat").pixels, top=2)
+    first, second = vizlib.predict(vizlib.load("vit_tiny50"), sample("coffee").pixels, top=2)
     text = said(attention(panel=panel))
     assert f"ViT answers **{first.label}** ({100 * first.probability:.0f}\u00a0%), then {second.label}" in text
 
@@ -62,10 +62,11 @@ def test_the_answer_by_layer_for_a_chosen_class(attention):
     (message,) = messages(at, "depth_maps")
     header, arrays = unpack(message)
     model = vizlib.load("vit_tiny50")
-    lens = logit_lens(model, sample("cat").pixels, 3)
+    lens = logit_lens(model, sample("coffee").pixels, 3)
     assert header["label"] == model.label(3)
     assert np.array_equal(arrays["values"], lens.patches.probabilities.numpy())
-    assert f"layer {lens.settled + 1} of 6" in said(at) or "Only the last" in said(at)
+    words = {0: "leads after every one of the 6 layers", 5: "Only the last of the 6 layers"}
+    assert words.get(lens.settled, f"layer {lens.settled + 1} of 6") in said(at)
     assert "of the last stage" in said(attention(panel="depth", model="pvt_tiny50"))
 
 
@@ -102,7 +103,7 @@ def test_models_are_offered_before_they_are_fetched(attention):
 def test_the_held_query_is_told_exactly(attention):
     at = attention(layer="5", head="2", query="20")
     model = vizlib.load("vit_tiny50")
-    site = vizlib.trace(model, sample("cat").pixels).attention[4]
+    site = vizlib.trace(model, sample("coffee").pixels).attention[4]
     row = site.weights([20], [1])[0, 0].double().numpy()
     assert "Row 3, column 4" in said(at)
     assert at.metric[0].value == f"{-(row * np.log2(row)).sum():.2f} bits"
@@ -115,13 +116,13 @@ def test_the_held_query_is_told_exactly(attention):
 
 def test_the_walk_from_the_last_layer_is_the_rollout_of_that_token(attention):
     at = attention(layer="6", query="12")
-    explanation = vizlib.explain(vizlib.load("vit_tiny50"), sample("cat").pixels, "rollout", token=12)
+    explanation = vizlib.explain(vizlib.load("vit_tiny50"), sample("coffee").pixels, "rollout", token=12)
     assert np.allclose(maps(at)[0][1], explanation.input_map, atol=1e-7)
 
 
 def test_reverse_tells_what_a_key_receives(attention):
     at = attention(layer="4", query="9", reverse="1")
-    weights = vizlib.trace(vizlib.load("vit_tiny50"), sample("cat").pixels).attention[3].weights().double().mean(0)
+    weights = vizlib.trace(vizlib.load("vit_tiny50"), sample("coffee").pixels).attention[3].weights().double().mean(0)
     assert at.metric[0].label == "Received"
     assert at.metric[0].value == f"{float(weights[:, 9].sum()):.2f}"
 
@@ -144,7 +145,7 @@ def test_all_heads_in_four_tables(attention):
 def test_surgery_shows_the_answer_before_and_after(attention):
     at = attention(panel="ablation", vit_tiny50__off="1.1_1.2_1.3")
     model = vizlib.load("vit_tiny50")
-    outcome = compare_ablation(model, model.prepare(sample("cat").pixels), HeadAblation(heads={(0, head): "zero" for head in range(3)}))
+    outcome = compare_ablation(model, model.prepare(sample("coffee").pixels), HeadAblation(heads={(0, head): "zero" for head in range(3)}))
     best = int(outcome.before.argmax())
     text = said(at)
     assert f"| {outcome.before[best]:.2f} | {outcome.after[best]:.2f} |" in text
@@ -160,11 +161,11 @@ def test_a_held_patch_can_be_hidden(attention):
     at = attention(panel="ablation", query="20", layer="3")
     at.button(key="attention.hide").click().run()
     model = vizlib.load("vit_tiny50")
-    outcome = compare_ablation(model, model.prepare(sample("cat").pixels), HeadAblation(dropped=(20,)))
+    outcome = compare_ablation(model, model.prepare(sample("coffee").pixels), HeadAblation(dropped=(20,)))
     assert np.allclose(maps(at)[1][1], outcome.map_after.input_map.numpy(), atol=1e-7)
     assert "row 3, column 4 (all layers)" in said(at)
     at.button(key="attention.cut").click().run()
-    outcome = compare_ablation(model, model.prepare(sample("cat").pixels), HeadAblation(dropped=(20,), cut={2: (20,)}))
+    outcome = compare_ablation(model, model.prepare(sample("coffee").pixels), HeadAblation(dropped=(20,), cut={2: (20,)}))
     assert np.allclose(maps(at)[1][1], outcome.map_after.input_map.numpy(), atol=1e-7)
     at.button(key="attention.show").click().run()
     assert "Nothing is switched off" in said(at)
@@ -193,7 +194,7 @@ def test_methods_side_by_side(attention):
         name for name in ("attention", "rollout", "gradient_rollout", "relevance", "legrad") if name in all_cards()["vit_tiny50"].methods
     ]
     assert len(drawn) == len(fitting) == 5
-    explanation = vizlib.explain(vizlib.load("vit_tiny50"), sample("cat").pixels, "relevance")
+    explanation = vizlib.explain(vizlib.load("vit_tiny50"), sample("coffee").pixels, "relevance")
     assert np.allclose(drawn[3][1], explanation.input_map, atol=1e-6)
     assert "ends in learned tokens" in said(at)
     assert "from the coarsest grid" in said(at)

@@ -51,7 +51,7 @@ def test_the_patches_that_are_asked_for_say_nothing_of_the_answer(learn):
     header, arrays = unpack(messages(learn(step="7"), "patch_choice")[0])
     assert (header["right"], header["names"], set(arrays)) == (-1, None, {"photo"})
     model = vizlib.load("vit_tiny50")
-    outcome = transformer.patches_out(model, model.prepare(sample("cat").pixels))
+    outcome = transformer.patches_out(model, model.prepare(sample("coffee").pixels))
     header, arrays = unpack(messages(learn(step="7", answers="-_-_-_-_-_-_1"), "patch_choice")[0])
     assert (header["right"], header["chosen"]) == (outcome.right[0], 0)
     assert np.allclose(arrays["values"], np.array(outcome.values) / max(map(abs, outcome.values)), atol=1e-6)

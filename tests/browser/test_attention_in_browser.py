@@ -59,7 +59,7 @@ TRACES: dict[str, vizlib.Trace] = {}
 
 def sites_of(model):
     if model not in TRACES:
-        TRACES[model] = vizlib.trace(vizlib.load(model), sample("cat").pixels)
+        TRACES[model] = vizlib.trace(vizlib.load(model), sample("coffee").pixels)
     return TRACES[model].attention
 
 
@@ -133,7 +133,7 @@ def test_the_answer_by_layer_is_read_in_the_browser(visit, server):
     open_page(visit, server, model="vit_tiny50", panel="depth")
     visit.page.locator(".depth .stage[data-drawn]").wait_for()
     sent = len(visit.sent)
-    lens = vizlib.analysis.logit_lens(vizlib.load("vit_tiny50"), sample("cat").pixels)
+    lens = vizlib.analysis.logit_lens(vizlib.load("vit_tiny50"), sample("coffee").pixels)
     visit.page.locator(".depth .layers button").nth(1).click()
     stage = visit.page.locator(".depth .stage")
     box = stage.bounding_box()
@@ -151,7 +151,7 @@ def test_the_whole_pass_is_zoomed_down_to_the_numbers_of_one_token(visit, server
     open_page(visit, server, model="vit_tiny50", panel="pass")
     picture = visit.page.locator("section.forward[data-drawn]")
     picture.wait_for()
-    sent, trace = len(visit.sent), vizlib.trace(vizlib.load("vit_tiny50"), sample("cat").pixels)
+    sent, trace = len(visit.sent), vizlib.trace(vizlib.load("vit_tiny50"), sample("coffee").pixels)
     picture.get_by_role("tab", name="Layer 3").click()
     stage = picture.locator(".stage")
     box = stage.bounding_box()
@@ -168,7 +168,7 @@ def test_the_whole_pass_is_zoomed_down_to_the_numbers_of_one_token(visit, server
     assert picture.locator(".why").inner_text().count(share(float(row.max()))) >= 1
     assert picture.locator(".looks i").count() == sum(int(key) > 0 for key in row.topk(5).indices)
     picture.get_by_role("tab").last.click()
-    label = vizlib.predict(vizlib.load("vit_tiny50"), sample("cat").pixels)[0].label.split(",")[0]
+    label = vizlib.predict(vizlib.load("vit_tiny50"), sample("coffee").pixels)[0].label.split(",")[0]
     assert f"The logit of {label} is the sum of 192 products and a bias" in picture.locator(".why").inner_text()
     assert f"together +{float(trace.logits.max()):.2f}" in picture.locator(".why").inner_text()
     assert len(visit.sent) == sent
@@ -320,7 +320,7 @@ def test_a_square_of_the_table_opens_its_head(visit, server):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_two_visitors_with_different_surgery(visit, server, browser, model):
-    plain = vizlib.predict(vizlib.load(model), sample("cat").pixels, top=1)[0]
+    plain = vizlib.predict(vizlib.load(model), sample("coffee").pixels, top=1)[0]
     open_page(visit, server, **{"model": model, "panel": "ablation", f"{model}__off": "1.1"})
     visit.page.get_by_text("of the map moved").wait_for()
     context = browser.new_context(viewport={"width": 1280, "height": 800})

@@ -35,7 +35,7 @@ def draw_page(url_state: UrlState) -> None:
     number = state[keys.step]
     where = st.container()
     with st.expander("The picture that the lesson is about", icon=":material/image:", expanded=number == 1):
-        picture = pick_picture(url_state)
+        picture = pick_picture(url_state, "coffee")  # which its models know
     keep_to_picture(picture.identity, keys)
     with where:
         _draw_where(number, keys)
