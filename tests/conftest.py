@@ -1,7 +1,7 @@
 """How much of the tests runs: all with FULL=1, as in continuous integration; by default what takes some minutes; least with FAST=1.
 
-By default large tables are sampled, the longest cases of tests/slow_tests.txt and the browser's tests left out; FAST=1 takes the first case of every unit test,
-without all that the file names; `make times` writes that file again.
+By default large tables are sampled, and the longest cases of tests/slow_tests.txt and the browser's tests left out; FAST=1 takes the first
+case of every unit test, without all that the file names; `make times` writes that file again.
 """
 
 import os
