@@ -32,6 +32,10 @@ class DeviceError(ModelError):
     """A device that is missing, or too small for the model."""
 
 
+class CardFullError(DeviceError):
+    """A card whose memory does not suffice for what was asked, even one image at a time."""
+
+
 class MethodError(VizlibError):
     """A method that is unknown, does not fit the model, or was given an option it cannot take."""
 

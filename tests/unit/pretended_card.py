@@ -26,6 +26,7 @@ class OnCard(torch.Tensor):
     """A tensor that says it is on the card."""
 
     held: torch.Tensor
+    largest: float = float("inf")
     __torch_function__ = torch._C._disabled_torch_function_impl  # what comes out of an operation is wrapped by ``_run`` alone
 
     @staticmethod
@@ -64,8 +65,8 @@ class CardMode(TorchDispatchMode):
 
 
 @contextlib.contextmanager
-def pretended_card(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have the card for a while."""
+def pretended_card(monkeypatch: pytest.MonkeyPatch, largest: float = float("inf")) -> Iterator[None]:
+    """Have the card for a while; it has no room for a tensor of more than ``largest`` numbers."""
     real = torch.autocast
 
     def autocast(kind: str, *args: Any, **kwargs: Any) -> Any:
@@ -73,6 +74,7 @@ def pretended_card(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     with monkeypatch.context() as patch, CardMode():
         patch.setattr(torch, "autocast", autocast)  # torch knows no autocast of this device
+        patch.setattr(OnCard, "largest", largest)
         yield
 
 
@@ -99,6 +101,10 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     out = func(*tree_map(_held, args), **tree_map(_held, kwargs))
     if not cards and (device is None or device.type != CARD.type):
         return out
+    if not getattr(func, "is_view", False) and any(
+        tensor.numel() > OnCard.largest for tensor in tree_leaves(out) if isinstance(tensor, torch.Tensor)
+    ):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate some. GPU 0 has less.")
     changed = {id(card.held): card for card in cards}  # in place: the same tensor comes back
     # A view of a tensor from outside of inference mode is none of it either.
     with torch.inference_mode(torch.is_inference_mode_enabled() and all(card.is_inference() for card in cards)):

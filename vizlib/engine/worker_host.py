@@ -19,6 +19,7 @@ from vizlib.engine.handover import Shared, pack, unpack
 from vizlib.engine.jobs import Job, JobState, Progress, Worker
 from vizlib.engine.memory import available_memory, model_bytes
 from vizlib.engine.work_order import Lane, Outcome, Report, WorkOrder
+from vizlib.errors import CardFullError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +60,7 @@ class WorkerHost:
                 # Not while a model is made: a light request may be waiting for that very model.
                 making = _Steps(progress, report, None)
                 models = [self._model(identity, make, making) for identity, make in order.models]
-                return order.work(*models, progress=told)
+                return self._worked(order, models, told)
 
         job: Job[Any] = self._lanes[lane].submit(number, _without_keyword, work)
         self._running[number] = job
@@ -101,6 +102,16 @@ class WorkerHost:
         """Stop everything."""
         for worker in self._lanes.values():
             worker.close()
+
+    def _worked(self, order: WorkOrder, models: list[Any], told: Progress) -> Any:
+        """What the order's work gives: where a card is full, once more without the models of others on it, and then on the CPU."""
+        with suppress(CardFullError):
+            return order.work(*models, progress=told)
+        self.models.drop(lambda model: model not in dict(order.models))
+        with suppress(CardFullError):
+            return order.work(*models, progress=told)
+        told(0, None, "The card's memory is full: computed on the processor, which takes longer")
+        return order.work(*(model.on_cpu() for model in models), progress=told)
 
     def _model(self, identity: str, make: Callable[[Progress], Any], progress: Progress) -> Any:
         return self.models.get(identity, lambda: make(progress))

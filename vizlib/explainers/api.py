@@ -21,13 +21,14 @@ from vizlib.explainers.similarity import SimilarTo
 from vizlib.explainers.targets import Target, is_free_of_classes, resolve_targets, target_of_each
 from vizlib.geometry import Geometry
 from vizlib.images import read_image, read_with_scaling
-from vizlib.passes.device_memory import enough_memory
+from vizlib.passes.device_memory import enough_memory, in_parts
 from vizlib.passes.forward import Trace, check_finite, traces
 from vizlib.tracing.default_device import own_device
 from vizlib.zoo.model import checked_model
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     from vizlib.explainers.method_output import MethodOutput
     from vizlib.zoo.model import Model
@@ -59,9 +60,9 @@ def predict(model: Model, image: Any, top: int = 5) -> list[Prediction] | list[l
     prepared_images, many = _prepared_images(model, image, None)
     answers = []
     for chunk in _chunks(prepared_images):
+        x = torch.cat([prepared_image.x for prepared_image in chunk])
         with torch.inference_mode():
-            x = torch.cat([prepared_image.x for prepared_image in chunk])
-            logits = model.class_logits(x)
+            logits = torch.cat(in_parts(model.class_logits, x))
         check_finite(model, x, logits)
         answers += [ranked(model, row, top) for row in logits]
     return answers if many else answers[0]
@@ -85,7 +86,8 @@ def trace(model: Model, image: Any) -> Trace | list[Trace]:
     image_traces = [
         image_trace
         for chunk in _chunks(prepared_images)
-        for image_trace in traces(model, torch.cat([prepared_image.x for prepared_image in chunk]))
+        for part in in_parts(lambda some: traces(model, torch.cat([prepared_image.x for prepared_image in some])), chunk)
+        for image_trace in part
     ]
     return image_traces if many else image_traces[0]
 
@@ -113,7 +115,9 @@ def explain(
     explanations = Explanations()
     for chunk in _chunks(prepared_images):
         chunk_targets = image_targets[len(explanations) : len(explanations) + len(chunk)]
-        explanations += _explain_chunk(model, chunk, card, chunk_targets, fit, resolved)
+        with_targets = list(zip(chunk, chunk_targets, strict=True))
+        for part in in_parts(lambda some: _explain_chunk(model, some, card, fit, resolved), with_targets):
+            explanations += part
     return explanations if many else explanations[0]
 
 
@@ -202,15 +206,16 @@ def _check_same_weights(noted: dict[str, Any], recipe: dict[str, Any]) -> None:
 
 
 def _explain_chunk(
-    model: Model, chunk: list[PreparedImage], card: MethodCard, image_targets: list[Any], fit: str | None, options: dict[str, Any]
+    model: Model, chunk: Sequence[tuple[PreparedImage, Any]], card: MethodCard, fit: str | None, options: dict[str, Any]
 ) -> list[Explanation]:
     method = importlib.import_module(card.module)
-    x = torch.cat([prepared_image.x for prepared_image in chunk])
+    prepared_images, image_targets = zip(*chunk, strict=True)
+    x = torch.cat([prepared_image.x for prepared_image in prepared_images])
     logits_seen: list[torch.Tensor] = []
 
     def targets(logits: torch.Tensor) -> list[Target]:
         logits_seen.append(logits)
-        return resolve_targets(model, image_targets, logits)
+        return resolve_targets(model, list(image_targets), logits)
 
     started = time.perf_counter()
     try:
@@ -223,7 +228,7 @@ def _explain_chunk(
             "use_reentrant=False, or switch checkpointing off."
         ) from error
     seconds = (time.perf_counter() - started) / len(chunk)
-    rows = zip(chunk, resolved_targets, outputs, logits_seen[0], strict=True)
+    rows = zip(prepared_images, resolved_targets, outputs, logits_seen[0], strict=True)
     return [
         _explanation(model, prepared_image, resolved_target, output, logits, card, fit, options, seconds)
         for prepared_image, resolved_target, output, logits in rows

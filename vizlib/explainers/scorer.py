@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from vizlib.engine.memory import available_memory
 from vizlib.engine.progress import tell
 from vizlib.errors import MethodError, ModelError, TargetError
+from vizlib.passes.device_memory import in_parts
 from vizlib.passes.forward import check_finite
 from vizlib.passes.gradient_rules import check_balanced, gradient_rule, module_for
 from vizlib.tracing.autograd_graph import depends_on
@@ -66,9 +67,13 @@ class TargetScorer:
 
     def answers(self, images: torch.Tensor) -> torch.Tensor:
         """The logits (n, K) of images (n, 3, h, w), at least float32."""
-        with gradient_rule(self.rule):
-            values = self.model.run(self.copied, images.to(self.x.dtype))
+        # With a graph to keep, halves take as much together as the whole does.
+        values = self._answers(images) if torch.is_grad_enabled() else torch.cat(in_parts(self._answers, images))
         return values.to(torch.promote_types(values.dtype, torch.float32))
+
+    def _answers(self, images: torch.Tensor) -> torch.Tensor:
+        with gradient_rule(self.rule):
+            return self.model.run(self.copied, images.to(self.x.dtype))
 
     def scores_of(self, values: torch.Tensor) -> torch.Tensor:
         """The target's score (n,) of logits (n, K), row i of a variant of x's image i modulo B."""

@@ -81,14 +81,23 @@ def _in_flex(module: nn.Module) -> list[Any]:
 
 def converted_copy(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     """A copy whose floating-point weights are new ones of another precision."""
+    return copied_with(module, module, _other_weights(module, lambda tensor: {"dtype": dtype} if tensor.is_floating_point() else {}))
+
+
+def copy_on_cpu(thing: Copied, module: nn.Module) -> Copied:
+    """A copy of ``thing``, which holds ``module``, whose weights are new ones on the CPU; the module stays where it is."""
+    return copied_with(thing, module, _other_weights(module, lambda _: {"device": "cpu"}))
+
+
+def _other_weights(module: nn.Module, kind: Callable[[torch.Tensor], dict[str, Any]]) -> dict[int, Any]:
     import torch
 
     def converted(tensor: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode(mode=False), torch.no_grad():
-            new = tensor.detach().to(dtype if tensor.is_floating_point() else tensor.dtype, copy=True)
+            new = tensor.detach().to(**kind(tensor), copy=True)
         return torch.nn.Parameter(new, requires_grad=tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else new
 
-    return copied_with(module, module, {id(tensor): converted(tensor) for tensor in _tensors(module)})
+    return {id(tensor): converted(tensor) for tensor in _tensors(module)}
 
 
 def meta_copy(module: nn.Module) -> nn.Module:

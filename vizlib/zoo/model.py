@@ -15,7 +15,7 @@ from vizlib.images import read_image
 from vizlib.tracing.attention_overrides import applying_overrides
 from vizlib.tracing.default_device import callers_device
 from vizlib.tracing.forward_errors import forward_errors
-from vizlib.tracing.shared_copy import in_evaluation_mode
+from vizlib.tracing.shared_copy import copy_on_cpu, in_evaluation_mode
 from vizlib.zoo.activation import preference, probabilities
 from vizlib.zoo.heads import chosen_output, input_channels
 
@@ -182,6 +182,10 @@ class Model:
     def device(self) -> torch.device:
         """Where the weights are."""
         return self._weight().device
+
+    def on_cpu(self) -> Model:
+        """The same model with its weights on the CPU, a copy where they lie elsewhere; this one stays where it is."""
+        return self if self.device.type == "cpu" else copy_on_cpu(self, self.module)
 
     @property
     def dtype(self) -> torch.dtype:

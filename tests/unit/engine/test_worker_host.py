@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 
 import engine_work as work
 import numpy as np
 import pytest
+import torch
 
 from vizlib.engine import worker_memory
 from vizlib.engine.handover import MissingBlobError, pack, unpack
 from vizlib.engine.jobs import JobState
 from vizlib.engine.work_order import Lane, WorkOrder
 from vizlib.engine.worker_host import WorkerHost
+from vizlib.errors import CardFullError
 
 
 @pytest.fixture
@@ -168,3 +171,48 @@ def test_what_nobody_asked_for_waits_for_what_somebody_did(host):
     until(lambda: len(steps) >= count + 3)
     host.stop("1")
     assert first.wait(10)
+
+
+@dataclass
+class OnACard:
+    """A model that says where it is."""
+
+    place: str = "card"
+
+    @property
+    def module(self):
+        return torch.nn.Identity()
+
+    def on_cpu(self):
+        return OnACard("cpu")
+
+
+def where_there_is_room(room):
+    """Work that runs on a card only once ``room()`` holds, and gives the places of its attempts."""
+    places = []
+
+    def run(model, *, progress):
+        places.append(model.place)
+        if model.place == "card" and not room():
+            raise CardFullError("full")
+        return places
+
+    return run
+
+
+def test_a_full_card_is_freed_of_others_models_and_then_the_processor_works(host):
+    def made(_):
+        return OnACard()
+
+    host.start("0", WorkOrder(where_there_is_room(lambda: True), (("other", made),)), Lane.LIGHT).wait(10)
+    freed = host.start("1", WorkOrder(where_there_is_room(lambda: host.models.peek("other") is None), (("own", made),)), Lane.LIGHT)
+    assert freed.wait(10)
+    assert freed.result() == ["card", "card"]
+    said = []
+    never = host.start(
+        "2", WorkOrder(where_there_is_room(lambda: False), (("own", made),)), Lane.LIGHT, lambda state: said.append(state.message)
+    )
+    assert never.wait(10)
+    assert never.result() == ["card", "card", "cpu"]
+    assert "processor" in said[-1]
+    assert host.models.peek("own").place == "card"

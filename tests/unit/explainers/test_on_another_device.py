@@ -10,11 +10,15 @@ import pytest
 import torch
 import zoo_cases as zoo
 from pretended_card import CARD, pretended_card
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import vizlib
 from vizlib.analysis import forward_steps, logit_lens
 from vizlib.catalog.methods import METHODS
-from vizlib.errors import VizlibError
+from vizlib.errors import DeviceError, VizlibError
+from vizlib.explainers.scorer import make_scorer
+from vizlib.explainers.targets import Target
 from vizlib.zoo.weights import fill_random
 
 FULL = bool(os.environ.get("VIZLIB_FULL_TABLE"))
@@ -81,3 +85,57 @@ def measured(model: vizlib.Model, name: str) -> dict[str, np.ndarray]:
     with contextlib.suppress(VizlibError):
         found |= {f"lengths after {block.name}": block.leaves.lengths for block in forward_steps(model, images[0]).blocks}
     return {what: values.detach().cpu().numpy() for what, values in found.items()}
+
+
+def largest_tensor(model: vizlib.Model, call) -> int:
+    """How many numbers the largest tensor of a call has."""
+    sizes = []
+
+    class Sizes(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            sizes.extend(leaf.numel() for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor))
+            return out
+
+    with Sizes():
+        call(model)
+    return max(sizes)
+
+
+CALLS = {
+    "predict": lambda model, x: [one[0].logit for one in vizlib.predict(model, x)],
+    "trace": lambda model, x: [one.logits.cpu().numpy() for one in vizlib.trace(model, x)],
+    "rollout": lambda model, x: [one.input_map for one in vizlib.explain(model, x, "rollout", 1)],
+    "relevance": lambda model, x: [one.input_map for one in vizlib.explain(model, x, "relevance", [0, 1, 2, 0, 1])],
+    "what a perturbation asks": lambda model, x: make_scorer(model, x[:1], lambda _: [Target(1, "")]).answers(x).cpu().numpy(),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_what_a_card_has_no_room_for_goes_in_halves_with_the_same_result(call, monkeypatch):
+    x, run = zoo.inputs("token", 5), CALLS[call]
+    with torch.no_grad():
+        known = run(zoo.model("token"), x)
+        most = largest_tensor(zoo.model("token"), lambda model: run(model, x))
+    with pretended_card(monkeypatch):
+        model = on_card("token")
+    with pretended_card(monkeypatch, largest=0.6 * most), torch.no_grad():
+        there = run(model, x)
+    assert len(there) == len(known)
+    for ours, theirs in zip(there, known, strict=True):
+        assert np.allclose(ours, theirs, rtol=1e-4, atol=1e-5 * np.abs(theirs).max())
+
+
+def test_a_card_without_room_for_one_image_says_so_and_the_copy_on_the_cpu_works(monkeypatch):
+    x = zoo.inputs("token")
+    known = one_map(zoo.model("token"), "token", "relevance")
+    with pretended_card(monkeypatch):
+        model = on_card("token")
+    with pretended_card(monkeypatch, largest=64):
+        with pytest.raises(DeviceError, match="does not suffice"):
+            vizlib.explain(model, x[0], "relevance", 1)
+        there = model.on_cpu()
+        assert {tensor.device.type for tensor in there.module.parameters()} == {"cpu"}
+        assert {tensor.device for tensor in model.module.parameters()} == {CARD}
+        assert np.array_equal(one_map(there, "token", "relevance"), known)
+    assert zoo.model("token").on_cpu() is zoo.model("token")
