@@ -47,7 +47,8 @@ def audit(
         typer.Option(
             metavar="MODEL",
             show_default=False,
-            help="A name, NAME=CHECKPOINT (a glob takes a run's epochs), NAME=random, or MODULE:FUNCTION of your own code; repeatable.",
+            help="A name, a folder of save_pretrained, NAME=CHECKPOINT (a glob takes a run's epochs), NAME=random, or "
+            "MODULE:FUNCTION of your own code; repeatable.",
             autocompletion=complete_model,
         ),
     ],
@@ -130,12 +131,25 @@ def audit(
 
     rows = summaries(result)
     _print_summary(rows, as_json=as_json)
+    for facts in result.facts["models"]:
+        if matched := _matching_to_doubt(facts["matched"]):
+            stderr_console().print(f"note: {facts['name']}: {matched}", soft_wrap=True, markup=False)
     if report:
         from vizlib.auditing.report.report_html import write_report
 
         write_report(result, data=data, models=model if shortcuts else None)
-    stderr_console().print(f"written to {out} in {time.monotonic() - started:.1f} s", soft_wrap=True, markup=False)
+    look = f"; to look at it: {out / 'report.html'}" if report else ""
+    stderr_console().print(f"written to {out} in {time.monotonic() - started:.1f} s{look}", soft_wrap=True, markup=False)
     raise typer.Exit(FAILED if any(row.failed for row in rows) else OK)
+
+
+def _matching_to_doubt(matched: str) -> str:
+    """How the folders of a data set were taken for a model's classes, where they do not say it themselves."""
+    from vizlib.model_report.accuracy import SORTED_ORDER
+
+    if matched == SORTED_ORDER:
+        return "its classes 0, 1, ... are taken to be the folders in sorted order; name them by number if they are not."
+    return "" if matched in ("WordNet id", "name", "number") else matched
 
 
 def _print_summary(rows: list[Summary], *, as_json: bool) -> None:
@@ -148,9 +162,11 @@ def _print_summary(rows: list[Summary], *, as_json: bool) -> None:
         right, interval = row.mean("right"), row.interval("right")
         if right is not None and interval is not None:
             words.append(f"right {percent(right, 1)} ({percent(interval[0], 1)} to {percent(interval[1], 1)})")
+        elif row.pictures:
+            words.append("no label that it knows")
         share, area = row.mean("region_share"), row.mean("region_area")
         if share is not None and area is not None:
             words.append(f"{percent(share)} of the map on the object, which is {percent(area)} of what the model sees")
         evenness = row.mean("evenness")
-        words += [f"evenness {evenness:.3f}"] if evenness is not None else []
+        words += [f"evenness {evenness:.3f} (of an even map: 1)"] if evenness is not None else []
         screen.print(f"{row.model}, {row.method}: {', '.join(words)}", soft_wrap=True, markup=False)

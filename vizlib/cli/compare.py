@@ -36,7 +36,8 @@ def compare(
         typer.Argument(
             metavar="MODEL",
             show_default=False,
-            help="Two to four names as `vizlib models` lists them, NAME=CHECKPOINT, NAME=random, or MODULE:FUNCTION of your own code.",
+            help="Two to four: names as `vizlib models` lists them, folders of save_pretrained, NAME=CHECKPOINT, NAME=random, or "
+            "MODULE:FUNCTION of your own code.",
             autocompletion=complete_model,
         ),
     ],

@@ -43,7 +43,7 @@ def exam(
         typer.Argument(
             metavar="[MODEL]...",
             show_default="all bundled ones",
-            help="Names as `vizlib models` lists them, NAME=CHECKPOINT, or MODULE:FUNCTION of your own code.",
+            help="Names as `vizlib models` lists them, folders of save_pretrained, NAME=CHECKPOINT, or MODULE:FUNCTION of your own code.",
             autocompletion=complete_model,
         ),
     ] = None,

@@ -74,7 +74,8 @@ def explain(
     model: Annotated[
         str,
         typer.Option(
-            help="A name that `vizlib models` lists, any timm name, or MODULE:FUNCTION of your own code.", autocompletion=complete_model
+            help="A name that `vizlib models` lists, any timm name, a folder of save_pretrained, or MODULE:FUNCTION of your own code.",
+            autocompletion=complete_model,
         ),
     ] = "vit_tiny50",
     method: Annotated[

@@ -140,7 +140,7 @@ def evaluate(
         str,
         typer.Argument(
             metavar="NAME",
-            help="A name that `vizlib models` lists, any timm name, or MODULE:FUNCTION of your own code.",
+            help="A name that `vizlib models` lists, any timm name, a folder of save_pretrained, or MODULE:FUNCTION of your own code.",
             show_default=False,
             autocompletion=complete_model,
         ),

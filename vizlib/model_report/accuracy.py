@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vizlib.zoo.model import Model
 
 BATCH = 32
+SORTED_ORDER = "sorted order of the folders"
 _WNID = re.compile(r"n\d{8}")
 
 
@@ -72,7 +73,7 @@ def match_classes(model: Model, classes: list[tuple[str, str]]) -> tuple[list[in
     if all(key.isdecimal() and int(key) < total for key in keys):
         return [int(key) for key in keys], "number"
     if len(keys) == total:
-        return list(range(total)), "sorted order of the folders"
+        return list(range(total)), SORTED_ORDER
     raise TrainingError(
         f"The {len(keys)} classes ({', '.join(keys[:3])}, ...) cannot be matched to the {total} of {model.card.name}: "
         "name the folders by WordNet id, label or number, or give one for each class."

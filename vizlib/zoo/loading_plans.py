@@ -17,7 +17,7 @@ from vizlib.zoo.official_releases import ON_TIMM, RELEASES, Release
 from vizlib.zoo.sources.places import HubFile, WebFile, first_that_works, packaged_places, release_places
 from vizlib.zoo.sources.shipped_heads import shipped_head
 from vizlib.zoo.training_checkpoints import describe, with_own_head
-from vizlib.zoo.weights import match_state, read_checkpoint
+from vizlib.zoo.weights import SUFFIXES, match_state, read_checkpoint
 
 if TYPE_CHECKING:
     import os
@@ -289,8 +289,18 @@ def plan_for(name: str) -> LoadingPlan:
     import timm
 
     if not timm.is_model(name):
+        if name.lower().endswith(SUFFIXES):
+            raise ModelError(
+                f"{name!r} is a file of weights: name the model that they are for and give the file as its checkpoint, "
+                f"which where several models are asked is NAME={name}."
+            )
+        if "/" in name or "\\" in name:
+            raise ModelError(f"There is no model {name!r}, and no such folder here; what lies on the hub is named hf:owner/name.")
         names = [*all_cards(), *timm.list_models()]
-        raise ModelError(f"There is no model {name!r}; `vizlib models` lists the known ones and any timm name works.{nearest(name, names)}")
+        raise ModelError(
+            f"There is no model {name!r}; `vizlib models` lists the known ones, and any timm name works, "
+            f"or a folder that transformers or timm has saved.{nearest(name, names)}"
+        )
     return _Timm(name)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from handmade_audit import handmade
 from PIL import Image
 
@@ -166,9 +167,33 @@ def test_the_command_writes_it_at_the_end(pictures: tuple[Path, Audit], tmp_path
 
     table, _ = pictures
     arguments = ["audit", str(table), "--model", "vit_tiny50", "--out", str(tmp_path / "a")]
-    assert CliRunner().invoke(app, arguments).exit_code == 0
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0
+    assert str(tmp_path / "a" / "report.html") in result.output
     page = (tmp_path / "a" / "report.html").read_text(encoding="utf-8")
     assert len(data_of(page)["thumbnails"]) == 6
     (tmp_path / "a" / "report.html").unlink()
-    assert CliRunner().invoke(app, [*arguments, "--no-report"]).exit_code == 0
+    result = CliRunner().invoke(app, [*arguments, "--no-report"])
+    assert result.exit_code == 0
+    assert "report.html" not in result.output
     assert not (tmp_path / "a" / "report.html").exists()
+
+
+def test_the_command_says_how_folders_became_classes(tmp_path: Path) -> None:
+    import timm
+    from typer.testing import CliRunner
+
+    from vizlib.cli import app
+
+    torch.save(timm.create_model("resnet10t", num_classes=2).state_dict(), tmp_path / "mine.pth")
+    for name in ("cat", "ant"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "photos" / name / "0.png")
+    for model, words in ((f"resnet10t={tmp_path / 'mine.pth'}", "folders in sorted order"), ("vit_tiny50", "cannot be matched to the 50")):
+        result = CliRunner().invoke(
+            app,
+            ["audit", str(tmp_path / "photos"), "--model", model, "--method", "saliency", "--out", str(tmp_path / words), "--no-report"],
+        )
+        assert result.exit_code == 0
+        assert words in result.output
+        assert ("no label that it knows" in result.output) == (model == "vit_tiny50")

@@ -55,6 +55,14 @@ def test_random_weights_are_the_same_everywhere_and_move_no_generator() -> None:
         assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize(
+    ("name", "answer"), [("runs/Best.PTH", "file of weights.*NAME=runs/Best.PTH"), ("facebook/deit-tiny", "no such folder.*hf:owner/name")]
+)
+def test_a_file_or_a_place_in_the_stead_of_a_name_is_told_what_to_do(name: str, answer: str) -> None:
+    with pytest.raises(vizlib.ModelError, match=answer):
+        vizlib.load(name)
+
+
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(vizlib.ModelError, match="vit_tiny50"):
         vizlib.load("vit_tiny5O")
