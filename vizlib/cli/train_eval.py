@@ -76,7 +76,9 @@ def train(
     ] = None,
     kind: Annotated[
         str,
-        typer.Option("--recipe", help="cpu, cpu-long (30 epochs), card (a GPU, with a teacher) or card-alone (a GPU, without)."),
+        typer.Option(
+            "--recipe", help="cpu, cpu-long (30 epochs), card (a GPU, a teacher), card-alone (no teacher) or card-fine (16 x 16 tokens)."
+        ),
     ] = "cpu",
     teacher: Annotated[
         Path | None, typer.Option(help="The teacher's weights, EfficientNet-Lite0, for --recipe card.", show_default="none")
@@ -108,7 +110,7 @@ def train(
     if kind != "cpu" and share is not None:
         raise UsageError("The curves over shares of the photographs are made with --recipe cpu.")
     if not on_card and (teacher is not None or answers is not None or stop_after is not None):
-        raise UsageError("--teacher, --answers and --stop-after go with --recipe card or card-alone.")
+        raise UsageError("--teacher, --answers and --stop-after go with --recipe card, card-alone or card-fine.")
     stop_at = None if stop_after is None else time.monotonic() + stop_after
     import torch
 

@@ -83,7 +83,7 @@ def train_for_card(
 
     plan = recipe(name, kind)
     if not isinstance(plan, CardRecipe):
-        raise TrainingError(f"The recipe {kind!r} is not one for a GPU; choose card or card-alone.")
+        raise TrainingError(f"The recipe {kind!r} is not one for a GPU; choose card, card-alone or card-fine.")
     plan = replace(plan, **(changes or {}))
     if plan.views and teacher is None:
         raise TrainingError("This recipe has a teacher: name its weights with `--teacher FILE`, or take `--recipe card-alone`.")
@@ -102,8 +102,10 @@ def train_for_card(
 def _fresh(name: str, plan: Recipe, data: ImageSet) -> nn.Module:
     import torch
 
+    from vizlib.train.recipes import CardRecipe
     from vizlib.zoo import bundled_models
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
-        return bundled_models.build(name, len(data.classes))
+        side = plan.side if isinstance(plan, CardRecipe) else bundled_models.SIZE[0]
+        return bundled_models.build(name, len(data.classes), (side, side))

@@ -13,7 +13,7 @@ import torch
 from vizlib.errors import TrainingError
 from vizlib.files import replace_file
 from vizlib.train.loop import accuracy
-from vizlib.train.recipes import recipe
+from vizlib.train.recipes import CardRecipe, recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,7 +75,8 @@ def export(
     half = {key: _halved(value) for key, value in module.state_dict().items()}
     weights = save(half)
     module.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in half.items()})
-    top1, top5 = accuracy(module, val)
+    side = plan.side if isinstance(plan, CardRecipe) else 64
+    top1, top5 = accuracy(module, val, side=side)
     data = f"{len(val.classes)} classes of Tiny ImageNet, 64 x 64"
     trained_on = 500 * len(val.classes) if images is None else images
     facts = {
@@ -83,7 +84,7 @@ def export(
         "title": TITLES[name],
         "family": FAMILIES[name],
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
-        "input_size": [64, 64],
+        "input_size": [side, side],
         "labels": list(val.classes),
         "accuracy": {"top1": top1, "top5": top5, "data": f"val, {data}", "images": len(val)},
         "training": {"data": data, "images": trained_on, "command": command, "recipe": asdict(plan), "history": history}

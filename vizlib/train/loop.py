@@ -268,16 +268,25 @@ def schedule(step: int, steps: int, warmup: float) -> float:
 
 
 @torch.inference_mode()
-def accuracy(module: nn.Module, data: ImageSet, device: torch.device | str = "cpu", batch: int = 250) -> tuple[float, float]:
-    """Top-1 and top-5 on a set as shares, 0 to 1, in float32 with the images as they are; the mode of ``module`` stays."""
+def accuracy(
+    module: nn.Module, data: ImageSet, device: torch.device | str = "cpu", batch: int = 250, side: int | None = None
+) -> tuple[float, float]:
+    """Top-1 and top-5 on a set as shares, 0 to 1, in float32 with the images as they are, or resized to ``side``; its mode stays."""
     was_training = module.training
     module.eval()
     first = fifth = 0
     for start in range(0, len(data), batch):
-        images = normalise(torch.from_numpy(data.images[start : start + batch]).to(device))
+        images = normalise(_resized(torch.from_numpy(data.images[start : start + batch]).to(device), side))
         labels = torch.from_numpy(data.labels[start : start + batch]).to(device)
         ranked = module(images).float().topk(min(5, len(data.classes)), dim=1).indices
         first += int((ranked[:, 0] == labels).sum())
         fifth += int((ranked == labels[:, None]).sum())
     module.train(was_training)
     return first / len(data), fifth / len(data)
+
+
+def _resized(images: torch.Tensor, side: int | None) -> torch.Tensor:
+    """Photographs (B, 3, H, W), 0 to 255, as the app resizes them."""
+    if side is None or images.shape[-1] == side:
+        return images
+    return F.interpolate(images.float(), (side, side), mode="bicubic", antialias=True).round().clamp(0, 255)

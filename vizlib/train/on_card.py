@@ -51,7 +51,7 @@ class Batches:
         """Normalised float32 images (B, 3, H, W) and targets (B, K); ``plain`` leaves colour, sharpness, erasing and mixing out."""
         recipe = self.recipe
         view = torch.randint(self.views.views.shape[1], rows.shape, device=rows.device)
-        images = seen_through(self.images[rows], self.views.views[rows, view])
+        images = seen_through(self.images[rows], self.views.views[rows, view], recipe.side)
         targets = self.targets(rows, view)
         if plain:
             return normalise(images), targets
@@ -176,7 +176,7 @@ class _CardRun:
         own = {name: tensor.clone() for name, tensor in self.module.state_dict().items()}
         self.module.load_state_dict(self.average.state)
         try:
-            return accuracy(self.module, self.val, self.device, batch=1250)
+            return accuracy(self.module, self.val, self.device, batch=1250, side=self.recipe.side)
         finally:
             self.module.load_state_dict(own)
 

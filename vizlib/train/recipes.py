@@ -41,6 +41,7 @@ class CardRecipe(Recipe):
     colour: float = 0.4  # the largest change of brightness, contrast and saturation
     sharpness: float = 0.5  # share of photographs that are sharpened or blurred
     erase: float = 0.25  # share of photographs that lose a rectangle
+    side: int = 64  # of the input in pixels; the photographs have 64, so that twice as many make the grid of tokens twice as fine
 
 
 EQUAL = Recipe(epochs=12, batch=64, rate=1.5e-3, muon=True, mix=0.3)
@@ -54,10 +55,13 @@ ON_CARD = CardRecipe(
 ALONE = replace(ON_CARD, views=0, teacher=0.0)
 """The same without a teacher: what CCT, PVT, CvT and ResNet were trained by."""
 
+FINE = replace(ALONE, epochs=200, batch=256, side=128)
+"""Longer and on a grid of 16 x 16 tokens where the others have 8 x 8; none of the shipped weights is of it."""
+
 LONG = replace(EQUAL, epochs=30, ema=0.999, mix=0.4)
 """The CPU's recipe at two and a half times its length; none of the shipped weights is of it."""
 
-KINDS: dict[str, Recipe] = {"cpu": EQUAL, "cpu-long": LONG, "card": ON_CARD, "card-alone": ALONE}
+KINDS: dict[str, Recipe] = {"cpu": EQUAL, "cpu-long": LONG, "card": ON_CARD, "card-alone": ALONE, "card-fine": FINE}
 RECIPES: dict[str, Recipe] = dict.fromkeys(NAMES, EQUAL)
 
 

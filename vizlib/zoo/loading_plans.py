@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -94,13 +95,16 @@ class LoadingPlan:
 
 class _Bundled(LoadingPlan):
     def build(self, classes: int | None, size: tuple[int, int] | None) -> nn.Module:
-        return bundled_models.build(self.name, 50 if classes is None else classes, size or bundled_models.SIZE)
+        return bundled_models.build(self.name, 50 if classes is None else classes, size or self._own_size())
 
     def classes_of(self, state: State) -> int:
         return _head_width(state, ("head.weight", "fc.weight", "classifier.fc.weight"), self.name)
 
     def transform(self, module: nn.Module) -> Transform:  # noqa: ARG002
-        return bundled_models.TRANSFORM
+        return replace(bundled_models.TRANSFORM, size=self._own_size())
+
+    def _own_size(self) -> tuple[int, int]:
+        return self.card.input_size if self.card is not None else bundled_models.SIZE
 
     def converted(self, module: nn.Module, state: State) -> State:
         return _by_timm(module, state, self.name)

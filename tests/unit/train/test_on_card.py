@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -24,12 +25,15 @@ from vizlib.datasets.classes import FIFTY
 from vizlib.datasets.tiny_imagenet import ImageSet
 from vizlib.errors import TrainingError
 from vizlib.train import recipes
+from vizlib.train.api import train_for_card
 from vizlib.train.card_augment import erased, mixed, random_views, recoloured, resharpened, seen_through
+from vizlib.train.export import export
 from vizlib.train.loop import moving_average
 from vizlib.train.muon import StackedMuon
 from vizlib.train.on_card import Average, Batches, train_on_card
 from vizlib.train.recipes import CardRecipe
 from vizlib.train.teacher import ARCHITECTURE, SIDE, Views, load_teacher, teacher_answers, views_of
+from vizlib.zoo import cards, loading_plans
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -252,6 +256,28 @@ class TestRuns:
         assert facts["training"]["recipe"]["batch"] == 4
         assert "--recipe card-alone" in facts["training"]["command"]
         assert vizlib.load("resnet_tiny50", checkpoint="shipped/resnet_tiny50.safetensors", num_classes=len(splits[0].classes))
+
+    @pytest.mark.parametrize("name", ["vit_tiny50", "compact_vit_tiny50", "t2t_tiny50"])
+    def test_a_finer_grid_is_trained_shipped_and_loaded(self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def photographs_of(seed: int) -> ImageSet:
+            random = np.random.default_rng(seed)
+            labels = np.arange(16)
+            return ImageSet(random.integers(0, 256, (16, 3, 64, 64), dtype=np.uint8), labels, np.zeros((16, 4), np.int64), tuple(FIFTY))
+
+        plan = replace(recipes.FINE, epochs=1, batch=8)
+        monkeypatch.setitem(recipes.KINDS, "card-fine", plan)
+        train, val = photographs_of(0), photographs_of(1)
+        module, history = train_for_card(name, train, val, tmp_path / "run", kind="card-fine", device="cpu", compiled=False)
+        facts = export(name, module, val, history, tmp_path / "weights", "", plan=plan)
+        assert facts["input_size"] == [128, 128]
+        monkeypatch.setattr(cards, "ASSETS", tmp_path)
+        monkeypatch.setattr(loading_plans, "all_cards", lambda: {card.name: card for card in cards.bundled_cards()})
+        model = vizlib.load(name, checkpoint=tmp_path / f"weights/{name}.safetensors", labels=FIFTY)
+        site = vizlib.trace(model, val.images[0].transpose(1, 2, 0)).attention[-1]
+        assert (site.query_grid.height, site.query_grid.width) == (16, 16)
+        answers = vizlib.predict(model, [image.transpose(1, 2, 0) for image in val.images], top=1)
+        right = np.mean([answer[0].index == label for answer, label in zip(answers, val.labels, strict=True)])
+        assert right == pytest.approx(facts["accuracy"]["top1"], abs=0.07)  # one of 16 photographs may tip with the rounding of a resize
 
     @pytest.mark.parametrize(
         ("words", "said"),
