@@ -20,8 +20,8 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 1280
 HEIGHTS = {
-    "explore": 1440, "seq2seq": 1300, "t2t": 1300, "pvt": 1520, "cvt": 1340, "compact": 1340, "compare": 1500, "biases": 1500,
-    "attribution": 1560, "models": 1400, "learn": 900, "audit": 1500,
+    "explore": 1440, "attention": 1300, "seq2seq": 1300, "t2t": 1300, "pvt": 1520, "cvt": 1340, "compact": 1340, "compare": 1500,
+    "biases": 1500, "attribution": 1560, "models": 1400, "learn": 900, "audit": 1500,
 }  # fmt: skip
 # A picture's page, width and height: every page once, and the first one on three screens.
 VIEWS = {name: (name, WIDTH, height) for name, height in HEIGHTS.items()} | {
