@@ -208,6 +208,12 @@ def hooked_copy(module: nn.Module, hooks: Sequence[tuple[str, Hook]]) -> Iterato
     tensors themselves; the part and what follows it go on with copies, since either may work in place.
     """
     copied = shared_copy(module)
+    add_hooks(copied, hooks)
+    yield copied
+
+
+def add_hooks(copied: nn.Module, hooks: Sequence[tuple[str, Hook]]) -> None:
+    """Set hooks on the named parts of a copy, as ``hooked_copy`` has them."""
     by_part: dict[nn.Module, dict[str, list[Hook]]] = {}
     for name, hook in hooks:
         by_part.setdefault(copied.get_submodule(name), {}).setdefault(name, []).append(hook)
@@ -215,7 +221,6 @@ def hooked_copy(module: nn.Module, hooks: Sequence[tuple[str, Hook]]) -> Iterato
         watch = _Watch(list(by_name.values()))
         part.register_forward_pre_hook(watch.before, with_kwargs=True)
         part.register_forward_hook(watch.after)
-    yield copied
 
 
 class _Watch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,11 @@ from timm.models.vision_transformer import VisionTransformer
 from torch.overrides import TorchFunctionMode
 
 import vizlib
+from vizlib.explainers.scorer import make_scorer
+from vizlib.explainers.targets import resolve_targets
 from vizlib.passes.backward import gradients_on
+from vizlib.passes.forward import capture_taps
+from vizlib.zoo.adapters.base import Tap
 from vizlib.zoo.networks.t2t import TokenPerformer
 
 if TYPE_CHECKING:
@@ -322,6 +327,30 @@ def test_other_precisions_work(name: str, dtype: torch.dtype, method: str) -> No
     full = vizlib.explain(zoo.model(name), zoo.inputs(name)[0], method, 1)
     # The model itself rounds: eight bits of bfloat16 through three blocks there and back.
     assert np.abs(explained.input_map - full.input_map).sum() < (0.3 if dtype == torch.bfloat16 else 0.03) * full.input_map.sum()
+
+
+@pytest.mark.parametrize(("mebibytes", "images"), [(1, 64), (30, 4), (85, 4), (200, 2), (900, 1)])
+def test_a_few_images_go_through_together_where_they_take_no_more_than_half_a_gibibyte(mebibytes: int, images: int) -> None:
+    with gradients_on():
+        scorer = make_scorer(zoo.model("token"), zoo.inputs("token"), lambda logits: resolve_targets(zoo.model("token"), 0, logits))
+    assert replace(scorer, bytes_per_image=mebibytes << 20).batch_size(gradients=True) == images
+
+
+def test_only_the_parts_that_are_watched_are_copied() -> None:
+    module, x, states = zoo.model("token").module, zoo.inputs("token"), {}
+    before = [len(part._forward_hooks) for part in module.modules()]
+    with capture_taps(module, [Tap("second", "blocks.1")], states) as copied, torch.no_grad():
+        logits = copied(x)
+    assert torch.equal(logits, module(x))
+    assert torch.equal(states["second"], module.blocks[1](module.blocks[0](tokens_of(module, x))))
+    assert copied.blocks[1] is not module.blocks[1]
+    assert copied.blocks[0] is module.blocks[0]
+    assert copied.blocks[1].attn is module.blocks[1].attn
+    assert [len(part._forward_hooks) for part in module.modules()] == before
+
+
+def tokens_of(module: VisionTransformer, x: torch.Tensor) -> torch.Tensor:
+    return module.norm_pre(module.patch_drop(module._pos_embed(module.patch_embed(x))))
 
 
 @pytest.mark.parametrize("batch", [1, 3, 64])
