@@ -123,8 +123,9 @@ class AttentionSite:
         keys = self.k.shape[2]
         if self.bias is None or bool(torch.isfinite(self.bias).all()):
             return (rows.sum(-1, keepdim=True) / keys).expand(-1, -1, keys).clone()
-        allowed = torch.isfinite(self.bias).to(torch.float64).expand(self.images, -1, self.q.shape[2], -1)[:, 0]
-        return (rows / allowed.sum(-1)[:, None]) @ allowed
+        allowed = torch.isfinite(self.bias).to(torch.float64)
+        allowed = allowed.expand(self.images, allowed.shape[-3] if allowed.ndim > 2 else 1, self.q.shape[2], keys)
+        return rows @ (allowed / allowed.sum(-1, keepdim=True)).mean(1)
 
 
 @dataclass(frozen=True, eq=False)

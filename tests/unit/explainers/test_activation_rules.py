@@ -10,8 +10,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 import vizlib
+from vizlib.explainers.parts.activation_rules import _is_relu
 
 X = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(3))
 
@@ -175,3 +177,38 @@ def test_the_model_and_its_weights_stay_as_they_are() -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
     assert torch.equal(net(X), answer)
     assert not any(part._forward_hooks or part._backward_hooks for part in net.modules())
+
+
+@pytest.mark.parametrize(
+    ("call", "one"),
+    [
+        (lambda x: x.clamp(0), True),
+        (lambda x: x.clamp(min=0), True),
+        (lambda x: torch.clamp(x, min=0.0), True),
+        (lambda x: torch.clamp(x, min=torch.zeros(()), max=None), True),
+        (lambda x: x.clamp(0, 6), False),
+        (lambda x: x.clamp(max=0), False),
+        (lambda x: x.clamp(min=-1), False),
+        (lambda x: x.clamp(min=-1, max=0), False),
+        (lambda x: x.clamp_min(0), True),
+        (lambda x: torch.clamp_min(x, min=0), True),
+        (lambda x: x.clamp_min(0.5), False),
+        (lambda x: torch.maximum(x, torch.zeros(())), True),
+        (lambda x: torch.maximum(x, torch.ones(())), False),
+        (lambda x: F.threshold(x, threshold=0, value=0), True),
+        (lambda x: F.threshold(x, 0, -1), False),
+    ],
+)
+def test_a_call_is_a_relu_only_where_it_cuts_at_zero_and_nowhere_else(call, one):
+    seen = []
+
+    class Watch(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            seen.append(_is_relu(func, args, kwargs or {}))
+            return func(*args, **(kwargs or {}))
+
+    x = torch.linspace(-2, 8, 11)
+    with Watch():
+        y = call(x)
+    assert any(seen) is one
+    assert torch.equal(y, x.relu()) is one

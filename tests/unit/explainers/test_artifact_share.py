@@ -9,7 +9,7 @@ import torch
 import zoo_cases
 
 import vizlib
-from vizlib.explainers.parts.artifact_tokens import norm_artifacts, odd_by_share, start_without
+from vizlib.explainers.parts.artifact_tokens import norm_artifacts, odd_by_share, robust_scores, start_without, united
 from vizlib.figures.rollout_film import film_frames, stages_on_input
 from vizlib.passes.forward import run, traces
 
@@ -32,6 +32,22 @@ def test_a_cell_is_odd_that_holds_eight_times_its_share_and_stands_alone():
     assert odd_by_share(shares[:1], share=float(20 / even) - 1e-6).sum() == 1
     assert odd_by_share(shares[1:2], isolation=1.0).sum() == 2
     assert not odd_by_share(torch.zeros(1, 8, 8)).any()
+
+
+def test_scores_of_a_layer_are_distances_from_the_middle_in_spreads():
+    values = torch.tensor([1.0, 2.0, 3.0, 4.0, 100.0])
+    assert torch.allclose(robust_scores(values), (values.double() - 3) / 1.4826)  # the median distance from 3 is 1
+    even = torch.tensor([5.0, 5.0, 5.0, 5.0, 5.02])  # no spread at all: a thousandth of the middle counts as one
+    assert torch.allclose(robust_scores(even), (even.double() - 5) / (1.4826 * 0.005))
+    assert not robust_scores(torch.zeros(5)).any()
+
+
+def test_cells_that_either_search_found_are_odd():
+    first, second = torch.zeros(2, 4, dtype=torch.bool), torch.zeros(2, 4, dtype=torch.bool)
+    first[0, 1] = second[0, 1] = second[1, 3] = True
+    both = united({(2, 2): first}, {}, {(2, 2): second, (1, 4): first})
+    assert torch.nonzero(both[2, 2]).tolist() == [[0, 1], [1, 3]]
+    assert torch.equal(both[1, 4], first)
 
 
 def planted(image):

@@ -29,7 +29,7 @@ def robust_scores(values: torch.Tensor) -> torch.Tensor:
     exact = values.double()
     middle = exact.median()
     spread = (exact - middle).abs().median()
-    floor = torch.maximum(1e-3 * middle.abs(), torch.tensor(torch.finfo(torch.float64).tiny))
+    floor = (1e-3 * middle.abs()).clamp_min(torch.finfo(torch.float64).tiny)
     return (exact - middle) / (_SCALE * torch.maximum(spread, floor))
 
 
