@@ -45,6 +45,7 @@ def audit(
     *,
     target: int | str = "prediction",
     fit: str | None = None,
+    labels: Sequence[str] | None = None,
     heads: bool = False,
     features: bool = False,
     lens: bool = False,
@@ -58,14 +59,15 @@ def audit(
     """What ``models`` answer and where they look, for every picture of ``data``, in the folder ``out``: rows in Parquet, maps in NPZ.
 
     ``models`` is a name, MODULE:FUNCTION, NAME=CHECKPOINT (a glob takes a run's epochs), a ``Model`` or a module, or a list; ``methods`` a
-    name, a pair (name, options), or a list. ``target`` is "prediction", "label" or one class. ``heads``, ``features`` (the mean over cells
-    of every layer, 4 bytes a channel) and ``lens`` (the answer after every block) take one more pass a picture each, ``scores``, some of
-    MAP_METRICS, hundreds. Stopped at any moment, the same call goes on; with as many threads the files are the same bytes. ``workers``
-    processes of this machine, or those of a ``scheduler``, share the work, by ``chunk`` pictures (None: 64, with scores 8), of which a stop
-    loses one. ``report`` hears of pictures done, of all (each counts once a model), and the new (name, reason) of those that failed.
+    name, a pair (name, options), or a list. ``target`` is "prediction", "label" or one class; ``labels`` name the classes of checkpoints.
+    ``heads``, ``features`` (the mean over cells of every layer, 4 bytes a channel) and ``lens`` (the answer after every block) take one
+    more pass a picture each, ``scores``, some of MAP_METRICS, hundreds. Stopped at any moment, the same call goes on; with as many threads
+    the files are the same bytes. ``workers`` processes of this machine, or those of a ``scheduler``, share the work, by ``chunk`` pictures
+    (None: 64, with scores 8), of which a stop loses one. ``report`` hears of pictures done, of all (each counts once a model), and the new
+    (name, reason) of those that failed.
     AuditError for data without pictures, a folder of another audit, or no worker; MethodError or TargetError for what a model cannot do.
     """
-    pictures, sources, method_plans = audit_pictures(data), model_sources(models, device), _method_plans(methods)
+    pictures, sources, method_plans = audit_pictures(data), model_sources(models, device, labels), _method_plans(methods)
     chosen = tuple(metric.name for metric in map_metrics_named(scores))
     chunk = (SCORED_CHUNK if chosen else CHUNK) if chunk is None else chunk
     _check(fit, chunk, workers)

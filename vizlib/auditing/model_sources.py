@@ -18,7 +18,7 @@ from vizlib.zoo.model import Model
 from vizlib.zoo.user_code import is_reference, load_code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from vizlib.engine.jobs import Progress
 
@@ -44,8 +44,10 @@ class ModelSource:
         return self.make(None)
 
 
-def model_sources(models: Any, device: str = "auto") -> list[ModelSource]:
+def model_sources(models: Any, device: str = "auto", labels: Sequence[str] | None = None) -> list[ModelSource]:
     """One source for each model; a checkpoint with wildcards is one for each file, in the order of the numbers in their names.
+
+    ``labels`` are the classes, in their order, of the models that are given by a word.
 
     AuditError for what is no model, and for wildcards that match nothing.
     """
@@ -58,7 +60,7 @@ def model_sources(models: Any, device: str = "auto") -> list[ModelSource]:
             make = None if model.recipe is None else partial(_of_recipe, model.recipe)
             sources.append(ModelSource(model.card.name, make, model))
         elif isinstance(model, str):
-            sources += _of_word(model, device)
+            sources += _of_word(model, device, None if labels is None else tuple(labels))
         else:
             raise AuditError(f"An audit takes models by name, or as modules, not a {type(model).__name__}.")
     if not sources:
@@ -67,27 +69,33 @@ def model_sources(models: Any, device: str = "auto") -> list[ModelSource]:
     return [replace(source, name=name) for source, name in zip(sources, names, strict=True)]
 
 
-def _of_word(word: str, device: str) -> list[ModelSource]:
+def _of_word(word: str, device: str, labels: tuple[str, ...] | None) -> list[ModelSource]:
     if is_reference(word):
-        return [ModelSource(word, partial(_of_code, word, device))]
+        return [ModelSource(word, partial(_of_code, word, device, labels))]
     name, _, checkpoint = word.partition("=")
     if not checkpoint or checkpoint == "random" or not glob.has_magic(checkpoint) or os.path.lexists(checkpoint):
-        return [ModelSource(word if checkpoint == "random" else name, partial(_of_name, name, checkpoint or None, device))]
+        return [ModelSource(word if checkpoint == "random" else name, partial(_of_name, name, checkpoint or None, device, labels))]
     files = sorted(glob.glob(str(Path(checkpoint).expanduser()), recursive=True), key=natural_order)  # noqa: PTH207  absolute patterns too
     if not files:
         raise AuditError(f"Nothing matches {checkpoint!r}: check the name and the folder.")
-    return [ModelSource(f"{name}={Path(file).stem}", partial(_of_name, name, file, device)) for file in files]
+    return [ModelSource(f"{name}={Path(file).stem}", partial(_of_name, name, file, device, labels)) for file in files]
 
 
 # What makes a model takes the progress of an order, as the engine has it; there is none in the caller's process.
 
 
-def _of_name(name: str, checkpoint: str | None, device: str, progress: Progress | None) -> Model:  # noqa: ARG001
-    return load(name, checkpoint=checkpoint, device=device)
+def _of_name(
+    name: str,
+    checkpoint: str | None,
+    device: str,
+    labels: tuple[str, ...] | None,
+    progress: Progress | None,  # noqa: ARG001
+) -> Model:
+    return load(name, checkpoint=checkpoint, device=device, labels=labels)
 
 
-def _of_code(reference: str, device: str, progress: Progress | None) -> Model:  # noqa: ARG001
-    return load_code(reference, device=device)
+def _of_code(reference: str, device: str, labels: tuple[str, ...] | None, progress: Progress | None) -> Model:  # noqa: ARG001
+    return load_code(reference, device=device, labels=labels)
 
 
 def _of_recipe(recipe: dict[str, Any], progress: Progress | None) -> Model:  # noqa: ARG001

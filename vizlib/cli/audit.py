@@ -11,6 +11,7 @@ import typer
 
 from vizlib.cli.completion import complete_method, complete_model, complete_score
 from vizlib.cli.errors_and_output import FAILED, OK, print_error, stderr_console, stdout_console
+from vizlib.cli.model_options import LabelsOption, read_labels
 from vizlib.cli.progress_bar import ProgressBar
 from vizlib.figures.numbers import percent
 
@@ -59,6 +60,7 @@ def audit(
     out: Annotated[Path, typer.Option(metavar="DIR", help="The audit's folder.")] = Path("audit"),
     target: Annotated[str, typer.Option(help="What maps explain: prediction, label, or one class.")] = "prediction",
     fit: Annotated[str | None, typer.Option(help="Pictures become inputs by crop, pad or squash.", show_default="each model's own")] = None,
+    labels: LabelsOption = None,
     heads: Annotated[bool, typer.Option("--heads", help="Entropy and distance of every head, too: one more pass a picture.")] = False,
     features: Annotated[
         bool,
@@ -124,8 +126,8 @@ def audit(
                 print(json.dumps({"done": there, "of": total, "failed": failures}), flush=True)
 
         result = run(
-            data, model, method or ["rollout"], out, target=target, fit=fit, heads=heads, features=features, lens=lens,
-            scores=score or (), workers=workers, scheduler=scheduler, device=device, chunk=chunk, report=show,
+            data, model, method or ["rollout"], out, target=target, fit=fit, labels=read_labels(labels), heads=heads, features=features,
+            lens=lens, scores=score or (), workers=workers, scheduler=scheduler, device=device, chunk=chunk, report=show,
         )  # fmt: skip
     from vizlib.auditing.summary import summaries
 
@@ -148,7 +150,7 @@ def _matching_to_doubt(matched: str) -> str:
     from vizlib.model_report.accuracy import SORTED_ORDER
 
     if matched == SORTED_ORDER:
-        return "its classes 0, 1, ... are taken to be the folders in sorted order; name them by number if they are not."
+        return "its classes 0, 1, ... are taken to be the folders in sorted order; give --labels if they are not."
     return "" if matched in ("WordNet id", "name", "number") else matched
 
 

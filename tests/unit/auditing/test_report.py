@@ -197,3 +197,29 @@ def test_the_command_says_how_folders_became_classes(tmp_path: Path) -> None:
         assert result.exit_code == 0
         assert words in result.output
         assert ("no label that it knows" in result.output) == (model == "vit_tiny50")
+
+
+def test_classes_of_a_checkpoint_in_their_own_order_are_named_by_a_file(tmp_path: Path) -> None:
+    import timm
+    from typer.testing import CliRunner
+
+    from vizlib.cli import app
+
+    network = timm.create_model("resnet10t", num_classes=3)
+    with torch.no_grad():
+        network.fc.weight.zero_()
+        network.fc.bias.copy_(torch.tensor([0.0, 5.0, 0.0]))  # always class 1
+    torch.save(network.state_dict(), tmp_path / "mine.pth")
+    (tmp_path / "names.txt").write_text("cat\ndog\nbird\n", encoding="utf-8")
+    for name, count in (("cat", 1), ("dog", 2), ("bird", 4)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(count):
+            Image.fromarray(np.full((64, 64, 3), 10 * number, np.uint8)).save(tmp_path / "photos" / name / f"{number}.png")
+    words = ["audit", str(tmp_path / "photos"), "--model", f"resnet10t={tmp_path / 'mine.pth'}", "--method", "saliency", "--no-report"]
+    result = CliRunner().invoke(app, [*words, "--labels", str(tmp_path / "names.txt"), "--out", str(tmp_path / "a")])
+    assert result.exit_code == 0
+    assert "right 28.6" in result.output  # two of seven
+    assert "sorted order" not in result.output
+    result = CliRunner().invoke(app, [*words, "--labels", str(tmp_path / "none.txt"), "--out", str(tmp_path / "b")])
+    assert result.exit_code == 2
+    assert "cannot be read" in result.output
