@@ -27,8 +27,8 @@ ENTRIES = {
     "drift": "How far features are from having moved along with the picture: 0 is exactly, 1 is no better than a constant map.",
     "multiply-adds": "One multiplication and one addition: what computing is counted in.",
 }
-ROLES = {"query": "blue", "key": "orange", "value": "green"}
-"""The colours of the three where a page names them; ui/components/_lib/attention_roles.css has them for what is drawn."""
+ROLES = {"query": "#2f7ed8", "key": "#c77c02", "value": "#2c9a4b"}
+"""The colours of the three wherever a page names or draws them: the style sheets of components get them from here."""
 PAGES = {
     "explore": ("token", "rollout", "attribution"),
     "learn": ("token", "patch", "query", "key", "value", "softmax", "head", "class token", "logit lens", "attribution"),
@@ -53,4 +53,4 @@ def listed(page: str) -> str:
 
 
 def _coloured(word: str) -> str:
-    return f":{ROLES[word]}[{word}]" if word in ROLES else word
+    return f':color[{word}]{{foreground="{ROLES[word]}"}}' if word in ROLES else word

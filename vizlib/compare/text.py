@@ -46,7 +46,7 @@ ENTROPY = ChartText(
     "https://arxiv.org/abs/2010.11929",
 )
 SIMILARITY = ChartText(
-    "Do the tokens of an picture become alike?",
+    "Do the tokens of a picture become alike?",
     "A curve that rises to 1 says that all places end up holding the same: oversmoothing. What matters is the change with depth.",
     "The mean cosine between different tokens of one picture; the bar is twice the standard error over pictures.",
     "Shi et al. 2022",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from vizlib.catalog import glossary
@@ -17,10 +18,12 @@ def test_every_page_has_words_and_every_word_a_page():
 
 def test_query_key_and_value_have_the_colours_that_are_drawn():
     text = glossary.listed("cvt")
-    assert "- **:blue[query]**: What a token asks" in text
+    assert f'- **:color[query]{{foreground="{glossary.ROLES["query"]}"}}**: What a token asks' in text
     assert "- **token**: One row" in text
-    css = (ROOT / "vizlib/ui/components/_lib/attention_roles.css").read_text("utf-8")
-    assert all(f"--{role}: #" in css for role in glossary.ROLES)
+    sources = [path.read_text("utf-8") for kind in ("py", "js", "css", "html") for path in (ROOT / "vizlib/ui").rglob(f"*.{kind}")]
+    for role, color in glossary.ROLES.items():
+        assert any(f"var(--{role})" in source for source in sources)
+        assert not any(re.search(rf"--{role}: *#", source) for source in sources), f"{color} has one place, in the glossary"
     drawn = ("decoder_step", "conv_projection", "reduced_keys")
     assert all("attention_roles.css" in (ROOT / f"vizlib/ui/components/{name}/{name}.css").read_text("utf-8") for name in drawn)
 

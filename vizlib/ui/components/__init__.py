@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vizlib.catalog.glossary import ROLES
 from vizlib.ui.components.joining import join_modules, join_styles
 
 if TYPE_CHECKING:
@@ -33,6 +34,6 @@ def _component(name: str) -> ComponentRenderer:
 
     path = f"{FOLDER}/{name}/{name}"
     html = (PACKAGE / f"{path}.html").read_text("utf-8")
-    return st.components.v2.component(
-        f"vizlib_{name}", html=html, css=join_styles(PACKAGE, f"{path}.css"), js=join_modules(PACKAGE, f"{path}.js")
-    )
+    roles = "".join(f"--{role}:{color};" for role, color in ROLES.items())
+    css = f":host,.kit{{{roles}}}\n{join_styles(PACKAGE, f'{path}.css')}"
+    return st.components.v2.component(f"vizlib_{name}", html=html, css=css, js=join_modules(PACKAGE, f"{path}.js"))

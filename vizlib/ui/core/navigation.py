@@ -10,8 +10,11 @@ from vizlib.catalog import glossary
 from vizlib.ui.core import job_slots, shared_imports
 from vizlib.ui.core.callbacks import PAGE, current_page
 from vizlib.ui.core.contents import begin_contents
+from vizlib.ui.core.words import begin_words, draw_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streamlit.navigation.page import StreamlitPage
 
 # The colours of viridis on a grid of patches: what the app draws, at the size of an icon.
@@ -60,8 +63,8 @@ def pages() -> list[StreamlitPage]:
     return [root, *(st.Page(f"pages/{name}.py", title=PAGES[name][0], icon=PAGES[name][1], url_path=name) for name in others), alias]
 
 
-def run() -> None:
-    """Draw the frame and run the page that the address names; the whole of app.py."""
+def run(draw_frame: Callable[[str], None]) -> None:
+    """Draw the frame, with what ``draw_frame`` adds to it for the page's title, and run the page that the address names."""
     # Before all else: a browser that has drawn the sidebar keeps its width. The icon before the pages are told, else it fetches theirs
     # from the internet.
     _configure()
@@ -71,6 +74,7 @@ def run() -> None:
     st.logo(LOGO)
     with st.sidebar:
         st.caption("See how a vision model sees. Everything runs where this app runs; a picture you add stays in its memory.")
+    draw_frame(page.title)
     st.session_state[_FRAMED] = True
     page.run()
 
@@ -91,13 +95,14 @@ def open_page(name: str, headline: str, sentence: str) -> bool:
         st.navigation(pages(), position="hidden")
         st.rerun()
     begin_contents()
+    begin_words(name)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.title(PAGES[name][0], anchor=False, width="content")
         with st.popover("Words", icon=":material/dictionary:", type="tertiary", help="What the words of this page mean"):
             st.markdown(glossary.listed(name))
         if name == next(iter(PAGES)):
             st.page_link("pages/learn.py", label="New to this? Ten steps: predict, then look", icon=":material/school:")
-    st.markdown(f"**{headline}** {sentence}")
+    draw_text(f"**{headline}** {sentence}")
     shared_imports.wait()
     arrived = current_page() != name
     st.session_state[PAGE] = name

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from vizlib.ui.core import presenting
 from vizlib.ui.core.formatting import plain
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class UrlState:
         self._store = st.session_state.setdefault(f"{page}:address", {"values": {}, "written": None, "reading": None, "read": set()})
         self._parts: dict[str, _Part] = {}
         self._unread: dict[str, str] = {}
-        given = dict(st.query_params)
+        given = {name: text for name, text in st.query_params.items() if name != presenting.PARAMETER}
         if arrived and not given:  # the session is right, in the next run too where this one is cut short
             self._store["written"] = given
         touched = any(key in st.session_state and st.session_state[key] != value for key, value in self._store["values"].items())
@@ -82,8 +83,9 @@ class UrlState:
         texts = {name: part.write(values[name]) for name, part in differ.items()}
         written = {name: text for name, text in texts.items() if text is not None}
         self._store["written"], self._store["reading"] = written, None
-        if dict(st.query_params) != written:
-            st.query_params.from_dict(written)
+        address = written | presenting.in_address()
+        if dict(st.query_params) != address:
+            st.query_params.from_dict(address)
         if self._unread:
             asked = ", ".join(plain(f"{name}={text[:40]}") for name, text in list(self._unread.items())[:3])
             more = f" and {len(self._unread) - 3} more" if len(self._unread) > 3 else ""

@@ -10,6 +10,7 @@ from vizlib.ui.core import navigation
 from vizlib.ui.core.contents import draw_contents
 from vizlib.ui.core.formatting import plain
 from vizlib.ui.core.model_service import service
+from vizlib.ui.core.presenting import controls
 from vizlib.ui.core.url_state import UrlState
 from vizlib.ui.widgets.pickers import pick_fit
 from vizlib.ui.widgets.picture_picker import FIRST_SAMPLE, pick_picture
@@ -51,7 +52,7 @@ def open_paper_page(
     url_state = open_page(name, headline, sentence)
     with st.container(gap="xsmall"):
         shown = st.empty()
-        with st.expander("Change the picture, the model or the fit", icon=":material/tune:", key=f"{name}.pickers"):
+        with st.expander("Change the picture, the model or the fit", icon=":material/tune:", key=f"controls-{name}"):
             picture = pick_picture(url_state)
             model, fit = pick_beside_fit(url_state, pick)
     shown.markdown(shown_words(picture.title, model, fit))
@@ -67,7 +68,8 @@ def shown_words(title: str, model: ModelChoice, fit: str | None) -> str:
 
 def pick_beside_fit(url_state: UrlState, pick: Callable[[UrlState], M]) -> tuple[M, str | None]:
     """What ``pick`` gives, and beside it how pictures are fitted into a model's input."""
-    left, right = st.columns([4, 1], gap="medium")
+    with controls("models"):
+        left, right = st.columns([4, 1], gap="medium")
     with left:
         models = pick(url_state)
     with right:

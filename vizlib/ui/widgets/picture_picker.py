@@ -15,6 +15,7 @@ from vizlib.ui.components.image_gallery import image_gallery
 from vizlib.ui.core import formatting
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.pictures import SAMPLES, handed_in, sample
+from vizlib.ui.core.presenting import controls
 from vizlib.ui.core.url_state import one_of, resend
 from vizlib.ui.widgets.uploader import let_go, uploader
 
@@ -42,7 +43,8 @@ def pick_picture(url_state: UrlState, first: str = FIRST_SAMPLE) -> Picture:
         if chosen in SAMPLES:
             state[key] = chosen
 
-    left, right = st.columns([3, 2], gap="medium")
+    with controls("picture"):
+        left, right = st.columns([3, 2], gap="medium")
     with right:
         _draw_sources()
     yours = upload["yours"]

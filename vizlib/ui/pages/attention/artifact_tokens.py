@@ -13,6 +13,7 @@ from vizlib.figures.numbers import percent
 from vizlib.ui.components.photo_map import photo_map
 from vizlib.ui.core import computations
 from vizlib.ui.core.url_state import number, resend
+from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.attention.artifact_work import compute_artifact_rollouts
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def draw_artifact_tokens(
 ) -> None:
     """The norms of every layer, the cells that stand out, and the rollout with and without them."""
     key = threshold_key(url_state)
-    st.markdown("Some tokens grow far longer than all others: the model uses them as a scratch pad, and maps then light up in empty sky "
+    draw_text("Some tokens grow far longer than all others: the model uses them as a scratch pad, and maps then light up in empty sky "
                 "([Darcet et al. 2024](https://arxiv.org/abs/2309.16588)). Red dots mark them here and in the picture above.")  # fmt: skip
     threshold = st.slider(
         "Odd from this robust z-score on",

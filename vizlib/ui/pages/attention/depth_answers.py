@@ -9,6 +9,7 @@ import streamlit as st
 
 from vizlib.ui.core import computations
 from vizlib.ui.core.url_state import resend
+from vizlib.ui.core.words import draw_text
 from vizlib.ui.sections.logit_lens import SOURCE, draw_depth_answers
 from vizlib.ui.sections.logit_lens_data import compute_depth_answers
 from vizlib.ui.widgets.explanation import class_labels
@@ -32,7 +33,7 @@ def draw_depth(attention_pass: AttentionPass, model: ModelChoice, request: PassR
     labels = class_labels(attention_pass.ranking)
     if state[key] not in labels:
         state[key] = ANSWER
-    st.markdown("The head is made to read what each layer gives, as it reads the last one: look at where the answer comes up, and stays.")
+    draw_text("The head is made to read what each layer gives, as it reads the last one: look at where the answer comes up, and stays.")
     if labels:
         st.selectbox(
             "Class of the maps", [ANSWER, *labels], key=resend(key), width=320,

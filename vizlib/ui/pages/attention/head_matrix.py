@@ -10,6 +10,7 @@ import streamlit as st
 from vizlib.figures.numbers import percent
 from vizlib.ui.components.head_matrix import head_matrix, table
 from vizlib.ui.core import computations
+from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.attention.canvas import layer_name
 from vizlib.ui.pages.attention.head_work import compute_head_statistics
 
@@ -26,7 +27,7 @@ def draw_heads(attention_pass: AttentionPass, model: ModelChoice, request: PassR
     statistics = computations.compute_or_status("attention.heads", attention_pass.identity, [model], work, keep=False)
     if statistics is None:
         return
-    st.markdown(
+    draw_text(
         "Each square is one head. Click one to open it in the picture above: the far-sighted, the local and the idle ones look different."
     )
     names = [layer_name(attention_pass, layer).capitalize() for layer in range(len(attention_pass.layers))]

@@ -9,6 +9,7 @@ import streamlit as st
 
 from vizlib.figures.numbers import percent
 from vizlib.ui.core import computations, formatting
+from vizlib.ui.core.contents import heading
 from vizlib.ui.core.url_state import one_of, resend
 from vizlib.ui.pages.attention.artifact_tokens import draw_artifact_tokens, threshold_key
 from vizlib.ui.pages.attention.canvas import canvas_keys, draw_canvas, snippet
@@ -101,6 +102,7 @@ def draw_panel(
 ) -> None:
     """The chooser and the panel that it names."""
     opacity, colormap = st.session_state[keys.opacity], st.session_state[keys.colors]
+    heading("Look closer", sub=True)
     chosen = st.segmented_control(
         "Below the canvas", list(PANELS), key=resend(key), format_func=PANELS.__getitem__, required=True, label_visibility="collapsed"
     )

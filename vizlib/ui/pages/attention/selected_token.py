@@ -12,6 +12,7 @@ import streamlit as st
 from vizlib.figures.numbers import percent
 from vizlib.ui.components.photo_map import photo_map
 from vizlib.ui.core import computations
+from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.attention.canvas import layer_name, token_name
 from vizlib.ui.pages.attention.token_work import compute_row, compute_token_rollout
 from vizlib.ui.widgets.downloads import download_row, file_stem, npz
@@ -94,7 +95,7 @@ def _draw_rollout(attention_pass: AttentionPass, selected: SelectedToken, model:
         st.caption("Its keys are gathered from several tokens, so a walk down to the pixels starts at none of them: look at "
                    "“Where it looks” instead.")  # fmt: skip
         return
-    st.markdown("**Where it comes from**: the rollout from this token, through all layers below, down to the pixels")
+    draw_text("**Where it comes from**: the rollout from this token, through all layers below, down to the pixels")
     key = (attention_pass.identity, selected.layer, selected.query)
     work = partial(compute_token_rollout, request, selected.layer, selected.query)
     walk = computations.compute_or_status("attention.walk", key, [model], work, keep=False)

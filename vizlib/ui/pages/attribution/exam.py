@@ -18,6 +18,7 @@ from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.contents import heading
 from vizlib.ui.core.pictures import SAMPLES, handed_in, sample
 from vizlib.ui.core.url_state import resend
+from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.attribution import text
 from vizlib.ui.pages.attribution.exam_work import compute_exam_report
 from vizlib.ui.pages.attribution.scheduler import SLOT
@@ -55,7 +56,7 @@ class ExamRequest:
 def draw_exam(model: ModelChoice, picture: Picture, names: list[str]) -> None:
     """Choose, start, follow, and read the report; nothing runs before it is asked for."""
     heading("The exam, where the right answer is known")
-    st.markdown(
+    draw_text(
         "On a picture nobody knows what the model really used. In an exam it is known, by construction or by measurement: look at which "
         "methods find it more often than an even map or a blob in the middle."
     )

@@ -16,6 +16,7 @@ from vizlib.ui.core import computations, formatting
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.contents import heading
 from vizlib.ui.core.url_state import resend
+from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.attribution import text as attribution_words
 from vizlib.ui.pages.attribution.detail_work import compute_cascade, compute_stability
 from vizlib.ui.pages.attribution.scheduler import SLOT
@@ -118,7 +119,7 @@ def _draw_curves(curves: Curves, title: str) -> None:
     from vizlib.figures.charts import CONFIG
 
     st.subheader("What the map predicts", anchor=False)
-    st.markdown(
+    draw_text(
         "Pixels are taken away, or given back to an empty picture, in the map's order. A map that knows what matters makes the answer "
         "fall at once on the left, and come back at once on the right."
     )
@@ -131,7 +132,7 @@ def _draw_curves(curves: Curves, title: str) -> None:
 
 def _draw_sanity(scheduler: MethodScheduler, explanation: Explanation, checks: dict[str, Check], answer: ModelAnswer, view: View) -> None:
     st.subheader("Does it change when the model does?", anchor=False)
-    st.markdown(
+    draw_text(
         "A map that looks the same after the model's weights were drawn anew, or for another class, does not tell of what was learned "
         "([Adebayo et al. 2018](https://arxiv.org/abs/1810.03292))."
     )

@@ -14,7 +14,9 @@ from vizlib.ui.core import computations, formatting, job_slots
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.contents import heading
 from vizlib.ui.core.looks import drawn_every
+from vizlib.ui.core.presenting import controls
 from vizlib.ui.core.url_state import resend, some_of
+from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.attribution import downloads, exam, map_grid_data, method_detail, region
 from vizlib.ui.pages.attribution import text as attribution_words
 from vizlib.ui.pages.attribution.scheduler import SLOT, ExplainRequest, MethodScheduler, submit_answer
@@ -44,9 +46,9 @@ _PAIR = 300  # pixels of the longer side of two maps side by side
 def draw_page(url_state: UrlState, picture: Picture) -> None:
     """The model, what it is asked, and every section as far as its numbers are there."""
     left, middle, right = st.columns([4, 6, 2], gap="medium")
-    with left:
+    with left, controls("model"):
         model = pick_model(url_state)
-    with right:
+    with right, controls("fit"):
         fit = pick_fit(url_state)
     choices = pick_methods(url_state, model)
     view = View.of_address(url_state, list(choices))
@@ -246,7 +248,7 @@ def draw_agreement(scheduler: MethodScheduler, answer: ModelAnswer, view: View) 
     if len(explanations) < 2:
         st.info("Two maps or more can be compared: choose another method above.", icon=":material/touch_app:")
         return
-    st.markdown(
+    draw_text(
         "Each number says how alike two methods order the pixels of this picture: 1 is the same order, 0 none in common, -1 the reverse. "
         "Look for blocks: methods of one kind agree with each other, and that alone proves nothing."
     )

@@ -20,6 +20,7 @@ from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.contents import heading
 from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.model_choice import model_choice
+from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.compact import tokenizer_data
 from vizlib.ui.pages.compact.claims import equivariance_claim
 from vizlib.ui.sections.toy import draw_toy
@@ -121,7 +122,7 @@ def draw_columns(url_state: UrlState, group: Group, jobs: list[Job[Column] | Non
 def draw_ideas(columns: list[Column], group: Group, jobs: list[Job[Drift] | None]) -> None:
     """Sparse interaction, weight sharing and equivariance, each measured on this picture."""
     heading("Three ideas of convolution", sub=True)
-    st.markdown(
+    draw_text(
         "The paper names what convolution brings that a plain transformer has to learn from data: **sparse interaction** (a unit looks at "
         "few inputs), **weight sharing** (one weight serves many places) and **equivariance** (move the picture and the "
         "features move along)."
@@ -135,7 +136,7 @@ def draw_ideas(columns: list[Column], group: Group, jobs: list[Job[Drift] | None
                 f"| {name} | {cover} | {layer.name}, {layer.window} | {layer.parameters:,} | {layer.connections:,} | {used:,.0f} × |"
             )
     st.markdown("\n".join(rows))
-    st.markdown(
+    draw_text(
         "**Equivariance.** The picture moves to the right, pixel by pixel, over one token. The tokens should move along: the drift is "
         "$\\lVert f(S x) - S f(x) \\rVert / \\lVert f(x) - \\bar f \\rVert$, 0 where they do exactly, on tokens that no border touches. "
         "What the head reads should not change at all: its drift is $1 - \\cos$ between before and after."

@@ -22,6 +22,7 @@ from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.contents import heading
 from vizlib.ui.core.pictures import Picture
 from vizlib.ui.core.url_state import one_of
+from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.compare import comparison_jobs
 from vizlib.ui.pages.compare.comparison_jobs import ComparisonRequest
 from vizlib.ui.pages.compare.layer_pair_data import pack_layer_pair
@@ -395,7 +396,7 @@ def _take_cell(view: View, key: str, rows: int, columns: int) -> None:
 
 def _open(text: ChartText, title: str = "") -> None:
     heading(title or text.title)
-    st.markdown(text.hint)
+    draw_text(text.hint)
 
 
 def _close(text: ChartText) -> None:

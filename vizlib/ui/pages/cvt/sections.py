@@ -15,6 +15,7 @@ from vizlib.ui.core import computations, job_slots
 from vizlib.ui.core.contents import heading
 from vizlib.ui.core.model_choice import model_choice
 from vizlib.ui.core.tables import to_csv
+from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.cvt import claims, projection_data, shuffle_shift_data, text
 from vizlib.ui.sections import feature_pyramid, reduced_keys
 from vizlib.ui.sections.toy import draw_toy
@@ -40,7 +41,7 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
     if feature_pyramid.pyramid_or_status("cvt", model, picture, fit, view, overlap) is None:
         return
     heading("A convolution makes q, k and v")
-    st.markdown(text.PROJECTION)
+    draw_text(text.PROJECTION)
     projections = computations.compute_or_status(
         "cvt.maps",
         ("projections", picture.identity, fit),
@@ -51,7 +52,7 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
         draw_projections(projections, model, picture)
         draw_toy("cvt")
         heading("Keys on a squeezed grid")
-        st.markdown(text.KEYS)
+        draw_text(text.KEYS)
         job = reduced_keys.submit_reduced_keys("cvt.keys", model, picture, fit)
         job_slots.wait_for([job])
         keys = computations.result_or_status("cvt.keys", job, [model])
@@ -59,7 +60,7 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
             reduced_keys.draw_reduced_keys("cvt", keys, model, picture)
         draw_squeezed(projections, model)
     heading("No table of positions")
-    st.markdown(text.MOVED)
+    draw_text(text.MOVED)
     models = [model, model_choice("vit_tiny50")]
     jobs = [submit_shuffle_shift(f"cvt.moves.{index}", each, picture, fit) for index, each in enumerate(models)]
     shifts = [

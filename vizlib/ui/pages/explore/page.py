@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from vizlib.ui.core.presenting import controls
 from vizlib.ui.pages.explore.columns import draw_columns
 from vizlib.ui.widgets.model_picker import pick_models
 from vizlib.ui.widgets.page import close_page, open_page
@@ -43,7 +44,8 @@ def _real_model_at_hand() -> bool:
 
 def _pick_models_and_fit(url_state: UrlState) -> tuple[list[ModelChoice], str | None, Picture | None, bool]:
     """The models, the fit, the second picture, and whether maps are to explain what makes the two alike."""
-    left, middle, right = st.columns([5, 2, 2], gap="medium")
+    with controls("models"):
+        left, middle, right = st.columns([5, 2, 2], gap="medium")
     with left:
         models = pick_models(url_state, (REAL_MODEL, OPENING_MODELS[0]) if _real_model_at_hand() else OPENING_MODELS)
     with middle:

@@ -12,6 +12,7 @@ from vizlib.ui.core import computations
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.formatting import linked, plain
 from vizlib.ui.core.model_choice import model_choice
+from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.learn.figures import draw_figure, pack_question
 from vizlib.ui.pages.learn.handout import handout_html
 from vizlib.ui.pages.learn.lesson_work import compute_finding, compute_sentence
@@ -34,7 +35,7 @@ def draw_page(url_state: UrlState) -> None:
     state = st.session_state
     number = state[keys.step]
     where = st.container()
-    with st.expander("The picture that the lesson is about", icon=":material/image:", expanded=number == 1):
+    with st.expander("The picture that the lesson is about", icon=":material/image:", expanded=number == 1, key="controls-learn"):
         picture = pick_picture(url_state, "coffee")  # which its models know
     keep_to_picture(picture.identity, keys)
     with where:
@@ -73,7 +74,7 @@ def _draw_turn(number: int, keys: ProgressKeys) -> None:
 
 def _draw_step(step: Step, number: int, picture: Picture, keys: ProgressKeys) -> None:
     st.header(f"{number}. {step.title}", anchor=False)
-    st.markdown(step.look)
+    draw_text(step.look)
     finding = finding_or_status(step, picture)
     if finding is None:
         return
@@ -144,7 +145,7 @@ def _show(step: Step, finding: Finding, answer: int, number: int, keys: Progress
         draw_figure(step, finding, answer)
     with beside:
         st.markdown(f"**What happened.** {plain(step.happened(outcome))}")
-        st.markdown(f"**Why.** {step.why}")
+        draw_text(f"**Why.** {step.why}")
         st.markdown(f":gray[{linked(step.paper)}]")
         page, label, address = step.more
         st.page_link(f"pages/{page}.py", label=label, icon=":material/open_in_new:", query_params=address)

@@ -10,6 +10,7 @@ from vizlib.claims import of_untrained
 from vizlib.figures.model_marks import family_name
 from vizlib.ui.core import computations, job_slots
 from vizlib.ui.core.contents import heading
+from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.pvt import attention_cost, claims, segmentation, text
 from vizlib.ui.sections import feature_pyramid, reduced_keys
 from vizlib.ui.sections.toy import draw_toy
@@ -29,11 +30,11 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
     if model.card is not None and model.card.family in text.TITLES:
         title, words = text.TITLES[model.card.family]
         heading(title)
-        st.markdown(words)
+        draw_text(words)
     if pyramid is None:
         return
     heading("Keys from a reduced grid")
-    st.markdown(text.KEYS)
+    draw_text(text.KEYS)
     job = reduced_keys.submit_reduced_keys("pvt.keys", model, picture, fit)
     job_slots.wait_for([job])
     keys = computations.result_or_status("pvt.keys", job, [model])
@@ -41,10 +42,10 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
         reduced_keys.draw_reduced_keys("pvt", keys, model, picture)
         draw_toy("pvt")
         heading("What it costs")
-        st.markdown(text.COST)
+        draw_text(text.COST)
         attention_cost.draw_attention_cost(keys, model)
     heading("Why it matters for dense prediction")
-    st.markdown(text.DENSE)
+    draw_text(text.DENSE)
     fields = segmentation.segmentations_or_status(model, picture, fit, max(pyramid.levels[0]["grid"]))
     if fields:
         segmentation.draw_segmentations(fields, picture, groups)

@@ -19,6 +19,7 @@ from vizlib.ui.core.contents import heading
 from vizlib.ui.core.looks import drawn_every
 from vizlib.ui.core.tables import to_csv
 from vizlib.ui.core.url_state import one_of, resend, some_of
+from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.seq2seq import text as words
 from vizlib.ui.pages.seq2seq.choices import first_of, of_task
 from vizlib.ui.pages.seq2seq.claims import bottleneck_claim, gradient_claim
@@ -128,7 +129,7 @@ def study_keys(url_state: UrlState) -> StudyKeys:
 def draw_length_study(request: TranslationRequest, keys: StudyKeys) -> None:
     """The choice of models, the button, and both charts, which grow while the work goes on."""
     heading("The two problems that attention solved")
-    st.markdown(words.PROBLEMS)
+    draw_text(words.PROBLEMS)
     task = _pick_task(request, keys.task)
     names = _pick(task, request, keys.models)
     if not names:

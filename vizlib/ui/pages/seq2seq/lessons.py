@@ -14,6 +14,7 @@ from vizlib.ui.components.alignment import alignment
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.contents import heading
 from vizlib.ui.core.url_state import one_of
+from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.seq2seq import text as words
 from vizlib.ui.pages.seq2seq import translator_service
 from vizlib.ui.pages.seq2seq.alignment import pack_alignment
@@ -54,7 +55,7 @@ def draw_order(translation: Translation, request: TranslationRequest, identity: 
     """The same matrix with its columns in another order, and how little that changed."""
     state = st.session_state
     heading("Attention does not know the order")
-    st.markdown(words.PERMUTED)
+    draw_text(words.PERMUTED)
 
     def shuffle() -> None:
         state[key] = str((int(state[key]) + 1) % _SEEDS if state[key].isdigit() else 1)
@@ -91,7 +92,7 @@ def draw_order(translation: Translation, request: TranslationRequest, identity: 
 def draw_left_out(translation: Translation, request: TranslationRequest, step: int) -> None:
     """The attention of a step beside what each character is worth to it."""
     heading("Attention is not explanation")
-    st.markdown(f"{words.NOT_EXPLANATION} {words.DEBATE}")
+    draw_text(f"{words.NOT_EXPLANATION} {words.DEBATE}")
     if len(translation.source) < 2:
         st.info("Nothing is left of one character when it is left out: type at least two.", icon=":material/block:")
         return

@@ -14,6 +14,7 @@ from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.contents import heading
 from vizlib.ui.core.model_choice import model_choice
+from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.t2t import channel_grid_data, soft_split_data
 from vizlib.ui.pages.t2t.claims import CASE, figure_2_claims
 from vizlib.ui.sections.toy import draw_toy
@@ -101,7 +102,7 @@ def draw_costs(splits: SoftSplits) -> None:
     heading("Step by step, and what it costs", sub=True)
     soft, hard = (sum(step.macs for step in steps) for steps in (splits.soft, splits.hard))
     count = splits.soft[-1].shape[0]
-    st.markdown(
+    draw_text(
         f"Every round reshapes the tokens to an image, unfolds it, and lets them attend: $T_{{i+1}} = "
         f"\\mathrm{{unfold}}(\\mathrm{{reshape}}(\\mathrm{{MLP}}(\\mathrm{{attention}}(T_i))))$. Soft splits make **{count} tokens** for "
         f"**{_millions(soft)}** multiply-adds, where hard patches make {splits.hard[-1].shape[0]} for {_millions(hard)}; the blocks that "
@@ -123,7 +124,7 @@ def draw_channel_grids(url_state: UrlState, model: ModelChoice, job: Job[Channel
     if job is None:
         return
     heading("What the channels hold: the paper's Figure 2", sub=True)
-    st.markdown(
+    draw_text(
         "The paper marked by hand which maps hold edges, and which are empty or explode. Here every map comes from the **true forward "
         "pass**, and a rule marks it. Switch on *as the notebooks drew it* to see what their shortcuts did: bare convolutions without "
         "norm, ReLU and residual; blocks without class token and positions."

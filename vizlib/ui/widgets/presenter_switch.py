@@ -1,0 +1,30 @@
+"""What lies over every page: the switch that shows the whole app as to a class, and the meanings of words."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from vizlib.catalog.glossary import ENTRIES, ROLES
+from vizlib.ui.components.presenter import presenter
+from vizlib.ui.components.word_notes import word_notes
+from vizlib.ui.core import presenting
+from vizlib.ui.core.words import anchor
+
+
+def draw_presenter(title: str) -> None:
+    """The switch, at first as the address says, what presents the page with this title, and what opens the meaning of a word."""
+    state = st.session_state
+    if presenting.KEY not in state:
+        state[presenting.KEY] = st.query_params.get(presenting.PARAMETER) == "1"
+    with st.sidebar:
+        presented = st.toggle(
+            "Present",
+            key=presenting.KEY,
+            help="For a projector: larger type, one section a screen. Arrow keys or a clicker go from section to section; Escape leaves.",
+        )
+    word_notes({anchor(word): (word, meaning, word if word in ROLES else "") for word, meaning in ENTRIES.items()}, key="app-words")
+    presenter(presenting=presented, page=title, key="app-presenter", on_leave=_stop)
+
+
+def _stop() -> None:
+    st.session_state[presenting.KEY] = False
