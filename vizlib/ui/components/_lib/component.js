@@ -1,5 +1,6 @@
 import { decode, sameNumbers } from './decoder.js';
 import { finder, photographUrl } from './dom.js';
+import { offerFullScreen } from './full_screen.js';
 import { keep } from './lifecycle.js';
 
 /** @typedef {import('./lifecycle.js').Call} Call */
@@ -8,6 +9,9 @@ export const REST = 350; // milliseconds without a change before the page hears 
 
 /** What draws in an element: ``mount`` makes one and hands it each message that is new, by ``load(header, arrays)``. */
 export class Component {
+  /** Whether it shows a map, which a button has fill the screen. */
+  static fullScreen = false;
+
   /** @param {any} root the element it draws in */
   constructor(root) {
     this.root = root;
@@ -24,6 +28,8 @@ export class Component {
     this.url = '';
     /** @type {(name: string, value: any) => void} */
     this.setState = () => {};
+    /** Takes the button away that has it fill the screen, where there is one. */
+    this.withoutButton = () => {};
   }
 
   /**
@@ -86,12 +92,18 @@ export class ComponentWithView extends Component {
 /**
  * A default export that draws with one component for each element it is called for. ``also(component, call)`` takes
  * what the component needs of a call beside its data.
- * @param {new (root: any) => Component} Kind
+ * @param {(new (root: any) => Component) & { fullScreen: boolean }} Kind
  * @param {(component: any, call: Call) => void} [also]
  */
 export function mount(Kind, also) {
   return keep(
-    home => new Kind(home.querySelector('.kit') ?? home),
+    home => {
+      const component = new Kind(home.querySelector('.kit') ?? home);
+      /** @type {HTMLElement | null} */
+      const element = Kind.fullScreen && document.fullscreenEnabled ? home.querySelector('section, figure') : null;
+      if (element) component.withoutButton = offerFullScreen(element);
+      return component;
+    },
     (/** @type {Component} */ component, call) => {
       component.setState = call.setStateValue;
       also?.(component, call);
@@ -103,6 +115,7 @@ export function mount(Kind, also) {
     },
     (/** @type {Component} */ component) => {
       clearTimeout(component.waiting);
+      component.withoutButton();
       if (component.url) URL.revokeObjectURL(component.url);
       component.destroy();
     },

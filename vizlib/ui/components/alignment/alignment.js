@@ -7,6 +7,8 @@ const STEP = 220; // milliseconds a character while it plays
 const quoted = char => (char === ' ' ? 'the blank' : char === '■' ? 'the end' : `“${char}”`);
 
 class Alignment extends Component {
+  static fullScreen = true;
+
   constructor(root) {
     super(root);
     this.sheet = this.find('sheet');

@@ -36,6 +36,8 @@ function stageTitle(title) {
 }
 
 class AttentionCanvas extends Component {
+  static fullScreen = true;
+
   constructor(root) {
     super(root);
     this.stage = this.find('stage');

@@ -55,6 +55,8 @@ function peakBytes(kind, fused, { width, heads, stride }, ratio, pixels) {
 }
 
 class AttentionCost extends Component {
+  static fullScreen = true;
+
   constructor(root) {
     super(root);
     this.svg = root.querySelector('svg');

@@ -30,6 +30,8 @@ function crossOut(context, x, y, exploding) {
 }
 
 class ChannelGrid extends ComponentWithView {
+  static fullScreen = true;
+
   constructor(root) {
     super(root);
     this.find('order').addEventListener('change', event => this.choose({ order: event.target.value }));

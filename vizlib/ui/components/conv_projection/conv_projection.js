@@ -9,6 +9,8 @@ const ROLES = { q: 'role-query', k: 'role-key', v: 'role-value', x: '' };
 const WORDS = { q: 'what a token asks', k: 'what it is found by', v: 'what it hands on' };
 
 class ConvProjection extends Component {
+  static fullScreen = true;
+
   constructor(root) {
     super(root);
     this.slider = this.find('channel');

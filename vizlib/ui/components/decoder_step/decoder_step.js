@@ -15,6 +15,8 @@ const STRIPS = {
 };
 
 class DecoderStep extends Component {
+  static fullScreen = true;
+
   constructor(root) {
     super(root);
     this.strips = Object.fromEntries(

@@ -9,6 +9,8 @@ const HINT =
   'Point at a patch, or use the arrow keys on the picture: what it alone would answer. [ and ] change the layer.';
 
 class DepthMaps extends Component {
+  static fullScreen = true;
+
   constructor(root) {
     super(root);
     this.stage = this.find('stage');

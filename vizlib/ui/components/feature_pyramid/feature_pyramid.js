@@ -66,6 +66,8 @@ function covered(scales, from, box, to) {
 }
 
 class FeaturePyramid extends Component {
+  static fullScreen = true;
+
   load(header, arrays) {
     this.header = header;
     this.arrays = arrays;

@@ -10,6 +10,8 @@ const STATES = ['arrives', 'first_norm', 'attention', 'between', 'carried', 'sec
 const HINT = 'Click a patch to follow it; or the arrow keys.';
 
 class ForwardPass extends Component {
+  static fullScreen = true;
+
   constructor(root) {
     super(root);
     this.stage = this.find('stage');

@@ -23,6 +23,8 @@ function mostAlike(row, self) {
 }
 
 class LayerPair extends Component {
+  static fullScreen = true;
+
   constructor(root) {
     super(root);
     this.panels = [...root.querySelectorAll('.panel')].map((panel, i) => {

@@ -28,6 +28,8 @@ function badgeSign(state) {
 }
 
 class MapGrid extends Component {
+  static fullScreen = true;
+
   constructor(root) {
     super(root);
     this.view = { scale: 'own', opacity: 0.6 };

@@ -6,6 +6,8 @@ import { cellAt, cellBox, paint, placeMark, stepped, takeArrow } from '../_lib/g
 const HINT = 'Click a patch; or the arrow keys, then Enter.';
 
 class PatchChoice extends Component {
+  static fullScreen = true;
+
   constructor(root) {
     super(root);
     this.stage = this.find('stage');

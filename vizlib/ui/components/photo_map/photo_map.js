@@ -44,6 +44,8 @@ function between(values, width, row, column) {
 }
 
 class PhotoMap extends Component {
+  static fullScreen = true;
+
   constructor(root) {
     super(root);
     this.stage = this.find('stage');

@@ -6,6 +6,8 @@ import { cellAt, cellBox, extent, paint, placeMark, ramp, stepped, takeArrow } f
 import { MapBar } from '../_lib/map_bar.js';
 
 class ReducedKeys extends Component {
+  static fullScreen = true;
+
   constructor(root) {
     super(root);
     this.panels = Object.fromEntries(

@@ -11,6 +11,8 @@ const MODES = [
 const COALITIONS = ['the whole picture', 'the region alone', 'without the region', 'an empty picture'];
 
 class RegionBrush extends Component {
+  static fullScreen = true;
+
   constructor(root) {
     super(root);
     this.reportNow = (_name, _value) => {};

@@ -7,6 +7,8 @@ import { paint } from '../_lib/grid.js';
 const TOP = 3;
 
 class ResponseLab extends Component {
+  static fullScreen = true;
+
   constructor(root) {
     super(root);
     this.far = this.find('far');

@@ -7,6 +7,8 @@ import { cellAt } from '../_lib/grid.js';
 const HUES = [...Object.values(OKABE_ITO), '#999999'];
 
 class Segmentation extends Component {
+  static fullScreen = true;
+
   constructor(root) {
     super(root);
     this.count = this.find('count');

@@ -8,6 +8,8 @@ const READING =
   'The cosine compares each token of the last stage with the token of the same pixels after the move.';
 
 class ShuffleShift extends Component {
+  static fullScreen = true;
+
   constructor(root) {
     super(root);
     this.stage = this.find('stage');

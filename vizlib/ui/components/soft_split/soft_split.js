@@ -32,6 +32,8 @@ function paintStrip(canvas, values) {
 }
 
 class SoftSplit extends ComponentWithView {
+  static fullScreen = true;
+
   constructor(root) {
     super(root);
     this.figure = this.find('figure');

@@ -23,6 +23,8 @@ function halfOfSum(values) {
 }
 
 class TokenizerColumns extends ComponentWithView {
+  static fullScreen = true;
+
   constructor(root) {
     super(root);
     this.figure = this.find('figure');
