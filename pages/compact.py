@@ -5,9 +5,9 @@ from functools import partial
 from vizlib.ui.core.formatting import linked
 from vizlib.ui.pages.compact.sections import PAPER, draw_page
 from vizlib.ui.widgets.model_picker import of_families, pick_model
-from vizlib.ui.widgets.page import close_page, open_paper_page
+from vizlib.ui.widgets.page import close_page, open_picture_page
 
-url_state, picture, model, fit = open_paper_page(
+url_state, picture, model, fit = open_picture_page(
     "compact",
     "Can a transformer learn from little data?",
     "Compact Transformers change two things in ViT: **convolutions** make the tokens, and **sequence pooling** reads all of them instead "

@@ -4,10 +4,10 @@ from functools import partial
 
 from vizlib.ui.pages.cvt import sections, text
 from vizlib.ui.widgets.model_picker import of_families, pick_model
-from vizlib.ui.widgets.page import close_page, open_paper_page
+from vizlib.ui.widgets.page import close_page, open_picture_page
 from vizlib.ui.widgets.snippet import draw_model
 
-url_state, picture, model, fit = open_paper_page(
+url_state, picture, model, fit = open_picture_page(
     "cvt",
     "Convolution inside attention.",
     "CvT makes its tokens from windows that overlap. Point at a cell of a stage: the window it sees, and the cells that see it, light up.",

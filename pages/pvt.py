@@ -4,10 +4,10 @@ from functools import partial
 
 from vizlib.ui.pages.pvt import sections, text
 from vizlib.ui.widgets.model_picker import of_families, pick_model
-from vizlib.ui.widgets.page import close_page, open_paper_page
+from vizlib.ui.widgets.page import close_page, open_picture_page
 from vizlib.ui.widgets.snippet import draw_model
 
-url_state, picture, model, fit = open_paper_page(
+url_state, picture, model, fit = open_picture_page(
     "pvt",
     "A pyramid of scales.",
     "PVT looks at the picture at several scales, where ViT has one. Point at a cell of a stage: what it covers in the others lights up.",

@@ -5,9 +5,9 @@ from functools import partial
 from vizlib.ui.core.formatting import linked
 from vizlib.ui.pages.t2t.sections import PAPER, draw_page
 from vizlib.ui.widgets.model_picker import of_families, pick_model
-from vizlib.ui.widgets.page import close_page, open_paper_page
+from vizlib.ui.widgets.page import close_page, open_picture_page
 
-url_state, picture, model, fit = open_paper_page(
+url_state, picture, model, fit = open_picture_page(
     "t2t",
     "How do pixels become tokens?",
     "ViT cuts a picture into patches that know nothing of each other. T2T-ViT lets windows **overlap**, three times over: point at a "

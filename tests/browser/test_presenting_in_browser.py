@@ -45,7 +45,7 @@ def test_keys_go_from_section_to_section_and_ask_nothing(visit, server):
     assert seen["headings"] == ["T2T-ViT"]
     assert seen["type"] > 16
     assert not seen["sidebar"]
-    assert not page.get_by_text("Change the picture, the model or the fit").is_visible()
+    assert not page.get_by_text("Add a picture, or change the model or the fit").is_visible()
     quiet(visit)
     titles = []
     for key in ("PageDown", "ArrowRight", "PageDown"):
@@ -70,7 +70,7 @@ def test_keys_go_from_section_to_section_and_ask_nothing(visit, server):
     assert page.evaluate(SEEN)["sidebar"]  # at once; then the switch and the address hear of it
     page.wait_for_function("() => !location.search.includes('present')")
     visit.rest()
-    assert not page.get_by_label("Present").is_checked()
+    page.get_by_role("switch", name="Present", checked=False).wait_for()
     assert len(page.evaluate(SEEN)["headings"]) == 4
 
 

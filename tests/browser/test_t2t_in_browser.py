@@ -105,7 +105,7 @@ def test_what_is_chosen_is_linked(visit, server):
 def test_odd_uploads(visit, server):
     open_page(visit, server)
     before = field(visit)
-    visit.page.get_by_text("Change the picture, the model or the fit").click()
+    visit.page.get_by_text("Add a picture, or change the model or the fit").click()
     visit.page.locator("input[type=file]").set_input_files(picture((500, 12), "RGBA"))
     visit.page.get_by_role("button", name="odd.png", exact=True).wait_for()
     settle(visit)

@@ -9,6 +9,7 @@ import streamlit as st
 from vizlib.ui.core import navigation
 from vizlib.ui.core.contents import draw_contents
 from vizlib.ui.core.formatting import plain
+from vizlib.ui.core.model_choice import ModelChoice
 from vizlib.ui.core.model_service import service
 from vizlib.ui.core.presenting import controls
 from vizlib.ui.core.url_state import UrlState
@@ -16,12 +17,13 @@ from vizlib.ui.widgets.pickers import pick_fit
 from vizlib.ui.widgets.picture_picker import FIRST_SAMPLE, pick_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from vizlib.ui.core.model_choice import ModelChoice
+    from streamlit.delta_generator import DeltaGenerator
+
     from vizlib.ui.core.pictures import Picture
 
-M = TypeVar("M")
+M = TypeVar("M", "ModelChoice", "list[ModelChoice]")
 
 
 def open_page(name: str, headline: str, sentence: str, *, vision: bool = True) -> UrlState:
@@ -35,35 +37,31 @@ def open_page(name: str, headline: str, sentence: str, *, vision: bool = True) -
 def open_picture_page(
     name: str, headline: str, sentence: str, pick: Callable[[UrlState], M], *, first: str = FIRST_SAMPLE
 ) -> tuple[UrlState, Picture, M, str | None]:
-    """A page about one picture, at first the sample ``first``: its state, the picture, what ``pick`` gives, and the fit."""
-    url_state = open_page(name, headline, sentence)
-    picture = pick_picture(url_state, first)
-    models, fit = pick_beside_fit(url_state, pick)
-    return url_state, picture, models, fit
+    """A page about one picture, at first the sample ``first``, that opens on what it shows; what chooses that is folded into a line.
 
-
-def open_paper_page(
-    name: str, headline: str, sentence: str, pick: Callable[[UrlState], ModelChoice]
-) -> tuple[UrlState, Picture, ModelChoice, str | None]:
-    """A page that opens on a paper's own figure: what it shows stands in one line, and what chooses it is folded below.
-
-    Its state, the picture, the model that ``pick`` gives, and the fit.
+    Its state, the picture, what ``pick`` gives, and the fit.
     """
     url_state = open_page(name, headline, sentence)
     with st.container(gap="xsmall"):
         shown = st.empty()
-        with st.expander("Change the picture, the model or the fit", icon=":material/tune:", key=f"controls-{name}"):
-            picture = pick_picture(url_state)
-            model, fit = pick_beside_fit(url_state, pick)
-    shown.markdown(shown_words(picture.title, model, fit))
-    return url_state, picture, model, fit
+        with folded_controls(name):
+            picture = pick_picture(url_state, first)
+            models, fit = pick_beside_fit(url_state, pick)
+    shown.markdown(shown_words(picture.title, [models] if isinstance(models, ModelChoice) else models, fit))
+    return url_state, picture, models, fit
 
 
-def shown_words(title: str, model: ModelChoice, fit: str | None) -> str:
-    """The picture, the model and the fit of a page in one line."""
-    weights = " with random weights" if model.random else ""
-    fitted = "fitted as the model was trained" if fit is None else f"fitted by {fit}"
-    return f"Shown: **{plain(title)}** in **{plain(model.display_name)}**{weights}, {fitted}."
+def folded_controls(name: str) -> DeltaGenerator:
+    """Where a page's picture, models and fit are chosen, below what they are made from: closed until a visitor opens it."""
+    return st.expander("Add a picture, or change the model or the fit", icon=":material/add_photo_alternate:", key=f"controls-{name}")
+
+
+def shown_words(title: str, models: Sequence[ModelChoice], fit: str | None) -> str:
+    """The picture, the models and the fit of a page in one line."""
+    names = [f"**{plain(model.display_name)}**{' with random weights' if model.random else ''}" for model in models]
+    *others, last = names or ["no model"]
+    fitted = "fitted as trained" if fit is None else f"fitted by {fit}"
+    return f"Shown: **{plain(title)}** in {', '.join(others)}{' and ' if others else ''}{last}, {fitted}."
 
 
 def pick_beside_fit(url_state: UrlState, pick: Callable[[UrlState], M]) -> tuple[M, str | None]:

@@ -14,7 +14,6 @@ from vizlib.ui.core import computations, formatting, job_slots
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.contents import heading
 from vizlib.ui.core.looks import drawn_every
-from vizlib.ui.core.presenting import controls
 from vizlib.ui.core.url_state import resend, some_of
 from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.attribution import downloads, exam, map_grid_data, method_detail, region
@@ -23,8 +22,6 @@ from vizlib.ui.pages.attribution.scheduler import SLOT, ExplainRequest, MethodSc
 from vizlib.ui.pages.attribution.view import View
 from vizlib.ui.widgets.explanation import class_labels
 from vizlib.ui.widgets.method_options import OWN, read_options
-from vizlib.ui.widgets.model_picker import pick_model
-from vizlib.ui.widgets.pickers import pick_fit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,21 +40,17 @@ _RANKS = "ranks, dark 0 (lowest) to yellow 1 (highest)"
 _PAIR = 300  # pixels of the longer side of two maps side by side
 
 
-def draw_page(url_state: UrlState, picture: Picture) -> None:
-    """The model, what it is asked, and every section as far as its numbers are there."""
-    left, middle, right = st.columns([4, 6, 2], gap="medium")
-    with left, controls("model"):
-        model = pick_model(url_state)
-    with right, controls("fit"):
-        fit = pick_fit(url_state)
+def draw_page(url_state: UrlState, picture: Picture, model: ModelChoice, fit: str | None) -> None:
+    """What the model is asked, and every section as far as its numbers are there."""
+    asked = st.container()
     choices = pick_methods(url_state, model)
     view = View.of_address(url_state, list(choices))
     job = submit_answer(model, picture, fit)
-    with middle:
+    with asked:
         answer = wait_for_answer(model, job)
     if answer is None:
         return
-    with middle:
+    with asked:
         goal, resolved = pick_goal(view, answer)
     closer = st.session_state[view.depth]
     request = ExplainRequest(model, picture, fit, resolved, {name: choice.options for name, choice in choices.items()})
@@ -132,10 +125,11 @@ def pick_methods(url_state: UrlState, model: ModelChoice) -> dict[str, MethodCho
     )
     state = st.session_state
     state[key] = [name for name in state[key] if name in fitting]
-    chosen = st.pills(
-        "Methods", fitting, key=key, selection_mode="multi", format_func=lambda name: METHODS[name].title,
-        help="The first ones read attention and gradients and are quick; the last ones ask the model hundreds of times.",
-    )  # fmt: skip
+    with st.expander(f"{len(state[key])} of {len(fitting)} methods", icon=":material/checklist:", key="controls-methods"):
+        chosen = st.pills(
+            "Methods", fitting, key=key, selection_mode="multi", format_func=lambda name: METHODS[name].title,
+            help="The first ones read attention and gradients and are quick; the last ones ask the model hundreds of times.",
+        )  # fmt: skip
     choices = {name: read_options(model, METHODS[name], url_state) for name in fitting}
     return {name: choice for name, choice in choices.items() if name in chosen}
 

@@ -67,12 +67,10 @@ def draw_page(models: Sequence[ModelChoice], picture: Picture, fit: str | None, 
         st.info("Choose a model to ask.", icon=":material/touch_app:")
         return
     jobs = submit_responses(models, experiment, picture, fit)
-    above = st.container()
     answers = results_or_status(models, jobs)
-    with above:
-        draw_preset(claim, answers, models)
+    at = draw_lab(claim, experiment, answers) if answers else 0.0
+    draw_preset(claim, answers, models)
     if answers:
-        at = draw_lab(claim, experiment, answers)
         draw_curves(view, answers, at)
         draw_files(answers, picture)
     draw_snippet(snippet(models, experiment, picture, fit))

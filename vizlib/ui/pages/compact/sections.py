@@ -185,7 +185,7 @@ def draw_little_data() -> None:
         for name, rows in runs.items()
     ]
     ticks = sorted({count for rows in runs.values() for count, *_ in rows})
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns(2, gap="medium")
     with left:
         st.plotly_chart(
             curves(series, "training photographs (log scale)", images, log=True, ticks=ticks).update_layout(height=_HEIGHT),

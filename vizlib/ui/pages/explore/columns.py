@@ -23,7 +23,7 @@ from vizlib.ui.widgets.pickers import pick_map_style
 from vizlib.ui.widgets.snippet import draw_snippet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from streamlit.delta_generator import DeltaGenerator
 
@@ -81,8 +81,24 @@ def draw_columns(
     if pending:
         with answers:
             job_slots.run_again_after(pending)
+    maps = st.container()  # first, so that they lie on the first screen
     style = pick_map_style(url_state, several=len(models) * (1 if second is None else 2) > 1)
-    if not models:
+    with maps:
+        _draw_maps(methods, jobs, beside, (picture, second), (like_first, like_second), fit, style)
+
+
+def _draw_maps(
+    methods: Sequence[MethodChoice],
+    jobs: Mapping[str, Job[Answer] | None],
+    beside: Mapping[str, Job[Answer] | None],
+    pictures: tuple[Picture, Picture | None],
+    like: tuple[Picture | None, Picture | None],
+    fit: str | None,
+    style: MapStyle,
+) -> None:
+    """A column for each model; of two ``pictures`` a row for each, with what each of them is to be ``like``."""
+    (picture, second), (like_first, like_second) = pictures, like
+    if not methods:
         st.info("Choose a model to see what it looks at.", icon=":material/visibility:")
     tops = common_tops([*jobs.values(), *beside.values()]) if style.scale == "one" else {}
     if second is not None:
@@ -98,7 +114,7 @@ def draw_columns(
         with left:
             draw_column(methods[0], jobs[methods[0].model.name], picture, fit, style, tops, aside=right)
         return
-    per_row = 3 if len(models) == 3 else 2
+    per_row = 3 if len(methods) == 3 else 2
     for first in range(0, len(methods), per_row):
         for place, method in zip(st.columns(per_row, gap="large"), methods[first : first + per_row], strict=False):
             with place:

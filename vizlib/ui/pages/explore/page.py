@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from vizlib.ui.core.presenting import controls
 from vizlib.ui.pages.explore.columns import draw_columns
 from vizlib.ui.widgets.model_picker import pick_models
-from vizlib.ui.widgets.page import close_page, open_page
+from vizlib.ui.widgets.page import close_page, folded_controls, open_page
 from vizlib.ui.widgets.pickers import pick_fit
 from vizlib.ui.widgets.picture_picker import pick_likeness, pick_picture, pick_second_picture
 from vizlib.zoo.cards import all_cards
@@ -32,8 +31,9 @@ def draw_page() -> None:
         "Bright is what the method named over each map holds for the reason of the answer. Ask for another class, and see what changes.",
     )
     answers = st.container(gap="xxsmall")
-    picture = pick_picture(url_state, OPENING_PICTURE)
-    models, fit, second, alike = _pick_models_and_fit(url_state)
+    with folded_controls("explore"):
+        picture = pick_picture(url_state, OPENING_PICTURE)
+        models, fit, second, alike = _pick_models_and_fit(url_state)
     draw_columns(models, picture, second, fit, url_state, answers, alike=alike)
     close_page(url_state, not_linked="a picture or a checkpoint of your own")
 
@@ -44,8 +44,7 @@ def _real_model_at_hand() -> bool:
 
 def _pick_models_and_fit(url_state: UrlState) -> tuple[list[ModelChoice], str | None, Picture | None, bool]:
     """The models, the fit, the second picture, and whether maps are to explain what makes the two alike."""
-    with controls("models"):
-        left, middle, right = st.columns([5, 2, 2], gap="medium")
+    left, middle, right = st.columns([5, 2, 2], gap="medium")
     with left:
         models = pick_models(url_state, (REAL_MODEL, OPENING_MODELS[0]) if _real_model_at_hand() else OPENING_MODELS)
     with middle:
