@@ -12,11 +12,12 @@ from vizlib.ui.core import computations, formatting
 from vizlib.ui.core.contents import heading
 from vizlib.ui.core.url_state import one_of, resend
 from vizlib.ui.pages.attention.artifact_tokens import draw_artifact_tokens, threshold_key
-from vizlib.ui.pages.attention.canvas import canvas_keys, draw_canvas, snippet
+from vizlib.ui.pages.attention.canvas import canvas_keys, draw_canvas, opening_layer, snippet
 from vizlib.ui.pages.attention.depth_answers import depth_key, draw_depth
 from vizlib.ui.pages.attention.forward_picture import draw_forward_picture
 from vizlib.ui.pages.attention.head_ablation import draw_head_ablation, head_ablation_keys
 from vizlib.ui.pages.attention.head_matrix import draw_heads
+from vizlib.ui.pages.attention.likeness import draw_head_plane, draw_likeness
 from vizlib.ui.pages.attention.method_comparison import draw_methods, methods_key
 from vizlib.ui.pages.attention.pass_work import PassRequest, compute_pass
 from vizlib.ui.pages.attention.selected_token import draw_selected_token
@@ -41,6 +42,8 @@ PANELS = {
     "ablation": ":material/content_cut: Switch heads off",
     "methods": ":material/compare: Methods",
     "tokens": ":material/stethoscope: Odd tokens",
+    "plane": ":material/scatter_plot: Queries and keys",
+    "other": ":material/join_inner: Another picture",
 }
 
 
@@ -120,3 +123,7 @@ def draw_panel(
         draw_methods(model, request.picture, request.fit, url_state, opacity, colormap)
     elif chosen == "tokens":
         draw_artifact_tokens(attention_pass, model, request, url_state, colormap)
+    elif chosen == "plane":
+        draw_head_plane(attention_pass, selected, selected.layer if selected else opening_layer(attention_pass), model, request)
+    elif chosen == "other":
+        draw_likeness(attention_pass, selected, model, request, url_state)

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from vizlib.analysis.attention.query_key_embedding import normalised, query_key_plane
+
+
+def vectors(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    queries = 3 * torch.randn(20, 6, generator=generator) + torch.arange(6.0)
+    keys = 0.2 * torch.randn(31, 6, generator=generator) - 4
+    return queries.double(), keys.double()
+
+
+def test_normalising_leaves_the_attention_as_it_is():
+    queries, keys = vectors()
+    q, k = normalised(queries, keys)
+    torch.testing.assert_close(torch.softmax(q @ k.T, 1), torch.softmax(queries @ keys.T, 1), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(q.mean(0), k.mean(0))
+    torch.testing.assert_close(q.norm(dim=1).mean(), (k - k.mean(0)).norm(dim=1).mean())
+
+
+def test_the_plane_is_that_of_the_covariance():
+    queries, keys = vectors()
+    plane = query_key_plane(queries, keys)
+    points = torch.cat(normalised(queries, keys)).numpy()
+    values, directions = np.linalg.eigh(np.cov(points.T))
+    expected = (points - points.mean(0)) @ directions[:, ::-1][:, :2]
+    found = torch.cat([plane.queries, plane.keys]).numpy()
+    assert np.allclose(np.abs(found), np.abs(expected))  # an axis may point either way
+    assert np.allclose(plane.shares.numpy(), values[::-1][:2] / values.sum())
+
+
+def test_tokens_that_are_all_alike_lie_in_one_point():
+    plane = query_key_plane(torch.zeros(3, 4), torch.zeros(5, 4))
+    assert plane.queries.abs().max() == 0
+    assert plane.shares.tolist() == [0, 0]
