@@ -251,3 +251,20 @@ def test_a_link_lasts_until_the_model_is_there(attention, monkeypatch):
         at.run()
     assert {name: "".join(value) for name, value in dict(at.query_params).items()} == address
     assert at.multiselect[0].value == [(0, 0), (1, 2)]
+
+
+def test_the_held_patch_is_sought_in_another_picture(visit):
+    from vizlib.analysis.features.patch_similarity import patch_similarity
+
+    at = visit("pages/attention.py", panel="other", layer="4", query="30", second="cat", sample="coffee")
+    model = vizlib.load("vit_tiny50")
+    first, second = (vizlib.trace(model, sample(name).pixels).features["blocks.3"] for name in ("coffee", "cat"))
+    cosines = patch_similarity(first, second)[29]  # without the class token
+    best = int(cosines.argmax())
+    assert f"**row {best // 8 + 1}, column {best % 8 + 1}**, cosine **{cosines[best]:.2f}**" in said(at)
+
+
+def test_queries_and_keys_lie_in_one_plane(visit):
+    at = visit("pages/attention.py", panel="plane", layer="4", query="30", head="2", sample="coffee")
+    assert "of head 2 in layer 4" in said(at).replace("*", "").replace("[head](#word-head)", "head")
+    assert "go together by **" in said(at)

@@ -8,11 +8,16 @@ import torch
 
 
 class QueryKeyPlane(NamedTuple):
-    """Where queries (N, 2) and keys (M, 2) lie, and the share of their spread that each of the two axes holds (2,)."""
+    """Where queries (N, 2) and keys (M, 2) lie, the share of their spread that each axis holds (2,), and how far the plane tells of scores.
+
+    ``correlation`` is that of minus the squared distance in the plane with the product of query and key, over all pairs; NaN where one of
+    them is constant.
+    """
 
     queries: torch.Tensor
     keys: torch.Tensor
     shares: torch.Tensor
+    correlation: float
 
 
 def normalised(queries: torch.Tensor, keys: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -38,4 +43,6 @@ def query_key_plane(queries: torch.Tensor, keys: torch.Tensor) -> QueryKeyPlane:
     flat = points @ directions[:2].T
     spread = sizes.square()
     shares = spread[:2] / spread.sum().clamp_min(torch.finfo(torch.float64).tiny)
-    return QueryKeyPlane(flat[: len(q)], flat[len(q) :], shares)
+    nearness = -torch.cdist(flat[: len(q)], flat[len(q) :]).square()
+    correlation = torch.corrcoef(torch.stack([nearness.flatten(), (q @ k.T).flatten()]))[0, 1]
+    return QueryKeyPlane(flat[: len(q)], flat[len(q) :], shares, float(correlation))

@@ -29,6 +29,8 @@ def test_the_plane_is_that_of_the_covariance():
     expected = (points - points.mean(0)) @ directions[:, ::-1][:, :2]
     found = torch.cat([plane.queries, plane.keys]).numpy()
     assert np.allclose(np.abs(found), np.abs(expected))  # an axis may point either way
+    pairs = [(-((a - b) ** 2).sum(), x @ y) for a, x in zip(found[:20], points[:20]) for b, y in zip(found[20:], points[20:])]  # noqa: B905
+    assert np.isclose(plane.correlation, np.corrcoef(np.array(pairs).T)[0, 1])
     assert np.allclose(plane.shares.numpy(), values[::-1][:2] / values.sum())
 
 
@@ -36,3 +38,4 @@ def test_tokens_that_are_all_alike_lie_in_one_point():
     plane = query_key_plane(torch.zeros(3, 4), torch.zeros(5, 4))
     assert plane.queries.abs().max() == 0
     assert plane.shares.tolist() == [0, 0]
+    assert np.isnan(plane.correlation)

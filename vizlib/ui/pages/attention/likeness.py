@@ -109,12 +109,13 @@ def draw_head_plane(
     if plane is None:
         return
     draw_text(
-        f"Every query and every key of **head {head + 1}** in {layer_name(attention_pass, layer)}: where a query lies near keys, it tends "
-        "to look at them. Keys are moved and scaled so that no weight changes."
+        f"Every query and every key of **head {head + 1}** in {layer_name(attention_pass, layer)}, moved and scaled so that no weight "
+        "changes. Look whether queries lie among the keys that they fit."
     )
     st.plotly_chart(
         plane_chart(plane, attention_pass, layer, selected), key="attention.plane.chart", config=CONFIG, alt="Queries and keys in a plane"
     )
+    st.markdown(f"Nearness in this plane and how well query and key fit go together by **{plane.correlation:.2f}** (1 would be fully).")
     st.caption(
         f"The two axes hold {percent(plane.share)} of the spread of all points (exact PCA); what lies apart in the others may lie together "
         "here. [Yeh et al., AttentionViz (2023)](https://arxiv.org/abs/2305.03210)."

@@ -29,11 +29,12 @@ class Likeness:
 
 @dataclass(frozen=True, eq=False)
 class HeadPlane:
-    """Where a head's queries (N, 2) and keys (M, 2) lie, and the share of their spread that the two axes hold together."""
+    """Where a head's queries (N, 2) and keys (M, 2) lie, and the share of their spread that the two axes hold, how far nearness is fit."""
 
     queries: np.ndarray
     keys: np.ndarray
     share: float
+    correlation: float
 
 
 def compute_likeness(request: PassRequest, other: Picture, layer: int, model: Model, *, progress: Progress) -> Likeness | None:
@@ -58,4 +59,4 @@ def compute_head_plane(request: PassRequest, layer: int, head: int, model: Model
     progress(0, None, "Finding the plane")
     site = traced_pass(request, model).view.sites[layer]
     plane = query_key_plane(site.q[0, head], site.k[0, head])
-    return HeadPlane(plane.queries.cpu().numpy(), plane.keys.cpu().numpy(), float(plane.shares.sum()))
+    return HeadPlane(plane.queries.cpu().numpy(), plane.keys.cpu().numpy(), float(plane.shares.sum()), plane.correlation)
