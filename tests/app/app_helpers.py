@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +36,9 @@ def messages(at: AppTest, name: str) -> list[bytes]:
 
 
 def said(at: AppTest) -> str:
-    """The words on a page."""
-    return "\n".join(one.value for kind in (at.markdown, at.info, at.error, at.caption, at.warning) for one in kind)
+    """The words on a page, without the links that open the meaning of one."""
+    text = "\n".join(one.value for kind in (at.markdown, at.info, at.error, at.caption, at.warning) for one in kind)
+    return re.sub(r"\[([^\]]*)\]\(#word-[^)]*\)", r"\1", text)
 
 
 def components(at: AppTest, name: str) -> list[Any]:

@@ -10,6 +10,7 @@ import vizlib
 from vizlib.analysis.lesson import transformer
 from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.pictures import sample
+from vizlib.ui.pages.learn.sections import OWN_MODEL
 from vizlib.ui.pages.learn.steps import STEPS
 
 
@@ -83,3 +84,8 @@ def test_explore_leads_to_it(visit):
     at = visit("pages/explore.py")
     assert any("Ten steps" in link.proto.label for link in at.get("page_link"))
     assert (ROOT / "pages" / "learn.py").is_file()
+
+
+def test_a_model_that_the_lesson_does_not_take_is_answered_in_a_sentence(visit):
+    assert OWN_MODEL in said(visit("pages/learn.py", models="cvt_tiny50"))
+    assert OWN_MODEL not in said(visit("pages/learn.py"))

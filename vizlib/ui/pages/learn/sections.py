@@ -12,6 +12,7 @@ from vizlib.ui.core import computations
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.formatting import linked, plain
 from vizlib.ui.core.model_choice import model_choice
+from vizlib.ui.core.user_model_store import user_model_store
 from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.learn.figures import draw_figure, pack_question
 from vizlib.ui.pages.learn.handout import handout_html
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     from vizlib.ui.pages.learn.progress import ProgressKeys
     from vizlib.ui.pages.learn.steps import Step
 
+OWN_MODEL = (
+    "The lesson keeps to its built-in models, because every step's question and answers are about them; a model of your own opens on "
+    "Explore, Attention and Compare."
+)
+
 
 def draw_page(url_state: UrlState) -> None:
     """The picture, where the learner is, and the step."""
@@ -37,6 +43,8 @@ def draw_page(url_state: UrlState) -> None:
     where = st.container()
     with st.expander("The picture that the lesson is about", icon=":material/image:", expanded=number == 1, key="controls-learn"):
         picture = pick_picture(url_state, "coffee")  # which its models know
+    if user_model_store().cards or st.session_state[url_state.declare("models", "")]:
+        st.caption(OWN_MODEL)
     keep_to_picture(picture.identity, keys)
     with where:
         _draw_where(number, keys)
