@@ -79,7 +79,7 @@ def test_keys_go_from_section_to_section_and_ask_nothing(visit, server):
 def test_the_switch_keeps_what_the_visitor_chose(visit, server):
     page = opened(visit, f"{server.url}/attention?layer=2&panel=heads", 1)
     page.get_by_text("Present", exact=True).click()
-    page.wait_for_selector("html[data-vizlib-presenting]")
+    page.wait_for_selector("html[data-vizlib-presenting]", state="attached")
     visit.rest()
     page.wait_for_function("() => location.search.includes('present=1')")
     assert "layer=2" in page.url
