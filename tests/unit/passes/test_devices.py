@@ -37,6 +37,6 @@ def test_a_full_card_is_one_sentence() -> None:
     def fill() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB. GPU 0 has a total capacity of 8 GiB")
 
-    with pytest.raises(vizlib.DeviceError, match=r"\(CUDA out of memory. Tried to allocate 9.00 GiB\): give fewer images") as caught:
+    with pytest.raises(vizlib.DeviceError, match=r"\(CUDA out of memory. Tried to allocate 9.00 GiB\): take a smaller input") as caught:
         fill()
     assert caught.value.__context__ is None

@@ -34,3 +34,8 @@ class here:  # noqa: N801  reads as a word: on_click=here(take)
             # Streamlit's own words for a key that left the session; any other KeyError is a fault.
             if "st.session_state has no key" not in str(error):
                 raise
+
+
+def anywhere(callback: Callable[[], None]) -> Callable[[], None]:
+    """A callback of the frame around all pages, which may fire on any of them and reads nothing that a page takes with it."""
+    return callback

@@ -8,6 +8,7 @@ from vizlib.catalog.glossary import ENTRIES, ROLES
 from vizlib.ui.components.presenter import presenter
 from vizlib.ui.components.word_notes import word_notes
 from vizlib.ui.core import presenting
+from vizlib.ui.core.callbacks import anywhere
 from vizlib.ui.core.words import anchor
 
 
@@ -23,7 +24,7 @@ def draw_presenter(title: str) -> None:
             help="For a projector: larger type, one section a screen. Arrow keys or a clicker go from section to section; Escape leaves.",
         )
     word_notes({anchor(word): (word, meaning, word if word in ROLES else "") for word, meaning in ENTRIES.items()}, key="app-words")
-    presenter(presenting=presented, page=title, key="app-presenter", on_leave=_stop)
+    presenter(presenting=presented, page=title, key="app-presenter", on_leave=anywhere(_stop))
 
 
 def _stop() -> None:
