@@ -74,6 +74,10 @@ class Visit:
     def rest(self) -> None:
         self.page.wait_for_selector(".stApp[data-test-script-state=notRunning]", timeout=SLOW)
 
+    def unfold(self) -> None:
+        """Open what chooses the picture and the model of a page."""
+        self.page.get_by_text("Add a picture, or change the model or the fit").click()
+
     def drawn(self) -> list[str]:
         """The pixels of the maps as drawn."""
         return self.page.evaluate(f"({STAGES}).map(stage => stage.querySelector('canvas.map').toDataURL())")

@@ -343,7 +343,7 @@ def test_a_cold_deep_link(visit, tmp_path):
         open_page(visit, fresh, model="vit_tiny50", sample="rocket", layer=5, head=2, query=30, reverse=1, colors="plasma")
         drawn(visit, 4, 1, 30, "reverse", "plasma")
         visit.page.get_by_text("is looked at in layer 5, head 2").wait_for()
-        assert visit.page.get_by_role("button", name="Rocket").get_attribute("aria-pressed") == "true"
+        visit.page.get_by_test_id("stMarkdown").filter(has_text="Shown: Rocket in ViT").wait_for()
         assert visit.page.get_by_test_id("stSidebar").is_visible()
         visit.page.goto("about:blank")
 

@@ -104,11 +104,13 @@ def test_another_class_and_another_sample(visit, server):
     visit.rest()
     visit.page.wait_for_function(f"before => ({STAGES})[1].querySelector('canvas.map').toDataURL() !== before", arg=before[1])
     assert visit.drawn()[0] == before[0]
+    visit.unfold()
     visit.page.get_by_role("button", name="Rocket").click()
     visit.page.wait_for_url("**sample=rocket**")
     visit.settle()
     visit.page.reload()
     visit.settle()
+    visit.unfold()
     assert visit.page.get_by_role("button", name="Rocket").get_attribute("aria-pressed") == "true"
     assert "resnet_tiny50.target=" in visit.page.url
 
@@ -130,6 +132,7 @@ def test_options_show_what_is_set(visit, server):
 
 def test_odd_uploads(visit, server):
     visit.open(server.url + TWO)
+    visit.unfold()
     upload = visit.page.locator("input[type=file]")
     upload.set_input_files(picture((600, 20), "RGBA"))
     visit.page.get_by_role("button", name="odd.png", exact=True).wait_for()
@@ -146,8 +149,12 @@ def test_a_checkpoint_of_ones_own(visit, server):
     module = vizlib.load("vit_tiny50", checkpoint="random", num_classes=3).module
     content = save({key: value.contiguous() for key, value in module.state_dict().items()})
     visit.open(server.url + TWO)
+    visit.unfold()
     page = visit.page
     page.get_by_role("button", name="Your own checkpoint").click()
+    page.get_by_role("combobox", name="Architecture").wait_for()
+    page.wait_for_timeout(500)  # the run that its opening asks for begins, and would close the list of options
+    visit.rest()
     page.get_by_role("combobox", name="Architecture").fill("vit_tiny50")
     page.get_by_role("option", name="vit_tiny50", exact=True).first.click()
     visit.rest()
@@ -212,6 +219,7 @@ def test_narrow(visit, server):
 def test_a_cold_deep_link(visit, tmp_path, path):
     with serving(tmp_path / "log.txt") as fresh:
         visit.open(f"{fresh.url}/{path}?sample=rocket&models=resnet_tiny50&resnet_tiny50.target=7&colors=plasma", maps=1)
+        visit.unfold()
         assert visit.page.get_by_role("button", name="Rocket").get_attribute("aria-pressed") == "true"
         assert visit.page.locator("button.line.on").get_attribute("data-index") == "7"
         assert visit.page.locator(".stage").first.get_attribute("data-drawn").startswith("plasma")
@@ -226,6 +234,7 @@ def test_the_name_of_the_first_page_is_a_link(visit, server):
     visit.open(server.url + TWO)
     visit.open(f"{server.url}/explore?models=vit_tiny50&sample=rocket", maps=1)
     assert visit.page.get_by_role("heading", name="Explore", exact=True, level=1).is_visible()
+    visit.unfold()
     assert visit.page.get_by_role("button", name="Rocket").get_attribute("aria-pressed") == "true"
     assert visit.page.get_by_text("Page not found").count() == 0
     visit.page.wait_for_url("**sample=rocket**")
