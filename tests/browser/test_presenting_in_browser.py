@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 WHERE = ".presenter .where"
@@ -150,7 +152,8 @@ def test_a_map_fills_the_screen_and_is_read_as_before(visit, server):
     assert large["width"] > 1.2 * small["width"]
     assert large["y"] >= 0
     assert large["y"] + large["height"] <= 800
-    assert read().split(":")[0] == before.split(":")[0]
+    places = [[int(number) for number in re.findall(r"\d+", words.split(":")[0])] for words in (read(), before)]
+    assert places[0] == pytest.approx(places[1], abs=1)  # a pointer lies on whole pixels of the screen
     assert button.get_attribute("aria-label") == "Leave full screen"
     page.keyboard.press("Enter")
     page.wait_for_function(f"() => !({FULL})")
