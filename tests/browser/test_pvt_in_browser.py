@@ -70,7 +70,7 @@ def test_a_query_and_its_keys(visit, server):
 
 def test_the_chart_computes_what_python_computes(visit, server):
     opened(visit, f"{server.url}/pvt?weights=random")
-    layer, chart = Layer(32, 1, 8, 2), visit.page.locator(".costs svg")
+    layer, chart = Layer(32, 1, 8, 2), visit.page.locator(".costs svg[role=img]")
     chart.hover(position={"x": chart.bounding_box()["width"] * 0.4, "y": 60})
     reading = visit.page.locator(".costs .reading")
     side, *shown = re.match(

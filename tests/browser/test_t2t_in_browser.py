@@ -141,7 +141,7 @@ def test_the_papers_own_figures_are_on_the_first_screen_with_something_lit(visit
     assert figure["y"] + figure["height"] <= 900
     visit.page.set_viewport_size({"width": 1024, "height": 768})
     assert drawn(visit)[0] == "2.4.3"
-    assert visit.page.get_by_text("Shown: Cat in T2T performer, fitted as the model was trained.").is_visible()
+    assert visit.page.get_by_text("Shown: Cat in T2T performer, fitted as trained.").is_visible()
     visit.page.get_by_role("link", name="Step by step, and what it costs").click()
     visit.page.get_by_role("heading", name="Step by step, and what it costs").wait_for()
     visit.page.wait_for_function("() => document.querySelector('#step-by-step-and-what-it-costs').getBoundingClientRect().top < 400")
