@@ -171,6 +171,10 @@ def _get(host: str, path: str, address: str, most_bytes: int, until: float, conn
             if time.monotonic() >= until:
                 raise TimeoutError
             return content, None
+    except ImageError:
+        if time.monotonic() >= until:  # what came was cut short, and would be taken for an answer of its own
+            raise ImageError(f"{host} took too long.") from None
+        raise
     except (OSError, http.client.HTTPException) as error:
         late = time.monotonic() >= until
         raise ImageError(f"{host} took too long." if late else f"The picture cannot be had from {host}: the connection failed.") from error
