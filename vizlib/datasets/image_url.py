@@ -61,7 +61,13 @@ def fetch_image_bytes(
     for _ in range(1 + MOST_REDIRECTS):
         host, path = checked_url(url, hosts)
         address = _checked_address(host, resolve or _resolve, until)
-        content, location = _get(host, path, address, most_bytes, until, connect or _connect)
+        try:
+            content, location = _get(host, path, address, most_bytes, until, connect or _connect)
+        except ImageError:
+            if time.monotonic() < until:
+                raise
+            # What came was cut short, and would be taken for an answer of its own.
+            raise ImageError(f"{host} took too long.") from None
         if location is None:
             return content
         url = urljoin(f"https://{host}{path}", location)
@@ -171,10 +177,6 @@ def _get(host: str, path: str, address: str, most_bytes: int, until: float, conn
             if time.monotonic() >= until:
                 raise TimeoutError
             return content, None
-    except ImageError:
-        if time.monotonic() >= until:  # what came was cut short, and would be taken for an answer of its own
-            raise ImageError(f"{host} took too long.") from None
-        raise
     except (OSError, http.client.HTTPException) as error:
         late = time.monotonic() >= until
         raise ImageError(f"{host} took too long." if late else f"The picture cannot be had from {host}: the connection failed.") from error
