@@ -24,7 +24,7 @@ from vizlib.evaluation.metrics import sensitivity_n
 from vizlib.passes.ablation import HeadAblation
 from vizlib.seq2seq import untrained
 from vizlib.ui.core.pictures import SAMPLES, handed_in, sample
-from vizlib.ui.pages.attention import artifact_work, forward_work, head_work, pass_work, token_work
+from vizlib.ui.pages.attention import artifact_work, forward_work, head_work, likeness_work, pass_work, token_work
 from vizlib.ui.pages.attribution import detail_work, exam_work, map_work, region_work
 from vizlib.ui.pages.audit import audit_work
 from vizlib.ui.pages.biases import response_data
@@ -175,6 +175,8 @@ def run_all(bench):
     run(partial(comparison_work.compute_attributions, shown=shown, target=3, fit=None, which=(True, False)), VIT, "cct_tiny50")
     run(partial(pass_work.compute_pass, request), VIT)
     run(partial(pass_work.compute_finer_layer, request, 0), VIT)
+    run(partial(likeness_work.compute_likeness, request, sample("coffee"), 2), VIT)
+    run(partial(likeness_work.compute_head_plane, request, 2, 1), VIT)
     run(partial(token_work.compute_row, request, 0, 3, None, reverse=True), VIT)
     run(partial(token_work.compute_token_rollout, request, 0, 3), VIT)
     run(partial(head_work.compute_head_statistics, request), VIT)
