@@ -82,7 +82,9 @@ def audit(
         _model_plan(source.name, held.model(number), pictures, method_plans, str(target), chosen, lens=lens)
         for number, source in enumerate(sources)
     ]
-    begin(folder, _facts(pictures, plans, method_plans, target, fit, chunk, heads=heads, features=features, lens=lens, scores=chosen))
+    facts = _facts(pictures, plans, method_plans, target, fit, chunk, heads=heads, features=features, lens=lens, scores=chosen)
+    # The rows hold the words of answers, so an audit with other names does not go on; folders made without any stay what they are.
+    begin(folder, facts | ({} if labels is None else {"labels": list(labels)}))
     chunks = [
         ChunkPlan(
             model=plan,

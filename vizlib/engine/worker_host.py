@@ -88,7 +88,7 @@ class WorkerHost:
 
     def forget(self, identity: str) -> None:
         """Free the memory of a model, and of what was remembered of it."""
-        self.models.drop(lambda model: model == identity)
+        self.models.drop(lambda model: model in (identity, f"{identity} on the CPU"))
         worker_memory.forget(identity)
 
     def expire(self, seconds: float) -> None:
@@ -111,7 +111,8 @@ class WorkerHost:
         with suppress(CardFullError):
             return order.work(*models, progress=told)
         told(0, None, "The card's memory is full: computed on the processor, which takes longer")
-        return order.work(*(model.on_cpu() for model in models), progress=told)
+        on_cpu = [self.models.get(f"{identity} on the CPU", model.on_cpu) for (identity, _), model in zip(order.models, models, strict=True)]
+        return order.work(*on_cpu, progress=told)
 
     def _model(self, identity: str, make: Callable[[Progress], Any], progress: Progress) -> Any:
         return self.models.get(identity, lambda: make(progress))

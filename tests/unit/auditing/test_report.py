@@ -220,6 +220,9 @@ def test_classes_of_a_checkpoint_in_their_own_order_are_named_by_a_file(tmp_path
     assert result.exit_code == 0
     assert "right 28.6" in result.output  # two of seven
     assert "sorted order" not in result.output
+    (tmp_path / "other.txt").write_text("cat\ndog\ncrow\n", encoding="utf-8")
+    result = CliRunner().invoke(app, [*words, "--labels", str(tmp_path / "other.txt"), "--out", str(tmp_path / "a")])
+    assert result.exit_code == 2  # not the audit that is there
     result = CliRunner().invoke(app, [*words, "--labels", str(tmp_path / "none.txt"), "--out", str(tmp_path / "b")])
     assert result.exit_code == 2
     assert "cannot be read" in result.output
