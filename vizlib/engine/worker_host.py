@@ -88,7 +88,7 @@ class WorkerHost:
 
     def forget(self, identity: str) -> None:
         """Free the memory of a model, and of what was remembered of it."""
-        self.models.drop(lambda model: model in (identity, f"{identity} on the CPU"))
+        self.models.drop(lambda model: model in (identity, _on_cpu(identity)))
         worker_memory.forget(identity)
 
     def expire(self, seconds: float) -> None:
@@ -107,12 +107,14 @@ class WorkerHost:
         """What the order's work gives: where a card is full, once more without the models of others on it, and then on the CPU."""
         with suppress(CardFullError):
             return order.work(*models, progress=told)
-        self.models.drop(lambda model: model not in dict(order.models))
+        identities = [identity for identity, _ in order.models]
+        own = {*identities, *map(_on_cpu, identities)}
+        self.models.drop(lambda model: model not in own)
         with suppress(CardFullError):
             return order.work(*models, progress=told)
         told(0, None, "The card's memory is full: computed on the processor, which takes longer")
-        on_cpu = [self.models.get(f"{identity} on the CPU", model.on_cpu) for (identity, _), model in zip(order.models, models, strict=True)]
-        return order.work(*on_cpu, progress=told)
+        copies = [self.models.get(_on_cpu(identity), model.on_cpu) for identity, model in zip(identities, models, strict=True)]
+        return order.work(*copies, progress=told)
 
     def _model(self, identity: str, make: Callable[[Progress], Any], progress: Progress) -> Any:
         return self.models.get(identity, lambda: make(progress))
@@ -215,6 +217,11 @@ def _packed_error(error: BaseException) -> bytes:
     except Exception:  # noqa: BLE001  an error of anybody's code, which may refuse to be copied in any way
         data = pack(Outcome(error=RuntimeError(f"{type(error).__name__}: {error}")))[0]
     return data
+
+
+def _on_cpu(identity: str) -> str:
+    """What a model's copy on the CPU is held as."""
+    return f"{identity} on the CPU"
 
 
 def _without_keyword(work: Callable[[Progress], Any], progress: Progress) -> Any:

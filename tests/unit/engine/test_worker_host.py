@@ -216,3 +216,9 @@ def test_a_full_card_is_freed_of_others_models_and_then_the_processor_works(host
     assert never.result() == ["card", "card", "cpu"]
     assert "processor" in said[-1]
     assert host.models.peek("own").place == "card"
+    copy = host.models.peek("own on the CPU")
+    assert copy.place == "cpu"
+    assert host.start("3", WorkOrder(where_there_is_room(lambda: False), (("own", made),)), Lane.LIGHT).wait(10)
+    assert host.models.peek("own on the CPU") is copy
+    host.forget("own")
+    assert host.models.peek("own on the CPU") is None
