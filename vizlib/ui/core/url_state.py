@@ -98,6 +98,8 @@ def resend(key: str) -> str:
 
     A browser that is told of two runs before it has drawn the first takes a widget's value from the second alone, and only where that
     run sets it; otherwise it starts empty, and says so.
+    Not for fields that are typed in, which would lose what is half written: these are
+    given their value as ``value=`` in every run, which a browser reads only where it starts them.
     """
     st.session_state[key] = st.session_state[key]
     return key

@@ -11,7 +11,7 @@ from vizlib.engine.limits import limits
 from vizlib.ui.core import formatting
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.pictures import SAMPLES, sample
-from vizlib.ui.core.url_state import some_of
+from vizlib.ui.core.url_state import resend, some_of
 from vizlib.ui.widgets.uploader import uploader
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def pick_set(url_state: UrlState, page: str, hint: str, *, most: int = MOST_FILE
     files: list[_File] = uploads["files"]
     with left:
         st.pills(
-            "Pictures", list(SAMPLES), key=key, format_func=lambda name: SAMPLES[name].title, selection_mode="multi",
+            "Pictures", list(SAMPLES), key=resend(key), format_func=lambda name: SAMPLES[name].title, selection_mode="multi",
             disabled=bool(files), help=hint,
         )  # fmt: skip
         if files:

@@ -148,8 +148,7 @@ def draw_options(choice: MethodChoice) -> None:
 
 def _draw_option(option: Option, key: str) -> None:
     label = option.name.replace("_", " ").capitalize()
-    # A popover mounts its widgets when it opens; they then show what the last run set, and only that.
-    st.session_state[key] = st.session_state[key]
+    resend(key)  # a popover mounts its widgets when it opens; they then show what the last run set, and only that
     if option.text:
         st.text_input(label, key=key, help=option.help)
     elif option.words:
@@ -177,7 +176,12 @@ def _draw_number_or_word(option: Option, key: str, label: str) -> None:
         word = st.session_state[word_key]
         st.session_state[key] = st.session_state[slider] if word == "number" else word
 
-    st.segmented_control(label, ("number", *option.words), key=word_key, help=option.help, required=True, on_change=here(take_choice))
+    st.segmented_control(
+        label, ("number", *option.words), key=resend(word_key), help=option.help, required=True, on_change=here(take_choice)
+    )
     if chosen not in option.words:
         low, high = float(option.low or 0), float(1 if option.high is None else option.high)
-        st.slider(label, low, high, key=slider, step=0.01, label_visibility="collapsed", on_change=here(take_choice))
+        st.slider(
+            label, low, high, key=slider, value=st.session_state[slider], step=0.01, label_visibility="collapsed",
+            on_change=here(take_choice),
+        )  # fmt: skip

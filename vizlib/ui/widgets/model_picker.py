@@ -88,7 +88,7 @@ def pick_models(url_state: UrlState, first: Sequence[str] = FIRST_MODELS, most: 
     chosen = [name for name in state[key] if name in offer.names]
     state[key] = [*chosen[: most - 1], fresh] if fresh else chosen
     picked = st.multiselect(
-        "Models", offer.names, key=key, format_func=offer.word, max_selections=most, select_all=False, placeholder="Choose a model",
+        "Models", offer.names, key=resend(key), format_func=offer.word, max_selections=most, select_all=False, placeholder="Choose a model",
         help=_HELP,
     )  # fmt: skip
     _draw_own(offer)
@@ -127,7 +127,7 @@ def _pick_weights(choice: ModelChoice, key: str) -> None:
     """Trained or random; only one of them where a model is untrained, or the visitor's own."""
     fixed = "random" if choice.card is None else "trained" if choice.own else None
     st.segmented_control(
-        "Weights", ["trained", "random"], key=f"{key}.fixed.{fixed}" if fixed else key, required=True, default=fixed,
+        "Weights", ["trained", "random"], key=f"{key}.fixed.{fixed}" if fixed else resend(key), required=True, default=fixed,
         disabled=fixed is not None, help="Random weights show what the architecture alone does, without a download.",
     )  # fmt: skip
 

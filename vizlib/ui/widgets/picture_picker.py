@@ -95,7 +95,7 @@ def pick_likeness(url_state: UrlState) -> bool:
         st.session_state[key] = "likeness" if st.session_state[toggle] else "answers"
 
     return st.toggle(
-        "More like this picture: explain what makes the two alike", key=toggle, on_change=here(take),
+        "More like this picture: explain what makes the two alike", key=resend(toggle), on_change=here(take),
         help="Instead of an answer, each map then explains what brings a picture's features close to those of the other one. "
         "That needs no classes, so a model without a head has maps by gradients too.",
     )  # fmt: skip

@@ -9,6 +9,7 @@ from vizlib.ui.components.presenter import presenter
 from vizlib.ui.components.word_notes import word_notes
 from vizlib.ui.core import presenting
 from vizlib.ui.core.callbacks import anywhere
+from vizlib.ui.core.url_state import resend
 from vizlib.ui.core.words import anchor
 
 
@@ -20,7 +21,7 @@ def draw_presenter(title: str) -> None:
     with st.sidebar:
         presented = st.toggle(
             "Present",
-            key=presenting.KEY,
+            key=resend(presenting.KEY),
             help="For a projector: larger type, one section a screen. Arrow keys or a clicker go from section to section; Escape leaves.",
         )
     word_notes({anchor(word): (word, meaning, word if word in ROLES else "") for word, meaning in ENTRIES.items()}, key="app-words")

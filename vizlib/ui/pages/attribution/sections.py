@@ -127,7 +127,7 @@ def pick_methods(url_state: UrlState, model: ModelChoice) -> dict[str, MethodCho
     state[key] = [name for name in state[key] if name in fitting]
     with st.expander(f"{len(state[key])} of {len(fitting)} methods", icon=":material/checklist:", key="controls-methods"):
         chosen = st.pills(
-            "Methods", fitting, key=key, selection_mode="multi", format_func=lambda name: METHODS[name].title,
+            "Methods", fitting, key=resend(key), selection_mode="multi", format_func=lambda name: METHODS[name].title,
             help="The first ones read attention and gradients and are quick; the last ones ask the model hundreds of times.",
         )  # fmt: skip
     choices = {name: read_options(model, METHODS[name], url_state) for name in fitting}

@@ -14,6 +14,7 @@ from vizlib.ui.core import formatting
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.contents import heading
+from vizlib.ui.core.url_state import resend
 from vizlib.ui.pages.audit.explore_link import open_in_explore
 from vizlib.ui.pages.audit.sources import FolderSource, PictureSource, pick_source
 from vizlib.ui.widgets.downloads import download_row
@@ -113,8 +114,8 @@ def _draw_section(section: Section, key: str) -> None:
         state[key] = 0
     if count > 1:
         st.segmented_control(
-            section.title, list(range(count)), key=key, format_func=lambda place: formatting.plain(section.tabs[place][0]), required=True,
-            label_visibility="collapsed",
+            section.title, list(range(count)), key=resend(key), required=True, label_visibility="collapsed",
+            format_func=lambda place: formatting.plain(section.tabs[place][0]),
         )  # fmt: skip
     _draw_html(section, section.tabs[state[key]][1] if count else "")
 

@@ -107,7 +107,9 @@ def pick_source(url_state: UrlState) -> Source:
     folder = url_state.declare("folder", "", str) if local else ""
     data = url_state.declare("data", "", str) if local else ""
     if local:
-        st.segmented_control("What is shown", kinds, key=kind, format_func=_WORDS.__getitem__, required=True, label_visibility="collapsed")
+        st.segmented_control(
+            "What is shown", kinds, key=resend(kind), format_func=_WORDS.__getitem__, required=True, label_visibility="collapsed"
+        )
     if local and st.session_state[kind] == FOLDER:
         left, right = st.columns(2, gap="medium")
         left.text_input("The audit's folder", key=resend(folder), placeholder="audit", max_chars=1024)
@@ -129,7 +131,7 @@ def _pick_methods(url_state: UrlState, models: Sequence[ModelChoice]) -> tuple[s
     key = url_state.declare("methods", first, some_of(list(METHODS), MOST_METHODS), ",".join)
     st.session_state[key] = [name for name in st.session_state[key] if name in fitting] or first
     st.multiselect(
-        "Methods", fitting, key=key, format_func=lambda name: METHODS[name].title, max_selections=MOST_METHODS, select_all=False,
+        "Methods", fitting, key=resend(key), format_func=lambda name: METHODS[name].title, max_selections=MOST_METHODS, select_all=False,
         help="Those that fit every model chosen. Each takes about a pass a picture, some of them hundreds.",
     )  # fmt: skip
     return tuple(st.session_state[key])
@@ -143,11 +145,11 @@ def _pick_more(url_state: UrlState) -> tuple[bool, bool, tuple[str, ...]]:
     with left.container(horizontal=True):
         about_heads = "Distance and entropy of every head, and tokens that stand out: one more pass a picture."
         chosen = (
-            st.toggle("Heads and artifacts", key=heads, help=about_heads),
-            st.toggle("Answers by layer", key=lens, help="What the head would answer after every block: one more pass a picture."),
+            st.toggle("Heads and artifacts", key=resend(heads), help=about_heads),
+            st.toggle("Answers by layer", key=resend(lens), help="What the head would answer after every block: one more pass a picture."),
         )
     right.multiselect(
-        "Scores", list(MAP_METRICS), key=scores, format_func=lambda name: METRICS[name].title, placeholder="Judge the maps, too",
+        "Scores", list(MAP_METRICS), key=resend(scores), format_func=lambda name: METRICS[name].title, placeholder="Judge the maps, too",
         select_all=False, help="How well each map foretells the model, beside a Gaussian: some hundred passes a picture.",
     )  # fmt: skip
     return (*chosen, tuple(st.session_state[scores]))

@@ -155,7 +155,11 @@ def _pick_salience(url_state: UrlState) -> str:
 
 def _pick_seed(url_state: UrlState) -> int:
     key = url_state.declare("seed", 0, lambda text: int(number(0, 999)(text)))
-    return int(st.number_input("Draw", 0, 999, key=key, step=1, help="Another number is another draw of what is random."))
+    return int(
+        st.number_input(
+            "Draw", 0, 999, key=key, step=1, value=st.session_state[key], help="Another number is another draw of what is random."
+        )
+    )
 
 
 def submit_responses(

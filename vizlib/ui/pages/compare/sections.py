@@ -21,7 +21,7 @@ from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.contents import heading
 from vizlib.ui.core.pictures import Picture
-from vizlib.ui.core.url_state import one_of
+from vizlib.ui.core.url_state import one_of, resend
 from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.compare import comparison_jobs
 from vizlib.ui.pages.compare.comparison_jobs import ComparisonRequest
@@ -123,7 +123,7 @@ def pick_pair(comparison: Comparison, view: View) -> tuple[int, int]:
         return 0, 1
     names = [model.display_name for model in comparison.models]
     chosen = st.selectbox(
-        "Two of them closely", list(pairs), key=view.pair,
+        "Two of them closely", list(pairs), key=resend(view.pair),
         format_func=lambda pair: " and ".join(names[model] for model in pairs[pair]),
         help="Layers, pictures and answers are set side by side for two models; the charts along depth have all of them.",
     )  # fmt: skip
@@ -179,7 +179,13 @@ def draw_cka(comparison: Comparison, shown: Example | None, both: tuple[int, int
     _open(about.CKA)
     few = "cka" in comparison.missing
     st.segmented_control(
-        "CKA of", list(KINDS), key=view.kind, format_func=KINDS.__getitem__, required=True, disabled=few, label_visibility="collapsed"
+        "CKA of",
+        list(KINDS),
+        key=resend(view.kind),
+        format_func=KINDS.__getitem__,
+        required=True,
+        disabled=few,
+        label_visibility="collapsed",
     )
     if few:
         st.info(comparison.missing["cka"], icon=":material/photo_library:")
@@ -218,7 +224,7 @@ def draw_layers(comparison: Comparison, shown: Example, both: tuple[int, int], v
         st.session_state[view.way] = "depth"
     ways = [way for way in WAYS if not (few and way == "cka")]
     st.segmented_control(
-        "Beside one another", ways, key=view.way, format_func=_WAYS.__getitem__, required=True,
+        "Beside one another", ways, key=resend(view.way), format_func=_WAYS.__getitem__, required=True,
         help="; ".join(f"{_WAYS[way]}: {text}" for way, text in WAYS.items()) + ".",
     )  # fmt: skip
     if few:
@@ -297,7 +303,7 @@ def draw_why(
         st.markdown(f"Both answer **{formatting.plain(shown.answers[both[0]][0][0])}**: the map says why one is surer of it.")
     else:
         st.segmented_control(
-            "The class", list(goals), key=view.of, format_func=lambda name: formatting.plain(goals[name][1]), required=True
+            "The class", list(goals), key=resend(view.of), format_func=lambda name: formatting.plain(goals[name][1]), required=True
         )
         target = goals[st.session_state[view.of]][0]
     why = comparison_jobs.attributions_or_status(request, shown, target, [number in both for number in range(len(comparison.models))])

@@ -66,7 +66,14 @@ def _draw_card(card: ModelCard, report: Report) -> None:
 def _draw_others(cards: list[ModelCard], url_state: UrlState) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         key = url_state.declare("find", "")
-        find = st.text_input("Search", key=key, placeholder="a name, family, licence or paper", icon=":material/search:", width=380)
+        find = st.text_input(
+            "Search",
+            key=key,
+            value=st.session_state[key],
+            placeholder="a name, family, licence or paper",
+            icon=":material/search:",
+            width=380,
+        )
         matching = [card for card in cards if all(word in _text(card) for word in find.lower().split())]
         st.markdown(f"{len(matching)} of {len(cards)} models" if find else f"{len(cards)} models")
     if not matching:

@@ -11,7 +11,7 @@ from vizlib.figures.model_marks import short_name
 from vizlib.model_report import report_file
 from vizlib.model_report.report_file import COMMAND
 from vizlib.ui.core.formatting import plain
-from vizlib.ui.core.url_state import one_of
+from vizlib.ui.core.url_state import one_of, resend
 from vizlib.ui.pages.models import findings, views
 from vizlib.ui.pages.models.model_cards import draw_model_cards
 from vizlib.ui.pages.models.report_tables import Report
@@ -52,7 +52,7 @@ def draw_page(url_state: UrlState) -> str:
     key = url_state.declare("view", "accuracy", one_of(tuple(VIEWS)))
     _draw_state(report)
     st.segmented_control(
-        "View", list(VIEWS), key=key, format_func=lambda name: f"{VIEWS[name][1]} {VIEWS[name][0]}", required=True,
+        "View", list(VIEWS), key=resend(key), format_func=lambda name: f"{VIEWS[name][1]} {VIEWS[name][0]}", required=True,
         label_visibility="collapsed",
     )  # fmt: skip
     view = st.session_state[key]

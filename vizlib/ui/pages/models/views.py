@@ -17,7 +17,7 @@ from vizlib.figures.model_marks import mark_of, short_name
 from vizlib.model_report import claims
 from vizlib.ui.core.contents import heading
 from vizlib.ui.core.tables import records_to_csv
-from vizlib.ui.core.url_state import one_of
+from vizlib.ui.core.url_state import one_of, resend
 from vizlib.ui.pages.models import findings
 from vizlib.ui.pages.models import report_tables as tables
 from vizlib.ui.pages.models.report_tables import REFERENCES, point_of
@@ -54,7 +54,7 @@ def _chart(figure: go.Figure, key: str, alt: str) -> None:
 def _choose(label: str, choices: dict[str, str], key: str, *, named: bool = False) -> str:
     """One of a few, as buttons; its label is shown only where several stand side by side."""
     visibility: Literal["visible", "collapsed"] = "visible" if named else "collapsed"
-    st.segmented_control(label, list(choices), key=key, format_func=choices.__getitem__, required=True, label_visibility=visibility)
+    st.segmented_control(label, list(choices), key=resend(key), format_func=choices.__getitem__, required=True, label_visibility=visibility)
     return st.session_state[key]
 
 
@@ -185,7 +185,7 @@ def draw_confusions(report: Report, url_state: UrlState) -> None:
     picked = st.selectbox(
         "Class",
         list(labels),
-        key=key,
+        key=resend(key),
         format_func=lambda row: labels[row],
         help="Type to search. Its row and column are framed in the table of all.",
     )

@@ -14,7 +14,7 @@ from vizlib.seq2seq.task_base import END
 from vizlib.seq2seq.task_registry import TASKS
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.formatting import plain
-from vizlib.ui.core.url_state import one_of
+from vizlib.ui.core.url_state import one_of, resend
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,11 +89,13 @@ def pick(url_state: UrlState) -> TranslationRequest | None:
         state[model_key], state[text_key] = first_of(chosen.name).name, chosen.examples[0]
 
     left, middle, right = st.columns([2, 3, 2], gap="medium", vertical_alignment="bottom")
-    left.selectbox("Task", list(TASKS), key=task_key, format_func=lambda name: TASKS[name].title, on_change=here(take_task))
-    middle.selectbox("Model", list(models), key=model_key, format_func=lambda name: _named(models[name]), on_change=here(forget_edit))
+    left.selectbox("Task", list(TASKS), key=resend(task_key), format_func=lambda name: TASKS[name].title, on_change=here(take_task))
+    middle.selectbox(
+        "Model", list(models), key=resend(model_key), format_func=lambda name: _named(models[name]), on_change=here(forget_edit)
+    )
     right.segmented_control(
-        "Greedy, or a beam of", BEAMS, key=beams_key, format_func=lambda count: "greedy" if count == 1 else str(count), required=True,
-        on_change=here(forget_edit),
+        "Greedy, or a beam of", BEAMS, key=resend(beams_key), required=True, on_change=here(forget_edit),
+        format_func=lambda count: "greedy" if count == 1 else str(count),
         help="**Greedy** takes the likeliest character at every step. A **beam** keeps several beginnings alive and gives the likeliest "
         "whole answer among them.",
     )  # fmt: skip
@@ -135,8 +137,8 @@ def _pick_text(task: Task, key: str) -> str:
     state = st.session_state
     good = state.setdefault(_GOOD, {})
     st.text_input(
-        "What it reads", key=key, help=f"{task.explain} Up to {task.longest} characters: {task.accepts}.", icon=":material/edit:",
-        on_change=here(forget_edit),
+        "What it reads", key=key, value=state[key], icon=":material/edit:",
+        help=f"{task.explain} Up to {task.longest} characters: {task.accepts}.", on_change=here(forget_edit),
     )  # fmt: skip
     if _unread(task, state[key]) is None:
         good[task.name] = task.check(state[key])
@@ -174,16 +176,16 @@ def _pick_modes(url_state: UrlState, task: Task, card: Seq2SeqCard, text: str) -
     predict_key = url_state.declare("predict", False, _flag, _written)  # noqa: FBT003
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.toggle(
-            "Teacher forcing", key=force_key, on_change=here(forget_edit),
+            "Teacher forcing", key=resend(force_key), on_change=here(forget_edit),
             help="The next character is given instead of the model's own, as in training: see what it would have written at each step.",
         )  # fmt: skip
         st.toggle(
-            "Predict first", key=predict_key, disabled=not card.attention,
+            "Predict first", key=resend(predict_key), disabled=not card.attention,
             help="Covers the attention until you have drawn where you expect it.",
         )  # fmt: skip
         if state[force_key]:
             st.text_input(
-                "Given answer", key=target_key, placeholder=task.truth(text) or "", label_visibility="collapsed",
+                "Given answer", key=target_key, value=state[target_key], placeholder=task.truth(text) or "", label_visibility="collapsed",
                 on_change=here(forget_edit), help="Empty: the right answer where the rule can read the text.",
             )  # fmt: skip
     if not state[force_key]:

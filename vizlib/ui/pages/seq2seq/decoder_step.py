@@ -12,7 +12,7 @@ from vizlib.ui.components.decoder_step import decoder_step
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.component_state import component_state
 from vizlib.ui.core.message_codec import pack
-from vizlib.ui.core.url_state import number, one_of
+from vizlib.ui.core.url_state import number, one_of, resend
 from vizlib.ui.pages.seq2seq import text as words
 from vizlib.ui.pages.seq2seq import translator_service
 from vizlib.ui.pages.seq2seq.decoder_edit import Edit, divided, plain_number, raw_scores, view_of
@@ -103,7 +103,7 @@ def draw_decoder_step(
     state = st.session_state
     if heads:
         state[head] = min(state[head], heads - 1)
-        st.segmented_control("Head", range(heads), key=head, format_func=lambda head: f"head {head + 1}", required=True)
+        st.segmented_control("Head", range(heads), key=resend(head), format_func=lambda head: f"head {head + 1}", required=True)
         edit = Edit(edit.tau, edit.scale, edit.mask)
     outcome = None
     if edit != Edit():

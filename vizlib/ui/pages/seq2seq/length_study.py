@@ -181,7 +181,7 @@ def _pick(task: Task, request: TranslationRequest, key: str) -> tuple[str, ...]:
     trained = {card.name: card.title for card in of_task(task.name) if card.accuracy is not None}
     state = st.session_state
     state[key] = [name for name in state[key] if name in trained] or _usual(task.name, request.card.name)
-    st.pills("Models to measure", list(trained), key=key, selection_mode="multi", format_func=trained.__getitem__)
+    st.pills("Models to measure", list(trained), key=resend(key), selection_mode="multi", format_func=trained.__getitem__)
     return tuple(state[key][:MOST_MODELS])
 
 
