@@ -7,6 +7,7 @@ PORT ?= 8501
 JOBS ?= 2
 FAST ?=
 FULL ?=
+REST ?=
 ARGS ?=
 
 BIN := $(VENV)/bin
@@ -31,13 +32,13 @@ app: $(VENV)/.runtime real
 
 # One thread in each worker: the maps are compared bit for bit, and the workers share the cores.
 test: $(VENV)/.test $(VENV)/.browser real
-	OMP_NUM_THREADS=1 $(if $(FAST),VIZLIB_FAST=1) $(if $(FULL),VIZLIB_FULL_TABLE=1) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(if $(FAST),tests/unit) $(ARGS)
+	OMP_NUM_THREADS=1 $(if $(FAST),VIZLIB_FAST=1) $(if $(FULL),VIZLIB_FULL_TABLE=1) $(if $(REST),VIZLIB_REST=1) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(if $(FAST),tests/unit) $(ARGS)
 
 times: $(VENV)/.test
 	OMP_NUM_THREADS=1 VIZLIB_TIMES=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup tests/unit tests/parity tests/packaging tests/app
 
 coverage: $(VENV)/.test
-	OMP_NUM_THREADS=1 VIZLIB_FAST=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov=vizlib --cov-report= tests/unit tests/parity $(ARGS)
+	OMP_NUM_THREADS=1 VIZLIB_FAST=1 VIZLIB_FULL_TABLE=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov=vizlib --cov-report= tests/unit tests/parity $(ARGS)
 	$(BIN)/python -m coverage report --sort=cover --skip-covered
 
 # MLflow wants an older importlib-metadata than dask brings, so these packages have an environment of their own.

@@ -1,7 +1,8 @@
 """How much of the tests runs: all with FULL=1, as in continuous integration; by default what takes some minutes; least with FAST=1.
 
 By default large tables are sampled, and the longest cases of tests/slow_tests.txt and the browser's tests left out; FAST=1 takes the first
-case of every unit test, without all that the file names; `make times` writes that file again.
+case of every unit test, without all that the file names; `make times` writes that file again. REST=1 with FULL=1: all but what
+`make coverage` has run already.
 """
 
 import os
@@ -12,20 +13,26 @@ from pathlib import Path
 import pytest
 from sampled_cases import sample
 
-SLOW, BROWSER = (Path(__file__).parent / name for name in ("slow_tests.txt", "browser"))
+HERE = Path(__file__).parent
+SLOW, BROWSER = HERE / "slow_tests.txt", HERE / "browser"
+COVERED = {HERE / "unit", HERE / "parity"}  # whose quick cases `make coverage` runs
 NOTED = 0.5  # seconds of processor time that the first case of a test may take for FAST
-LONG = 4.0  # and that a case may take by default
+LONG = 3.0  # and that a case may take by default
 
-FULL, FAST, TIMES = (bool(os.environ.get(f"VIZLIB_{name}")) for name in ("FULL_TABLE", "FAST", "TIMES"))
+FULL, FAST, TIMES, REST = (bool(os.environ.get(f"VIZLIB_{name}")) for name in ("FULL_TABLE", "FAST", "TIMES", "REST"))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    if FULL or TIMES or _named_by_hand(config):
+    if TIMES or (FULL and not FAST and not REST) or _named_by_hand(config):
         return
     slow = {name: float(seconds) for seconds, name in (line.split(" ", 1) for line in SLOW.read_text(encoding="utf-8").splitlines())}
     if FAST:
         left = _after_the_first(items, {_function(name) for name in slow})
+    elif REST:
+        covered = [item for item in items if COVERED & set(item.path.parents)]
+        later = _after_the_first(covered, {_function(name) for name in slow})
+        left = {item: None for item in covered if item not in later}
     else:
         left = _beyond_the_sample(items, {name for name, seconds in slow.items() if seconds > LONG})
         if not any("browser" in argument for argument in config.args):
@@ -122,4 +129,6 @@ def pytest_configure(config):
 def pytest_report_header():
     if FAST:
         return ["FAST: first cases of quick tests alone; make test runs more, make test FULL=1 all"]
+    if REST:
+        return ["all but what make coverage runs"]
     return [] if FULL or TIMES else ["large tables are sampled, the longest cases and the browser left out; make test FULL=1 runs all"]
