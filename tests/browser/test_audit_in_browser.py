@@ -54,7 +54,8 @@ def test_charts_survive_what_the_page_lets_through(visit, server):
 def test_a_slow_browser_keeps_what_a_link_asks_for(visit, server):
     # It draws the first run late, when the second is there already.
     visit.page.context.new_cdp_session(visit.page).send("Emulation.setCPUThrottlingRate", {"rate": 4})
-    open_page(visit, server, "?models=vit_tiny50&methods=saliency,rollout&heads=1&lens=1&preset=flat&images=rocket,cat,coffee,camera,unknown")
+    query = "?models=vit_tiny50&methods=saliency,rollout&heads=1&lens=1&preset=flat&images=rocket,cat,coffee,camera,unknown"
+    open_page(visit, server, query)
     visit.page.locator(".gallery th button", has_text="sure").click()
     visit.page.wait_for_url("**by=probability**")
     assert "images=rocket%2Ccat%2Ccoffee%2Ccamera&" in visit.page.url
