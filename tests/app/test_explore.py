@@ -273,6 +273,22 @@ def test_the_residual_weight_is_a_number_or_measured(explore):
     assert np.array_equal(measured, maps(at)[0][1])
 
 
+@pytest.mark.parametrize(
+    ("method", "option", "plain", "weighed"),
+    [("rollout", "key_weights", "even", "value_norm"), ("gradient_rollout", "head_weights", "none", "l2")],
+)
+def test_what_keys_and_heads_count_is_chosen_beside_the_map_and_in_the_link(explore, method, option, plain, weighed):
+    at = explore(models="vit_tiny50", vit_tiny50__method=method, **{f"vit_tiny50__{option}": weighed})
+    linked = maps(at)[0][1]
+    picker = at.button_group(key=f"explore.vit_tiny50.{option}")
+    assert picker.value == weighed
+    picker.set_value(plain).run()
+    assert f"vit_tiny50.{option}" not in at.query_params
+    assert not np.array_equal(linked, maps(at)[0][1])
+    at = explore(models="vit_tiny50", vit_tiny50__method=method, **{f"vit_tiny50__{option}": "most"})
+    assert at.button_group(key=f"explore.vit_tiny50.{option}").value == plain
+
+
 def test_only_a_distilled_model_offers_its_two_classifiers(explore):
     at = explore(models="vit_tiny50", vit_tiny50__method="rollout")
     assert "explore.vit_tiny50.head_fusion" in {one.key for one in at.button_group}

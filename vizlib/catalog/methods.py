@@ -201,6 +201,14 @@ _CARDS = (
                 high=0.99,
             ),
             Option(
+                "key_weights",
+                "even",
+                "what a key counts beside its attention: the same for all, or by the length of its value in each head (value_norm), the "
+                "length part of TokenTM (Wu et al. 2024) as Kobayashi et al. (2020) take it. Left out are TokenTM's gradients, directions "
+                "and MLPs and the ratio to the token's own length; rows are scaled to sum to 1",
+                ("even", "value_norm"),
+            ),
+            Option(
                 "windows",
                 "uniform",
                 "how a window's cells share: equally, by the size of its weights, or by what each cell contributed",
@@ -304,7 +312,19 @@ _CARDS = (
         needs=("head", "lineage"),
         needs_gradient=True,
         class_specific=True,
-        options=(_RESIDUAL, _CLASSIFIER, _GRADIENT),
+        options=(
+            _RESIDUAL,
+            Option(
+                "head_weights",
+                "none",
+                "what the gradient weighs: every attention weight (none), or whole heads, by the share that each has in the L1 or L2 norms "
+                "of the slopes (GMAR, Jo et al. 2025). The heads' mean so weighed is followed as it is, weights that speak against the "
+                "target too; unlike theirs the walk ends on the pixels, for any target",
+                ("none", "l1", "l2"),
+            ),
+            _CLASSIFIER,
+            _GRADIENT,
+        ),
     ),
     MethodCard(
         "relevance",

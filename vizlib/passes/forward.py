@@ -141,20 +141,20 @@ def capture_taps(module: nn.Module, taps: Sequence[Tap], states: dict[str, torch
         )
 
 
-def run_measured(model: Model, x: torch.Tensor, *, shares: bool = False, windows: str = "uniform") -> Pass:
+def run_measured(model: Model, x: torch.Tensor, *, shares: bool = False, windows: str = "uniform", keep_values: bool = False) -> Pass:
     """``run``, with what some options of a rollout read beside the attention, on a shared copy where there is anything to read.
 
     ``shares`` measures how much of each token goes past the branches of the residuals; ``windows`` other than "uniform" keeps the inputs of
-    windows that the module itself does not report.
+    windows that the module itself does not report; ``keep_values`` keeps v and the outputs of the attentions.
     """
     meter = ResidualMeter(model.adapter.forks() if shares else ())
     inputs: dict[str, dict[str, Any]] = {}
     hooks = [*meter.hooks(), *((path, _keep_input(inputs, path)) for path in model.adapter.window_inputs(windows))]
     if not hooks:
-        return run(model, x)
+        return run(model, x, keep_values=keep_values)
     x = model.cast(x)
     with torch.inference_mode(), hooked_copy(model.resting(), hooks) as copied:
-        recording = recorded(model, x, lambda: model.run(copied, x))
+        recording = recorded(model, x, lambda: model.run(copied, x), keep_values=keep_values)
         recording.residual_shares.update(meter.shares())
         for name, values in inputs.items():
             recording.note(name, values)

@@ -63,6 +63,24 @@ def mean_positive_slopes(site: AttentionSite) -> torch.Tensor:
     return means / (site.heads * queries)
 
 
+def slope_sums(site: AttentionSite, power: int) -> torch.Tensor:
+    """The sum of |dL/dP|^power over each head's queries and keys, for power 1 or 2: (B, h) float64.
+
+    The squares need no block: sum_ij (v_j . g_i)^2 is the inner product of v^T v and g^T g.
+    """
+    v, gradient = _lanes(site, None)
+    if power == 2:
+        v, gradient = v.double(), gradient.double()
+        return ((v.transpose(1, 2) @ v) * (gradient @ gradient.transpose(1, 2))).sum((1, 2)).clamp_min(0).unflatten(0, (site.images, -1))
+    images, queries, keys, budget = site.images, site.q.shape[2], v.shape[1], block_budget(site)
+    sums = torch.zeros(images * site.heads, dtype=torch.float64, device=v.device)
+    memory = room(v, len(sums), queries, keys, budget)
+    for tile in tiles(images, site.heads, queries, keys, budget):
+        for lanes in tile.lanes:
+            sums[lanes] += product(v[lanes], gradient[lanes, :, tile.rows], memory).abs_().sum((1, 2), dtype=torch.float64)
+    return sums.unflatten(0, (images, -1))
+
+
 def _lanes(site: AttentionSite, index: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
     """v (L, M, d) and dL/dO of the rows ``index`` (L, d, n) in float32 or better, so that dL/dP = v dL/dO, keys by rows."""
     if site.gradient is None or site.v is None:

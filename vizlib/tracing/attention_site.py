@@ -90,21 +90,26 @@ class AttentionSite:
             scores += bias if rows is None else bias[:, :, rows]
         return scores.softmax(-1)
 
-    def pull(self, rows: torch.Tensor, fuse: Fusion | None = None, hidden: torch.Tensor | None = None) -> torch.Tensor:
+    def pull(
+        self,
+        rows: torch.Tensor,
+        fuse: Fusion | None = None,
+        hidden: torch.Tensor | None = None,
+        key_weights: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Row vectors (B, R, N) times the head-fused matrix: (B, R, M) float64, in memory linear in N and M.
 
         ``fuse`` maps a block (B, h, n, M) to (B, n, M) non-negative rows, which are then scaled to sum to 1; None is the mean over heads.
-        Keys that are ``hidden`` (B, M) weigh nothing, and the others share their rows.
+        Keys that are ``hidden`` (B, M) weigh nothing, and the others share their rows. ``key_weights`` (B, h, M or 1), none below 0,
+        multiply each head's weights before; a row of which they leave nothing keeps its own.
         """
         if fuse is None:
-            if hidden is None:
+            if hidden is None and key_weights is None:
                 return _pull_mean(self, rows)
             fuse = _mean_of_heads
         pulled = torch.zeros(*rows.shape[:2], self.k.shape[2], dtype=torch.float64, device=rows.device)
-        for images, index, block in _blocks(self, rows, fuse):
-            exact = block.to(torch.float64)
-            if hidden is not None:
-                exact = exact.masked_fill(hidden[images][:, None], 0)
+        for images, index, block in _blocks(self, rows):
+            exact = _fused(block, fuse, hidden, images, key_weights)
             share = rows[images] if index is None else rows[images][:, :, index]
             pulled[images] += (share / exact.sum(-1)[:, None]) @ exact
         return pulled
@@ -151,9 +156,15 @@ class PerformerSite(AttentionSite):
     def carried(self, rows: torch.Tensor | None) -> Weights:
         return Weights(self.q if rows is None else self.q[:, :, rows], self.k, exponents=False)
 
-    def pull(self, rows: torch.Tensor, fuse: Fusion | None = None, hidden: torch.Tensor | None = None) -> torch.Tensor:
-        if fuse is not None or hidden is not None:
-            return super().pull(rows, fuse, hidden)
+    def pull(
+        self,
+        rows: torch.Tensor,
+        fuse: Fusion | None = None,
+        hidden: torch.Tensor | None = None,
+        key_weights: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        if fuse is not None or hidden is not None or key_weights is not None:
+            return super().pull(rows, fuse, hidden, key_weights)
         q, k = self.q[:, 0].to(torch.float64), self.k[:, 0].to(torch.float64)
         total = q @ k.sum(1)[:, :, None]
         return ((rows / total.transpose(1, 2)) @ q) @ k.transpose(1, 2)
@@ -161,6 +172,19 @@ class PerformerSite(AttentionSite):
 
 def _mean_of_heads(weights: torch.Tensor) -> torch.Tensor:
     return weights.mean(1)
+
+
+def _fused(block: torch.Tensor, fuse: Fusion, hidden: torch.Tensor | None, images: slice, key_weights: torch.Tensor | None) -> torch.Tensor:
+    """Rows (b, n, M) float64 of a block (b, h, n, M) of some images, not yet scaled."""
+    weighed = block if key_weights is None else block * key_weights[images][:, :, None]
+    exact = fuse(weighed).to(torch.float64)
+    if hidden is not None:
+        exact = exact.masked_fill(hidden[images][:, None], 0)
+    if key_weights is not None:
+        empty = exact.sum(-1, keepdim=True) == 0
+        if bool(empty.any()):
+            exact = torch.where(empty, _fused(block, fuse, hidden, images, None), exact)
+    return exact
 
 
 def block_budget(site: AttentionSite) -> int:
@@ -198,8 +222,8 @@ def _pull_mean(site: AttentionSite, rows: torch.Tensor) -> torch.Tensor:
     return pulled
 
 
-def _blocks(site: AttentionSite, rows: torch.Tensor, fuse: Fusion) -> Iterator[tuple[slice, torch.Tensor | None, torch.Tensor]]:
-    """Head-fused blocks with the images and the query rows they belong to; rows that carry nothing are left out."""
+def _blocks(site: AttentionSite, rows: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor | None, torch.Tensor]]:
+    """Blocks (b, h, n, M) with the images and the query rows they belong to; rows that carry nothing are left out."""
     images, heads, queries, keys = site.images, site.heads, site.q.shape[2], site.k.shape[2]
     budget, index = block_budget(site), carrying(rows)
     count = queries if index is None else len(index)
@@ -207,10 +231,10 @@ def _blocks(site: AttentionSite, rows: torch.Tensor, fuse: Fusion) -> Iterator[t
         step = max(1, budget // max(1, heads * count * keys))
         for start in range(0, images, step):
             chosen = slice(start, min(start + step, images))
-            yield chosen, index, fuse(site.block_weights(chosen, slice(None), index))
+            yield chosen, index, site.block_weights(chosen, slice(None), index)
         return
     every = torch.arange(queries, device=site.q.device) if index is None else index
     for image in range(images):
         chosen = slice(image, image + 1)
         for part in every.split(max(1, budget // (heads * keys))):
-            yield chosen, part, fuse(site.block_weights(chosen, slice(None), part))
+            yield chosen, part, site.block_weights(chosen, slice(None), part)

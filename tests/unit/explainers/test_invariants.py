@@ -14,9 +14,12 @@ import vizlib
 from vizlib.passes.forward import run
 from vizlib.tracing.windowed_attention import WindowedSite
 
+WEIGHED = ("token", "pool", "t2t_performer", "cct", "pvt_v2", "swin")
 CALLS = [
     *((name, method, {}) for name in zoo.ATTENTIVE for method in ("rollout", "attention", "gradient_rollout", "relevance")),
     *((name, "rollout", {"residual_weight": "norms"}) for name in zoo.ATTENTIVE),
+    *((name, "rollout", {"key_weights": "value_norm"}) for name in WEIGHED),
+    *((name, "gradient_rollout", {"head_weights": "l1"}) for name in WEIGHED),
     *((name, "legrad", {}) for name in [*zoo.TRANSFORMERS, "cct", "compact_vit", "vit_lite"]),
     *((name, "grad_cam", {}) for name in zoo.CONVOLUTIONS),
     *((name, "balanced", {}) for name in ("pool", "t2t_performer", "cvt", "swin")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import torch
 from torch.nn.functional import pad
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vizlib.passes.forward import Trace
-    from vizlib.tracing.token_flow import Attention, Flow, Rule, Step
+    from vizlib.tracing.token_flow import Attention, Flow, Step
 
 Shape = tuple[int, int]
 SHARE: Final = 8.0  # times the even share: rollouts of a ViT-S whose artifacts hold 12 to 28 times it gave objects at most 10
@@ -83,6 +83,20 @@ def united(*found: Mapping[Shape, torch.Tensor]) -> dict[Shape, torch.Tensor]:
     return cells
 
 
+class HidingRule(Protocol):
+    """A rule of a walk that can leave keys out of an attention."""
+
+    @property
+    def even(self) -> bool:
+        """Whether max-pools spread evenly instead of routing as they ran."""
+
+    def residual(self, step: Attention) -> float | torch.Tensor:
+        """The residual's share at a step's attention, 0 to 1: a number, or each token's own (B, 1, N)."""
+
+    def attend(self, step: Attention, rows: torch.Tensor, hidden: torch.Tensor | None = None) -> torch.Tensor:
+        """Row vectors (B, R, queries) pulled through a step's attention without the keys ``hidden`` (B, M): (B, R, keys)."""
+
+
 @dataclass(frozen=True)
 class Without:
     """A rule in which no walk enters the ``odd`` cells (B, h w) of a grid: they weigh nothing as keys, and the others share the row.
@@ -90,7 +104,7 @@ class Without:
     Keys that were gathered from several tokens or lie in windows stay.
     """
 
-    rule: Rule
+    rule: HidingRule
     odd: Mapping[Shape, torch.Tensor]
 
     @property
@@ -109,7 +123,7 @@ class Without:
         hidden[:, grid.prefix :] = odd.to(rows.device)
         if bool(hidden.all(1).any()):
             raise MethodError(f"Every key of {step.site.name} stands out, so none would be left: take artifact_tokens='kept'.")
-        return step.site.pull(rows, getattr(self.rule, "fuse", None), hidden)
+        return self.rule.attend(step, rows, hidden)
 
 
 def start_without(rows: torch.Tensor, steps: Sequence[Step], odd: Mapping[Shape, torch.Tensor]) -> torch.Tensor:

@@ -19,6 +19,7 @@ from vizlib.explainers.parts.artifact_tokens import (
     united,
 )
 from vizlib.explainers.parts.head_fusion import fuser
+from vizlib.explainers.parts.key_weights import value_lengths
 from vizlib.passes.forward import run_measured, traces
 from vizlib.tracing.token_flow import FromCells, walk
 
@@ -34,19 +35,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RolloutRule:
-    """One residual weight, or measured ones (B, N) by the names of the sites, and one way to fuse heads, at every attention."""
+    """One residual weight, or measured ones (B, N) by the names of the sites, and one way to fuse heads, at every attention.
+
+    ``by_value``: keys weigh by the length of their values too.
+    """
 
     residual_weight: float | Mapping[str, torch.Tensor]
     fuse: Callable[[torch.Tensor], torch.Tensor] | None
+    by_value: bool = False
     even: bool = False
 
     def residual(self, step: Attention) -> float | torch.Tensor:
         """The residual's share at a step's attention, 0 to 1: a number, or each token's own (B, 1, N)."""
         return residual_share(step, self.residual_weight)
 
-    def attend(self, step: Attention, rows: torch.Tensor) -> torch.Tensor:
-        """Row vectors (B, R, queries) pulled through a step's attention, its heads fused: (B, R, keys)."""
-        return step.site.pull(rows, self.fuse)
+    def attend(self, step: Attention, rows: torch.Tensor, hidden: torch.Tensor | None = None) -> torch.Tensor:
+        """Row vectors (B, R, queries) pulled through a step's attention, its heads fused, without ``hidden`` keys: (B, R, keys)."""
+        return step.site.pull(rows, self.fuse, hidden, value_lengths(step.site) if self.by_value else None)
 
 
 def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
@@ -54,15 +59,17 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
 
     g is the read-out's row, or one token's. Attention is read from q and k in row blocks; only the row vector is carried. Pixels and
     sink sum to 1. w is a number, or each token's own share in this pass. The prior is the same walk with every attention and routing
-    even; the lift is the rollout over the prior. Artifact tokens are said in a note, and left out where ``artifact_tokens`` asks for it;
-    else out of what pictures show alone.
+    even; the lift is the rollout over the prior. By ``key_weights`` each head's weights are multiplied by the length of their key's value
+    first. Artifact tokens are said in a note, and left out where ``artifact_tokens`` asks for it; else out of what pictures show alone.
     """
     classifier = model.adapter.classifier(options["classifier"])
     measured = options["residual_weight"] == "norms"
-    forward = run_measured(model, x, shares=measured, windows=options["windows"])
+    by_value = options["key_weights"] == "value_norm"
+    forward = run_measured(model, x, shares=measured, windows=options["windows"], keep_values=by_value)
     rows, steps = walk_start(forward.lineage(options["windows"]).read_by(classifier), options["token"])
     weight = forward.recording.residual_shares if measured else options["residual_weight"]
-    rule, prior = RolloutRule(weight, fuser(options["head_fusion"], options["discard_ratio"])), Prior(weight)
+    rule = RolloutRule(weight, fuser(options["head_fusion"], options["discard_ratio"]), by_value)
+    prior = Prior(weight)
     if options["show"] == "prior":
         flows = walk(rows, steps, prior)
         outputs = pixel_outputs(flows[-1], forward.size, model.adapter.warnings(forward.recording), stage_maps(flows, steps))
