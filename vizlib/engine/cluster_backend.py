@@ -24,7 +24,7 @@ from vizlib.engine.work_order import Lane, Outcome
 from vizlib.errors import VizlibError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from distributed import Client, Future
     from distributed.security import Security
@@ -98,6 +98,12 @@ class ClusterBackend:
         if client is not None and client.status == "running":
             _log.warning("a process whose work did not stop is ended")
             threading.Thread(target=_restart, args=(client, place), daemon=True).start()
+
+    def renew(self, places: Collection[str], needed: Callable[[], bool]) -> None:
+        """Start these workers again, one after another and until they are ``needed``; those of a cluster are its operator's."""
+        client = self._client
+        if client is not None and client.status == "running" and self._process is not None:
+            threading.Thread(target=_renew, args=(client, sorted(places), needed), daemon=True).start()
 
     def forget(self, identity: str) -> None:
         """Free what every worker holds of a model."""
@@ -310,8 +316,15 @@ def _close(client: Client) -> None:
 
 
 def _restart(client: Client, place: str) -> None:
-    with suppress(OSError, RuntimeError, TimeoutError):  # the worker or the scheduler is gone: the next look sees it
+    with suppress(OSError, RuntimeError, TimeoutError, KeyError):  # the worker or the scheduler is gone: the next look sees it
         client.restart_workers([place], raise_for_error=False)
+
+
+def _renew(client: Client, places: Sequence[str], needed: Callable[[], bool]) -> None:
+    for place in places:
+        if needed():
+            return
+        _restart(client, place)
 
 
 def _run_everywhere(client: Client, function: Callable[..., Any], args: tuple[Any, ...], places: list[str] | None) -> None:

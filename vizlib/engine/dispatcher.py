@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from vizlib.engine.cache import BoundedCache
 from vizlib.engine.jobs import Job, JobState
 from vizlib.engine.limits import Limits
+from vizlib.engine.memory import give_back
 from vizlib.engine.work_order import Lane
 from vizlib.errors import CancelledError, VizlibError
 
@@ -60,6 +61,9 @@ class Backend(Protocol):
 
     def expire(self, seconds: float) -> None:
         """Let go of what nobody asked for in the last ``seconds``, the models left aside."""
+
+    def renew(self, places: Collection[str], needed: Callable[[], bool]) -> None:
+        """Start these processes again, one after another and until they are ``needed``: what they have taken goes back to the system."""
 
     def close(self) -> None:
         """End every process."""
@@ -122,6 +126,9 @@ class Dispatcher:
         self._by_key: dict[Hashable, _Order] = {}
         self._slots: dict[tuple[str, Hashable], QueuedJob[Any]] = {}
         self._known: dict[str, set[str]] = {}  # by place, the models that it has loaded
+        self._present: set[str] = set()
+        self._worked: set[str] = set()  # places that began orders since the last visitor was gone
+        self._empty_since = time.monotonic()
         self._numbers, self._closed = count(1), False
         self._tidied = time.monotonic()
         self._thread: threading.Thread | None = None
@@ -150,9 +157,16 @@ class Dispatcher:
             stale.cancel()
         return job
 
+    def arrive(self, visitor: str) -> None:
+        """A visitor is there, until they ``leave``."""
+        with self._change:
+            self._present.add(visitor)
+
     def leave(self, visitor: str) -> None:
         """Stop everything that a visitor waits for, who is gone; the same asked for again within ``LINGER`` seconds goes on."""
         with self._change:
+            self._present.discard(visitor)
+            self._empty_since = time.monotonic()
             jobs = [job for (owner, _), job in self._slots.items() if owner == visitor]
         for job in jobs:
             job.abandon()
@@ -288,6 +302,7 @@ class Dispatcher:
             entry.place = self._best_of(free, entry, busy)
             entry.began, entry.attempts = time.monotonic(), entry.attempts + 1
             self._running[entry.number] = entry
+            self._worked.add(entry.place)
             for job in entry.jobs:
                 job._begin()
             self._tell_places(lane)
@@ -368,6 +383,8 @@ class Dispatcher:
             self._tidied = now
             self.results.expire(self.limits.idle_seconds)
             self._backend.expire(self.limits.idle_seconds)
+        if self._worked and not self._needed() and now - self._empty_since > self.limits.empty_seconds:
+            self._rest()
         for entry in list(self._running.values()):
             most = self._most_seconds(entry)
             if entry.stopped:
@@ -382,6 +399,19 @@ class Dispatcher:
             if entry.stopped:
                 entry.stopped_at = now
                 self._backend.stop(entry.place, entry.number)
+
+    def _needed(self) -> bool:
+        """Whether anybody is there, or waits for something."""
+        return bool(self._present or self._running or self._slots)
+
+    def _rest(self) -> None:
+        """Nobody has been there for a while: be again as at the start, for memory that was freed in pieces is not given back otherwise."""
+        worked, self._worked = self._worked, set()
+        for place in worked:
+            self._known.pop(place, None)
+        self.results.expire(0)
+        give_back()
+        self._backend.renew(worked & set(self._backend.places()), self._needed)
 
     def _most_seconds(self, entry: _Order) -> int | None:
         """How long an order may take; what fetches weights may take as long as the network does."""

@@ -28,6 +28,7 @@ class Limits:
     models: int = 3  # of their own that one visitor keeps
     results_mb: int = 1024  # of answers that are kept for all
     idle_seconds: int = 600  # that answers and pictures are kept for when nobody asks for them
+    empty_seconds: int = 60  # without any visitor, after which the server goes back to what it was at its start
 
     @classmethod
     def from_environment(cls, environment: dict[str, str] | os._Environ[str] = os.environ) -> Limits:

@@ -10,7 +10,7 @@ from vizlib.engine.work_order import Outcome
 from vizlib.engine.worker_host import WorkerHost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Any
 
     from vizlib.engine.work_order import Lane, Report, WorkOrder
@@ -52,6 +52,11 @@ class ThreadBackend:
 
     def restart(self, place: str) -> None:
         """Nothing: a thread cannot be ended, and this process is the caller's."""
+
+    def renew(self, places: Collection[str], needed: Callable[[], bool]) -> None:
+        """Let go of what is kept, the models left aside: this process is the caller's."""
+        del places, needed
+        self.expire(0)
 
     def forget(self, identity: str) -> None:
         """Free what is held of a model."""

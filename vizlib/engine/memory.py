@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +21,13 @@ def model_bytes(module: Any) -> int:
             storage = tensor.untyped_storage()
             storages[str(tensor.device), storage.data_ptr()] = storage.nbytes()
     return sum(storages.values())
+
+
+def give_back() -> None:
+    """Let the system have what this process has freed and kept: at leisure, since doing it at every tensor makes work 1.4 times as long."""
+    gc.collect()  # a server runs with automatic collections after each script off
+    with suppress(OSError, AttributeError):  # another C library, which has no such call
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def available_memory(root: Path = Path("/")) -> int:

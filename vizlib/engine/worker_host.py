@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import pickle
@@ -17,7 +16,7 @@ from vizlib.engine import worker_memory
 from vizlib.engine.cache import BoundedCache
 from vizlib.engine.handover import Shared, pack, unpack
 from vizlib.engine.jobs import Job, JobState, Progress, Worker
-from vizlib.engine.memory import available_memory, model_bytes
+from vizlib.engine.memory import available_memory, give_back, model_bytes
 from vizlib.engine.work_order import Lane, Outcome, Report, WorkOrder
 from vizlib.errors import CardFullError
 
@@ -95,8 +94,7 @@ class WorkerHost:
         """Let go of pictures, and of what work remembered, that nobody asked for in the last ``seconds``; models stay."""
         self._blobs.expire(seconds)
         worker_memory.expire(seconds)
-        gc.collect()
-        _give_back()
+        give_back()
 
     def close(self) -> None:
         """Stop everything."""
@@ -233,12 +231,6 @@ def _lower_priority() -> None:
         thread = threading.get_native_id()
         if os.getpriority(os.PRIO_PROCESS, thread) < NICE:
             os.setpriority(os.PRIO_PROCESS, thread, NICE)
-
-
-def _give_back() -> None:
-    """Let the system have what this process has freed and kept: at leisure, since doing it at every tensor makes work 1.4 times as long."""
-    with suppress(OSError, AttributeError):  # another C library, which has no such call
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _collect(_: str) -> None:

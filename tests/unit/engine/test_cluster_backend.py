@@ -20,6 +20,7 @@ from vizlib.engine import dispatcher
 from vizlib.engine.cluster_backend import ClusterBackend, ClusterError, LocalSettings, local_settings
 from vizlib.engine.dispatcher import Dispatcher, LimitError, WorkerDiedError
 from vizlib.engine.jobs import JobState
+from vizlib.engine.limits import Limits
 from vizlib.engine.work_order import Lane, WorkOrder
 
 pytestmark = pytest.mark.xdist_group("cluster")
@@ -99,6 +100,18 @@ def test_work_that_goes_on_after_its_stop_loses_its_process(queue, tmp_path, mon
         stuck.result()
     process.wait(30)
     assert result(queue.submit("me", "after", WorkOrder(work.process))) != process.pid
+
+
+def test_when_everybody_has_gone_the_processes_that_worked_are_new_ones(queue, monkeypatch):
+    monkeypatch.setattr(dispatcher, "BEAT", 0.02)
+    monkeypatch.setattr(queue, "limits", Limits(empty_seconds=0))
+    queue.arrive("me")
+    before = {result(queue.submit("me", slot, WorkOrder(work.process))) for slot in range(3)}
+    queue.leave("me")
+    for pid in before:
+        if psutil.pid_exists(pid):
+            psutil.Process(pid).wait(30)
+    assert result(queue.submit("me", "after", WorkOrder(work.process))) not in before
 
 
 def test_the_scheduler_s_death_is_survived(queue):

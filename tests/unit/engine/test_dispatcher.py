@@ -34,6 +34,7 @@ class ByHand:
     open: dict[str, Any] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)
     restarted: list[str] = field(default_factory=list)
+    renewed: list[set[str]] = field(default_factory=list)
 
     def places(self):
         return self.names
@@ -53,6 +54,10 @@ class ByHand:
 
     def expire(self, seconds):
         self.expired = seconds
+
+    def renew(self, places, needed):
+        self.renewed.append(set(places))
+        assert not needed()
 
     def close(self):
         pass
@@ -261,6 +266,28 @@ def test_what_nobody_asks_for_is_let_go_of(hand, monkeypatch):
     assert queue.results.peek("k") is not None
     until(lambda: queue.results.info().count == 0)
     assert hand.expired == 1
+    queue.close()
+
+
+def test_when_everybody_has_gone_all_is_as_at_the_start(hand, monkeypatch):
+    monkeypatch.setattr(dispatcher, "BEAT", 0.02)
+    queue = Dispatcher(hand, Limits(empty_seconds=0))
+    queue.arrive("one")
+    queue.arrive("two")
+    job = queue.submit("one", 0, WorkOrder("map"), key="k")
+    until(lambda: hand.begun)
+    hand.end("map")
+    assert job.wait(5)
+    queue.leave("one")
+    time.sleep(0.2)
+    assert not hand.renewed, "somebody is there still"
+    assert queue.results.peek("k") is not None
+    queue.leave("two")
+    until(lambda: hand.renewed)
+    assert hand.renewed == [{"a"}]
+    assert queue.results.info().count == 0
+    time.sleep(0.2)
+    assert len(hand.renewed) == 1, "nothing has been done since"
     queue.close()
 
 

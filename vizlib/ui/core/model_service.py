@@ -116,6 +116,10 @@ class ModelService:
         job.when_done(lambda: self._loaded.update(identities) if job.state is JobState.DONE else None)
         return job
 
+    def arrive(self, visitor: str) -> None:
+        """A visitor is there, until they ``leave``."""
+        self.dispatcher.arrive(visitor)
+
     def leave(self, visitor: str) -> None:
         """A visitor is gone: stop what they waited for, unless somebody takes it up within seconds."""
         self.dispatcher.leave(visitor)
@@ -149,6 +153,7 @@ def visitor() -> str:
 # Streamlit lets go of what a session cached when its browser disconnects, and calls on_release: that is the end of a visit.
 @st.cache_resource(scope="session", show_spinner=False, on_release=_Visit.leave)
 def _visit(identity: str) -> _Visit:
+    service().arrive(identity)
     return _Visit(identity)
 
 
