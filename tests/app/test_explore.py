@@ -61,7 +61,7 @@ def test_with_a_real_model_at_hand_the_page_opens_on_it(packaged, explore):
     assert re.match(r"\*\*EfficientNet-Lite0:\*\* \*\*espresso, 9\d\xa0%\*\* · one of 1,000 classes$", at.markdown[2].value)
     assert re.match(r"\*\*ViT:\*\* \*\*espresso, \d\d\xa0%\*\* · one of 50 classes$", at.markdown[3].value)
     assert [header["title"] for header, _, _ in maps(at)] == ["Coffee", "Coffee"]
-    assert at.selectbox(key="explore.tf_efficientnet_lite0.method").value == "grad_cam"
+    assert at.selectbox(key="explore.tf_efficientnet_lite0.method").value == "hires_cam"
     assert not at.error
 
 
@@ -69,7 +69,7 @@ def test_with_a_real_model_at_hand_the_page_opens_on_it(packaged, explore):
     ("name", "side", "method", "unasked"),
     [
         ("tf_efficientnet_lite0", 224, "occlusion", False),
-        ("tf_efficientnet_lite0", 224, "grad_cam", True),
+        ("tf_efficientnet_lite0", 224, "hires_cam", True),
         ("tf_efficientnet_lite0", 224, "rise", False),
         ("tf_efficientnet_lite0", 448, "grad_cam", False),
         ("vit_base_patch16_224.augreg2_in21k_ft_in1k", 224, "grad_cam", False),

@@ -39,6 +39,15 @@ def both(title: str, model: str) -> Mark | None:
     return middle, middle - low, middle + high
 
 
+def test_on_the_real_model_explore_opens_with_the_best_that_knows_classes():
+    body = DOCUMENT.split("## On a real model\n")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in body.splitlines() if line.startswith("|")]
+    found = {name: float(planted.split()[0]) + float(grid.split()[0]) for name, planted, grid, _ in rows[2:] if "(" in planted}
+    quick = {card.title for card in METHODS.values() if card.class_specific and card.passes <= 4}
+    assert len(found) >= 8
+    assert METHODS[OF_MODELS["tf_efficientnet_lite0"]].title == max(quick & set(found), key=found.get)
+
+
 @pytest.mark.parametrize("card", bundled_cards(), ids=lambda card: card.name)
 def test_no_other_method_is_clearly_ahead_of_the_one_that_explore_opens_with(card):
     opening = next(name for name in (OF_MODELS.get(card.name, ""), *OPENING_METHODS) if name in card.methods)

@@ -117,12 +117,12 @@ def test_the_input_is_what_the_weights_were_published_with():
 
 @pytest.mark.skipif(PACKAGED[NAME].find() is None, reason="the package with EfficientNet-Lite0's weights is not installed")
 def test_on_the_opening_picture_the_real_ones_map_changes_with_what_it_tells_of():
-    """Grad-CAM, which Explore opens with, passes all checks; the saliency map is much the same for any class, and does not."""
+    """HiRes-CAM, which Explore opens with, passes all checks; the saliency map is much the same for any class, and does not."""
     from skimage import data
 
     from vizlib.evaluation.sanity_checks import sanity_checks
 
     model, picture = vizlib.load(NAME), data.coffee()
-    checks = sanity_checks(model, picture, vizlib.explain(model, picture, "grad_cam"))
+    checks = sanity_checks(model, picture, vizlib.explain(model, picture, "hires_cam"))
     assert {name: check.passed for name, check in checks.items()} == {"head": True, "cascade": True, "class": True}
     assert not sanity_checks(model, picture, vizlib.explain(model, picture, "saliency"))["class"].passed

@@ -42,9 +42,9 @@ FEW_CLASSES = 200  # a model of fewer does not know most things that people phot
 SLOT, TRUST = "column.", "trust."
 SECOND_SLOT, SECOND_TRUST = "second.", "second_trust."
 RANKING, SECOND_RANKING = "ranking.", "second_ranking."
-# There within a second. The first passes its badge on the opening picture; the others are clearly ahead of relevance in docs/exam.md.
+# There within a second, and clearly ahead in docs/exam.md: the first of Grad-CAM, question by question, the others of relevance.
 OPENING_METHODS = {
-    "tf_efficientnet_lite0": "grad_cam",
+    "tf_efficientnet_lite0": "hires_cam",
     "compact_vit_tiny50": "hires_cam",
     "cct_tiny50": "hires_cam",
     "pvt_tiny50": "hires_cam",
