@@ -23,7 +23,8 @@ def wilson(right: float, images: int) -> tuple[float, float]:
     share, spread = right / images, z * z / images
     centre = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * math.sqrt(share * (1 - share) / images + spread / (4 * images))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # At the ends the two are equal, and what rounding leaves of them would read as more than nothing.
+    return 0.0 if right <= 0 else max(0.0, centre - half), 1.0 if right >= images else min(1.0, centre + half)
 
 
 def mean_interval(total: float, squares: float, count: int) -> tuple[float, float]:

@@ -17,7 +17,7 @@ def test_windows_overlap(visit, server):
     sent, stage = len(visit.sent), visit.page.locator(".pyramid .stage").nth(1)
     side = stage.bounding_box()["width"] / 16
     stage.hover(position={"x": 5.5 * side, "y": 3.5 * side})
-    visit.page.get_by_text("Stage 1, row 3, column 5: rows 10 to 16, columns 18 to 24 of the picture (7 × 7 px)").wait_for()
+    visit.page.get_by_text("Stage 1, row 4, column 6: rows 11 to 17, columns 19 to 25 of the picture (7 × 7 px)").wait_for()
     # The cell is seen by the windows of 2 x 2 cells above it where its row and its column are odd.
     assert "cells: 4 of stage 2" in visit.page.locator(".pyramid .reading").inner_text()
     assert len(visit.sent) == sent

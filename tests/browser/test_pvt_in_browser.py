@@ -38,10 +38,10 @@ def test_a_cell_is_outlined_in_all_stages_without_the_server(visit, server, reco
     sent = len(visit.sent)
     stage = visit.page.locator(".pyramid .stage").nth(3)
     side = stage.bounding_box()["width"] / 8
-    stage.hover(position={"x": 5.5 * side, "y": 2.5 * side})  # row 2, column 5 of 8 x 8
-    visit.page.get_by_text("Stage 3, row 2, column 5").wait_for()
+    stage.hover(position={"x": 5.5 * side, "y": 2.5 * side})  # row 3, column 6 of 8 x 8
+    visit.page.get_by_text("Stage 3, row 3, column 6").wait_for()
     reading = visit.page.locator(".pyramid .reading").inner_text()
-    assert "rows 16 to 23, columns 40 to 47 of the picture (8 × 8 px); cells: 16 of stage 1, 4 of stage 2, 1 of stage 4" in reading
+    assert "rows 17 to 24, columns 41 to 48 of the picture (8 × 8 px); cells: 16 of stage 1, 4 of stage 2, 1 of stage 4" in reading
     whole, coarse = [25.0, 62.5, 12.5, 12.5], [25.0, 50.0, 25.0, 25.0]
     assert boxes(visit) == [whole, whole, whole, whole, coarse, whole]  # the picture, four stages, ViT's 8 x 8
     before = stage.locator("canvas").evaluate("one => one.toDataURL()")
@@ -60,7 +60,7 @@ def test_a_query_and_its_keys(visit, server):
     visit.page.locator(".reduced .query .stage").hover(position={"x": 20, "y": 20})
     visit.page.get_by_text(re.compile(r"^Token at row \d, column \d gives")).wait_for()
     visit.page.locator(".reduced .keys .stage").hover(position={"x": 3, "y": 3})
-    visit.page.get_by_text("to the key pointed at (row 0, column 0").wait_for()
+    visit.page.get_by_text("to the key pointed at (row 1, column 1").wait_for()
     assert "gathers 64 tokens" in reading.inner_text()
     visit.page.locator(".reduced .choices button", has_text="Stage 4").click()
     visit.page.locator(".reduced .token").click()

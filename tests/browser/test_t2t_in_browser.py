@@ -59,7 +59,7 @@ def test_hovering_needs_no_server(visit, server):
     shown(visit, "drawn.startsWith('1.6.7 ')")
     assert field(visit) != before
     reading = visit.page.locator(".reading").first.inner_text()
-    assert reading.startswith("Round 2, row 6, column 7: its windows cover 11 × 11 pixels")
+    assert reading.startswith("Round 2, row 7, column 8: its windows cover 11 × 11 pixels")
     visit.page.mouse.move(0, 0)
     shown(visit, "drawn.startsWith('2.4.3 ')")
     assert field(visit) == before

@@ -14,3 +14,14 @@ def percent(share: float, digits: int | None = None) -> str:
     if digits is not None:
         return f"{value:.{digits}f}\u00a0%"
     return f"{value:.1f}\u00a0%" if value < 10 else f"{value:.0f}\u00a0%"
+
+
+def points(gap: float, *interval: float, digits: int = 0) -> str:
+    """A difference of two shares with its sign, and its 95 % ``interval`` where one is given: 40 % and 43 % are 3 points apart, not 3 %."""
+
+    def signed(share: float) -> str:
+        value = round(100 * share, digits)
+        return f"{value:+.{digits}f}".replace("-", "\u2212") if value else f"{0:.{digits}f}"
+
+    text = f"{signed(gap)}\u00a0percentage\u00a0point{'' if abs(round(100 * gap, digits)) == 1 else 's'}"
+    return f"{text} (95\u00a0%: {' to '.join(map(signed, interval))})" if interval else text

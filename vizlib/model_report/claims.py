@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from vizlib.claims import Claim, Verdict, verdict_above
 from vizlib.figures.model_marks import short_name
+from vizlib.figures.numbers import points
 from vizlib.stats import share_difference
 from vizlib.zoo.bundled_models import NAMES
 
@@ -59,7 +60,7 @@ def little_data_claim(report: Mapping[str, Any]) -> Claim | None:
     for count, top, other, other_epochs, epochs in both:
         low, high = share_difference(top[0] * images, images, other[0] * images, images)
         intervals.append((low, high) if epochs == other_epochs else (float("nan"), float("nan")))
-        parts.append(f"{count:,}: {_points(top[0] - other[0], low, high)}")
+        parts.append(f"{count:,}: {points(top[0] - other[0], low, high, digits=1)}")
     return Claim(
         "A Compact Transformer learns from little data, where a plain ViT needs much.",
         f"with the fewest training photographs, {both[0][0]:,}, {short_name(COMPACT)} is right more often than {short_name(PLAIN)}.",
@@ -83,14 +84,9 @@ def accuracy_claims(report: Mapping[str, Any]) -> list[Claim]:
             Claim(
                 f"{statement} than a plain ViT of its size when both are trained from scratch.",
                 f"{short_name(name)} is right more often than {short_name(PLAIN)}, beyond chance.",
-                f"it is {_points(*gain)} ahead.{why}",
+                f"the difference is {points(*gain, digits=1)}.{why}",
                 verdict_above(gain[1], gain[2]) if fair else Verdict.CANNOT_TELL,
                 (paper,),
             )
         )
     return claims
-
-
-def _points(*gain: float) -> str:
-    value, low, high = (100 * share for share in gain)
-    return f"{value:+.1f} points (95 %: {low:+.1f} to {high:+.1f})"

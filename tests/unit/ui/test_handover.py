@@ -170,6 +170,7 @@ def run_all(bench):
     run(partial(tokenizer_data.compute_column, "CCT", True, **cat), "cct_tiny50")  # noqa: FBT003
     run(partial(tokenizer_data.compute_drift, **cat), "cct_tiny50")
     run(partial(response_data.compute_response, response_data.Experiment("jpeg"), partner=None, **cat), VIT)
+    run(partial(response_data.compute_draws, response_data.Experiment("noise"), **cat), VIT)
     photographs = {name: sample(name).pixels for name in SAMPLES}
     shown = run(partial(comparison_work.compute_comparison, pictures=photographs, fit=None), VIT, "cct_tiny50").shown[0]
     run(partial(comparison_work.compute_attributions, shown=shown, target=3, fit=None, which=(True, False)), VIT, "cct_tiny50")

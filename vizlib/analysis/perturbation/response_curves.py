@@ -73,6 +73,38 @@ def response(
     )
 
 
+def kept_over_draws(
+    model: Model,
+    image: Any,
+    name: str,
+    seeds: Sequence[int],
+    *,
+    batch: int = BATCH,
+    progress: Callable[[float, float | None], object] | None = None,
+) -> np.ndarray:
+    """How much of its first answer's probability a model keeps, for each of ``seeds`` of a change that is drawn: float64 (D,).
+
+    The mean over all strengths that change something, relative to the picture as it is. MethodError for a change without a seed.
+    """
+    from vizlib.passes.forward import run
+
+    how = perturbation(name)
+    if not how.seeded:
+        raise MethodError(f"{how.title} draws nothing, so another seed gives the same.")
+    x = _prepared(model, image)
+    pixels = to_pixels(model, x)
+    steps = [(seed, strength) for seed in seeds for strength in how.strengths if strength != how.neutral]
+    before = model.probabilities(run(model, x).logits.to("cpu", torch.float64))[0]
+    target, kept = int(before.argmax()), []
+    for start in range(0, len(steps), batch):
+        if progress is not None:
+            progress(start, len(steps))
+        some = steps[start : start + batch]
+        inputs = torch.cat([from_pixels(model, how(pixels, strength, Aids(seed=seed))) for seed, strength in some])
+        kept.append(model.probabilities(run(model, inputs).logits.to("cpu", torch.float64))[:, target])
+    return (torch.cat(kept).reshape(len(seeds), -1).mean(1) / before[target]).numpy()
+
+
 def layer_drift(still: torch.Tensor, back: torch.Tensor, seen: torch.Tensor) -> float:
     """The equivariance error of maps (C, h, w): |back - still| over the cells ``seen`` (h, w) / |still - its mean over all cells| there.
 

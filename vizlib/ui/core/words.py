@@ -22,7 +22,12 @@ def begin_words(page: str) -> None:
 
 def draw_text(text: str) -> None:
     """A text in Markdown, the page's words of the glossary marked in it where they come first."""
-    st.markdown(marked(text, st.session_state.get(_PAGE, ""), st.session_state.setdefault(_MARKED, {})))
+    st.markdown(mark_words(text))
+
+
+def mark_words(text: str) -> str:
+    """A text in Markdown with the page's words of the glossary marked, to be drawn with others."""
+    return marked(text, st.session_state.get(_PAGE, ""), st.session_state.setdefault(_MARKED, {}))
 
 
 def marked(text: str, page: str, places: dict[str, str]) -> str:

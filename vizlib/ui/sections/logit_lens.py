@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import percent, points
 from vizlib.ui.components.depth_maps import depth_maps
 from vizlib.ui.core.formatting import plain
 
@@ -61,7 +61,11 @@ def _gain(answers: DepthAnswers) -> str:
         return f"It has {percent(values[-1])}."
     steps = [after - before for before, after in pairwise(values)]
     most = max(range(len(steps)), key=steps.__getitem__)
-    grown = f"the largest step up is {answers.layers[most + 1]}, by {100 * steps[most]:.0f} points" if steps[most] > 0 else "it never rises"
+    grown = (
+        f"the largest step up is {answers.layers[most + 1]}, by {points(steps[most]).removeprefix('+')}"
+        if steps[most] > 0
+        else "it never rises"
+    )
     return f"It has {percent(values[0])} after the first layer and {percent(values[-1])} at the end; {grown}."
 
 

@@ -8,9 +8,10 @@ import streamlit as st
 
 from vizlib.claims import Verdict
 from vizlib.ui.core.formatting import linked, plain
+from vizlib.ui.core.words import mark_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from vizlib.claims import Claim
 
@@ -25,7 +26,7 @@ OWN_CLAIM = "our own claim"
 def draw_claim(claim: Claim, caption: str = "") -> None:
     """One card; ``caption`` says what its measurement does not cover."""
     with st.container(border=True):
-        st.markdown(card_text(claim))
+        st.markdown(card_text(claim, mark_words))
         if caption:
             st.caption(caption)
 
@@ -41,14 +42,17 @@ def draw_claims(claims: Sequence[Claim], caption: str = "", most: int = 4) -> No
         st.caption(caption)
 
 
-def card_text(claim: Claim) -> str:
-    """A card in Markdown: a line each for the claim with its source, what would be seen, what was measured, and the verdict."""
+def card_text(claim: Claim, mark: Callable[[str], str] = str) -> str:
+    """A card in Markdown: a line each for the claim with its source, what would be seen, what was measured, and the verdict.
+
+    ``mark`` makes words of the glossary in its sentences open where they stand.
+    """
     source = "; ".join(map(linked, claim.sources)) or OWN_CLAIM
     return "  \n".join(
         (
-            f"**Claimed:** {plain(claim.statement)} :gray[({source})]",
-            f"**Would be seen:** {plain(claim.expected)}",
-            f"**Measured here:** {plain(claim.measured)}",
+            f"**Claimed:** {mark(plain(claim.statement))} :gray[({source})]",
+            f"**Would be seen:** {mark(plain(claim.expected))}",
+            f"**Measured here:** {mark(plain(claim.measured))}",
             *(() if claim.verdict is None else (BADGES[claim.verdict],)),
         )
     )

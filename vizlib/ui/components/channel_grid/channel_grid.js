@@ -53,7 +53,7 @@ class ChannelGrid extends ComponentWithView {
     const { chance, others, grid, flat, times, deviations } = this.header.rules;
     this.find('rules').textContent = [
       `low-level: on a grid of ${grid[0]} × ${grid[1]} for all, the correlation with this picture's gradients (R) ` +
-        `is above all but ${Math.round(100 * chance)} % of those with ${others} other pictures and their mirrorings`,
+        `is above all but ${Math.round(100 * chance)} % of those with ${others} others, pictures turned and mirrored`,
       `dead: deviation under ${flat} of the layer's median`,
       `exploding: largest value over ${times} times the layer's median ` +
         `and ${deviations} robust deviations of its logarithm`,

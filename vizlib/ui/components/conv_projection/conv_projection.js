@@ -75,13 +75,13 @@ class ConvProjection extends Component {
     const peaks = Array.from({ length: channels }, (_, c) =>
       Math.max(...kernels.subarray(9 * c, 9 * c + 9).map(Math.abs)),
     );
-    const centre = percent(facts[part].centre);
+    const [centre, kept] = [percent(facts[part].centre), percent(facts[part].constancy)];
     caption.append(
       create('b', '', `The ${channels} kernels of ${part}`),
       create(
         'span',
         '',
-        `${centre} of their weight on the centre; ${percent(facts[part].constancy)} answers to an even surface`,
+        `${centre} of their weight on the centre; on an even surface ${kept} of it is left, the rest cancels`,
       ),
     );
     paint(canvas, rows * 4 - 1, columns * 4 - 1, i => {

@@ -356,9 +356,9 @@ class FeaturePyramid extends Component {
     const [top, left, bottom, right] = pixels;
     const group = this.groups[from.g];
     const stage = group.levels.length > 1 ? `Stage ${from.level}` : group.title;
-    let text = `${from.level ? stage : 'Pixel'}, row ${y}, column ${x}`;
+    let text = `${from.level ? stage : 'Pixel'}, row ${y + 1}, column ${x + 1}`;
     if (from.level) {
-      const place = `rows ${top} to ${bottom - 1}, columns ${left} to ${right - 1}`;
+      const place = `rows ${top + 1} to ${bottom}, columns ${left + 1} to ${right}`;
       text += `: ${place} of the picture (${bottom - top} × ${right - left} px)`;
     }
     const others = this.panels.filter(panel => panel.g === from.g && panel.level && panel !== from);

@@ -98,8 +98,8 @@ class ReducedKeys extends Component {
     const { query, keys, key } = this.panels;
     const [h, w] = site.grid;
     const [kh, kw] = site.keys;
-    query.facts.textContent = `${h} × ${w} = ${h * w} tokens ask`;
-    keys.facts.textContent = `${kh} × ${kw} = ${kh * kw} keys answer`;
+    query.facts.textContent = `${h} × ${w} = ${thousands(h * w)} tokens ask`;
+    keys.facts.textContent = `${kh} × ${kw} = ${thousands(kh * kw)} keys answer`;
     key.facts.textContent = site.gathers;
     const light = part => on => part.panel.classList.toggle('lit', on);
     const [asked, answering] = [h * w, kh * kw];
@@ -108,7 +108,7 @@ class ReducedKeys extends Component {
     const saved = ` instead of ${thousands(asked)} × ${thousands(asked)}: ${fewer}`;
     formula(this.find('terms'), [
       'softmax( ',
-      [`q (${asked})`, light(query)],
+      [`q (${thousands(asked)})`, light(query)],
       ' · ',
       [`${site.reduced ? `${site.reduced}(K)` : 'K'}ᵀ (${answering})`, light(keys)],
       ` / √${site.root} ) · `,
@@ -203,10 +203,10 @@ class ReducedKeys extends Component {
   weightWords(row, chosen, key) {
     const [y, x] = key;
     const { prefix } = this.site;
-    const who = this.query ? `Token at row ${this.query[0]}, column ${this.query[1]}` : 'The class token';
+    const who = this.query ? `Token at row ${this.query[0] + 1}, column ${this.query[1] + 1}` : 'The class token';
     const which = this.key ? 'the key pointed at' : 'its strongest key';
     const learned = prefix ? `, ${percent(row[0])} to the class token` : '';
-    const place = `row ${y}, column ${x}; even: ${percent(1 / row.length)}`;
+    const place = `row ${y + 1}, column ${x + 1}; even: ${percent(1 / row.length)}`;
     return `${who} gives ${percent(row[prefix + chosen])} to ${which} (${place})${learned}.`;
   }
 

@@ -80,7 +80,7 @@ class Segmentation extends Component {
       ratioText.textContent =
         ratio === null
           ? 'no boundary or no edge to compare'
-          : `its boundaries are ${ratio.toFixed(2)}× as steep as the picture`;
+          : `along its boundaries the picture is ${ratio.toFixed(2)}× as steep as on average`;
       const chosen = this.at ? labels[Math.floor(this.at[0] * rows) * columns + Math.floor(this.at[1] * columns)] : -1;
       if (this.at)
         shares.push(`${field.title} ${percent(labels.filter(label => label === chosen).length / labels.length)}`);

@@ -85,7 +85,7 @@ class ShuffleShift extends Component {
     const fill = create('i');
     const name = create('span');
     const same = change.same === 1 ? 'yes' : change.same === 0 ? 'no' : `${percent(change.same)} of orders`;
-    const distance = change.distance < 1e-6 ? '0 %' : percent(change.distance);
+    const distance = change.distance < 1e-6 ? '0.0 %' : percent(change.distance);
     const cut = 'the move cuts through its tokens';
     name.append(create('b', '', model.title));
     facts.append(

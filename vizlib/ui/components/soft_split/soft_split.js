@@ -486,7 +486,7 @@ class SoftSplit extends ComponentWithView {
     const source = ofPixels ? 'pixels' : `T<sub>${set}</sub>`;
     const unfolded = term('window', `unfold<sub>${size}×${size}</sub>(${source})`);
     const attention = term('attention', kind === 'performer' ? 'performer attention' : 'attention');
-    const name = term('token', isHard ? `patch[${y}, ${x}]` : `T<sub>${set + 1}</sub>[${y}, ${x}]`);
+    const name = term('token', isHard ? `patch[${y + 1}, ${x + 1}]` : `T<sub>${set + 1}</sub>[${y + 1}, ${x + 1}]`);
     const body = isHard || isLast ? `projection( ${unfolded} )` : `${unfolded} + ${attention}`;
     const inputs = ofPixels ? 3 : sets[set - 1].channels;
     const numbers = thousands(size * size * inputs);
@@ -511,7 +511,7 @@ class SoftSplit extends ComponentWithView {
     const title = isHard ? sets[set].title : `Round ${set + 1}`;
     const covered = `its windows cover ${bottom - top} × ${right - left} pixels, ${share} of the picture`;
     const counted = most > 1 ? `, and count a pixel up to ${thousands(most)} times.` : ', each once.';
-    const parts = [`${title}, row ${y}, column ${x}: ${covered}${counted}`];
+    const parts = [`${title}, row ${y + 1}, column ${x + 1}: ${covered}${counted}`];
     if (this.followsAttention())
       parts.push(`With attention at half weight, ${percent(this.outside)} of it comes from outside them.`);
     else if (!isHard && (set > 0 || !isLast))

@@ -2,7 +2,7 @@ import { colourTable, diverging, rgbPixel, withAlpha } from '../_lib/colormaps.j
 import { ComponentWithView, mount } from '../_lib/component.js';
 import { decode, rowOf, sameNumbers } from '../_lib/decoder.js';
 import { create, createSvg, outline } from '../_lib/dom.js';
-import { percent, signedNumber } from '../_lib/formatting.js';
+import { percent, signedNumber, thousands } from '../_lib/formatting.js';
 import { clamp, extent, nonzeroSpan, outerProduct, paint, shareAt, takeArrow } from '../_lib/grid.js';
 import { MapBar } from '../_lib/map_bar.js';
 
@@ -209,7 +209,7 @@ class TokenizerColumns extends ComponentWithView {
     }
     const most = Math.max(...down) * Math.max(...across);
     const once = 'each once, and shares none with its neighbours';
-    const paths = most > 1 ? `a pixel through up to ${most} windows of windows, its paths` : once;
+    const paths = most > 1 ? `a pixel by up to ${thousands(most)} paths through windows of windows` : once;
     const share = percent(area / (height * width));
     const remark = this.view.cover === 'routes' ? ' It has no max-pool.' : '';
     coverFacts.textContent = `A token takes in ${size} pixels, ${share} of the picture, ${paths}.${remark}`;

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vizlib.analysis.perturbation.cards import CARDS
-from vizlib.claims import Claim, verdict_above
+from vizlib.claims import Claim, Verdict, verdict_above
 from vizlib.figures.model_marks import short_name
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import percent, points
+from vizlib.stats import mean_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,12 +29,17 @@ _PARK = "Park and Kim, How Do Vision Transformers Work? (2022), https://arxiv.or
 
 @dataclass(frozen=True)
 class Measure:
-    """A number read off a response, how it reads in a sentence, and the smallest difference that counts."""
+    """A number read off a response, how that of two models reads in a sentence, and the smallest difference that counts.
+
+    ``write`` is for the number, ``gap`` for a difference of two, with its interval. Where ``exact``, that of ``less`` is to be 0.
+    """
 
     read: Callable[[Response], float]
     said: str
     write: Callable[[float], str]
+    gap: Callable[..., str]
     least: float
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,13 +79,28 @@ def _changing(response: Response) -> np.ndarray:
     return np.array([strength != CARDS[response.perturbation].neutral for strength in response.strengths])
 
 
-def _two_digits(value: float) -> str:
-    return f"{value:.2f}"
+def _two_digits(value: float, *interval: float) -> str:
+    return f"{value:.2f} (95\u00a0%: {interval[0]:.2f} to {interval[1]:.2f})" if interval else f"{value:.2f}"
 
 
-_KEPT = Measure(kept, "gives its first answer, averaged over all strengths, {} of the probability that it had", percent, 0.03)
-_BEST = Measure(best_first_layer, "has at its best shift a drift of {} in its first layer", _two_digits, 0.03)
-_LAST = Measure(last_layer, "has a mean drift of {} in its last layer", _two_digits, 0.03)
+_KEPT = Measure(
+    kept,
+    "averaged over all strengths that change something, {more} keeps {} of its first answer's probability, {less} {}",
+    percent,
+    points,
+    0.03,
+)
+_BEST = Measure(
+    best_first_layer,
+    "at its best shift the first layer of {more} drifts by {}, that of {less} by {}",
+    _two_digits,
+    _two_digits,
+    0.03,
+    exact=True,
+)
+_LAST = Measure(
+    last_layer, "averaged over all shifts, the last layer of {more} drifts by {}, that of {less} by {}", _two_digits, _two_digits, 0.03
+)  # fmt: skip
 
 CLAIMS = {
     "occlusion": Preset(
@@ -134,19 +155,28 @@ def needed(preset: Preset) -> tuple[str, str]:
     return preset.more, preset.less
 
 
-def claim_of(preset: Preset, responses: Mapping[str, Response]) -> Claim:
-    """What the two models of a claim did with this picture, and whether that is as expected: one picture has no interval, so a smallest
-    difference stands for it.
+def claim_of(preset: Preset, responses: Mapping[str, Response], draws: Mapping[str, np.ndarray] | None = None) -> Claim:
+    """What the two models of a claim did with this picture, and whether that is as expected.
+
+    ``draws`` (D,) are the measure of each model over draws of what is random, paired: the interval of their mean difference then decides
+    too. One picture has no interval of its own, so a smallest difference stands for it.
     """
-    more, less = (preset.measure.read(responses[name]) for name in needed(preset))
-    said, write = preset.measure.said, preset.measure.write
-    least = preset.measure.least
-    measured = (
-        f"{short_name(preset.more)} {said.format(write(more))}; {short_name(preset.less)} {said.format(write(less))}. "
-        f"On one picture a difference counts from {write(least)} on."
-    )
-    gap = more - less
-    return Claim(preset.claim, preset.expect, measured, verdict_above(gap - least, gap + least), preset.papers)
+    measure = preset.measure
+    if draws is None:
+        more, less = (measure.read(responses[name]) for name in needed(preset))
+        low = high = gap = more - less
+        over = ""
+    else:
+        own, other = (draws[name] for name in needed(preset))
+        more, less, gaps = float(own.mean()), float(other.mean()), own - other
+        gap, (low, high) = more - less, mean_interval(float(gaps.sum()), float((gaps**2).sum()), len(gaps))
+        over = f", means of {len(gaps)} draws; their difference is {measure.gap(gap, low, high)}"
+    said = measure.said.format(measure.write(more), measure.write(less), more=short_name(preset.more), less=short_name(preset.less))
+    measured = f"{said}{over}. On one picture a difference counts from {measure.gap(measure.least).removeprefix('+')} on."
+    verdict = verdict_above(min(low, gap - measure.least), max(high, gap + measure.least))
+    if measure.exact and less >= measure.least:
+        verdict = Verdict.NOT_SO
+    return Claim(preset.claim, preset.expect, measured, verdict, preset.papers)
 
 
 def untested(preset: Preset, why: str) -> Claim:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MARGIN = 8.0
 """Pixels around a cell that must show the picture for it to be compared: a first layer then never sees an edge."""
 
+DRAWS = 8  # of what is random, for the verdict on a claim: one draw alone may say the opposite of the next
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -94,6 +96,18 @@ def compute_response(
     pictures = (shown * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
     labels = tuple(model.label(index) if model.labels else f"class {index}" for index in range(len(measured.original)))
     return ModelResponse(measured, pictures, labels)
+
+
+def compute_draws(experiment: Experiment, model: Model, picture: Picture, fit: str | None, progress: Progress) -> np.ndarray:
+    """How much of its first answer a model keeps over several draws of what is random, the one shown among them: (DRAWS,)."""
+    from vizlib.analysis.perturbation.response_curves import kept_over_draws
+
+    seeds = range(experiment.seed, experiment.seed + DRAWS)
+    title, what = model.card.display_name, CARDS[experiment.perturbation].title.lower()
+    return kept_over_draws(
+        model, model.prepare(picture.pixels, fit), experiment.perturbation, seeds,
+        progress=lambda completed, total: progress(completed, total, f"Asking {title}: {what}, {DRAWS} draws"),
+    )  # fmt: skip
 
 
 def strength_text(card: PerturbationCard, strength: float) -> str:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
+    from vizlib.ui.pages.biases.claims import Preset
     from vizlib.ui.pages.biases.response_data import ModelResponse
 
 _FIRST_MODELS = ("vit_tiny50", "resnet_tiny50", "cct_tiny50")
@@ -69,7 +70,7 @@ def draw_page(models: Sequence[ModelChoice], picture: Picture, fit: str | None, 
     jobs = submit_responses(models, experiment, picture, fit)
     answers = results_or_status(models, jobs)
     at = draw_lab(claim, experiment, answers) if answers else 0.0
-    draw_preset(claim, answers, models)
+    draw_preset(claim, answers, models, experiment, picture, fit)
     if answers:
         draw_curves(view, answers, at)
         draw_files(answers, picture)
@@ -187,22 +188,49 @@ def _slot(model: ModelChoice) -> str:
     return f"biases.{model.name}"
 
 
-def draw_preset(claim: str, answers: Sequence[ModelResponse], chosen: Sequence[ModelChoice]) -> None:
-    """The claim, what to expect, and what was measured here."""
+def draws_or_status(
+    preset: Preset, models: Sequence[ModelChoice], experiment: Experiment, picture: Picture, fit: str | None
+) -> dict[str, np.ndarray] | None:
+    """What both models of a claim keep over several draws, by name; None before both are there."""
+    work = partial(response_data.compute_draws, experiment, picture=picture, fit=fit)
+    compared = [model for model in models if model.name in needed(preset)]
+    key = ("draws", picture.identity, fit, experiment)
+    jobs = [computations.compute(f"biases.draws.{model.name}", key, [model], work, lane=Lane.HEAVY) for model in compared]
+    job_slots.wait_for(jobs)
+    draws = [computations.result_or_status(f"biases.draws.{model.name}", job, [model]) for model, job in zip(compared, jobs, strict=True)]
+    kept = {model.name: shares for model, shares in zip(compared, draws, strict=True) if shares is not None}
+    return kept if len(kept) == len(compared) else None
+
+
+def draw_preset(
+    claim: str,
+    answers: Sequence[ModelResponse],
+    chosen: Sequence[ModelChoice],
+    experiment: Experiment,
+    picture: Picture,
+    fit: str | None,
+) -> None:
+    """The claim, what to expect, and what was measured here: over several draws where something is drawn."""
     preset = CLAIMS.get(claim)
     if preset is None:
         return
+    home = st.container()
     responses = {answer.name: answer.response for answer in answers}
     missing = [short_name(name) for name in needed(preset) if name not in {model.name for model in chosen}]
     if missing:
         draw_claim(untested(preset, f"choose {' and '.join(missing)} above to put it to the test."))
-    elif all(name in responses for name in needed(preset)):
-        draw_claim(
-            claim_of(preset, responses),
-            "One picture and one small model of each kind: a case, not a proof. Another picture may well say otherwise.",
-        )
-    else:
-        draw_claim(untested(preset, "not there yet."))
+        return
+    draws = None
+    if all(name in responses for name in needed(preset)):
+        draws = draws_or_status(preset, chosen, experiment, picture, fit) if CARDS[experiment.perturbation].seeded else {}
+    with home:  # over what says how far the draws are
+        if draws is None:
+            draw_claim(untested(preset, "not there yet."))
+        else:
+            draw_claim(
+                claim_of(preset, responses, draws or None),
+                "One picture and one small model of each kind: a case, not a proof. Another picture may well say otherwise.",
+            )
 
 
 def draw_lab(claim: str, experiment: Experiment, answers: Sequence[ModelResponse]) -> float:

@@ -159,10 +159,7 @@ def draw_ideas(columns: list[Column], group: Group, jobs: list[Job[Drift] | None
     moved = {model.name: max(drift.tokens) for (model, _), drift in zip(group, results, strict=True) if drift is not None}
     if {PLAIN, COMPACT} <= set(moved):
         draw_claim(equivariance_claim(moved[COMPACT], moved[PLAIN]), "One picture: a case, not a proof.")
-    worst = ", ".join(f"{formatting.plain(mark.label.partition(':')[0])} {max(drift.tokens):.2f}" for mark, drift in drifts)
-    st.caption(
-        f"Largest drift of the tokens on this picture: {worst}. A whole token's shift is exact for patches, and for nothing between."
-    )
+    st.caption("Patches move along exactly with a shift by a whole token, and with none between.")
 
 
 def draw_little_data() -> None:
@@ -194,7 +191,8 @@ def draw_little_data() -> None:
     with right:
         draw_claim(claim)
     lengths = sorted({epochs for rows in runs.values() for *_, epochs in rows})
-    st.caption(f"{report['about'].get('small_data', '')} Bars are 95 % intervals. Epochs: {', '.join(map(str, lengths))}.")
+    about = report["about"].get("small_data") or f"Epochs: {', '.join(map(str, lengths))}."
+    st.caption(f"{about} Bars are 95 % intervals.")
 
 
 def share_note(count: int, top: Sequence[float]) -> str:

@@ -185,7 +185,7 @@ def draw_column(
 ) -> None:
     """Draw one model's column; ``tops`` are the upper ends of the common scales by unit, none where each map has its own.
 
-    What stands under the map goes ``aside`` where there is room beside it.
+    What the model answers is said above all columns. What stands under the map goes ``aside`` where there is room beside it.
     """
     card = choice.card
     with st.container(gap="xsmall"):
@@ -196,7 +196,6 @@ def draw_column(
     if answer is None:
         photo_map(pack(picture, None), key=f"map.{card.name}")
         return
-    st.markdown(answer_text(answer.ranking))
     if answer.explanation is None:
         st.info(formatting.plain(answer.refusal), icon=":material/block:")
     if like is not None and answer.explanation is not None:
@@ -222,7 +221,6 @@ def draw_beside(choice: MethodChoice, job: Job[Answer] | None, picture: Picture,
     if answer is None:
         photo_map(pack(picture, None), key=f"second.map.{name}")
         return
-    st.markdown(answer_text(answer.ranking))
     if answer.explanation is None:
         st.info(formatting.plain(answer.refusal), icon=":material/block:")
     if like is not None and answer.explanation is not None:

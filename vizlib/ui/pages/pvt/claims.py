@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from vizlib.ui.pages.pvt.segmentation_data import Segmentation
 
 _WANG = "Wang et al., Pyramid Vision Transformer (2021), https://arxiv.org/abs/2102.12122"
-CASE = "One picture, grouped without training: a case, not a proof. Few pieces alone are no merit: a coarse grid cannot make many."
+CASE = (
+    "One picture, grouped without training: a case, not a proof. Few pieces alone are no merit: a coarse grid cannot make many, and a fine "
+    "one lets boundaries come nearer to edges for its size alone."
+)
 
 
 def fragments(fields: Sequence[Segmentation], count: int) -> str:
@@ -24,7 +27,7 @@ def fragments(fields: Sequence[Segmentation], count: int) -> str:
     parts = {field.title: pieces(field.labels[index]) for field in fields}
     fewest = [title for title, number in parts.items() if number == min(parts.values())]
     listed = ", ".join(f"{title} {number}" for title, number in parts.items())
-    least = f"{fewest[0]} is the least fragmented" if len(fewest) == 1 else f"{' and '.join(fewest)} are equally little fragmented"
+    least = f"{fewest[0]} is the least fragmented" if len(fewest) == 1 else f"{' and '.join(fewest)} are equally the least fragmented"
     return f"Into {count} groups, in connected pieces: {listed}. On this picture {least}."
 
 

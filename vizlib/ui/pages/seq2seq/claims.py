@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, TypeVar
 
 from vizlib.claims import Claim, Verdict, verdict_above
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import percent, points
 from vizlib.stats import share_difference
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def bottleneck_claim(
     verdict = verdict_above(low, high)
     measured = (
         f"of {length} characters it writes {other_right} of {other_texts} right with attention and {right} of {texts} without, "
-        f"{100 * (other_right / other_texts - right / texts):+.0f} points (95 %: {100 * low:+.0f} to {100 * high:+.0f})."
+        f"{points(other_right / other_texts - right / texts, low, high)}."
     )
     placed = None if characters is None else _last_of_both(*characters)
     if placed is not None:
@@ -77,7 +77,7 @@ def _placed_words(without: tuple[float, ...], attentive: tuple[float, ...]) -> s
     return (
         f"Of their characters {percent(other_total / other_texts)} stand in their place with attention "
         f"and {percent(total / texts)} without, "
-        f"{100 * gap:+.0f} points (95 %: {100 * low:+.0f} to {100 * high:+.0f})."
+        f"{points(gap, low, high)}."
     )
 
 

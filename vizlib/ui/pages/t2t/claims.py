@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vizlib.claims import Claim, of_untrained, verdict_above, verdict_below
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import percent, points
 from vizlib.stats import CHANCE, share_difference, wilson
 
 _YUAN = "Yuan et al., Tokens-to-Token ViT (2021), https://arxiv.org/abs/2101.11986"
@@ -32,7 +32,7 @@ class Counts:
     @property
     def words(self) -> str:
         """The count of the first layer in a sentence."""
-        return f"{self.title} {self.low_level} of {self.channels} ({percent(self.low_level / self.channels)}, {self.first})"
+        return f"{self.title} {self.low_level:,} of {self.channels:,} ({percent(self.low_level / self.channels)}, {self.first})"
 
 
 def figure_2_claims(resnet: Counts, vit: Counts, t2t: Counts, *, trained: bool = True) -> list[Claim]:
@@ -77,7 +77,7 @@ def figure_2_claims(resnet: Counts, vit: Counts, t2t: Counts, *, trained: bool =
 
 def _broken(counts: Counts) -> str:
     low, high = wilson(counts.broken, counts.all)
-    return f"{counts.broken} of {counts.all} (95 %: {percent(low)} to {percent(high)})"
+    return f"{counts.broken:,} of {counts.all:,} (95 %: {percent(low)} to {percent(high)})"
 
 
 def _apart(first: Counts, second: Counts) -> tuple[float, float]:
@@ -86,5 +86,4 @@ def _apart(first: Counts, second: Counts) -> tuple[float, float]:
 
 def _points(first: Counts, second: Counts) -> str:
     gap = first.low_level / first.channels - second.low_level / second.channels
-    low, high = _apart(first, second)
-    return f"{100 * gap:+.0f} points (95 %: {100 * low:+.0f} to {100 * high:+.0f})"
+    return points(gap, *_apart(first, second))
