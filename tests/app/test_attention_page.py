@@ -267,4 +267,4 @@ def test_the_held_patch_is_sought_in_another_picture(visit):
 def test_queries_and_keys_lie_in_one_plane(visit):
     at = visit("pages/attention.py", panel="plane", layer="4", query="30", head="2", sample="coffee")
     assert "of head 2 in layer 4" in said(at).replace("*", "")
-    assert "go together by **" in said(at)
+    assert "have a correlation of **" in said(at)

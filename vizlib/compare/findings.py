@@ -65,8 +65,8 @@ def _pair_findings(comparison: Comparison, first: int, second: int) -> list[Find
     if same is not None:
         sentences.append(
             Finding(
-                f"{first_model.display_name} and {second_model.display_name} give the same first answer to {percent(same)} of "
-                f"{len(comparison.images)} pictures."
+                f"{first_model.display_name} and {second_model.display_name} give the same first answer to "
+                f"{round(same * len(comparison.images)):,} of {len(comparison.images):,} pictures."
             )
         )
     if comparison.cka:
@@ -131,8 +131,8 @@ def growing_field(model: ModelMeasures) -> Claim:
     return Claim(
         "A ResNet starts locally, and its receptive field grows with depth.",
         f"the first layer of {model.display_name} reaches less than {percent(NEAR)} of the diagonal, the last one farther than the first.",
-        f"{percent(begin)} in the first layer{_range(*first, percent)} and {percent(end)} in the last, {percent(end - begin)} of it "
-        f"farther{_range(*growth, percent)}{control}.{_few(len(each))}",
+        f"{percent(begin)} in the first layer{_range(*first, percent)} and {percent(end)} in the last; {percent(end - begin)} of the "
+        f"diagonal lie between{_range(*growth, percent)}{control}.{_few(len(each))}",
         all_of(verdict_below(*first, NEAR), verdict_above(*growth)),
         (_LUO,),
     )

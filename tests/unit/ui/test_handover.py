@@ -177,7 +177,7 @@ def run_all(bench):
     run(partial(pass_work.compute_pass, request), VIT)
     run(partial(pass_work.compute_finer_layer, request, 0), VIT)
     run(partial(likeness_work.compute_likeness, request, sample("coffee"), 2), VIT)
-    run(partial(likeness_work.compute_head_plane, request, 2, 1), VIT)
+    run(partial(likeness_work.compute_head_plane, request, (sample("coffee"),), 2, 1), VIT)
     run(partial(token_work.compute_row, request, 0, 3, None, reverse=True), VIT)
     run(partial(token_work.compute_token_rollout, request, 0, 3), VIT)
     run(partial(head_work.compute_head_statistics, request), VIT)

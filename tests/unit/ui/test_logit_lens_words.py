@@ -26,10 +26,8 @@ def test_where_the_answer_is_settled_is_said_from_the_numbers():
     assert late.startswith(
         "Only the last of the 3 layers settles it: **cat** leads after that alone. Before, the head would have said dog."
     )
-    assert (
-        "It has 10\u00a0% after the first layer and 60\u00a0% at the end; the largest step up is layer 3, by 45\u00a0percentage\u00a0points."
-        in late
-    )
+    assert "It has 10\u00a0% after the first layer and 60\u00a0% at the end; the largest step up is layer 3, " in late
+    assert "by 45\u00a0percentage\u00a0points." in late
     middle = settled_words(answers(("dog", "cat, feline", "cat, feline"), 1))
     assert middle.startswith("Settled after layer 2 of 3: from there on **cat** leads after every layer.")
     first = settled_words(answers(("cat, feline",) * 3, 0))

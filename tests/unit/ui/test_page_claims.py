@@ -8,9 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from vizlib.analysis.attention.token_norms import Norms
 from vizlib.analysis.features.boundaries import pieces
 from vizlib.claims import Verdict
 from vizlib.stats import share_difference
+from vizlib.ui.pages.attention.artifact_tokens import artifact_words
 from vizlib.ui.pages.compact.claims import equivariance_claim
 from vizlib.ui.pages.cvt.claims import positions_claim, squeezing_claim
 from vizlib.ui.pages.pvt.claims import boundaries_claim, fragments
@@ -155,3 +157,14 @@ def test_what_is_lost_without_attention_is_told_from_both_answers():
     assert "becomes `abc` too" in without_attention("abc", "abx", "abc", date=False)
     both_wrong = without_attention("abc", "abx", "xbc", date=False)
     assert both_wrong == "**Without attention** the same text becomes `xbc`. 2 of 3 characters stand where they should."
+
+
+def test_odd_tokens_are_counted_once_and_said_where_they_are_marked():
+    scores = [np.array([[0.0, 7.0], [9.5, 0.0]]), np.array([[0.0, 7.0], [0.0, 0.0]]), np.zeros((2, 2))]
+    norms = [Norms(f"blocks.{number}", np.ones((2, 2)), score) for number, score in enumerate(scores)]
+    here = "marked red here and in the picture above: the longest stands 9.5 deviations above the middle, in layer 1."
+    assert artifact_words(norms, 6.0) == f"**2 odd tokens**, in 2 of 3 layers, {here}"
+    assert artifact_words(norms, 8.0).startswith(
+        "**1 odd token**, in 1 of 3 layers, marked red here (in the picture above those from 6 on)"
+    )
+    assert artifact_words(norms, 20.0) == "**No odd token**: the longest stands 9.5 deviations above the middle, in layer 1."

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class QueryKeyPlane(NamedTuple):
@@ -36,13 +39,26 @@ def normalised(queries: torch.Tensor, keys: torch.Tensor) -> tuple[torch.Tensor,
 
 def query_key_plane(queries: torch.Tensor, keys: torch.Tensor) -> QueryKeyPlane:
     """The two directions in which normalised queries (N, d) and keys (M, d) together spread most: their exact PCA."""
-    q, k = normalised(queries, keys)
+    return query_key_planes([(queries, keys)])[0]
+
+
+def query_key_planes(pictures: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> list[QueryKeyPlane]:
+    """Queries (N, d) and keys (M, d) of one head over several pictures, all in the one plane of their exact PCA.
+
+    They are normalised together, which leaves the attention in each picture as it is. The correlation, one for all, is over the pairs
+    that meet: a query and a key of one picture.
+    """
+    counts = [(len(queries), len(keys)) for queries, keys in pictures]
+    q, k = normalised(torch.cat([queries for queries, _ in pictures]), torch.cat([keys for _, keys in pictures]))
     points = torch.cat([q, k])
     points = points - points.mean(0)
     _, sizes, directions = torch.linalg.svd(points, full_matrices=False)
     flat = points @ directions[:2].T
     spread = sizes.square()
     shares = spread[:2] / spread.sum().clamp_min(torch.finfo(torch.float64).tiny)
-    nearness = -torch.cdist(flat[: len(q)], flat[len(q) :]).square()
-    correlation = torch.corrcoef(torch.stack([nearness.flatten(), (q @ k.T).flatten()]))[0, 1]
-    return QueryKeyPlane(flat[: len(q)], flat[len(q) :], shares, float(correlation))
+    query_counts, key_counts = ([count[place] for count in counts] for place in (0, 1))
+    asking, found = flat[: len(q)].split(query_counts), flat[len(q) :].split(key_counts)
+    nearness = torch.cat([-torch.cdist(one, other).square().flatten() for one, other in zip(asking, found, strict=True)])
+    products = torch.cat([(one @ other.T).flatten() for one, other in zip(q.split(query_counts), k.split(key_counts), strict=True)])
+    correlation = float(torch.corrcoef(torch.stack([nearness, products]))[0, 1])
+    return [QueryKeyPlane(one, other, shares, correlation) for one, other in zip(asking, found, strict=True)]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from vizlib.analysis.attention.query_key_embedding import normalised, query_key_plane
+from vizlib.analysis.attention.query_key_embedding import normalised, query_key_plane, query_key_planes
 
 
 def vectors(seed=0):
@@ -32,6 +32,23 @@ def test_the_plane_is_that_of_the_covariance():
     pairs = [(-((a - b) ** 2).sum(), x @ y) for a, x in zip(found[:20], points[:20]) for b, y in zip(found[20:], points[20:])]  # noqa: B905
     assert np.isclose(plane.correlation, np.corrcoef(np.array(pairs).T)[0, 1])
     assert np.allclose(plane.shares.numpy(), values[::-1][:2] / values.sum())
+
+
+def test_pictures_share_one_plane_and_only_what_meets_is_correlated():
+    parts = [vectors(0), vectors(1)]
+    planes = query_key_planes(parts)
+    queries, keys = (torch.cat(sides) for sides in zip(*parts, strict=True))
+    together = query_key_plane(queries, keys)
+    torch.testing.assert_close(torch.cat([plane.queries for plane in planes]), together.queries)
+    torch.testing.assert_close(torch.cat([plane.keys for plane in planes]), together.keys)
+    q, k = (side.numpy() for side in normalised(queries, keys))
+    pairs = []
+    for number, plane in enumerate(planes):
+        for i, a in enumerate(plane.queries.numpy()):
+            for j, b in enumerate(plane.keys.numpy()):
+                pairs.append((-((a - b) ** 2).sum(), q[20 * number + i] @ k[31 * number + j]))
+    assert planes[0].correlation == planes[1].correlation
+    assert np.isclose(planes[0].correlation, np.corrcoef(np.array(pairs).T)[0, 1])
 
 
 def test_tokens_that_are_all_alike_lie_in_one_point():

@@ -346,10 +346,16 @@ class AttentionCanvas extends Component {
     this.requestDraw();
   }
 
-  open({ layer, head }) {
+  // A head of a layer that was chosen elsewhere on the page; with a query, which is then held.
+  open({ layer, head, query, reverse }) {
     if (!this.sites) return;
     this.head = head;
+    if (query !== undefined) this.reversed = reverse;
     this.showLayer(layer, true);
+    if (query !== undefined) {
+      this.query = this.place(query, true);
+      this.pin();
+    }
     this.stage.scrollIntoView({ block: 'center', behavior: this.reducedMotion ? 'auto' : 'smooth' });
   }
 

@@ -1,6 +1,5 @@
-import { decode } from '../_lib/decoder.js';
+import { Component, mount } from '../_lib/component.js';
 import { create } from '../_lib/dom.js';
-import { keep } from '../_lib/lifecycle.js';
 
 function square({ title, layers, layer, head, cell }, reading, rest) {
   if (!cell) return create('i', 'none', '');
@@ -15,7 +14,10 @@ function square({ title, layers, layer, head, cell }, reading, rest) {
   button.onpointerleave = button.onblur = () => {
     reading.textContent = rest;
   };
-  button.onclick = () => document.dispatchEvent(new CustomEvent('vizlib:open', { detail: { layer, head } }));
+  button.onclick = async () => {
+    if (document.fullscreenElement) await document.exitFullscreen(); // the picture is beside what fills the screen
+    document.dispatchEvent(new CustomEvent('vizlib:open', { detail: { layer, head } }));
+  };
   return button;
 }
 
@@ -39,9 +41,12 @@ function matrix({ title, note, cells, ends }, layers) {
   return box;
 }
 
-function show(parentElement, { data }) {
-  const { tables, layers } = decode(data).header;
-  parentElement.querySelector('.tables').replaceChildren(...tables.map(table => matrix(table, layers)));
+class HeadMatrix extends Component {
+  static fullScreen = true;
+
+  load({ tables, layers }) {
+    this.find('tables').replaceChildren(...tables.map(table => matrix(table, layers)));
+  }
 }
 
-export default keep(home => home, show);
+export default mount(HeadMatrix);

@@ -5,6 +5,8 @@ import { stepped, takeArrow } from '../_lib/grid.js';
 const TALL = 8; // rows from which on the lines of a grid are low
 
 class ToyNumbers extends Component {
+  static fullScreen = true;
+
   load(header, arrays) {
     super.load(header, arrays);
     this.buttons = header.grids.map((grid, index) => grid.numbers.map((text, cell) => this.button(index, cell, text)));

@@ -17,6 +17,9 @@ from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.attention.artifact_work import compute_artifact_rollouts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vizlib.analysis.attention.token_norms import Norms
     from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.pages.attention.pass_work import AttentionPass, PassRequest
@@ -36,7 +39,7 @@ def draw_artifact_tokens(
     """The norms of every layer, the cells that stand out, and the rollout with and without them."""
     key = threshold_key(url_state)
     draw_text("Some tokens grow far longer than all others: the model uses them as a scratch pad, and maps then light up in empty sky "
-                "([Darcet et al. 2024](https://arxiv.org/abs/2309.16588)). Red dots mark them here and in the picture above.")  # fmt: skip
+                "([Darcet et al. 2024](https://arxiv.org/abs/2309.16588)).")  # fmt: skip
     threshold = st.slider(
         "Odd from this robust z-score on",
         2.0,
@@ -46,13 +49,11 @@ def draw_artifact_tokens(
         help="(norm − median) / (1.4826 · median absolute deviation) among the patches of one layer.",
     )
     odd = artifact_cells(attention_pass.norms, threshold)
-    count = sum(len(cells) for cells in odd.values())
     highest = max(attention_pass.norms, key=lambda layer: float(layer.scores.max()), default=None)
     if highest is None:
         st.info("This model's layers keep no tokens on a grid.", icon=":material/block:")
         return
-    peak = f"the longest stands {float(highest.scores.max()):.1f} deviations above the middle, in {highest.name}"
-    st.markdown(f"**{count} odd token{'' if count == 1 else 's'}** in this picture: {peak}." if count else f"**No odd token**: {peak}.")
+    st.markdown(artifact_words(attention_pass.norms, threshold))
     _draw_norms(attention_pass, threshold, colormap)
     if not odd:
         return
@@ -66,6 +67,20 @@ def draw_artifact_tokens(
             photo_map(payload, key=f"attention.odd.{title}")
             if sink:
                 st.caption(f"{percent(sink)} ends in learned tokens.")
+
+
+def artifact_words(norms: Sequence[Norms], threshold: float) -> str:
+    """How many patches are odd, each counted once, in how many layers, and where the longest token stands."""
+    odd = [(layer.norms.shape, cell) for layer in norms for cell in layer.odd(threshold).tolist()]
+    layers = sum(len(layer.odd(threshold)) > 0 for layer in norms)
+    highest = max(norms, key=lambda layer: float(layer.scores.max()))
+    peak = f"the longest stands {float(highest.scores.max()):.1f} deviations above the middle, in {layer_title(highest.name)}"
+    if not odd:
+        return f"**No odd token**: {peak}."
+    patches = len(set(odd))
+    where = f"in {layers} of {len(norms)} layers"
+    above = "and in the picture above" if threshold == THRESHOLD else f"(in the picture above those from {THRESHOLD:g} on)"
+    return f"**{patches} odd token{'' if patches == 1 else 's'}**, {where}, marked red here {above}: {peak}."
 
 
 def _draw_norms(attention_pass: AttentionPass, threshold: float, colormap: str) -> None:

@@ -37,5 +37,5 @@ def draw_heads(attention_pass: AttentionPass, model: ModelChoice, request: PassR
         for name, (note, values) in statistics.items()
     ]
     head_matrix(tables, names, key="attention.heads")
-    st.caption("Averages over all patches of this picture as queries; distances in pixels of the model's input (Raghu et al. 2021, "
+    st.caption("Averages over all patches of this picture as queries (Raghu et al. 2021, "
                "[Do Vision Transformers See Like Convolutional Neural Networks?](https://arxiv.org/abs/2108.08810)).")  # fmt: skip

@@ -10,14 +10,20 @@ import streamlit as st
 
 from vizlib.catalog.glossary import ROLES
 from vizlib.figures.numbers import percent
+from vizlib.ui.components.canvas_pointer import canvas_pointer
 from vizlib.ui.core import computations
+from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.formatting import plain
+from vizlib.ui.core.pictures import SAMPLES, sample
+from vizlib.ui.core.url_state import resend, some_of
 from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.attention.canvas import layer_name, token_name
 from vizlib.ui.pages.attention.likeness_work import compute_head_plane, compute_likeness
 from vizlib.ui.widgets.picture_picker import pick_second_picture
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import plotly.graph_objects as go
 
     from vizlib.geometry import Geometry
@@ -28,6 +34,10 @@ if TYPE_CHECKING:
     from vizlib.ui.pages.attention.likeness_work import HeadPlane, Likeness
     from vizlib.ui.pages.attention.pass_work import AttentionPass, PassRequest
 
+MOST_BESIDE = 3  # more pictures in one plane are no longer told apart
+_SYMBOLS = ("circle", "square", "triangle-up", "star")  # of the pictures: filled for queries, open for keys
+_HELD = "#d55e00"
+_PICKED = "attention.plane.picked"
 _HOLD = "Click a patch on the picture to hold it: what is like it appears here."
 
 
@@ -97,48 +107,94 @@ def likeness_picture(picture: Picture, cosines: np.ndarray, geometry: Geometry) 
     return shrunk(drawn, 900)
 
 
+def plane_key(url_state: UrlState) -> str:
+    """Declare the samples whose queries and keys lie in the plane too."""
+    return url_state.declare("with", [], some_of(tuple(SAMPLES), MOST_BESIDE), lambda names: ",".join(names) or None)
+
+
 def draw_head_plane(
-    attention_pass: AttentionPass, selected: SelectedToken | None, layer: int, model: ModelChoice, request: PassRequest
+    attention_pass: AttentionPass, selected: SelectedToken | None, layer: int, model: ModelChoice, request: PassRequest, url_state: UrlState
 ) -> None:
-    """Queries and keys of the canvas's head as points; those of the mean are of no head, so the first is shown."""
+    """Queries and keys of the canvas's head as points, of several pictures; those of the mean are of no head, so the first is shown."""
     from vizlib.figures.charts import CONFIG
 
     head = selected.head if selected is not None and selected.head is not None else 0
-    work = partial(compute_head_plane, request, layer, head)
-    plane = computations.compute_or_status("attention.plane", (attention_pass.identity, layer, head), [model], work, keep=False)
+    others = _pick_others(url_state, request.picture)
+    work = partial(compute_head_plane, request, others, layer, head)
+    key = (attention_pass.identity, layer, head, tuple(other.identity for other in others))
+    plane = computations.compute_or_status("attention.plane", key, [model], work, keep=False)
     if plane is None:
         return
+    titles = [plain(picture.title) for picture in (request.picture, *others)]
     draw_text(
         f"Every query and every key of **head {head + 1}** in {layer_name(attention_pass, layer)}, moved and scaled so that no weight "
-        "changes. Look whether queries lie among the keys that they fit."
+        "changes. Look whether queries lie among the keys that they fit. A click on a point of "
+        f"{titles[0]} holds its token in the picture above."
     )
     st.plotly_chart(
-        plane_chart(plane, attention_pass, layer, selected), key="attention.plane.chart", config=CONFIG, alt="Queries and keys in a plane"
-    )
-    st.markdown(f"Nearness in this plane and how well query and key fit go together by **{plane.correlation:.2f}** (1 would be fully).")
+        plane_chart(plane, attention_pass, layer, selected, titles), key="attention.plane.chart", config=CONFIG,
+        selection_mode="points", on_select=here(partial(_take_point, layer, head)), alt="Queries and keys in a plane",
+    )  # fmt: skip
+    canvas_pointer(st.session_state.pop(_PICKED, None), key="attention.plane.pointer")
+    st.markdown(plane_words(plane))
     st.caption(
         f"The two axes hold {percent(plane.share)} of the spread of all points (exact PCA); what lies apart in the others may lie together "
         "here. [Yeh et al., AttentionViz (2023)](https://arxiv.org/abs/2305.03210)."
     )
 
 
-def plane_chart(plane: HeadPlane, attention_pass: AttentionPass, layer: int, selected: SelectedToken | None) -> go.Figure:
-    """The points, with the held query or key ringed."""
+def plane_words(plane: HeadPlane) -> str:
+    """How far nearness in the plane tells of attention."""
+    pairs = "a query and a key" if len(plane.queries) == 1 else "a query and a key of one picture"
+    return (
+        f"How near {pairs} lie here, and how well they fit (their product), have a correlation of **{plane.correlation:.2f}**; "
+        "at 1 the plane would show the fit exactly, at 0 not at all."
+    )
+
+
+def _pick_others(url_state: UrlState, picture: Picture) -> list[Picture]:
+    """The samples that lie in the plane beside the page's picture."""
+    key, state = plane_key(url_state), st.session_state
+    names = [name for name in SAMPLES if f"sample:{name}" != picture.identity]
+    state[key] = [name for name in state[key] if name in names][:MOST_BESIDE]
+    chosen = st.multiselect(
+        "In the plane with them", names, key=resend(key), max_selections=MOST_BESIDE, format_func=lambda name: SAMPLES[name].title,
+        placeholder=f"queries and keys of up to {MOST_BESIDE} more pictures",
+    )  # fmt: skip
+    return [sample(name) for name in chosen]
+
+
+def _take_point(layer: int, head: int) -> None:
+    points = st.session_state["attention.plane.chart"].selection.points
+    picture, is_key = divmod(points[0]["curve_number"], 2) if points else (1, 0)
+    if picture == 0:
+        st.session_state[_PICKED] = {"layer": layer, "head": head, "query": int(points[0]["point_index"]), "reverse": bool(is_key)}
+
+
+def plane_chart(
+    plane: HeadPlane, attention_pass: AttentionPass, layer: int, selected: SelectedToken | None, titles: Sequence[str]
+) -> go.Figure:
+    """The points, two traces a picture, queries and then keys; the held query or key is ringed."""
     import plotly.graph_objects as go
 
     from vizlib.figures.charts import framed
 
     figure = go.Figure()
-    parts = (("query", plane.queries, "circle", False), ("key", plane.keys, "diamond", True))
-    for role, points, symbol, is_key in parts:
-        names = [token_name(attention_pass, layer, token, key=is_key) for token in range(len(points))]
-        held = selected.query if selected is not None and selected.layer == layer and selected.reverse == is_key else None
-        figure.add_scatter(
-            x=points[:, 0], y=points[:, 1], mode="markers", name="queries" if role == "query" else "keys", text=names,
-            marker={
-                "color": ROLES[role], "symbol": symbol, "size": [16 if token == held else 8 for token in range(len(points))],
-                "line": {"color": "#d55e00", "width": [3 if token == held else 0 for token in range(len(points))]},
-            },
-            hovertemplate=f"{role} of %{{text}}<extra></extra>",
-        )  # fmt: skip
+    for number, (title, queries, keys) in enumerate(zip(titles, plane.queries, plane.keys, strict=True)):
+        whose = f" \u00b7 {title}" if len(titles) > 1 else ""
+        symbols = ("circle", "diamond") if len(titles) == 1 else (_SYMBOLS[number], f"{_SYMBOLS[number]}-open")
+        for role, points, symbol, is_key in (("query", queries, symbols[0], False), ("key", keys, symbols[1], True)):
+            names = [f"{token_name(attention_pass, layer, token, key=is_key)}{whose}" for token in range(len(points))]
+            here_too = number == 0 and selected is not None and selected.layer == layer and selected.reverse == is_key
+            held = selected.query if selected is not None and here_too else None
+            kept = {"marker": {"opacity": 0.85}}
+            figure.add_scatter(
+                x=points[:, 0], y=points[:, 1], mode="markers", name=f"{'queries' if role == 'query' else 'keys'}{whose}", text=names,
+                marker={
+                    "color": ROLES[role], "symbol": symbol, "size": [16 if token == held else 8 for token in range(len(points))],
+                    "line": {"color": [_HELD if token == held else ROLES[role] for token in range(len(points))],
+                             "width": [3 if token == held else 1 for token in range(len(points))]},
+                },
+                selected=kept, unselected=kept, hovertemplate=f"{role} of %{{text}}<extra></extra>",
+            )  # fmt: skip
     return framed(figure, height=420, x={"title": "first axis"}, y={"title": "second axis", "scaleanchor": "x"}, legend=True)

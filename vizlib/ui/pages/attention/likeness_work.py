@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from vizlib.ui.pages.attention.pass_work import traced_pass
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
     from vizlib import Model
@@ -29,10 +31,12 @@ class Likeness:
 
 @dataclass(frozen=True, eq=False)
 class HeadPlane:
-    """Where a head's queries (N, 2) and keys (M, 2) lie, and the share of their spread that the two axes hold, how far nearness is fit."""
+    """Where a head's queries (N, 2) and keys (M, 2) of each picture lie, the page's first; the share of their spread that the two axes
+    hold, and how far nearness is fit.
+    """
 
-    queries: np.ndarray
-    keys: np.ndarray
+    queries: tuple[np.ndarray, ...]
+    keys: tuple[np.ndarray, ...]
     share: float
     correlation: float
 
@@ -52,11 +56,20 @@ def compute_likeness(request: PassRequest, other: Picture, layer: int, model: Mo
     return Likeness(own.cpu().numpy(), beside.cpu().numpy(), grids, (passes[0].geometry, passes[1].geometry))
 
 
-def compute_head_plane(request: PassRequest, layer: int, head: int, model: Model, *, progress: Progress) -> HeadPlane:
-    """The plane of one head."""
-    from vizlib.analysis.attention.query_key_embedding import query_key_plane
+def compute_head_plane(
+    request: PassRequest, others: Sequence[Picture], layer: int, head: int, model: Model, *, progress: Progress
+) -> HeadPlane:
+    """The plane of one head over the request's picture and ``others``."""
+    from vizlib.analysis.attention.query_key_embedding import query_key_planes
 
-    progress(0, None, "Finding the plane")
-    site = traced_pass(request, model).view.sites[layer]
-    plane = query_key_plane(site.q[0, head], site.k[0, head])
-    return HeadPlane(plane.queries.cpu().numpy(), plane.keys.cpu().numpy(), float(plane.shares.sum()), plane.correlation)
+    sites = []
+    for number, picture in enumerate((request.picture, *others)):
+        progress(number, 1 + len(others), "Finding the plane")
+        sites.append(traced_pass(replace(request, picture=picture), model).view.sites[layer])
+    planes = query_key_planes([(site.q[0, head], site.k[0, head]) for site in sites])
+    return HeadPlane(
+        tuple(plane.queries.cpu().numpy() for plane in planes),
+        tuple(plane.keys.cpu().numpy() for plane in planes),
+        float(planes[0].shares.sum()),
+        planes[0].correlation,
+    )

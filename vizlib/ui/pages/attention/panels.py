@@ -17,7 +17,7 @@ from vizlib.ui.pages.attention.depth_answers import depth_key, draw_depth
 from vizlib.ui.pages.attention.forward_picture import draw_forward_picture
 from vizlib.ui.pages.attention.head_ablation import draw_head_ablation, head_ablation_keys
 from vizlib.ui.pages.attention.head_matrix import draw_heads
-from vizlib.ui.pages.attention.likeness import draw_head_plane, draw_likeness
+from vizlib.ui.pages.attention.likeness import draw_head_plane, draw_likeness, plane_key
 from vizlib.ui.pages.attention.method_comparison import draw_methods, methods_key
 from vizlib.ui.pages.attention.pass_work import PassRequest, compute_pass
 from vizlib.ui.pages.attention.selected_token import draw_selected_token
@@ -91,6 +91,7 @@ def declare(model: ModelChoice, url_state: UrlState) -> str:
     methods_key(model, url_state)
     threshold_key(url_state)
     depth_key(model, url_state)
+    plane_key(url_state)
     return url_state.declare("panel", next(iter(PANELS)), one_of(tuple(PANELS)))
 
 
@@ -124,6 +125,6 @@ def draw_panel(
     elif chosen == "tokens":
         draw_artifact_tokens(attention_pass, model, request, url_state, colormap)
     elif chosen == "plane":
-        draw_head_plane(attention_pass, selected, selected.layer if selected else opening_layer(attention_pass), model, request)
+        draw_head_plane(attention_pass, selected, selected.layer if selected else opening_layer(attention_pass), model, request, url_state)
     elif chosen == "other":
         draw_likeness(attention_pass, selected, model, request, url_state)

@@ -83,7 +83,9 @@ def draw_exam(model: ModelChoice, picture: Picture, names: list[str]) -> None:
     started: ExamRequest | None = state.get(f"{SLOT_EXAM}.requested")
     if started is None or started.model.identity != model.identity:
         with st.expander("What is asked, and how the answer is known", icon=":material/quiz:"):
-            st.markdown("\n".join(f"- **{card.title}.** {card.summary} {card.how} {_paper(card)}" for card in EXAMS.values()))
+            st.markdown(
+                "\n".join(f"- **{card.title}.** {card.summary} {card.how} {_paper(card)}" for card in map(EXAMS.__getitem__, offered))
+            )
         return
     report = _report_or_status(started)
     if report is not None:
@@ -109,7 +111,8 @@ def _pictures(picture: Picture) -> tuple[Picture, ...]:
                     uploads["errors"].append(str(error))
 
     with st.expander(
-        f"Pictures for the questions: {len(SAMPLES)} samples and {len(uploads['pictures'])} more", icon=":material/photo_library:"
+        f"Pictures for the questions: the one above, {len(SAMPLES)} samples and {len(uploads['pictures'])} added",
+        icon=":material/photo_library:",
     ) as box:
         uploader(
             box, f"{SLOT_EXAM}.upload", "Add pictures", take, type=["image/*"], accept_multiple_files=True,

@@ -59,7 +59,7 @@ def draw_page(url_state: UrlState, picture: Picture, model: ModelChoice, fit: st
         scheduler = scheduler_for(request, list(choices), closer, prove=pick_proof(model))
         draw_map_grid(scheduler, answer, view, closer)
         draw_scale_words(model)
-        draw_agreement(scheduler, answer, view)
+        draw_agreement(scheduler, picture, view)
         method_detail.draw_method_detail(scheduler, answer, view, choices)
     else:
         st.info("Choose a method above.", icon=":material/touch_app:")
@@ -230,7 +230,7 @@ def _map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: View, depth
         st.rerun()
 
 
-def draw_agreement(scheduler: MethodScheduler, answer: ModelAnswer, view: View) -> None:
+def draw_agreement(scheduler: MethodScheduler, picture: Picture, view: View) -> None:
     """How alike the maps are, two by two; a click on a cell shows its two maps on one grid."""
     from vizlib.evaluation.rank_agreement import agreement, common_grid
     from vizlib.figures.attribution_charts import agreement_map
@@ -239,6 +239,9 @@ def draw_agreement(scheduler: MethodScheduler, answer: ModelAnswer, view: View) 
 
     explanations = {each.name: each.explanation for each in scheduler.states() if each.explanation is not None and each.settled}
     heading("Do they agree?")
+    if len(explanations) < 2 and len(scheduler.states()) > 1:
+        st.info("Maps are compared as soon as there are two of them.", icon=":material/hourglass_top:")
+        return
     if len(explanations) < 2:
         st.info("Two maps or more can be compared: choose another method above.", icon=":material/touch_app:")
         return
@@ -258,7 +261,7 @@ def draw_agreement(scheduler: MethodScheduler, answer: ModelAnswer, view: View) 
         figure, key=key, config=CONFIG, selection_mode="points",
         on_select=here(partial(_take_pair, view, key, names)), alt="Rank correlation of every two maps",
     )  # fmt: skip
-    _draw_pair(answer.photo, (grids[row], grids[column]), (titles[row], titles[column]), float(values[row, column]))
+    _draw_pair(picture.pixels, (grids[row], grids[column]), (titles[row], titles[column]), float(values[row, column]))
     st.caption(
         "**Exactly:** Spearman's rank correlation over the picture's pixels on one grid of at most 64 cells a side, equal values sharing "
         "their mean rank; signed maps by their sign. A map that is the same everywhere has none. The difference is of the ranks, from 0 "
@@ -267,6 +270,10 @@ def draw_agreement(scheduler: MethodScheduler, answer: ModelAnswer, view: View) 
 
 
 def _draw_pair(photo: np.ndarray, maps: tuple[np.ndarray, np.ndarray], titles: tuple[str, str], value: float) -> None:
+    """The whole photograph, two maps on it as ranks, and their difference, all four of one shape."""
+    import cv2
+    import numpy as np
+
     from vizlib.figures.attribution_pictures import rank_pair
     from vizlib.figures.overlay import encode_png
 
@@ -274,8 +281,10 @@ def _draw_pair(photo: np.ndarray, maps: tuple[np.ndarray, np.ndarray], titles: t
     apart = (
         f"red: higher in {title}; blue: higher in {other}; white: the same rank, full colour: ranks 0 and 1; rank correlation {value:.2f}"
     )
-    pictures = [photo, *rank_pair(*maps, _PAIR)]
-    captions = ("The picture", f"{title}: {_RANKS}", f"{other}: {_RANKS}", apart)
+    drawn = rank_pair(*maps, _PAIR)
+    pictures = [cv2.resize(photo, drawn[0].shape[1::-1], interpolation=cv2.INTER_AREA), *drawn]
+    unseen = "" if all(np.isfinite(each).all() for each in maps) else "; hatched beside it: not seen by the model"
+    captions = (f"The picture{unseen}", f"{title}: {_RANKS}", f"{other}: {_RANKS}", apart)
     for place, picture, caption in zip(st.columns(4, gap="medium"), pictures, captions, strict=True):
         place.image(encode_png(picture), caption, width="stretch", output_format="PNG")
 

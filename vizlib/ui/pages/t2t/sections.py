@@ -103,7 +103,7 @@ def draw_costs(splits: SoftSplits) -> None:
     soft, hard = (sum(step.macs for step in steps) for steps in (splits.soft, splits.hard))
     count = splits.soft[-1].shape[0]
     draw_text(
-        f"Between two soft splits the tokens attend, are reshaped to an image, and that is unfolded: $T_{{i+1}} = "
+        f"Between two soft splits the tokens attend, are reshaped to a grid, and that is unfolded: $T_{{i+1}} = "
         f"\\mathrm{{unfold}}(\\mathrm{{reshape}}(\\mathrm{{MLP}}(\\mathrm{{attention}}(T_i))))$. Soft splits make **{count} tokens** for "
         f"**{_millions(soft)}** multiply-adds, where hard patches make {splits.hard[-1].shape[0]} for {_millions(hard)}; the blocks that "
         f"follow take {_millions(splits.blocks)}."
