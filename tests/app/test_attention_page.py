@@ -268,3 +268,17 @@ def test_queries_and_keys_lie_in_one_plane(visit):
     at = visit("pages/attention.py", panel="plane", layer="4", query="30", head="2", sample="coffee")
     assert "of head 2 in layer 4" in said(at).replace("*", "")
     assert "have a correlation of **" in said(at)
+
+
+def test_samples_lie_in_the_plane_too(visit):
+    from vizlib.analysis.attention.query_key_embedding import query_key_planes
+
+    at = visit("pages/attention.py", panel="plane", layer="4", query="30", head="2", sample="coffee", **{"with": "cat,rocket"})
+    (figure,) = (json.loads(one.proto.spec) for one in at.get("plotly_chart"))
+    assert [line["name"] for line in figure["data"][:3]] == ["queries · Coffee", "keys · Coffee", "queries · Cat"]
+    assert len(figure["data"]) == 6
+    model = vizlib.load("vit_tiny50")
+    sites = [vizlib.trace(model, sample(name).pixels).attention[3] for name in ("coffee", "cat", "rocket")]
+    correlation = query_key_planes([(site.q[0, 1], site.k[0, 1]) for site in sites])[0].correlation
+    assert f"correlation of **{correlation:.2f}**" in said(at)
+    assert "a query and a key of one picture" in said(at)

@@ -23,5 +23,6 @@ def points(gap: float, *interval: float, digits: int = 0) -> str:
         value = round(100 * share, digits)
         return f"{value:+.{digits}f}".replace("-", "\u2212") if value else f"{0:.{digits}f}"
 
-    text = f"{signed(gap)}\u00a0percentage\u00a0point{'' if abs(round(100 * gap, digits)) == 1 else 's'}"
+    one = digits == 0 and abs(round(100 * gap)) == 1
+    text = f"{signed(gap)}\u00a0percentage\u00a0point{'' if one else 's'}"
     return f"{text} (95\u00a0%: {' to '.join(map(signed, interval))})" if interval else text

@@ -13,6 +13,10 @@ SO, NOT_SO, OPEN = Verdict.SO, Verdict.NOT_SO, Verdict.CANNOT_TELL
 IMAGES = 1000
 
 
+def signed(value):
+    return f"{value:+.1f}".replace("-", "\u2212")
+
+
 def run(images, share, epochs=12):
     return {"images": images, "epochs": epochs, "epochs_done": epochs, "top1": [share, *wilson(share * IMAGES, IMAGES)]}
 
@@ -30,8 +34,8 @@ def report(compact, plain, epochs=12):
 def test_little_data_is_the_fewest_photographs(compact, plain, verdict):
     claim = little_data_claim(report(compact, plain))
     assert claim.verdict is verdict
-    assert f"100: {100 * (compact[0] - plain[0]):+.1f} points" in claim.measured
-    assert f"200: {100 * (compact[1] - plain[1]):+.1f} points" in claim.measured
+    for count, own, other in zip((100, 200), compact, plain, strict=True):
+        assert f"{count}: {signed(100 * (own - other))}\u00a0percentage\u00a0points" in claim.measured
 
 
 def test_unequal_trainings_tell_nothing():
@@ -55,4 +59,4 @@ def test_the_shipped_report_has_every_claim():
     assert len(accuracy_claims(shipped)) == 4
     claim = little_data_claim(shipped)
     gap = shipped["small_data"][COMPACT][0]["top1"][0] - shipped["small_data"][PLAIN][0]["top1"][0]
-    assert f"2,500: {100 * gap:+.1f} points" in claim.measured
+    assert f"2,500: {signed(100 * gap)}\u00a0percentage\u00a0points" in claim.measured

@@ -164,7 +164,6 @@ def test_odd_tokens_are_counted_once_and_said_where_they_are_marked():
     norms = [Norms(f"blocks.{number}", np.ones((2, 2)), score) for number, score in enumerate(scores)]
     here = "marked red here and in the picture above: the longest stands 9.5 deviations above the middle, in layer 1."
     assert artifact_words(norms, 6.0) == f"**2 odd tokens**, in 2 of 3 layers, {here}"
-    assert artifact_words(norms, 8.0).startswith(
-        "**1 odd token**, in 1 of 3 layers, marked red here (in the picture above those from 6 on)"
-    )
+    higher = "**1 odd token**, in 1 of 3 layers, marked red here (in the picture above those from 6 on)"
+    assert artifact_words(norms, 8.0).startswith(higher)
     assert artifact_words(norms, 20.0) == "**No odd token**: the longest stands 9.5 deviations above the middle, in layer 1."
