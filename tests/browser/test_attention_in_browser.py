@@ -9,6 +9,7 @@ from browser_helpers import STAGES, serving
 
 import vizlib
 import vizlib.analysis
+from vizlib.analysis.attention.query_key_embedding import query_key_planes
 from vizlib.figures.numbers import percent
 from vizlib.ui.core.pictures import sample
 from vizlib.zoo.cards import bundled_cards
@@ -404,3 +405,26 @@ def test_twenty_visitors_at_once(server, browser, record_property):
     record_property("seconds until all twenty had their numbers", round(time.perf_counter() - started, 1))
     for context in contexts:
         context.close()
+
+
+def test_a_point_of_the_plane_is_held_in_the_picture(visit, server):
+    address = {"panel": "plane", "layer": 4, "head": 2, "sample": "coffee", "with": "cat"}
+    open_page(visit, server, **address)
+    visit.page.wait_for_selector(".scatterlayer path.point", state="attached")
+    queries, keys, other = (visit.page.locator(".scatterlayer .trace").nth(trace).locator("path.point") for trace in range(3))
+    assert (queries.count(), keys.count(), other.count()) == (65, 65, 65)
+    site = vizlib.trace(vizlib.load("vit_tiny50"), sample("coffee").pixels).attention[3]
+    plane = query_key_planes([(site.q[0, 1], site.k[0, 1]), *_cat(3, 1)])[0]
+    alone = int(np.abs(plane.keys.numpy()).max(1).argmax())  # nothing lies over it
+    keys.nth(alone).scroll_into_view_if_needed()
+    box = keys.nth(alone).bounding_box()
+    visit.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    visit.page.wait_for_url(re.compile(f"query={alone}(&|$)"))
+    assert "reverse=1" in visit.page.url
+    assert "layer=4" in visit.page.url
+    assert "head=2" in visit.page.url
+
+
+def _cat(layer, head):
+    site = vizlib.trace(vizlib.load("vit_tiny50"), sample("cat").pixels).attention[layer]
+    return [(site.q[0, head], site.k[0, head])]

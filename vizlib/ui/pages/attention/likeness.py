@@ -113,12 +113,17 @@ def plane_key(url_state: UrlState) -> str:
 
 
 def draw_head_plane(
-    attention_pass: AttentionPass, selected: SelectedToken | None, layer: int, model: ModelChoice, request: PassRequest, url_state: UrlState
+    attention_pass: AttentionPass,
+    selected: SelectedToken | None,
+    shown: tuple[int, int],
+    model: ModelChoice,
+    request: PassRequest,
+    url_state: UrlState,
 ) -> None:
-    """Queries and keys of the canvas's head as points, of several pictures; those of the mean are of no head, so the first is shown."""
+    """Queries and keys of the layer and head that are ``shown``, as points, of several pictures."""
     from vizlib.figures.charts import CONFIG
 
-    head = selected.head if selected is not None and selected.head is not None else 0
+    layer, head = shown
     others = _pick_others(url_state, request.picture)
     work = partial(compute_head_plane, request, others, layer, head)
     key = (attention_pass.identity, layer, head, tuple(other.identity for other in others))

@@ -85,6 +85,13 @@ def _refuse(model: ModelChoice, reason: str) -> None:
     st.info(f"{formatting.plain(model.display_name)} cannot be shown here: {formatting.plain(reason)}", icon=":material/block:")
 
 
+def _shown_head(attention_pass: AttentionPass, keys: Keys) -> tuple[int, int]:
+    """The layer and the head that the canvas was last known to show; the mean is of no head, so the first stands for it."""
+    layer, head = st.session_state[keys.layer], st.session_state[keys.head]
+    layer = layer if 0 <= layer < len(attention_pass.layers) else opening_layer(attention_pass)
+    return layer, head if 0 <= head < attention_pass.layers[layer].heads else 0
+
+
 def declare(model: ModelChoice, url_state: UrlState) -> str:
     """Declare all that the panels keep in the address, so that a link lasts until the model is there; the key of the chosen panel."""
     head_ablation_keys(model, url_state)
@@ -125,6 +132,6 @@ def draw_panel(
     elif chosen == "tokens":
         draw_artifact_tokens(attention_pass, model, request, url_state, colormap)
     elif chosen == "plane":
-        draw_head_plane(attention_pass, selected, selected.layer if selected else opening_layer(attention_pass), model, request, url_state)
+        draw_head_plane(attention_pass, selected, _shown_head(attention_pass, keys), model, request, url_state)
     elif chosen == "other":
         draw_likeness(attention_pass, selected, model, request, url_state)
