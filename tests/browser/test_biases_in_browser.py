@@ -8,6 +8,7 @@ def opened(visit, url):
     visit.page.locator(".lab .stage[data-drawn]").first.wait_for()
     visit.page.get_by_text("Whose answer holds", exact=True).wait_for()
     visit.page.wait_for_function("() => document.querySelectorAll('[data-testid=stPlotlyChart] .main-svg').length >= 2")
+    visit.page.get_by_text("not there yet.").wait_for(state="hidden")  # the draws, which the page looks for until they are there
     visit.rest()
     # Below a page's own path Streamlit's client asks for its health once where it is not, and finds it at the root.
     visit.problems[:] = [one for one in visit.problems if "404" not in one]
@@ -54,7 +55,7 @@ def test_a_strength_is_kept_in_the_address_and_restored(visit, server):
 def test_a_claim_changes_what_is_done(visit, server):
     opened(visit, f"{server.url}/biases?sample=cat&models=vit_tiny50,resnet_tiny50")
     visit.page.get_by_role("radio", name="Weight sharing").or_(visit.page.get_by_role("button", name="Weight sharing")).click()
-    visit.page.get_by_text("drift of 0.00 in its first layer").wait_for()
+    visit.page.get_by_text("that of ResNet by 0.00").wait_for()
     visit.page.locator(".lab .what", has_text="Shift to the right").wait_for()
     assert visit.page.locator(".lab .shown").inner_text() == "8\u00a0px"
 

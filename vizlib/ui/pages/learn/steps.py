@@ -236,7 +236,7 @@ STEPS = (
         "Look at what a query picks out: it is compared with the key of every character, and takes in their values by how well they fit.",
         "With attention the same text becomes 1994-05-03. It has written 1994-0 and writes 5 next. At which word does it look most?",
         CHOOSE, _looked, _far_share,
-        "The decoder's state is the query; softmax makes shares of its products with all keys. So every character written can read all of "
+        "The decoder's state is the query; softmax makes shares of how well it fits each key. So every character written can read all of "
         "the text again, and nothing has to fit into one vector.",
         _DATE_PAPER, ("seq2seq", "Take the step apart", {"step": "6"}),
     ),
