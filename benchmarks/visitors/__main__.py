@@ -3,7 +3,8 @@
 ``class``: visitors with a picture of their own each change methods, models and pages, heavy ones among them. ``burst``: all open the first
 page at once, with the sample picture or one of their own. A server of its own is started for it. Prints JSON: seconds that light
 interactions and heavy work took, how evenly heavy work was shared, pictures or names of one visitor that another one saw, maps
-that differ from those made apart, exceptions, and memory and file handles before, during and after.
+that differ from those made apart, exceptions, and memory and file handles before, at most, 10 s after all had left, and once the server
+has had time to be as at its start.
 """
 
 from __future__ import annotations
@@ -33,10 +34,12 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.visitors.tab import HOST, Tab  # noqa: E402
 from vizlib.catalog.methods import METHODS  # noqa: E402
+from vizlib.engine.limits import limits  # noqa: E402
 from vizlib.ui.core.message_codec import MessageError, unpack  # noqa: E402
 from vizlib.ui.core.pictures import SAMPLES, sample  # noqa: E402
 
 HEAVY_PAGES = ("attention", "t2t", "pvt", "cvt", "compact", "biases", "attribution", "compare")
+EMPTY = limits().empty_seconds + 30  # until the processes that worked have begun anew
 SLOW = 1.0  # seconds: what a light interaction may take at its 95th percentile
 METHOD_OF = {card.title: name for name, card in METHODS.items()}
 
@@ -267,10 +270,11 @@ async def visit_class(server: Server, count: int, seconds: float, compared: int)
     await asyncio.gather(*map(visit, visitors))
     watching.cancel()
     await asyncio.sleep(10)
-    after = server.taken()
+    left = server.taken()
     differ = await asyncio.to_thread(maps_that_differ, record, photos, compared)
+    await asyncio.sleep(EMPTY)
     return {**record.summary(), "maps_compared": min(compared, len(set(record.maps))), "maps_that_differ": differ, "before": before,
-            "most": max(curve, key=lambda row: row["megabytes"]), "after": after}  # fmt: skip
+            "most": max(curve, key=lambda row: row["megabytes"]), "left": left, "after": server.taken()}  # fmt: skip
 
 
 async def visit_burst(server: Server, count: int, *, upload: bool) -> dict[str, Any]:
@@ -290,7 +294,9 @@ async def visit_burst(server: Server, count: int, *, upload: bool) -> dict[str, 
         record.errors += visitor.tab.exceptions
         await visitor.tab.close()
     await asyncio.sleep(10)
-    return {**record.summary(), "before": before, "after": server.taken()}
+    left = server.taken()
+    await asyncio.sleep(EMPTY)
+    return {**record.summary(), "before": before, "left": left, "after": server.taken()}
 
 
 def _quantile(values: list[float], share: float) -> float:
