@@ -27,10 +27,11 @@ def wilson(right: float, images: int) -> tuple[float, float]:
     return 0.0 if right <= 0 else max(0.0, centre - half), 1.0 if right >= images else min(1.0, centre + half)
 
 
-def mean_interval(total: float, squares: float, count: int) -> tuple[float, float]:
+def mean_interval(total: float, squares: float, count: int, within: tuple[float, float] = (-math.inf, math.inf)) -> tuple[float, float]:
     """The 95 % interval of the mean of ``count`` values by their sum and the sum of their squares: Student's t (Student 1908).
 
-    For means over so many values that they are not kept. One value alone tells nothing of the spread: NaN.
+    For means over so many values that they are not kept. Values that all lie ``within`` bounds have their mean there too. One value alone
+    tells nothing of the spread: NaN.
     """
     if count < 2:
         return math.nan, math.nan
@@ -39,7 +40,7 @@ def mean_interval(total: float, squares: float, count: int) -> tuple[float, floa
     mean = total / count
     variance = max(0.0, squares - count * mean * mean) / (count - 1)
     half = float(stdtrit(count - 1, 0.975)) * math.sqrt(variance / count)
-    return mean - half, mean + half
+    return max(within[0], mean - half), min(within[1], mean + half)
 
 
 def bootstrap_weights(images: int, seed: int = 0, resamples: int = RESAMPLES) -> np.ndarray:

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from vizlib.auditing.result import Audit
 
 _COLUMNS = ("model", "method", "error", "right", "probability", "evenness", "region_share", "region_area", "pointing")
-_MEANS = (*_COLUMNS[3:], "region_gain")
+_GAIN = "region_gain"  # a difference of two shares; all other columns are shares
+_MEANS = (*_COLUMNS[3:], _GAIN)
 _SHARES = ("right", "pointing")  # of pictures, so that their interval is Wilson's
 
 
@@ -31,10 +32,12 @@ class _Mean:
     def mean(self) -> float | None:
         return self.total / self.count if self.count else None
 
-    def interval(self, *, share: bool) -> tuple[float, float] | None:
+    def interval(self, name: str) -> tuple[float, float] | None:
         if not self.count:
             return None
-        return wilson(self.total, self.count) if share else mean_interval(self.total, self.squares, self.count)
+        if name in _SHARES:
+            return wilson(self.total, self.count)
+        return mean_interval(self.total, self.squares, self.count, within=(-1.0 if name == _GAIN else 0.0, 1.0))
 
 
 @dataclass
@@ -58,7 +61,7 @@ class Summary:
 
     def interval(self, name: str) -> tuple[float, float] | None:
         """The interval of a mean; None where no picture has it, NaN where only one has."""
-        return self._means[name].interval(share=name in _SHARES)
+        return self._means[name].interval(name)
 
     def count(self, name: str) -> int:
         """How many pictures a mean is of."""

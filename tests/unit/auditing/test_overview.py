@@ -43,6 +43,9 @@ def test_the_interval_of_a_mean_is_students() -> None:
     expected = scipy_stats.t.interval(0.95, 4, values.mean(), scipy_stats.sem(values))
     assert (low, high) == pytest.approx(expected)
     assert all(math.isnan(end) for end in mean_interval(0.3, 0.09, 1))
+    shares = np.array([0.01, 0.02, 0.9])  # of which Student's interval alone would begin below nothing and end above all
+    assert mean_interval(shares.sum(), (shares**2).sum(), 3)[0] < 0
+    assert mean_interval(shares.sum(), (shares**2).sum(), 3, within=(0.0, 1.0)) == (0.0, 1.0)
 
 
 def test_maps_apart_by_hand() -> None:
@@ -100,7 +103,8 @@ def test_methods_and_models_that_differ(small: Audit) -> None:
     methods = by_name["methods", "m", "rollout", "saliency"]
     distances = [0.0 if picture in (2, 6) else 1.0 for picture in range(9)]
     assert (methods.count, methods.mean) == (9, pytest.approx(np.mean(distances)))
-    assert methods.interval == pytest.approx(scipy_stats.t.interval(0.95, 8, np.mean(distances), scipy_stats.sem(distances)))
+    ends = np.clip(scipy_stats.t.interval(0.95, 8, np.mean(distances), scipy_stats.sem(distances)), 0, 1)  # distances do not go beyond
+    assert methods.interval == pytest.approx(tuple(ends))
     models = by_name["models", "rollout", "m", "n"]
     assert models.mean == pytest.approx(2 / 9)
     row = next(picked.row for picked in view.table if picked.key == (2, "m", "rollout"))

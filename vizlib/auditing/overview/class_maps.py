@@ -56,7 +56,7 @@ class MeanMap:
         """How much more of the map lies on the object than an even map has there, with its 95 % interval; None without boxes."""
         if not self.boxed:
             return None
-        return self.gain / self.boxed, *mean_interval(self.gain, self.gain_squares, self.boxed)
+        return self.gain / self.boxed, *mean_interval(self.gain, self.gain_squares, self.boxed, within=(-1.0, 1.0))
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,7 +65,8 @@ def _of_model(audit: Audit, model: str) -> LensMeans:
         return LensMeans(model, missing="No picture could be read.")
     blocks = tuple(
         BlockAnswers(
-            name, int(count), (final / count, *wilson(final, int(count))), (total / count, *mean_interval(total, squares, int(count))),
+            name, int(count), (final / count, *wilson(final, int(count))),
+            (total / count, *mean_interval(total, squares, int(count), within=(0.0, 1.0))),
             (right / labelled, *wilson(right, int(labelled))) if labelled else None,
         )
         for name, (count, final, total, squares, labelled, right, _) in zip(names, sums.T.tolist(), strict=True)

@@ -48,7 +48,7 @@ class Agreement:
     @property
     def interval(self) -> tuple[float, float]:
         """Its 95 % interval."""
-        return mean_interval(self.total, self.squares, self.count)
+        return mean_interval(self.total, self.squares, self.count, within=(0.0, 1.0))
 
     def add(self, distance: float) -> None:
         """Take in one picture."""

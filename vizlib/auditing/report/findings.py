@@ -160,7 +160,8 @@ def _apart(pair: Agreement) -> str:
     low, high = pair.interval
     ends = f"{low:.2f} to {high:.2f}" if isfinite(low) else "one picture, so no interval"
     left_out = f"; {pair.elsewhere:,} pictures of which they see other parts are left out" if pair.elsewhere else ""
-    names = f"{pair.of}: {pair.first} and {pair.second}" if pair.kind == "methods" else f"{pair.first} and {pair.second}, {pair.of}"
+    both = f"{pair.first} and {pair.second}"
+    names = f"{pair.of}: {both}" if pair.kind == "methods" else f"The {pair.of} maps of {both}"
     return f"{names} lie {pair.mean:.2f} apart ({ends}; 0 alike, 1 without a cell in common{left_out})."
 
 

@@ -37,7 +37,8 @@ def _lens_table(lens: LensMeans) -> str:
     heads = ["after", "final answer already", "probability of the final answer", *(["right"] if labelled else []), "settled here"]
     rows = []
     for block, settled in zip(lens.blocks, lens.settled, strict=True):
-        cells = [escaped(layer_title(block.block)), share_cell(block.final), share_cell(block.probability)]
+        last = block is lens.blocks[-1] and block.final[0] == 1.0  # by definition, so there is no interval
+        cells = [escaped(layer_title(block.block)), percent(1.0) if last else share_cell(block.final), share_cell(block.probability)]
         cells += [] if not labelled else [share_cell(block.right)]
         rows.append([*cells, percent(settled / block.pictures)])
     return f"{table_html(heads, rows)}<p class='exactly'>Over {counted(lens.blocks[0].pictures, 'picture')}.</p>"
