@@ -273,6 +273,24 @@ def test_the_residual_weight_is_a_number_or_measured(explore):
     assert np.array_equal(measured, maps(at)[0][1])
 
 
+def test_another_method_has_its_own_options(explore):
+    """A layer is a number to attention and a name to a CAM, and HiRes-CAM's gradient is no other's default."""
+    at = explore(models="vit_tiny50", vit_tiny50__method="attention", vit_tiny50__layer="2")
+    assert at.session_state["explore.vit_tiny50.layer"] == 2
+    for method, options in (
+        ("grad_cam", {"layer": "", "gradient": "plain"}),
+        ("hires_cam", {"layer": "", "gradient": "libra"}),
+        ("relevance", {"gradient": "plain"}),
+        ("attention", {"layer": -1}),
+    ):
+        at.selectbox(key="explore.vit_tiny50.method").set_value(method).run()
+        assert not at.exception
+        assert {name: at.session_state[f"explore.vit_tiny50.{name}"] for name in options} == options
+    at.session_state["explore.vit_tiny50.layer"] = 3
+    at.selectbox(key="explore.vit_tiny50.method").set_value("attention_x_gradient").run()
+    assert at.session_state["explore.vit_tiny50.layer"] == 3, "what means the same stays"
+
+
 @pytest.mark.parametrize(
     ("method", "option", "plain", "weighed"),
     [("rollout", "key_weights", "even", "value_norm"), ("gradient_rollout", "head_weights", "none", "l2")],

@@ -66,6 +66,10 @@ class UrlState:
         self._parts[name] = _Part(key, default, write, linked)
         return key
 
+    def reset(self, name: str, value: Any) -> None:
+        """Have a part begin from ``value``, before it is declared; what a link says of it goes before."""
+        st.session_state[f"{self._page}.{name}"] = value
+
     def _read(self, name: str, default: Any, read: Callable[[str], Any]) -> Any:
         if self._given is None or name not in self._given:
             return default

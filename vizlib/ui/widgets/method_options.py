@@ -84,6 +84,13 @@ def read_options(model: ModelChoice, method: MethodCard, url_state: UrlState) ->
 
 
 def _declare_options(prefix: str, method: MethodCard, url_state: UrlState, *, linked: bool) -> tuple[dict[str, Any], dict[str, str]]:
+    """The options in the page's state. Of the method before, those stay that mean the same: a layer is a name here and a number there."""
+    before = METHODS.get(st.session_state.get(f"{prefix}.options_of", method.name), method)
+    st.session_state[f"{prefix}.options_of"] = method.name
+    kept = {option.name for option in method.options if option in before.options}
+    for option in method.options:
+        if option.name not in kept:
+            url_state.reset(f"{prefix}.{option.name}", option.default)
     keys = {
         option.name: url_state.declare(f"{prefix}.{option.name}", option.default, _reader(option), _written, linked=linked)
         for option in method.options
