@@ -1,10 +1,11 @@
 """Visitors of the app, and what they meet: ``python -m benchmarks.visitors class --visitors 20 --seconds 600``.
 
 ``class``: visitors with a picture of their own each change methods, models and pages, heavy ones among them. ``burst``: all open the first
-page at once, with the sample picture or one of their own. A server of its own is started for it. Prints JSON: seconds that light
-interactions and heavy work took, how evenly heavy work was shared, pictures or names of one visitor that another one saw, maps
-that differ from those made apart, exceptions, and memory and file handles before, at most, 10 s after all had left, and once the server
-has had time to be as at its start.
+page at once, with the sample picture or one of their own. ``share``: all ask for the same methods that sample, one after the other,
+each on their own picture, while ``--long`` others have one that takes minutes. A server of its own is started for it. Prints JSON:
+seconds that light interactions and heavy work took, how evenly heavy work was shared, pictures or names of one visitor that another
+one saw, maps that differ from those made apart, exceptions, and memory and file handles before, at most, 10 s after all had left, and
+once the server has had time to be as at its start.
 """
 
 from __future__ import annotations
@@ -35,12 +36,15 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.visitors.tab import HOST, Tab  # noqa: E402
 from vizlib.catalog.methods import METHODS  # noqa: E402
 from vizlib.engine.limits import limits  # noqa: E402
+from vizlib.ui.core.computations import HEAVY_PASSES  # noqa: E402
 from vizlib.ui.core.message_codec import MessageError, unpack  # noqa: E402
 from vizlib.ui.core.pictures import SAMPLES, sample  # noqa: E402
 
 HEAVY_PAGES = ("attention", "t2t", "pvt", "cvt", "compact", "biases", "attribution", "compare")
-EMPTY = limits().empty_seconds + 30  # until the processes that worked have begun anew
+SESSION = 120  # seconds that Streamlit keeps a session for, should its browser come back
+EMPTY = max(limits().empty_seconds, SESSION) + 40  # until the processes that worked have begun anew, and sessions were let go of
 SLOW = 1.0  # seconds: what a light interaction may take at its 95th percentile
+LONG = "models=tf_efficientnet_lite0&tf_efficientnet_lite0.method=rise&tf_efficientnet_lite0.samples=5000&from=None"
 METHOD_OF = {card.title: name for name, card in METHODS.items()}
 
 
@@ -61,7 +65,7 @@ class Server:
                     return
             time.sleep(0.05)
 
-    def taken(self) -> dict[str, float]:
+    def taken(self) -> dict[str, Any]:
         """Megabytes and file handles of the server and its workers, and their processor seconds."""
         processes = [self.process, *self.process.children(recursive=True)]
         totals: dict[str, float] = defaultdict(float)
@@ -191,6 +195,29 @@ class Visitor:
             if "Something went wrong" in self.tab.text:
                 self.record.errors.append(f"visitor {self.number}: something went wrong on {page or 'explore'}")
 
+    async def sample(self, until: float) -> None:
+        """Ask for one method that samples after the other, of each model in turn."""
+        boxes = [box for box in self.tab.all("selectbox") if box.id.endswith(".method")]
+        asked = self.record.heavy[self.number]
+        for title in [card.title for card in METHODS.values() if card.passes >= HEAVY_PASSES]:
+            for box in boxes:
+                if title not in box.options or time.monotonic() >= until:
+                    continue
+                model = box.id.rsplit("explore.", 1)[-1].removesuffix(".method")
+                before = self._map_of(model)
+                began = time.monotonic()
+                self.note("light", await self.tab.choose(box, title))
+                asked[0] += 1
+                try:
+                    await self.tab.until(lambda: self._map_of(model) != before, until - began)  # noqa: B023
+                except TimeoutError:
+                    return
+                asked[1] += 1
+                self.note("heavy", time.monotonic() - began)
+
+    def _map_of(self, model: str) -> tuple[str, str] | None:
+        return next((what for name, what in self.shown.items() if name.endswith(f"map.{model}")), None)
+
     async def _other_method(self) -> None:
         boxes = [box for box in self.tab.all("selectbox") if box.id.endswith(".method")]
         if not boxes:
@@ -199,7 +226,7 @@ class Visitor:
         title = self.random.choice([option for option in box.options if not option.endswith("(does not fit)")])
         await self._heavy("method", self.tab.choose(box, title))
         model = box.id.rsplit("explore.", 1)[-1].removesuffix(".method")
-        shown = next((what for name, what in self.shown.items() if name.endswith(f"map.{model}")), None)
+        shown = self._map_of(model)
         if shown and shown[0] == self.name and title in METHOD_OF:
             self.record.maps.append((self.number, model, METHOD_OF[title], shown[1]))
         controls = self.tab.find("bidi_component", ending="look")
@@ -277,6 +304,35 @@ async def visit_class(server: Server, count: int, seconds: float, compared: int)
             "most": max(curve, key=lambda row: row["megabytes"]), "left": left, "after": server.taken()}  # fmt: skip
 
 
+async def visit_classes(server: Server, count: int, seconds: float, compared: int, rounds: int) -> dict[str, Any]:
+    """One class after the other, on the same server."""
+    results = []
+    for number in range(rounds):
+        results.append(await visit_class(server, count, seconds, compared))
+        print(json.dumps({"round": number, **results[-1]}), file=sys.stderr, flush=True)
+    return results[0] if rounds == 1 else {"rounds": results}
+
+
+async def visit_share(server: Server, count: int, seconds: float, long: int) -> dict[str, Any]:
+    """Visitors who ask for as much heavy work, and others who ask for one piece that takes minutes."""
+    photos, record = photographs(count), Record()
+    visitors = [Visitor(number, server.port, photo, record) for number, photo in enumerate(photos)]
+    long_ones = [Tab(server.port) for _ in range(long)]
+    for tab in long_ones:
+        await tab.open(query=LONG)
+        await tab.until(lambda tab=tab: bool(tab.all("bidi_component")), 60)  # type: ignore[misc]
+    for visitor in visitors:
+        await visitor.open(upload=True)
+    until = time.monotonic() + seconds
+    outcomes = await asyncio.gather(*(visitor.sample(until) for visitor in visitors), return_exceptions=True)
+    record.errors += [repr(outcome) for outcome in outcomes if outcome is not None]
+    record.errors += [text for tab in [*long_ones, *(visitor.tab for visitor in visitors)] for text in tab.exceptions]
+    under_way = sum(bool(tab._beats) for tab in long_ones)
+    for tab in [*long_ones, *(visitor.tab for visitor in visitors)]:
+        await tab.close()
+    return {**record.summary(), "long_under_way_at_the_end": under_way}
+
+
 async def visit_burst(server: Server, count: int, *, upload: bool) -> dict[str, Any]:
     """Visitors who all come at once."""
     photos, record = photographs(count), Record()
@@ -306,11 +362,13 @@ def _quantile(values: list[float], share: float) -> float:
 def main() -> None:
     """Start a server, send the visitors, and print what they met."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("kind", choices=("class", "burst"))
+    parser.add_argument("kind", choices=("class", "burst", "share"))
     parser.add_argument("--visitors", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--upload", action="store_true", help="burst: each with a picture of their own")
+    parser.add_argument("--long", type=int, default=2, help="share: visitors whose one piece of work takes minutes")
     parser.add_argument("--warm", type=float, default=15, help="seconds that the server has before the first visitor")
+    parser.add_argument("--rounds", type=int, default=1, help="class: how many, one after the other on the same server")
     parser.add_argument("--compare", type=int, default=40, help="class: maps that are made apart afterwards and compared")
     given = parser.parse_args()
     server = Server()
@@ -318,11 +376,13 @@ def main() -> None:
         if given.warm:
             asyncio.run(_warm(server))
             time.sleep(given.warm)
-        result = asyncio.run(
-            visit_class(server, given.visitors, given.seconds, given.compare)
-            if given.kind == "class"
-            else visit_burst(server, given.visitors, upload=given.upload)
-        )
+        if given.kind == "class":
+            visit = visit_classes(server, given.visitors, given.seconds, given.compare, given.rounds)
+        elif given.kind == "share":
+            visit = visit_share(server, given.visitors, given.seconds, given.long)
+        else:
+            visit = visit_burst(server, given.visitors, upload=given.upload)
+        result = asyncio.run(visit)
     finally:
         ended = server.end()
     machine = {"cores": os.cpu_count(), "processor": platform.machine(), "load": os.getloadavg()[0]}

@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from vizlib.engine.handover import Shared, pack, unpack
 from vizlib.engine.memory import available_memory
-from vizlib.engine.work_order import Lane, Outcome
+from vizlib.engine.work_order import AT_ONCE, Outcome
 from vizlib.errors import VizlibError
 
 if TYPE_CHECKING:
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from distributed import Client, Future
     from distributed.security import Security
 
-    from vizlib.engine.work_order import Report, WorkOrder
+    from vizlib.engine.work_order import Lane, Report, WorkOrder
     from vizlib.engine.worker_host import WorkerHost
 
 SCHEDULER, CA, CERT, KEY = "VIZLIB_SCHEDULER", "VIZLIB_SCHEDULER_CA", "VIZLIB_SCHEDULER_CERT", "VIZLIB_SCHEDULER_KEY"
+SLOTS = sum(AT_ONCE.values()) + 1  # threads of a worker: one for all that it may have under way, and one to spare
 LOOK_EVERY = 1.0  # seconds between two looks at which workers there are
 _log = logging.getLogger(__name__)
 
@@ -159,7 +160,7 @@ class ClusterBackend:
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
         settings = self._settings
         asked = {
-            "workers": settings.workers, "threads": settings.threads, "slots": len(Lane) + 1, "memory": settings.memory,
+            "workers": settings.workers, "threads": settings.threads, "slots": SLOTS, "memory": settings.memory,
             "folder": self._folder, "imports": list(settings.imports), "preload": list(settings.preload),
         }  # fmt: skip
         process.stdin.write(json.dumps(asked) + "\n")

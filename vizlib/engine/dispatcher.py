@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
@@ -13,7 +13,7 @@ from vizlib.engine.cache import BoundedCache
 from vizlib.engine.jobs import Job, JobState
 from vizlib.engine.limits import Limits
 from vizlib.engine.memory import give_back
-from vizlib.engine.work_order import Lane
+from vizlib.engine.work_order import AT_ONCE, Lane
 from vizlib.errors import CancelledError, VizlibError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class LimitError(VizlibError):
 
 
 class Backend(Protocol):
-    """Where orders are done: ``places``, each a process with one thread a lane."""
+    """Where orders are done: ``places``, each a process with ``AT_ONCE`` threads a lane."""
 
     def places(self) -> list[str]:
         """The processes that take orders now."""
@@ -110,8 +110,9 @@ class QueuedJob(Job[T]):
 class Dispatcher:
     """Gives orders to the places of a backend.
 
-    A place has one order of each lane at a time. Within a lane visitors come in turn, each with their oldest order. Orders of the same
-    key are done once, and what they gave is kept, bounded in bytes. An order whose process died is done once more.
+    A place has as many orders of each lane as ``AT_ONCE`` says. Within a lane visitors come in turn, each with their oldest order, and
+    none has more under way than there are places, so that whoever comes finds room. Orders of the same key are done once, and what
+    they gave is kept, bounded in bytes. An order whose process died is done once more.
     """
 
     def __init__(self, backend: Backend, limits: Limits | None = None) -> None:
@@ -119,6 +120,7 @@ class Dispatcher:
         self.results: BoundedCache[Hashable, Any] = BoundedCache(
             max_bytes=self.limits.results_mb << 20, size=lambda result: int(result.nbytes), max_count=2048
         )
+        self.on_tidy: Callable[[], object] = lambda: None  # what else has to let go of what nobody asks for any more, every half minute
         self._backend = backend
         self._change = threading.Condition(threading.RLock())
         self._queues: dict[Lane, OrderedDict[str, deque[_Order]]] = {lane: OrderedDict() for lane in Lane}
@@ -288,13 +290,14 @@ class Dispatcher:
     def _next(self) -> tuple[_Order, str] | None:
         """The order that begins now, and where; it counts as running from here on."""
         places = self._backend.places()
-        busy = {(entry.place, entry.lane) for entry in self._running.values()}
+        busy = Counter((entry.place, entry.lane) for entry in self._running.values())
         for lane in Lane:
             queue = self._queues[lane]
-            free = [place for place in places if (place, lane) not in busy]
-            if not queue or not free:
+            free = [place for place in places if busy[place, lane] < AT_ONCE[lane]]
+            visitor = self._first_in_turn(queue, lane, len(places)) if free else None
+            if visitor is None:
                 continue
-            visitor, orders = next(iter(queue.items()))
+            orders = queue[visitor]
             entry = orders.popleft()
             queue.move_to_end(visitor)
             if not orders:
@@ -309,12 +312,18 @@ class Dispatcher:
             return entry, entry.place
         return None
 
-    def _best_of(self, free: list[str], entry: _Order, busy: Collection[tuple[str, Lane]]) -> str:
-        """A place that has the models, and of these one with the fewest other lanes at work."""
+    def _first_in_turn(self, queue: Collection[str], lane: Lane, most: int) -> str | None:
+        """The first visitor of a queue who has fewer than ``most`` orders of its lane under way."""
+        running = Counter(entry.visitor for entry in self._running.values() if entry.lane is lane)
+        return next((visitor for visitor in queue if running[visitor] < most), None)
+
+    def _best_of(self, free: list[str], entry: _Order, busy: Counter[tuple[str, Lane]]) -> str:
+        """Of the places with the fewest orders of this lane one that has the models, and of these one with the least other work."""
         wanted = {identity for identity, _ in entry.order.models}
 
-        def cost(place: str) -> tuple[int, int]:
-            return len(wanted - self._known.get(place, set())), sum(at == place for at, _ in busy)
+        def cost(place: str) -> tuple[int, int, int]:
+            missing = len(wanted - self._known.get(place, set()))
+            return busy[place, entry.lane], missing, sum(count for (at, _), count in busy.items() if at == place)
 
         return min(free, key=cost)
 
@@ -383,6 +392,7 @@ class Dispatcher:
             self._tidied = now
             self.results.expire(self.limits.idle_seconds)
             self._backend.expire(self.limits.idle_seconds)
+            self.on_tidy()
         if self._worked and not self._needed() and now - self._empty_since > self.limits.empty_seconds:
             self._rest()
         for entry in list(self._running.values()):

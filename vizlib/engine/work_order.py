@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Lane(StrEnum):
-    """In which order work is done: each process has one thread for each, and what stands later waits for LIGHT and for HEAVY."""
+    """In which order work is done: each process has threads for each, ``AT_ONCE``, and what stands later waits for LIGHT and for HEAVY."""
 
     LIGHT = "light"  # one map, one pass
     FETCH = "fetch"  # a model whose weights have to come from the internet first
@@ -21,6 +21,8 @@ class Lane(StrEnum):
     UNASKED = "unasked"  # what a page has measured by itself
 
 
+# Pieces of heavy work that one process has under way take turns, so that a long one does not hold up the short ones behind it.
+AT_ONCE = {Lane.LIGHT: 1, Lane.FETCH: 1, Lane.HEAVY: 3, Lane.UNASKED: 1}
 ModelMaker: TypeAlias = "Callable[[Progress], Any]"
 
 

@@ -8,7 +8,7 @@ import pickle
 import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,8 @@ from vizlib.engine.cache import BoundedCache
 from vizlib.engine.handover import Shared, pack, unpack
 from vizlib.engine.jobs import Job, JobState, Progress, Worker
 from vizlib.engine.memory import available_memory, give_back, model_bytes
-from vizlib.engine.work_order import Lane, Outcome, Report, WorkOrder
+from vizlib.engine.turns import Turns
+from vizlib.engine.work_order import AT_ONCE, Lane, Outcome, Report, WorkOrder
 from vizlib.errors import CardFullError
 
 if TYPE_CHECKING:
@@ -27,19 +28,21 @@ REPORT_EVERY = 0.2  # seconds between two reports of one order
 ASIDE = 1.0  # seconds that heavy work waits for one light request: it may be waiting for what this very work is making
 CALM = 0.2  # seconds without a light request until heavy work goes on: in a crowd the next one is on its way
 ASIDE_AT_MOST = 10.0  # seconds that one step waits in all, so that everything goes on in the end
+SLICE = 4.0  # seconds that heavy work goes on while other heavy work of its process waits: most of it ends within one
 GOES_BEFORE = {Lane.HEAVY: (Lane.LIGHT,), Lane.UNASKED: (Lane.LIGHT, Lane.HEAVY)}
 BLOB_BYTES = 512 << 20
 NICE = 10  # of a thread that does heavy work, where each thread has its own: a light request elsewhere on the machine goes first
 
 
 class WorkerHost:
-    """Runs orders in this process: one at a time in each lane, heavy ones while no light one runs, unasked ones while neither does."""
+    """Runs orders in this process: heavy ones in turns and while no light one runs, unasked ones while neither does."""
 
     def __init__(self, model_bytes_at_most: int | None = None, *, lower_priority: bool = False) -> None:
         most = available_memory() // 2 if model_bytes_at_most is None else model_bytes_at_most
         self.models: BoundedCache[str, Any] = BoundedCache(max_bytes=most, size=lambda model: model_bytes(model.module), on_evict=_collect)
         self._blobs: BoundedCache[str, Shared] = BoundedCache(max_bytes=BLOB_BYTES, size=lambda blob: int(blob.pixels.nbytes))
-        self._lanes = {lane: Worker(threads=2 if lane is Lane.FETCH else 1, name=f"vizlib-{lane}") for lane in Lane}
+        self._lanes = {lane: Worker(threads=2 if lane is Lane.FETCH else AT_ONCE[lane], name=f"vizlib-{lane}") for lane in Lane}
+        self._turns = {lane: Turns(SLICE) for lane, count in AT_ONCE.items() if count > 1}
         self._lower_priority = lower_priority
         self._running: dict[str, Job[Any]] = {}
         self._lock = threading.Lock()
@@ -53,8 +56,9 @@ class WorkerHost:
             before = GOES_BEFORE.get(lane, ())
             if before and self._lower_priority:
                 _lower_priority()
-            told = _Steps(progress, report, partial(self._stand_aside, before) if before else None)
-            with self._working(lane):
+            turns = self._turns.get(lane)
+            told = _Steps(progress, report, partial(self._stand_aside, number, before, turns) if before else None)
+            with self._working(lane), turns.among(number) if turns else nullcontext():
                 told.check()
                 # Not while a model is made: a light request may be waiting for that very model.
                 making = _Steps(progress, report, None)
@@ -130,7 +134,12 @@ class WorkerHost:
             self._at_work[lane] += change
             self._changed[lane] = time.monotonic()
 
-    def _stand_aside(self, before: tuple[Lane, ...], progress: Progress) -> None:
+    def _stand_aside(self, number: str, before: tuple[Lane, ...], turns: Turns | None, progress: Progress) -> None:
+        while not progress.cancelled():
+            left = turns.left(number) if turns else 0.0
+            if left <= 0:
+                break
+            time.sleep(min(left, 0.05))
         until = time.monotonic() + ASIDE_AT_MOST
         while not progress.cancelled():
             left = max(self._ends(lane, until) for lane in before) - time.monotonic()

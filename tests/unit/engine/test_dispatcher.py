@@ -128,6 +128,23 @@ def test_a_light_request_waits_for_no_heavy_work(queue, hand):
     assert names(hand) == ["heavy 0", "light"]
 
 
+def test_a_long_piece_of_heavy_work_leaves_room_for_that_of_others(queue, hand):
+    hand.names = ["a", "b"]
+    for slot in range(4):
+        queue.submit("greedy", slot, WorkOrder(f"greedy {slot}"), lane=Lane.HEAVY)
+    until(lambda: len(hand.begun) == 2)  # as many as there are places, on one each
+    assert sorted(place for place, _ in hand.begun) == ["a", "b"]
+    for other in range(5):
+        queue.submit(f"other {other}", 0, WorkOrder(f"other {other}"), lane=Lane.HEAVY)
+    until(lambda: len(hand.begun) == 6)  # three at each
+    time.sleep(0.05)
+    assert names(hand)[2:] == [f"other {other}" for other in range(4)]
+    assert sorted(place for place, _ in hand.begun) == ["a", "a", "a", "b", "b", "b"]
+    hand.end("greedy 0")
+    until(lambda: len(hand.begun) == 7)
+    assert names(hand)[-1] in ("greedy 2", "other 4")
+
+
 def test_the_same_question_is_worked_on_once_and_kept(queue, hand):
     first = queue.submit("one", "map", WorkOrder("map"), key="k")
     second = queue.submit("two", "map", WorkOrder("map"), key="k")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import uuid4
 
 import streamlit as st
+from streamlit import runtime
 
 import vizlib
 from vizlib.engine.cluster_backend import ClusterBackend
@@ -131,7 +133,9 @@ class ModelService:
 @st.cache_resource(show_spinner=False)
 def service() -> ModelService:
     """The one service of this server."""
-    return ModelService(worker_processes.take())
+    made = ModelService(worker_processes.take())
+    made.dispatcher.on_tidy = _let_go_of_sessions
+    return made
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,19 @@ def visitor() -> str:
 def _visit(identity: str) -> _Visit:
     service().arrive(identity)
     return _Visit(identity)
+
+
+def _let_go_of_sessions() -> None:
+    """Have Streamlit look which sessions it kept long enough for their browsers to come back.
+
+    It does so only when another browser goes: the last ones, with three file handles and their state each, would stay for good. There is
+    no public way to ask for it; tests/unit/ui/test_left_sessions.py says when the names below change.
+    """
+    if runtime.exists():
+        running = runtime.get_instance()
+        manager: Any = running._session_mgr
+        with suppress(RuntimeError):  # the server is ending
+            running._get_async_objs().eventloop.call_soon_threadsafe(manager._session_storage._cache.expire)
 
 
 def _at_hand(model: str) -> bool:

@@ -1,0 +1,61 @@
+"""Sessions whose browsers are gone, in the storage that Streamlit keeps them in."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from types import SimpleNamespace
+from unittest.mock import MagicMock
+
+import pytest
+from streamlit import runtime
+from streamlit.runtime import Runtime, RuntimeConfig
+from streamlit.runtime.memory_session_storage import MemorySessionStorage
+from streamlit.runtime.session_manager import SessionInfo
+
+from vizlib.ui.core import model_service
+
+
+@pytest.fixture
+def running():
+    """Streamlit's own runtime, on a loop of its own."""
+    storage = MemorySessionStorage(ttl_seconds=1)
+    parts = {name: MagicMock() for name in ("media_file_storage", "uploaded_file_manager", "cache_storage_manager")}
+    made = Runtime(RuntimeConfig(script_path="app.py", is_hello=False, session_storage=storage, **parts))
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(made.start(), loop).result(10)
+    yield SimpleNamespace(storage=storage, loop=loop)
+    made.stop()
+    asyncio.run_coroutine_threadsafe(asyncio.wait_for(made.stopped, 10), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+    loop.close()
+    Runtime._instance = None
+
+
+def settle(loop):
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(10)
+
+
+def test_a_session_goes_once_its_time_is_over_and_not_before(running, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(running.storage._cache, "_timer", lambda: now[0])
+    session = MagicMock(id="left")
+    running.storage.save(SessionInfo(client=None, session=session, script_run_count=1))
+    now[0] = 0.5
+    model_service._let_go_of_sessions()
+    settle(running.loop)
+    assert running.storage.get("left").session is session
+    now[0] = 2.0
+    settle(running.loop)
+    assert running.storage._cache._data  # Streamlit itself keeps it
+    model_service._let_go_of_sessions()
+    settle(running.loop)
+    assert not running.storage._cache._data
+
+
+def test_without_a_server_there_is_nothing_to_do():
+    assert not runtime.exists()
+    model_service._let_go_of_sessions()
