@@ -99,6 +99,7 @@ class Record:
         self.began = time.monotonic()
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.heavy: dict[int, list[int]] = defaultdict(lambda: [0, 0])  # by visitor: asked, done
+        self.unanswered = 0  # uploads that had to be begun again, see Tab.upload
         self.mixed: list[str] = []
         self.errors: list[str] = []
         self.maps: list[tuple[int, str, str, str]] = []  # visitor, model, method, hash of the map's values
@@ -111,7 +112,7 @@ class Record:
         }
         shares = sorted(done / asked for asked, done in self.heavy.values() if asked)
         return {"seconds": rows, "heavy_done_share": shares, "heavy_done": sorted(done for _, done in self.heavy.values()),
-                "mixed": self.mixed, "errors": self.errors}  # fmt: skip
+                "uploads_begun_again": self.unanswered, "mixed": self.mixed, "errors": self.errors}  # fmt: skip
 
 
 def photographs(count: int) -> list[bytes]:
@@ -165,6 +166,7 @@ class Visitor:
             self.shown.clear()
             uploaded = time.monotonic()
             self.note("light", await self.tab.upload(self.tab.find("file_uploader"), self.name, self.photo))
+            self.record.unanswered += self.tab.unanswered
             for count, kind in ((1, "first_own_map"), (2, "both_own_maps")):
                 await self.tab.until(lambda count=count: self._own_maps() >= count, 240)  # type: ignore[misc]
                 self.note(kind, time.monotonic() - uploaded)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HOST = "127.0.0.1"
+ANSWER = 5.0  # seconds that a person watches a file stand still for
 
 
 class Tab:
@@ -29,7 +30,7 @@ class Tab:
         self.port, self.on_bytes = port, on_bytes
         self.elements: dict[tuple[int, ...], Any] = {}
         self.exceptions: list[str] = []
-        self.runs = 0
+        self.runs = self.unanswered = 0
         self.closed = False
         self.failure = ""
         self._states: dict[str, WidgetState] = {}
@@ -106,14 +107,14 @@ class Tab:
         return await self.act(extra=(WidgetState(id=button.id, trigger_value=True),))
 
     async def upload(self, widget: Any, name: str, content: bytes) -> float:
-        """Hand in a file; the seconds until the page was drawn with it."""
-        began, request = time.monotonic(), BackMsg()
-        request.file_urls_request.request_id = uuid.uuid4().hex
-        request.file_urls_request.file_names.append(name)
-        request.file_urls_request.session_id = self._session
-        await self._socket.send(request.SerializeToString())
-        await self.until(lambda: request.file_urls_request.request_id in self._urls)
-        urls = self._urls.pop(request.file_urls_request.request_id).file_urls[0]
+        """Hand in a file; the seconds until the page was drawn with it.
+
+        Streamlit drops its answer where a run of the script begins before that was sent (ForwardMsgQueue.clear). A person then sees the
+        file stand still and drops it again, as this does: ``unanswered`` counts how often.
+        """
+        began = time.monotonic()
+        while (urls := await self._place_for(name)) is None:
+            self.unanswered += 1
         status = await asyncio.to_thread(self._put, urls.upload_url, name, content)
         if status >= 300:
             raise ConnectionError(f"the upload was answered with {status}")
@@ -123,6 +124,16 @@ class Tab:
         self._states[widget.id] = state
         await self.act()
         return time.monotonic() - began
+
+    async def _place_for(self, name: str) -> Any:
+        request = BackMsg()
+        request.file_urls_request.request_id = uuid.uuid4().hex
+        request.file_urls_request.file_names.append(name)
+        request.file_urls_request.session_id = self._session
+        await self._socket.send(request.SerializeToString())
+        with suppress(TimeoutError):
+            await self.until(lambda: request.file_urls_request.request_id in self._urls, ANSWER)
+            return self._urls.pop(request.file_urls_request.request_id).file_urls[0]
 
     def all(self, kind: str) -> list[Any]:
         """The elements of a kind."""

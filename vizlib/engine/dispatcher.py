@@ -265,14 +265,14 @@ class Dispatcher:
             del self._by_key[entry.key]
 
     def _tell_places(self, lane: Lane) -> None:
-        """Every waiting job's place in the queue: whole rounds of the visitors before it, and those before its own in its round."""
-        queue = self._queues[lane]
-        lengths = [len(orders) for orders in queue.values()]
-        for turn, orders in enumerate(queue.values()):
-            for index, entry in enumerate(orders):
-                before = index + sum(min(length, index + (other < turn)) for other, length in enumerate(lengths) if other != turn)
-                for job in entry.jobs:
-                    job.jobs_before = before
+        """Every waiting job's place in the queue: the visitors come in rounds, each with one order a round."""
+        queue, before = self._queues[lane], 0
+        for turn in range(max(map(len, queue.values()), default=0)):
+            for orders in queue.values():
+                if turn < len(orders):
+                    for job in orders[turn].jobs:
+                        job.jobs_before = before
+                    before += 1
 
     def _serve(self) -> None:
         while True:

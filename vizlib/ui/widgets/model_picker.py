@@ -16,7 +16,7 @@ from vizlib.ui.widgets import user_model_form
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from vizlib import ModelCard
     from vizlib.ui.core.url_state import UrlState
@@ -83,8 +83,8 @@ def pick_models(url_state: UrlState, first: Sequence[str] = FIRST_MODELS, most: 
         linked = [name for name in names if name in cards]
         return ",".join(linked) if linked or not names else None
 
-    at_hand = [name for name in first if name in cards and cards[name].at_hand]
-    key = url_state.declare("models", at_hand, some_of(list(cards), most), write)
+    opening = [name for name in first if name in offer.at_hand]
+    key = url_state.declare("models", opening, some_of(list(cards), most), write)
     chosen = [name for name in state[key] if name in offer.names]
     state[key] = [*chosen[: most - 1], fresh] if fresh else chosen
     picked = st.multiselect(
@@ -97,10 +97,11 @@ def pick_models(url_state: UrlState, first: Sequence[str] = FIRST_MODELS, most: 
 
 @dataclass(frozen=True)
 class _Offer:
-    """The names that a page offers, in their order; which of them are the visitor's ``own``, and what does not fit, with the reason."""
+    """The names that a page offers, in order; which are the visitor's ``own`` or ``at_hand``, and what does not fit, with the reason."""
 
     names: list[str]
     own: Mapping[str, ModelCard]
+    at_hand: Container[str]
     unfit: dict[str, str]
 
     def word(self, name: str) -> str:
@@ -109,18 +110,19 @@ class _Offer:
         if name in self.own:
             return f"{self.own[name].title} · yours{reason}"
         card = all_cards().get(name)
-        return (short_name(name) if card is None or card.at_hand else f"{name} · {formatting.megabytes(card)}") + reason
+        return (short_name(name) if card is None or name in self.at_hand else f"{name} · {formatting.megabytes(card)}") + reason
 
 
 def _offer(fits: Fits | None, bundled: Sequence[str], *, show_unfit: bool) -> _Offer:
     cards, own = all_cards(), dict(user_model_store().cards)
     reasons = {name: fits(card) for name, card in (own | cards).items()} if fits is not None else {}
     unfit = {name: reason for name, reason in reasons.items() if reason}
-    built_in = list(bundled) or [name for name, card in cards.items() if card.at_hand]
-    published = [name for name, card in cards.items() if not card.at_hand]
+    here = {name: None for name, card in cards.items() if card.at_hand}  # once a run: each looks at several folders
+    built_in = list(bundled) or list(here)
+    published = [name for name in cards if name not in here]
     names = [name for name in (*built_in, *own, *published) if name not in unfit]
     shown = [name for name in (*built_in, *own, *published) if name in unfit] if show_unfit else []
-    return _Offer([*names, *shown], own, unfit)
+    return _Offer([*names, *shown], own, here, unfit)
 
 
 def _pick_weights(choice: ModelChoice, key: str) -> None:
