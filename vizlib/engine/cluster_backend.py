@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from vizlib.engine.handover import Shared, pack, unpack
+from vizlib.engine.limits import limits
 from vizlib.engine.memory import available_memory
-from vizlib.engine.work_order import AT_ONCE, Outcome
+from vizlib.engine.work_order import Outcome, at_once
 from vizlib.errors import VizlibError
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from vizlib.engine.worker_host import WorkerHost
 
 SCHEDULER, CA, CERT, KEY = "VIZLIB_SCHEDULER", "VIZLIB_SCHEDULER_CA", "VIZLIB_SCHEDULER_CERT", "VIZLIB_SCHEDULER_KEY"
-SLOTS = sum(AT_ONCE.values()) + 1  # threads of a worker: one for all that it may have under way, and one to spare
 LOOK_EVERY = 1.0  # seconds between two looks at which workers there are
 _log = logging.getLogger(__name__)
 
@@ -160,7 +160,8 @@ class ClusterBackend:
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
         settings = self._settings
         asked = {
-            "workers": settings.workers, "threads": settings.threads, "slots": SLOTS, "memory": settings.memory,
+            "workers": settings.workers, "threads": settings.threads, "memory": settings.memory,
+            "slots": sum(at_once(limits()).values()) + 1,  # a thread for all that a worker may have under way, and one to spare
             "folder": self._folder, "imports": list(settings.imports), "preload": list(settings.preload),
         }  # fmt: skip
         process.stdin.write(json.dumps(asked) + "\n")

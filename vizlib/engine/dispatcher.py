@@ -13,7 +13,7 @@ from vizlib.engine.cache import BoundedCache
 from vizlib.engine.jobs import Job, JobState
 from vizlib.engine.limits import Limits
 from vizlib.engine.memory import give_back
-from vizlib.engine.work_order import AT_ONCE, Lane
+from vizlib.engine.work_order import Lane, at_once
 from vizlib.errors import CancelledError, VizlibError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class LimitError(VizlibError):
 
 
 class Backend(Protocol):
-    """Where orders are done: ``places``, each a process with ``AT_ONCE`` threads a lane."""
+    """Where orders are done: ``places``, each a process with threads for each lane, as many as ``at_once`` says."""
 
     def places(self) -> list[str]:
         """The processes that take orders now."""
@@ -110,7 +110,7 @@ class QueuedJob(Job[T]):
 class Dispatcher:
     """Gives orders to the places of a backend.
 
-    A place has as many orders of each lane as ``AT_ONCE`` says. Within a lane visitors come in turn, each with their oldest order, and
+    A place has as many orders of each lane as ``at_once`` says. Within a lane visitors come in turn, each with their oldest order, and
     none has more under way than there are places, so that whoever comes finds room. Orders of the same key are done once, and what
     they gave is kept, bounded in bytes. An order whose process died is done once more.
     """
@@ -122,6 +122,7 @@ class Dispatcher:
         )
         self.on_tidy: Callable[[], object] = lambda: None  # what else has to let go of what nobody asks for any more, every half minute
         self._backend = backend
+        self._at_once = at_once(self.limits)
         self._change = threading.Condition(threading.RLock())
         self._queues: dict[Lane, OrderedDict[str, deque[_Order]]] = {lane: OrderedDict() for lane in Lane}
         self._running: dict[str, _Order] = {}
@@ -293,7 +294,7 @@ class Dispatcher:
         busy = Counter((entry.place, entry.lane) for entry in self._running.values())
         for lane in Lane:
             queue = self._queues[lane]
-            free = [place for place in places if busy[place, lane] < AT_ONCE[lane]]
+            free = [place for place in places if busy[place, lane] < self._at_once[lane]]
             visitor = self._first_in_turn(queue, lane, len(places)) if free else None
             if visitor is None:
                 continue

@@ -18,6 +18,7 @@ class Limits:
 
     jobs: int = 48  # of one visitor, waiting and running
     light_seconds: int = 120  # of one light job
+    light_at_once: int = 1  # light requests that a worker has under way; on a card those of one model and method are one batch: say 16
     heavy_seconds: int = 1800  # of one heavy job
     opening_seconds: int = 300  # of opening a visitor's own weights
     samples: int = 5000  # that a link or a page may ask of a method

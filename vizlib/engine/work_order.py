@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vizlib.engine.jobs import Progress
+    from vizlib.engine.limits import Limits
 
 
 class Lane(StrEnum):
-    """In which order work is done: each process has threads for each, ``AT_ONCE``, and what stands later waits for LIGHT and for HEAVY."""
+    """In which order work is done: each process has threads for each, and what stands later waits for LIGHT and for HEAVY."""
 
     LIGHT = "light"  # one map, one pass
     FETCH = "fetch"  # a model whose weights have to come from the internet first
@@ -21,8 +22,14 @@ class Lane(StrEnum):
     UNASKED = "unasked"  # what a page has measured by itself
 
 
-# Pieces of heavy work that one process has under way take turns, so that a long one does not hold up the short ones behind it.
-AT_ONCE = {Lane.LIGHT: 1, Lane.FETCH: 1, Lane.HEAVY: 3, Lane.UNASKED: 1}
+HEAVY_AT_ONCE = 3  # of one process, in turns, so that a long piece does not hold up the short ones behind it
+
+
+def at_once(limits: Limits) -> dict[Lane, int]:
+    """How many orders of each lane one process has under way."""
+    return {Lane.LIGHT: limits.light_at_once, Lane.FETCH: 1, Lane.HEAVY: HEAVY_AT_ONCE, Lane.UNASKED: 1}
+
+
 ModelMaker: TypeAlias = "Callable[[Progress], Any]"
 
 

@@ -16,9 +16,10 @@ from vizlib.engine import worker_memory
 from vizlib.engine.cache import BoundedCache
 from vizlib.engine.handover import Shared, pack, unpack
 from vizlib.engine.jobs import Job, JobState, Progress, Worker
+from vizlib.engine.limits import limits
 from vizlib.engine.memory import available_memory, give_back, model_bytes
 from vizlib.engine.turns import Turns
-from vizlib.engine.work_order import AT_ONCE, Lane, Outcome, Report, WorkOrder
+from vizlib.engine.work_order import Lane, Outcome, Report, WorkOrder, at_once
 from vizlib.errors import CardFullError
 
 if TYPE_CHECKING:
@@ -41,8 +42,9 @@ class WorkerHost:
         most = available_memory() // 2 if model_bytes_at_most is None else model_bytes_at_most
         self.models: BoundedCache[str, Any] = BoundedCache(max_bytes=most, size=lambda model: model_bytes(model.module), on_evict=_collect)
         self._blobs: BoundedCache[str, Shared] = BoundedCache(max_bytes=BLOB_BYTES, size=lambda blob: int(blob.pixels.nbytes))
-        self._lanes = {lane: Worker(threads=2 if lane is Lane.FETCH else AT_ONCE[lane], name=f"vizlib-{lane}") for lane in Lane}
-        self._turns = {lane: Turns(SLICE) for lane, count in AT_ONCE.items() if count > 1}
+        threads = at_once(limits()) | {Lane.FETCH: 2}
+        self._lanes = {lane: Worker(count, f"vizlib-{lane}") for lane, count in threads.items()}
+        self._turns = {Lane.HEAVY: Turns(SLICE)}
         self._lower_priority = lower_priority
         self._running: dict[str, Job[Any]] = {}
         self._lock = threading.Lock()

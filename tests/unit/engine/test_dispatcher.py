@@ -145,6 +145,18 @@ def test_a_long_piece_of_heavy_work_leaves_room_for_that_of_others(queue, hand):
     assert names(hand)[-1] in ("greedy 2", "other 4")
 
 
+def test_a_card_has_several_light_requests_at_once(hand):
+    queue = Dispatcher(hand, Limits(light_at_once=3))
+    for visitor in range(5):
+        queue.submit(f"visitor {visitor}", 0, WorkOrder(visitor))
+    until(lambda: len(hand.begun) == 3)
+    time.sleep(0.05)
+    assert names(hand) == [0, 1, 2]
+    hand.end(1)
+    until(lambda: len(hand.begun) == 4)
+    queue.close()
+
+
 def test_the_same_question_is_worked_on_once_and_kept(queue, hand):
     first = queue.submit("one", "map", WorkOrder("map"), key="k")
     second = queue.submit("two", "map", WorkOrder("map"), key="k")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 import vizlib
 from vizlib.catalog.methods import METHODS
+from vizlib.engine.gathering import Gathering
+from vizlib.engine.limits import limits
 from vizlib.engine.progress import told_to
 from vizlib.ui.components.photo_map import MapData, pack
 
@@ -79,14 +82,32 @@ def compute_answer(
     try:
         target = request.target if like is None else vizlib.similar_to(like.pixels, fit=request.fit)
         with told_to(progress):
-            explained = vizlib.explain(model, picture.pixels, request.method, target, request.fit, **dict(request.options))
+            explained = _explained(model, picture.pixels, target, request)
     except (vizlib.MethodError, vizlib.TargetError) as error:
         refusal = str(error)
     else:
         # The page already holds the picture: one copy is enough.
-        explanation = replace(cast("Explanation", explained), image=picture.pixels)
+        explanation = replace(explained, image=picture.pixels)
     data = map_data(explanation)
     return Answer(_ranking(model, picture, request.fit, explanation), explanation, refusal, data, pack(picture, data))
+
+
+def _explained(model: Model, pixels: np.ndarray, target: Any, request: ExplanationRequest) -> Explanation:
+    """The explanation of one picture; on a card in one batch with those that others ask of the same model, method and options."""
+
+    def together(items: list[tuple[np.ndarray, Any]]) -> list[Explanation]:
+        pictures, targets = zip(*items, strict=True)
+        explained = vizlib.explain(model, list(pictures), request.method, list(targets), request.fit, **dict(request.options))
+        return cast("list[Explanation]", explained)
+
+    if model.device.type == "cpu":
+        return together([(pixels, target)])[0]
+    return _gathering().run((id(model), request.method, request.fit, request.options), (pixels, target), together)
+
+
+@cache
+def _gathering() -> Gathering[tuple[np.ndarray, Any], Explanation]:
+    return Gathering(limits().light_at_once)
 
 
 def map_data(explanation: Explanation | None) -> MapData | None:
