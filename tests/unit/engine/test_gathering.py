@@ -55,7 +55,7 @@ def until(condition, seconds=10.0):
 
 
 def test_what_comes_while_a_group_is_worked_on_is_the_next_group():
-    gathering, work = Gathering(16), Work()
+    gathering, work = Gathering(16, window=0.0), Work()
     first, got_first = asked(gathering, work, [1])
     assert work.begun.acquire(timeout=10)
     others, got = asked(gathering, work, [2, 3, 4, 5])
@@ -67,7 +67,7 @@ def test_what_comes_while_a_group_is_worked_on_is_the_next_group():
 
 
 def test_a_group_is_no_larger_than_it_may_be():
-    gathering, work = Gathering(3), Work()
+    gathering, work = Gathering(3, window=0.0), Work()
     first, _ = asked(gathering, work, [0])
     assert work.begun.acquire(timeout=10)
     others, got = asked(gathering, work, range(1, 8))
@@ -79,7 +79,7 @@ def test_a_group_is_no_larger_than_it_may_be():
 
 
 def test_other_kinds_neither_join_nor_wait():
-    gathering, work, other = Gathering(16), Work(), Work()
+    gathering, work, other = Gathering(16, window=0.0), Work(), Work()
     first, _ = asked(gathering, work, [1])
     assert work.begun.acquire(timeout=10)
     other.go.set()
@@ -93,7 +93,7 @@ def test_other_kinds_neither_join_nor_wait():
 
 
 def test_an_error_is_that_of_its_own_request():
-    gathering, work = Gathering(16), Work()
+    gathering, work = Gathering(16, window=0.0), Work()
     first, _ = asked(gathering, work, [1])
     assert work.begun.acquire(timeout=10)
     others, got = asked(gathering, work, [2, -3, 4])
@@ -105,7 +105,7 @@ def test_an_error_is_that_of_its_own_request():
 
 
 def test_alone_an_error_is_raised_once():
-    gathering, work = Gathering(16), Work()
+    gathering, work = Gathering(16, window=0.0), Work()
     work.go.set()
     with pytest.raises(ValueError, match="-1 is below 0"):
         gathering.run("kind", -1, work)
