@@ -175,6 +175,19 @@ def test_the_whole_pass_is_zoomed_down_to_the_numbers_of_one_token(visit, server
     assert len(visit.sent) == sent
 
 
+def test_the_whole_pass_follows_the_patch_that_is_held_on_the_canvas(visit, server):
+    open_page(visit, server, model="vit_tiny50", panel="pass")
+    picture = visit.page.locator("section.forward[data-drawn]")
+    picture.get_by_role("tab", name="Layer 3").click()
+    picture.get_by_role("option", name="mlp").first.click()
+    over(visit, "vit_tiny50", 8 * 6 + 1)
+    visit.page.mouse.down()
+    visit.page.mouse.up()
+    picture.get_by_text("Followed: row 7, column 2, one of 65 tokens.").wait_for()
+    assert picture.get_by_role("tab", name="Layer 3").get_attribute("aria-selected") == "true"  # what was open stays open
+    assert picture.get_by_role("option", name="mlp").first.get_attribute("aria-selected") == "true"
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_hover_draws_exactly_and_without_the_server(visit, server, model):
     open_page(visit, server, model=model)

@@ -12,9 +12,10 @@ from vizlib.engine.jobs import Progress
 from vizlib.figures.numbers import percent
 from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.pictures import sample
-from vizlib.ui.pages.attention.forward_picture import additions_words, differences_words
+from vizlib.ui.pages.attention.canvas import SelectedToken
+from vizlib.ui.pages.attention.forward_picture import additions_words, differences_words, held_place
 from vizlib.ui.pages.attention.forward_work import NUMBERS, STATES, ForwardPicture, LayerSize, compute_forward_picture
-from vizlib.ui.pages.attention.pass_work import PassRequest
+from vizlib.ui.pages.attention.pass_work import PassRequest, compute_pass
 
 
 def picture_of(name):
@@ -70,3 +71,19 @@ def test_a_model_that_cannot_be_taken_apart_says_why():
     picture = compute_forward_picture(PassRequest("resnet_tiny50", sample("cat"), None), model, progress=Progress())
     assert "residuals of ResNet" in picture.refusal
     assert not picture.message
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "query", "reverse", "place"),
+    [
+        ("vit_tiny50", 2, 0, False, {"prefix": 0}),  # the class token
+        ("vit_tiny50", 2, 1 + 8 * 6 + 1, False, {"v": 6.5 / 8, "u": 1.5 / 8}),
+        ("pvt_tiny50", 0, 32 * 9 + 4, False, {"v": 9.5 / 32, "u": 4.5 / 32}),
+        ("pvt_tiny50", 0, 4 * 1 + 2, True, {"v": 1.5 / 4, "u": 2.5 / 4}),  # a key, of the grid that its layer made smaller
+    ],
+)
+def test_the_held_token_lies_where_it_does_on_its_own_grid(name, layer, query, reverse, place):
+    model = vizlib.load(name)
+    attention_pass = compute_pass(PassRequest(name, sample("cat"), None), model, progress=Progress())
+    worker_memory.forget(name)
+    assert held_place(attention_pass, SelectedToken(layer, None, query, reverse)) == place

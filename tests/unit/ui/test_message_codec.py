@@ -6,6 +6,7 @@ After a change of the encoder, the palette or the words: ``python tests/unit/ui/
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from vizlib.figures.colormaps import diverging
 from vizlib.figures.map_scale import share_above, upper_end
 from vizlib.figures.numbers import percent
-from vizlib.ui.core.message_codec import MAGIC, MessageError, pack, unpack
+from vizlib.ui.core.message_codec import MAGIC, MessageError, pack, unpack, with_header
 
 FIXTURES = Path(__file__).parents[2] / "js" / "fixtures"
 HEADER = {"title": "Stéfan's cat", "grid": [2, 3], "none": None}
@@ -80,6 +81,17 @@ def test_a_message_comes_back_with_every_array_in_place():
     start = np.frombuffer(message, np.uint8).__array_interface__["data"][0]
     assert {(array.__array_interface__["data"][0] - start) % 8 for array in back.values() if array.size} == {0}
     assert unpack(back["inner"])[1]["weights"].tolist() == [0.25, 0.75]
+
+
+def test_another_header_over_the_same_arrays():
+    arrays = {"odd": np.arange(5, dtype=np.uint8), "numbers": np.arange(3, dtype=np.float32)}
+    message = with_header(pack({"title": "first", "kept": 1}, arrays), {"title": "a much longer title \u00e9", "start": {"v": 0.5}})
+    header, back = unpack(message)
+    assert header == {"title": "a much longer title \u00e9", "kept": 1, "start": {"v": 0.5}}
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(back[name], array)
+    (length,) = struct.unpack("<I", message[4:8])
+    assert length % 8 == 0
 
 
 def test_arrays_that_are_not_contiguous_are_sent_row_after_row():

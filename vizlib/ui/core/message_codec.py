@@ -36,9 +36,20 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray | bytes] | N
         index[name] = [_KINDS[flat.dtype.str], list(flat.shape), offset]
         parts += [flat.data.cast("B") if flat.size else b"", b"\0" * (-flat.nbytes % _ALIGNMENT)]
         offset += flat.nbytes + -flat.nbytes % _ALIGNMENT
-    text = json.dumps({**header, "arrays": index}, ensure_ascii=False, separators=(",", ":")).encode()
+    return b"".join([*_head({**header, "arrays": index}), *parts])
+
+
+def with_header(message: bytes, changes: Mapping[str, Any]) -> bytes:
+    """A message whose header says something else, over the same arrays, which are not read."""
+    (length,) = struct.unpack("<I", message[4:_ALIGNMENT])
+    header = json.loads(message[_ALIGNMENT : _ALIGNMENT + length])
+    return b"".join([*_head({**header, **changes}), memoryview(message)[_ALIGNMENT + length :]])
+
+
+def _head(header: Mapping[str, Any]) -> list[bytes]:
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % _ALIGNMENT)
-    return b"".join([MAGIC, struct.pack("<I", len(text)), text, *parts])
+    return [MAGIC, struct.pack("<I", len(text)), text]
 
 
 def unpack(message: bytes | memoryview | np.ndarray) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -27,6 +27,9 @@ class ForwardPass extends Component {
   }
 
   load(header, arrays) {
+    // Another patch was held on the canvas: what is open stays open.
+    const stays = this.header?.title === header.title && this.header.layers.length === header.layers.length;
+    const [open, step] = stays ? [this.part, this.step] : [1, 'between'];
     super.load(header, arrays);
     const photo = this.find('photo');
     photo.src = this.replacePhotograph(arrays.photo);
@@ -36,7 +39,7 @@ class ForwardPass extends Component {
     this.colours = colourTable(arrays.viridis);
     this.top = 0;
     this.place = header.start;
-    this.step = 'between';
+    this.step = step;
     this.parts = [
       { kind: 'pixels' },
       ...header.layers.map((_, index) => ({ kind: 'layer', index })),
@@ -44,7 +47,7 @@ class ForwardPass extends Component {
     ];
     this.tiles = this.parts.map((part, at) => this.tile(part, at));
     this.find('ribbon').replaceChildren(...this.tiles);
-    this.open(1);
+    this.open(open);
   }
 
   // The layer whose grid is drawn: that of the open part, the first for the pixels, the last for the answer.

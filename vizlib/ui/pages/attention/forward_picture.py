@@ -11,14 +11,16 @@ from vizlib.figures.numbers import percent
 from vizlib.ui.components.forward_pass import forward_pass
 from vizlib.ui.core import computations
 from vizlib.ui.core.formatting import plain
+from vizlib.ui.core.message_codec import with_header
 from vizlib.ui.pages.attention.forward_work import READS, compute_forward_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vizlib.ui.core.model_choice import ModelChoice
+    from vizlib.ui.pages.attention.canvas import SelectedToken
     from vizlib.ui.pages.attention.forward_work import ForwardPicture, LayerSize
-    from vizlib.ui.pages.attention.pass_work import PassRequest
+    from vizlib.ui.pages.attention.pass_work import AttentionPass, PassRequest
 
 HOW = (
     "Under each layer, :blue[**blue**] is what its attention adds to the token that is followed, **purple** what its MLP adds; the "
@@ -26,8 +28,8 @@ HOW = (
 )
 
 
-def draw_forward_picture(model: ModelChoice, request: PassRequest) -> None:
-    """What the whole pass did in words, then the picture."""
+def draw_forward_picture(attention_pass: AttentionPass, selected: SelectedToken | None, model: ModelChoice, request: PassRequest) -> None:
+    """What the whole pass did in words, then the picture; it follows the held patch, and where none is held the one of the answer."""
     work = partial(compute_forward_picture, request)
     picture = computations.compute_or_status("attention.forward", ("forward", request.picture.identity, request.fit), [model], work)
     if picture is None:
@@ -37,7 +39,18 @@ def draw_forward_picture(model: ModelChoice, request: PassRequest) -> None:
         return
     st.markdown(f"{additions_words(picture.layers)} {differences_words(picture)}")
     st.markdown(HOW)
-    forward_pass(picture.message, key="attention.forward")
+    held = None if selected is None else held_place(attention_pass, selected)
+    forward_pass(picture.message if held is None else with_header(picture.message, {"start": held}), key="attention.forward")
+
+
+def held_place(attention_pass: AttentionPass, selected: SelectedToken) -> dict[str, float]:
+    """Where the held token lies, in shares of the picture, or which of the learned tokens it is: the layers have grids of their own."""
+    layer = attention_pass.layers[selected.layer]
+    grid = layer.key_grid if selected.reverse else layer.query_grid
+    cell = selected.query - grid.prefix
+    if cell < 0:
+        return {"prefix": selected.query}
+    return {"v": (cell // grid.width + 0.5) / grid.height, "u": (cell % grid.width + 0.5) / grid.width}
 
 
 def additions_words(layers: Sequence[LayerSize]) -> str:

@@ -120,7 +120,7 @@ def draw_panel(
     if chosen == "token":
         draw_selected_token(attention_pass, selected, model, request)
     elif chosen == "pass":
-        draw_forward_picture(model, request)
+        draw_forward_picture(attention_pass, selected, model, request)
     elif chosen == "heads":
         draw_heads(attention_pass, model, request, colormap)
     elif chosen == "depth":
