@@ -226,8 +226,10 @@ class Visitor:
             return
         box = self.random.choice(boxes)
         title = self.random.choice([option for option in box.options if not option.endswith("(does not fit)")])
-        await self._heavy("method", self.tab.choose(box, title))
         model = box.id.rsplit("explore.", 1)[-1].removesuffix(".method")
+        # The map that is there is another method's, and stays until the new one has come, which in a crowd may be later than this waits.
+        self.shown = {name: what for name, what in self.shown.items() if not name.endswith(f"map.{model}")}
+        await self._heavy("method", self.tab.choose(box, title))
         shown = self._map_of(model)
         if shown and shown[0] == self.name and title in METHOD_OF:
             self.record.maps.append((self.number, model, METHOD_OF[title], shown[1]))

@@ -17,6 +17,7 @@ import vizlib
 from vizlib.engine.jobs import JobState
 from vizlib.evaluation.badge import Badge
 from vizlib.ui.core.model_choice import ModelChoice
+from vizlib.ui.core.model_service import service
 from vizlib.ui.core.pictures import SAMPLES, sample
 from vizlib.ui.pages.explore import columns
 from vizlib.ui.pages.explore.columns import answer_text
@@ -467,6 +468,23 @@ def test_a_badge_is_measured_when_it_is_asked_for(explore, monkeypatch):
     assert "tests passed" not in said(at)
     at.button(key="trust.resnet_tiny50.measure").click().run()
     assert ":green-badge[7 of 7 tests passed] Made up too." in said(settled(at))
+
+
+def test_in_a_crowd_a_badge_is_asked_for_or_known_already(explore, monkeypatch):
+    made = proof.Proof({}, {}, Badge("passed", "Made up for a crowd.", 6, 7, ()), None, (), 0.0)
+    monkeypatch.setattr(proof, "measure_proof", lambda *_, **__: made)
+    monkeypatch.delenv(trust.BADGES_VARIABLE)
+    dispatcher = service().dispatcher
+    for number in range(5):
+        dispatcher.arrive(f"another {number}")
+    at = explore(models="vit_tiny50", vit_tiny50__method="input_x_gradient")
+    assert "tests passed" not in said(at)
+    at.button(key="trust.vit_tiny50.measure").click().run()
+    assert "Made up for a crowd." in said(settled(at))
+    other = explore(models="vit_tiny50", vit_tiny50__method="input_x_gradient")  # who comes later sees what was measured
+    assert "Made up for a crowd." in said(other)
+    for number in range(5):
+        dispatcher.leave(f"another {number}")
 
 
 @pytest.mark.skipif(not os.environ.get("VIZLIB_FULL_TABLE"), reason="half a minute: with VIZLIB_FULL_TABLE, as in continuous integration")

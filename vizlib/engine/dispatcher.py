@@ -198,6 +198,11 @@ class Dispatcher:
             return {"waiting": waiting, "running": len(self._running), "places": len(self._backend.places())}
 
     @property
+    def visitors(self) -> int:
+        """How many visitors are there."""
+        return len(self._present)
+
+    @property
     def waited_for(self) -> int:
         """How many jobs somebody waits for."""
         return len(self._slots)

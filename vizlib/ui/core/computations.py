@@ -40,6 +40,12 @@ def compute(
     )
 
 
+def begun(slot: str, key: Hashable, models: Sequence[ModelChoice]) -> bool:
+    """Whether the slot holds what ``compute`` would give, or what somebody asked for before has given it: it then costs nothing more."""
+    kept = (tuple(model.identity for model in models), key)
+    return job_slots.holds(slot, slot_key(key, models)) or service().dispatcher.results.peek(kept) is not None
+
+
 def lane_of(method: str, options: Mapping[str, Any]) -> Lane:
     """The lane of one map: heavy for a method that sends many images through the model, by itself or with these options."""
     asked = [value for name in ("samples", "steps") if isinstance(value := options.get(name), int)]

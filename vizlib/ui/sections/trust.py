@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from vizlib.catalog.methods import METHODS
+from vizlib.engine.limits import limits
 from vizlib.engine.work_order import Lane
 from vizlib.ui.core import computations, formatting, job_slots
 from vizlib.ui.core.callbacks import here
+from vizlib.ui.core.model_service import service
 from vizlib.ui.sections.proof import compute_proof
 
 if TYPE_CHECKING:
@@ -31,10 +33,10 @@ BADGES_VARIABLE = "VIZLIB_BADGES"  # "ask": never unasked
 
 
 def draw_trust(slot: str, key: Hashable, model: ModelChoice, picture: Picture, explanation: Explanation) -> None:
-    """The badge of a map, measured unasked where that is quick; else the button that has it measured, or how far that is."""
+    """The badge of a map, measured unasked where that is quick and no crowd is there; else the button for it, or how far it is."""
     wanted: set[Hashable] = st.session_state.setdefault("trust.wanted", set())
-    unasked = _effort(model, explanation) <= QUICK and os.environ.get(BADGES_VARIABLE) != "ask"
-    if not unasked and key not in wanted:
+    unasked = _effort(model, explanation) <= QUICK and os.environ.get(BADGES_VARIABLE) != "ask" and not _crowded()
+    if not unasked and key not in wanted and not computations.begun(slot, key, [model]):
         job_slots.drop(slot)
         st.button(
             "How far can this map be trusted?", key=f"{slot}.measure", icon=":material/verified:", type="tertiary",
@@ -48,6 +50,11 @@ def draw_trust(slot: str, key: Hashable, model: ModelChoice, picture: Picture, e
         st.markdown(badge_line(proof.badge))
     for text in proof.refused if proof is not None else ():
         st.caption(formatting.plain(text))
+
+
+def _crowded() -> bool:
+    """Whether so many visitors are there that a badge for every new map would hold up what they ask for."""
+    return service().dispatcher.visitors > limits().unasked_visitors
 
 
 def _effort(model: ModelChoice, explanation: Explanation) -> float:
