@@ -10,6 +10,7 @@ from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from vizlib.ui.core import job_slots, model_loading, model_service, worker_processes
+from vizlib.ui.core.model_service import service
 from vizlib.ui.sections.trust import BADGES_VARIABLE
 from vizlib.zoo import packaged_weights
 
@@ -28,6 +29,7 @@ manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_componen
 def _without_packaged_models(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The app as on a machine without packages of weights, where badges are measured when asked for, except in tests of these."""
     monkeypatch.setenv(BADGES_VARIABLE, "ask")
+    service().dispatcher._present.clear()  # the browser of a test before never went
     if "packaged" not in request.fixturenames:
         monkeypatch.setattr(packaged_weights.PackagedWeights, "find", lambda self: None)
 
