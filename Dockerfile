@@ -1,4 +1,4 @@
-# vizlib's app for others: docs/operators.md says how to run it. The image was not built where it was written; CI lints it.
+# vizlib's app for others: docs/operators.md says how to run it. The image was not built where it was written.
 FROM python:3.11-slim
 
 # torch from PyPI brings CUDA's libraries, several GB. Without a GPU build with

@@ -15,8 +15,16 @@ WINGS = {
 }
 INTRODUCTION = """# Methods
 
-Written by `python -m vizlib.catalog.method_table` from the cards that `vizlib.methods()` gives; `vizlib methods NAME` prints one. Passes:
-about how many pictures go through the model for one map. Which methods find what a model rests on is measured in [the exam](exam.md).
+Every method with its paper and its options. Options are given as in `vizlib.explain(model, image, "rollout", head_fusion="max")`, or as
+`--option head_fusion=max` of `vizlib explain`. For each method it says
+
+- whether the map is another one for each class, or the same for all of them;
+- whether the map tells evidence for the target from evidence against it, or has no sign: then it only says how much a place counts;
+- whether it needs gradients, or forward passes alone;
+- the passes: about how many pictures go through the model for one map.
+
+Which methods find what a model rests on is measured in [the exam](exam.md). This page is written by `python -m vizlib.catalog.method_table`
+from the cards that `vizlib.methods()` gives; `vizlib methods NAME` prints one.
 """
 
 
@@ -46,7 +54,8 @@ def _card(card: MethodCard) -> str:
 def _option(option: Option) -> str:
     choices = f" One of {', '.join(f'`{choice}`' for choice in option.choices)}." if option.choices else ""
     words = f"{option.help.replace('|', chr(92) + '|')}.{choices}"
-    return f"| `{option.name}` | `{option.default}` | {words} |"
+    default = f"`{option.default}`" if option.default != "" else "empty"
+    return f"| `{option.name}` | {default} | {words} |"
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ APP_EPILOG = """[bold]For example[/bold]
   vizlib app --address 0.0.0.0   (for others too: put a proxy before it)
 
 Ctrl-C ends it. The settings are those of .streamlit/config.toml beside the app, whatever the current folder holds; variables of the \
-environment such as STREAMLIT_SERVER_MAX_UPLOAD_SIZE go before them."""
+environment such as STREAMLIT_SERVER_BASE_URL_PATH go before them."""
 
 
 def app(
