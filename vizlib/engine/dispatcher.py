@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter, OrderedDict, deque
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from vizlib.engine.work_order import Outcome, Report, WorkOrder
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 TIDY_EVERY: Final = 30.0  # seconds between two looks for what nobody asks for any more
 ATTEMPTS: Final = 2  # one, and once more after the process that did it has died
 LINGER: Final = 3.0  # seconds that running work goes on after everybody who waited left: a page that is loaded again takes it up
@@ -398,7 +400,10 @@ class Dispatcher:
             self._tidied = now
             self.results.expire(self.limits.idle_seconds)
             self._backend.expire(self.limits.idle_seconds)
-            self.on_tidy()
+            try:
+                self.on_tidy()
+            except Exception:  # noqa: BLE001  whatever it is, the queues go on: this thread is the only one that serves them
+                _log.exception("what lies outside the engine could not be tidied up")
         if self._worked and not self._needed() and now - self._empty_since > self.limits.empty_seconds:
             self._rest()
         for entry in list(self._running.values()):

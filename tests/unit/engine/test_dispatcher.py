@@ -145,6 +145,25 @@ def test_a_long_piece_of_heavy_work_leaves_room_for_that_of_others(queue, hand):
     assert names(hand)[-1] in ("greedy 2", "other 4")
 
 
+def test_what_cannot_be_tidied_up_stops_no_work(hand, monkeypatch, caplog):
+    monkeypatch.setattr(dispatcher, "TIDY_EVERY", 0.0)
+    monkeypatch.setattr(dispatcher, "BEAT", 0.01)
+    queue = Dispatcher(hand)
+    tidied = []
+
+    def tidy():
+        tidied.append(time.monotonic())
+        raise AttributeError("not there any more")
+
+    queue.on_tidy = tidy
+    queue.submit("one", 0, WorkOrder("first"))
+    until(lambda: len(tidied) > 2)
+    queue.submit("one", 1, WorkOrder("second"), lane=Lane.HEAVY)
+    until(lambda: names(hand) == ["first", "second"])
+    assert "could not be tidied up" in caplog.text
+    queue.close()
+
+
 def test_a_card_has_several_light_requests_at_once(hand):
     queue = Dispatcher(hand, Limits(light_at_once=3))
     for visitor in range(5):

@@ -134,7 +134,8 @@ class ModelService:
 def service() -> ModelService:
     """The one service of this server."""
     made = ModelService(worker_processes.take())
-    made.dispatcher.on_tidy = _let_go_of_sessions
+    if isinstance(made.backend, ClusterBackend):  # not in the tests' threads, where a stand-in serves
+        made.dispatcher.on_tidy = _let_go_of_sessions
     return made
 
 
@@ -167,11 +168,10 @@ def _let_go_of_sessions() -> None:
     It does so only when another browser goes: the last ones, with three file handles and their state each, would stay for good. There is
     no public way to ask for it; tests/unit/ui/test_left_sessions.py says when the names below change.
     """
-    if runtime.exists():
+    with suppress(RuntimeError):  # there is no server yet, or it is ending
         running = runtime.get_instance()
         manager: Any = running._session_mgr
-        with suppress(RuntimeError):  # the server is ending
-            running._get_async_objs().eventloop.call_soon_threadsafe(manager._session_storage._cache.expire)
+        running._get_async_objs().eventloop.call_soon_threadsafe(manager._session_storage._cache.expire)
 
 
 def _at_hand(model: str) -> bool:
