@@ -5,6 +5,7 @@ import io
 import json
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from app_helpers import image_bytes, messages, said, settled
@@ -65,7 +66,7 @@ def test_opens_on_a_claim_with_its_curves(page):
     assert [line["name"] for line in depth["data"]] == ["ViT", "ResNet", "CCT"]
     words = said(at)
     assert "**Claimed:**" in words
-    assert "**Measured here:** averaged over all strengths that change something, ViT keeps" in words
+    assert "**Measured here:** averaged over all strengths that change something, at most 100\u00a0% at each, ViT keeps" in words
     assert f"means of {DRAWS} draws" in words
     assert dict(at.query_params) == {}
 
@@ -125,7 +126,8 @@ def test_a_verdict_by_hand():
     held = claim_of(preset, {"vit_tiny50": strong, "resnet_tiny50": weak})
     assert held.verdict is Verdict.SO
     assert held.measured == (
-        "averaged over all strengths that change something, ViT keeps 62\u00a0% of its first answer's probability, ResNet 25\u00a0%. "
+        "averaged over all strengths that change something, at most 100\u00a0% at each, "
+        "ViT keeps 62\u00a0% of its first answer's probability, ResNet 25\u00a0%. "
         "On one picture a difference counts from 3\u00a0percentage\u00a0points on."
     )
     assert claim_of(preset, {"vit_tiny50": weak, "resnet_tiny50": strong}).verdict is Verdict.NOT_SO
@@ -133,6 +135,22 @@ def test_a_verdict_by_hand():
     drift = [[0.0, 0.5, 0.1], [0.0, 0.4, np.nan]]
     moved = made([0.8, 0.8, 0.8], "shift", drift)
     assert (claims.best_first_layer(moved), claims.last_layer(moved)) == (0.1, 0.4)
+
+
+def test_what_an_answer_gains_hides_no_loss():
+    torn, steady = made([0.8, 1.0, 0.2]), made([0.8, 0.56, 0.56])
+    assert claims.kept(torn) == pytest.approx((1 + 0.25) / 2)  # not (1.25 + 0.25) / 2, which is more than the 0.7 of the other
+    assert claim_of(CLAIMS["occlusion"], {"vit_tiny50": torn, "resnet_tiny50": steady}).verdict is Verdict.NOT_SO
+
+
+def test_a_change_that_leaves_the_picture_as_it_is_tells_nothing(page):
+    at = page(claim="shift", models="vit_tiny50,resnet_tiny50")
+    assert "leaves this picture as it is" not in said(at)
+    at.file_uploader[0].set_value(("plain.png", cv2.imencode(".png", np.full((40, 40, 3), 99, np.uint8))[1].tobytes(), "image/png")).run()
+    settled(at)
+    (card,) = (one.value for one in at.markdown if one.value.startswith("**Claimed:**"))
+    assert "**Measured here:** this change leaves this picture as it is." in card
+    assert card.endswith(BADGES[Verdict.CANNOT_TELL])
 
 
 def test_what_is_drawn_is_so_only_beyond_the_draws():
@@ -154,7 +172,13 @@ def test_a_first_layer_that_does_not_follow_its_shift_exactly_is_not_so():
     moved = {"vit_tiny50": made([0.8] * 3, "shift", [[0, 0.5, 0.4]] * 2), "resnet_tiny50": made([0.8] * 3, "shift", [[0, 0.2, 0.1]] * 2)}
     assert claim_of(CLAIMS["sharing"], moved).verdict is Verdict.NOT_SO
     moved["resnet_tiny50"] = made([0.8] * 3, "shift", [[0, 0.2, 0.01]] * 2)
-    assert claim_of(CLAIMS["sharing"], moved).verdict is Verdict.SO
+    claim = claim_of(CLAIMS["sharing"], moved)
+    assert claim.verdict is Verdict.SO
+    assert claim.measured.startswith(
+        "at its best shift the first layer of ViT drifts by 0.40 (at 2\u00a0px), that of ResNet by 0.01 (at 2\u00a0px)."
+    )
+    moved["vit_tiny50"] = made([0.8] * 3, "shift", [[0, 0.3, 0.4]] * 2)
+    assert "ViT drifts by 0.30 (at 1\u00a0px)" in claim_of(CLAIMS["sharing"], moved).measured
 
 
 def test_a_link_restores_the_view(page):

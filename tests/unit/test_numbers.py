@@ -13,6 +13,9 @@ from vizlib.stats import wilson
     [
         ((0.32,), (0.19, 0.392), "+32 percentage points (95 %: +19 to +39)"),
         ((-0.012,), (-0.19, 0.14), "\u22121 percentage point (95 %: \u221219 to +14)"),
+        ((0.08,), (0.004, 0.157), "+8.0 percentage points (95 %: +0.4 to +15.7)"),  # not "0 to +16": the interval leaves 0 out
+        ((-0.02,), (-0.0396, -0.0004), "\u22122.00 percentage points (95 %: \u22123.96 to \u22120.04)"),
+        ((0.08,), (0.0, 0.157), "+8 percentage points (95 %: 0 to +16)"),
         ((-0.004,), (), "0 percentage points"),
         ((0.01,), (), "+1 percentage point"),
     ],

@@ -59,6 +59,7 @@ def along_depth(
             customdata=[f"{name}<br>{note}" if note else name for name, note in _noted(curve)],
             name=escape(curve.label or curve.mark.label),
             mode="lines+markers",
+            cliponaxis=False,
             line={"color": colour, "width": 2, "dash": DASHES[curve.dash]},
             marker={"size": 7, "symbol": curve.mark.symbol + ("-open" if curve.dash else ""), "color": colour},
             hovertemplate=f"<b>{escape(curve.mark.label)}</b> %{{customdata}}<br>%{{y:{tick_format}}}<extra></extra>",

@@ -17,7 +17,12 @@ def percent(share: float, digits: int | None = None) -> str:
 
 
 def points(gap: float, *interval: float, digits: int = 0) -> str:
-    """A difference of two shares with its sign, and its 95 % ``interval`` where one is given: 40 % and 43 % are 3 points apart, not 3 %."""
+    """A difference of two shares with its sign, and its 95 % ``interval`` where one is given: 40 % and 43 % are 3 points apart, not 3 %.
+
+    An interval that leaves 0 out is written with as many digits, up to two, as show it.
+    """
+    while digits < 2 and interval and (min(interval) > 0 or max(interval) < 0) and any(not round(100 * end, digits) for end in interval):
+        digits += 1
 
     def signed(share: float) -> str:
         value = round(100 * share, digits)

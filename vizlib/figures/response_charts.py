@@ -32,7 +32,7 @@ def curves(
     for mark, values in lines:
         figure.add_scatter(
             x=places, y=list(values), name=mark.label, mode="lines+markers", customdata=list(words),
-            line={"color": mark.colour, "width": 2}, marker={"size": 7, "symbol": mark.symbol, "color": mark.colour},
+            line={"color": mark.colour, "width": 2}, marker={"size": 7, "symbol": mark.symbol, "color": mark.colour}, cliponaxis=False,
             hovertemplate=f"<b>{mark.label}</b> %{{customdata}}<br>%{{y:{tick_format}}}<extra></extra>",
         )  # fmt: skip
     figure.add_vline(x=at, line={"color": GREY, "width": 1, "dash": "dot"})
@@ -58,7 +58,8 @@ def drift_maps(models: Sequence[tuple[Mark, Sequence[str], np.ndarray]], words: 
             row=row, col=1,
         )  # fmt: skip
     framed(figure, height=height, x=_strengths(words) | {"showgrid": False}, y={"showgrid": False, "tickfont": {"size": 10}})
-    bar = {"title": "drift", "thickness": 10, "outlinewidth": 0, "nticks": 4}
+    bar = {"title": "drift", "thickness": 10, "outlinewidth": 0, "tickvals": [0, 0.5, 1, _CEILING]}
+    bar["ticktext"] = ["0", "0.5", "1", f"{_CEILING:g} and more"]
     figure.update_annotations(x=0, xanchor="left", font={"size": 13})
     return figure.update_layout(coloraxis={"colorscale": "Viridis", "cmin": 0, "cmax": _CEILING, "colorbar": bar}, margin={"t": 30})
 

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from vizlib.analysis.features.layer import Layer
 
 
+def share_kept(after: np.ndarray, before: float) -> np.ndarray:
+    """How much of a probability is left: at most all of it, for what was gained was not kept and would hide what is lost elsewhere."""
+    return (after / before).clip(max=1.0)
+
+
 @dataclass(frozen=True, eq=False)
 class Response:
     """A model's answers to one picture at S strengths of a change; all arrays float64.
@@ -37,6 +42,11 @@ class Response:
     def curve(self) -> np.ndarray:
         """The probability of that answer at every strength: (S,)."""
         return self.probabilities[:, self.target]
+
+    @property
+    def kept(self) -> np.ndarray:
+        """The share of that answer's probability that every strength leaves, see ``share_kept``: (S,)."""
+        return share_kept(self.curve, self.original[self.target])
 
     @property
     def same(self) -> np.ndarray:

@@ -11,7 +11,7 @@ from torch import nn
 
 from vizlib.analysis.features import layers
 from vizlib.analysis.perturbation.registry import Aids, Perturbation, perturbation
-from vizlib.analysis.perturbation.response import Response
+from vizlib.analysis.perturbation.response import Response, share_kept
 from vizlib.errors import ImageError, MethodError, ModelError, TargetError
 from vizlib.images import read_image
 from vizlib.zoo.activation import divergence
@@ -84,7 +84,7 @@ def kept_over_draws(
 ) -> np.ndarray:
     """How much of its first answer's probability a model keeps, for each of ``seeds`` of a change that is drawn: float64 (D,).
 
-    The mean over all strengths that change something, relative to the picture as it is. MethodError for a change without a seed.
+    The mean over all strengths that change something of the share left, at most 1 at each. MethodError for a change without a seed.
     """
     from vizlib.passes.forward import run
 
@@ -102,7 +102,7 @@ def kept_over_draws(
         some = steps[start : start + batch]
         inputs = torch.cat([from_pixels(model, how(pixels, strength, Aids(seed=seed))) for seed, strength in some])
         kept.append(model.probabilities(run(model, inputs).logits.to("cpu", torch.float64))[:, target])
-    return (torch.cat(kept).reshape(len(seeds), -1).mean(1) / before[target]).numpy()
+    return share_kept(torch.cat(kept).reshape(len(seeds), -1).numpy(), float(before[target])).mean(1)
 
 
 def layer_drift(still: torch.Tensor, back: torch.Tensor, seen: torch.Tensor) -> float:

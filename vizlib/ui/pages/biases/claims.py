@@ -31,7 +31,8 @@ _PARK = "Park and Kim, How Do Vision Transformers Work? (2022), https://arxiv.or
 class Measure:
     """A number read off a response, how that of two models reads in a sentence, and the smallest difference that counts.
 
-    ``write`` is for the number, ``gap`` for a difference of two, with its interval. Where ``exact``, that of ``less`` is to be 0.
+    ``write`` is for the number, ``gap`` for a difference of two, with its interval; ``place`` says at which strength the number was read.
+    Where ``exact``, that of ``less`` is to be 0.
     """
 
     read: Callable[[Response], float]
@@ -40,6 +41,7 @@ class Measure:
     gap: Callable[..., str]
     least: float
     exact: bool = False
+    place: Callable[[Response], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,19 @@ class Preset:
 
 
 def kept(response: Response) -> float:
-    """The mean probability of the model's own first answer over all strengths that change something, relative to the picture as it is."""
-    return float(response.curve[_changing(response)].mean() / response.original[response.target])
+    """The mean share of its first answer's probability that a model keeps, over all strengths that change something."""
+    return float(response.kept[_changing(response)].mean())
 
 
 def best_first_layer(response: Response) -> float:
     """The smallest drift of the first layer over all strengths that change something."""
     return float(np.nanmin(response.drift[0, _changing(response)]))
+
+
+def best_shift(response: Response) -> str:
+    """The strength of that drift."""
+    changing = np.where(_changing(response), response.drift[0], np.nan)
+    return f" (at {response.strengths[int(np.nanargmin(changing))]:g}\u00a0px)"
 
 
 def last_layer(response: Response) -> float:
@@ -85,7 +93,8 @@ def _two_digits(value: float, *interval: float) -> str:
 
 _KEPT = Measure(
     kept,
-    "averaged over all strengths that change something, {more} keeps {} of its first answer's probability, {less} {}",
+    "averaged over all strengths that change something, at most 100\u00a0% at each, {more} keeps {} of its first answer's probability, "
+    "{less} {}",
     percent,
     points,
     0.03,
@@ -97,6 +106,7 @@ _BEST = Measure(
     _two_digits,
     0.03,
     exact=True,
+    place=best_shift,
 )
 _LAST = Measure(
     last_layer, "averaged over all shifts, the last layer of {more} drifts by {}, that of {less} by {}", _two_digits, _two_digits, 0.03
@@ -119,7 +129,7 @@ CLAIMS = {
         "Weight sharing",
         "A convolution uses the same weights at every place, so its features move along with the picture by whole strides. A ViT shares "
         "the weights of its patches too, but its table of positions tells places apart.",
-        "at its best shift the first layer of ResNet follows exactly (drift 0); that of ViT does not.",
+        "at its best shift the first layer of ResNet follows (drift under 0.03, and 0 would be exact); that of ViT does not.",
         (_DOSOVITSKIY,), "shift", 8.0, _VIT, _RESNET, _BEST,
     ),
     "shift": Preset(
@@ -132,7 +142,7 @@ CLAIMS = {
         "Texture or shape",
         "CNNs go by texture more than by shape; transformers lean less to texture. Amplitudes of the Fourier transform carry much of the "
         "texture, phases carry where edges are.",
-        "ViT keeps more of its answer than ResNet while another picture's amplitudes come in and the own phases stay.",
+        "ViT keeps more of its answer than ResNet while another picture's amplitudes come in and its own phases stay.",
         (_GEIRHOS, _NASEER), "amplitude", 0.5, _VIT, _RESNET, _KEPT,
     ),
     "low": Preset(
@@ -155,12 +165,17 @@ def needed(preset: Preset) -> tuple[str, str]:
     return preset.more, preset.less
 
 
-def claim_of(preset: Preset, responses: Mapping[str, Response], draws: Mapping[str, np.ndarray] | None = None) -> Claim:
+def claim_of(
+    preset: Preset, responses: Mapping[str, Response], draws: Mapping[str, np.ndarray] | None = None, *, changed: bool = True
+) -> Claim:
     """What the two models of a claim did with this picture, and whether that is as expected.
 
     ``draws`` (D,) are the measure of each model over draws of what is random, paired: the interval of their mean difference then decides
     too. One picture has no interval of its own, so a smallest difference stands for it.
+    Where no strength ``changed`` the picture, nothing was put to the test.
     """
+    if not changed:
+        return Claim(preset.claim, preset.expect, "this change leaves this picture as it is.", Verdict.CANNOT_TELL, preset.papers)
     measure = preset.measure
     if draws is None:
         more, less = (measure.read(responses[name]) for name in needed(preset))
@@ -171,7 +186,9 @@ def claim_of(preset: Preset, responses: Mapping[str, Response], draws: Mapping[s
         more, less, gaps = float(own.mean()), float(other.mean()), own - other
         gap, (low, high) = more - less, mean_interval(float(gaps.sum()), float((gaps**2).sum()), len(gaps))
         over = f", means of {len(gaps)} draws; their difference is {measure.gap(gap, low, high)}"
-    said = measure.said.format(measure.write(more), measure.write(less), more=short_name(preset.more), less=short_name(preset.less))
+    places = ["", ""] if measure.place is None else [measure.place(responses[name]) for name in needed(preset)]
+    numbers = (measure.write(number) + place for number, place in zip((more, less), places, strict=True))
+    said = measure.said.format(*numbers, more=short_name(preset.more), less=short_name(preset.less))
     measured = f"{said}{over}. On one picture a difference counts from {measure.gap(measure.least).removeprefix('+')} on."
     verdict = verdict_above(min(low, gap - measure.least), max(high, gap + measure.least))
     if measure.exact and less >= measure.least:

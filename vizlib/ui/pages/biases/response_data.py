@@ -57,6 +57,11 @@ class ModelResponse:
     mark: Mark = field(default_factory=lambda: mark("", 0))
 
     @property
+    def changed(self) -> bool:
+        """Whether any strength shows the model another picture than another does: a plain one may be shifted and stay the same."""
+        return bool((self.pictures != self.pictures[:1]).any())
+
+    @property
     def nbytes(self) -> int:
         """What keeping it takes."""
         return self.response.nbytes + self.pictures.nbytes + 40 * len(self.labels)
@@ -114,7 +119,8 @@ def strength_text(card: PerturbationCard, strength: float) -> str:
     """A strength with its unit."""
     if card.unit.startswith("of "):
         return f"{100 * strength:.0f}\u00a0% {card.unit}"
-    special = {"shuffle": f"{strength:.0f} × {strength:.0f} patches", "scale": f"× {strength:g}", "jpeg": f"quality {strength:g}"}
+    patches = "patch" if strength == 1 else "patches"
+    special = {"shuffle": f"{strength:.0f} × {strength:.0f} {patches}", "scale": f"× {strength:g}", "jpeg": f"quality {strength:g}"}
     return special.get(card.name, f"{strength:g}\u00a0{card.unit}")
 
 

@@ -228,7 +228,7 @@ def draw_preset(
             draw_claim(untested(preset, "not there yet."))
         else:
             draw_claim(
-                claim_of(preset, responses, draws or None),
+                claim_of(preset, responses, draws or None, changed=all(answer.changed for answer in answers)),
                 "One picture and one small model of each kind: a case, not a proof. Another picture may well say otherwise.",
             )
 
