@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-DEPTH = "relative depth"
+DEPTH = "relative depth (1 is the last layer)"
 DASHES = ("solid", "dot", "dash")
 _CELL = 26
 

@@ -85,4 +85,8 @@ def strip(rows: Sequence[tuple[str, np.ndarray, Sequence[str]]]) -> np.ndarray:
 def _strengths(words: Sequence[str]) -> dict[str, Any]:
     step = max(1, -(-len(words) // 9))
     shown = list(range(0, len(words), step))
-    return {"tickmode": "array", "tickvals": shown, "ticktext": [words[index].replace("\u00a0", " ").split(" of ")[0] for index in shown]}
+    return {
+        "tickmode": "array",
+        "tickvals": shown,
+        "ticktext": [words[index].replace("\u00a0", " ").split(" of ")[0].split(" cycles")[0] for index in shown],
+    }

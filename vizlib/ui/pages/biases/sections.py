@@ -56,8 +56,15 @@ DEFINITIONS = (
     "equivariance, 1 is no better than a constant map. After a motion only cells are compared that, with "
     f"{response_data.MARGIN:g}\u00a0px around them, showed the picture before and after; a blank means that there is none, or that the "
     "change cuts through the cells. Edges are filled by mirroring, hidden patches with the picture's mean colour, for all models alike. "
-    "**Read-out**: the cosine between what the classifier reads before and after."
+    "**Read-out**: the cosine between what the classifier reads before and after (1: alike, 0: unrelated). **Answer moved**: the "
+    "Kullback-Leibler divergence between the answers to the picture as it is and to the changed one, over all classes (0: the same)."
 )
+_WAVES = (
+    "A picture is a sum of waves (its Fourier transform); one of 4 cycles per image goes from light to dark and back 4 times across it."
+)
+_PARTS = "A picture is a sum of waves (its Fourier transform): an amplitude is how strong a wave is, a phase where its crests lie."
+NOTES = {"low_pass": _WAVES, "high_pass": _WAVES, "amplitude": _PARTS, "phase": _PARTS}
+"""What the words of a change mean."""
 
 
 def draw_page(models: Sequence[ModelChoice], picture: Picture, fit: str | None, url_state: UrlState) -> None:
@@ -267,12 +274,13 @@ def draw_curves(keys: tuple[str, str], answers: Sequence[ModelResponse], at: flo
     first = answers[0].response
     card, place = CARDS[first.perturbation], first.strengths.index(at)
     names = [strength_text(card, strength) for strength in first.strengths]
+    in_unit = f", {card.unit}" if card.unit.startswith("cycles") else ""
     heading("Whose answer holds", sub=True)
     measure = _choose("Measure", {name: titles[0] for name, titles in _MEASURES.items()}, keys[0])
     _, title, form = _MEASURES[measure]
     lines = [(answer.mark, _measured(answer, measure)) for answer in answers]
     _chart(
-        response_charts.curves(lines, names, (card.title.lower(), title), place, tick_format=form),
+        response_charts.curves(lines, names, (card.title.lower() + in_unit, title), place, tick_format=form),
         "curves",
         f"{title} over {card.title.lower()}, a line a model",
     )
@@ -295,7 +303,7 @@ def draw_curves(keys: tuple[str, str], answers: Sequence[ModelResponse], at: flo
         _chart(response_charts.drift_maps(maps, names), "maps", "Drift of every layer at every strength, a heat map a model")
     if any(np.isnan(answer.response.drift[:, place]).any() for answer in answers):
         st.caption("Some layers have no cell that can be compared at this strength: their cells are too large for it.")
-    st.caption(DEFINITIONS)
+    st.caption(f"{NOTES[card.name]} {DEFINITIONS}" if card.name in NOTES else DEFINITIONS)
 
 
 def _measured(answer: ModelResponse, measure: str) -> list[float]:
