@@ -59,9 +59,7 @@ DEFINITIONS = (
     "**Read-out**: the cosine between what the classifier reads before and after (1: alike, 0: unrelated). **Answer moved**: the "
     "Kullback-Leibler divergence between the answers to the picture as it is and to the changed one, over all classes (0: the same)."
 )
-_WAVES = (
-    "A picture is a sum of waves (its Fourier transform); one of 4 cycles per image goes from light to dark and back 4 times across it."
-)
+_WAVES = "A picture is a sum of waves (its Fourier transform); one of 4 cycles goes from light to dark and back 4 times across it."
 _PARTS = "A picture is a sum of waves (its Fourier transform): an amplitude is how strong a wave is, a phase where its crests lie."
 NOTES = {"low_pass": _WAVES, "high_pass": _WAVES, "amplitude": _PARTS, "phase": _PARTS}
 """What the words of a change mean."""
