@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 FLOORS = {
     "forward": "the plain forward pass, fused attention and all",
     "backward": "forward, and backward from the top class's logit to every attention's output",
+    "pixels": "forward, and backward from the top class's logit to the pixels",
 }
 WALKS = ("rollout", "gradient_rollout", "relevance", "legrad")
 _PLAIN, _LONG = "vit_base_patch16_224.augreg2_in21k_ft_in1k", "vit_small_patch16_224.augreg_in21k_ft_in1k"
@@ -56,12 +57,17 @@ class Case:
                 return 1.3, None
             if (self.model, self.side) == (_LONG, 1024):
                 return None, 1.5
+        if method == "balanced" and self.side is None:
+            return 1.3, None
         return None, None
 
 
 def floor_of(method: str) -> str:
     """The name of the floor that a method stands on."""
-    return "backward" if METHODS[method].needs_gradient else "forward"
+    card = METHODS[method]
+    if not card.needs_gradient:
+        return "forward"
+    return "pixels" if card.wing == "gradient" else "backward"
 
 
 def cases(models: Sequence[str] = (), methods: Sequence[str] = (), sides: Sequence[int] = ()) -> list[Case]:

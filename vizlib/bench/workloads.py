@@ -29,7 +29,11 @@ def load(case: Case, device: str) -> tuple[Model, torch.Tensor]:
 
 def run_workload(model: Model, x: torch.Tensor, name: str) -> Callable[[], None]:
     """A floor or a method by its name, done when the function returns, on a GPU too."""
-    steps = {"forward": lambda: _forward(model, x), "backward": lambda: run_with_gradient(model, x, _top)}
+    steps = {
+        "forward": lambda: _forward(model, x),
+        "backward": lambda: run_with_gradient(model, x, _top),
+        "pixels": lambda: _to_the_pixels(model, x),
+    }
     step = steps.get(name, lambda: vizlib.explain(model, x, name))
 
     def timed() -> None:
@@ -43,6 +47,12 @@ def run_workload(model: Model, x: torch.Tensor, name: str) -> Callable[[], None]
 def _forward(model: Model, x: torch.Tensor) -> torch.Tensor:
     with torch.inference_mode():
         return model(x)
+
+
+def _to_the_pixels(model: Model, x: torch.Tensor) -> torch.Tensor:
+    with torch.enable_grad():
+        pixels = model.cast(x).clone().requires_grad_()
+        return torch.autograd.grad(_top(model(pixels)), pixels)[0]
 
 
 def _top(logits: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:

@@ -35,7 +35,7 @@ BENCH_EPILOG = """[bold]For example[/bold]
 
 Without --model: one model of every family with attention, the bundled ones, and a ViT at 4,097 tokens, which takes minutes. The weights \
 are random, since they do not change the cost, except those of bundled models. A rollout stands on the plain forward pass; a method that \
-needs gradients on the forward pass and the way back from the top class to every attention.
+needs gradients on the forward pass and the way back from the top class, to the pixels if it reads their gradients, else to every attention.
 
 --peers sets maps beside those of torch-cam, captum, grad-cam, torchxai-explain and hilrp, where they are installed, on a ViT, a PVT v2 \
 and a ResNet with random weights, on the CPU, and prints a table in Markdown.

@@ -61,8 +61,9 @@ class TestCases:
         assert Case("vit_tiny_patch16_384", None, ()).checkpoint == "random"
 
     def test_a_method_stands_on_the_floor_that_it_needs(self) -> None:
-        assert {name: floor_of(name) for name in ("rollout", "relevance", "legrad")} == {
-            "rollout": "forward", "relevance": "backward", "legrad": "backward",
+        assert {name: floor_of(name) for name in ("rollout", "relevance", "legrad", "grad_cam", "balanced", "saliency")} == {
+            "rollout": "forward", "relevance": "backward", "legrad": "backward", "grad_cam": "backward",
+            "balanced": "pixels", "saliency": "pixels",
         }  # fmt: skip
 
 
@@ -86,6 +87,17 @@ class TestWork:
         calls = found[0].recording.calls
         assert len(calls) == len(vizlib.trace(model, x[0]).attention)
         assert all(bool(call.gradient.any()) for call in calls)
+
+    def test_the_floor_of_the_pixels_is_the_gradient_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        model, x = load(Case("resnet_tiny50", None, ()), "cpu")
+        pixels = x.clone().requires_grad_()
+        model.module(pixels).amax(1).sum().backward()
+        found, grad = [], torch.autograd.grad
+        monkeypatch.setattr(torch.autograd, "grad", lambda *given: found.append(grad(*given)) or found[-1])
+        run_workload(model, x, "pixels")()
+        assert len(found) == 1
+        assert torch.allclose(found[0][0], pixels.grad, rtol=1e-4, atol=1e-6)
+        assert not any(parameter.requires_grad for parameter in model.module.parameters())
 
 
 class TestTimes:
