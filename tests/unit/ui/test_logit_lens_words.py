@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,8 @@ def test_where_the_answer_is_settled_is_said_from_the_numbers():
     first = settled_words(answers(("cat, feline",) * 3, 0))
     assert first.startswith("**cat** leads after every one of the 3 layers")
     assert "Before" not in first
+    flat = replace(answers(("cat, feline",) * 3, 0), curves=(Curve(1, "cat", (0.02, 0.024, 0.021)), DOG))
+    assert "the largest step up is layer 2, by under 1\u00a0percentage\u00a0point." in settled_words(flat)
 
 
 @pytest.mark.parametrize(("alone", "words"), [((0, 5, 9), "0 of 16 say cat after the first layer, 9 after the last."),

@@ -7,12 +7,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from vizlib.analysis.attention.token_norms import Norms
 from vizlib.analysis.features.boundaries import pieces
 from vizlib.claims import Verdict
+from vizlib.explainers.methods.attention.gradient_rollout import _silent_sites_note
 from vizlib.stats import share_difference
 from vizlib.ui.pages.attention.artifact_tokens import artifact_words
+from vizlib.ui.pages.attention.likeness import likeness_words, plane_words
+from vizlib.ui.pages.attention.likeness_work import HeadPlane, Likeness
 from vizlib.ui.pages.compact.claims import equivariance_claim
 from vizlib.ui.pages.cvt.claims import positions_claim, squeezing_claim
 from vizlib.ui.pages.pvt.claims import boundaries_claim, fragments
@@ -162,8 +166,39 @@ def test_what_is_lost_without_attention_is_told_from_both_answers():
 def test_odd_tokens_are_counted_once_and_said_where_they_are_marked():
     scores = [np.array([[0.0, 7.0], [9.5, 0.0]]), np.array([[0.0, 7.0], [0.0, 0.0]]), np.zeros((2, 2))]
     norms = [Norms(f"blocks.{number}", np.ones((2, 2)), score) for number, score in enumerate(scores)]
-    here = "marked red here and in the picture above: the longest stands 9.5 deviations above the middle, in layer 1."
+    here = "marked red here and in the picture above: the one that stands out most is 9.5 deviations above the median, in layer 1."
     assert artifact_words(norms, 6.0) == f"**2 odd tokens**, in 2 of 3 layers, {here}"
     higher = "**1 odd token**, in 1 of 3 layers, marked red here (in the picture above those from 6 on)"
     assert artifact_words(norms, 8.0).startswith(higher)
-    assert artifact_words(norms, 20.0) == "**No odd token**: the longest stands 9.5 deviations above the middle, in layer 1."
+    assert artifact_words(norms, 20.0) == "**No odd token**: the one that stands out most is 9.5 deviations above the median, in layer 1."
+
+
+@pytest.mark.parametrize(
+    ("correlation", "end"),
+    [
+        (0.6, "have a correlation of **0.60**; at 1 the plane would show the fit exactly, at 0 not at all."),
+        (
+            -0.53,
+            "of **\u22120.53**; at 1 the plane would show the fit exactly, at 0 not at all, and below 0 near ones fit less than far ones.",
+        ),
+        (math.nan, "fit (by their product) cannot be told: all fit alike."),  # queries and keys of a plain picture
+    ],
+)
+def test_what_nearness_in_the_plane_tells(correlation, end):
+    points = (np.zeros((2, 2)),)
+    assert plane_words(HeadPlane(points, points, 0.5, correlation)).endswith(end)
+
+
+def test_cosines_are_written_with_a_minus():
+    likeness = Likeness(np.array([[1.0, -0.5]]), np.array([[-0.2, -0.1]]), ((1, 2), (1, 2)), (None, None))
+    assert likeness_words(likeness, 0, "Cat") == (
+        "Most alike in Cat is **row 1, column 2**, cosine **\u22120.10**; the mean of its 2 patches is \u22120.15. "
+        "The most alike of its own picture has \u22120.50."
+    )
+
+
+def test_silent_layers_have_a_readers_names():
+    silent = {"blocks.3.attn": torch.tensor([False]), "blocks.4.attn": torch.tensor([True])}
+    assert _silent_sites_note(silent, 0) == (
+        "Most of the walk stays where it is in layer 5: no attention weight there speaks for the target.",
+    )

@@ -61,11 +61,8 @@ def _gain(answers: DepthAnswers) -> str:
         return f"It has {percent(values[-1])}."
     steps = [after - before for before, after in pairwise(values)]
     most = max(range(len(steps)), key=steps.__getitem__)
-    grown = (
-        f"the largest step up is {answers.layers[most + 1]}, by {points(steps[most]).removeprefix('+')}"
-        if steps[most] > 0
-        else "it never rises"
-    )
+    by = points(steps[most]).removeprefix("+") if round(100 * steps[most]) else "under 1\u00a0percentage\u00a0point"
+    grown = f"the largest step up is {answers.layers[most + 1]}, by {by}" if steps[most] > 0 else "it never rises"
     return f"It has {percent(values[0])} after the first layer and {percent(values[-1])} at the end; {grown}."
 
 

@@ -38,8 +38,8 @@ def draw_artifact_tokens(
 ) -> None:
     """The norms of every layer, the cells that stand out, and the rollout with and without them."""
     key = threshold_key(url_state)
-    draw_text("Some tokens grow far longer than all others: the model uses them as a scratch pad, and maps then light up in empty sky "
-                "([Darcet et al. 2024](https://arxiv.org/abs/2309.16588)).")  # fmt: skip
+    draw_text("In large vision transformers a few tokens were found to grow far longer than all others: the model uses them as a scratch "
+              "pad, and maps then light up in empty sky ([Darcet et al. 2024](https://arxiv.org/abs/2309.16588)).")  # fmt: skip
     threshold = st.slider(
         "Odd from this robust z-score on",
         2.0,
@@ -55,6 +55,7 @@ def draw_artifact_tokens(
         return
     st.markdown(artifact_words(attention_pass.norms, threshold))
     _draw_norms(attention_pass, threshold, colormap)
+    st.caption("How long the tokens of each layer are, from its shortest to its longest, and the largest z-score among them.")
     if not odd:
         return
     work = partial(compute_artifact_rollouts, request, odd)
@@ -70,11 +71,11 @@ def draw_artifact_tokens(
 
 
 def artifact_words(norms: Sequence[Norms], threshold: float) -> str:
-    """How many patches are odd, each counted once, in how many layers, and where the longest token stands."""
+    """How many patches are odd, each counted once, in how many layers, and which stands out most."""
     odd = [(layer.norms.shape, cell) for layer in norms for cell in layer.odd(threshold).tolist()]
     layers = sum(len(layer.odd(threshold)) > 0 for layer in norms)
     highest = max(norms, key=lambda layer: float(layer.scores.max()))
-    peak = f"the longest stands {float(highest.scores.max()):.1f} deviations above the middle, in {layer_title(highest.name)}"
+    peak = f"the one that stands out most is {float(highest.scores.max()):.1f} deviations above the median, in {layer_title(highest.name)}"
     if not odd:
         return f"**No odd token**: {peak}."
     patches = len(set(odd))

@@ -28,7 +28,8 @@ def draw_heads(attention_pass: AttentionPass, model: ModelChoice, request: PassR
     if statistics is None:
         return
     draw_text(
-        "Each square is one head. Click one to open it in the picture above: the far-sighted, the local and the idle ones look different."
+        "Each square is one head; each table has its own colours, from its lowest number to its highest. Click a square to open that head "
+        "in the picture above."
     )
     names = [layer_name(attention_pass, layer).capitalize() for layer in range(len(attention_pass.layers))]
     write = {"entropy": lambda x: f"{x:.2f} bits", "distance": lambda x: f"{x:.1f} px"}

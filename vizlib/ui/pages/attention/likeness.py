@@ -61,7 +61,9 @@ def draw_likeness(
     parts = zip(st.columns(2, gap="medium"), (request.picture, other), (likeness.own, likeness.other), (0, 1), strict=True)
     for column, picture, cosines, place in parts:
         image = likeness_picture(picture, cosines[row].reshape(likeness.grids[place]), likeness.geometries[place])
-        column.image(image, caption=f"{plain(picture.title)}: red is alike (1), grey unrelated (0), blue opposite (-1)", width="stretch")
+        column.image(
+            image, caption=f"{plain(picture.title)}: red is alike (1), grey unrelated (0), blue opposite (\u22121)", width="stretch"
+        )
 
 
 def _grid(attention_pass: AttentionPass, selected: SelectedToken) -> tuple[int, int]:
@@ -91,10 +93,10 @@ def likeness_words(likeness: Likeness, row: int, title: str) -> str:
     """Where in the other picture the patch finds its like, beside what it finds in its own."""
     there, here = likeness.other[row], np.delete(likeness.own[row], row)
     best, width = int(there.argmax()), likeness.grids[1][1]
-    own = f"The most alike of its own picture has {here.max():.2f}." if here.size else ""
+    own = f"The most alike of its own picture has {_signed(float(here.max()))}." if here.size else ""
     return (
-        f"Most alike in {title} is **row {best // width + 1}, column {best % width + 1}**, cosine **{there[best]:.2f}**; "
-        f"the mean of its {there.size} patches is {there.mean():.2f}. {own}"
+        f"Most alike in {title} is **row {best // width + 1}, column {best % width + 1}**, cosine **{_signed(float(there[best]))}**; "
+        f"the mean of its {there.size} patches is {_signed(float(there.mean()))}. {own}"
     )
 
 
@@ -132,8 +134,8 @@ def draw_head_plane(
         return
     titles = [plain(picture.title) for picture in (request.picture, *others)]
     draw_text(
-        f"Every query and every key of **head {head + 1}** in {layer_name(attention_pass, layer)}, moved and scaled so that no weight "
-        "changes. Look whether queries lie among the keys that they fit. A click on a point of "
+        f"Every query and every key of **head {head + 1}** in {layer_name(attention_pass, layer)}, moved and scaled in ways that "
+        "change no attention weight. Look whether queries lie among the keys that they fit. A click on a point of "
         f"{titles[0]} holds its token in the picture above."
     )
     st.plotly_chart(
@@ -143,18 +145,25 @@ def draw_head_plane(
     canvas_pointer(st.session_state.pop(_PICKED, None), key="attention.plane.pointer")
     st.markdown(plane_words(plane))
     st.caption(
-        f"The two axes hold {percent(plane.share)} of the spread of all points (exact PCA); what lies apart in the others may lie together "
-        "here. [Yeh et al., AttentionViz (2023)](https://arxiv.org/abs/2305.03210)."
+        f"The axes are the two along which all points spread most (principal components), with {percent(plane.share)} of the spread; what "
+        "lies apart along the others may lie together here. [Yeh et al., AttentionViz (2023)](https://arxiv.org/abs/2305.03210)."
     )
 
 
 def plane_words(plane: HeadPlane) -> str:
     """How far nearness in the plane tells of attention."""
     pairs = "a query and a key" if len(plane.queries) == 1 else "a query and a key of one picture"
+    if np.isnan(plane.correlation):
+        return f"Whether {pairs} that lie near each other here fit (by their product) cannot be told: all fit alike."
+    below = ", and below 0 near ones fit less than far ones" if plane.correlation < 0 else ""
     return (
-        f"How near {pairs} lie here, and how well they fit (their product), have a correlation of **{plane.correlation:.2f}**; "
-        "at 1 the plane would show the fit exactly, at 0 not at all."
+        f"How near {pairs} lie here, and how well they fit (their product), have a correlation of **{_signed(plane.correlation)}**; "
+        f"at 1 the plane would show the fit exactly, at 0 not at all{below}."
     )
+
+
+def _signed(value: float) -> str:
+    return f"{value:.2f}".replace("-", "\u2212")
 
 
 def _pick_others(url_state: UrlState, picture: Picture) -> list[Picture]:

@@ -77,7 +77,10 @@ def _draw_metrics(attention_pass: AttentionPass, selected: SelectedToken, row: R
             st.metric("Mean distance", f"{row.distance:.1f} px", help=f"Weighted by attention, between centres, on the model's input: "
                       f"{row.distance / patch:.1f} patches. Learned tokens have no place and do not count.", border=True)  # fmt: skip
         if len(row.learned):
-            st.metric("Learned tokens", percent(float(row.learned.sum() / (row.weights.sum() or 1))), border=True)
+            share = percent(float(row.learned.sum() / (row.weights.sum() or 1)))
+            of = "that it receives comes from" if row.entropy is None else "goes to"
+            what = f"How much of the attention {of} learned tokens, such as the class token, which are no patch of the picture."
+            st.metric("Learned tokens", share, help=what, border=True)
 
 
 def _draw_top(row: Row, *, reverse: bool) -> None:
