@@ -26,7 +26,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _launch(playwright: Playwright) -> Browser:
     from playwright.sync_api import Error
 
-    own = os.environ.get("VIZLIB_BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    # The shell without a window, where it is there, takes a fifth less of the processor.
+    found = map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"))
+    own = os.environ.get("VIZLIB_BROWSER") or next(filter(None, found), None)
     try:
         return playwright.chromium.launch(executable_path=own, args=ARGUMENTS)
     except Error as error:
