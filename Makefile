@@ -110,7 +110,7 @@ node_modules/.installed: package.json package-lock.json
 
 # A Chromium for the browser tests, unless the system has one; without either they are skipped and say so.
 $(VENV)/.browser: $(VENV)/.test
-	@command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 \
-	  || $(BIN)/python -m playwright install chromium \
+	@for own in chromium-headless-shell chromium chromium-browser google-chrome; do command -v $$own >/dev/null 2>&1 && exit 0; done; \
+	  $(BIN)/python -m playwright install chromium \
 	  || echo "No Chromium could be fetched, so the browser tests will be skipped. Install chromium, or try: $(BIN)/playwright install chromium"
 	@touch $@
