@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vizlib.engine.jobs import Job
 
 PATIENCE = 0.4  # seconds a run waits for what it asked before it shows progress: most of it is there by then, and nothing flickers
-BEATS = ((8, 0.3), (24, 1.0), (80, 1.5), (math.inf, 2.5))  # jobs that are waited for on this server: seconds between two looks at one
+BEATS = ((8, 0.3), (24, 1.0), (80, 2.5), (math.inf, 5.0))  # jobs that are waited for on this server: seconds between two looks at one
 YOUNG = 3.0  # seconds that a job is looked at often
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
