@@ -13,7 +13,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: help app test times coverage test-integrations docs check node clean real
+.PHONY: help app test times coverage test-integrations docs check check-python check-javascript node clean real
 
 help: ## print this
 	@echo "make app     install what the app needs, start it and open it     PORT=8501 ARGS='more options of streamlit run'"
@@ -60,11 +60,15 @@ $(DOCS)/.made: requirements-docs.txt
 	$(DOCS)/bin/python -m pip install --disable-pip-version-check --quiet -r requirements-docs.txt
 	@touch $@
 
-check: node $(VENV)/.test node_modules/.installed
+check: check-python check-javascript
+
+check-python: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check-javascript: node node_modules/.installed
 	npm run --silent check
 
 clean:
