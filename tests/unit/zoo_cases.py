@@ -119,6 +119,16 @@ def sized(name: str, size: tuple[int, int]) -> nn.Module:
 FAMILIES = ["token", "mean", "pool", "distilled", "eva_mean", "t2t_performer", "cct", "pvt", "pvt_v2", "cvt", "swin", "resnet"]
 FEW = {"steps": 4, "samples": 12, "pieces": 5, "orders": 2, "stride": 0.25}
 
+# Every method with each value, other than its default, of what it passes back and of how it weighs keys and heads.
+CHOSEN = [
+    (card.name, {option.name: value})
+    for card in METHODS.values()
+    for option in card.options
+    if option.name in ("gradient", "key_weights", "head_weights")
+    for value in option.choices
+    if value != option.default
+]
+
 
 def few(method: str, **options) -> dict:
     """A method's options with as few samples as there can be."""

@@ -1,4 +1,4 @@
-"""Every method on every family as it is used: in float32 and bfloat16, on what is not square, in a batch.
+"""Every method on every family as it is used: in float32 and bfloat16, on what is not square, in a batch, on two threads.
 
 Each pair of two of these meets in every run; the whole table runs where VIZLIB_FULL_TABLE is set, as continuous integration does.
 """
@@ -6,6 +6,8 @@ Each pair of two of these meets in every run; the whole table runs where VIZLIB_
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -18,13 +20,19 @@ import vizlib
 from vizlib.catalog.methods import METHODS
 from vizlib.zoo.weights import fill_random
 
-WAYS = ["float32", "bfloat16", "not square", "batch"]
+WAYS = ["float32", "bfloat16", "not square", "batch", "two threads"]
 TABLE = [
     pytest.param(method, name, way, id=f"{method}-{name}-{way.replace(' ', '_')}")
     for method_index, method in enumerate(METHODS)
     for family_index, name in enumerate(zoo.FAMILIES)
     for way_index, way in enumerate(WAYS)
     if os.environ.get("VIZLIB_FULL_TABLE") or (method_index + family_index) % len(WAYS) == way_index
+]
+CHOICES = [
+    pytest.param(chosen, name, way, id=f"{chosen[0]}-{'-'.join(chosen[1].values())}-{name}-{way.replace(' ', '_')}")
+    for index, chosen in enumerate(zoo.CHOSEN)
+    for family_index, name in enumerate(zoo.FAMILIES)
+    for way in [WAYS[(index + family_index) % len(WAYS)]]  # one for each family, so that every choice meets every way
 ]
 
 
@@ -37,22 +45,32 @@ def wide(name: str) -> vizlib.Model:
     return vizlib.wrap(module.eval(), input_size=(height, width + width // 2))
 
 
-def maps(model: vizlib.Model, x: torch.Tensor, method: str) -> list[vizlib.Explanation]:
-    return vizlib.explain(model, x, method, 1, **zoo.few(method))
+def maps(model: vizlib.Model, x: torch.Tensor, method: str, options: dict) -> list[vizlib.Explanation]:
+    return vizlib.explain(model, x, method, 1, **zoo.few(method, **options))
 
 
 @pytest.mark.parametrize(("method", "name", "way"), TABLE)
 def test_every_method_on_every_family_in_every_way(method: str, name: str, way: str) -> None:
+    check(method, {}, name, way)
+
+
+@pytest.mark.parametrize(("chosen", "name", "way"), CHOICES)
+def test_every_gradient_and_weight_of_keys_and_heads_on_every_family(chosen: tuple[str, dict], name: str, way: str) -> None:
+    check(*chosen, name, way)
+
+
+def check(method: str, options: dict, name: str, way: str) -> None:
     model = wide(name) if way == "not square" else zoo.model(name, torch.bfloat16 if way == "bfloat16" else torch.float32)
     size = model.transform.size
-    x = torch.nn.functional.interpolate(zoo.inputs(name, 2 if way == "batch" else 1), size=size, mode="bilinear")
+    images = 2 if way in ("batch", "two threads") else 1
+    x = torch.nn.functional.interpolate(zoo.inputs(name, images), size=size, mode="bilinear")
     if method not in model.card.methods:
         assert model.card.unavailable[method]
         with pytest.raises(vizlib.MethodError, match="does not fit"):
-            vizlib.explain(model, x, method)
+            vizlib.explain(model, x, method, **options)
         return
     before = state_of(model.module)
-    explanations = maps(model, x, method)
+    explanations = at_once(model, x, method, options) if way == "two threads" else maps(model, x, method, options)
     assert state_of(model.module) == before
     assert len(explanations) == len(x)
     for explanation in explanations:
@@ -65,11 +83,29 @@ def test_every_method_on_every_family_in_every_way(method: str, name: str, way: 
             assert explanation.input_map.sum() + explanation.sink == pytest.approx(1, abs=1e-9)
     if way == "batch":
         for image, explanation in zip(x, explanations, strict=True):
-            alone = maps(model, image[None], method)[0].input_map
+            alone = maps(model, image[None], method, options)[0].input_map
             assert np.abs(explanation.input_map - alone).max() <= 1e-4 * np.abs(alone).max()
     elif way == "bfloat16":
-        exact = maps(zoo.model(name), x, method)[0].input_map
+        exact = maps(zoo.model(name), x, method, options)[0].input_map
         if np.ptp(exact) > 1e-9 * np.abs(exact).max() and explanations[0].input_map.any():  # one cell has nothing to compare
             assert np.corrcoef(exact.ravel(), explanations[0].input_map.ravel())[0, 1] > 0.85
+    elif way == "two threads":
+        for image, explanation in zip(x, explanations, strict=True):
+            assert np.array_equal(explanation.input_map, maps(model, image[None], method, options)[0].input_map)
     else:
-        assert np.array_equal(maps(model, x, method)[0].input_map, explanations[0].input_map)
+        assert np.array_equal(maps(model, x, method, options)[0].input_map, explanations[0].input_map)
+
+
+def at_once(model: vizlib.Model, x: torch.Tensor, method: str, options: dict) -> list[vizlib.Explanation]:
+    """One map of each of two images, twice over, on two threads that start together."""
+    start = threading.Barrier(2)
+
+    def several(image: torch.Tensor) -> list[vizlib.Explanation]:
+        start.wait()
+        return [maps(model, image[None], method, options)[0] for _ in range(2)]
+
+    with ThreadPoolExecutor(2) as pool:
+        pairs = list(pool.map(several, x))
+    for first, second in pairs:
+        assert np.array_equal(first.input_map, second.input_map)
+    return [first for first, _ in pairs]
