@@ -16,6 +16,11 @@ def percent(share: float, digits: int | None = None) -> str:
     return f"{value:.1f}\u00a0%" if value < 10 else f"{value:.0f}\u00a0%"
 
 
+def decimal(value: float, digits: int = 2) -> str:
+    """A number that may be below 0, with a minus sign and not a hyphen."""
+    return f"{value:.{digits}f}".replace("-", "\u2212")
+
+
 def points(gap: float, *interval: float, digits: int = 0) -> str:
     """A difference of two shares with its sign, and its 95 % ``interval`` where one is given: 40 % and 43 % are 3 points apart, not 3 %.
 

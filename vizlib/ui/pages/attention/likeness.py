@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from vizlib.catalog.glossary import ROLES
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import decimal, percent
 from vizlib.ui.components.canvas_pointer import canvas_pointer
 from vizlib.ui.core import computations
 from vizlib.ui.core.callbacks import here
@@ -93,10 +93,10 @@ def likeness_words(likeness: Likeness, row: int, title: str) -> str:
     """Where in the other picture the patch finds its like, beside what it finds in its own."""
     there, here = likeness.other[row], np.delete(likeness.own[row], row)
     best, width = int(there.argmax()), likeness.grids[1][1]
-    own = f"The most alike of its own picture has {_signed(float(here.max()))}." if here.size else ""
+    own = f"The most alike of its own picture has {decimal(float(here.max()))}." if here.size else ""
     return (
-        f"Most alike in {title} is **row {best // width + 1}, column {best % width + 1}**, cosine **{_signed(float(there[best]))}**; "
-        f"the mean of its {there.size} patches is {_signed(float(there.mean()))}. {own}"
+        f"Most alike in {title} is **row {best // width + 1}, column {best % width + 1}**, cosine **{decimal(float(there[best]))}**; "
+        f"the mean of its {there.size} patches is {decimal(float(there.mean()))}. {own}"
     )
 
 
@@ -157,13 +157,9 @@ def plane_words(plane: HeadPlane) -> str:
         return f"Whether {pairs} that lie near each other here fit (by their product) cannot be told: all fit alike."
     below = ", and below 0 near ones fit less than far ones" if plane.correlation < 0 else ""
     return (
-        f"How near {pairs} lie here, and how well they fit (their product), have a correlation of **{_signed(plane.correlation)}**; "
+        f"How near {pairs} lie here, and how well they fit (their product), have a correlation of **{decimal(plane.correlation)}**; "
         f"at 1 the plane would show the fit exactly, at 0 not at all{below}."
     )
-
-
-def _signed(value: float) -> str:
-    return f"{value:.2f}".replace("-", "\u2212")
 
 
 def _pick_others(url_state: UrlState, picture: Picture) -> list[Picture]:

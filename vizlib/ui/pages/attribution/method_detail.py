@@ -11,7 +11,7 @@ from vizlib.catalog.methods import METHODS
 from vizlib.engine.work_order import Lane
 from vizlib.evaluation.checks import CHECKS, OTHERS
 from vizlib.figures.map_scale import QUANTILE, upper_end
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import decimal, percent
 from vizlib.ui.core import computations, formatting
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.contents import heading
@@ -154,15 +154,15 @@ def _draw_sanity(scheduler: MethodScheduler, explanation: Explanation, checks: d
     work = partial(compute_cascade, explanation, picture=request.picture)
     result = computations.compute_or_status(f"{SLOT}cascade", result_key, [request.model], work, lane=Lane.HEAVY)
     if result is not None:
-        tiles = [(name, f"similarity {value:.2f}", values, None) for name, value, values in result.rows]
+        tiles = [(name, f"similarity {decimal(value)}", values, None) for name, value, values in result.rows]
         _draw_tiles(explanation.method, tiles, answer, view)
 
 
 def check_note(check: Check) -> str:
     """What stands under the map of a check: that of other classes is one map, and its number the mean of several."""
     if CHECKS[check.name].title == CHECKS["class"].title:
-        return f"mean similarity {check.similarity:.2f} over up to {OTHERS} classes; one of their maps"
-    return f"similarity {check.similarity:.2f}"
+        return f"mean similarity {decimal(check.similarity)} over up to {OTHERS} classes; one of their maps"
+    return f"similarity {decimal(check.similarity)}"
 
 
 def _draw_tiles(
@@ -196,8 +196,9 @@ def _draw_stability(scheduler: MethodScheduler, explanation: Explanation, answer
     left, right = st.columns([2, 3], gap="large", vertical_alignment="center")
     left.image(_png(contours(answer.photo, bands.steady)), width="stretch", output_format="PNG")
     right.markdown(
-        f"**{percent(bands.overlap)}** of the strongest places stay the same. Lines enclose what is among the strongest places "
-        "in at least 90 % (white), 50 % (yellow) and 10 % (blue) of the runs: where the three lie close together, the map is firm."
+        f"The strongest places with and without noise have **{percent(bands.overlap)}** of the area that they cover together in common. "
+        "Lines enclose what is among the strongest places in at least 90 % (white), 50 % (yellow) and 10 % (blue) of the runs: where the "
+        "three lie close together, the map is firm."
     )
     right.caption(f"**Exactly:** {formatting.plain(bands.definition)}")
 

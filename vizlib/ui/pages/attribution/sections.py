@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from vizlib.catalog.methods import METHODS
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import decimal, percent
 from vizlib.ui.components.map_grid import map_grid
 from vizlib.ui.core import computations, formatting, job_slots
 from vizlib.ui.core.callbacks import here
@@ -246,7 +246,7 @@ def draw_agreement(scheduler: MethodScheduler, picture: Picture, view: View) -> 
         st.info("Two maps or more can be compared: choose another method above.", icon=":material/touch_app:")
         return
     draw_text(
-        "Each number says how alike two methods order the pixels of this picture: 1 is the same order, 0 none in common, -1 the reverse. "
+        "Each number says how alike two methods order the pixels of this picture: 1 is the same order, 0 none, \u22121 the reverse. "
         "Look for blocks: methods of one kind agree with each other, and that alone proves nothing."
     )
     grids = common_grid(list(explanations.values()))
@@ -278,9 +278,8 @@ def _draw_pair(photo: np.ndarray, maps: tuple[np.ndarray, np.ndarray], titles: t
     from vizlib.figures.overlay import encode_png
 
     title, other = titles
-    apart = (
-        f"red: higher in {title}; blue: higher in {other}; white: the same rank, full colour: ranks 0 and 1; rank correlation {value:.2f}"
-    )
+    alike = f"rank correlation {decimal(value)}" if np.isfinite(value) else "no rank correlation, for one of them is the same everywhere"
+    apart = f"red: higher in {title}; blue: higher in {other}; white: the same rank, full colour: ranks 0 and 1; {alike}"
     drawn = rank_pair(*maps, _PAIR)
     pictures = [cv2.resize(photo, drawn[0].shape[1::-1], interpolation=cv2.INTER_AREA), *drawn]
     unseen = "" if all(np.isfinite(each).all() for each in maps) else "; hatched beside it: not seen by the model"

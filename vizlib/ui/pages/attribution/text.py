@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from vizlib.catalog.methods import METHODS
 from vizlib.evaluation.metrics import METRICS
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import decimal, percent
 from vizlib.ui.core.formatting import seconds
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def check_line(check: Check) -> dict[str, Any]:
     return {
         "title": check.title,
         "passed": check.passed,
-        "value": f"similarity {check.similarity:.2f}",
+        "value": f"similarity {decimal(check.similarity)}",
         "beside": check.reason,
         "rule": check.definition,
     }
