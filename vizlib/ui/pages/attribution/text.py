@@ -47,15 +47,15 @@ def first_look(name: str) -> str:
 
 def score_line(name: str, score: Score) -> dict[str, Any]:
     """A score as a row: title, value, what it is beside maps that know nothing, and the exact rule."""
-    beside = [f"{score.low:.3f} to {score.high:.3f} over baselines"] if score.high > score.low else []
+    beside = [f"{decimal(score.low, 3)} to {decimal(score.high, 3)} over baselines"] if score.high > score.low else []
     if score.percentile is not None:
         beside.append(f"better than {score.percentile:.0f}\u00a0% of random smooth maps")
     if score.gaussian is not None:
-        beside.append(f"Gaussian in the middle {score.gaussian:.3f}")
+        beside.append(f"Gaussian in the middle {decimal(score.gaussian, 3)}")
     return {
         "title": METRICS[name].title if name in METRICS else name,
         "passed": score.good,
-        "value": f"{score.value:.3f}",
+        "value": decimal(score.value, 3),
         "beside": "; ".join(beside) or "has nothing to be compared with",
         "rule": score.definition,
     }
