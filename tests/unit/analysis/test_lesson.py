@@ -118,6 +118,9 @@ def test_a_map_is_tried_by_greying_what_it_names(vit, x):
             assert outcome.values[place] == pytest.approx(share - float(vit(greyed).softmax(1)[0, index]), abs=1e-5)
     assert outcome.facts["low"] <= outcome.values[-1] <= outcome.facts["high"]
     assert transformer.trusted(vit, x).values == outcome.values
+    assert len(outcome.right) == 1
+    plain = transformer.trusted(vit, torch.full_like(x, 0.2))
+    assert plain.right == tuple(range(len(plain.options)))
 
 
 def test_a_pyramid_has_fewer_keys_than_queries(vit, x):

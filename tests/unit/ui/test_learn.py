@@ -41,11 +41,13 @@ SAID = {
     "tokens": "64 tokens of 192 numbers each, and one learned token more",
     "farthest": "Farthest looks layer 2: 30.0 pixels on average, 3.8 patches. The layer that looks least far has 10.0.",
     "settled": "From layer 3 on, tabby leads after every layer, with 90\u00a0% there. Before, the head would have said snail, teddy.",
-    "layers_off": "Without the heads of layer 3 it loses 40 points, more than without those of any other layer. Without those of 1 layer",
-    "patches_out": "row 1, column 2 takes 30 points of tabby's 90\u00a0%. Without 1 patch of 2 the answer gains.",
+    "layers_off": "Without the heads of layer 3 it loses 40\u00a0percentage\u00a0points, more than without those of any other layer. "
+    "Without those of 1 layer",
+    "patches_out": "row 1, column 2 takes 30\u00a0percentage\u00a0points of tabby's 90\u00a0%. Without 1 patch of 2 the answer gains.",
     "keys": "1,024 queries, and each looks at 16 keys, one for 64 of its tokens. Tokens from layer to layer: ViT has 64.",
     "shuffled": "ViT 80\u00a0%, CCT 70\u00a0%, CvT 30\u00a0%. The range of ViT overlaps with CCT: between these five shuffles cannot tell.",
-    "trusted": "Saliency costs the answer most: 50 of 80 points. A random quarter costs 10 on average (\u22122 to 20 over 20). "
+    "trusted": "Saliency costs the answer most: 50\u00a0percentage\u00a0points of 80\u00a0%. "
+    "A random quarter costs 10\u00a0percentage\u00a0points on average (\u22122 to 20 over 20). "
     "No more than a random quarter may cost: Rollout. On this picture this map does not find what matters.",
 }
 
@@ -73,9 +75,13 @@ def test_the_distance_to_the_answer_is_said():
     assert far["tokens"] == "You said 16; it is 64: you are 4 times too low."
     assert far["farthest"] == "You said layer 1; it is layer 2: 1 layer off."
     assert far["looked_at"] == "You said “of”, which has 2.0\u00a0%; it is “may”, with 93\u00a0%."
-    assert far["layers_off"] == "You said layer 1, which costs 10 points; it is layer 3, with 40: yours is number 2 of 3."
+    assert far["layers_off"] == (
+        "You said layer 1, which costs 10\u00a0percentage\u00a0points; "
+        "it is layer 3, with 40\u00a0percentage\u00a0points: yours is number 2 of 3."
+    )
     assert far["patches_out"] == (
-        "You clicked row 1, column 1, which costs \u221210 points, number 2 of 2; it is row 1, column 2, 1.0 patches away."
+        "You clicked row 1, column 1, which costs \u221210\u00a0percentage\u00a0points, number 2 of 2; "
+        "it is row 1, column 2, 1.0 patches away."
     )
     assert BY_NAME["shuffled"].far(MADE_UP["shuffled"], 1) == "You said CvT, of whose answer 30\u00a0% stays; it is ViT, with 80\u00a0%."
 
@@ -83,6 +89,21 @@ def test_the_distance_to_the_answer_is_said():
 def test_maps_that_beat_chance_are_said_to():
     best = Outcome(("Rollout", "Saliency", "a random quarter"), (0.3, 0.5, 0.1), (1,), facts=MADE_UP["trusted"].facts)
     assert "All three maps cost more than any random quarter did." in BY_NAME["trusted"].happened(best)
+
+
+def test_losses_that_read_alike_have_a_digit_more_and_one_point_is_one():
+    close = Outcome(LAYERS, (0.068, 0.01, 0.071), (2,), ordered=True, facts=MADE_UP["layers_off"].facts)
+    said = BY_NAME["layers_off"].far(close, 0).replace("\u00a0", " ")
+    assert said.startswith("You said layer 1, which costs 6.8 percentage points; it is layer 3, with 7.1 percentage points")
+    assert "which costs 1 percentage point;" in BY_NAME["layers_off"].far(close, 1).replace("\u00a0", " ")
+    hidden = Outcome(("row 1, column 1", "row 1, column 2"), (0.001, 0.003), (1,), grid=(1, 2), facts=MADE_UP["patches_out"].facts)
+    assert "takes under 1 percentage point of tabby's" in BY_NAME["patches_out"].happened(hidden).replace("\u00a0", " ")
+
+
+def test_a_picture_that_greying_leaves_as_it_is_tests_no_map():
+    plain = Outcome(("Rollout", "Saliency", "a random quarter"), (0.0, 1e-7, 0.0), (0, 1, 2), facts=MADE_UP["trusted"].facts)
+    assert BY_NAME["trusted"].happened(plain).endswith("this picture puts no map to the test.")
+    assert BY_NAME["trusted"].far(plain, 0) == "No answer is wrong here."
 
 
 def test_answers_go_through_the_address():

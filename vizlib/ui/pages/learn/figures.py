@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from vizlib.figures.numbers import decimal
 from vizlib.ui.components.patch_choice import patch_choice
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.message_codec import pack
@@ -56,7 +57,7 @@ def draw_figure(step: Step, finding: Finding, answer: int) -> None:
     outcome = finding.outcome
     if outcome.grid is not None:
         reach = max(map(abs, outcome.values))
-        names = [f"{100 * value:.1f} points lost" for value in outcome.values]
+        names = [f"{decimal(100 * value, 1)} percentage points lost" for value in outcome.values]
         message = _pack(
             finding, "The picture", outcome.grid, answer, outcome.right[0], names, np.asarray(outcome.values, np.float32) / (reach or 1)
         )
@@ -75,10 +76,10 @@ _AXES = {
     "looked_at": ("share of the attention", 100, "\u00a0%"),
     "farthest": ("mean distance, pixels", 1, ""),
     "settled": ("probability of the answer after the layer", 100, "\u00a0%"),
-    "layers_off": ("probability lost, points", 100, ""),
+    "layers_off": ("probability lost, percentage points", 100, ""),
     "keys": ("keys", 1, ""),
     "shuffled": ("share of the answer that stays", 100, "\u00a0%"),
-    "trusted": ("probability lost, points", 100, ""),
+    "trusted": ("probability lost, percentage points", 100, ""),
 }
 
 

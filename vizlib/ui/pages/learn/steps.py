@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import percent, points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,6 +46,13 @@ def _points(value: float) -> str:
     """A probability in points, with a real minus."""
     number = round(100 * value)
     return f"\u2212{-number}" if number < 0 else str(number)
+
+
+def _loss(value: float, other: float | None = None) -> str:
+    """A loss of probability with its unit; with a digit behind the point where another one would read the same."""
+    if 0 < value < 0.005:
+        return "under 1\u00a0percentage\u00a0point"
+    return points(value, digits=int(other is not None and round(100 * value) == round(100 * other))).removeprefix("+")
 
 
 def _bottleneck(outcome: Outcome) -> str:
@@ -96,7 +103,7 @@ def _layers_off(outcome: Outcome) -> str:
     name, share = str(outcome.facts["label"]).partition(",")[0], float(str(outcome.facts["probability"]))
     gains = sum(value < 0 for value in outcome.values)
     text = (
-        f"{name} has {percent(share)}. Without the heads of {outcome.options[best]} it loses {_points(outcome.values[best])} points, "
+        f"{name} has {percent(share)}. Without the heads of {outcome.options[best]} it loses {_loss(outcome.values[best])}, "
         f"more than without those of any other layer."
     )
     return text + (f" Without those of {_count(gains, 'layer')} it even gains." if gains else "")
@@ -107,7 +114,7 @@ def _patches_out(outcome: Outcome) -> str:
     name, share = str(outcome.facts["label"]).partition(",")[0], float(str(outcome.facts["probability"]))
     gains = sum(value < 0 for value in outcome.values)
     return (
-        f"Hidden from all tokens, {outcome.options[best]} takes {_points(outcome.values[best])} points of {name}'s {percent(share)}. "
+        f"Hidden from all tokens, {outcome.options[best]} takes {_loss(outcome.values[best])} of {name}'s {percent(share)}. "
         f"Without {_count(gains, 'patch', 'patches')} of {len(outcome.options)} the answer gains."
     )
 
@@ -141,10 +148,15 @@ def _trusted(outcome: Outcome) -> str:
     facts = outcome.facts
     best, chance = outcome.right[0], outcome.values[-1]
     low, high = float(str(facts["low"])), float(str(facts["high"]))
+    if len(outcome.right) == len(outcome.options):
+        return (
+            f"Whichever {facts['removed']} of {facts['patches']} patches are greyed, the answer loses under 1\u00a0percentage\u00a0point: "
+            "this picture puts no map to the test."
+        )
     text = (
         f"With {facts['removed']} of {facts['patches']} patches greyed, {outcome.options[best]} costs the answer most: "
-        f"{_points(outcome.values[best])} of {_points(float(str(facts['probability'])))} points. A random quarter costs "
-        f"{_points(chance)} on average ({_points(low)} to {_points(high)} over {facts['random']})."
+        f"{_loss(outcome.values[best])} of {percent(float(str(facts['probability'])))}. A random quarter costs {_loss(chance)} on "
+        f"average ({_points(low)} to {_points(high)} over {facts['random']})."
     )
     within = [name for name, value in zip(outcome.options[:-1], outcome.values, strict=False) if value <= high]
     if not within:
@@ -194,16 +206,19 @@ def _far_layers(outcome: Outcome, answer: int) -> str:
 
 
 def _far_loss(outcome: Outcome, answer: int) -> str:
+    if len(outcome.right) == len(outcome.options):
+        return "No answer is wrong here."
     best = outcome.right[0]
+    said, most = outcome.values[answer], outcome.values[best]
     return _hit(outcome, answer) or (
-        f"You said {outcome.options[answer]}, which costs {_points(outcome.values[answer])} points; it is {outcome.options[best]}, with "
-        f"{_points(outcome.values[best])}: yours is number {outcome.rank(answer)} of {len(outcome.options)}."
+        f"You said {outcome.options[answer]}, which costs {_loss(said, most)}; it is {outcome.options[best]}, with "
+        f"{_loss(most, said)}: yours is number {outcome.rank(answer)} of {len(outcome.options)}."
     )
 
 
 def _far_patch(outcome: Outcome, answer: int) -> str:
     return _hit(outcome, answer) or (
-        f"You clicked {outcome.options[answer]}, which costs {_points(outcome.values[answer])} points, number {outcome.rank(answer)} of "
+        f"You clicked {outcome.options[answer]}, which costs {_loss(outcome.values[answer])}, number {outcome.rank(answer)} of "
         f"{len(outcome.options)}; it is {outcome.options[outcome.right[0]]}, {outcome.distance(answer):.1f} patches away."
     )
 
