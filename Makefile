@@ -17,7 +17,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.t
 
 help: ## print this
 	@echo "make app     install what the app needs, start it and open it     PORT=8501 ARGS='more options of streamlit run'"
-	@echo "make test    install what the tests need and run them             ARGS='tests/unit -k rollout' JOBS=2; FULL=1: all, FAST=1: the quick ones"
+	@echo "make test    install what the tests need and run them             ARGS='tests/unit -k rollout' JOBS=2; FULL=1: all, FAST=1: the quick ones, REST=1: what CI runs after make coverage"
 	@echo "make times   run all but the browser's tests and write down which take long, into tests/slow_tests.txt"
 	@echo "make coverage   run the quick unit tests and print which lines of vizlib they reach, least first"
 	@echo "make test-integrations   install trackers and training loops in an environment of their own, and test looks with them"
@@ -38,7 +38,7 @@ times: $(VENV)/.test
 	OMP_NUM_THREADS=1 VIZLIB_TIMES=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup tests/unit tests/parity tests/packaging tests/app
 
 coverage: $(VENV)/.test
-	OMP_NUM_THREADS=1 VIZLIB_FAST=1 VIZLIB_FULL_TABLE=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov=vizlib --cov-report= tests/unit tests/parity $(ARGS)
+	OMP_NUM_THREADS=1 VIZLIB_FAST=1 $(if $(FULL),VIZLIB_FULL_TABLE=1) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov=vizlib --cov-report= tests/unit tests/parity $(ARGS)
 	$(BIN)/python -m coverage report --sort=cover --skip-covered
 
 # MLflow wants an older importlib-metadata than dask brings, so these packages have an environment of their own.

@@ -1,8 +1,9 @@
-"""How much of the tests runs: all with FULL=1, as in continuous integration; by default what takes some minutes; least with FAST=1.
+"""How much of the tests runs: all with FULL=1, as before a release; by default what takes some minutes; least with FAST=1.
 
 By default large tables are sampled, and the longest cases of tests/slow_tests.txt and the browser's tests left out; FAST=1 takes the first
-case of every unit test, without all that the file names; `make times` writes that file again. REST=1 with FULL=1: all but what
-`make coverage` has run already.
+case of every unit test, without all that the file names; `make times` writes that file again. REST=1, for continuous integration: the
+sampled tables with the longest cases and the browser's tests, without what `make coverage` has run already; and of the cases that the
+sample leaves out a tenth, another one for each VIZLIB_TURN, which is the commit there. REST=1 FULL=1: all that `make coverage` has not run.
 """
 
 import os
@@ -11,13 +12,14 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from sampled_cases import sample
+from sampled_cases import has_its_turn, sample
 
 HERE = Path(__file__).parent
 SLOW, BROWSER = HERE / "slow_tests.txt", HERE / "browser"
 COVERED = {HERE / "unit", HERE / "parity"}  # whose quick cases `make coverage` runs
 NOTED = 0.5  # seconds of processor time that the first case of a test may take for FAST
 LONG = 3.0  # and that a case may take by default
+TURN = os.environ.get("VIZLIB_TURN", "")
 
 FULL, FAST, TIMES, REST = (bool(os.environ.get(f"VIZLIB_{name}")) for name in ("FULL_TABLE", "FAST", "TIMES", "REST"))
 
@@ -33,6 +35,7 @@ def pytest_collection_modifyitems(config, items):
         covered = [item for item in items if COVERED & set(item.path.parents)]
         later = _after_the_first(covered, {_function(name) for name in slow})
         left = {item: None for item in covered if item not in later}
+        left |= {} if FULL else {item: None for item in _beyond_the_sample(items, set()) if not has_its_turn(item.nodeid, TURN)}
     else:
         left = _beyond_the_sample(items, {name for name, seconds in slow.items() if seconds > LONG})
         if not any("browser" in argument for argument in config.args):
@@ -130,5 +133,6 @@ def pytest_report_header():
     if FAST:
         return ["FAST: first cases of quick tests alone; make test runs more, make test FULL=1 all"]
     if REST:
-        return ["all but what make coverage runs"]
+        some = "all" if FULL else f"sampled tables and a tenth of their other cases (VIZLIB_TURN={TURN})"
+        return [f"{some}, but what make coverage runs"]
     return [] if FULL or TIMES else ["large tables are sampled, the longest cases and the browser left out; make test FULL=1 runs all"]

@@ -1,6 +1,6 @@
 """Every method on every family as it is used: in float32 and bfloat16, on what is not square, in a batch, on two threads.
 
-Each pair of two of these meets in every run; the whole table runs where VIZLIB_FULL_TABLE is set, as continuous integration does.
+Each pair of two of these meets in every run; the whole table runs where VIZLIB_FULL_TABLE is set, as before a release.
 """
 
 from __future__ import annotations
