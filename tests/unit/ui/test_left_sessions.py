@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
@@ -54,6 +56,28 @@ def test_a_session_goes_once_its_time_is_over_and_not_before(running, monkeypatc
     model_service._let_go_of_sessions()
     settle(running.loop)
     assert not running.storage._cache._data
+
+
+def test_the_last_session_goes_even_where_it_holds_itself(running, monkeypatch):
+    class Session:
+        id = "circle"
+
+        def __init__(self):
+            self.itself = self
+
+    now, session = [0.0], Session()
+    monkeypatch.setattr(running.storage._cache, "_timer", lambda: now[0])
+    running.storage.save(SessionInfo(client=None, session=session, script_run_count=1))
+    gone = weakref.ref(session)
+    del session
+    gc.disable()
+    try:
+        now[0] = 2.0
+        model_service._let_go_of_sessions()
+        settle(running.loop)
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_without_a_server_there_is_nothing_to_do():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -171,7 +172,14 @@ def _let_go_of_sessions() -> None:
     with suppress(RuntimeError):  # there is no server yet, or it is ending
         running = runtime.get_instance()
         manager: Any = running._session_mgr
-        running._get_async_objs().eventloop.call_soon_threadsafe(manager._session_storage._cache.expire)
+        running._get_async_objs().eventloop.call_soon_threadsafe(_expire, manager._session_storage._cache)
+
+
+def _expire(sessions: Any) -> None:
+    before = len(sessions._data)
+    sessions.expire()
+    if len(sessions._data) < before and not sessions._data:
+        gc.collect()  # some are held by circles, and nobody is there whom a collection would keep waiting
 
 
 def _at_hand(model: str) -> bool:
