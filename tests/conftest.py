@@ -110,7 +110,7 @@ class Times:
             self.first.setdefault(_function(report.nodeid), report.nodeid)
 
     def pytest_sessionfinish(self):
-        if "PYTEST_XDIST_WORKER" in os.environ:
+        if "PYTEST_XDIST_WORKER" in os.environ or not self.seconds:  # cases that were only listed tell no times
             return
         firsts = set(self.first.values())
         noted = {name: taken for name, taken in self.seconds.items() if taken > LONG or (name in firsts and taken > NOTED)}
