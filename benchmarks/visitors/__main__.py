@@ -65,7 +65,7 @@ class Server:
                     return
             time.sleep(0.05)
 
-    def taken(self) -> dict[str, Any]:
+    def taken(self) -> dict[str, float]:
         """Megabytes and file handles of the server and its workers, and their processor seconds."""
         processes = [self.process, *self.process.children(recursive=True)]
         totals: dict[str, float] = defaultdict(float)
