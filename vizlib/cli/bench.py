@@ -162,16 +162,19 @@ def _bench_peers(
             f"{', '.join(dict.fromkeys(case.model for case in PEER_CASES))}: name one of these."
         )
     screen, results = stderr_console(), []
+    if not as_json:
+        stdout_console().print(peers_markdown([]), markup=False, soft_wrap=True)
     for case in chosen:
         with screen.status(f"{case.package}: {case.method} of {case.model}") if screen.is_terminal else nullcontext():
             parts = None
             if case.version is not None:
                 parts = beside_peer(case, rounds, facts["clock"], facts["threads"], memory=memory)
             results.append((case, parts))
+        if not as_json:
+            # Line by line, so that what was measured is not lost when it is stopped.
+            stdout_console().print(peers_markdown(results[-1:]).splitlines()[-1], markup=False, soft_wrap=True)
     if as_json:
         print_json({**facts, "rows": [{**asdict(case), "version": case.version, "measured": parts} for case, parts in results]})
-    else:
-        stdout_console().print(peers_markdown(results), markup=False, soft_wrap=True)
     raise typer.Exit(OK)
 
 

@@ -32,9 +32,10 @@ EXAM_EPILOG = """[bold]For example[/bold]
 
 Without a model all bundled ones are asked. Photographs in a folder make the exams planted and grid; a boxes.csv beside them (columns \
 file, label, x0, y0, x1, y1 in pixels of the upright image, all inclusive) makes the exam boxes, and so does --data, the folder that \
-models were trained on. --as makes a paper's table again instead, by its own definitions: chefer2021, petsiuk2018 or samek2017, over the \
-labelled photographs in --data (val/CLASS/*.jpg as of ImageNet, tiny-imagenet-200 or val.parquet). Exit codes: 0 done, 1 some exam \
-could not be held on some model, 2 asked for something there is not."""
+models were trained on. The exam faithfulness is held where it is named, since it takes some 400 passes a photograph. --as makes a \
+paper's table again instead, by its own definitions: chefer2021, petsiuk2018 or samek2017, over the labelled photographs in --data \
+(val/CLASS/*.jpg as of ImageNet, tiny-imagenet-200 or val.parquet). Exit codes: 0 done, 1 some exam could not be held on some model, 2 \
+asked for something there is not."""
 
 
 def exam(
@@ -57,7 +58,11 @@ def exam(
     every: Annotated[bool, typer.Option("--all", help="All methods take part, however long they need.")] = False,
     exams: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="Of known, planted, grid and boxes.", show_default="all that there is material for"),
+        typer.Option(
+            metavar="A,B",
+            help="Of known, planted, grid, boxes and faithfulness.",
+            show_default="all but faithfulness that there is material for",
+        ),
     ] = None,
     published: Annotated[
         str | None,
@@ -239,4 +244,4 @@ def _print(report: ExamReport) -> None:
         ]
         rows.append((METHODS[method].title, *cells))
     print_table(stdout_console(), ("method", *(EXAMS[name].title for name in exam_names)), rows)
-    stdout_console().print("The mean share of the evidence (95\u00a0% interval), and on how many models the method passed.")
+    stdout_console().print("The mean mark from 0 to 1 (95\u00a0% interval), and on how many models the method passed.")

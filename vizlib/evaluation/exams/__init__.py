@@ -12,6 +12,7 @@ from vizlib.evaluation.exams.cards import EXAMS, ExamCard
 from vizlib.evaluation.exams.question import Mark, Question, Questions
 
 if TYPE_CHECKING:
+    from vizlib.evaluation.exams.beside_random_maps import faithfulness_questions
     from vizlib.evaluation.exams.grading import answer_exam, grade
     from vizlib.evaluation.exams.grid_pointing_game import grid_questions
     from vizlib.evaluation.exams.known_attribution import known_questions
@@ -29,6 +30,7 @@ _HOMES = {
     "planted_questions": "planted_evidence",
     "grid_questions": "grid_pointing_game",
     "box_questions": "object_boxes",
+    "faithfulness_questions": "beside_random_maps",
     "grade": "grading",
     "answer_exam": "grading",
     "ExamReport": "report",
@@ -39,8 +41,8 @@ _HOMES = {
     "write_markdown": "report_markdown",
 }
 __all__ = [
-    "EXAMS", "ExamCard", "ExamReport", "Mark", "Question", "Questions", "answer_exam", "box_questions", "grade", "grid_questions",
-    "known_questions", "planted_questions", "run_exams", "write_csv", "write_html", "write_json", "write_markdown",
+    "EXAMS", "ExamCard", "ExamReport", "Mark", "Question", "Questions", "answer_exam", "box_questions", "faithfulness_questions", "grade",
+    "grid_questions", "known_questions", "planted_questions", "run_exams", "write_csv", "write_html", "write_json", "write_markdown",
 ]  # fmt: skip  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vizlib.errors import ExamError, nearest
+from vizlib.evaluation.protocol import BASELINES, CELLS, RANDOM_MAPS, SUBSET_SIZES, SUBSETS_PER_SIZE
 
 
 @dataclass(frozen=True)
@@ -12,6 +13,7 @@ class ExamCard:
     """One exam: what it asks (``summary``), how the right answer is known (``how``), and the paper that it follows, if any.
 
     ``needs`` is what it is held with besides a model: "" for nothing, "images" for photographs, "boxes" for labelled ones with boxes.
+    ``unasked`` is whether it is held where no exam is named.
     """
 
     name: str
@@ -22,6 +24,7 @@ class ExamCard:
     needs: str
     paper: str = ""
     paper_url: str = ""
+    unasked: bool = True
 
 
 _CARDS = (
@@ -65,11 +68,25 @@ _CARDS = (
         "Boxes",
         "Photographs with a box around the object: does the map for the right class lie inside?",
         "Only photographs that the model answers rightly, with boxes over at most half of the picture, take part. The mark is the share of "
-        "the map's positive part inside the box. What a model looks at need not be the object, so this is the weakest of the four truths.",
+        "the map's positive part inside the box. What a model looks at need not be the object, so this truth is a weak one.",
         "share of the evidence",
         "boxes",
         "Zhang et al., Top-down Neural Attention by Excitation Backprop (2016)",
         "https://arxiv.org/abs/1608.00507",
+    ),
+    ExamCard(
+        "faithfulness",
+        "Faithfulness beside random maps",
+        "Random cells of a photograph are hidden: does the map say how far the logit of the model's answer falls without them?",
+        f"Sensitivity-n: {len(SUBSET_SIZES) * SUBSETS_PER_SIZE} times {', '.join(map(str, SUBSET_SIZES[:-1]))} or {SUBSET_SIZES[-1]} cells "
+        f"of an {CELLS} x {CELLS} grid are replaced by each of {len(BASELINES)} pictures without evidence, and the map's sum over them is "
+        f"correlated with the fall of the logit. The mark is the share of {RANDOM_MAPS} random smooth maps that predict it worse. The same "
+        "passes serve all methods. Photographs with holes are unlike those that the model learned from, which makes this truth a weak one.",
+        "share of the random maps that are worse",
+        "images",
+        "Ancona et al., Towards better understanding of gradient-based attribution methods (2018)",
+        "https://arxiv.org/abs/1711.06104",
+        unasked=False,
     ),
 )
 EXAMS: dict[str, ExamCard] = {card.name: card for card in _CARDS}

@@ -73,8 +73,9 @@ def grade(questions: Sequence[Question], maps: Sequence[np.ndarray], method: str
     for question, input_map in zip(questions, maps, strict=True):
         ours, truth = torch.from_numpy(np.asarray(input_map, np.float64)), torch.from_numpy(question.truth)
         values.append(evidence_share(question, ours))
-        hits.append(float(pointing(ours[None], truth[None] > 0)))
-        areas.append(float((truth > 0).double().mean()))
+        if question.hidden is None:
+            hits.append(float(pointing(ours[None], truth[None] > 0)))
+            areas.append(float((truth > 0).double().mean()))
         silent += not bool((ours > 0).any())
         size = (int(truth.shape[0]), int(truth.shape[1]))
         references["even"].append(evidence_share(question, torch.ones(size)))
@@ -88,7 +89,7 @@ def grade(questions: Sequence[Question], maps: Sequence[np.ndarray], method: str
     return Mark(
         exam, method, _models(questions), float(np.mean(values)), low, high, reference,
         passed=groups >= FEWEST and low > reference + 1e-9,
-        questions=len(questions), unit=EXAMS[exam].unit, area=float(np.mean(areas)), pointing=float(np.mean(hits)),
+        questions=len(questions), unit=EXAMS[exam].unit, area=_mean(areas), pointing=_mean(hits),
         control=float(np.mean(control)) if control else None, silent=silent, seconds=seconds,
     )  # fmt: skip
 
@@ -97,8 +98,10 @@ def evidence_share(question: Question, values: torch.Tensor) -> float:
     """How much of the positive part of a map (h, w), scaled to 1, lies where the evidence is, from 0 to 1.
 
     On a picture of tiles: the sum over tiles of the smaller of the map's share and the true one. Else the share inside the true area. A
-    map without a positive part counts as an even one.
+    map without a positive part counts as an even one. Where parts of the picture were hidden, the share of random maps that are worse.
     """
+    if question.hidden is not None:
+        return question.hidden.share_beaten(values)
     truth = torch.from_numpy(question.truth)
     if question.cells is None:
         return float(mass_in_box(values[None], truth[None] > 0))
@@ -109,6 +112,10 @@ def evidence_share(question: Question, values: torch.Tensor) -> float:
 def tile_sums(values: torch.Tensor, cells: tuple[int, int]) -> torch.Tensor:
     """The sum of a map (h, w) over each tile of an even grid: (rows, columns) float64."""
     return values.double().unflatten(1, (cells[1], -1)).unflatten(0, (cells[0], -1)).sum((1, 3))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")
 
 
 def _scaled(values: torch.Tensor) -> torch.Tensor:

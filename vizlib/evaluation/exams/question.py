@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from vizlib.evaluation.exams.hidden_cells import HiddenCells
     from vizlib.zoo.model import Model
 
 
@@ -20,6 +21,7 @@ class Question:
 
     ``truth`` float64 (h, w) >= 0 says where the evidence is; ``words`` what was built or measured. On a picture of tiles ``cells`` counts
     them along each side, and the truth is spread evenly over each. ``control`` bool (h, w) is where something is that has no effect.
+    ``hidden`` is there where the truth is no area but what hiding parts of the picture does; ``truth`` is zero then.
     Questions with one ``group`` share their picture, and count as one when the spread of a mark is told.
     """
 
@@ -33,6 +35,7 @@ class Question:
     group: int
     cells: tuple[int, int] | None = None
     control: np.ndarray | None = None
+    hidden: HiddenCells | None = None
 
 
 class Questions(list[Question]):
@@ -49,9 +52,9 @@ class Mark:
 
     ``reference`` is the better of what an even map and a Gaussian around the middle get for the same questions; ``passed`` whether the
     interval lies above it. ``area`` is the mean share of the picture where evidence is, ``pointing`` the share of maps whose highest pixel
-    lies there, ``control`` the share of the map on what has no effect over its share of the picture (1 is as much as an even map),
-    ``silent`` how many maps had no positive part, ``seconds`` the time for a map. All numbers are NaN where ``refused`` says why there
-    are none.
+    lies there (both NaN where the truth is no area), ``control`` the share of the map on what has no effect over its share of the picture
+    (1 is as much as an even map), ``silent`` how many maps had no positive part, ``seconds`` the time for a map. All numbers are NaN where
+    ``refused`` says why there are none.
     """
 
     exam: str

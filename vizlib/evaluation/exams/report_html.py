@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,8 +46,8 @@ def _head(report: ExamReport, exams: list[str]) -> str:
     )
     settings = ", ".join(f"{name}: {value}" for name, value in report.about.items())
     return (
-        "<header><h1>Explanation methods at school</h1><p>Every question has an answer that is known. The number is the mean share of the "
-        "evidence that the map finds, from 0 to 1; the bar its 95 % interval; the grey line what a map gets that knows nothing: the better "
+        "<header><h1>Explanation methods at school</h1><p>Every question has an answer that is known. The number is the mean mark, from 0 "
+        "to 1, which each exam below defines; the bar its 95 % interval; the grey line what a map gets that knows nothing: the better "
         "of an even one and a Gaussian around the middle. A method passes on a model where its whole interval, of four pictures at least, "
         "lies above that. The known models are not the same for all methods: attention is asked of transformers.</p></header>"
         f"<div class='wide'><table><thead><tr><th>mean over models</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
@@ -93,7 +94,7 @@ def _mark(mark: Mark | None) -> str:
     if mark.refused:
         return f'<span class="none" title="{_safe(mark.refused)}">no mark</span>'
     kind = "good" if mark.passed else "bad"
-    beside = [f"pointing {percent(mark.pointing)}"]
+    beside = [] if math.isnan(mark.pointing) else [f"pointing {percent(mark.pointing)}"]
     beside += [f"control {mark.control:.2f} of even"] if mark.control is not None else []
     beside += [f"{mark.silent} silent"] if mark.silent else []
     return (

@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
 PASSED = "✓"
 WORDS = (
-    "Explanation methods on questions whose right answer is known. Each cell holds the mean share of the evidence that the map finds, its "
-    "95 % interval, and on how many models the method passed: there the interval, of four pictures at least, lies above what an even "
-    "map and a Gaussian around the middle get for the same questions. The known models are not the same for all methods: attention is "
-    "asked of transformers."
+    "Explanation methods on questions whose right answer is known. Each cell holds the mean mark, from 0 to 1, its 95 % interval, and on "
+    "how many models the method passed: there the interval, of four pictures at least, lies above what an even map and a Gaussian around "
+    "the middle get for the same questions. The known models are not the same for all methods: attention is asked of transformers."
 )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vizlib.catalog.methods import METHODS, method_card
 from vizlib.engine.progress import tell, told_to
 from vizlib.errors import CancelledError, ExamError, VizlibError
+from vizlib.evaluation.exams.beside_random_maps import faithfulness_questions
 from vizlib.evaluation.exams.cards import EXAMS, exam_card
 from vizlib.evaluation.exams.grading import answer_exam
 from vizlib.evaluation.exams.grid_pointing_game import grid_questions
@@ -45,13 +46,13 @@ def run_exams(
     """Every mark that methods get in exams on models, by name or ready-made; about ``questions`` of each exam for each model.
 
     ``images`` are what ``planted_questions`` and ``grid_questions`` take, ``boxes`` what ``box_questions`` takes. None stands for the
-    methods of few passes, and for all exams that there is material for. "known" asks its own models, about all others alike. What cannot
-    be asked, or does not fit, has a mark that says why. ExamError for an exam that there is not or has nothing to be made of, MethodError
-    for an unknown method.
+    methods of few passes, and for the exams of few passes that there is material for. "known" asks its own models, about all others
+    alike. What cannot be asked, or does not fit, has a mark that says why. ExamError for an exam that there is not or has nothing to be
+    made of, MethodError for an unknown method.
     """
     material = {"": True, "images": images, "boxes": boxes}
     if exams is None:
-        exams = [name for name, card in EXAMS.items() if material[card.needs] is not None]
+        exams = [name for name, card in EXAMS.items() if card.unasked and material[card.needs] is not None]
     for name in exams:
         if material[exam_card(name).needs] is None:
             raise ExamError(f"The exam {name!r} is made of photographs{' with boxes' if EXAMS[name].needs == 'boxes' else ''}: give some.")
@@ -60,6 +61,7 @@ def run_exams(
         "planted": lambda model: planted_questions(model, images, seed, count=questions),
         "grid": lambda model: grid_questions(model, images, seed, count=questions),
         "boxes": lambda model: box_questions(model, boxes, count=questions, seed=seed),
+        "faithfulness": lambda model: faithfulness_questions(model, images, seed, count=questions),
     }
     papers = [name for name in EXAMS if name in exams and name != "known"]
     sittings = (len(methods) + 1) * ((len(KINDS) if "known" in exams else 0) + len(models) * len(papers))

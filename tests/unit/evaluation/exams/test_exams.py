@@ -24,6 +24,7 @@ from vizlib.evaluation.exams import (
     Question,
     answer_exam,
     box_questions,
+    faithfulness_questions,
     grade,
     grid_questions,
     known_questions,
@@ -43,11 +44,16 @@ from vizlib.evaluation.exams.photographs import load_photographs
 from vizlib.evaluation.exams.planted_evidence import RISE, STILL
 from vizlib.evaluation.exams.summary import summary
 from vizlib.evaluation.pointing_game import box_masks
+from vizlib.evaluation.protocol import BASELINES
+from vizlib.explainers.parts.baselines import baseline
 from vizlib.geometry import Transform
 from vizlib.stats import grouped_bootstrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+AREAS = [name for name in EXAMS if name != "faithfulness"]  # where the truth is a place
 
 
 def boxed_set(count: int = 8) -> tuple[list[np.ndarray], list[int], np.ndarray]:
@@ -322,8 +328,70 @@ class TestBoxes:
             box_questions(cases.model(), ([cases.photograph(0)], [1], [[0, 0, 9, 9]]))
 
 
+@pytest.fixture(scope="module")
+def questions() -> list[Question]:
+    return faithfulness_questions(cases.model(), boxed_set(12)[0], count=8)
+
+
+class TestFaithfulness:
+    def test_photographs_are_asked_for_their_own_answer(self, questions: list[Question]) -> None:
+        assert len(questions) == len({question.group for question in questions}) == 8
+        assert len({question.x.numpy().tobytes() for question in questions}) == 8
+        for question in questions:
+            shares = cases.model()(question.x).softmax(1)[0]
+            assert (int(shares.argmax()), bool(shares.amax() >= 0.5)) == (question.target, True)
+            assert cases.LABELS[question.target] in question.words
+        grey = [np.full((64, 64, 3), 127, np.uint8)] * 3
+        with pytest.raises(ExamError, match="None of these 3 photographs is answered by Colours"):
+            faithfulness_questions(cases.model(), grey)
+
+    def test_the_drops_are_those_of_pictures_with_holes(self, questions: list[Question]) -> None:
+        question, model = questions[0], cases.model()
+        empty = baseline(model, question.x, BASELINES[0])
+        whole = float(model(question.x)[0, question.target])
+        for row in (0, 40, 127):
+            cells = question.hidden.subsets[row].numpy()
+            hole = torch.from_numpy(np.kron(cells, np.ones((8, 8))) > 0)
+            left = float(model(torch.where(hole, empty, question.x))[0, question.target])
+            assert float(question.hidden.drops[0, row]) == pytest.approx(whole - left, abs=1e-4)
+
+    def test_a_mark_is_the_mean_percentile_that_evaluate_gives(self, questions: list[Question]) -> None:
+        percentiles, correlations = [], []
+        for question in questions:
+            found = vizlib.explain(question.model, question.x[0], "input_x_gradient", question.target)
+            score = vizlib.evaluate(question.model, question.x[0], found, ["sensitivity_n"])["sensitivity_n"]
+            percentiles.append(score.percentile)
+            correlations.append(question.hidden.correlation(torch.from_numpy(found.input_map)) - score.value)
+        mark = answer_exam(questions, "input_x_gradient")
+        assert mark.value == pytest.approx(np.mean(percentiles) / 100)
+        np.testing.assert_allclose(correlations, 0, atol=1e-9)
+        assert mark.passed
+        assert math.isnan(mark.area)
+        assert math.isnan(mark.pointing)
+
+    def test_what_is_turned_or_flat_fails(self, questions: list[Question]) -> None:
+        maps = explain_questions(questions, "input_x_gradient")
+        assert grade(questions, [-one for one in maps], "input_x_gradient").value < 0.1
+        for flat in (np.ones((64, 64)), np.zeros((64, 64)), np.full((64, 64), np.nan)):
+            found = grade(questions, [flat] * 8, "rollout")
+            assert not found.passed
+            # The correlation of what never changes is nought: it beats the random maps whose own lies below.
+            assert found.value == pytest.approx(np.mean([float((question.hidden.random < 0).double().mean()) for question in questions]))
+
+    def test_one_as_good_counts_half(self, questions: list[Question]) -> None:
+        still = replace(questions[0].hidden, drops=torch.zeros(3, 128), random=torch.tensor([-0.5, 0.0, 0.0, 0.5]))
+        assert still.share_beaten(torch.rand(64, 64)) == 0.5
+
+    def test_it_is_held_only_where_it_is_named(self, tmp_path) -> None:
+        images = boxed_set(6)[0]
+        asked = run_exams([cases.model()], ["saliency"], ["faithfulness"], images, questions=4)
+        assert [(mark.exam, mark.questions) for mark in asked.marks] == [("faithfulness", 4)]
+        assert "pointing" not in write_html(asked, tmp_path / "exam.html").read_text(encoding="utf-8")
+        assert "faithfulness" not in {mark.exam for mark in run_exams([cases.model()], ["saliency"], None, images, questions=4).marks}
+
+
 class TestMarks:
-    @pytest.mark.parametrize("exam", EXAMS)
+    @pytest.mark.parametrize("exam", AREAS)
     def test_the_truth_passes_and_shuffled_or_turned_maps_fail(self, papers: dict[str, list[Question]], exam: str) -> None:
         questions, rng = papers[exam], np.random.default_rng(0)
         perfect = grade(questions, [question.truth for question in questions], "rollout")
@@ -348,7 +416,7 @@ class TestMarks:
 
     def test_shuffled_maps_of_a_method_that_passes(self, papers: dict[str, list[Question]]) -> None:
         rng = np.random.default_rng(1)
-        for exam in EXAMS:
+        for exam in AREAS:
             questions = [question for question in papers[exam] if exam != "known" or question.model.card.name == "tiles_sum"]
             if exam == "known":
                 questions = known_questions("tiles_sum", count=5)

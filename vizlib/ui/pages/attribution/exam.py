@@ -63,7 +63,7 @@ def draw_exam(model: ModelChoice, picture: Picture, names: list[str]) -> None:
     state = st.session_state
     offered = [name for name, card in EXAMS.items() if card.needs != "boxes"]
     exams_key, methods_key = f"{SLOT_EXAM}.exams", f"{SLOT_EXAM}.methods"
-    state.setdefault(exams_key, offered)
+    state.setdefault(exams_key, [name for name in offered if EXAMS[name].unasked])
     fitting = text.in_order(model.card.methods if model.card else ())
     chosen = [name for name in state.get(methods_key, [name for name in names if METHODS[name].passes <= QUICK]) if name in fitting]
     state[methods_key] = chosen
