@@ -10,6 +10,7 @@ import vizlib
 from vizlib.analysis.lesson import transformer
 from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.pictures import sample
+from vizlib.ui.pages.learn.figures import legend_words
 from vizlib.ui.pages.learn.sections import OWN_MODEL
 from vizlib.ui.pages.learn.steps import STEPS
 
@@ -50,11 +51,12 @@ def test_every_step_of_the_picture_asks_and_answers(learn, number):
 
 def test_the_patches_that_are_asked_for_say_nothing_of_the_answer(learn):
     header, arrays = unpack(messages(learn(step="7"), "patch_choice")[0])
-    assert (header["right"], header["names"], set(arrays)) == (-1, None, {"photo"})
+    assert (header["right"], header["names"], header["legend"], set(arrays)) == ([], None, "", {"photo"})
     model = vizlib.load("vit_tiny50")
     outcome = transformer.patches_out(model, model.prepare(sample("coffee").pixels))
     header, arrays = unpack(messages(learn(step="7", answers="-_-_-_-_-_-_1"), "patch_choice")[0])
-    assert (header["right"], header["chosen"]) == (outcome.right[0], 0)
+    assert (header["right"], header["chosen"]) == (list(outcome.right), 0)
+    assert header["legend"] == legend_words(outcome.values)
     assert np.allclose(arrays["values"], np.array(outcome.values) / max(map(abs, outcome.values)), atol=1e-6)
 
 

@@ -3,10 +3,12 @@ import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import {
   capital,
+  decimal,
   large,
   number,
   percent,
   signedNumber,
+  significant,
   thousands,
   visible,
 } from '../../vizlib/ui/components/_lib/formatting.js';
@@ -29,7 +31,17 @@ test('a share with a digit everywhere', () => {
 
 test('a number with about three digits', () => {
   const texts = [0, 123.4, -1.234, 0.01234, 0.0001234, Infinity].map(number);
-  assert.deepEqual(texts, ['0', '123', '-1.23', '0.012', '1.2e-4', 'Infinity']);
+  assert.deepEqual(texts, ['0', '123', '−1.23', '0.012', '1.2e-4', 'Infinity']);
+});
+
+test('a number below 0 has a minus and no hyphen', () => {
+  assert.deepEqual([decimal(-0.123), decimal(-1.26, 1), decimal(2)], ['−0.12', '−1.3', '2.00']);
+  assert.equal(number(-0.00012), '−1.2e-4');
+});
+
+test('significant digits', () => {
+  const texts = [significant(-0.123, 2), significant(1234, 2), significant(1, 3), significant(0.00001234, 2)];
+  assert.deepEqual(texts, ['−0.12', '1200', '1.00', '0.000012']);
 });
 
 test('large numbers', () => {

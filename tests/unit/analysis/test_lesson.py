@@ -69,7 +69,7 @@ def test_distances_by_an_explicit_sum(vit, x):
         rows = site.weights().double()[:, 1:, 1:]
         means = (rows * apart).sum(-1) / rows.sum(-1)
         assert outcome.values[layer] == pytest.approx(float(means.mean()), rel=1e-5)
-    assert outcome.right == (int(np.argmax(outcome.values)),)
+    assert set(outcome.right) == {place for place, far in enumerate(outcome.values) if far > 0.99 * max(outcome.values)}
 
 
 def test_the_answer_is_settled_where_the_lens_says(vit, x):
@@ -91,7 +91,8 @@ def test_heads_off_is_what_a_silent_attention_loses(vit, x):
         finally:
             hook.remove()
         assert outcome.values[layer] == pytest.approx(share - after, abs=1e-5)
-    assert outcome.right == largest(outcome.values)
+    assert outcome.right[0] == int(np.argmax(outcome.values))
+    assert set(outcome.right) == {place for place, lost in enumerate(outcome.values) if max(outcome.values) - lost < 0.005}
 
 
 def test_patches_out_is_the_ablation_of_each(vit, x):
@@ -118,9 +119,9 @@ def test_a_map_is_tried_by_greying_what_it_names(vit, x):
             assert outcome.values[place] == pytest.approx(share - float(vit(greyed).softmax(1)[0, index]), abs=1e-5)
     assert outcome.facts["low"] <= outcome.values[-1] <= outcome.facts["high"]
     assert transformer.trusted(vit, x).values == outcome.values
-    assert len(outcome.right) == 1
+    assert outcome.right[0] == int(np.argmax(outcome.values))
     plain = transformer.trusted(vit, torch.full_like(x, 0.2))
-    assert plain.right == tuple(range(len(plain.options)))
+    assert plain.all_right
 
 
 def test_a_pyramid_has_fewer_keys_than_queries(vit, x):
@@ -161,3 +162,7 @@ def test_distances_and_ranks():
     assert patches.distance(0) == pytest.approx(5**0.5)
     assert Outcome(("a", "b"), (1, 0), (0,)).distance(1) == 1
     assert largest([1, 3, 3]) == (1, 2)
+    assert largest([0.3, 0.1, 0.304, 0.299], 0.005) == (2, 0)  # and not the last, 0.005 below
+    several = Outcome(tuple("abcdef"), (0.0,) * 6, (5, 0), grid=(1, 6))
+    assert [several.nearest(answer) for answer in range(6)] == [0, 0, 0, 5, 5, 5]
+    assert several.distance(1) == 1

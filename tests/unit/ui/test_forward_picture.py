@@ -66,6 +66,16 @@ def test_the_words_name_the_layers_where_most_is_added():
     assert differences_words(ForwardPicture(layers, "mean")) == "The head reads the mean of the tokens."
 
 
+def test_layers_that_read_alike_are_all_named_and_tokens_may_become_more():
+    layers = (
+        LayerSize("layer 1", 0, 196, 196, 10, 5.001, 2, 11),
+        LayerSize("layer 2", 0, 197, 197, 10, 4.999, 3, 14),
+        LayerSize("layer 3", 0, 197, 197, 10, 1, 1, 14),
+    )
+    assert additions_words(layers).startswith(f"Attention adds most in **layer 1** and **layer 2** ({percent(0.5)} of the length")
+    assert differences_words(ForwardPicture(layers, "mean")).startswith("The number of tokens changes on the way: 196, 197.")
+
+
 def test_a_model_that_cannot_be_taken_apart_says_why():
     model = vizlib.load("resnet_tiny50")
     picture = compute_forward_picture(PassRequest("resnet_tiny50", sample("cat"), None), model, progress=Progress())

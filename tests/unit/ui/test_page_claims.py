@@ -82,10 +82,18 @@ NONE = [[[0]]] * len(COUNTS)
 
 @pytest.mark.parametrize(
     ("pyramid", "plain", "verdict"),
-    [([2.0] * 7, [1.0] * 7, SO), ([1.0] * 7, [2.0] * 7, NOT_SO), ([2.0] * 6 + [0.5], [1.0] * 7, OPEN), ([math.nan] * 7, [1.0] * 7, OPEN)],
+    [
+        ([2.0] * 7, [1.0] * 7, SO),
+        ([1.0] * 7, [2.0] * 7, NOT_SO),
+        ([2.0] * 6 + [0.5], [1.0] * 7, OPEN),
+        ([math.nan] * 7, [1.0] * 7, OPEN),
+        ([1.04] * 7, [1.0] * 7, OPEN),
+    ],
 )
 def test_boundaries(pyramid, plain, verdict):
-    assert boundaries_claim(grouped("PVT", NONE, pyramid), grouped("ViT", NONE, plain)).verdict is verdict
+    claim = boundaries_claim(grouped("PVT", NONE, pyramid), grouped("ViT", NONE, plain))
+    assert claim.verdict is verdict
+    assert "nan" not in claim.measured
 
 
 def test_whoever_is_least_fragmented_is_named():
@@ -94,6 +102,9 @@ def test_whoever_is_least_fragmented_is_named():
     fields = [grouped("PVT", torn, [1.0]), grouped("ViT", whole, [1.0])]
     assert fragments(fields, COUNTS[0]) == "Into 2 groups, in connected pieces: PVT 4, ViT 2. On this picture ViT is the least fragmented."
     assert "PVT and ViT are equally the least fragmented" in fragments([grouped("PVT", whole, [1.0]), fields[1]], COUNTS[0])
+    three = [grouped(name, whole, [1.0]) for name in ("PVT", "ViT", "ResNet")]
+    assert "PVT, ViT and ResNet are equally the least fragmented" in fragments(three, COUNTS[0])
+    assert fragments(three[:1], COUNTS[0]) == ""
 
 
 def right(*shares):

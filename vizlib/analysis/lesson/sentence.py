@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vizlib.analysis.lesson.outcome import Outcome, largest
+from vizlib.analysis.lesson.outcome import TELLS, Outcome, largest
 from vizlib.seq2seq.decode import translate
 from vizlib.seq2seq.models import load
 
@@ -32,4 +32,4 @@ def looked_at(text: str = TEXT, step: int = STEP) -> Outcome:
         values.append(float(weights[start : start + len(word)].sum()))
         start += len(word) + 1
     facts = {"text": text, "written": "".join(translation.tokens[:step]), "token": translation.tokens[step], "output": translation.output}
-    return Outcome(tuple(words), tuple(values), largest(values), facts=facts)
+    return Outcome(tuple(words), tuple(values), largest(values, TELLS), facts=facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 
 from vizlib.analysis.attention.head_statistics import head_statistics, matrix
 from vizlib.analysis.features.depth_answers import logit_lens
-from vizlib.analysis.lesson.outcome import Outcome, largest
+from vizlib.analysis.lesson.outcome import TELLS, Outcome, largest
 from vizlib.catalog.methods import METHODS
 from vizlib.explainers.api import explain
 from vizlib.passes.ablation import HeadAblation
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 MAPS = ("rollout", "relevance", "saliency")
 REMOVED = 4  # one patch in so many is removed
 RANDOM = 20
-TELLS = 0.005  # a smaller loss of probability reads as none
+ALIKE = 0.01  # distances that differ by a smaller share are drawn alike
 
 
 def tokens(model: Model, x: torch.Tensor) -> Outcome:
@@ -43,22 +44,28 @@ def tokens(model: Model, x: torch.Tensor) -> Outcome:
 
 
 def farthest(model: Model, x: torch.Tensor) -> Outcome:
-    """In which layer the heads look farthest on average; the values are pixels of the input, the mean over heads and patches."""
+    """In which layer the heads look farthest on average; the values are pixels of the input, the mean over heads and patches.
+
+    The facts ``nearest`` and ``widest`` are the first layer's heads that look least and most far.
+    """
     sites = traces(model, x)[0].attention
     size = (int(x.shape[2]), int(x.shape[3]))
     heads = matrix([head_statistics(site, size) for site in sites], "distance")
     values = tuple(np.nanmean(heads, 1).tolist())
     patch = size[1] / sites[0].query_grid.width
     facts = {"patch": patch, "nearest": float(np.nanmin(heads[0])), "widest": float(np.nanmax(heads[0]))}
-    return Outcome(_layers(len(values)), values, largest(values), ordered=True, facts=facts)
+    return Outcome(_layers(len(values)), values, largest(values, ALIKE * max(values)), ordered=True, facts=facts)
 
 
 def settled(model: Model, x: torch.Tensor) -> Outcome:
-    """From which layer on the answer leads by the logit lens; the values are its probability after each layer."""
+    """From which layer on the answer leads by the logit lens; the values are its probability after each layer.
+
+    The fact ``before`` has the leaders up to there in turn, "; " between them.
+    """
     lens = logit_lens(model, x[0], patches=False)
     values = tuple(lens.probabilities[:, lens.target].tolist())
     leaders = [model.label(int(index)) for index in lens.answers]
-    before = list(dict.fromkeys(leaders[: lens.settled]))
+    before = [leader for leader, _ in itertools.groupby(leaders[: lens.settled])]
     return Outcome(_layers(len(values)), values, (lens.settled,), ordered=True, facts={"label": lens.label, "before": "; ".join(before)})
 
 
@@ -67,7 +74,7 @@ def layers_off(model: Model, x: torch.Tensor) -> Outcome:
     sites = run(model, x).lineage().sites
     changes = [HeadAblation({(number, head): "zero" for head in range(site.heads)}) for number, site in enumerate(sites)]
     values, facts = _lost(model, x, changes)
-    return Outcome(_layers(len(values)), values, largest(values), ordered=True, facts=facts)
+    return Outcome(_layers(len(values)), values, largest(values, TELLS), ordered=True, facts=facts)
 
 
 def patches_out(model: Model, x: torch.Tensor) -> Outcome:
@@ -75,7 +82,7 @@ def patches_out(model: Model, x: torch.Tensor) -> Outcome:
     grid = run(model, x).lineage().sites[0].query_grid
     values, facts = _lost(model, x, [HeadAblation(dropped=(grid.prefix + cell,)) for cell in range(grid.cells)])
     names = tuple(f"row {cell // grid.width + 1}, column {cell % grid.width + 1}" for cell in range(grid.cells))
-    return Outcome(names, values, largest(values), grid=grid.shape, facts=facts)
+    return Outcome(names, values, largest(values, TELLS), grid=grid.shape, facts=facts)
 
 
 def trusted(model: Model, x: torch.Tensor, seed: int = 0) -> Outcome:
@@ -105,9 +112,8 @@ def trusted(model: Model, x: torch.Tensor, seed: int = 0) -> Outcome:
         "label": model.label(answer), "probability": float(shares[0, answer]), "removed": count, "patches": grid.cells,
         "low": min(by_chance), "high": max(by_chance), "random": RANDOM,
     }  # fmt: skip
-    # Greying a plain picture changes nothing: the largest of such numbers is a rounding, and no answer is wrong.
-    right = largest(values) if max(map(abs, lost)) >= TELLS else tuple(range(len(values)))
-    return Outcome((*(METHODS[name].title for name in MAPS), "a random quarter"), values, right, facts=facts)
+    options = (*(METHODS[name].title for name in MAPS), "a random quarter")
+    return Outcome(options, values, largest(values, TELLS), facts=facts)
 
 
 def _mask(cells: torch.Tensor, count: int) -> torch.Tensor:

@@ -25,7 +25,10 @@ def keys_of_first_stage(pyramid: Model, x: torch.Tensor, others: Sequence[tuple[
     site = traces(pyramid, x)[0].attention[0]
     queries, keys = site.query_grid.tokens, site.key_grid.tokens
     choices = sorted({max(1, queries // 64), max(1, queries // 16), max(1, queries // 4), queries, keys})
-    facts: dict[str, str | float | tuple[float, ...]] = {"queries": queries, "keys": keys, "model": short_name(pyramid.card.name)}
+    facts: dict[str, str | float | tuple[float, ...]] = {
+        "queries": queries, "keys": keys, "model": short_name(pyramid.card.name),
+        "key_rows": site.key_grid.height, "key_columns": site.key_grid.width,
+    }  # fmt: skip
     for model, given in others:
         sites = traces(model, given)[0].attention
         facts[short_name(model.card.name)] = tuple(float(one.query_grid.cells) for one in sites)

@@ -109,6 +109,12 @@ def show_picture(picture: Picture | None) -> None:
         upload["yours"] = picture
 
 
+def show_sample(url_state: UrlState, name: str) -> None:
+    """Have a page show this sample."""
+    show_picture(None)
+    url_state.reset("sample", name)
+
+
 def allowed_hosts() -> frozenset[str]:
     """The hosts that the operator allows pictures to be fetched from."""
     return host_list(os.environ.get(HOSTS_VARIABLE, ""))

@@ -10,15 +10,33 @@ export function percent(share, digits) {
 }
 
 /**
+ * A number that may be below 0, with a minus sign and not a hyphen. Mirrors decimal in vizlib/figures/numbers.py.
+ * @param {number} value
+ * @param {number} [digits]
+ */
+export function decimal(value, digits = 2) {
+  return value.toFixed(digits).replace('-', '−');
+}
+
+/**
+ * A number with so many significant digits, a minus sign and not a hyphen, and none of its thousands as a power.
+ * @param {number} value
+ * @param {number} digits
+ */
+export function significant(value, digits) {
+  const text = value.toPrecision(digits);
+  return (text.includes('e+') ? String(Number(text)) : text).replace(/^-/, '−');
+}
+
+/**
  * A number with about three digits.
  * @param {number} value
  */
 export function number(value) {
   if (value === 0 || !Number.isFinite(value)) return String(value);
   const size = Math.abs(value);
-  if (size >= 100) return value.toFixed(0);
-  if (size >= 1) return value.toFixed(2);
-  return size >= 0.001 ? value.toFixed(3) : value.toExponential(1);
+  if (size < 0.001) return (value < 0 ? '−' : '') + size.toExponential(1);
+  return decimal(value, size >= 100 ? 0 : size >= 1 ? 2 : 3);
 }
 
 /**

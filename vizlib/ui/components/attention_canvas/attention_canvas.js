@@ -6,6 +6,7 @@ import { clamp, hatchAround, paintRamp, shareAt, takeArrow } from '../_lib/grid.
 import { changeAppearance, onAppearance, page } from '../_lib/map_appearance.js';
 import { shareAbove, upperEnd } from '../_lib/map_scale.js';
 import { decodeSites } from './attention_site.js';
+import { mostWords } from './attention_words.js';
 
 const SETTLED = 300; // milliseconds without a change before the address follows
 const IDLE = 500; // and before a coarse layer asks for its finer rows
@@ -14,18 +15,6 @@ const MEAN = -1;
 const [GAP, CAPTION, LEAST_HEAD, MOST_HEAD, MOST_SQUEEZED] = [8, 28, 60, 220, 120];
 // The canvas writes these parts of the address itself.
 const OWNED = ['layer', 'head', 'query', 'reverse', 'opacity', 'colors', 'scale', 'maps'];
-
-// The indices of the largest values from ``start`` on, in falling order.
-function largest(values, start, end, most) {
-  const best = [];
-  for (let i = start; i < end; i++) {
-    if (best.length === most && !(values[i] > values[best.at(-1)])) continue;
-    best.push(i);
-    best.sort((a, b) => values[b] - values[a]);
-    best.length = Math.min(most, best.length);
-  }
-  return best;
-}
 
 /**
  * What the button of a stage says, by the title of its first site: "Stage 2", "Round 1", or "Layers" beside rounds.
@@ -355,7 +344,7 @@ class AttentionCanvas extends Component {
     if (query !== undefined) {
       this.query = this.place(query, true);
       this.pin();
-    }
+    } else this.tell();
     this.stage.scrollIntoView({ block: 'center', behavior: this.reducedMotion ? 'auto' : 'smooth' });
   }
 
@@ -423,6 +412,12 @@ class AttentionCanvas extends Component {
     this.speak();
     this.address();
     this.trigger('pin', this.state());
+  }
+
+  // The layer and head that were opened, for the panels below; what is held stays held.
+  tell() {
+    const { query, reverse, ...shown } = this.state();
+    this.trigger('pin', this.pinned ? { ...shown, query, reverse } : shown);
   }
 
   // The address follows by itself, without the server; a rerun may have written an older one over it.
@@ -657,17 +652,17 @@ class AttentionCanvas extends Component {
 
   showReading(shown, token, count, learned, high, artifacts) {
     const values = this.valuesOf(shown, count);
-    const best = largest(values, learned, count, 3);
-    const verb = this.reversed ? 'is looked at most from' : 'looks most at';
+    const skipped = new Set(artifacts.map(cell => learned + cell));
+    const looks = mostWords(values, i => this.spot(i, this.onto), this.reversed, skipped);
     const mean = this.site.heads > 1 ? 'mean of the heads' : 'its one head';
     const head = shown === MEAN ? mean : `head ${shown + 1}`;
-    const list = best.map(i => `${this.spot(i, this.onto)} (${percent(values[i])})`).join('; ');
     const pooled = this.site.pool > 1 ? ` Shown in cells of ${this.site.pool} × ${this.site.pool} patches.` : '';
     const subject = this.spot(token, this.from);
-    const more = create('span', 'more', `${this.find('where').textContent}, ${head}.${pooled}`);
+    const out = skipped.size ? ' Odd tokens are left out.' : '';
+    const more = create('span', 'more', `${this.find('where').textContent}, ${head}.${pooled}${out}`);
     const bold = create('b', '', subject[0].toUpperCase() + subject.slice(1));
-    this.find('reading').replaceChildren(bold, ` ${verb} ${list || 'learned tokens only'}.`, more);
-    this.spoken = `${subject} ${verb} ${list}. ${more.textContent}`;
+    this.find('reading').replaceChildren(bold, ` ${looks}.`, more);
+    this.spoken = `${subject} ${looks}. ${more.textContent}`;
     const above = shareAbove(this.drawnCells(values, learned, artifacts), high);
     const what = this.reversed ? 'share of each patch’s attention that comes here' : 'share of its attention';
     this.find('high').textContent = (above > 0 ? '≥ ' : '') + percent(high);

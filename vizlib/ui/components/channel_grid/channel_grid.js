@@ -2,6 +2,7 @@ import { OKABE_ITO, pixel } from '../_lib/colormaps.js';
 import { ComponentWithView, mount } from '../_lib/component.js';
 import { decode, sameNumbers } from '../_lib/decoder.js';
 import { create } from '../_lib/dom.js';
+import { decimal, significant } from '../_lib/formatting.js';
 import { cellAt, clamp } from '../_lib/grid.js';
 
 // A grid of 6 x 6 maps, in pixels of its canvas.
@@ -189,7 +190,7 @@ class ChannelGrid extends ComponentWithView {
   shortcut({ ways, agreement }) {
     if (!ways.bare) return 'The notebooks took no shortcut here: these are the true maps.';
     if (agreement === undefined) return 'The shortcut skipped a pooling too, so its maps have another size.';
-    return `The shortcut's maps and the true ones correlate by ${agreement.toFixed(2)} (median over channels).`;
+    return `The shortcut's maps and the true ones correlate by ${decimal(agreement)} (median over channels).`;
   }
 
   read(index, event) {
@@ -204,9 +205,9 @@ class ChannelGrid extends ComponentWithView {
       flag & FLAGS.dead && 'dead',
       flag & FLAGS.exploding && 'exploding',
     ].filter(Boolean);
-    const range = `${value('low').toPrecision(3)} to ${value('high').toPrecision(3)}`;
-    const deviation = `deviation ${value('deviation').toPrecision(3)}`;
-    const edge = `correlation with gradients ${value('edge').toFixed(2)}`;
+    const range = `${significant(value('low'), 3)} to ${significant(value('high'), 3)}`;
+    const deviation = `deviation ${significant(value('deviation'), 3)}`;
+    const edge = `correlation with gradients ${decimal(value('edge'))}`;
     const name = `${this.header.grids[index].title}, channel ${channel}`;
     this.find('reading').textContent = `${name}: ${range}, ${deviation}, ${edge}; ${marks.join(', ') || 'unmarked'}`;
   }

@@ -1,7 +1,7 @@
 import { colourTable, cssColour, diverging } from '../_lib/colormaps.js';
 import { Component, mount } from '../_lib/component.js';
 import { choices, create, formula } from '../_lib/dom.js';
-import { percent } from '../_lib/formatting.js';
+import { decimal, percent } from '../_lib/formatting.js';
 import { cellAt, paint, placeMark } from '../_lib/grid.js';
 
 const PARTS = ['q', 'k', 'v'];
@@ -143,7 +143,7 @@ class ConvProjection extends Component {
       const peak = Math.max(...weights.map(Math.abs));
       kernel.replaceChildren(
         ...[...weights].map(weight => {
-          const cell = create('span', '', weight.toFixed(2));
+          const cell = create('span', '', decimal(weight));
           cell.style.background = cssColour(diverging(peak ? weight / peak : 0));
           if (Math.abs(weight) > 0.6 * peak) cell.style.color = '#fff';
           return cell;
@@ -151,7 +151,7 @@ class ConvProjection extends Component {
       );
       const sum = weights.reduce((a, b) => a + b, 0);
       const size = weights.reduce((a, b) => a + Math.abs(b), 0);
-      kernels.push(`${part}: centre ${percent(size ? Math.abs(weights[4]) / size : 0)}, sum ${sum.toFixed(2)}`);
+      kernels.push(`${part}: centre ${percent(size ? Math.abs(weights[4]) / size : 0)}, sum ${decimal(sum)}`);
     }
     this.find('reading').textContent =
       `Channel ${channel}, kernels with the gain of their batch norm. ${kernels.join('; ')}. ` +

@@ -20,7 +20,7 @@ const VIEWS = {
   ],
   rollout: [
     'Rollout',
-    'Where the answer came from, walked back from the class token to each stage: a share for every cell.',
+    'Where the answer came from, walked back from what the head reads to each stage: a share for every cell.',
   ],
 };
 const HINT = 'Point at a cell, or move it with the arrow keys.';

@@ -227,14 +227,14 @@ class ForwardPass extends Component {
 
   /**
    * @param {string} title
-   * @param {any[][]} steps [name, label, length, kind, inside]
+   * @param {any[][]} steps [name, label, length, kind, inside, what is written for the length]
    * @param {string} why
    * @param {any[][]} rows [label, numbers, length or null, total]
    */
   showSteps(title, steps, why, rows) {
     this.find('what').textContent = title;
     const most = Math.max(...steps.map(([, , length]) => length), 1e-9);
-    const buttons = steps.map(([name, label, length, kind, inside], at) => {
+    const buttons = steps.map(([name, label, length, kind, inside, text = number(length)], at) => {
       const button = create('button', [kind, inside ? 'inside' : ''].join(' '));
       button.type = 'button';
       button.setAttribute('role', 'option');
@@ -243,7 +243,7 @@ class ForwardPass extends Component {
       const bar = create('span', 'bar');
       bar.append(create('i'));
       bar.firstChild.style.width = `${(100 * length) / most}%`;
-      button.append(create('span', 'label', label), bar, create('span', 'length', number(length)));
+      button.append(create('span', 'label', label), bar, create('span', 'length', text));
       button.onclick = () => this.choose(name);
       button.onkeydown = event => {
         const step = takeArrow(event);
@@ -439,17 +439,24 @@ class ForwardPass extends Component {
 
   drawAnswer() {
     const { top, read, numbers, features } = this.header;
+    // Logits may be negative: the bars begin below the least of them.
+    const [least, most] = extent(top.map(({ logit }) => logit));
+    const floor = Math.min(0, least - (most - least || 1) / 10);
     const steps = top.map(({ label, logit, probability }, at) => [
       at,
       `${label}, ${percent(probability)}`,
-      Math.max(0, logit),
+      logit - floor,
       '',
       false,
+      signedNumber(logit),
     ]);
     if (typeof this.step !== 'number') this.step = this.top;
     this.top = this.step = clamp(this.step, 0, top.length - 1);
     const chosen = top[this.top];
-    const title = 'The logits: the longer, the more probable';
+    const title =
+      floor < 0
+        ? 'The logits: the longer, the more probable; bars begin below 0'
+        : 'The logits: the longer, the more probable';
     if (!features) {
       this.showSteps(title, steps, `${read} The logit of ${chosen.label} is ${signedNumber(chosen.logit)}.`, []);
       return;

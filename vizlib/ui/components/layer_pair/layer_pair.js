@@ -1,7 +1,7 @@
 import { colourTable, pixel, rgbPixel } from '../_lib/colormaps.js';
 import { Component, mount } from '../_lib/component.js';
 import { choices, photographUrl } from '../_lib/dom.js';
-import { percent } from '../_lib/formatting.js';
+import { decimal, percent } from '../_lib/formatting.js';
 import { cellAt, cellBox, extent, indexAt, paint, placeMark, ramp, stepped, takeArrow } from '../_lib/grid.js';
 
 const SHOWS = [
@@ -189,7 +189,7 @@ class LayerPair extends Component {
       if (best < 0) continue;
       const where = `${panel.side === side ? 'elsewhere in ' : 'in '}${this.header.models[panel.side]}`;
       const place = `row ${Math.floor(best / size[1]) + 1}, column ${(best % size[1]) + 1}`;
-      matches.push(`${where} the place at ${place} (likeness ${cosine(row[best]).toFixed(2)})`);
+      matches.push(`${where} the place at ${place} (likeness ${decimal(cosine(row[best]))})`);
     }
     const { layer } = this.header.pairs[this.pair][side];
     const from = `row ${y + 1}, column ${x + 1} of ${this.header.models[side]} ${layer} (white frame)`;

@@ -2,7 +2,7 @@ import { colourTable, withAlpha } from '../_lib/colormaps.js';
 import { Component, mount } from '../_lib/component.js';
 import { sameNumbers } from '../_lib/decoder.js';
 import { choices, create, createSvg } from '../_lib/dom.js';
-import { percent } from '../_lib/formatting.js';
+import { decimal, percent, significant } from '../_lib/formatting.js';
 import { clamp, paint, paintRamp, shareAt, takeArrow } from '../_lib/grid.js';
 
 const SCALES = [
@@ -210,7 +210,7 @@ class MapGrid extends Component {
       inside += 1;
       if (Math.abs(this.value(name, cell)) > to * (1 + 1e-4)) above += 1;
     }
-    const times = value => `${value === 0 ? '0' : value.toPrecision(2)}×`;
+    const times = value => `${value === 0 ? '0' : significant(value, 2)}×`;
     paintRamp(entry.bar, signed ? this.both : this.plain);
     entry.low.textContent = times(from);
     entry.high.textContent = (above ? '≥ ' : '') + times(to);
@@ -246,8 +246,8 @@ class MapGrid extends Component {
     const cell = row * map.shape[1] + column;
     if (this.arrays.content && !this.arrays.content[cell]) return 'Padding: no picture here.';
     const value = this.value(card.name, cell);
-    const multiple = `${value.toFixed(Math.abs(value) < 10 ? 2 : 0)} × the map's mean size`;
-    return `${card.title}: ${multiple}; ${(value * card.unitValue).toPrecision(3)} in the method's own unit.`;
+    const multiple = `${decimal(value, Math.abs(value) < 10 ? 2 : 0)} × the map's mean size`;
+    return `${card.title}: ${multiple}; ${significant(value * card.unitValue, 3)} in the method's own unit.`;
   }
 
   cross() {

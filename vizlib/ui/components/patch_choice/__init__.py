@@ -1,4 +1,4 @@
-"""A picture cut into patches, of which one is chosen, by pointer or by keys; afterwards the map of all of them and the right one."""
+"""A picture cut into patches, of which one is chosen, by pointer or by keys; afterwards the map of all of them and the right ones."""
 
 from __future__ import annotations
 

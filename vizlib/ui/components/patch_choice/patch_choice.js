@@ -76,19 +76,29 @@ class PatchChoice extends Component {
     const { grid, right } = this.header;
     const box = cell => (cell < 0 ? [0, 0, 0, 0] : cellBox([Math.floor(cell / grid[1]), cell % grid[1]], grid));
     placeMark(this.find('self'), box(this.chosen));
-    placeMark(this.find('truth'), box(right ?? -1));
+    const truths = right.map(cell => {
+      const mark = create('i', 'mark truth');
+      placeMark(mark, box(cell));
+      return mark;
+    });
+    this.find('truths').replaceChildren(...truths);
   }
 
   read() {
-    const { grid, open, names } = this.header;
+    const { grid, open, names, right, legend } = this.header;
     const at = this.cell ? this.cell[0] * grid[1] + this.cell[1] : -1;
     const name = cell => `row ${Math.floor(cell / grid[1]) + 1}, column ${(cell % grid[1]) + 1}`;
     const parts = [];
     if (at >= 0) parts.push(`${name(at)}${names ? `: ${names[at]}` : ''}. `);
     else if (open) parts.push(`${HINT} `);
-    if (this.chosen >= 0) parts.push(create('b', '', `Yours (orange): ${name(this.chosen)}.`));
-    if (this.header.right >= 0) parts.push(create('b', '', ` Right (green): ${name(this.header.right)}.`));
-    if (this.values) parts.push(' Red patches speak for the answer, blue ones against it.');
+    const mine = right.includes(this.chosen);
+    if (this.chosen >= 0 && !mine) parts.push(create('b', '', `Yours (orange): ${name(this.chosen)}. `));
+    if (right.length) {
+      const more = right.length > 1 ? ` and ${right.length - 1} more` : '';
+      const said = mine ? `Yours is right (green): ${name(this.chosen)}` : `Right (green): ${name(right[0])}`;
+      parts.push(create('b', '', `${said}${more}. `));
+    }
+    if (legend) parts.push(legend);
     this.find('reading').replaceChildren(...parts);
   }
 }

@@ -2,7 +2,7 @@ import { namedTable, withAlpha } from '../_lib/colormaps.js';
 import { Component, mount } from '../_lib/component.js';
 import { clamp, hatchAround, paintRamp, shareAt, takeArrow } from '../_lib/grid.js';
 import { announceAppearance, onAppearance, page } from '../_lib/map_appearance.js';
-import { percent } from '../_lib/formatting.js';
+import { decimal, percent, significant } from '../_lib/formatting.js';
 
 const HINT = 'Point at the picture, or use the arrow keys on it, to read the map.';
 const LONGEST = 600; // pixels of the canvas along the longer side, at least
@@ -14,9 +14,9 @@ const UNITS = {
 
 // A value in multiples of the unit, as its legend writes it.
 function inUnit(value, unit, digits) {
-  if (unit === 'score') return value === 0 ? '0' : value.toPrecision(2);
+  if (unit === 'score') return value === 0 ? '0' : significant(value, 2);
   if (value === 0) return '0×';
-  return value.toFixed(digits ?? (value < 0.1 ? 3 : value < 10 ? 1 : 0)) + '×';
+  return `${decimal(value, digits ?? (value < 0.1 ? 3 : value < 10 ? 1 : 0))}×`;
 }
 
 // The two model pixels around a place on one axis of the model's input and how far it is from the first to the second;
@@ -230,7 +230,7 @@ class PhotoMap extends Component {
     const { image } = this.header;
     this.point = [clamp(row, 0, image[0] - 1e-6), clamp(column, 0, image[1] - 1e-6)];
     const [y, x] = this.point;
-    this.find('reading').textContent = `row ${Math.floor(y)}, column ${Math.floor(x)}: ${this.reading(y, x)}`;
+    this.find('reading').textContent = `row ${Math.floor(y) + 1}, column ${Math.floor(x) + 1}: ${this.reading(y, x)}`;
     this.placeCross();
   }
 
@@ -240,7 +240,7 @@ class PhotoMap extends Component {
     const column = neighbours(x * scale[1] + offset[1], input[1]);
     const ratio = unitValue > 0 ? between(this.values, input[1], row, column) / unitValue : 0;
     if (Number.isNaN(ratio)) return 'no value here';
-    const share = ((ratio / this.values.length) * 100).toPrecision(3);
+    const share = significant((ratio / this.values.length) * 100, 3);
     const perPixel = unit === 'share' ? ` (${share} % per model pixel)` : '';
     return `${inUnit(ratio, unit)} ${UNITS[unit].word}${perPixel}`;
   }

@@ -137,10 +137,15 @@ class PredictFirst extends Component {
     const bits = divergence(truth, guess);
     const even = divergence(truth, Array(guess.length).fill(1 / guess.length));
     const best = truth.indexOf(Math.max(...truth));
-    const guessed = guess.indexOf(Math.max(...guess));
+    const high = Math.max(...guess) - 1e-9;
+    const guessed = guess.findIndex(share => share > high);
+    const tied = guess.filter(share => share > high).length;
     const name = j => `“${visible(this.header.source[j])}”, character ${j + 1}`;
     const shares = `${percent(truth[best], 1)}, you gave it ${percent(guess[best], 1)}`;
-    const missed = `You put most on ${name(guessed)}, which gets ${percent(truth[guessed], 1)}.`;
+    const alone = `You put most on ${name(guessed)}, which gets ${percent(truth[guessed], 1)}.`;
+    const missed = tied === 1 ? alone : `You put most on ${tied} others, as much on each.`;
+    const hit = tied === 1 ? 'That is where you put most, too.' : `You put as much on ${tied - 1} more.`;
+    const met = guess[best] > high ? hit : missed;
     this.root.dataset.bits = bits.toFixed(4);
     return [
       create('span', 'guess', 'Your guess'),
@@ -148,7 +153,7 @@ class PredictFirst extends Component {
       create('span', 'truth', 'the truth'),
       `: KL(truth ‖ guess) = ${bits.toFixed(2)} bits; an even spread would have been ${even.toFixed(2)}. `,
       `It looks most at ${name(best)} (${shares}). `,
-      guessed === best ? 'That is where you put most, too.' : missed,
+      tied === guess.length ? 'You put as much on each.' : met,
     ];
   }
 }

@@ -122,7 +122,8 @@ class Presenter extends Component {
     const { page } = this.header;
     const count = this.headings.length + 1;
     const title = this.current ? this.headings[this.current - 1].textContent : page;
-    this.find('where').textContent = `${this.current + 1} / ${count} · ${title}`;
+    const place = count > 1 ? `${this.current + 1} / ${count} · ` : '';
+    this.find('where').textContent = `${place}${title}`;
     this.find('back').disabled = !this.current && !document.querySelector(TURNS[-1]);
     this.find('next').disabled = this.current === count - 1 && !document.querySelector(TURNS[1]);
   }

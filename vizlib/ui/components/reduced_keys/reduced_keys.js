@@ -98,8 +98,9 @@ class ReducedKeys extends Component {
     const { query, keys, key } = this.panels;
     const [h, w] = site.grid;
     const [kh, kw] = site.keys;
-    query.facts.textContent = `${h} × ${w} = ${thousands(h * w)} tokens ask`;
-    keys.facts.textContent = `${kh} × ${kw} = ${thousands(kh * kw)} keys answer`;
+    const beside = site.prefix ? ', and the class token' : '';
+    query.facts.textContent = `${h} × ${w} = ${thousands(h * w)} tokens ask${beside}`;
+    keys.facts.textContent = `${kh} × ${kw} = ${thousands(kh * kw)} keys answer${beside}`;
     key.facts.textContent = site.gathers;
     const light = part => on => part.panel.classList.toggle('lit', on);
     const [asked, answering] = [h * w, kh * kw];
@@ -204,7 +205,7 @@ class ReducedKeys extends Component {
     const [y, x] = key;
     const { prefix } = this.site;
     const who = this.query ? `Token at row ${this.query[0] + 1}, column ${this.query[1] + 1}` : 'The class token';
-    const which = this.key ? 'the key pointed at' : 'its strongest key';
+    const which = this.key ? 'the key pointed at' : `its strongest key${prefix ? ' on the picture' : ''}`;
     const learned = prefix ? `, ${percent(row[0])} to the class token` : '';
     const place = `row ${y + 1}, column ${x + 1}; even: ${percent(1 / row.length)}`;
     return `${who} gives ${percent(row[prefix + chosen])} to ${which} (${place})${learned}.`;

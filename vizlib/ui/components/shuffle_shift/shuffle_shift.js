@@ -1,6 +1,6 @@
 import { Component, mount } from '../_lib/component.js';
 import { choices, create, createSvg } from '../_lib/dom.js';
-import { percent } from '../_lib/formatting.js';
+import { decimal, percent } from '../_lib/formatting.js';
 
 const READING =
   'The bar is the distance between the answers before and after, half the sum of |p′ − p| over all classes: ' +
@@ -92,7 +92,7 @@ class ShuffleShift extends Component {
       name,
       create('span', '', `answer moved ${distance}`),
       create('span', '', `same first answer: ${same}`),
-      create('span', '', change.tokens === null ? cut : `tokens’ cosine ${change.tokens.toFixed(3)}`),
+      create('span', '', change.tokens === null ? cut : `tokens’ cosine ${decimal(change.tokens, 3)}`),
     );
     fill.style.width = `${change.distance * 100}%`;
     track.append(fill);

@@ -2,7 +2,7 @@ import { colourTable, diverging, hexPixel, OKABE_ITO, pixel, rgbPixel, withAlpha
 import { ComponentWithView, mount } from '../_lib/component.js';
 import { decode, rowOf, sameNumbers } from '../_lib/decoder.js';
 import { create, createSvg, outline, rectangle } from '../_lib/dom.js';
-import { percent, thousands } from '../_lib/formatting.js';
+import { decimal, percent, significant, thousands } from '../_lib/formatting.js';
 import { cellAt, clamp, extent, nonzeroSpan, outerProduct, paint, paintRamp, ramp, takeArrow } from '../_lib/grid.js';
 import { shareAbove, upperEnd } from '../_lib/map_scale.js';
 
@@ -285,7 +285,7 @@ class SoftSplit extends ComponentWithView {
   lengthMap(index) {
     const lengths = this.arrays[`norms${index}`];
     const [low, high] = extent(lengths);
-    const facts = `dark ${low.toPrecision(3)}, bright ${high.toPrecision(3)}`;
+    const facts = `dark ${significant(low, 3)}, bright ${significant(high, 3)}`;
     return { colour: ramp(lengths, this.colours, low, high), facts };
   }
 
@@ -301,7 +301,7 @@ class SoftSplit extends ComponentWithView {
     const { y, x } = index === this.at.set ? this.at : this.samePlace(this.at, index);
     const cosines = this.cosines(index, y * set.grid[1] + x);
     const mean = sum(cosines) / cosines.length;
-    return { colour: i => diverging(cosines[i]), facts: `red alike, blue opposite; mean cosine ${mean.toFixed(2)}` };
+    return { colour: i => diverging(cosines[i]), facts: `red alike, blue opposite; mean cosine ${decimal(mean)}` };
   }
 
   cosines(index, token) {

@@ -208,7 +208,8 @@ class TokenizerColumns extends ComponentWithView {
       return;
     }
     const most = Math.max(...down) * Math.max(...across);
-    const once = 'each once, and shares none with its neighbours';
+    const apart = bottom - top <= height / header.grid[0] && right - left <= width / header.grid[1];
+    const once = `each once${apart ? ', and shares none with its neighbours' : ''}`;
     const paths = most > 1 ? `a pixel by up to ${thousands(most)} paths through windows of windows` : once;
     const share = percent(area / (height * width));
     const remark = this.view.cover === 'routes' ? ' It has no max-pool.' : '';

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -61,8 +62,11 @@ def additions_words(layers: Sequence[LayerSize]) -> str:
     }
     said = []
     for name, values in shares.items():
-        most = max(range(len(values)), key=values.__getitem__)
-        said.append(f"{name} adds most in **{layers[most].title}** ({percent(values[most])} of the length of what arrives there)")
+        most = percent(max(values))
+        # What reads alike ties.
+        where = [f"**{layer.title}**" for layer, value in zip(layers, values, strict=True) if percent(value) == most]
+        listed = where[0] if len(where) == 1 else f"{', '.join(where[:-1])} and {where[-1]}"
+        said.append(f"{name} adds most in {listed} ({most} of the length of what arrives there)")
     ahead = sum(mlp > attention for attention, mlp in zip(*shares.values(), strict=True))
     return f"{said[0]}, {said[1]}; the MLP adds more than attention in {ahead} of {len(layers)} layers. All are means over the tokens."
 
@@ -72,10 +76,12 @@ def differences_words(picture: ForwardPicture) -> str:
     layers, parts = picture.layers, []
     sizes = list(dict.fromkeys(layer.tokens for layer in layers))
     if len(sizes) > 1:
-        parts.append(f"The tokens become fewer on the way: {', '.join(f'{size:,}' for size in sizes)}.")
-    fewer = [layer for layer in layers if layer.keys < layer.tokens]
-    if fewer:
-        parts.append(f"In {fewer[0].title}, {fewer[0].tokens:,} tokens look at {fewer[0].keys:,} keys.")
+        fewer = all(after < before for before, after in itertools.pairwise(sizes))
+        what = "tokens become fewer" if fewer else "number of tokens changes"
+        parts.append(f"The {what} on the way: {', '.join(f'{size:,}' for size in sizes)}.")
+    reduced = next((layer for layer in layers if layer.keys < layer.tokens), None)
+    if reduced is not None:
+        parts.append(f"In {reduced.title}, {reduced.tokens:,} tokens look at {reduced.keys:,} keys.")
     if picture.norms_skip:
         parts.append("Each layer norms what goes past its MLP.")
     return " ".join([*parts, READS[picture.reads]])

@@ -19,10 +19,11 @@ from vizlib.ui.core.url_state import resend, some_of
 from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.attention.canvas import layer_name, token_name
 from vizlib.ui.pages.attention.likeness_work import compute_head_plane, compute_likeness
-from vizlib.ui.widgets.picture_picker import pick_second_picture
+from vizlib.ui.widgets.picture_picker import pick_second_picture, show_sample
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     import plotly.graph_objects as go
 
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 MOST_BESIDE = 3  # more pictures in one plane are no longer told apart
 _SYMBOLS = ("circle", "square", "triangle-up", "star")  # of the pictures: filled for queries, open for keys
 _HELD = "#d55e00"
-_PICKED = "attention.plane.picked"
+_PICKED = "attention.plane.picked"  # a token on its way to the canvas
+_ELSEWHERE = "attention.plane.elsewhere"  # the picture that a clicked point belongs to, and its token
 _HOLD = "Click a patch on the picture to hold it: what is like it appears here."
 
 
@@ -133,16 +135,19 @@ def draw_head_plane(
     if plane is None:
         return
     titles = [plain(picture.title) for picture in (request.picture, *others)]
+    click = f"A click on a point of {titles[0]} holds its token in the picture above"
     draw_text(
         f"Every query and every key of **head {head + 1}** in {layer_name(attention_pass, layer)}, moved and scaled in ways that "
-        "change no attention weight. Look whether queries lie among the keys that they fit. A click on a point of "
-        f"{titles[0]} holds its token in the picture above."
+        f"change no attention weight. Look whether queries lie among the keys that they fit. {click}"
+        f"{'; one of another picture can be shown there instead' if others else ''}. A head that is opened under All heads, or a patch "
+        "that is held in another layer or head, brings its own plane."
     )
     st.plotly_chart(
         plane_chart(plane, attention_pass, layer, selected, titles), key="attention.plane.chart", config=CONFIG,
-        selection_mode="points", on_select=here(partial(_take_point, layer, head)), alt="Queries and keys in a plane",
+        selection_mode="points", on_select=here(partial(_take_point, layer, head, others)), alt="Queries and keys in a plane",
     )  # fmt: skip
     canvas_pointer(st.session_state.pop(_PICKED, None), key="attention.plane.pointer")
+    _draw_elsewhere(attention_pass, others, (layer, head), request.picture, url_state)
     st.markdown(plane_words(plane))
     st.caption(
         f"The axes are the two along which all points spread most (principal components), with {percent(plane.share)} of the spread; what "
@@ -174,11 +179,47 @@ def _pick_others(url_state: UrlState, picture: Picture) -> list[Picture]:
     return [sample(name) for name in chosen]
 
 
-def _take_point(layer: int, head: int) -> None:
-    points = st.session_state["attention.plane.chart"].selection.points
-    picture, is_key = divmod(points[0]["curve_number"], 2) if points else (1, 0)
-    if picture == 0:
-        st.session_state[_PICKED] = {"layer": layer, "head": head, "query": int(points[0]["point_index"]), "reverse": bool(is_key)}
+def _take_point(layer: int, head: int, others: Sequence[Picture]) -> None:
+    """Have the canvas hold the point's token; where it is one of another picture, remember it to be asked about."""
+    state = st.session_state
+    points = state["attention.plane.chart"].selection.points
+    state.pop(_ELSEWHERE, None)
+    if not points:
+        return
+    place, is_key = divmod(points[0]["curve_number"], 2)
+    token = {"layer": layer, "head": head, "query": int(points[0]["point_index"]), "reverse": bool(is_key)}
+    if place == 0:
+        state[_PICKED] = token
+    elif place <= len(others):
+        state[_ELSEWHERE] = (others[place - 1].identity, token)
+
+
+def _draw_elsewhere(
+    attention_pass: AttentionPass, others: Sequence[Picture], shown: tuple[int, int], picture: Picture, url_state: UrlState
+) -> None:
+    """What the point is that was clicked in another picture, and a way to have that picture above."""
+    identity, token = st.session_state.get(_ELSEWHERE, ("", {}))
+    other = next((one for one in others if one.identity == identity), None)
+    if other is None or (token["layer"], token["head"]) != shown:
+        return
+    key = plane_key(url_state)
+
+    def show() -> None:
+        state = st.session_state
+        names = [one.identity.removeprefix("sample:") for one in (picture, *others) if one is not other]
+        state[key] = [name for name in names if name in SAMPLES][:MOST_BESIDE]
+        show_sample(url_state, other.identity.removeprefix("sample:"))
+        state[_PICKED] = state.pop(_ELSEWHERE)[1]
+
+    st.markdown(elsewhere_words(attention_pass, token, plain(other.title)))
+    st.button(f"Show {plain(other.title)} above, and hold it", key="attention.plane.show", icon=":material/swap_vert:", on_click=here(show))
+
+
+def elsewhere_words(attention_pass: AttentionPass, token: Mapping[str, Any], title: str) -> str:
+    """Which point of another picture was clicked."""
+    role = "key" if token["reverse"] else "query"
+    name = token_name(attention_pass, token["layer"], token["query"], key=token["reverse"])
+    return f"The point is the {role} of **{name}** in {title}, which is not the picture above."
 
 
 def plane_chart(

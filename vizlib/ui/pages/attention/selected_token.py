@@ -88,8 +88,9 @@ def _draw_top(row: Row, *, reverse: bool) -> None:
     if not best:
         return
     what = "What each of them gives" if reverse else "Share"
+    among = " among the patches" if row.grid.prefix else ""  # a learned token may have more
     lines = "\n".join(f"| row {y + 1}, column {x + 1} | {percent(share)} |" for y, x, share in best)
-    st.markdown(f"| {'Most from' if reverse else 'Most to'} | {what} |\n|:--|--:|\n{lines}")
+    st.markdown(f"| {'Most from' if reverse else 'Most to'}{among} | {what} |\n|:--|--:|\n{lines}")
 
 
 def _draw_rollout(attention_pass: AttentionPass, selected: SelectedToken, model: ModelChoice, request: PassRequest) -> None:

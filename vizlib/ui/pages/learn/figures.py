@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from vizlib.analysis.lesson.outcome import TELLS
 from vizlib.figures.numbers import decimal
 from vizlib.ui.components.patch_choice import patch_choice
 from vizlib.ui.core.callbacks import here
@@ -27,23 +28,47 @@ _HEIGHT = 300
 def pack_question(finding: Finding, title: str, chosen: int) -> bytes:
     """The picture to click on, of which the patch ``chosen`` (-1: none) is marked; what was found is not in it."""
     assert finding.outcome.grid is not None  # noqa: S101  its options are patches
-    return _pack(finding, title, finding.outcome.grid, chosen, -1, None, None, open_=True)
+    return _pack(finding, title, finding.outcome.grid, chosen, open_=True)
 
 
 def _pack(
     finding: Finding,
     title: str,
     grid: tuple[int, int],
-    chosen: int,
-    right: int,
-    names: Sequence[str] | None,
-    values: np.ndarray | None,
+    chosen: int = -1,
+    right: Sequence[int] = (),
+    losses: Sequence[float] = (),
     *,
     open_: bool = False,
 ) -> bytes:
-    header = {"title": title, "grid": grid, "size": finding.size, "chosen": chosen, "right": right, "names": names, "open": open_}
+    names = [loss_words(loss) for loss in losses] or None
+    header = {
+        "title": title, "grid": grid, "size": finding.size, "chosen": chosen, "right": list(right), "names": names,
+        "legend": legend_words(losses), "open": open_,
+    }  # fmt: skip
+    reach = max(map(abs, losses), default=0.0)
     photo: dict[str, np.ndarray | bytes] = {"photo": finding.photo}
-    return pack(header, photo if values is None else photo | {"values": values})
+    return pack(header, photo | {"values": np.asarray(losses, np.float32) / reach} if reach >= TELLS else photo)
+
+
+def loss_words(loss: float) -> str:
+    """What the answer loses without one patch."""
+    number = decimal(100 * abs(loss), 1)
+    return "nothing lost" if number == "0.0" else f"{number}\u00a0percentage\u00a0points {'lost' if loss > 0 else 'gained'}"
+
+
+def legend_words(losses: Sequence[float]) -> str:
+    """What the colours of the patches mean, of those that are there."""
+    if not losses:
+        return ""
+    if max(map(abs, losses)) < TELLS:
+        return "No patch is coloured: hiding any one changes the answer by under half a percentage\u00a0point."
+    most, least, said = max(losses), min(losses), []
+    if most >= TELLS:
+        said.append(f"Hiding a red patch costs the answer something, up to {loss_words(most).removesuffix(' lost')}.")
+    if least <= -TELLS:
+        said.append(f"Hiding a blue patch helps it, up to {loss_words(least).removesuffix(' gained')}.")
+    return " ".join([*said, "What is paler matters less."])
 
 
 def _nothing() -> None:
@@ -56,31 +81,41 @@ def draw_figure(step: Step, finding: Finding, answer: int) -> None:
 
     outcome = finding.outcome
     if outcome.grid is not None:
-        reach = max(map(abs, outcome.values))
-        names = [f"{decimal(100 * value, 1)} percentage points lost" for value in outcome.values]
-        message = _pack(
-            finding, "The picture", outcome.grid, answer, outcome.right[0], names, np.asarray(outcome.values, np.float32) / (reach or 1)
-        )
+        right = () if outcome.all_right else outcome.right
+        message = _pack(finding, "The picture", outcome.grid, answer, right, outcome.values)
         patch_choice(message, key=f"learn.shown.{step.name}", on_cell=here(_nothing))
     elif step.name == "bottleneck":
         facts = outcome.facts
         st.code(f"read    {facts['text']}\nright   {facts['truth']}\nwritten {facts['written']}", language=None)
     elif step.name == "tokens":
         grid = (int(float(str(outcome.facts["rows"]))), int(float(str(outcome.facts["columns"]))))
-        patch_choice(_pack(finding, "The picture", grid, -1, -1, None, None), key="learn.shown.tokens", on_cell=here(_nothing))
+        patch_choice(_pack(finding, "The picture", grid), key="learn.shown.tokens", on_cell=here(_nothing))
+    elif step.name == "keys":
+        grid = (int(float(str(outcome.facts["key_rows"]))), int(float(str(outcome.facts["key_columns"]))))
+        patch_choice(_pack(finding, "The picture", grid), key="learn.shown.keys", on_cell=here(_nothing))
+        st.caption(f"The picture in the {grid[0]} × {grid[1]} keys of the first stage: each stands for all tokens in its square.")
     else:
         st.plotly_chart(outcome_chart(step, outcome, answer), key=f"learn.chart.{step.name}", config=CONFIG, alt=step.title)
+        st.caption(chart_words(step, outcome, answer))
 
 
 _AXES = {
     "looked_at": ("share of the attention", 100, "\u00a0%"),
-    "farthest": ("mean distance, pixels", 1, ""),
+    "farthest": ("mean distance, pixels of the input", 1, ""),
     "settled": ("probability of the answer after the layer", 100, "\u00a0%"),
     "layers_off": ("probability lost, percentage points", 100, ""),
-    "keys": ("keys", 1, ""),
     "shuffled": ("share of the answer that stays", 100, "\u00a0%"),
     "trusted": ("probability lost, percentage points", 100, ""),
 }
+
+
+_RANGES = {"shuffled": "A line is the range over five shuffles.", "trusted": "The line is the range over the random quarters."}
+
+
+def chart_words(step: Step, outcome: Outcome, answer: int) -> str:
+    """What the colours and lines of the chart mean."""
+    yours = "yours too" if answer in outcome.right else "orange is yours"
+    return f"Green is right, {yours}. {_RANGES.get(step.name, '')}".strip()
 
 
 def outcome_chart(step: Step, outcome: Outcome, answer: int) -> go.Figure:

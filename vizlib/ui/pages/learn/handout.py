@@ -6,7 +6,7 @@ import base64
 from html import escape
 from typing import TYPE_CHECKING
 
-from vizlib.ui.pages.learn.steps import CLICK, STEPS
+from vizlib.ui.pages.learn.steps import CLICK, STEPS, right_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _STYLE = """
 @page { size: A4; margin: 0 }
 * { box-sizing: border-box }
-body { margin: 0; background: #fff; color: #1b2327; font: 9.4pt/1.32 system-ui, "DejaVu Sans", Arial, sans-serif }
+body { margin: 0; background: #fff; color: #1b2327; font: 9pt/1.3 system-ui, "DejaVu Sans", Arial, sans-serif }
 .sheet { width: 210mm; height: 296.5mm; padding: 12mm 14mm 10mm; overflow: hidden; position: relative }
 .sheet + .sheet { break-before: page }
 h1 { font-size: 15pt; margin: 0 0 1mm } .lead { margin: 0 0 3mm; color: #47545a }
@@ -27,7 +27,7 @@ ol { margin: 0; padding-left: 6mm } li { margin: 0 0 2.3mm; break-inside: avoid 
 .options span::before { content: ""; display: inline-block; width: 2.6mm; height: 2.6mm; border: .3mm solid #1b2327; margin-right: 1.2mm;
   vertical-align: -.3mm }
 .picture { float: right; width: 44mm; margin: 0 0 3mm 5mm; position: relative }
-.picture img { width: 100%; display: block }
+.picture img { width: 100%; display: block } .picture small { position: absolute; top: 100%; left: 0; font-size: 7.5pt }
 .picture i { position: absolute; inset: 0; --line: rgb(255 255 255 / .75) 0 .2mm, transparent .2mm;
   background: linear-gradient(to right, var(--line)), linear-gradient(to bottom, var(--line)) }
 .picture u { position: absolute; border: .8mm solid #e08a00 }
@@ -49,8 +49,9 @@ def handout_html(outcomes: Sequence[Outcome], photo: bytes, title: str) -> str:
         f"{name}</h1>"
         '<p class="lead">Ten predictions. Decide before you look; the second page has what was measured.</p>'
         f"{_picture(photo, grid, right=False)}<ol>{questions}</ol>{_footer(1)}</section>"
-        f'<section class="sheet"><h1>Answers: {name}</h1><p class="lead">Measured by vizlib on this picture, with the models that it '
-        f"ships.</p>{_picture(photo, grid, right=True)}<ol>{answers}</ol>{_footer(2)}</section></body></html>"
+        f'<section class="sheet"><h1>Answers: {name}</h1><p class="lead">Measured by vizlib with the models that it ships: 1 and 2 '
+        f"on a written date, all others on this picture.</p>"
+        f"{_picture(photo, grid, right=True)}<ol>{answers}</ol>{_footer(2)}</section></body></html>"
     )
 
 
@@ -67,22 +68,23 @@ def _ended(title: str) -> str:
 
 
 def _answer(step: Step, outcome: Outcome) -> str:
-    right = " or ".join(outcome.options[place] for place in outcome.right)
-    words = (f"<b>{escape(step.title.rstrip('?'))}: {escape(right)}.</b>", escape(step.happened(outcome)), escape(step.why))
+    title, right = step.title.rstrip("?"), right_words(outcome)
+    words = (f"<b>{escape(title)}: {escape(right)}.</b>", escape(step.happened(outcome)), escape(step.explained(outcome)))
     return f"<li>{' '.join(words)} <i>{escape(step.paper.rpartition(', https')[0])}</i></li>"
 
 
 def _picture(photo: bytes, outcome: Outcome, *, right: bool) -> str:
     assert outcome.grid is not None  # noqa: S101  its options are patches
     rows, columns = outcome.grid
-    mark = ""
-    if right:
-        row, column = divmod(outcome.right[0], columns)
+    marks = ""
+    for cell in outcome.right if right and not outcome.all_right else ():
+        row, column = divmod(cell, columns)
         place = f"left:{100 * column / columns}%;top:{100 * row / rows}%;width:{100 / columns}%;height:{100 / rows}%"
-        mark = f'<u style="{place}"></u>'
+        marks += f'<u style="{place}"></u>'
+    note = f"<small>Framed: the answer to {1 + [step.kind for step in STEPS].index(CLICK)}.</small>" if marks else ""
     size = f"background-size:calc(100% / {columns}) 100%, 100% calc(100% / {rows})"
     source = base64.b64encode(photo).decode()
-    return f'<div class="picture"><img alt="" src="data:image/jpeg;base64,{source}"><i style="{size}"></i>{mark}</div>'
+    return f'<div class="picture"><img alt="" src="data:image/jpeg;base64,{source}"><i style="{size}"></i>{marks}{note}</div>'
 
 
 def _footer(page: int) -> str:

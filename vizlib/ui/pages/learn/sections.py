@@ -12,6 +12,7 @@ from vizlib.ui.core import computations
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.formatting import linked, plain
 from vizlib.ui.core.model_choice import model_choice
+from vizlib.ui.core.pictures import SAMPLES
 from vizlib.ui.core.user_model_store import user_model_store
 from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.learn.figures import draw_figure, pack_question
@@ -23,6 +24,9 @@ from vizlib.ui.widgets.downloads import download_button, file_stem
 from vizlib.ui.widgets.picture_picker import pick_picture
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vizlib.analysis.lesson.outcome import Outcome
     from vizlib.ui.core.pictures import Picture
     from vizlib.ui.core.url_state import UrlState
     from vizlib.ui.pages.learn.lesson_work import Finding
@@ -94,7 +98,7 @@ def _draw_step(step: Step, number: int, picture: Picture, keys: ProgressKeys) ->
     if answer is None:
         _ask(step, number, finding, picture, keys)
     else:
-        _show(step, finding, answer, number, keys)
+        _show(step, finding, answer, number, picture, keys)
 
 
 def finding_or_status(step: Step, picture: Picture, slot: str = "learn.step") -> Finding | None:
@@ -143,20 +147,31 @@ def _ask_for_patch(finding: Finding, picture: Picture) -> int | None:
     return guess if guess is None else int(guess)
 
 
-def _show(step: Step, finding: Finding, answer: int, number: int, keys: ProgressKeys) -> None:
+def more_address(step: Step, picture: Picture) -> dict[str, str]:
+    """What the address of the page that goes on from a step says; it opens on the lesson's sample, as it does on an upload by itself."""
+    name = picture.identity.removeprefix("sample:")
+    return step.more[2] | ({"sample": name} if step.of_picture and name in SAMPLES else {})
+
+
+def badge(outcome: Outcome, answer: int) -> str:
+    """Whether it came out as predicted, as a mark."""
+    if outcome.all_right:
+        return ":gray-badge[:material/remove: cannot be told]"
+    return ":green-badge[:material/check: as you said]" if answer in outcome.right else ":orange-badge[:material/close: not as you said]"
+
+
+def _show(step: Step, finding: Finding, answer: int, number: int, picture: Picture, keys: ProgressKeys) -> None:
     state, outcome = st.session_state, finding.outcome
-    right = answer in outcome.right
-    badge = ":green-badge[:material/check: as you said]" if right else ":orange-badge[:material/close: not as you said]"
-    st.markdown(f"{badge} {plain(step.far(outcome, answer))}")
+    st.markdown(f"{badge(outcome, answer)} {plain(step.far(outcome, answer))}")
     left, beside = st.columns([3, 2], gap="large")
     with left:
         draw_figure(step, finding, answer)
     with beside:
         st.markdown(f"**What happened.** {plain(step.happened(outcome))}")
-        draw_text(f"**Why.** {step.why}")
+        draw_text(f"**Why.** {step.explained(outcome)}")
         st.markdown(f":gray[{linked(step.paper)}]")
-        page, label, address = step.more
-        st.page_link(f"pages/{page}.py", label=label, icon=":material/open_in_new:", query_params=address)
+        page, label, _ = step.more
+        st.page_link(f"pages/{page}.py", label=label, icon=":material/open_in_new:", query_params=more_address(step, picture))
 
     def again() -> None:
         before = state[keys.answers]
@@ -165,19 +180,30 @@ def _show(step: Step, finding: Finding, answer: int, number: int, keys: Progress
     st.button("Predict again", key="learn.again", icon=":material/replay:", on_click=here(again), type="tertiary")
 
 
+def tally_words(outcomes: Sequence[Outcome], answers: Sequence[int | None]) -> str:
+    """How many steps were predicted, and of how many it came out so."""
+    given = [
+        (outcome, answer) for outcome, answer in zip(outcomes, answers, strict=True) if answer is not None and answer < len(outcome.options)
+    ]
+    if not given:
+        return f"You predicted none of {len(outcomes)}."
+    right = sum(answer in outcome.right and not outcome.all_right for outcome, answer in given)
+    untold = sum(outcome.all_right for outcome, _ in given)
+    text = f"You predicted {len(given)} of {len(outcomes)}, and **{right}** came out as you said."
+    return text + (f" Of {untold} it cannot be told: no answer was wrong." if untold else "")
+
+
 def _draw_handout(picture: Picture, keys: ProgressKeys) -> None:
     """All outcomes, how many were foreseen, and the sheet to print."""
     st.header("The lesson on one sheet", anchor=False)
-    st.markdown("One page of questions about this picture, the answers on the second: for a class, or to keep.")
+    st.markdown("One page of questions, two about a written date and eight about this picture, and their answers on a second: for a class.")
     findings = [finding_or_status(step, picture, f"learn.handout.{step.name}") for step in STEPS]
     found = [finding for finding in findings if finding is not None]
     if len(found) < len(STEPS):
         return
     known = [finding.outcome for finding in found]
     answers = st.session_state[keys.answers]
-    given = [answer for answer, outcome in zip(answers, known, strict=True) if answer is not None and answer < len(outcome.options)]
-    right = sum(answer in outcome.right for answer, outcome in zip(answers, known, strict=True) if answer is not None)
-    st.markdown(f"You predicted {len(given)} of {len(STEPS)}, and **{right}** came out as you said.")
+    st.markdown(tally_words(known, answers))
     photo = next(finding.photo for step, finding in zip(STEPS, found, strict=True) if step.kind == CLICK)
     download_button(
         f"{file_stem(picture, 'lesson')}.html", partial(handout_html, known, photo, picture.title), key="learn.handout",

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from vizlib.ui.pages.pvt.segmentation_data import Segmentation
 
 _WANG = "Wang et al., Pyramid Vision Transformer (2021), https://arxiv.org/abs/2102.12122"
+LEAST = 0.05
+"""The smallest difference of two ratios of steepness that counts on one picture."""
 CASE = (
     "One picture, grouped without training: a case, not a proof. Few pieces alone are no merit: a coarse grid cannot make many, and a fine "
     "one lets boundaries come nearer to edges for its size alone."
@@ -22,30 +24,39 @@ CASE = (
 
 
 def fragments(fields: Sequence[Segmentation], count: int) -> str:
-    """How many pieces each model's groups fall into, and whose are the fewest, whoever that is."""
+    """How many pieces each model's groups fall into, and whose are the fewest, whoever that is; empty for one model alone."""
     index = COUNTS.index(count)
+    if len(fields) < 2:
+        return ""
     parts = {field.title: pieces(field.labels[index]) for field in fields}
     fewest = [title for title, number in parts.items() if number == min(parts.values())]
     listed = ", ".join(f"{title} {number}" for title, number in parts.items())
-    least = f"{fewest[0]} is the least fragmented" if len(fewest) == 1 else f"{' and '.join(fewest)} are equally the least fragmented"
+    listed_fewest = fewest[0] if len(fewest) == 1 else f"{', '.join(fewest[:-1])} and {fewest[-1]}"
+    least = f"{listed_fewest} {'is' if len(fewest) == 1 else 'are equally'} the least fragmented"
     return f"Into {count} groups, in connected pieces: {listed}. On this picture {least}."
 
 
 def boundaries_claim(pyramid: Segmentation, plain: Segmentation) -> Claim:
     """Whether the pyramid's boundaries lie on steeper places of the picture than a plain model's, for every number of groups."""
     pairs = [(own, other) for own, other in zip(pyramid.ratios, plain.ratios, strict=True) if not (math.isnan(own) or math.isnan(other))]
-    ahead = sum(own > other for own, other in pairs)
+    gaps = [own - other for own, other in pairs]
+    ahead, behind = (sum(sign * gap > LEAST for gap in gaps) for sign in (1, -1))
     verdict = Verdict.CANNOT_TELL
     if pairs and ahead == len(pairs):
         verdict = Verdict.SO
-    elif pairs and sum(own < other for own, other in pairs) == len(pairs):
+    elif pairs and behind == len(pairs):
         verdict = Verdict.NOT_SO
-    means = [sum(values) / len(pairs) for values in zip(*pairs, strict=True)] if pairs else [math.nan, math.nan]
+    measured = "there is no edge in this picture, or no boundary, that could be compared."
+    if pairs:
+        means = [sum(values) / len(pairs) for values in zip(*pairs, strict=True)]
+        measured = (
+            f"steeper for {ahead} of {len(pairs)} numbers of groups, less steep for {behind}: {means[0]:.2f} times the mean steepness of "
+            f"the picture against {means[1]:.2f} in the mean; 1 is a boundary laid at random. A difference counts from {LEAST:.2f} on."
+        )
     return Claim(
         "A pyramid suits dense prediction: its fine stages know where things end.",
         f"for every number of groups, {pyramid.title}'s boundaries lie where the picture is steeper than {plain.title}'s do.",
-        f"steeper for {ahead} of {len(pairs)} numbers of groups, {means[0]:.2f} times the mean steepness of the picture against "
-        f"{means[1]:.2f} in the mean; 1 is a boundary laid at random.",
+        measured,
         verdict,
         (_WANG,),
     )
