@@ -175,6 +175,8 @@ def test_layers_that_look_as_far_as_can_be_told_are_right_too():
     same = Outcome(LAYERS, (30.0, 30.0, 30.0), (0, 1, 2), ordered=True, facts=MADE_UP["farthest"].facts)
     assert BY_NAME["farthest"].happened(same).startswith("All layers look equally far")
     assert "layer 1 look 4.0 to 24.0 pixels far on average, 0.5 to 3.0 patches." in BY_NAME["farthest"].explained(same)
+    alike = Outcome(LAYERS, (30.0, 30.0, 30.0), (0, 1, 2), ordered=True, facts={"patch": 8.0, "nearest": 32.8, "widest": 33.0})
+    assert BY_NAME["farthest"].explained(alike).endswith("look 32.8 to 33.0 pixels far on average, 4.1 patches.")
 
 
 def test_who_led_before_is_said_in_turn():
@@ -192,6 +194,9 @@ def test_what_a_design_leads_one_to_expect_is_held_against_the_picture():
     step, facts = BY_NAME["shuffled"], MADE_UP["shuffled"].facts
     options = MADE_UP["shuffled"].options
     assert step.explained(Outcome(options, (0.8, 0.3, 0.7), (0,), facts=facts)).endswith("On this picture it is so.")
+    plain = Outcome(options, (1.0, 1.0, 1.0), (0, 1, 2), facts=dict.fromkeys(options, (1.0, 1.0)))
+    assert step.explained(plain).endswith("On this picture that cannot be told.")
+    assert step.far(plain, 2) == "No answer is wrong here."
     assert step.explained(MADE_UP["shuffled"]).endswith("among those that five shuffles do not tell apart.")
     assert step.explained(Outcome(options, (0.3, 0.9, 0.7), (1,), facts=facts)).endswith("it is not so: more stays of CvT's answer.")
 

@@ -147,7 +147,13 @@ def _farthest(outcome: Outcome) -> str:
 
 def _first_heads(outcome: Outcome) -> str:
     patch, near, far = (float(str(outcome.facts[name])) for name in ("patch", "nearest", "widest"))
-    return f"Here the heads of layer 1 look {near:.1f} to {far:.1f} pixels far on average, {near / patch:.1f} to {far / patch:.1f} patches."
+    pixels, patches = _span(near, far), _span(near / patch, far / patch)
+    return f"Here the heads of layer 1 look {pixels} pixels far on average, {patches} patches."
+
+
+def _span(low: float, high: float) -> str:
+    first, last = f"{low:.1f}", f"{high:.1f}"
+    return first if first == last else f"{first} to {last}"
 
 
 def _settled(outcome: Outcome) -> str:
@@ -227,6 +233,8 @@ def _shuffled(outcome: Outcome) -> str:
 def _as_designed(outcome: Outcome) -> str:
     if "ViT" not in outcome.options:
         return ""
+    if outcome.all_right:
+        return "On this picture that cannot be told."
     vit = outcome.options.index("ViT")
     if vit not in outcome.right:
         return f"On this picture it is not so: more stays of {outcome.options[outcome.right[0]]}'s answer."
@@ -344,10 +352,10 @@ def _far_patch(outcome: Outcome, answer: int) -> str:
 
 def _far_stays(outcome: Outcome, answer: int) -> str:
     best = outcome.right[0]
-    if answer in outcome.right[1:]:
+    if answer in outcome.right[1:] and not outcome.all_right:
         stay, most = percent(outcome.values[answer]), percent(outcome.values[best])
         return f"As far as five shuffles can tell, yes: {stay} stays, and {most} of {outcome.options[best]}'s."
-    return ("That is right." if answer == best else "") or (
+    return _hit(outcome, answer) or (
         f"You said {outcome.options[answer]}, of whose answer {percent(outcome.values[answer])} stays; it is {outcome.options[best]}, "
         f"with {percent(outcome.values[best])}."
     )
