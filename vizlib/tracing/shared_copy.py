@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vizlib.errors import ModelError
+from vizlib.tracing.module_walk import parts_of, parts_that_hold, tensors_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,26 +29,22 @@ def shared_copy(module: nn.Module) -> nn.Module:
     are kept or locks, stays shared too. Attention that transformers is set to run as flex_attention runs as torch's fused function in the
     copy: the same weights, in sight, and with a gradient on every device. ModelError when the module itself refuses to be copied.
     """
-    return _in_sight(copied_with(module, module, {id(tensor): _for_autograd(tensor) for tensor in _tensors(module)}), module)
+    return _in_sight(copied_with(module, module, {id(tensor): _for_autograd(tensor) for tensor in tensors_of(module)}), module)
 
 
 def copy_along(module: nn.Module, paths: Sequence[str]) -> nn.Module:
     """A copy of the parts at these paths and of what holds them, wherever they lie, to hook them; all other parts are shared."""
     wanted = {id(module.get_submodule(path)) for path in paths}
-    own = {id(module)}
-    for path, part in module.named_modules(remove_duplicate=False):
-        if id(part) in wanted:
-            names = path.split(".")
-            own |= {id(module.get_submodule(".".join(names[: end + 1]))) for end in range(len(names))}
-    kept: dict[int, Any] = {id(tensor): tensor for tensor in _tensors(module)}
-    return copied_with(module, module, kept | {id(part): part for part in module.modules() if id(part) not in own})
+    own = parts_that_hold(module, wanted)
+    kept: dict[int, Any] = {id(tensor): tensor for tensor in tensors_of(module)}
+    return copied_with(module, module, kept | {id(part): part for part in parts_of(module) if id(part) not in own})
 
 
 def untrained_copy(module: nn.Module) -> nn.Module:
     """A shared copy whose parameters require no gradient, so that what does comes from the input; the module itself where none does."""
-    if not any(tensor.requires_grad for tensor in _tensors(module)):
+    if not any(tensor.requires_grad for tensor in tensors_of(module)):
         return module
-    return _in_sight(copied_with(module, module, {id(tensor): _untrained(tensor) for tensor in _tensors(module)}), module)
+    return _in_sight(copied_with(module, module, {id(tensor): _untrained(tensor) for tensor in tensors_of(module)}), module)
 
 
 def _untrained(tensor: torch.Tensor) -> torch.Tensor:
@@ -71,12 +68,21 @@ def _in_sight(copied: nn.Module, module: nn.Module) -> nn.Module:
 
 def _in_flex(module: nn.Module) -> list[Any]:
     """The parts of transformers whose attention is set to run as flex_attention, those inside another one left out."""
+    if not any(_flex(part) for part in parts_of(module)):
+        return []
     parts: list[Any] = []
     for path, part in module.named_modules():
-        flex = getattr(getattr(part, "config", None), "_attn_implementation", None) == "flex_attention"
-        if flex and hasattr(part, "set_attn_implementation") and not any(path.startswith(f"{above}.") or not above for above, _ in parts):
+        if (
+            _flex(part)
+            and hasattr(part, "set_attn_implementation")
+            and not any(path.startswith(f"{above}.") or not above for above, _ in parts)
+        ):
             parts.append((path, part))
     return [part for _, part in parts]
+
+
+def _flex(part: nn.Module) -> bool:
+    return getattr(vars(part).get("config"), "_attn_implementation", None) == "flex_attention"
 
 
 def converted_copy(module: nn.Module, dtype: torch.dtype) -> nn.Module:
@@ -97,14 +103,14 @@ def _other_weights(module: nn.Module, kind: Callable[[torch.Tensor], dict[str, A
             new = tensor.detach().to(**kind(tensor), copy=True)
         return torch.nn.Parameter(new, requires_grad=tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else new
 
-    return {id(tensor): converted(tensor) for tensor in _tensors(module)}
+    return {id(tensor): converted(tensor) for tensor in tensors_of(module)}
 
 
 def meta_copy(module: nn.Module) -> nn.Module:
     """A copy in evaluation mode without weights and hooks, on the meta device: it gives shapes and autograd's graph, no numbers."""
     import torch
 
-    copied = _in_sight(copied_with(module, module, {id(tensor): _without_weights(tensor) for tensor in _tensors(module)}), module).eval()
+    copied = _in_sight(copied_with(module, module, {id(tensor): _without_weights(tensor) for tensor in tensors_of(module)}), module).eval()
     for part in copied.modules():
         for hooks in (part._forward_hooks, part._forward_pre_hooks, part._backward_hooks, part._backward_pre_hooks):
             hooks.clear()
@@ -142,10 +148,6 @@ def _share_what_refuses(value: Any, memo: dict[int, Any], refusals: tuple[type[E
             memo[id(value)] = value
 
 
-def _tensors(module: nn.Module) -> list[torch.Tensor]:
-    return [*module.parameters(), *module.buffers()]
-
-
 def _for_autograd(tensor: torch.Tensor) -> torch.Tensor:
     """The tensor itself, or a copy of one that was made in inference mode."""
     import torch
@@ -181,10 +183,10 @@ def in_evaluation_mode(module: nn.Module) -> nn.Module:
     A copy too where weights were made in inference mode or attention runs as flex_attention. ModelError where a copy would run the
     training module itself, by a function that was set on it.
     """
-    training = any(_training(part) for part in module.modules())
+    training = any(_training(part) for part in parts_of(module))
     if training:
         check_forward_follows(module)
-    if training or any(tensor.is_inference() for tensor in _tensors(module)) or _in_flex(module):
+    if training or any(tensor.is_inference() for tensor in tensors_of(module)) or _in_flex(module):
         return shared_copy(module).eval()
     return module
 

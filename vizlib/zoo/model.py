@@ -15,6 +15,7 @@ from vizlib.images import read_image
 from vizlib.tracing.attention_overrides import applying_overrides
 from vizlib.tracing.default_device import callers_device
 from vizlib.tracing.forward_errors import forward_errors
+from vizlib.tracing.module_walk import parts_of
 from vizlib.tracing.shared_copy import copy_on_cpu, in_evaluation_mode
 from vizlib.zoo.activation import preference, probabilities
 from vizlib.zoo.heads import chosen_output, input_channels
@@ -176,7 +177,7 @@ class Model:
     @property
     def module_is_meta(self) -> bool:
         """Whether some of the weights are on the meta device, and so not there."""
-        return any(tensor.is_meta for tensor in self.module.parameters())
+        return any(tensor.is_meta for part in parts_of(self.module) for tensor in part._parameters.values() if tensor is not None)
 
     @property
     def device(self) -> torch.device:
