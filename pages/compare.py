@@ -7,8 +7,8 @@ from vizlib.ui.widgets.page import close_page, open_page, pick_beside_fit
 
 url_state = open_page(
     "compare",
-    "What differs between two models?",
-    "The same pictures go through both: look at which layers hold the same, how far each looks, and why their answers differ.",
+    "What differs between models?",
+    "The same pictures go through all of them: look at which layers hold the same, how far each looks, and why their answers differ.",
 )
 pictures = pick_set(url_state, "compare", "One picture shows its layers and the difference. CKA takes four, its intervals eight.")
 models, fit = pick_beside_fit(url_state, pick_models)

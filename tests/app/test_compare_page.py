@@ -200,7 +200,7 @@ def test_uploads_and_unreadable_files(page):
 
 def test_nothing_readable(page):
     at = upload(page(), ("broken.png", b"no picture"))
-    assert "None of 1 images could be read" in said(at)
+    assert "None of 1 picture could be compared" in said(at)
     assert not headings(at)
 
 

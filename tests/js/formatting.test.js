@@ -44,6 +44,14 @@ test('significant digits', () => {
   assert.deepEqual(texts, ['−0.12', '1200', '1.00', '0.000012']);
 });
 
+test('a number below 0 has a minus sign, and nothing has none', () => {
+  assert.deepEqual(
+    [0.126, -0.126, -0.004, 0].map(value => decimal(value)),
+    ['0.13', '−0.13', '0.00', '0.00'],
+  );
+  assert.equal(decimal(-1.26, 1), '−1.3');
+});
+
 test('large numbers', () => {
   assert.deepEqual([1, 999, 1000, 12345, 1.5e6, 2e9, 3.21e12].map(large), [
     '1.00 ',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vizlib.figures.numbers import points
+from vizlib.figures.numbers import adding_digits, decimal, ends, of_pictures, points, signed
 from vizlib.stats import wilson
 
 
@@ -32,3 +32,35 @@ def test_a_difference_with_a_digit():
 def test_no_rounding_is_left_at_the_ends_of_a_share(images):
     assert wilson(0, images)[0] == 0.0
     assert wilson(images, images)[1] == 1.0
+
+
+def test_numbers_below_0_have_a_minus_and_nothing_has_no_sign():
+    assert [decimal(value) for value in (0.126, -0.126, -0.004)] == ["0.13", "\u22120.13", "0.00"]
+    assert [signed(value) for value in (0.126, -0.126, -0.004, 0.004)] == ["+0.13", "\u22120.13", "0.00", "0.00"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.15, 0.2, "+0.15 to +0.20"),
+        (0.1004, 0.2, "+0.1004 to +0.2000"),
+        (-0.3, 0.0998, "\u22120.3000 to +0.0998"),
+        (0.1, 0.2, "+0.10 to +0.20"),
+    ],
+)
+def test_an_interval_reads_on_its_side_of_a_threshold(low, high, said):
+    assert ends(low, high, lambda value, more: signed(value, 2 + more), 0.1) == said
+
+
+def test_numbers_add_up_as_they_are_written():
+    assert adding_digits((0.25, 0.75, -0.5), digits=1) == 2  # 0.2 would not be 0.8 less 0.5
+    assert adding_digits((0.3, 0.8, -0.5), digits=1) == 1
+    assert adding_digits((1.0, 0.1), digits=1) == 1  # where none does, as few as asked for
+
+
+@pytest.mark.parametrize(
+    ("count", "pictures", "said"),
+    [(1, 1, "the one picture"), (2, 2, "both pictures"), (3, 8, "3 of 8 pictures"), (1200, 1200, "all 1,200 pictures")],
+)
+def test_how_many_of_some_pictures(count, pictures, said):
+    assert of_pictures(count, pictures) == said

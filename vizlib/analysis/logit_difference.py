@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from vizlib.analysis.features.resampling import Resampling
-from vizlib.analysis.pixel_attribution import Attribution, Difference
+from vizlib.analysis.pixel_attribution import BASELINES, Attribution, Difference
 from vizlib.errors import MethodError
 from vizlib.explainers.targets import class_index
 from vizlib.passes.backward import gradients_on
@@ -17,7 +17,6 @@ from vizlib.zoo.activation import log_probabilities
 if TYPE_CHECKING:
     from vizlib.zoo.model import Model
 
-BASELINES = {"grey": "an even middle grey", "black": "black", "blur": "the image blurred by a tenth of its short side"}
 STEPS = 32
 _BATCH = 8
 

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from vizlib.errors import MethodError
+from vizlib.figures.numbers import signed
 
 DOUBTFUL = 0.5  # of a difference, from which on a completeness gap is as large as what it leaves over
+NOTHING = 0.005  # of log p: what is below reads as none
+BASELINES = {"grey": "an even middle grey", "black": "black", "blur": "the image blurred by a tenth of its short side"}
 SETS = ("neither", "both", "only the first", "only the second")
 
 
@@ -65,16 +68,19 @@ class Difference:
         The gap counts from ``DOUBTFUL`` of what the map has to explain on, and the baseline where it makes more of the difference than
         the picture does.
         """
-        change, doubts = abs(self.score - self.base), []
-        if abs(self.gap) >= DOUBTFUL * min(change, abs(self.score)):
+        change = self.score - self.base
+        if max(abs(self.score), abs(self.base), abs(change), abs(self.gap)) < NOTHING:
+            return ["Both models are equally sure of it, here and for the baseline: there is no difference to explain."]
+        doubts = []
+        if abs(self.gap) >= DOUBTFUL * min(abs(change), abs(self.score)):
             doubts.append(
-                f"The completeness gap ({self.gap:+.2f}) is about as large as what the map is to explain: a difference of "
-                f"{self.score:+.2f}, of which {self.score - self.base:+.2f} comes from the picture. More steps would close it."
+                f"The completeness gap ({signed(self.gap)}) is at least half as large as what the map is to explain: a difference of "
+                f"{signed(self.score)}, of which {signed(change)} comes from the picture. More steps may make it smaller."
             )
-        if abs(self.base) >= change:
+        if abs(self.base) >= abs(change):
             doubts.append(
-                f"The difference lies in the baseline: there it is {self.base:+.2f} already, and the picture changes it by only "
-                f"{self.score - self.base:+.2f}. No pixel says why."
+                f"The difference lies in the baseline: there it is {signed(self.base)} already, and the picture changes it by no more than "
+                f"that, {signed(change)}. The map shows this change, not why the models differ."
             )
         return doubts
 

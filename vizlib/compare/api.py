@@ -22,6 +22,7 @@ from vizlib.compare.result import NEEDS, Comparison
 from vizlib.datasets.image_source import Source, even_batches
 from vizlib.errors import CancelledError, ImageError, MethodError, ModelError, names_of, whole_number
 from vizlib.explainers.targets import target_of_each
+from vizlib.figures.numbers import counted
 from vizlib.zoo.model import checked_model
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def compare(
         names += [name for name, _, _ in batch]
     if not names:
         reasons = "; ".join(f"{name}: {why}" for name, why in source.skipped[:3])
-        raise ImageError(f"None of {len(source.items)} images could be read ({reasons}).")
+        raise ImageError(f"None of {counted(len(source.items), 'picture')} could be compared ({reasons}).")
     missing |= _too_few_images(len(names))
     progress(total - shown - 1, total, "receptive fields")
     measured = [accumulator.result(*_fields(accumulator, x)) for accumulator, x in zip(accumulators, samples, strict=True)]

@@ -130,8 +130,9 @@ def _similarity(comparison: Comparison, marks: list[Mark]) -> Chart:
 
 
 def _rank(comparison: Comparison, marks: list[Mark]) -> Chart:
-    curves = []
+    curves, missing = [], []
     for model, model_mark in zip(comparison.models, marks, strict=True):
+        missing += _missing_reason(model, "rank")
         notes = [
             f"effective rank {rank:.0f} of {layer.channels}, stable rank {stable:.1f}"
             for layer, rank, stable in zip(model.layers, model.rank, model.stable_rank, strict=True)
@@ -142,7 +143,7 @@ def _rank(comparison: Comparison, marks: list[Mark]) -> Chart:
         most = [min(1.0, (model.rank_rows - 1) / layer.channels) for layer in model.layers]
         if min(most) < 1:
             curves.append(_curve(model, model_mark, most, label=f"{model.display_name}: at most, from {model.rank_rows} tokens", dash=1))
-    return Chart(text.RANK, along_depth(curves, "effective rank over channels", tick_format=".0%", zero=True))
+    return Chart(text.RANK, along_depth(curves, "effective rank over channels", tick_format=".0%", zero=True), missing)
 
 
 def _branches(comparison: Comparison, marks: list[Mark]) -> Chart | None:
@@ -185,4 +186,4 @@ def _channels(comparison: Comparison, marks: list[Mark]) -> Chart | None:
 
 
 def _missing_reason(model: ModelMeasures, measure: str) -> list[str]:
-    return [f"{model.display_name}: {model.missing[measure]}."] if measure in model.missing else []
+    return [f"{model.display_name}: {model.missing[measure].rstrip('.')}."] if measure in model.missing else []

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from vizlib.analysis.pixel_attribution import BASELINES
 from vizlib.compare.result import SMOOTHING
 from vizlib.errors import MethodError
 from vizlib.figures.layer_names import layer_title
 from vizlib.figures.map_scale import share_above, upper_end
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import adding_digits, percent, signed
 from vizlib.figures.overlay import coloured, shrunk
 from vizlib.figures.signed_overlay import between_overlay, mosaic, set_overlay
 
@@ -97,7 +98,10 @@ def receptive_field_rows(comparison: Comparison) -> list[Row]:
             if measured:
                 chosen = np.unique(np.linspace(0, len(measured) - 1, _MOST_PAIRS).round().astype(int))
                 images = [
-                    (f"{layer_title(model.layers[index].name)}: {measured[index].reach:.1f} px", coloured(np.sqrt(measured[index].weights)))
+                    (
+                        f"{layer_title(model.layers[index].name)}: reach {measured[index].reach:.1f} px",
+                        coloured(np.sqrt(measured[index].weights)),
+                    )
                     for index in chosen
                 ]
                 rows.append(Row(f"{model.display_name}, {kind}", images))
@@ -125,7 +129,7 @@ def layer_strips(comparison: Comparison) -> list[Strip]:
 
 def difference_rows(comparison: Comparison) -> list[Row]:
     """For every image and every other model: the difference of its log-probability to the first model's, and where each looks."""
-    rows = []
+    rows, baseline = [], BASELINES[comparison.settings["baseline"]]
     for example in comparison.shown:
         for other in range(1, len(comparison.models)):
             try:
@@ -141,7 +145,10 @@ def difference_rows(comparison: Comparison) -> list[Row]:
             seen_by_all = codes >= 0
             seen_values = values[sets >= 0]
             end = upper_end(seen_values)
-            scale = f"full from ±{end:.2g} per pixel on, {percent(share_above(seen_values, end))} of the pixels are above"
+            above = percent(share_above(seen_values, end))
+            scale = f"full from ±{1000 * end:.2g} per 1,000 pixels on, {above} of the pixels are above"
+            if not end:
+                scale = "no pixel makes a difference"
             overlay = between_overlay(photo, np.where(sets < 0, np.nan, values), end)
             doubts = tuple(difference.doubts)
             if doubts:
@@ -153,12 +160,12 @@ def difference_rows(comparison: Comparison) -> list[Row]:
                     [
                         ("the picture", photo),
                         (
-                            f"blue: for {first_name}, red: for {second_name}; {scale}",
+                            f"blue: more for {example.label} in {first_name}, red: in {second_name}; {scale}",
                             overlay,
                         ),
                         (f"yellow: both, blue: {first_name} alone, red: {second_name} alone", set_overlay(photo, sets)),
                     ],
-                    f"{_difference_sentences(example, difference, (first_name, second_name), shares)} "
+                    f"{_difference_sentences(example, difference, (first_name, second_name), shares, baseline)} "
                     f"{_answer_sentence(example, first_name, 0)}, {_answer_sentence(example, second_name, other)}.",
                     doubts,
                 )
@@ -166,15 +173,17 @@ def difference_rows(comparison: Comparison) -> list[Row]:
     return rows
 
 
-def _difference_sentences(example: Example, difference: Difference, names: tuple[str, str], shares: list[float]) -> str:
+def _difference_sentences(example: Example, difference: Difference, names: tuple[str, str], shares: list[float], baseline: str) -> str:
     first_name, second_name = names
+    total = float(difference.map.sum())
+    scores = (difference.score, difference.first.score, -difference.second.score)
+    digits = adding_digits(scores, (total, difference.score, -difference.base, difference.gap), digits=2)
     return (
-        f"log p({example.label}) is {difference.first.score:.2f} in {first_name} and {difference.second.score:.2f} in {second_name}: "
-        f"a difference of {difference.score:+.2f}, and {difference.base:+.2f} for the baseline. "
-        f"The map sums to {difference.map.sum():+.2f}; the "
-        f"completeness gap is {difference.gap:+.3f}. Both look at {percent(shares[0])} of the pixels, "
-        f"{first_name} alone at {percent(shares[1])}, "
-        f"{second_name} alone at {percent(shares[2])}."
+        f"log p({example.label}) is {signed(difference.first.score, digits)} in {first_name} and "
+        f"{signed(difference.second.score, digits)} in {second_name}: a difference of {signed(difference.score, digits)}, and "
+        f"{signed(difference.base, digits)} for the baseline, {baseline}. The map sums to {signed(total, digits)}; the completeness gap is "
+        f"{signed(difference.gap, digits)}. Of the pixels that both see, both look at {percent(shares[0])}, {first_name} alone at "
+        f"{percent(shares[1])}, {second_name} alone at {percent(shares[2])}."
     )
 
 

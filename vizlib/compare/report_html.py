@@ -104,7 +104,7 @@ def _cka(comparison: Comparison) -> str:
     if not comparison.cka:
         return _section(text.CKA, _notes([comparison.missing["cka"]]))
     choices = "".join(
-        f'<button type="button" data-cka="{reading}/{kernel}">{"places" if reading == "tokens" else "mean over places"}, {kernel}</button>'
+        f'<button type="button" data-cka="{reading}/{kernel}">{text.READINGS[reading]}, {kernel}</button>'
         for reading, kernel in comparison.cka
     )
     pairs = combinations_with_replacement(range(len(comparison.models)), 2)
@@ -114,7 +114,7 @@ def _cka(comparison: Comparison) -> str:
     clicked = '<div id="clicked" class="row"><p>Click a cell to see its two layers, each in its own three principal components.</p></div>'
     batches = next(iter(comparison.cka.values())).batches
     body = f'<div class="choices">{choices}</div><div class="grid">{plots}</div>{clicked if comparison.shown else ""}'
-    return _section(text.CKA, f'{body}<p class="exactly">From {batches} minibatch{"es" if batches > 1 else ""}; intervals on hover.</p>')
+    return _section(text.CKA, f'{body}<p class="exactly">{text.minibatches(batches)}</p>')
 
 
 def _correspondence(comparison: Comparison, pairs: list[dict[str, Any]]) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+READINGS = {"tokens": "places", "pooled": "mean over places"}  # what a reading of layers is called
+ROUGH = 10  # minibatches, from which on their intervals can be taken as they are
+
 
 @dataclass(frozen=True)
 class ChartText:
@@ -21,9 +24,9 @@ CKA = ChartText(
     "A bright cell means that two layers arrange the same pictures alike, however wide each is. Bright blocks inside one model are "
     "stages that change little; a bright diagonal between two models says that they go through the same stages in the same order.",
     "Centred kernel alignment by the unbiased HSIC over minibatches: means over minibatches of the products, then the ratio. The "
-    "rbf kernel's bandwidth is the median distance in the first minibatch. Intervals (95 %) by resampling minibatches; tokens are "
-    "the states at the same places of the picture in every layer, bilinear between cells, and those of one picture count as if they "
-    "were independent.",
+    "rbf kernel's bandwidth is the median distance in the first minibatch. Intervals (95 %) by resampling minibatches, which is rough "
+    "where they are few; tokens are the states at the same places of the picture in every layer, bilinear between cells, and those of one "
+    "picture count as if they were independent. An unbiased estimate can lie a little below 0.",
     "Kornblith et al. 2019; Nguyen et al. 2021",
     "https://arxiv.org/abs/2010.15327",
 )
@@ -34,7 +37,7 @@ DISTANCE = ChartText(
     "field.",
     "Attention distance is the mean of |query - key| weighted by attention, class tokens left aside. The measured field weighs each"
     " pixel by the squared norm of d cell / d pixel; the field of the architecture alone walks even windows and half of each "
-    "residual, without weights. All as shares of the input's diagonal.",
+    "residual, without weights. All as shares of the input's diagonal; the measured fields are means over the first few pictures.",
     "Raghu et al. 2021; Luo et al. 2016",
     "https://arxiv.org/abs/2108.08810",
 )
@@ -47,14 +50,14 @@ ENTROPY = ChartText(
 )
 SIMILARITY = ChartText(
     "Do the tokens of a picture become alike?",
-    "A curve that rises to 1 says that all places end up holding the same: oversmoothing. What matters is the change with depth.",
+    "A curve that rises to 1 says that all places end up pointing the same way: oversmoothing. What matters is the change with depth.",
     "The mean cosine between different tokens of one picture; the bar is twice the standard error over pictures.",
     "Shi et al. 2022",
     "https://arxiv.org/abs/2202.08625",
 )
 RANK = ChartText(
     "How many directions are in use",
-    "Of the channels that a layer has, as many as its features spread over. A low value says that few directions say it all.",
+    "The share of a layer's channels over which its features spread. A low value says that few directions hold most of what varies.",
     "The effective rank, exp of the entropy of the singular values of sampled tokens minus their mean, over the number of channels."
     " With fewer tokens than channels it cannot reach 1, and what it could reach at most is marked by a dotted line.",
     "Roy and Vetterli 2007",
@@ -62,9 +65,10 @@ RANK = ChartText(
 )
 SPECTRUM = ChartText(
     "Fine structure with depth",
-    "Down: the layer smooths (a low-pass, as self-attention is said to be). Up: it sharpens (a high-pass, as convolutions are said to be).",
+    "Between layers of one grid, down says that a layer smooths (a low-pass, as self-attention is said to be), up that it sharpens (a "
+    "high-pass, as convolutions are said to be).",
     "ln of the amplitude at the highest spatial frequency of a layer's map over that at frequency zero, means over pictures and "
-    "channels. Grids of different sizes have different highest frequencies, so compare changes rather than levels.",
+    "channels. Grids of different sizes have different highest frequencies, so neither levels nor steps to another grid can be compared.",
     "Park and Kim 2022",
     "https://arxiv.org/abs/2202.06709",
 )
@@ -78,21 +82,21 @@ BRANCHES = ChartText(
 )
 NORM = ChartText(
     "How long the features are",
-    "Where a curve jumps, some channels or tokens take over.",
+    "Where a curve jumps, a few channels or tokens may have taken over: the lengths and channels of layer beside layer show whether.",
     "The mean Euclidean length of a token, learned tokens left out.",
     "Darcet et al. 2024",
     "https://arxiv.org/abs/2309.16588",
 )
 CHANNELS = ChartText(
     "Dead and exploding channels",
-    "Channels that never change, and ones that are many times larger than the rest.",
+    "Channels that hardly ever change, and ones that are many times larger than the rest.",
     "Dead: a standard deviation over all places and pictures below a thousandth of the layer's median, or never above 1e-6. "
     "Exploding: the largest magnitude is over 10 times the median and 8 robust deviations of its logarithm above it.",
     "after Yuan et al. 2021, Figure 2",
     "https://arxiv.org/abs/2101.11986",
 )
 DIFFERENCE = ChartText(
-    "Why they answer differently",
+    "Why one is surer of a class than the other",
     "Blue regions speak for the class more in the first model, red ones more in the second. Beside it, where both look and where "
     "one looks alone.",
     "Integrated gradients of log p_A(c) - log p_B(c) at the pixels of the picture, through both models' own resizing and cropping. "
@@ -107,7 +111,14 @@ CORRESPONDENCE = ChartText(
     "Move over either picture: both show which of their places are most like the one under the pointer.",
     "A place is described by its cosines, in its own model, to sampled places of the first pictures (the anchors, the same in all "
     "models); places are compared by the correlation of these profiles, so that widths may differ. Dark places are unlike, the "
-    "yellow frame is around the one most alike.",
+    "yellow frame is around the one most alike, of equals the first.",
     "Moschella et al. 2023",
     "https://arxiv.org/abs/2209.15430",
 )
+
+
+def minibatches(count: int) -> str:
+    """How many minibatches CKA is from, and what that makes of its intervals."""
+    if count == 1:
+        return "From one minibatch, so without intervals."
+    return f"From {count} minibatches, of which the intervals on hover are made{': rough ones, of so few' if count < ROUGH else ''}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from vizlib.figures.charts import GREY, Mark, framed
+from vizlib.figures.numbers import decimal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,5 +174,9 @@ def _noted(curve: Curve) -> list[tuple[str, str]]:
 
 
 def _interval(value: np.ndarray, low: np.ndarray | None, high: np.ndarray | None, row: int, column: int) -> str:
-    text = f"{value[row, column]:.2f}"
-    return text if low is None or high is None else f"{text} ({low[row, column]:.2f} to {high[row, column]:.2f})"
+    cell = float(value[row, column])
+    if not math.isfinite(cell):
+        return "none: one of them is the same in all pictures"
+    if low is None or high is None or not math.isfinite(low[row, column] + high[row, column]):
+        return decimal(cell)
+    return f"{decimal(cell)} ({decimal(float(low[row, column]))} to {decimal(float(high[row, column]))})"

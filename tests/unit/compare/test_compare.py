@@ -149,7 +149,7 @@ class TestNumbers:
         seen = values[np.isfinite(values)]
         assert end == pytest.approx(float(np.quantile(np.abs(seen), 0.99)))
         above = float((np.abs(seen) > end).mean())
-        assert f"full from ±{end:.2g} per pixel on, {percent(above)} of the pixels are above" in row.images[1][0]
+        assert f"full from ±{1000 * end:.2g} per 1,000 pixels on, {percent(above)} of the pixels are above" in row.images[1][0]
 
     def test_fields_and_branches_are_there(self, comparison):
         vit, resnet = comparison.models
@@ -242,7 +242,7 @@ class TestBadInput:
         with pytest.raises(ImageError, match="There are no images"):
             compare(models, tmp_path, **SMALL)
         (tmp_path / "a.txt").write_text("a", encoding="utf-8")
-        with pytest.raises(ImageError, match=r"None of 1 images could be read \(a.txt"):
+        with pytest.raises(ImageError, match=r"None of 1 picture could be compared \(a.txt"):
             compare(models, tmp_path, **SMALL)
 
     def test_what_cannot_be_asked(self, models, pictures):
@@ -319,7 +319,8 @@ class TestFiles:
         first = comparison.models[0]
         distance = first.heads[0].distance / first.diagonal
         (heads_said,) = [finding for finding in said if "first attention" in finding.text]
-        assert f"{percent(distance.min())} to {percent(distance.max())}" in heads_said.text
+        low, high = percent(distance.min()), percent(distance.max())
+        assert f"look {low if low == high else f'{low} to {high}'} of the" in heads_said.text
         each = first.of_each.distance / first.diagonal
         assert np.allclose(each.mean(0), distance)
         low, high = bootstrap_interval(each, lambda means: means.max(1))

@@ -6,6 +6,7 @@ al., "Do Wide and Deep Networks Learn the Same Things?", ICLR 2021, arXiv:2010.1
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,7 @@ class StreamedCKA:
     def result(self, resamples: int = RESAMPLES, seed: int = 0) -> Alignment:
         """sum HSIC_1(K, L) / sqrt(sum HSIC_1(K, K) sum HSIC_1(L, L)), sums over minibatches; the interval by resampling minibatches.
 
+        Its ends are moved away from the value by sqrt(n / (n - 1)), as in ``vizlib.stats``: a bootstrap of n is that much too narrow.
         MethodError when there was no minibatch.
         """
         if not self.products:
@@ -110,7 +112,9 @@ class StreamedCKA:
         for row in range(stack.shape[1]):
             drawn = _over(counts @ stack[:, row], diagonals[:, row, None] * diagonals)
             low[row], high[row] = np.quantile(drawn, (0.025, 0.975), axis=0)
-        return Alignment(_ratio(stack.sum(0)), low, high, len(stack))
+        value, wider = _ratio(stack.sum(0)), math.sqrt(len(stack) / (len(stack) - 1))
+        low, high = (np.clip(value + (end - value) * wider, -1, 1) for end in (low, high))
+        return Alignment(value, low, high, len(stack))
 
 
 def _ratio(products: np.ndarray) -> np.ndarray:

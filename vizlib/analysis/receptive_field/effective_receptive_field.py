@@ -45,7 +45,8 @@ def effective_receptive_fields(model: Model, x: torch.Tensor, signs: int = 1, se
                 (gradient,) = torch.autograd.grad((cell * sign).sum(), reading.forward_pass.x, retain_graph=True)
                 energy += gradient.double().square().sum(1).cpu()
             reaches = tuple(_field(layer.name, alone, layer.grid).reach for alone in energy)
-            fields.append(replace(_field(layer.name, energy.sum(0), layer.grid), reaches=reaches))
+            energies = tuple(float(alone.sum()) for alone in energy)
+            fields.append(replace(_field(layer.name, energy.sum(0), layer.grid), reaches=reaches, energies=energies))
     return fields
 
 

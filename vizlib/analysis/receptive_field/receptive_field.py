@@ -14,12 +14,13 @@ from vizlib.tracing.token_grid import Grid
 class ReceptiveField:
     """A receptive field: non-negative weights (h, w) float64 on the input, which sum to 1, of the cell whose centre is ``at`` (y, x).
 
-    ``reaches`` are those of each input that it was measured on, where it was.
+    ``reaches`` are those of each input that it was measured on, where it was, and ``energies`` what each of them counts in ``reach``.
     """
 
     weights: np.ndarray
     at: tuple[float, float]
     reaches: tuple[float, ...] = ()
+    energies: tuple[float, ...] = ()
 
     @property
     def reach(self) -> float:

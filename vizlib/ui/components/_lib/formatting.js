@@ -10,12 +10,14 @@ export function percent(share, digits) {
 }
 
 /**
- * A number that may be below 0, with a minus sign and not a hyphen. Mirrors decimal in vizlib/figures/numbers.py.
+ * A number that may be below 0, with a minus sign and not a hyphen; what rounds to nothing has none. Mirrors
+ * decimal in vizlib/figures/numbers.py.
  * @param {number} value
  * @param {number} [digits]
  */
 export function decimal(value, digits = 2) {
-  return value.toFixed(digits).replace('-', '−');
+  const size = Math.abs(value).toFixed(digits);
+  return value < 0 && Number(size) ? `−${size}` : size;
 }
 
 /**

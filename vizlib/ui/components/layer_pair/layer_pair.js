@@ -15,11 +15,16 @@ function cosine(level) {
   return level / 127.5 - 1;
 }
 
-// The index of the highest likeness, the place itself left aside.
+// The index of the highest likeness, of equals the first, and how many others have it; the place itself left aside.
 function mostAlike(row, self) {
   let best = -1;
-  for (let i = 0; i < row.length; i++) if (i !== self && (best < 0 || row[i] > row[best])) best = i;
-  return best;
+  let equals = 0;
+  for (let i = 0; i < row.length; i++) {
+    if (i === self) continue;
+    if (best < 0 || row[i] > row[best]) [best, equals] = [i, 0];
+    else if (row[i] === row[best]) equals += 1;
+  }
+  return [best, equals];
 }
 
 class LayerPair extends Component {
@@ -126,7 +131,9 @@ class LayerPair extends Component {
     for (const panel of this.panels.slice(0, 2)) {
       const facts = header.pairs[pair][panel.side];
       const get = name => arrays[`${pair}.${panel.side}.${name}`];
-      panel.facts.textContent = `${facts.layer} · ${facts.cells.join(' × ')} × ${facts.channels}`;
+      const averaged = facts.grid.some((side, axis) => side !== facts.cells[axis]);
+      const compared = averaged ? `, compared as ${facts.grid.join(' × ')}` : '';
+      panel.facts.textContent = `${facts.layer} · ${facts.cells.join(' × ')} × ${facts.channels}${compared}`;
       const places = `${facts.cells.join(' × ')} places with ${facts.channels} channels each`;
       panel.facts.title = `${percent(facts.depth)} of the way up, ${places}`;
       panel.figure.classList.toggle('tiled', tiled);
@@ -179,7 +186,7 @@ class LayerPair extends Component {
     for (const panel of this.panels) {
       const size = this.grid(panel.side);
       const row = this.row(side, panel.side, cell);
-      const best = mostAlike(row, panel.side === side ? cell : -1);
+      const [best, equals] = mostAlike(row, panel.side === side ? cell : -1);
       this.markCells(panel, best, cell);
       if (panel.layer) continue;
       paint(panel.canvas, size[0], size[1], i =>
@@ -189,11 +196,12 @@ class LayerPair extends Component {
       if (best < 0) continue;
       const where = `${panel.side === side ? 'elsewhere in ' : 'in '}${this.header.models[panel.side]}`;
       const place = `row ${Math.floor(best / size[1]) + 1}, column ${(best % size[1]) + 1}`;
-      matches.push(`${where} the place at ${place} (likeness ${decimal(cosine(row[best]))})`);
+      const also = equals ? `; ${equals === 1 ? '1 other reads' : `${equals} others read`} the same` : '';
+      matches.push(`${where} the place at ${place} (likeness ${decimal(cosine(row[best]))}${also})`);
     }
     const { layer } = this.header.pairs[this.pair][side];
     const from = `row ${y + 1}, column ${x + 1} of ${this.header.models[side]} ${layer} (white frame)`;
-    const frames = 'Yellow frames are around them; the darker, the less alike.';
+    const frames = 'Yellow frames are around them; the darker, the less alike, down to a likeness of 0.';
     this.find('reading').textContent = `Most like ${from}: ${matches.join(', and ')}. ${frames}`;
   }
 

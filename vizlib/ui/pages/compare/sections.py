@@ -7,13 +7,14 @@ from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import streamlit as st
 
 from vizlib.analysis.features.layer_alignment import WAYS
 from vizlib.compare import text as about
 from vizlib.compare.result import NEEDS
 from vizlib.figures.layer_names import layer_title
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import decimal, percent
 from vizlib.ui.components.image_gallery import image_gallery
 from vizlib.ui.components.layer_pair import layer_pair
 from vizlib.ui.core import formatting
@@ -33,8 +34,6 @@ from vizlib.ui.widgets.snippet import draw_snippet
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-
     from vizlib.compare.charts import Chart
     from vizlib.compare.result import Comparison, Example
     from vizlib.compare.text import ChartText
@@ -44,10 +43,7 @@ if TYPE_CHECKING:
     from vizlib.ui.pages.compare.layer_pair_data import End
     from vizlib.ui.sections.picture_set import PictureSet
 
-KINDS = {
-    "tokens/linear": "places, linear", "tokens/rbf": "places, rbf", "pooled/linear": "mean over places, linear",
-    "pooled/rbf": "mean over places, rbf",
-}  # fmt: skip
+KINDS = {f"{reading}/{kernel}": f"{words}, {kernel}" for reading, words in about.READINGS.items() for kernel in ("linear", "rbf")}
 _WAYS = {"depth": "by depth", "stride": "by stride", "cka": "by best CKA"}
 _FIELD = 80  # pixels of a receptive field on the page: four are beside one another on a telephone
 _OPEN = 10  # findings that are read without a click: those of two models
@@ -143,15 +139,22 @@ def draw_findings(comparison: Comparison) -> None:
         with st.expander(f"{len(lines) - _OPEN} more", icon=":material/list:"):
             st.markdown("\n".join(lines[_OPEN:]))
     pictures = "one picture" if count == 1 else f"{count} pictures"
-    heading("What papers claim, and whether it is so here", sub=True)
-    draw_claims([finding.claim for finding in what if finding.claim is not None])
-    st.caption(
-        f"Measured on {pictures} in {formatting.seconds(comparison.seconds)}; intervals are of 95 %, by drawing pictures again. A claim of "
-        "a paper holds for its models and data; so few pictures and these models are a case, not a proof."
-    )
+    claims = [finding.claim for finding in what if finding.claim is not None]
+    if claims:
+        heading("What papers claim, and whether it is so here", sub=True)
+        draw_claims(claims)
+    intervals = "; intervals are of 95 %, by drawing pictures again" if count >= NEEDS["verdict"] else ""
+    case = " A claim of a paper holds for its models and data; these models and pictures are a case, not a proof." if claims else ""
+    st.caption(f"Measured on {pictures}{_few_fields(comparison)} in {formatting.seconds(comparison.seconds)}{intervals}.{case}")
     if comparison.skipped:
         listed = "\n".join(f"- **{formatting.plain(name)}**: {formatting.plain(why)}" for name, why in comparison.skipped)
-        st.warning(f"Left out, for they could not be read:\n{listed}", icon=":material/broken_image:")
+        st.warning(f"Left out of all that is shown:\n{listed}", icon=":material/broken_image:")
+
+
+def _few_fields(comparison: Comparison) -> str:
+    """Of how many pictures the receptive fields are, where not of all."""
+    fields, count = comparison.settings["fields"], len(comparison.images)
+    return f", receptive fields on the first {fields}," if fields < count else ""
 
 
 def pick_shown(comparison: Comparison, view: View) -> Example | None:
@@ -166,7 +169,7 @@ def pick_shown(comparison: Comparison, view: View) -> Example | None:
             _thumbnails(comparison), st.session_state[view.example], key="compare.gallery", on_pick=here(partial(_take_example, view))
         )
     if len(comparison.images) > len(names):
-        st.caption(f"Layers are kept of the first {len(names)} pictures; all {len(comparison.images)} are in the measures.")
+        st.caption(f"Layers can be looked at for the first {len(names)} of {len(comparison.images)} pictures.")
     return next(example for example in comparison.shown if example.name == st.session_state[view.example])
 
 
@@ -203,15 +206,15 @@ def draw_cka(comparison: Comparison, shown: Example | None, both: tuple[int, int
                 figure, key=key, config=CONFIG, selection_mode="points",
                 on_select=here(partial(_take_cell, view, key, rows, columns)),
             )  # fmt: skip
-    if "interval" in comparison.missing:
-        st.caption(comparison.missing["interval"])
+    st.caption(comparison.missing.get("interval") or about.minibatches(comparison.between(first, second, reading, kernel).batches))
     if shown is not None:
         names = [
             f"**{formatting.plain(layer_title(measures.layers[layer].name))}** of {formatting.plain(measures.display_name)}"
             for measures, layer in ((comparison.models[model], layer) for model, layer in ends)
         ]
-        value = comparison.between(ends[0][0], ends[1][0], reading, kernel).value[ends[0][1], ends[1][1]]
-        st.markdown(f"The framed cell: {names[0]} and {names[1]}, CKA {value:.2f}. Click another to see its two layers here.")
+        value = float(comparison.between(ends[0][0], ends[1][0], reading, kernel).value[ends[0][1], ends[1][1]])
+        alike = f"CKA {decimal(value)}" if np.isfinite(value) else "no CKA, for one of them is the same in all pictures"
+        st.markdown(f"The framed cell: {names[0]} and {names[1]}, {alike}. Click another to see its two layers here.")
         _draw_pairs("cell", comparison, shown, [ends], {"show": "colours", "layer": 0, "place": "0,0.5,0.5"}, single=True)
     _close(about.CKA)
 
@@ -220,15 +223,16 @@ def draw_layers(comparison: Comparison, shown: Example, both: tuple[int, int], v
     """Aligned layers of two models on one picture, and which of their places are alike."""
     _open(about.CORRESPONDENCE, "Layer beside layer")
     few = "cka" in comparison.missing
-    if few and st.session_state[view.way] == "cka":
+    by_cka = not few and np.isfinite(comparison.between(*both).value).all()
+    if not by_cka and st.session_state[view.way] == "cka":
         st.session_state[view.way] = "depth"
-    ways = [way for way in WAYS if not (few and way == "cka")]
+    ways = [way for way in WAYS if by_cka or way != "cka"]
     st.segmented_control(
         "Beside one another", ways, key=resend(view.way), format_func=_WAYS.__getitem__, required=True,
         help="; ".join(f"{_WAYS[way]}: {text}" for way, text in WAYS.items()) + ".",
     )  # fmt: skip
-    if few:
-        st.caption(f"By best CKA needs at least {NEEDS['cka']} pictures.")
+    if not by_cka:
+        st.caption(f"By best CKA needs at least {NEEDS['cka']} pictures{'' if few else ' that differ in every layer'}.")
     first, second = both
     pairs: list[tuple[End, End]] = [
         ((first, row), (second, column)) for row, column in comparison.aligned(st.session_state[view.way], *both)
@@ -275,7 +279,10 @@ def _draw_fields(comparison: Comparison) -> None:
     from vizlib.compare.pictures import receptive_field_rows
 
     heading("What a layer's middle takes in", sub=True)
-    st.markdown("The input's pixels by how much they move the middle of a layer: the root of the weights, so that the weak ones are seen.")
+    st.markdown(
+        "The input's pixels by how much they move the middle of a layer: the root of the weights, so that the weak ones are seen, each "
+        "picture up to its own largest. The reach is how far from the middle they lie, in the mean."
+    )
     for row in receptive_field_rows(comparison):
         st.markdown(f"**{formatting.plain(row.title)}**")
         st.image([image for _, image in row.images], [caption for caption, _ in row.images], width=_FIELD, output_format="PNG")
@@ -300,7 +307,7 @@ def draw_why(
         goals[name] = (int(answers[place]), f"{shown.answers[model][0][0]}, the answer of {comparison.models[model].display_name}")
     if goals["first"][0] == goals["second"][0]:
         target = goals["first"][0]
-        st.markdown(f"Both answer **{formatting.plain(shown.answers[both[0]][0][0])}**: the map says why one is surer of it.")
+        st.markdown(_surer_words(comparison, shown, both))
     else:
         st.segmented_control(
             "The class", list(goals), key=resend(view.of), format_func=lambda name: formatting.plain(goals[name][1]), required=True
@@ -317,6 +324,18 @@ def draw_why(
         st.markdown(formatting.plain(row.note))
     _close(about.DIFFERENCE)
     return why
+
+
+def _surer_words(comparison: Comparison, shown: Example, both: tuple[int, int]) -> str:
+    """Who is surer of an answer that both give."""
+    names = [formatting.plain(comparison.models[model].display_name) for model in both]
+    (label, first), (_, second) = (shown.answers[model][0] for model in both)
+    digits = None if percent(first) != percent(second) else 1
+    said = [percent(share, digits) for share in (first, second)]
+    if said[0] == said[1]:
+        return f"Both answer **{formatting.plain(label)}**, equally sure of it ({said[0]})."
+    surer, other = (0, 1) if first > second else (1, 0)
+    return f"Both answer **{formatting.plain(label)}**; {names[surer]} is surer of it ({said[surer]}) than {names[other]} ({said[other]})."
 
 
 def draw_files(comparison: Comparison, request: ComparisonRequest, shown: Example | None, why: LogitAttributions | None) -> None:
@@ -386,11 +405,13 @@ def _cell(comparison: Comparison, both: tuple[int, int], view: View, reading: st
     text = st.session_state[view.cell]
     if text:
         models, layers = ([int(number) for number in part.split(".")] for part in text.split("-"))
+        if tuple(models) == both[::-1]:  # drawn the other way round
+            models, layers = models[::-1], layers[::-1]
         there = all(model in both for model in models)
         if there and all(layer < len(comparison.models[model].layers) for model, layer in zip(models, layers, strict=True)):
             return (models[0], layers[0]), (models[1], layers[1])
     value = comparison.between(*both, reading, kernel).value
-    row, column = divmod(int(value.argmax()), value.shape[1])
+    row, column = divmod(int(np.where(np.isfinite(value), value, -np.inf).argmax()), value.shape[1])
     return (both[0], row), (both[1], column)
 
 
