@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { column, sorted, written } from '../../vizlib/auditing/report/gallery.js';
+import { column, sorted, told, written } from '../../vizlib/auditing/report/gallery.js';
 
 const data = {
   values: {
@@ -45,4 +45,36 @@ test('cells are written by their kind', () => {
   assert.equal(written('number', 1.23456), '1.235');
   assert.equal(written('flag', 0), 'no');
   assert.equal(written('count', null), '–');
+});
+
+test('the words say what is shown in the order that is shown', () => {
+  const preset = {
+    name: 'wrong_sure',
+    rows: 'Wrong answers',
+    order: 'the surest first',
+    look: 'look at labels',
+    by: 'probability',
+    falling: true,
+  };
+  const page = {
+    presets: [preset],
+    columns: [
+      { name: 'probability', title: 'sure', kind: 'share' },
+      { name: 'path', title: 'picture', kind: 'text' },
+    ],
+  };
+  const state = { preset: 'wrong_sure', by: 'probability', falling: true };
+  assert.equal(
+    told(page, state, 3, 3),
+    'Wrong answers, the surest first: look at labels. 3 rows, all with a map here.',
+  );
+  assert.equal(
+    told(page, { ...state, falling: false }, 1, 1),
+    'Wrong answers, by sure, the smallest first. 1 row, with a map here.',
+  );
+  assert.equal(
+    told(page, { ...state, by: 'path', falling: false }, 1200, 2),
+    'Wrong answers, by picture, in alphabetical order. 1,200 rows, 2 of them with a map here.',
+  );
+  assert.equal(told(page, { ...state, preset: '' }, 0, 0), 'There is none.');
 });

@@ -91,7 +91,7 @@ def test_sections_and_sentences_are_made_of_these_numbers(made: Any, tmp_path: P
     view = overview(made)
     sentences = findings(view)
     assert any(
-        sentence.startswith("m: in half of 40 pictures the answer stays from layer 2 of 3 on; after layer 2") for sentence in sentences
+        sentence.startswith("m: in 20 of 40 pictures the answer stays from layer 2 of 3 on; after layer 2") for sentence in sentences
     )
     best = "m: a linear probe reads the class best off layer 2, first learned token, 100.0\u00a0% (91.2 to 100.0\u00a0%);"
     assert any(sentence.startswith(best) for sentence in sentences)

@@ -58,9 +58,10 @@ def test_sentences_are_made_from_the_numbers(tmp_path: Path) -> None:
     view = overview(handmade(tmp_path / "a", 20, boxed))
     sentences = findings(view)
     assert sentences[0] == "m is right on 50.0\u00a0% of 20 pictures (29.9 to 70.1\u00a0%), and gives its answers 75.0\u00a0% on average."
-    assert sentences[1] == f"m takes {EVIL} for cat more often than it makes any other mistake: 10 of 10, 100\u00a0% (72 to 100\u00a0%)."
+    assert sentences[1] == f"The only mistake of m is to take {EVIL} for cat: 10 of 10, 100\u00a0% (72 to 100\u00a0%)."
     assert sentences[2] == (
-        "m, rollout: 20.0\u00a0% of the map lies on the object of 20 pictures, 30.0 points less than an even map has there (30.0 to 30.0). "
+        "m, rollout: 20.0\u00a0% of the map lies on the object of 20 pictures, where an even map has 50.0\u00a0%: "
+        "\u221230.0\u00a0percentage\u00a0points (95\u00a0%: \u221230.0 to \u221230.0). "
         "Its highest pixel lies there in 0.0\u00a0% (0.0 to 16.1\u00a0%), a pixel drawn at random in 50.0\u00a0%."
     )
     assert sentences[3].startswith("m, rollout: of 10 right answers 100\u00a0% (72 to 100\u00a0%) have a map that lies less on the object")
@@ -75,14 +76,14 @@ def test_sentences_are_made_from_the_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("gain", "words"),
     [
-        ((0.1, 0.05, 0.15), "10.0 points more than an even map has there (5.0 to 15.0)"),
-        ((-0.1, -0.15, -0.05), "10.0 points less than an even map has there (5.0 to 15.0)"),
-        ((0.01, -0.02, 0.04), "which cannot be told from an even map (-2.0 to +4.0 points)"),
-        ((0.3, float("nan"), float("nan")), "30.0 points more than an even map has there (one picture, so no interval)"),
+        ((0.1, 0.05, 0.15), "+10.0 percentage points (95 %: +5.0 to +15.0)"),
+        ((-0.1, -0.15, -0.0002), "\u221210.00 percentage points (95 %: \u221215.00 to \u22120.02)"),  # not "to 0.0": it leaves 0 out
+        ((0.01, -0.02, 0.04), "+1.0 percentage points (95 %: \u22122.0 to +4.0), which cannot be told from none"),
+        ((0.3, float("nan"), float("nan")), "+30.0 percentage points (one picture, so no interval)"),
     ],
 )
 def test_what_chance_could_have_made_is_said(gain: tuple[float, float, float], words: str) -> None:
-    assert gain_words(*gain) == words
+    assert gain_words(*gain).replace("\u00a0", " ") == words
 
 
 def test_what_a_place_costs_in_words() -> None:
@@ -94,7 +95,12 @@ def test_what_a_place_costs_in_words() -> None:
     assert words.startswith(
         "Without its place 40\u00a0% of 24 members are right, without as large a place elsewhere 80\u00a0%, as they are 90\u00a0%"
     )
-    assert words.endswith("the place is worth +30.0 points of the accuracy on the class (+20.0 to +40.0).")
+    # 0.8 - 0.4 of three quarters of the class.
+    assert words.replace("\u00a0", " ").endswith(
+        "as the cluster is 75 % of the class, the place is worth +30.0 percentage points (95 %: +20.0 to +40.0) of the accuracy on the "
+        "class."
+    )
+    assert removal_words(cluster(float("nan"), float("nan"))).endswith("One picture alone has no interval.")
     assert removal_words(cluster(-0.1, 0.4)).endswith("That cannot be told from no cost.")
     assert removal_words(cluster(-0.4, -0.1)).endswith("It is right more often without it.")
 

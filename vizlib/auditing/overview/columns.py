@@ -55,14 +55,17 @@ _HOLDS: dict[str, Callable[[Any, Any], bool]] = {"==": lambda a, b: a == b, "<":
 
 @dataclass(frozen=True)
 class Preset:
-    """The rows ``where`` all (column, "==", "<" or ">", value) hold, sorted ``by`` a column; ``missing`` says why there may be none.
+    """The ``rows`` ``where`` all (column, "==", "<" or ">", value) hold, sorted ``by`` a column into their ``order``; where to
+    ``look`` then.
 
-    Data, not code, since the browser sorts by the same.
+    ``missing`` says why there may be none. Data, not code, since the browser sorts by the same.
     """
 
     name: str
     title: str
-    hint: str
+    rows: str
+    order: str
+    look: str
     where: tuple[tuple[str, str, Any], ...]
     by: str
     falling: bool
@@ -78,34 +81,39 @@ class Preset:
 
 PRESETS = (
     Preset(
-        "wrong_sure", "Wrong and sure", "Wrong answers, the surest first: look at what the map lies on, and at labels that may be wrong.",
+        "wrong_sure", "Wrong and sure", "Wrong answers", "the surest first",
+        "look at what the map lies on, and at labels that may be wrong",
         (("right", "==", False),), "probability", falling=True, missing="no answer is wrong by a label",
     ),
     Preset(
-        "outside", "Right, but looking elsewhere",
-        "Right answers whose map lies less on the box or mask than an even map would, the least first: right for another reason.",
+        "outside", "Right, but looking elsewhere", "Right answers whose map lies less on the box or mask than an even map would",
+        "the least first", "they may be right for another reason",
         (("right", "==", True), ("region_lift", "<", 1)), "region_lift", falling=False,
         missing="no right answer has a box or mask that its map avoids",
     ),
     Preset(
-        "flat", "Flat maps", "Maps nearest to an even one: they single nothing out.",
+        "flat", "Flat maps", "Maps", "the most even first", "one with an evenness of 1 singles nothing out",
         (("evenness", ">", 0),), "evenness", falling=True, missing="there is no map",
     ),
     Preset(
-        "artifacts", "Artifacts", "Most tokens that stand out by their norm: such maps point at them, not at the object.",
+        "artifacts", "Artifacts", "Pictures with tokens that stand out by their norm", "the most tokens first",
+        "such maps may point at them and not at the object",
         (("artifacts", ">", 0),), "artifacts", falling=True,
         missing="no token stands out, or the audit was made without heads, which counts them",
     ),
     Preset(
-        "methods_apart", "Methods disagree", "Pictures whose map lies farthest from another method's of the same model.",
+        "methods_apart", "Methods disagree", "Pictures whose map differs from another method's of the same model",
+        "the farthest apart first", "evidence against, where maps have it, is left aside",
         (("methods_apart", ">", 0),), "methods_apart", falling=True, missing="there is one method",
     ),
     Preset(
-        "from_last", "Changed most", "Pictures whose map lies farthest from the last model's: those of an early one show what changed.",
+        "from_last", "Changed most", "Pictures whose map differs from the last model's", "the farthest apart first",
+        "those of an early model show what changed",
         (("from_last", ">", 0),), "from_last", falling=True, missing="there are fewer than three models, or this is the last",
     ),
     Preset(
-        "models_apart", "Models disagree", "Pictures whose map lies farthest from another model's, each for its own target.",
+        "models_apart", "Models disagree", "Pictures whose map differs from another model's, each for its own target",
+        "the farthest apart first", "evidence against, where maps have it, is left aside",
         (("models_apart", ">", 0),), "models_apart", falling=True, missing="there is one model, or models see other parts of the pictures",
     ),
 )  # fmt: skip

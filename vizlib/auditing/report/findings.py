@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vizlib.auditing.overview.columns import PRESETS
 from vizlib.evaluation.metrics import METRICS
 from vizlib.figures.layer_names import layer_title
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import adding_digits, counted, ends, of_pictures, percent, points, signed
 from vizlib.stats import share_difference, wilson
 
 if TYPE_CHECKING:
@@ -47,19 +47,12 @@ def between(low: float, high: float, digits: int | None = 1) -> str:
     return f"{percent(low, digits).removesuffix(_UNIT)} to {percent(high, digits)}"
 
 
-def points(share: float) -> str:
-    """A difference of shares as points of a hundred."""
-    return f"{100 * abs(share):.1f}"
-
-
-def gain_words(gain: float, low: float, high: float) -> str:
-    """How much more of a map lies on the object than of an even one, in points with their interval."""
+def gain_words(gain: float, low: float, high: float, digits: int = 1) -> str:
+    """How much more of a map lies on the object than of an even one, in percentage points with their interval."""
     if not (isfinite(low) and isfinite(high)):
-        return f"{points(gain)} points {'more' if gain >= 0 else 'less'} than an even map has there (one picture, so no interval)"
-    if low <= 0 <= high:
-        return f"which cannot be told from an even map ({100 * low:+.1f} to {100 * high:+.1f} points)"
-    ends = sorted((points(low), points(high)), key=float)
-    return f"{points(gain)} points {'more' if gain > 0 else 'less'} than an even map has there ({ends[0]} to {ends[1]})"
+        return f"{points(gain, digits=digits)} (one picture, so no interval)"
+    told = ", which cannot be told from none" if low <= 0 <= high else ""
+    return f"{points(gain, low, high, digits=digits)}{told}"
 
 
 def removal_words(cluster: StrategyCluster) -> str:
@@ -67,13 +60,15 @@ def removal_words(cluster: StrategyCluster) -> str:
     removal = cluster.removal
     if removal is None:
         return "What its place costs was not measured."
-    cost = f"{100 * removal.score:+.1f} points of the accuracy on the class ({100 * removal.low:+.1f} to {100 * removal.high:+.1f})"
-    if not (isfinite(removal.low) and isfinite(removal.high)):
-        cost = f"{100 * removal.score:+.1f} points of the accuracy on the class (one picture, so no interval)"
+    known = isfinite(removal.low) and isfinite(removal.high)
+    cost = points(removal.score, *((removal.low, removal.high) if known else ()), digits=1)
     told = "" if removal.low > 0 else " That cannot be told from no cost." if removal.high >= 0 else " It is right more often without it."
+    part = "" if cluster.size == cluster.class_size else f"as the cluster is {percent(cluster.size / cluster.class_size)} of the class, "
     return (
-        f"Without its place {percent(removal.right_without)} of {removal.pictures} members are right, without as large a place elsewhere "
-        f"{percent(removal.right_elsewhere)}, as they are {percent(removal.right)}: the place is worth {cost}.{told}"
+        f"Without its place {percent(removal.right_without)} of {counted(removal.pictures, 'member')} "
+        f"{'is' if removal.pictures == 1 else 'are'} right, without as large a place elsewhere {percent(removal.right_elsewhere)}, as they "
+        f"are {percent(removal.right)}: {part}the place is worth {cost} of the accuracy on the class."
+        f"{told if known else ' One picture alone has no interval.'}"
     )
 
 
@@ -83,7 +78,8 @@ def _accuracy(summary: Summary) -> str:
         return "" if not summary.pictures else f"{summary.model}: no picture has a label that it knows, so nothing is right or wrong."
     sure = summary.mean("probability")
     beside = "" if sure is None else f", and gives its answers {percent(sure, 1)} on average"
-    return f"{summary.model} is right on {percent(right, 1)} of {summary.count('right'):,} pictures ({between(*interval)}){beside}."
+    pictures = counted(summary.count("right"), "picture")
+    return f"{summary.model} is right on {percent(right, 1)} of {pictures} ({between(*interval)}){beside}."
 
 
 def _commonest_mistake(overview: Overview, model: str) -> str:
@@ -91,15 +87,22 @@ def _commonest_mistake(overview: Overview, model: str) -> str:
     if not own:
         return ""
     first = own[0]
-    alike = sum(count == first.count for count in overview.totals.confused[model].values())
+    counts = sorted(overview.totals.confused[model].values(), reverse=True)
+    alike = counts.count(first.count)
     if alike > 1:
-        times = "once" if first.count == 1 else f"{first.count} times"
-        return f"No mistake of {model} is made more often than all others: its {alike} commonest are made {times} each."
+        return f"No mistake of {model} is made more often than all others: its {alike} commonest are made {_times(first.count)} each."
     share, low, high = first.share
+    often = f"{first.count} of {first.of}, {percent(share)} ({between(low, high, None)})"
+    if len(counts) == 1:
+        return f"The only mistake of {model} is to take {first.name} for {first.answer}: {often}."
     return (
-        f"{model} takes {first.name} for {first.answer} more often than it makes any other mistake: "
-        f"{first.count} of {first.of}, {percent(share)} ({between(low, high, None)})."
+        f"{model} takes {first.name} for {first.answer} more often than it makes any other mistake: {often}; the next commonest is made "
+        f"{_times(counts[1])}."
     )
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
 
 
 def _on_object(summary: Summary) -> str:
@@ -108,14 +111,15 @@ def _on_object(summary: Summary) -> str:
     )  # fmt: skip
     if share is None or area is None or gain is None or interval is None:
         return ""
-    pointing, ends = summary.mean("pointing"), summary.interval("pointing")
-    hits = ""
-    if pointing is not None and ends is not None:
-        drawn = percent(area, 1)
-        hits = f" Its highest pixel lies there in {percent(pointing, 1)} ({between(*ends)}), a pixel drawn at random in {drawn}."
+    pointing, ends_of_hits = summary.mean("pointing"), summary.interval("pointing")
+    digits = adding_digits((100 * gain, 100 * share, -100 * area), digits=1)
+    hits, drawn = "", percent(area, digits)
+    if pointing is not None and ends_of_hits is not None:
+        hits = f" Its highest pixel lies there in {percent(pointing, 1)} ({between(*ends_of_hits)}), a pixel drawn at random in {drawn}."
     return (
-        f"{summary.model}, {summary.method}: {percent(share, 1)} of the map lies on the object of {summary.count('region_gain'):,} "
-        f"pictures, {gain_words(gain, *interval)}.{hits}"
+        f"{summary.model}, {summary.method}: {percent(share, digits)} of the map lies on the object of "
+        f"{counted(summary.count('region_gain'), 'picture')}, where an even map has {drawn}: "
+        f"{gain_words(gain, *interval, digits)}.{hits}"
     )
 
 
@@ -128,8 +132,8 @@ def _elsewhere(overview: Overview, model: str, method: str) -> str:
         return ""
     low, high = wilson(count, right)
     return (
-        f"{model}, {method}: of {right:,} right answers {percent(count / right)} ({between(low, high, None)}) have a map that lies less "
-        "on the object than an even one."
+        f"{model}, {method}: of {counted(right, 'right answer')} {percent(count / right)} ({between(low, high, None)}) have a map that "
+        "lies less on the object than an even one."
     )
 
 
@@ -140,10 +144,11 @@ def _series(overview: Overview) -> str:
     if before is None or after is None:
         return ""
     low, high = share_difference(after * last.count("right"), last.count("right"), before * first.count("right"), first.count("right"))
-    told = "" if low > 0 or high < 0 else "; that cannot be told from no change"
+    told = "" if low > 0 or high < 0 else ", which cannot be told from no change"
+    digits = adding_digits((100 * (after - before), 100 * after, -100 * before), digits=1)
     return (
-        f"From {first.model} to {last.model} the share of right answers goes from {percent(before, 1)} to {percent(after, 1)}, "
-        f"{100 * (after - before):+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}{told})."
+        f"From {first.model} to {last.model} the share of right answers goes from {percent(before, digits)} to {percent(after, digits)}: "
+        f"{points(after - before, low, high, digits=digits)}{told}."
     )
 
 
@@ -156,27 +161,33 @@ def _apart(pair: Agreement) -> str:
     if not pair.count:
         if not pair.elsewhere:
             return ""
-        return f"{pair.first} and {pair.second} see other parts of all {pair.elsewhere:,} pictures, so their maps are not compared."
+        whole = "the picture" if pair.elsewhere == 1 else f"all {pair.elsewhere:,} pictures"
+        return f"{pair.first} and {pair.second} see other parts of {whole}, so their maps are not compared."
     low, high = pair.interval
-    ends = f"{low:.2f} to {high:.2f}" if isfinite(low) else "one picture, so no interval"
-    left_out = f"; {pair.elsewhere:,} pictures of which they see other parts are left out" if pair.elsewhere else ""
+    told = f"{low:.2f} to {high:.2f} over {pair.count:,} pictures" if isfinite(low) else "one picture, so no interval"
+    are = "is" if pair.elsewhere == 1 else "are"
+    left_out = f"; {counted(pair.elsewhere, 'picture')} of which they see other parts {are} left out" if pair.elsewhere else ""
     both = f"{pair.first} and {pair.second}"
     names = f"{pair.of}: {both}" if pair.kind == "methods" else f"The {pair.of} maps of {both}"
-    return f"{names} lie {pair.mean:.2f} apart ({ends}; 0 alike, 1 without a cell in common{left_out})."
+    return f"{names} lie {pair.mean:.2f} apart ({told}; 0 alike, 1 without a cell in common{left_out})."
 
 
 def signed_ends(low: float, high: float) -> str:
     """The ends of a difference of scores in words."""
-    return f"{low:+.3f} to {high:+.3f}" if isfinite(low) and isfinite(high) else "one picture, so no interval"
+    if not (isfinite(low) and isfinite(high)):
+        return "one picture, so no interval"
+    return ends(low, high, lambda value, more: signed(value, 3 + more), 0.0)
 
 
 def _settled(lens: LensMeans) -> str:
     """From which block on the answer stays."""
-    early, blocks = lens.blocks[len(lens.blocks) // 2], len(lens.blocks)
+    early, blocks = lens.blocks[len(lens.blocks) // 2], [block.block for block in lens.blocks]
+    place = blocks.index(lens.half)
+    settled, title = of_pictures(sum(lens.settled[: place + 1]), early.pictures), layer_title(lens.half)
+    title += f" of {len(blocks)}" if title == f"layer {place + 1}" else f", block {place + 1} of {len(blocks)},"
     already = f"{percent(early.final[0], 1)} ({between(*early.final[1:])})"
     return (
-        f"{lens.model}: in half of {early.pictures:,} pictures the answer stays from {layer_title(lens.half)} of {blocks} on; "
-        f"after {layer_title(early.block)} it is the final one in {already}."
+        f"{lens.model}: in {settled} the answer stays from {title} on; after {layer_title(early.block)} it is the final one in {already}."
     )
 
 
@@ -189,16 +200,18 @@ def _probed(probes: ModelProbes) -> str:
     """The layer that a linear probe reads best, and which others cannot be told from it."""
     best, first = probes.best, probes.probes[0]
     alike = sum(probe is not best and probe.linear[2] >= best.linear[1] for probe in probes.probes)
-    told = f"; of {len(probes.probes) - 1} other places {alike} have an interval that meets it" if alike else ""
+    have = "has" if alike == 1 else "have"
+    told = f"; {alike} of {counted(len(probes.probes) - 1, 'other place')} {have} an interval that meets it" if alike else ""
     at_best, at_first = (f"{percent(probe.linear[0], 1)} ({between(*probe.linear[1:])})" for probe in (best, first))
+    begin = "" if best is first else f"; off {probe_title(first)} {at_first}"
     return (
-        f"{probes.model}: a linear probe reads the class best off {probe_title(best)}, {at_best}{told}; "
-        f"off {probe_title(first)} {at_first}. The commonest class alone would be right in {percent(probes.chance, 1)}."
+        f"{probes.model}: a linear probe reads the class best off {probe_title(best)}, {at_best}{told}{begin}. "
+        f"The commonest class alone would be right in {percent(probes.chance, 1)}."
     )
 
 
 def _lead(model: str, lead: Lead) -> str:
-    """Which of two methods foretells the model better."""
+    """Which of two methods predicts the model better."""
     title, over = METRICS[lead.metric].title.lower(), f"over {lead.pictures:,} pictures"
     if not isfinite(lead.low):
         return f"{model}: {lead.first} and {lead.second} are compared by {title} on one picture, which tells nothing of others."
@@ -206,7 +219,8 @@ def _lead(model: str, lead: Lead) -> str:
         return f"{model}: by {title}, {lead.first} and {lead.second} cannot be told apart ({signed_ends(lead.low, lead.high)}, {over})."
     ahead, behind = (lead.first, lead.second) if lead.mean > 0 else (lead.second, lead.first)
     low, high = sorted((abs(lead.low), abs(lead.high)))
-    return f"{model}: by {title}, {ahead} is ahead of {behind} by {abs(lead.mean):.3f} ({low:.3f} to {high:.3f}, {over})."
+    interval = ends(low, high, lambda value, more: f"{value:.{3 + more}f}", 0.0)
+    return f"{model}: by {title}, {ahead} is ahead of {behind} by {abs(lead.mean):.3f} ({interval}, {over})."
 
 
 def missing_presets(overview: Overview) -> dict[str, str]:

@@ -33,7 +33,7 @@ export function written(kind, value) {
   if (value === null || value === undefined) return NONE;
   if (kind === 'share') return percent(value);
   if (kind === 'flag') return value ? 'yes' : 'no';
-  if (kind === 'number') return value.toFixed(Math.abs(value) < 10 ? 3 : 1);
+  if (kind === 'number') return value.toFixed(Math.abs(value) < 10 ? 3 : 1).replace('-', '−');
   return String(value);
 }
 
@@ -78,6 +78,27 @@ export function sorted(data, columns, state) {
     const order = typeof first === 'string' ? first.localeCompare(second) : first - second;
     return sign * order || a - b;
   });
+}
+
+function described(preset) {
+  return `${preset.rows}, ${preset.order}${preset.look && `: ${preset.look}`}`;
+}
+
+/** Which rows there are in which order, as the preset says where nothing else sorts them, and how many have a map. */
+export function told(data, state, rows, shown) {
+  const preset = data.presets.find(each => each.name === state.preset);
+  const by = data.columns.find(each => each.name === state.by);
+  let words = '';
+  if (preset && preset.by === state.by && preset.falling === state.falling) words = `${described(preset)}. `;
+  else if (preset && by) {
+    const size = state.falling ? 'the largest first' : 'the smallest first';
+    const order = by.kind === 'text' ? `in ${state.falling ? 'reverse ' : ''}alphabetical order` : size;
+    words = `${preset.rows}, by ${by.title}, ${order}. `;
+  }
+  const [all, some] = [rows, shown].map(each => each.toLocaleString('en'));
+  if (!rows) return `${words}There is none.`;
+  if (rows === 1) return `${words}1 row, ${shown ? 'with' : 'without'} a map here.`;
+  return `${words}${all} rows, ${shown === rows ? 'all' : `${some} of them`} with a map here.`;
 }
 
 /** A map over its picture, or alone, on a canvas. */
@@ -176,12 +197,14 @@ export class Gallery {
     const everything = {
       name: '',
       title: 'All',
-      hint: 'Every row, by the number of its picture.',
+      rows: 'Every row',
+      order: 'by the number of its picture',
+      look: '',
       by: 'picture',
       missing: '',
     };
     for (const each of [...data.presets, { ...everything, falling: false }]) {
-      const taken = button(each.title, each.missing ? `None: ${each.missing}.` : each.hint, () =>
+      const taken = button(each.title, each.missing ? `None: ${each.missing}.` : `${described(each)}.`, () =>
         this.change({ preset: each.name, by: each.by, falling: each.falling }),
       );
       taken.disabled = Boolean(each.missing);
@@ -259,11 +282,7 @@ export class Gallery {
     const { data, state } = this;
     const places = sorted(data, this.columns, state);
     const pictured = places.filter(place => data.maps[place]);
-    const preset = data.presets.find(each => each.name === state.preset);
-    const hint = preset ? `${preset.hint} ` : '';
-    const [rows, shown] = [places, pictured].map(each => each.length.toLocaleString('en'));
-    const counts = `${rows} rows, ${shown} of them with a map here.`;
-    this.parts.words.replaceChildren(make('p', '', hint + counts));
+    this.parts.words.replaceChildren(make('p', '', told(data, state, places.length, pictured.length)));
     const cards = make('div', 'grid');
     for (const place of pictured.slice(0, this.cards)) cards.append(this.card(place));
     this.parts.cards.replaceChildren(cards);

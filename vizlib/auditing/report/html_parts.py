@@ -53,12 +53,6 @@ def table_html(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<div class='wide'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
-def counted(number: int, thing: str) -> str:
-    """A number of things in words."""
-    plural = "es" if thing.endswith("s") else "s"
-    return f"{number:,} {thing}{'' if number == 1 else plural}"
-
-
 def listed(names: Sequence[str]) -> str:
     """Names as a reader lists them."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vizlib.auditing.report.findings import probe_title
-from vizlib.auditing.report.html_parts import Section, counted, share_cell, table_html
+from vizlib.auditing.report.html_parts import Section, share_cell, table_html
 from vizlib.figures.html_page import escaped
 from vizlib.figures.layer_names import layer_title
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import counted, percent
 
 if TYPE_CHECKING:
     from vizlib.auditing.overview.api import Overview

@@ -8,9 +8,9 @@ import numpy as np
 
 from vizlib.auditing.report.charts import site_dots
 from vizlib.auditing.report.findings import between
-from vizlib.auditing.report.html_parts import Section, counted, table_html
+from vizlib.auditing.report.html_parts import Section, listed, table_html
 from vizlib.figures.html_page import escaped, png_address
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import counted, percent, points
 from vizlib.figures.overlay import coloured
 
 if TYPE_CHECKING:
@@ -31,15 +31,21 @@ def class_section(view: Overview) -> Section | None:
             continue
         peak = max(float(each.map.mean.max()) for each in shown if each.map.mean is not None)
         figures = "".join(_class_figure(each.name, each.map, peak, _class_words(each)) for each in shown)
-        rest = f" {len(own) - len(shown):,} more classes are not shown." if len(own) > len(shown) else ""
+        left = len(own) - len(shown)
+        rest = f" {counted(left, 'more class')} {'is' if left == 1 else 'are'} not shown." if left else ""
         scale = f"<p class='exactly'>Brightest: {percent(peak)} of a map in one cell of these.{rest}</p>"
         tabs.append((f"{model}, {method}", f"{scale}<div class='maps'>{figures}</div>"))
     if not tabs:
         return None
-    first = "the class with fewest right answers first" if view.totals.labelled else "by the model's answers, since pictures have no labels"
-    return Section(
-        "The mean map of each class", f"Where the maps of a class lie on the model's input, {first}; one scale for all.", tuple(tabs)
+    first = (
+        "the class with the smallest share of right answers first"
+        if view.totals.labelled
+        else "by the model's answers, since pictures have no labels: the most given first"
     )
+    scale = "one scale for all" if len(tabs) == 1 else "one scale for all of a model and method"
+    signed = " Of maps with evidence against the answer it is the evidence for it." if _signed(view) else ""
+    hint = f"Where the maps of a class lie on the model's input, {first}; {scale}.{signed}"
+    return Section("The mean map of each class", hint, tuple(tabs))
 
 
 def _class_words(each: ClassMap) -> str:
@@ -48,12 +54,17 @@ def _class_words(each: ClassMap) -> str:
     if accuracy is not None:
         words = f"{percent(accuracy[0])} of {words} right ({between(accuracy[1], accuracy[2], None)})"
     gain = each.map.box_gain
-    return words if gain is None else f"{words}; on the object {_points(gain)}"
+    return words if gain is None else f"{words}; {_beyond_even(gain)}"
 
 
-def _points(gain: tuple[float, float, float]) -> str:
-    ends = f"{100 * gain[1]:+.0f} to {100 * gain[2]:+.0f}" if np.isfinite(gain[1]) else "one picture"
-    return f"{100 * gain[0]:+.0f} points ({ends})"
+def _beyond_even(gain: tuple[float, float, float]) -> str:
+    known: tuple[float, ...] = gain[1:] if np.isfinite(gain[1]) else ()
+    return f"on the object, beyond an even map: {points(gain[0], *known)}{'' if known else ' (one picture, so no interval)'}"
+
+
+def _signed(view: Overview) -> bool:
+    """Whether some map holds evidence against its class."""
+    return any(picked.map is not None and bool((picked.map < 0).any()) for picked in view.pictured.values())
 
 
 def _class_figure(name: str, mean_map: MeanMap, peak: float, words: str) -> str:
@@ -102,7 +113,7 @@ def _cells(mean_map: MeanMap, peak: float) -> str:
     if mean is None:
         return "<span class='exactly'>none</span>"
     gain = mean_map.box_gain
-    words = counted(mean_map.pictures, "map") + ("" if gain is None else f"<br>on the object {_points(gain)}")
+    words = counted(mean_map.pictures, "map") + ("" if gain is None else f"<br>{_beyond_even(gain)}")
     return f'<img class="cells" alt="" src="{png_address(coloured(mean, high=peak))}"><br><span class="exactly">{words}</span>'
 
 
@@ -110,8 +121,9 @@ def head_section(view: Overview) -> Section | None:
     """Distance and entropy of every head over the set; why there is none."""
     if not view.heads:
         why = (
-            "No attention of these models looks over its whole grid." if view.facts["heads"] else
-            "The audit was made without statistics of heads (--heads, heads=True), which take one more pass a picture."
+            "None of these models has attention that looks over its whole grid." if view.facts["heads"] else
+            "This audit was made without statistics of heads, which take one more pass a picture: Heads and artifacts on the page, --heads "
+            "on the command line, heads=True in Python."
         )  # fmt: skip
         return Section("Heads over the set", why)
     tabs = []
@@ -130,4 +142,8 @@ def head_section(view: Overview) -> Section | None:
         "A dot is a head's mean over the pictures, its line one standard deviation of pictures to both sides: how much it depends on the "
         "picture."
     )
+    if view.facts["pictures"] == 1:
+        words = "A dot is a head; of one picture nothing is known of how much it depends on the picture."
+    without = [model for model in view.models if all(site.model != model for site in view.heads)]
+    words += f" {listed(without)} {'has' if len(without) == 1 else 'have'} no attention that looks over its whole grid." if without else ""
     return Section("Heads over the set", words, tuple(tabs))

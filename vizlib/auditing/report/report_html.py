@@ -11,7 +11,7 @@ import numpy as np
 from vizlib.auditing.overview.api import overview
 from vizlib.auditing.report.charts import interval_bar
 from vizlib.auditing.report.findings import findings
-from vizlib.auditing.report.html_parts import Section, counted, listed, share_cell, table_html
+from vizlib.auditing.report.html_parts import Section, listed, share_cell, table_html
 from vizlib.auditing.report.layer_section import lens_section, probe_section
 from vizlib.auditing.report.map_sections import class_section, confusion_section, head_section
 from vizlib.auditing.report.report_data import gallery_data
@@ -21,6 +21,7 @@ from vizlib.auditing.report.strategies import MEMBERS, strategies
 from vizlib.auditing.report.strategy_section import strategy_section
 from vizlib.auditing.report.thumbnails import thumbnails
 from vizlib.figures.html_page import escaped, html_page
+from vizlib.figures.numbers import counted, points
 from vizlib.files import write_whole
 
 if TYPE_CHECKING:
@@ -126,16 +127,15 @@ def numbers_section(view: Overview) -> Section:
     for summary in view.summaries:
         cells = [escaped(summary.model), escaped(summary.method), f"{summary.pictures:,}", _share(summary, "right")]
         evenness = summary.mean("evenness")
-        cells.append("" if evenness is None else f"{evenness:.3f}")
+        cells.append("" if evenness is None else f"{evenness:.3f}{_ends(summary.interval('evenness'))}")
         if boxed:
             cells += [
                 _gain(summary.mean("region_gain"), summary.interval("region_gain")),
                 _share(summary, "pointing", summary.mean("region_area")),
             ]
         rows.append(cells)
-    words = (
-        "Bars are 95 % intervals: Wilson's for shares of pictures, Student's for means. Evenness is a map's entropy over an even map's. "
-    )
+    kinds = ["Wilson's for shares of pictures"] * view.totals.labelled + ["Student's for means"]
+    words = f"Intervals are of 95 %: {', '.join(kinds)}. Evenness is a map's entropy over an even map's: 1 singles nothing out. "
     words += (
         "The dashed line is what an even map has, or a pixel drawn at random."
         if boxed
@@ -152,9 +152,17 @@ def _share(summary: Any, name: str, reference: float | None = None) -> str:
 def _gain(value: float | None, interval: tuple[float, float] | None) -> str:
     if value is None or interval is None:
         return "<span class='exactly'>no box</span>"
-    ends = f"{100 * interval[0]:+.1f} to {100 * interval[1]:+.1f}" if np.isfinite(interval[0]) else "one picture"
+    known: tuple[float, ...] = interval if np.isfinite(interval[0]) else ()
     line = interval_bar(value, *interval, low=-0.5, high=0.5, reference=0.0)
-    return f"{line} <b>{100 * value:+.1f}</b> <span class='exactly'>points ({ends})</span>"
+    gain, _, ends = points(value, *known, digits=1).partition(" (")
+    return f"{line} <b>{gain}</b> <span class='exactly'>({ends or 'one picture)'}</span>"
+
+
+def _ends(interval: tuple[float, float] | None) -> str:
+    """The ends of a mean's interval as they stand behind it."""
+    if interval is None or not np.isfinite(interval[0]):
+        return ""
+    return f" <span class='exactly'>{interval[0]:.3f} to {interval[1]:.3f}</span>"
 
 
 def _gallery(view: Overview, *, with_data: bool) -> Section:
@@ -169,7 +177,8 @@ def _gallery(view: Overview, *, with_data: bool) -> Section:
 def rows_words(view: Overview, *, with_data: bool) -> str:
     """Which rows the table has, and which of them come with a map."""
     rows = counted(view.totals.rows, "row")
-    numbers = f"The table has all {rows}."
+    with_map = " with a map" if view.totals.failed else ""
+    numbers = f"The table has all {rows}{with_map}." if view.totals.rows > 1 else f"The table has {rows}{with_map}."
     if view.stride > 1:
         numbers = (
             f"The table has {len(view.table):,} of {rows}: one picture in {view.stride}, and all that are shown with a map. The others are "
@@ -179,9 +188,12 @@ def rows_words(view: Overview, *, with_data: bool) -> str:
         f"Maps are here for {len(view.pictured):,} of them: of each model and method the first {view.each} of every preset, and "
         f"{view.each} spread evenly."
     )
+    if len(view.pictured) == view.totals.rows:
+        maps = "Each is shown with its map." if view.totals.rows else "There is no map."
     without = "" if with_data else " The pictures themselves were not given to the report (data=), so that it shows the maps alone."
     scale = (
-        "Maps run from nothing to their own largest cell; in maps with evidence against the answer, that is blue and evidence for it red."
+        "Maps run from nothing to their own largest cell; in maps with evidence against what is explained, that is blue and evidence for "
+        "it red."
     )
     return f"{numbers} {maps}{without} {scale}"
 

@@ -9,6 +9,7 @@ from vizlib.auditing.report.findings import signed_ends
 from vizlib.auditing.report.html_parts import Section, table_html
 from vizlib.evaluation.metrics import METRICS
 from vizlib.figures.html_page import escaped
+from vizlib.figures.numbers import decimal, signed
 
 if TYPE_CHECKING:
     from vizlib.auditing.overview.api import Overview
@@ -34,8 +35,8 @@ def _scores(scores: ModelScores) -> str:
     rows = [
         [
             escaped(METRICS[each.metric].title), escaped(each.method), f"{each.pictures:,}",
-            f"<b>{each.value[0]:.3f}</b> <span class='exactly'>{_ends(*each.value[1:])}</span>",
-            f"<b>{each.ahead[0]:+.3f}</b> <span class='exactly'>{signed_ends(*each.ahead[1:])}</span>",
+            f"<b>{decimal(each.value[0], 3)}</b> <span class='exactly'>{_ends(*each.value[1:])}</span>",
+            f"<b>{signed(each.ahead[0], 3)}</b> <span class='exactly'>{signed_ends(*each.ahead[1:])}</span>",
         ]
         for each in scores.scores
     ]  # fmt: skip
@@ -46,7 +47,7 @@ def _leads(scores: ModelScores) -> str:
     rows = [
         [
             escaped(METRICS[lead.metric].title), escaped(lead.first), escaped(lead.second), f"{lead.pictures:,}",
-            f"<b>{lead.mean:+.3f}</b> <span class='exactly'>{signed_ends(lead.low, lead.high)}</span>",
+            f"<b>{signed(lead.mean, 3)}</b> <span class='exactly'>{signed_ends(lead.low, lead.high)}</span>",
             escaped((lead.first if lead.mean > 0 else lead.second) if lead.told else "cannot be told"),
         ]
         for lead in scores.leads
@@ -55,4 +56,4 @@ def _leads(scores: ModelScores) -> str:
 
 
 def _ends(low: float, high: float) -> str:
-    return f"{low:.3f} to {high:.3f}" if isfinite(low) else "one picture"
+    return f"{decimal(low, 3)} to {decimal(high, 3)}" if isfinite(low) else "one picture"

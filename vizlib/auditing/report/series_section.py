@@ -10,6 +10,7 @@ from vizlib.auditing.report.charts import interval_bar, step_dots
 from vizlib.auditing.report.html_parts import Section, share_cell, table_html
 from vizlib.figures.html_page import escaped
 from vizlib.figures.layer_names import layer_title
+from vizlib.figures.numbers import decimal, points
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +41,8 @@ def series_section(view: Overview) -> Section | None:
         f"The models in the order of the audit, as epochs of one run are, each against the last, {last}: look at where accuracy still "
         "grows while the maps no longer change, and the other way round.",
         tuple(tabs),
-        f"How far maps lie apart is half the sum of |a - b| of their cells: 0 alike, 1 without a cell in common. {missing}".strip(),
+        f"How far maps lie apart is half the sum of |a - b| of their cells' evidence for what is explained: 0 alike, 1 without a cell in "
+        f"common. {missing}".strip(),
     )
 
 
@@ -66,16 +68,18 @@ def _apart(estimate: Estimate | None) -> str:
 def _gain(estimate: Estimate | None) -> str:
     if estimate is None:
         return "<span class='exactly'>no box</span>"
-    ends = f"{100 * estimate[1]:+.1f} to {100 * estimate[2]:+.1f}" if np.isfinite(estimate[1]) else "one picture"
-    return f"<b>{100 * estimate[0]:+.1f}</b> <span class='exactly'>points ({ends})</span>"
+    known: tuple[float, ...] = estimate[1:] if np.isfinite(estimate[1]) else ()
+    gain, _, ends = points(estimate[0], *known, digits=1).partition(" (")
+    return f"<b>{gain}</b> <span class='exactly'>({ends or 'one picture)'}</span>"
 
 
 def _dots(values: Mapping[str, float | Estimate], unit: str) -> list[tuple[str, float, float, float]]:
     dots = []
     for layer, value in values.items():
         middle, low, high = value if isinstance(value, tuple) else (value, np.nan, np.nan)
-        ends = f" ({low:.2f} to {high:.2f})" if np.isfinite(low) else ""
-        dots.append((f"{layer_title(layer)}: {middle:.3g} {unit}{ends}".strip(), middle, low, high))
+        ends = f" ({decimal(low)} to {decimal(high)})" if np.isfinite(low) else ""
+        written = f"{middle:.3g}".replace("-", "\u2212")
+        dots.append((" ".join(filter(None, (f"{layer_title(layer)}: {written}", unit))) + ends, middle, low, high))
     return dots
 
 

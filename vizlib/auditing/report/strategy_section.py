@@ -8,10 +8,10 @@ import numpy as np
 
 from vizlib.auditing.clusters import LEAST
 from vizlib.auditing.report.findings import removal_words
-from vizlib.auditing.report.html_parts import Section, counted
+from vizlib.auditing.report.html_parts import Section
 from vizlib.auditing.report.strategies import MEMBERS
 from vizlib.figures.html_page import escaped, png_address
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import counted, percent
 from vizlib.figures.overlay import coloured
 
 if TYPE_CHECKING:
@@ -42,10 +42,17 @@ def strategy_section(found: Sequence[Strategies], pictures: Mapping[int, str]) -
             title = f"<h3>{place + 1}. {escaped(cluster.class_name)}</h3>"
             cards.append(f"<div class='cluster'>{mean}<div>{title}<p>{escaped(words)}</p><div class='row'>{thumbs}</div></div></div>")
         alone = sum(cluster.size == cluster.class_size for cluster in each.clusters)
-        more = f" In {alone:,} of them the maps are one cluster." if alone else ""
+        more = (
+            f" In {alone:,} of them the maps are one cluster."
+            if alone and each.classes > 1
+            else " Its maps are one cluster."
+            if alone
+            else ""
+        )
         rest = len(each.clusters) - len(shown) - (0 if each.ranked else alone)
         more += f" {counted(rest, 'more cluster')} not shown." if rest > 0 else ""
-        note = f"{each.classes:,} of {counted(each.of, 'class')} were clustered, those with most pictures and at least {LEAST}.{more}"
+        were = "was clustered, the one" if each.classes == 1 else "were clustered, those"
+        note = f"{each.classes:,} of {counted(each.of, 'class')} {were} with most pictures and at least {LEAST}.{more}"
         tabs.append((f"{each.model}, {each.method}", f"{''.join(cards)}<p class='exactly'>{note}</p>"))
     if not tabs:
         return None
@@ -57,9 +64,10 @@ def strategy_section(found: Sequence[Strategies], pictures: Mapping[int, str]) -
         else "ranked by how far they lie from the nearest other cluster of their class beyond their own spread; what their place costs is "
         "measured with --shortcuts (models= and data= in Python)"
     )
+    any_shown = any(each.shown for each in found)
     return Section(
         "Clusters of strategies",
-        f"Pictures with one answer in whose maps the model looks at the same place (SpRAy), {order}.",
+        f"Pictures with one answer in whose maps the model looks at the same place (SpRAy){f', {order}' if any_shown else ''}.",
         tuple(tabs),
         "Spectral clusters of maps on at most 14 x 14 cells.",
         "https://www.nature.com/articles/s41467-019-08987-4",

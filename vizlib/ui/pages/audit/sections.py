@@ -63,7 +63,9 @@ def _draw_head(audit: AuditView) -> None:
         st.warning("This audit has not come to its end: this is what is there so far.", icon=":material/hourglass_top:")
     if audit.failed:
         with st.expander(f"{audit.failed:,} row{'' if audit.failed == 1 else 's'} without a map, and why", icon=":material/broken_image:"):
-            st.markdown("\n".join(f"- **{formatting.plain(name)}**: {formatting.plain(why)}" for name, why in audit.failures))
+            lines = [f"- **{formatting.plain(name)}**: {formatting.plain(why)}" for name, why in audit.failures]
+            more = audit.failed - len(lines)
+            st.markdown("\n".join([*lines, *([f"- and {more:,} more, in the rows"] if more else [])]))
     heading("What was found", sub=True)
     sentences = [f"- {formatting.plain(sentence)}" for sentence in audit.findings]
     st.markdown("\n".join(sentences[:_OPEN]) or "Nothing that can be counted: there is no map.")

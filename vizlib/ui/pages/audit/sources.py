@@ -150,7 +150,7 @@ def _pick_more(url_state: UrlState) -> tuple[bool, bool, tuple[str, ...]]:
         )
     right.multiselect(
         "Scores", list(MAP_METRICS), key=resend(scores), format_func=lambda name: METRICS[name].title, placeholder="Judge the maps, too",
-        select_all=False, help="How well each map foretells the model, beside a Gaussian: some hundred passes a picture.",
+        select_all=False, help="How well each map predicts the model, beside a Gaussian: some hundred passes a picture.",
     )  # fmt: skip
     return (*chosen, tuple(st.session_state[scores]))
 
