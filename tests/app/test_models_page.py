@@ -184,7 +184,7 @@ def test_maps_that_do_not_beat_the_gaussian_are_outlined(models):
         outlined = [str(trace["marker"]["symbol"]).endswith("-open") for trace in charts(at)[0]["data"]]
         assert outlined == [not beat for beat in beats]
         assert 0 < sum(beats) < len(beats)
-        assert f"{sum(beats)} of {len(beats)} maps beat a Gaussian" in said(at)
+        assert f"{sum(beats)} of {len(beats)} pairs of a method and a model beat a Gaussian" in said(at)
 
 
 def vizlib_methods():
@@ -236,22 +236,36 @@ class TestFindings:
         text = findings.who_wins(self.report())
         assert text == (
             "**CCT** is right most often, for 71.0\u00a0% (68.5 to 73.5\u00a0%) of 1,250 photographs; the plain **ViT** for 60.0\u00a0%, "
-            "11.0 points (8.0 to 14.0) less. These photographs cannot tell it from **ResNet**."
+            "and the difference is +11.0\u00a0percentage\u00a0points (95\u00a0%: +8.0 to +14.0). These photographs cannot tell it from "
+            "**ResNet**; it is ahead of **ViT** beyond chance."
         )
 
     def test_a_lead_that_chance_could_make(self):
         close = {"cct_tiny50": {"vit_tiny50": [0.01, -0.01, 0.03], "resnet_tiny50": [0.02, 0.001, 0.04]}}
         text = findings.who_wins(self.report(differences=close))
-        assert "a difference that chance could make. These photographs cannot tell it from **ViT**." in text
+        assert "These photographs cannot tell it from **ViT**; it is ahead of **ResNet** beyond chance." in text
 
     def test_a_clear_lead(self):
         clear = {"cct_tiny50": {"vit_tiny50": [0.1, 0.05, 0.15], "resnet_tiny50": [0.02, 0.001, 0.04]}}
-        assert findings.who_wins(self.report(differences=clear)).endswith("It is ahead of all 2 others beyond chance.")
+        assert findings.who_wins(self.report(differences=clear)).endswith(
+            "It is ahead of all 2 others beyond chance, each difference taken alone."
+        )
+        one = {"cct_tiny50": {"vit_tiny50": [0.1, 0.05, 0.15]}}  # the other was never compared
+        assert findings.who_wins(self.report(differences=one)).endswith("It is ahead of **ViT** beyond chance.")
+        assert "beyond chance" not in findings.who_wins(self.report(differences={}))
+
+    def test_the_best_may_be_several(self):
+        made = self.report(differences={})
+        made.section("accuracy")["resnet_tiny50"]["top1"] = made.section("accuracy")["cct_tiny50"]["top1"]
+        assert findings.who_wins(made).startswith("**CCT** and **ResNet** are right most often, each for 71.0\u00a0% (")
 
     def test_unequal_training_is_said(self):
         report = made_report()
         report["models"]["vit_tiny50"]["epochs"] = 22
-        assert findings.who_wins(Report(report)).endswith("They were not trained equally long: 12 and 22 epochs.")
+        assert findings.who_wins(Report(report)).endswith(
+            "They were not trained equally long: Compact ViT, CCT, T2T performer, T2T transformer, PVT, CvT and ResNet for 12 epochs; ViT "
+            "for 22 epochs."
+        )
 
     def test_nobody_and_one_alone(self):
         assert findings.who_wins(Report()) == ""
@@ -265,7 +279,8 @@ class TestFindings:
         }
         report = self.report(small_data=runs)
         assert findings.who_starves(report) == (
-            "With 2,500 photographs **CCT** is 15.0 points ahead of **ViT**, with 25,000 11.0 points ahead of it."
+            "With 2,500 photographs **CCT** is ahead of **ViT** by 15.0\u00a0percentage\u00a0points (95\u00a0%: 11.4 to 18.6), with 25,000 "
+            "ahead of it by 11.0\u00a0percentage\u00a0points (95\u00a0%: 7.3 to 14.7)."
         )
         assert report.unfinished() == ["ResNet on 2,500 photographs (5 of 12 epochs)"]
         assert "resnet_tiny50" not in report.small_data()
@@ -276,9 +291,18 @@ class TestFindings:
             "cct_tiny50": [{"share": 0.1, "images": 2500, "epochs": 12, "epochs_done": 12, "top1": [0.225, 0.205, 0.245]}],
         }
         text = findings.who_starves(self.report(small_data=runs))  # sqrt(0.02^2 + 0.02^2) = 0.028
-        assert text.startswith("With 2,500 photographs **CCT** is not to be told from **ViT** (2.5 points), with 25,000 ")
+        assert text.replace("\u00a0", " ").startswith(
+            "With 2,500 photographs **CCT** is not to be told from **ViT** (+2.5 percentage points, 95 %: \u22120.3 to +5.3), with 25,000 "
+        )
         runs["cct_tiny50"][0]["top1"] = [0.16, 0.14, 0.18]
-        assert "is 4.0 points behind **ViT**" in findings.who_starves(self.report(small_data=runs))
+        assert "is behind **ViT** by 4.0\u00a0percentage" in findings.who_starves(self.report(small_data=runs))
+
+    def test_trainings_of_other_lengths_are_not_compared(self):
+        runs = {
+            name: [{"share": 0.1, "images": 2500, "epochs": epochs, "epochs_done": epochs, "top1": [0.2, 0.18, 0.22]}]
+            for name, epochs in (("vit_tiny50", 12), ("cct_tiny50", 120))
+        }
+        assert findings.who_starves(self.report(small_data=runs)) == ""
 
     def test_the_longest_run_counts(self):
         runs = [{"share": 0.1, "images": 2500, "epochs": n, "epochs_done": n, "top1": [0.1 * n, 0.1, 0.9]} for n in (4, 2)]
@@ -288,18 +312,37 @@ class TestFindings:
         report = self.report(confusion={"vit_tiny50": [[20, 5, 0], [0, 25, 0], [9, 1, 15]]})
         report.section("about")["classes"] = ["plum", "leaf", "stone"]
         assert findings.worst_confusion(report, "vit_tiny50") == (
-            "The most frequent mistake of **ViT**: it takes **stone** for **plum**, 9 times in 25. Hardest for it is **stone** "
-            "(60\u00a0% right), easiest **leaf** (100\u00a0%)."
+            "The most frequent mistake of **ViT**: it takes **stone** for **plum**, 9 times in 25 (36\u00a0%, 95\u00a0%: 20\u00a0% to "
+            "55\u00a0%). Hardest for it is **stone** (60\u00a0% right, 95\u00a0%: 41\u00a0% to 77\u00a0%), easiest is **leaf** (100\u00a0% "
+            "right, 95\u00a0%: 87\u00a0% to 100\u00a0%)."
         )
+
+    @pytest.mark.parametrize(
+        ("counts", "words"),
+        [
+            ([[5, 2, 0], [2, 5, 0], [0, 0, 7]], "2 times each. Hardest for it are **plum** and **leaf** (71\u00a0% right), easiest"),
+            ([[7, 0, 0], [0, 7, 0], [0, 0, 7]], "**ViT** makes no mistake on these photographs."),
+            ([[6, 1, 0], [0, 7, 0], [0, 0, 0]], "easiest is **leaf**"),  # of a class without photographs nothing is known
+        ],
+    )
+    def test_ties_and_nothing(self, counts, words):
+        report = self.report(confusion={"vit_tiny50": counts})
+        report.section("about")["classes"] = ["plum", "leaf", "stone"]
+        assert words in findings.worst_confusion(report, "vit_tiny50")
 
     def test_calibration(self):
         text = findings.who_knows(self.report(), "vit_tiny50")
-        assert text.startswith("**ViT** is less sure than it should be: 52\u00a0% confident on average and right for 60\u00a0%.")
+        start = "**ViT** is less sure than it should be: 52.0\u00a0% confident on average and right for 60.0\u00a0% (57.3 to 62.7\u00a0%)."
+        assert text.startswith(start)
+        report = self.report()
+        for confidence, words in ((0.6, "as sure as it should be"), (0.62, "as sure as it should be"), (0.7, "surer than it should be")):
+            report.section("calibration")["vit_tiny50"]["mean_confidence"] = confidence
+            assert words in findings.who_knows(report, "vit_tiny50")
 
     def test_cost(self):
         assert findings.dearer(self.report()) == (
-            "The best one, **CCT**, takes 120 million multiply-adds; **ResNet**, the dearest, takes 2.7 times as many and is right "
-            "2.1 points less often."
+            "Right most often of these, **CCT** takes 120 million multiply-adds; the dearest, **ResNet**, takes 2.7 times as many, and its "
+            "share of right answers differs by \u22122.0\u00a0percentage\u00a0points (95\u00a0%: \u22125.0 to +1.0)."
         )
 
     def test_maps(self):
@@ -308,7 +351,14 @@ class TestFindings:
         for scores in maps.values():
             scores["all"]["beats_gaussian"]["mass"] = False
         text = findings.who_points(Report(report), "ratio", "all")
-        assert text.startswith(f"None of {len(maps)} maps beat a Gaussian")
+        assert text.startswith(f"None of {len(maps)} pairs of a method and a model beat a Gaussian")
+        next(iter(maps.values()))["all"]["beats_gaussian"]["mass"] = True
+        text = findings.who_points(Report(report), "ratio", "all")
+        assert text.startswith(f"1 of {len(maps)} pairs of a method and a model beats a Gaussian")
+        best = max((scores["all"]["ratio"] for scores in maps.values()), key=lambda ratio: ratio[0])
+        meet = sum(scores["all"]["ratio"][2] >= best[1] for scores in maps.values()) - 1
+        assert f"{best[0]:.2f} (95\u00a0%: {best[1]:.2f} to {best[2]:.2f}) times" in text
+        assert (f"the intervals of {meet} others meet it" in text) == (meet > 1)
 
 
 class TestTables:

@@ -90,9 +90,10 @@ def curves(
     series: Sequence[tuple[Mark, Sequence[Point]]], x_title: str, images: int, *, log: bool = False, ticks: Sequence[float] = ()
 ) -> go.Figure:
     """A line for each model through its points, the best at the end named first; intervals as bars where they were measured."""
-    figure = go.Figure()
+    figure, measured = go.Figure(), False
     for model, points in sorted(series, key=lambda line: -line[1][-1].value if line[1] else 0):
         spread = any(point.high > point.low for point in points)
+        measured |= spread
         figure.add_scatter(
             x=[point.x for point in points],
             y=[point.value for point in points],
@@ -107,4 +108,5 @@ def curves(
     x: dict[str, Any] = {"title": x_title, "type": "log" if log else "linear"}
     if ticks:
         x |= {"tickmode": "array", "tickvals": list(ticks), "ticktext": [f"{tick:,.0f}" for tick in ticks]}
-    return framed(figure, height=440, x=x, y={"title": f"top-1 of {images:,} photographs", "tickformat": PERCENT}, legend=True)
+    title = f"top-1 of {images:,} photographs{' (95 %)' if measured else ''}"
+    return framed(figure, height=440, x=x, y={"title": title, "tickformat": PERCENT}, legend=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from plotly.subplots import make_subplots
 
 from vizlib.figures.charts import FAINT, GREY, Mark, framed
+from vizlib.figures.numbers import counted, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,8 +37,8 @@ def reliability(
         mode="lines+markers",
         line={"color": mark.colour, "width": 2},
         marker={"size": 9, "symbol": mark.symbol},
-        customdata=[count for _, _, count in rows],
-        hovertemplate="said %{x:.0%}, right %{y:.0%}<br>%{customdata} photographs<extra></extra>",
+        customdata=[f"{percent(y[1])} to {percent(y[2])}, 95 %)<br>{counted(count, 'photograph')}" for _, y, count in rows],
+        hovertemplate="said %{x:.0%}, right %{y:.0%} (%{customdata}<extra></extra>",
         row=1,
         col=1,
     )
@@ -46,7 +47,8 @@ def reliability(
         y=list(counts),
         width=0.92 / bins,
         marker={"color": FAINT},
-        hovertemplate="%{y} photographs<extra></extra>",
+        customdata=[counted(count, "photograph") for count in counts],
+        hovertemplate="%{customdata}<extra></extra>",
         row=2,
         col=1,
     )

@@ -23,7 +23,7 @@ def heat_map(counts: np.ndarray, classes: Sequence[str], picked: int | None = No
     names = list(classes)
     wrong = counts.astype(float)
     np.fill_diagonal(wrong, 0)
-    right = np.where(np.eye(len(names), dtype=bool), counts, np.nan).astype(float)
+    right = np.where(np.eye(len(names), dtype=bool) & (counts > 0), counts, np.nan).astype(float)
     totals = counts.sum(1)
     words = np.array(
         [[f"{counts[row, column]} of {totals[row]}" for column in range(len(names))] for row in range(len(names))], dtype=object
@@ -35,7 +35,7 @@ def heat_map(counts: np.ndarray, classes: Sequence[str], picked: int | None = No
         z=right, colorscale=[[0, "rgba(24,146,168,0.12)"], [1, RIGHT]], zmin=0, zmax=int(totals.max()), showscale=False, **common
     )
     bar = {"title": {"text": "mistakes", "side": "top"}, "orientation": "h", "thickness": 10, "len": 0.5, "outlinewidth": 0, "x": 1, "y": 1}
-    bar |= {"xanchor": "right", "yanchor": "bottom", "nticks": 5}
+    bar |= {"xanchor": "right", "yanchor": "bottom", "tick0": 1, "dtick": max(1, round(wrong.max() / 5))}
     figure.add_heatmap(
         z=np.where(wrong > 0, wrong, np.nan), colorscale=MISTAKES, zmin=1, zmax=max(2, int(wrong.max())), colorbar=bar, **common
     )

@@ -78,8 +78,11 @@ def accuracy_claims(report: Mapping[str, Any]) -> list[Claim]:
         if gain is None:
             continue
         epochs, plain = (facts.get(model, {}).get("epochs") for model in (name, PLAIN))
-        fair = epochs == plain
-        why = "" if fair else f" But it was trained for {epochs} epochs and {short_name(PLAIN)} for {plain}: that alone could make it."
+        fair = epochs is not None and epochs == plain
+        why = ""
+        if not fair:
+            long = f"for {epochs} epochs and {short_name(PLAIN)} for {plain}: that alone could make it"
+            why = f" But it was trained {long}." if epochs and plain else " But how long both were trained is not known."
         claims.append(
             Claim(
                 f"{statement} than a plain ViT of its size when both are trained from scratch.",

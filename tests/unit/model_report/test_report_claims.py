@@ -60,3 +60,18 @@ def test_the_shipped_report_has_every_claim():
     claim = little_data_claim(shipped)
     gap = shipped["small_data"][COMPACT][0]["top1"][0] - shipped["small_data"][PLAIN][0]["top1"][0]
     assert f"2,500: {signed(100 * gap)}\u00a0percentage\u00a0points" in claim.measured
+
+
+def test_trainings_of_unknown_length_tell_nothing():
+    (claim,) = accuracy_claims({"differences": {"t2t_tiny50": {PLAIN: [0.1, 0.05, 0.15]}}})
+    assert claim.verdict is OPEN
+    assert claim.measured.endswith("But how long both were trained is not known.")
+
+
+def test_the_headline_holds_for_what_is_shipped():
+    """About the same size, and not all trained equally long."""
+    models = read_report()["models"].values()
+    sizes = [model["parameters"] for model in models]
+    assert max(sizes) / min(sizes) < 1.15
+    assert len({model["epochs"] for model in models}) > 1
+    assert len({model["training_images"] for model in models}) == 1

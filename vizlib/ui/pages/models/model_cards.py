@@ -44,9 +44,8 @@ def _draw_card(card: ModelCard, report: Report) -> None:
     if card.name in report.names:
         st.markdown(f"Right for **{share_words(report.top(card.name))}** of {report.images:,} photographs that training never saw.")
     elif card.accuracy is not None:
-        st.markdown(
-            f"Right for **{100 * card.accuracy.top1:.1f}\u00a0%** of {card.accuracy.images or 0:,} photographs; not in the report yet."
-        )
+        of = f" of {card.accuracy.images:,} photographs" if card.accuracy.images else ""
+        st.markdown(f"Right for **{100 * card.accuracy.top1:.1f}\u00a0%**{of}; not in the report yet.")
     if training:
         optimiser = "AdamW with Muon" if recipe.get("muon") else "AdamW"
         st.markdown(
@@ -60,7 +59,7 @@ def _draw_card(card: ModelCard, report: Report) -> None:
     for name, why in card.unavailable.items():
         reasons.setdefault(why, []).append(METHODS[name].title)
     for why, titles in reasons.items():
-        st.caption(f"Not {listed(titles)}: {why}.")
+        st.caption(f"Not {listed(titles)}: {why.rstrip('.')}.")
 
 
 def _draw_others(cards: list[ModelCard], url_state: UrlState) -> None:
@@ -94,7 +93,7 @@ def _draw_others(cards: list[ModelCard], url_state: UrlState) -> None:
         alt=f"{len(rows)} models with their family, size, licence and paper",
     )
     download_button("vizlib-models.csv", records_to_csv(rows), key="models.csv.cards")
-    st.caption("Their weights come from their authors or the Hugging Face hub, once, when you say so on the Explore page.")
+    st.caption("Their weights come from their authors or the Hugging Face hub, once, when you say so: above, or where a page loads one.")
 
 
 def _row(card: ModelCard) -> dict[str, Any]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COSTS = {
     "parameters": "parameters, millions",
     "multiply_adds": "multiply-adds of one picture, millions",
-    "time": "milliseconds for one picture on one core",
+    "time": "milliseconds for one picture",
 }
 REFERENCES = {"random": "random", "gaussian": "Gaussian", "centre": "centre"}
 

@@ -14,6 +14,7 @@ from vizlib.figures.charts import CONFIG, Point
 from vizlib.figures.confusion_charts import WRONG, answer_bars, heat_map
 from vizlib.figures.localisation_charts import localisation_scores
 from vizlib.figures.model_marks import mark_of, short_name
+from vizlib.figures.numbers import counted
 from vizlib.model_report import claims
 from vizlib.ui.core.contents import heading
 from vizlib.ui.core.tables import records_to_csv
@@ -42,9 +43,7 @@ AXES = {
     "images": "Training photographs",
 }
 ANY = -1
-_ACCURACY_CASE = (
-    "Small models, 25,000 photographs of 50 classes, one training each: intervals are over validation photographs, not over trainings."
-)
+_BARS = 8  # of a class
 
 
 def _chart(figure: go.Figure, key: str, alt: str) -> None:
@@ -73,7 +72,10 @@ def draw_accuracy(report: Report, url_state: UrlState) -> None:
         "ranking",
         "Models by share of right answers: " + "; ".join(f"{point.mark.label} {point.note}" for point in points),
     )
-    draw_claims(claims.accuracy_claims(report.sections), _ACCURACY_CASE)
+    seen = report.section("about").get("training_images")
+    trained = f"{seen:,} photographs of {len(report.classes)} classes" if seen else "few photographs"
+    case = f"Small models, {trained}, one training each: intervals are over validation photographs, not over trainings."
+    draw_claims(claims.accuracy_claims(report.sections), case)
     heading("Against what it costs", sub=True)
     key = url_state.declare("against", "multiply_adds", one_of(tuple(AXES)))
     axis = _choose("Against", AXES, key)
@@ -97,7 +99,7 @@ def draw_accuracy(report: Report, url_state: UrlState) -> None:
             about = report.section("about")
             notes = {
                 "multiply_adds": about.get("multiply_adds"),
-                "time": f"Median of 40 passes over one picture, on {about.get('machine')}.",
+                "time": f"Median of 40 passes over one picture, on {about['machine']}." if about.get("machine") else "",
             }
             st.caption(" ".join([notes.get(axis) or "", findings.dearer(report) if axis == "multiply_adds" else ""]).strip())
         else:
@@ -194,9 +196,10 @@ def draw_confusions(report: Report, url_state: UrlState) -> None:
     _chart(
         heat_map(counts, classes, None if picked == ANY else picked),
         "confusions",
-        f"Answers of {short_name(name)} for the photographs of each class. {findings.worst_confusion(report, name)}",
+        f"Answers of {short_name(name)} for the photographs of each class. {findings.unmarked(findings.worst_confusion(report, name))}",
     )
-    size = int(counts.sum(1).max())
+    least, most = int(counts.sum(1).min()), int(counts.sum(1).max())
+    size = f"{most}" if least == most else f"{least} to {most}"
     st.caption(f"A row is a class of {size} photographs, a column an answer. Blue: right. Red: mistakes. Blank: never.")
     _take_away(tables.confusion_rows(report, name), f"confusions-{name}")
 
@@ -206,20 +209,24 @@ def _draw_class(counts: np.ndarray, classes: Sequence[str], picked: int) -> None
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown(f"**{classes[picked]}** was taken for")
-        _draw_bars(given, classes, picked, f"of {int(given.sum())} photographs of {classes[picked]}", "given")
+        _draw_bars(given, classes, picked, f"of {counted(int(given.sum()), 'photograph')} of {classes[picked]}", "given")
     with right:
         st.markdown(f"The answer **{classes[picked]}** was given for")
-        _draw_bars(taken, classes, picked, f"of {int(taken.sum())} answers {classes[picked]}", "taken")
+        _draw_bars(taken, classes, picked, f"of {counted(int(taken.sum()), 'answer')} {classes[picked]}", "taken")
 
 
 def _draw_bars(counts: np.ndarray, classes: Sequence[str], picked: int, title: str, key: str) -> None:
-    order = [int(row) for row in np.argsort(-counts, kind="stable") if counts[row]][:8]
+    order = [int(row) for row in np.argsort(-counts, kind="stable") if counts[row]]
     if not order:
         st.markdown("nothing at all.")
         return
+    left, order = len(order) - _BARS, order[:_BARS]
     names, values = [classes[row] for row in order], [int(counts[row]) for row in order]
     figure = answer_bars(names, values, int(counts.sum()), WRONG, classes[picked], title)
     _chart(figure, f"class.{key}", "; ".join(f"{name} {value}" for name, value in zip(names, values, strict=True)))
+    if left > 0:
+        rest = f"{counted(left, 'more class')} with {counted(int(counts.sum()) - sum(values), 'photograph')} in all"
+        st.caption(f"The commonest {_BARS}; {rest} stand below, in the numbers.")
 
 
 def draw_calibration(report: Report, url_state: UrlState) -> None:
@@ -232,11 +239,11 @@ def draw_calibration(report: Report, url_state: UrlState) -> None:
     _chart(
         reliability(mark_of(name), bins["counts"], bins["confidence"], report.calibration_intervals(name), report.images),
         "calibration",
-        f"Reliability diagram of {short_name(name)}: {findings.who_knows(report, name)}",
+        f"Reliability diagram of {short_name(name)}: {findings.unmarked(findings.who_knows(report, name))}",
     )
     st.caption(
         "Above the dotted line a model is right more often than it says, below it less often. Label smoothing and mixed pictures in "
-        "training teach caution. " + report.section("about").get("calibration", "").capitalize() + "."
+        "training can teach caution. " + _sentence(report.section("about").get("calibration", ""))
     )
     _take_away(tables.calibration_rows(report), "calibration")
 
@@ -277,15 +284,22 @@ def draw_maps(report: Report, url_state: UrlState) -> None:
     _chart(
         localisation_scores(rows, marks, title, ".2f" if measure == "ratio" else ".0%"),
         "maps",
-        findings.who_points(report, measure, subset),
+        findings.unmarked(findings.who_points(report, measure, subset)),
     )
+    made = references["random"]["all"]["images"]
+    few = f" Maps were made of {made:,} of the {report.images:,} photographs." if made < report.images else ""
     sharp = "Sharp maps in the middle gain by this measure alone: all mass on the central pixel is the line named centre."
     st.caption(
         f"Filled: beats, beyond chance, the centred Gaussian, whose standard deviation is {about['sigma']:.2f} of the side. Outlined: does "
         f"not. {about['mass' if measure == 'ratio' else 'pointing']} {sharp if measure == 'ratio' else ''} The boxes cover "
-        f"{100 * area:.0f} % of the picture in the mean. Target: {about['target']}."
+        f"{100 * area:.0f} % of the picture in the mean. Target: {about['target']}.{few}"
     )
     _take_away(tables.map_rows(report, subset), f"maps-{subset}")
+
+
+def _sentence(text: str) -> str:
+    """A text of the report with a capital and a full stop."""
+    return f"{text[0].upper()}{text[1:].rstrip('.')}." if text else ""
 
 
 def _map_point(name: str, scores: dict[str, Any], measure: str) -> Point:
