@@ -73,7 +73,7 @@ def test_numbers_are_those_of_the_audit(page, tmp_path):
 def test_what_is_chosen_is_in_the_address(page):
     at = page(models="vit_tiny50", methods="saliency", images="cat", preset="flat", by="sink", falling="no", heads="1")
     assert gallery(at)["view"] == {"preset": "flat", "by": "sink", "falling": "no", "find": "", "model": "", "method": ""}
-    assert "one standard deviation" in said(at)
+    assert "A dot is a head; of one picture nothing is known of how much it depends on the picture." in said(at)
     at.multiselect(key="audit.methods").set_value(["saliency", "rollout"]).run()
     settled(at)
     assert at.query_params["methods"] == "saliency,rollout"

@@ -74,8 +74,9 @@ class Difference:
         doubts = []
         if abs(self.gap) >= DOUBTFUL * min(abs(change), abs(self.score)):
             doubts.append(
-                f"The completeness gap ({signed(self.gap)}) is at least half as large as what the map is to explain: a difference of "
-                f"{signed(self.score)}, of which {signed(change)} comes from the picture. More steps may make it smaller."
+                f"The completeness gap ({signed(self.gap)}) is at least half as large as what the map is to explain: the change "
+                f"of {signed(change)} from the baseline to the picture, or the difference of {signed(self.score)}. More steps may make it "
+                "smaller."
             )
         if abs(self.base) >= abs(change):
             doubts.append(

@@ -267,7 +267,8 @@ def oversmoothing(model: ModelMeasures) -> Claim:
 def _channels_finding(model: ModelMeasures) -> Finding:
     counts = {"dead": round(model.dead.sum()), "exploding": round(model.exploding.sum())}
     words = [f"{count:,} {kind} channel{'' if count == 1 else 's'}" for kind, count in counts.items() if count]
-    return Finding(f"{model.display_name} has {' and '.join(words)}, all its layers taken together.")
+    where = "this picture" if len(model.of_each.similarity) == 1 else "these pictures"
+    return Finding(f"On {where} {model.display_name} has {' and '.join(words)}, all its layers taken together.")
 
 
 def _interval(each: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from vizlib.figures.charts import GREY, Mark, framed
+from vizlib.figures.charts import Mark, framed
 from vizlib.figures.numbers import decimal
 
 if TYPE_CHECKING:
@@ -149,15 +149,18 @@ def clickable(figure: go.Figure, chosen: tuple[int, int] | None = None) -> go.Fi
 
 
 def channel_bars(groups: Sequence[tuple[Mark, Sequence[str], Sequence[float], Sequence[float]]]) -> go.Figure:
-    """Bars a layer: dead channels, and exploding ones above them, as shares in percent."""
+    """Bars a layer: dead channels, hatched, and exploding ones above them, as shares in percent."""
     figure = go.Figure()
     for model, names, dead, exploding in groups:
         labels = [f"{model.label} {name}" for name in names]
-        for state, values, colour in (("dead", dead, GREY), ("exploding", exploding, model.colour)):
+        for state, values, pattern in (("dead", dead, "/"), ("exploding", exploding, "")):
             figure.add_bar(
-                x=labels, y=list(values), name=f"{model.label}: {state}", marker={"color": colour, "cornerradius": 2},
+                x=labels,
+                y=list(values),
+                name=f"{model.label}: {state}",
+                marker={"color": model.colour, "cornerradius": 2, "pattern": {"shape": pattern}},
                 hovertemplate=f"%{{x}}<br>{state} %{{y:.1%}}<extra></extra>",
-            )  # fmt: skip
+            )
     framed(
         figure,
         height=340,

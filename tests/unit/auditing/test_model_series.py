@@ -120,3 +120,13 @@ def test_features_are_the_means_over_cells(tmp_path: Path) -> None:
     without = vizlib.audit({"a": pictures["0"]}, model, "grad_cam", tmp_path / "b")
     with pytest.raises(AuditError, match="no features"):
         without.features("resnet_tiny50")
+
+
+def test_models_without_labels_are_not_told_as_epochs(tmp_path: Path) -> None:
+    def make(picture: int, model: str, method: str) -> tuple[dict[str, Any], np.ndarray]:
+        return {"prediction": 0, "predicted": "cat", "probability": 0.5, "evenness": 0.5}, np.ones((2, 2))
+
+    section = series_section(overview(handmade(tmp_path / "a", 4, make, models=("a", "b"))))
+    assert section is not None
+    assert section.hint == "The models in the order of the audit, each against the last, b."
+    assert "so there is no distance of attention" in section.exactly

@@ -25,6 +25,8 @@ from vizlib.compare.findings import (
     oversmoothing,
 )
 from vizlib.compare.result import Comparison, HeadMeasures, ModelMeasures, OfEachImage
+from vizlib.figures.charts import mark
+from vizlib.figures.comparison_charts import channel_bars
 
 SO, NOT_SO, OPEN = Verdict.SO, Verdict.NOT_SO, Verdict.CANNOT_TELL
 SIDE = 30  # of the input: a diagonal of 42.4 pixels
@@ -238,4 +240,10 @@ def test_no_two_layers_on_one_grid_change_nothing_in_sum():
 )
 def test_odd_channels(dead, exploding, words):
     model = replace(measures(), dead=np.array(dead, float), exploding=np.array(exploding, float))
-    assert _channels_finding(model).text == f"M has {words}, all its layers taken together."
+    assert _channels_finding(model).text == f"On these pictures M has {words}, all its layers taken together."
+
+
+def test_dead_and_exploding_channels_are_told_apart_whatever_the_models_colour():
+    figure = channel_bars([(mark("ResNet", 7), ["layer 1"], [0.1], [0.2])])
+    looks = {(bar.marker.color, bar.marker.pattern.shape) for bar in figure.data}
+    assert len(looks) == 2

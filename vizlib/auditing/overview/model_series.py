@@ -49,7 +49,11 @@ def model_series(audit: Audit, summaries: Sequence[Summary], agreements: Sequenc
     last = audit.models[-1]
     cka = _cka(audit, missing)
     if not heads:
-        missing["distance"] = "The audit was made without statistics of heads, or no attention looks over its whole grid."
+        missing["distance"] = (
+            "None of these models has attention that looks over its whole grid."
+            if audit.facts["heads"]
+            else "The audit was made without statistics of heads, so there is no distance of attention."
+        )
     steps = []
     for model in audit.models:
         own = [summary for summary in summaries if summary.model == model]

@@ -38,12 +38,18 @@ def series_section(view: Overview) -> Section | None:
     missing = " ".join(view.series.missing.values())
     return Section(
         "From model to model",
-        f"The models in the order of the audit, as epochs of one run are, each against the last, {last}: look at where accuracy still "
-        "grows while the maps no longer change, and the other way round.",
+        f"The models in the order of the audit, each against the last, {last}.{_epochs_words(steps)}",
         tuple(tabs),
         f"How far maps lie apart is half the sum of |a - b| of their cells' evidence for what is explained: 0 alike, 1 without a cell in "
         f"common. {missing}".strip(),
     )
+
+
+def _epochs_words(steps: Sequence[ModelStep]) -> str:
+    """What to look at in the epochs of one run, where their answers have been right or wrong."""
+    if all(step.right is None for step in steps):
+        return ""
+    return " Where they are epochs of one run, look at where accuracy still grows while the maps no longer change, and the other way round."
 
 
 def _numbers(steps: Sequence[ModelStep], methods: Sequence[str]) -> str:
