@@ -159,6 +159,10 @@ def test_what_is_drawn_is_so_only_beyond_the_draws():
     ahead = {"vit_tiny50": np.array([0.6, 0.64, 0.62, 0.62]), "resnet_tiny50": np.array([0.5, 0.5, 0.5, 0.5])}
     assert claim_of(preset, responses, ahead).verdict is Verdict.SO
     torn = {"vit_tiny50": np.array([0.9, 0.2, 0.8, 0.58]), "resnet_tiny50": np.array([0.5, 0.5, 0.5, 0.5])}
+    parted = {"vit_tiny50": np.array([0.766, 0.766, 0.767, 0.765]), "resnet_tiny50": np.array([0.344, 0.344, 0.345, 0.343])}
+    said = claim_of(preset, responses, parted).measured
+    assert "ViT keeps 76.6\u00a0% of its first answer's probability, ResNet 34.4\u00a0%" in said  # not 77 %, 34 % and 42 points
+    assert "their difference is +42.2\u00a0percentage points" in said.replace("percentage\u00a0", "percentage ")
     claim = claim_of(preset, responses, torn)  # the same means
     assert claim.verdict is Verdict.CANNOT_TELL
     low, high = stats.t.interval(0.95, 3, 0.12, (torn["vit_tiny50"] - 0.5).std(ddof=1) / 2)

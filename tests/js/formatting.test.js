@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import {
+  briefPercent,
   capital,
   decimal,
   large,
   number,
   percent,
+  significant,
   signedNumber,
   significant,
   thousands,
@@ -27,6 +29,23 @@ test('a share with a digit everywhere', () => {
   assert.equal(percent(0.0006, 1), '0.1 %');
   assert.equal(percent(0.0004, 1), 'under 0.1 %');
   assert.equal(percent(0, 1), '0.0 %');
+  assert.equal(percent(0.9996, 1), 'over 99.9 %');
+  assert.equal(percent(-0.05, 1), '−5.0 %');
+});
+
+test('nearly all is not all', () => {
+  assert.deepEqual([0.994, 0.998, 1, 0].map(briefPercent), ['99%', '>99%', '100%', '0%']);
+});
+
+test('a number below 0 has a minus, and what rounds to 0 none', () => {
+  assert.deepEqual(
+    [-1.234, -0.001, 2].map(value => decimal(value)),
+    ['−1.23', '0.00', '2.00'],
+  );
+  assert.deepEqual(
+    [-1234.5, 0, 123, 0.00012345, -1.5e-8].map(value => significant(value, 2)),
+    ['−1200', '0', '120', '0.00012', '−1.5e−8'],
+  );
 });
 
 test('a number with about three digits', () => {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vizlib.figures.numbers import adding_digits, decimal, ends, of_pictures, points, signed
+from vizlib.figures.numbers import adding_digits, apart, at_most, decimal, ends, of_pictures, percent, points, signed, significant
 from vizlib.stats import wilson
 
 
@@ -64,3 +64,62 @@ def test_numbers_add_up_as_they_are_written():
 )
 def test_how_many_of_some_pictures(count, pictures, said):
     assert of_pictures(count, pictures) == said
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        *((0.99, "99 %"), (0.996, "99.6 %"), (0.9996, "over 99.9 %"), (1, "100 %")),
+        *((-0.05, "\u22125.0 %"), (-0.3, "\u221230 %"), (1e-4, "under 0.1 %")),
+    ],
+)
+def test_a_share_is_not_all_and_not_nothing_unless_it_is(share, said):
+    assert percent(share).replace("\u00a0", " ") == said
+
+
+def test_a_number_below_0_has_a_minus_and_what_rounds_to_0_has_none():
+    assert [decimal(value) for value in (-0.126, -0.001, 0.0, 3.0)] == ["−0.13", "0.00", "0.00", "3.00"]
+    assert [significant(value) for value in (-1234.5, -0.00012345, 0.0)] == ["−1.23e+03", "−0.000123", "0"]
+
+
+@pytest.mark.parametrize("value", [1e-7, 1.4e-7, 9.6e-3, 3e-5, 2.31e-4, 0.0999, 5e-16])
+def test_a_bound_is_never_below_what_it_bounds(value):
+    assert value * (1 - 1e-6) <= float(at_most(value)) <= 2 * value * (1 + 1e-6)
+    assert at_most(-1) == at_most(0) == "0"
+
+
+def shown(text: str) -> float:
+    """The number at the start of what a reader is told, in per cent; of an amount that is too small to tell, nothing."""
+    text = text.replace("\u00a0", " ").replace("\u2212", "-")
+    return 0.1 if text.startswith("under") else 99.9 if text.startswith("over") else float(text.split(" ")[0])
+
+
+@pytest.mark.parametrize("whole", [3, 7, 48, 192, 1000])
+def test_whoever_subtracts_two_shares_finds_the_difference_that_is_told(whole):
+    """Of all shares of so many: what is shown differs by what is shown of the difference, which is off by less than a tenth of a point."""
+    step = max(1, whole // 60)
+    for right in range(0, whole + 1, step):
+        for other in range(0, whole + 1, step):
+            first, second, gap = apart(right / whole, other / whole)
+            slack = 0.11 if "under" in first + second or "over" in first + second else 1e-6
+            assert abs(shown(first) - shown(second) - shown(gap)) < slack, (first, second, gap)
+            digits = len(gap.split("\u00a0")[0].partition(".")[2])
+            assert abs(shown(gap) - 100 * (right - other) / whole) <= (0.5, 0.1, 0.01)[digits] + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ((0.766, 0.344), ("76.6 %", "34.4 %", "+42.2 percentage points")),  # not 77 %, 34 % and 42
+        ((0.77, 0.34), ("77 %", "34 %", "+43 percentage points")),
+        ((2 / 3, 1 / 3), ("66.7 %", "33.3 %", "+33.4 percentage points")),  # no digit would make them agree
+        ((0.05, 0.34), ("5.0 %", "34.0 %", "−29.0 percentage points")),
+        ((0.4, 0.4), ("40 %", "40 %", "0 percentage points")),
+    ],
+)
+def test_two_shares_and_their_difference(shares, said):
+    assert tuple(text.replace("\u00a0", " ") for text in apart(*shares)) == said
+
+
+def test_an_interval_beside_two_shares_has_as_many_digits():
+    assert apart(0.766, 0.344, 0.3, 0.5)[2].replace("\u00a0", " ") == "+42.2 percentage points (95 %: +30.0 to +50.0)"

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+_ALL = 100 - 1e-5  # per cent, from which on what is missing is the rounding of a sum
+
+
 def percent(share: float, digits: int | None = None) -> str:
     """A share as per cent, with a digit behind the point where it matters, or with ``digits`` everywhere.
 
-    Mirrored by percent in components/_lib/formatting.js.
+    What is not nothing is not written as 0 %, and what is not all not as 100 %. Mirrored by percent in components/_lib/formatting.js.
     """
     value = 100 * share
     if 0 < value < (0.1 if digits is None else 0.05):
         return "under 0.1\u00a0%"
-    if digits is not None:
-        return f"{value:.{digits}f}\u00a0%"
-    return f"{value:.1f}\u00a0%" if value < 10 else f"{value:.0f}\u00a0%"
+    if digits is None:
+        digits = 1 if abs(value) < 10 or 99.5 <= value < _ALL else 0
+    if value < _ALL and round(value, digits) >= 100:
+        return f"over {100 - 10**-digits:.{digits}f}\u00a0%"
+    return f"{decimal(value, digits)}\u00a0%"
 
 
 def decimal(value: float, digits: int = 2) -> str:
@@ -29,13 +35,25 @@ def decimal(value: float, digits: int = 2) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\u2212")
 
 
+def significant(value: float, digits: int = 3) -> str:
+    """A number of any size with so many digits that count, and a minus sign where it is below 0."""
+    return f"{value:.{digits}g}".replace("-", "\u2212")
+
+
+def at_most(value: float) -> str:
+    """A bound from 0 on with one digit that counts, rounded up: what is below it is below what is written."""
+    if value <= 0:
+        return "0"
+    unit = 10.0 ** math.floor(math.log10(value))
+    return f"{math.ceil(value / unit - 1e-9) * unit:.1g}"
+
+
 def points(gap: float, *interval: float, digits: int = 0) -> str:
     """A difference of two shares with its sign, and its 95 % ``interval`` where one is given: 40 % and 43 % are 3 points apart, not 3 %.
 
-    An interval that leaves 0 out is written with as many digits, up to two, as show it.
+    An interval that leaves 0 out is written with as many digits, up to two, as show it. Beside the two shares: ``apart``.
     """
-    while digits < 2 and interval and (min(interval) > 0 or max(interval) < 0) and any(not round(100 * end, digits) for end in interval):
-        digits += 1
+    digits = _digits_of(interval, digits)
 
     def signed(share: float) -> str:
         value = round(100 * share, digits)
@@ -44,6 +62,39 @@ def points(gap: float, *interval: float, digits: int = 0) -> str:
     one = digits == 0 and abs(round(100 * gap)) == 1
     text = f"{signed(gap)}\u00a0percentage\u00a0point{'' if one else 's'}"
     return f"{text} (95\u00a0%: {' to '.join(map(signed, interval))})" if interval else text
+
+
+def apart(first: float, second: float, *interval: float, digits: int = 0) -> tuple[str, str, str]:
+    """Two shares and ``first`` minus ``second``, in words that agree: not 77 % and 34 %, 42 points apart.
+
+    The difference is that of the shares as they are written, which a reader finds who subtracts. Where the rounded difference is another
+    one, all three have a digit more; below 10 % too, as in ``percent``. ``interval`` is as in ``points``.
+    """
+    digits = digits_apart(first, second, _digits_of(interval, digits))
+    return percent(first, digits), percent(second, digits), points(read_gap(first, second, digits), *interval, digits=digits)
+
+
+def digits_apart(first: float, second: float, digits: int = 0) -> int:
+    """So many digits, or as many as ``percent`` has for either share, and one more where their difference rounds to another than theirs."""
+    digits = max(digits, int(any(0 <= share < 0.1 or 0.995 <= share < 1 for share in (first, second))))
+    return digits if round(100 * read_gap(first, second, digits), digits) == round(100 * (first - second), digits) else digits + 1
+
+
+def read_gap(first: float, second: float, digits: int) -> float:
+    """``first`` minus ``second`` of two shares that are written in per cent with so many digits: what a reader gets who subtracts."""
+    return written_gap(100 * first, 100 * second, digits) / 100
+
+
+def written_gap(first: float, second: float, digits: int = 2) -> float:
+    """``first`` minus ``second`` of two numbers that are written with so many digits."""
+    return round(round(first, digits) - round(second, digits), digits)
+
+
+def _digits_of(interval: tuple[float, ...], digits: int) -> int:
+    """So many digits, or as many more, up to two, as show that an interval leaves 0 out."""
+    while digits < 2 and interval and (min(interval) > 0 or max(interval) < 0) and any(not round(100 * end, digits) for end in interval):
+        digits += 1
+    return digits
 
 
 def signed(value: float, digits: int = 2) -> str:

@@ -2,6 +2,7 @@
 
 const CARDS = 12;
 const ROWS = 25;
+const ALL = 100 - 1e-5; // per cent, from which on what is missing is the rounding of a sum
 const NONE = '–';
 const UNSEEN = 'rgba(20, 24, 28, 0.62)';
 
@@ -25,7 +26,8 @@ function button(text, title, act) {
 function percent(share) {
   const value = 100 * share;
   if (value > 0 && value < 0.1) return 'under 0.1 %';
-  return `${value.toFixed(value < 10 ? 1 : 0)} %`;
+  const text = value.toFixed(value < 10 || (value >= 99.5 && value < ALL) ? 1 : 0);
+  return value < ALL && Number(text) >= 100 ? 'over 99.9 %' : `${text} %`;
 }
 
 /** A cell as a reader sees it. */

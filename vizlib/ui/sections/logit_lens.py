@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from vizlib.figures.numbers import percent, points
+from vizlib.figures.numbers import apart, percent, points
 from vizlib.ui.components.depth_maps import depth_maps
 from vizlib.ui.core.formatting import plain
 
@@ -62,8 +62,12 @@ def _gain(answers: DepthAnswers) -> str:
     steps = [after - before for before, after in pairwise(values)]
     most = max(range(len(steps)), key=steps.__getitem__)
     by = points(steps[most]).removeprefix("+") if round(100 * steps[most]) else "under 1\u00a0percentage\u00a0point"
+    first, last = percent(values[0]), percent(values[-1])
+    if len(steps) == 1 and round(100 * steps[0]):  # the step is the difference of the two
+        last, first, gap = apart(values[-1], values[0])
+        by = gap.removeprefix("+")
     grown = f"the largest step up is {answers.layers[most + 1]}, by {by}" if steps[most] > 0 else "it never rises"
-    return f"It has {percent(values[0])} after the first layer and {percent(values[-1])} at the end; {grown}."
+    return f"It has {first} after the first layer and {last} at the end; {grown}."
 
 
 def patch_words(answers: DepthAnswers) -> str:

@@ -1,12 +1,43 @@
+const ALL = 100 - 1e-5; // per cent, from which on what is missing is the rounding of a sum
+
 /**
- * A share as per cent, with a digit behind the point where it matters, or with ``digits`` everywhere. Mirrors percent
- * in vizlib/figures/numbers.py.
+ * A share as per cent, with a digit behind the point where it matters, or with ``digits`` everywhere. What is not
+ * nothing is not written as 0 %, and what is not all not as 100 %. Mirrors percent in vizlib/figures/numbers.py.
  * @param {number} share
  * @param {number} [digits]
  */
 export function percent(share, digits) {
+  const value = share * 100;
   if (share > 0 && share < (digits ? 0.0005 : 0.001)) return 'under 0.1 %';
-  return `${(share * 100).toFixed(digits ?? (share < 0.1 ? 1 : 0))} %`;
+  const shown = digits ?? (Math.abs(value) < 10 || (value >= 99.5 && value < ALL) ? 1 : 0);
+  if (value < ALL && Number(value.toFixed(shown)) >= 100) return `over ${(100 - 10 ** -shown).toFixed(shown)} %`;
+  return `${decimal(value, shown)} %`;
+}
+
+/**
+ * A share as whole per cent, for a bar with little room; nearly all is not all.
+ * @param {number} share
+ */
+export function briefPercent(share) {
+  const text = (share * 100).toFixed(0);
+  return text === '100' && share < 1 - 1e-7 ? '>99%' : `${text}%`;
+}
+
+/**
+ * A number that may be below 0, with a minus sign and not a hyphen; what rounds to 0 has none.
+ * @param {number} value
+ */
+export function decimal(value, digits = 2) {
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace('-', '') : text.replace('-', '−');
+}
+
+/**
+ * A number of any size with so many digits that count, and a minus sign where it is below 0.
+ * @param {number} value
+ */
+export function significant(value, digits = 3) {
+  return String(Number(value.toPrecision(digits))).replaceAll('-', '−');
 }
 
 /**

@@ -10,7 +10,7 @@ import numpy as np
 from vizlib.analysis.perturbation.cards import CARDS
 from vizlib.claims import Claim, Verdict, verdict_above
 from vizlib.figures.model_marks import short_name
-from vizlib.figures.numbers import percent, points
+from vizlib.figures.numbers import apart, decimal, percent, points, written_gap
 from vizlib.stats import mean_interval
 
 if TYPE_CHECKING:
@@ -31,14 +31,16 @@ _PARK = "Park and Kim, How Do Vision Transformers Work? (2022), https://arxiv.or
 class Measure:
     """A number read off a response, how that of two models reads in a sentence, and the smallest difference that counts.
 
-    ``write`` is for the number, ``gap`` for a difference of two, with its interval; ``place`` says at which strength the number was read.
+    ``write`` is for the number, ``gap`` for a difference of two, ``pair`` for two and their difference with its interval, in words that
+    agree; ``place`` says at which strength the number was read.
     Where ``exact``, that of ``less`` is to be 0.
     """
 
     read: Callable[[Response], float]
     said: str
     write: Callable[[float], str]
-    gap: Callable[..., str]
+    gap: Callable[[float], str]
+    pair: Callable[..., tuple[str, str, str]]
     least: float
     exact: bool = False
     place: Callable[[Response], str] | None = None
@@ -87,8 +89,10 @@ def _changing(response: Response) -> np.ndarray:
     return np.array([strength != CARDS[response.perturbation].neutral for strength in response.strengths])
 
 
-def _two_digits(value: float, *interval: float) -> str:
-    return f"{value:.2f} (95\u00a0%: {interval[0]:.2f} to {interval[1]:.2f})" if interval else f"{value:.2f}"
+def _drifts(more: float, less: float, *interval: float) -> tuple[str, str, str]:
+    """Two drifts and the difference of what is written of them."""
+    first, second = decimal(more), decimal(less)
+    return first, second, f"{decimal(written_gap(more, less))} (95\u00a0%: {' to '.join(map(decimal, interval))})"
 
 
 _KEPT = Measure(
@@ -97,19 +101,21 @@ _KEPT = Measure(
     "{less} {}",
     percent,
     points,
+    apart,
     0.03,
 )
 _BEST = Measure(
     best_first_layer,
     "at its best shift the first layer of {more} drifts by {}, that of {less} by {}",
-    _two_digits,
-    _two_digits,
+    decimal,
+    decimal,
+    _drifts,
     0.03,
     exact=True,
     place=best_shift,
 )
 _LAST = Measure(
-    last_layer, "averaged over all shifts, the last layer of {more} drifts by {}, that of {less} by {}", _two_digits, _two_digits, 0.03
+    last_layer, "averaged over all shifts, the last layer of {more} drifts by {}, that of {less} by {}", decimal, decimal, _drifts, 0.03
 )  # fmt: skip
 
 CLAIMS = {
@@ -180,14 +186,15 @@ def claim_of(
     if draws is None:
         more, less = (measure.read(responses[name]) for name in needed(preset))
         low = high = gap = more - less
-        over = ""
+        written, over = [measure.write(number) for number in (more, less)], ""
     else:
         own, other = (draws[name] for name in needed(preset))
         more, less, gaps = float(own.mean()), float(other.mean()), own - other
         gap, (low, high) = more - less, mean_interval(float(gaps.sum()), float((gaps**2).sum()), len(gaps))
-        over = f", means of {len(gaps)} draws; their difference is {measure.gap(gap, low, high)}"
+        *written, difference = measure.pair(more, less, low, high)
+        over = f", means of {len(gaps)} draws; their difference is {difference}"
     places = ["", ""] if measure.place is None else [measure.place(responses[name]) for name in needed(preset)]
-    numbers = (measure.write(number) + place for number, place in zip((more, less), places, strict=True))
+    numbers = (number + place for number, place in zip(written, places, strict=True))
     said = measure.said.format(*numbers, more=short_name(preset.more), less=short_name(preset.less))
     measured = f"{said}{over}. On one picture a difference counts from {measure.gap(measure.least).removeprefix('+')} on."
     verdict = verdict_above(min(low, gap - measure.least), max(high, gap + measure.least))

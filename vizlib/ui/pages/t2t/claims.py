@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vizlib.claims import Claim, of_untrained, verdict_above, verdict_below
-from vizlib.figures.numbers import percent, points
+from vizlib.figures.numbers import apart, percent
 from vizlib.stats import CHANCE, share_difference, wilson
 
 _YUAN = "Yuan et al., Tokens-to-Token ViT (2021), https://arxiv.org/abs/2101.11986"
@@ -30,9 +30,13 @@ class Counts:
     all: int
 
     @property
-    def words(self) -> str:
-        """The count of the first layer in a sentence."""
-        return f"{self.title} {self.low_level:,} of {self.channels:,} ({percent(self.low_level / self.channels)}, {self.first})"
+    def share(self) -> float:
+        """The share of the first layer's channels that are low-level."""
+        return self.low_level / self.channels
+
+    def words(self, share: str = "") -> str:
+        """The count of the first layer in a sentence, its share as a reader sees it or as it is written beside another."""
+        return f"{self.title} {self.low_level:,} of {self.channels:,} ({share or percent(self.share)}, {self.first})"
 
 
 def figure_2_claims(resnet: Counts, vit: Counts, t2t: Counts, *, trained: bool = True) -> list[Claim]:
@@ -45,7 +49,7 @@ def figure_2_claims(resnet: Counts, vit: Counts, t2t: Counts, *, trained: bool =
     overlapping = Claim(
         "T2T-ViT, which lets windows overlap, holds that structure where ViT loses it.",
         "more of T2T-ViT's first channels than of ViT's follow this picture's edges.",
-        f"{t2t.words}; {vit.words}; a difference of {_points(t2t, vit)}. {control}",
+        f"{_both(t2t, vit)}. {control}",
         verdict_above(*_apart(t2t, vit)),
         (_YUAN,),
     )
@@ -53,14 +57,14 @@ def figure_2_claims(resnet: Counts, vit: Counts, t2t: Counts, *, trained: bool =
         Claim(
             "The early maps of a ResNet hold low-level structure, edges and lines, more than those of a ViT.",
             "more of ResNet's first channels than of ViT's follow this picture's edges rather than another picture's.",
-            f"{resnet.words}; {vit.words}; a difference of {_points(resnet, vit)}. {control}",
+            f"{_both(resnet, vit)}. {control}",
             verdict_above(*_apart(resnet, vit)),
             (_YUAN,),
         ),
         Claim(
             "The early maps of a ViT do not hold low-level structure.",
             f"no more of ViT's first channels follow this picture's edges than by chance, {percent(CHANCE)}.",
-            f"{vit.words}, 95 %: {percent(low)} to {percent(high)}.",
+            f"{vit.words()}, 95 %: {percent(low)} to {percent(high)}.",
             verdict_below(low, high, CHANCE),
             (_YUAN,),
         ),
@@ -84,6 +88,7 @@ def _apart(first: Counts, second: Counts) -> tuple[float, float]:
     return share_difference(first.low_level, first.channels, second.low_level, second.channels)
 
 
-def _points(first: Counts, second: Counts) -> str:
-    gap = first.low_level / first.channels - second.low_level / second.channels
-    return points(gap, *_apart(first, second))
+def _both(first: Counts, second: Counts) -> str:
+    """The counts of two models and the difference of their shares."""
+    share, other, gap = apart(first.share, second.share, *_apart(first, second))
+    return f"{first.words(share)}; {second.words(other)}; a difference of {gap}"
