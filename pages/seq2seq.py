@@ -9,7 +9,7 @@ url_state = open_page(
     "seq2seq",
     "Where attention began.",
     "A small network reads a text and writes its answer, one character at a time. Each row is a written character: strong colour is where "
-    "it looked.",
+    "a model with attention looked.",
     vision=False,
 )
 wake_translators()

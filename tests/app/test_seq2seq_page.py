@@ -89,7 +89,7 @@ def test_a_model_that_nobody_trained_is_not_shown_as_one(page):
         f"seq2seq.take.{name}" for name in (PLAIN, "dates_gru_scaled_dot", GRU, TRANSFORMER)
     ]
     at.button(key=f"seq2seq.take.{TRANSFORMER}").click().run()
-    assert sent(at)[0]["heads"][0] == "mean"
+    assert sent(at)[0]["heads"][:2] == ["layer 2, mean", "layer 1, head 1"]  # the mean is that of the last layer alone
     assert not at.warning
     names = at.selectbox(key="seq2seq.model").options
     assert ["not trained" in name for name in names] == sorted("not trained" in name for name in names)
@@ -208,6 +208,17 @@ def test_a_head_of_the_transformer_is_taken_apart(page):
     maps = sent(at)[1]["weights"]
     assert maps.shape[1] == 1 + 2 * 4
     np.testing.assert_allclose(maps[:, 5:].mean(1), maps[:, 0], atol=1e-6)  # the mean is that of the last layer
+
+
+@pytest.mark.parametrize("name", [GRU, TRANSFORMER])
+@pytest.mark.parametrize("asked", [{"beams": "3"}, {"force": "1", "target": "1999"}])
+def test_an_edit_that_changes_nothing_is_told_as_nothing_whoever_chose_the_answer(page, name, asked):
+    """A temperature so near to 1 that no likeliest character is another one: what is written then is what was written before."""
+    header, _ = sent(page(model=name, tau="1.0001", **asked), "decoder_step")
+    translator = untrained(name)
+    made = translate(translator, FIRST, beams=3) if "beams" in asked else force(translator, FIRST, "1999")
+    assert header["along"]
+    assert header["exact_output"] == header["output"] == "".join(one.top[0][0] for one in made.steps).split(END)[0]
 
 
 def test_without_attention_the_page_says_so_and_still_measures(page):

@@ -28,6 +28,14 @@ from vizlib.ui.pages.t2t.claims import Counts, figure_2_claims
 SO, NOT_SO, OPEN = Verdict.SO, Verdict.NOT_SO, Verdict.CANNOT_TELL
 
 
+def test_two_shares_and_their_difference_agree_wherever_they_are_told_together():
+    letters = ([(8, 0.344 * 50, 50, 0.0, 0.0)], [(8, 0.766 * 50, 50, 0.0, 0.0)])
+    placed = bottleneck_claim(right(1, 0.1), right(1, 0.9), "GRU", letters).measured
+    assert "76.6\u00a0% stand in their place with attention and 34.4\u00a0% without, +42.2\u00a0percentage" in placed
+    channels = figure_2_claims(counts(383, 500), counts(172, 500), counts(172, 500))[0].measured
+    assert "383 of 500 (76.6\u00a0%, layer 1); Net 172 of 500 (34.4\u00a0%, layer 1); a difference of +42.2\u00a0percentage" in channels
+
+
 def counts(low_level, channels, broken=0, total=1000):
     return Counts("Net", "layer 1", low_level, channels, broken, total)
 
@@ -129,7 +137,7 @@ def test_a_task_that_cannot_show_the_bottleneck_says_why():
     assert "it fails at every length, on short texts too (at most 6.0\u00a0% right)" in failing.measured
     easy = bottleneck_claim(right(1, 1), right(1, 1), "GRU with attention")
     assert easy.verdict is OPEN
-    assert "this task needs no attention" in easy.measured
+    assert "up to here the task needs no attention" in easy.measured
     letters = ([(8, 25.0, 50, 0.0, 0.0)], [(8, 45.0, 50, 0.0, 0.0)])
     told = bottleneck_claim(right(1, 0.1), right(1, 0.9), "GRU with attention", letters)
     low, high = share_difference(45, 50, 25, 50)
@@ -169,7 +177,7 @@ def test_what_is_lost_without_attention_is_told_from_both_answers():
         "**Without attention** the same text becomes `1994-05-17`. The year and the month are right, and the day is lost. What it read "
         "went through one vector, and not all of it came out."
     )
-    assert "becomes `abc` too" in without_attention("abc", "abx", "abc", date=False)
+    assert "becomes `abc` and that is right" in without_attention("abc", "abx", "abc", date=False)  # not "too": that one is wrong
     both_wrong = without_attention("abc", "abx", "xbc", date=False)
     assert both_wrong == "**Without attention** the same text becomes `xbc`. 2 of 3 characters stand where they should."
 

@@ -1,6 +1,6 @@
 import { Component, mount } from '../_lib/component.js';
 import { create } from '../_lib/dom.js';
-import { percent, visible } from '../_lib/formatting.js';
+import { decimal, percent, visible } from '../_lib/formatting.js';
 import { clamp, takeArrow } from '../_lib/grid.js';
 
 const STEP = 220; // milliseconds a character while it plays
@@ -266,7 +266,7 @@ class Alignment extends Component {
     this.find('beside').textContent =
       header.beams.length > 1
         ? 'Candidates of the beam, log-probability:\n' +
-          header.beams.map(([text, log]) => `${log.toFixed(2)}  ${text || '(nothing)'}`).join('\n')
+          header.beams.map(([text, log]) => `${decimal(log)}  ${text || '(nothing)'}`).join('\n')
         : '';
   }
 
@@ -276,7 +276,7 @@ class Alignment extends Component {
     const verb = header.given ? 'Given' : 'Writing';
     const doing = `${verb} ${quoted(header.tokens[row])}, step ${row + 1} of ${this.rows}`;
     if (!this.mapped) {
-      const alone = 'This model has no attention: all it knows of the sentence is one vector.';
+      const alone = 'This model has no attention: all it knows of the text is one vector.';
       return `${doing}: probability ${percent(header.sure[row], 1)}. ${alone}`;
     }
     if (hidden) return `${doing}: where it looks is covered until you have predicted it.`;

@@ -1,6 +1,6 @@
 import { Component, mount } from '../_lib/component.js';
 import { create } from '../_lib/dom.js';
-import { percent, visible } from '../_lib/formatting.js';
+import { briefPercent, decimal, percent, visible } from '../_lib/formatting.js';
 import { clamp, extent } from '../_lib/grid.js';
 import { dotProduct, EXPLANATIONS, typeset } from './explanations.js';
 import { VectorStrip } from './vector_strip.js';
@@ -279,8 +279,7 @@ class DecoderStep extends Component {
     };
     this.title('query', '1', [
       'One query, ',
-      String(this.n),
-      ' keys. ',
+      `${this.n} key${this.n === 1 ? '' : 's'}. `,
       term('q', 'query'),
       ` is ${header.query_words}; each `,
       term('k_{j}', 'keys'),
@@ -296,7 +295,8 @@ class DecoderStep extends Component {
       term('c = Σ a_{j} v_{j}', 'context'),
       ' is what was read.',
     ]);
-    this.title('combined', '5', ['Put beside the state: ', term(header.formulas.combined_short, 'combined')]);
+    const joined = header.parts.length > 1 ? 'Put beside the state: ' : 'Added to the state: ';
+    this.title('combined', '5', [joined, term(header.formulas.combined_short, 'combined')]);
     this.title('output', '6', [term(header.formulas.output_short, 'output')]);
     this.title('answer', '7', ['The next character: ', term('p = softmax(W_{o} o + b)', 'answer')]);
   }
@@ -319,7 +319,7 @@ class DecoderStep extends Component {
       const base = low > 0 ? 0 : high < 0 ? 100 : zero;
       Object.assign(bar.style, { bottom: `${Math.min(at, base)}%`, height: `max(2px, ${Math.abs(at - base)}%)` });
       line.style.bottom = `${y(this.ownScore(j))}%`;
-      text.textContent = this.n <= 24 ? values[j].toFixed(1).replace('-', '−') : '';
+      text.textContent = this.n <= 24 ? decimal(values[j], 1) : '';
       text.style.bottom = `${Math.min(84, Math.max(at, base) + 1)}%`;
       column.classList.toggle('edited', view.scores.has(j));
       column.classList.toggle('off', view.mask.has(j));
@@ -327,10 +327,7 @@ class DecoderStep extends Component {
       column.setAttribute('aria-valuemin', low.toFixed(3));
       column.setAttribute('aria-valuemax', high.toFixed(3));
     });
-    this.find('scores-axis').replaceChildren(
-      create('span', '', high.toFixed(1)),
-      create('span', '', low.toFixed(1).replace('-', '−')),
-    );
+    this.find('scores-axis').replaceChildren(create('span', '', decimal(high, 1)), create('span', '', decimal(low, 1)));
   }
 
   drawWeights() {
@@ -339,7 +336,7 @@ class DecoderStep extends Component {
       const w = this.weights[j];
       Object.assign(bar.style, { bottom: 0, height: `${w * 100}%` });
       line.style.bottom = `${this.arrays.weights[j] * 100}%`;
-      text.textContent = w >= 0.05 ? `${(w * 100).toFixed(0)}%` : '';
+      text.textContent = w >= 0.05 ? briefPercent(w) : '';
       text.style.bottom = `${Math.min(84, w * 100 + 1)}%`;
       column.classList.toggle('off', this.view.mask.has(j));
     });
@@ -382,19 +379,21 @@ class DecoderStep extends Component {
     const { header } = this;
     const goes = this.find('goes-on');
     goes.textContent = '';
+    const written = text => (text ? create('code', '', text) : 'nothing at all');
     if (!edited) {
-      goes.append('Then it writes on: ', create('code', '', header.output));
+      goes.append(header.along ? 'Likeliest along this answer: ' : 'Its whole answer: ', written(header.output));
       return;
     }
     if (!exact) {
       goes.textContent = 'Computing what follows …';
       return;
     }
+    const same = header.exact_output === header.output;
     goes.append(
-      'It writes ',
-      create('code', '', header.exact_output || '(nothing)'),
-      header.exact_output === header.output ? ', as before.' : ' instead of ',
-      header.exact_output === header.output ? '' : create('code', '', header.output),
+      header.along ? 'Likeliest along this answer is then ' : 'It writes ',
+      written(header.exact_output),
+      same ? ', as before.' : ' instead of ',
+      same ? '' : written(header.output),
     );
   }
 

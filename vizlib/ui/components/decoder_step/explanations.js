@@ -9,7 +9,12 @@ export function written(value) {
   if (!Number.isFinite(value)) return '−∞';
   const size = Math.abs(value);
   const text = size >= 1000 || (value !== 0 && size < 5e-4) ? value.toExponential(1) : value.toFixed(3);
-  return text.replace('-', '−');
+  return text.replaceAll('-', '−');
+}
+
+// A number that is taken away: one below 0 in brackets, so that no two signs meet.
+function taken(value) {
+  return value < 0 ? `− (${written(value)})` : `− ${written(value)}`;
 }
 
 // The sum over i of first[i] times second[start + i * step].
@@ -88,7 +93,7 @@ function weights(step, row, column) {
   const top = Math.max(...logits);
   const total = written(logits.reduce((sum, logit) => sum + Math.exp(logit - top), 0));
   const weight = written(step.weights[column]);
-  const exponent = `${written(step.score(column))} / ${view.tau.toFixed(2)} − ${written(top)}`;
+  const exponent = `${written(step.score(column))} / ${view.tau.toFixed(2)} ${taken(top)}`;
   const share = `${written(Math.exp(logits[column] - top))} / ${total}`;
   const why = 'The largest score is subtracted everywhere: that changes nothing and nothing overflows.';
   return {
@@ -154,7 +159,7 @@ function answer({ header, logits, chances }, row, column) {
   return {
     title: `Probability of “${visible(header.alphabet[column])}”: ${percent(chances[column], 1)}`,
     formula: 'p_{k} = exp(z_{k}) / Σ_{i} exp(z_{i}),   z = W_{o} o + b',
-    numbers: `z_{k} = ${logit}; exp(${logit} − ${written(top)}) / ${total} = ${written(chances[column])}`,
+    numbers: `z_{k} = ${logit}; exp(${logit} ${taken(top)}) / ${total} = ${written(chances[column])}`,
   };
 }
 

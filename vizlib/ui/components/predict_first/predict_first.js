@@ -1,6 +1,6 @@
 import { Component, mount } from '../_lib/component.js';
 import { create } from '../_lib/dom.js';
-import { percent, visible } from '../_lib/formatting.js';
+import { briefPercent, percent, visible } from '../_lib/formatting.js';
 import { clamp } from '../_lib/grid.js';
 
 const FLOOR = 0.002; // no bar falls below this height, so that a guess never calls something impossible
@@ -8,7 +8,10 @@ const FLOOR = 0.002; // no bar falls below this height, so that a guess never ca
 // Bits by which p is worse described with q than with itself; mirrors divergence in
 // vizlib/ui/pages/seq2seq/predict_first.py.
 function divergence(p, q) {
-  return p.reduce((sum, share, i) => sum + (share > 0 ? share * Math.log2(share / q[i]) : 0), 0);
+  return Math.max(
+    0, // which it is, but for rounding
+    p.reduce((sum, share, i) => sum + (share > 0 ? share * Math.log2(share / q[i]) : 0), 0),
+  );
 }
 
 class PredictFirst extends Component {
@@ -114,7 +117,7 @@ class PredictFirst extends Component {
       bar.style.height = `${(open ? guess[j] / highest : this.heights[j]) * 100}%`;
       real.style.height = `${(truth[j] / highest) * 100}%`;
       text.textContent =
-        n <= 26 && (open ? truth[j] : guess[j]) >= 0.02 ? `${((open ? truth[j] : guess[j]) * 100).toFixed(0)}%` : '';
+        n <= 26 && (open ? truth[j] : guess[j]) >= 0.02 ? briefPercent(open ? truth[j] : guess[j]) : '';
       column.lastChild.setAttribute('aria-valuenow', (guess[j] * 100).toFixed(1));
       column.lastChild.setAttribute(
         'aria-valuetext',

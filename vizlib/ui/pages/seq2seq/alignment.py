@@ -60,13 +60,14 @@ def pack_alignment(
 
     ``source`` are the characters in the order of the keys, where that is not the order in which they were read.
 
-    ``weights`` is float32 (steps, maps, characters): the mean over heads first, then every head where there are several.
+    ``weights`` is float32 (steps, maps, characters): the mean over the last layer's heads first, then every head where there are several.
     """
     heads, weights = ["mean"], None
     if attentive(translation):
         weights = np.stack([head_maps(written) for written in translation.steps])
         several = translation.steps[0].heads
         if weights.shape[1] > 1 and several is not None:
+            heads = [f"layer {several.shape[0]}, mean"]
             heads += [f"layer {layer + 1}, head {head + 1}" for layer in range(several.shape[0]) for head in range(several.shape[1])]
     top = [[[char, float(p)] for char, p in written.top[:LISTED]] for written in translation.steps]
     header = {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 import vizlib
+from vizlib.figures.numbers import percent
 from vizlib.seq2seq.cards import cards
 from vizlib.seq2seq.task_base import END
 from vizlib.seq2seq.task_registry import TASKS
@@ -129,7 +130,7 @@ def draw_untrained() -> None:
 
 
 def _named(card: Seq2SeqCard) -> str:
-    return f"{card.title} · " + ("not trained" if card.accuracy is None else f"{card.accuracy:.1f} % right")
+    return f"{card.title} · " + ("not trained" if card.accuracy is None else f"{percent(card.accuracy / 100, 1)} right")
 
 
 def _pick_text(task: Task, key: str) -> str:

@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING, TypeVar
 
 from vizlib.claims import Claim, Verdict, verdict_above
-from vizlib.figures.numbers import percent, points
+from vizlib.figures.numbers import apart, percent, points
+from vizlib.seq2seq.task_registry import TASKS
 from vizlib.stats import share_difference
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ Row = TypeVar("Row", bound="tuple[float, ...]")
 _BAHDANAU = "Bahdanau et al., Neural Machine Translation by Jointly Learning to Align and Translate (2015), https://arxiv.org/abs/1409.0473"
 TOO_HARD = 0.1
 """Right answers of the best model, below which a task is too hard for all to tell models apart."""
+CLEARER = TASKS["reversal"].title
+"""The task that a model without attention learns on short texts and loses on long ones."""
 EASY = 0.9
 """Right answers without attention, from which on a task leaves attention little to add."""
 
@@ -51,16 +54,16 @@ def bottleneck_claim(
         verdict = Verdict.CANNOT_TELL
         measured += (
             f" No model writes more than {percent(best)} right at any length: whole answers are too hard here for the difference to show. "
-            "Reversal shows it."
+            f"“{CLEARER}” is the task to see it in."
         )
     elif without_best < TOO_HARD:
         verdict = Verdict.CANNOT_TELL
         measured += (
             f" But without attention it fails at every length, on short texts too (at most {percent(without_best)} right), so length is "
-            "not what it fails by here. Reversal shows it."
+            f"not what it fails by here. “{CLEARER}” is the task to see it in."
         )
     elif low <= 0 and right / texts >= EASY:
-        measured += " Its longest texts still fit into one vector: this task needs no attention."
+        measured += " Texts of this length still fit into one vector: up to here the task needs no attention."
     return Claim(
         "One vector of fixed size is a bottleneck: without attention, long texts fail first.",
         f"on the longest texts {title} is right more often than the model without attention.",
@@ -73,12 +76,8 @@ def bottleneck_claim(
 def _placed_words(without: tuple[float, ...], attentive: tuple[float, ...]) -> str:
     (_, total, texts, *_), (_, other_total, other_texts, *_) = without, attentive
     low, high = share_difference(other_total, int(other_texts), total, int(texts))
-    gap = other_total / other_texts - total / texts
-    return (
-        f"Of their characters {percent(other_total / other_texts)} stand in their place with attention "
-        f"and {percent(total / texts)} without, "
-        f"{points(gap, low, high)}."
-    )
+    placed, other_placed, gap = apart(other_total / other_texts, total / texts, low, high)
+    return f"Of their characters {placed} stand in their place with attention and {other_placed} without, {gap}."
 
 
 def gradient_claim(without: Gradients, attentive: Gradients, title: str) -> Claim | None:
@@ -94,8 +93,8 @@ def gradient_claim(without: Gradients, attentive: Gradients, title: str) -> Clai
     return Claim(
         "The gradient vanishes on its way back to what was read long ago; attention is a direct way.",
         f"at the farthest character the gradient of {title} is larger, both bands apart.",
-        f"{distance:.0f} characters back, relative to the last one: {other_mean:.2g} ({other_low:.2g} to {other_high:.2g}) with attention, "
-        f"{mean:.2g} ({low:.2g} to {high:.2g}) without.",
+        f"{distance:.0f} character{'' if distance == 1 else 's'} back, relative to the last one: {other_mean:.2g} ({other_low:.2g} to "
+        f"{other_high:.2g}) with attention, {mean:.2g} ({low:.2g} to {high:.2g}) without.",
         verdict,
         (_BAHDANAU,),
     )

@@ -79,7 +79,7 @@ def pack_decoder_step(
         "identity": f"{identity}.{step}.{head}", "source": list(translation.source), "width": now.width, "scaled": scaled(request),
         "products": request.card.score in ("dot", "scaled_dot"), "draggable": request.card.cell != "transformer",
         "alphabet": list(request.vocabulary), "view": edit.view,
-        "output": translation.output if free or request.target is None else words.own(translation),
+        "output": translation.output if free else words.own(translation), "along": not free,
         "exact": edit.view if outcome is not None else None, "exact_output": outcome.output if outcome else "",
         "parts": _parts(written, request), **words.step_words(request.card),
     }  # fmt: skip
@@ -112,13 +112,18 @@ def draw_decoder_step(
         pack_decoder_step(translation, request, identity, step, state[head] if heads else 0, edit, outcome), key=KEY, on_change=here(take)
     )
     if outcome is not None and outcome.everywhere is not None:
-        st.markdown(
-            f"The same temperature, scale and mask at **every** step: it writes `{outcome.everywhere or '(nothing)'}`"
-            + (", as before." if outcome.everywhere == translation.output else f" instead of `{translation.output or '(nothing)'}`.")
-        )
+        free = request.target is None and request.beams == 1
+        st.markdown(everywhere_words(outcome.everywhere, translation.output if free else words.own(translation), free=free))
     with st.expander("All formulas of this step", icon=":material/function:"):
         for name, formula in translation.steps[step].formula.items():
             st.latex(rf"\textsf{{{name}:}}\quad {formula}")
+
+
+def everywhere_words(output: str, before: str, *, free: bool) -> str:
+    """What is written with one change at every step, beside what was before: by the model itself, or along an answer that is given."""
+    writes = "it writes" if free else "along the same answer its likeliest characters are"
+    beside = ", as before" if output == before else f" instead of {words.answered(before)}"
+    return f"The same temperature, scale and mask at **every** step: {writes} {words.answered(output)}{beside}."
 
 
 def _parts(step: Step, request: TranslationRequest) -> list[tuple[str, int]]:

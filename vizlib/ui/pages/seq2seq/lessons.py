@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import at_most, decimal, percent
 from vizlib.ui.components.alignment import alignment
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.contents import heading
@@ -71,22 +71,28 @@ def draw_order(translation: Translation, request: TranslationRequest, identity: 
     if shuffled is None:
         return
     output = shuffled.translation.output if request.target is None else words.own(shuffled.translation)
-    st.markdown(
-        f"With its keys in this order the model writes `{output or '(nothing)'}`, and no probability of any step differs by "
-        f"more than **{shuffled.difference:.0e}**: rounding. "
-        + (
-            f"Reading the characters themselves in this order, `{words.code(shuffled.read)}`, "
-            f"it writes `{shuffled.written or '(nothing)'}`."
-            if shuffled.written is not None
-            else "The characters in this order make a text that the model cannot read."
-        )
-    )
+    st.markdown(order_words(shuffled, output, translation.source))
     title = f"{request.card.title}, keys in another order"
     columns = tuple(translation.source[place] for place in order)
     name, forced = f"{identity}.{state[key]}", request.target is not None
     message = pack_alignment(shuffled.translation, request.vocabulary, name, title, step, source=columns, forced=forced, still=True)
     alignment(message, key="seq2seq.ordered")
     st.page_link("pages/attention.py", label="The same formula on patches of a picture", icon=":material/ads_click:")
+
+
+def order_words(shuffled: Shuffled, output: str, source: tuple[str, ...]) -> str:
+    """What came of another order of the keys, and of the characters themselves; ``output`` is what was written with the keys moved."""
+    if shuffled.read == "".join(source):
+        return "This is the order in which the text was read: nothing is moved. Another order is a click away."
+    rounding = f"by more than **{at_most(shuffled.difference)}**: rounding" if shuffled.difference > 0 else "at all"
+    text = f"With its keys in this order the model writes {words.answered(output)}, and no probability of any step differs {rounding}."
+    if shuffled.written is None:
+        return f"{text} The characters in this order make a text that the model cannot read."
+    same = ", the same" if shuffled.written == output else ""
+    return (
+        f"{text} Reading the characters themselves in this order, `{words.code(shuffled.read)}`, it writes "
+        f"{words.answered(shuffled.written)}{same}."
+    )
 
 
 def draw_left_out(translation: Translation, request: TranslationRequest, step: int) -> None:
@@ -103,20 +109,35 @@ def draw_left_out(translation: Translation, request: TranslationRequest, step: i
         return
     from vizlib.figures.charts import CONFIG
 
-    looked, worth = int(np.argmax(weights)), int(np.argmax(losses.removed))
-    agree = f"They agree in rank by **{spearman(weights, losses.removed):.2f}** (Spearman; 1 would be the same order, 0 none in common)."
-    needs = f"What it needs most is {_at(translation, worth)}: without it the log-probability falls by {losses.removed[worth]:.2f}."
-    if losses.removed[worth] < _NOTHING:
-        needs = (
-            f"But it can do without any one of them: the log-probability never falls by more than {max(0.0, losses.removed[worth]):.1g}."
-        )
-    elif looked == worth:
-        needs += " The two are the same character here."
-    st.markdown(
-        f"Writing {words.quoted(translation.tokens[step])}, it looks most at {_at(translation, looked)} "
-        f"({percent(float(weights[looked]))}). {needs} {agree}"
-    )
+    st.markdown(left_out_words(translation, step, losses, forced=request.target is not None))
     st.plotly_chart(left_out_chart(translation, step, losses), key="seq2seq.left_out", config=CONFIG)
+
+
+def left_out_words(translation: Translation, step: int, losses: LeftOut, *, forced: bool = False) -> str:
+    """Where a step looks most, which character it needs most, and how far the two orders agree; ``forced``: its character was given."""
+    taken = translation.steps[step]
+    weights = np.asarray(taken.weights)
+    looked, worth = int(np.argmax(weights)), int(np.argmax(losses.removed))
+    lost, rho = float(losses.removed[worth]), spearman(weights, losses.removed)
+    mean = ", on the mean of its last layer's heads," if taken.per_head else ""
+    looks = (
+        f"{'Given' if forced else 'Writing'} {words.quoted(translation.tokens[step])}, it looks most{mean} at {_at(translation, looked)} "
+    )
+    looks += f"({percent(float(weights[looked]))})."
+    if lost <= 0:
+        needs = "But it can do without any one of them: whichever is left out, the log-probability does not fall."
+    elif lost < _NOTHING:
+        needs = f"But it can do without any one of them: the log-probability never falls by more than {at_most(lost)}."
+    else:
+        falling = np.argsort(-losses.removed).tolist()
+        alike = [place for place in falling if place != worth and decimal(losses.removed[place]) == decimal(lost)]
+        needs = f"What it needs most is {_at(translation, worth)}: without it the log-probability falls by {decimal(lost)}"
+        needs += f", and as much without {_at(translation, alike[0])}." if alike else "."
+        needs += " The two are the same character here." if looked == worth else ""
+    if np.isnan(rho):
+        return f"{looks} {needs}"
+    scale = "1 would be the same order, 0 none in common, \u22121 the reverse"
+    return f"{looks} {needs} They agree in rank by **{decimal(rho)}** over {len(weights)} characters (Spearman; {scale})."
 
 
 def spearman(first_row: np.ndarray, other: np.ndarray) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vizlib.figures.numbers import percent
 from vizlib.seq2seq.task_base import END
 from vizlib.ui.core.formatting import linked
 
@@ -29,12 +30,12 @@ PROBLEMS = (
     "Two things went wrong in encoder-decoders before attention. **The bottleneck:** a vector of fixed size has to hold a text of any "
     "length, so long ones should fail first. **The vanishing gradient:** what the first output learns from an input far away has to travel "
     "back through every step between. Attention connects every output to every input directly. Both are measured here, on inputs that "
-    "nobody saw before."
+    "no model was trained on."
 )
 PERMUTED = (
     "Attention is a sum over keys, and a sum has no order: shuffle the keys together with their values and exactly the same comes out. "
     "What knows about order is what made the keys. Shuffle the **characters** instead, so that they are read in another order, and the "
-    "answer changes: an RNN feels the order because it reads step by step, and a Transformer, which has nothing but sums, needs "
+    "answer may be another one: an RNN feels the order because it reads step by step, and a Transformer, which has nothing but sums, needs "
     "**position embeddings** for it."
 )
 NOT_EXPLANATION = (
@@ -105,21 +106,36 @@ def how_right(truth: str, output: str, *, date: bool) -> str:
     """How much of an answer is right: all, or which characters, and of a date which of year, month and day."""
     if output == truth:
         return f"That is right: `{code(truth)}`."
-    right = sum(first == second for first, second in zip(truth, output, strict=False))
-    text = f"Right would be `{code(truth)}`: {right} of {len(truth)} characters stand where they should."
+    text = f"Right would be `{code(truth)}`: {_placed(truth, output)}."
     parts = _parts(truth, output) if date else ""
     return f"{text} {parts}" if parts else text
 
 
 def without_attention(truth: str, output: str, without: str, *, date: bool) -> str:
     """What the model without attention made of the same text, against the right answer and what one with attention wrote."""
+    becomes = f"**Without attention** the same text becomes {answered(without)}"
     if without == truth:
-        return f"**Without attention** the same text becomes `{code(without)}` too: this one fits into one vector."
+        beside = "too: this one fits" if output == truth else "and that is right: this one fits"
+        return f"{becomes} {beside} into one vector."
+    if without == output:
+        return f"{becomes} too, which is as wrong."
     parts = _parts(truth, without) if date else ""
-    right = sum(first == second for first, second in zip(truth, without, strict=False))
-    lost = parts or f"{right} of {len(truth)} characters stand where they should."
+    lost = parts or f"{_placed(truth, without)}."
     beside = " What it read went through one vector, and not all of it came out." if output == truth else ""
-    return f"**Without attention** the same text becomes `{code(without) or '(nothing)'}`. {lost}{beside}"
+    return f"{becomes}. {lost}{beside}"
+
+
+def answered(output: str) -> str:
+    """What a model wrote, as Markdown code; said where it is nothing."""
+    return f"`{code(output)}`" if output else "nothing at all"
+
+
+def _placed(truth: str, output: str) -> str:
+    """How many characters stand in their place, and how many are too many."""
+    right = sum(first == second for first, second in zip(truth, output, strict=False))
+    over = len(output) - len(truth)
+    beyond = "" if over <= 0 else f", and {'one follows that is' if over == 1 else f'{over} follow that are'} too many"
+    return f"{right} of {len(truth)} characters {'stands' if right == 1 else 'stand'} where {'it' if right == 1 else 'they'} should{beyond}"
 
 
 def _parts(truth: str, output: str) -> str:
@@ -136,9 +152,10 @@ def _parts(truth: str, output: str) -> str:
 def about(card: Seq2SeqCard) -> str:
     """What is known of a model: size, accuracy with its interval, how it was trained, the paper."""
     low, high = card.interval or (0.0, 0.0)
+    right = f"{percent((card.accuracy or 0.0) / 100, 1)} without a mistake (95\u00a0% interval {low:.1f} to {high:.1f}\u00a0%)"
     parts = [
         f"**{card.title}.** {linked(card.paper)}. {card.parameters:,} numbers, {card.bytes / 1e3:.0f} kB.",
-        f"It writes {card.accuracy:.1f} % of {card.tested:,} texts exactly that it never saw (95 % interval {low:.1f} to {high:.1f} %).",
+        f"Of {card.tested:,} texts that it never saw it writes {right}.",
     ]
     command = card.training.get("command")
     return " ".join([*parts, f"Trained by `{command}`."] if command else parts)

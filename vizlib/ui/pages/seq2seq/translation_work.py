@@ -38,6 +38,7 @@ class TextResult:
 class Outcome:
     """What follows from an edit: the step after it, what is written then, and what would be with the same change at every step.
 
+    Along an answer that is given or that a beam found, what is written is the likeliest character of each of its steps.
     ``everywhere`` is None where that is no other question: scores set by hand belong to one step, and in the Transformer a change of
     temperature, scale or mask is always one of every step.
     """
@@ -93,16 +94,19 @@ def compute_outcome(
     mask = tuple(place not in edit.mask for place in range(len(translation.source))) if edit.mask else None
     scale = None if edit.scale == "as" else edit.scale == "on"
     general = Options(temperature=edit.tau, scale=scale, mask=mask)
+    free = target is None and beams == 1
+
+    def everywhere() -> str:
+        return translate(model, text, options=general).output if free else words.own(again(model, translation, general))
+
     if model.card.cell == "transformer":
-        along = again(model, translation, general)
-        return Outcome(along.steps[step], translate(model, text, options=general).output, None)
+        return Outcome(again(model, translation, general).steps[step], everywhere(), None)
     view, scaled = view_of(translation.steps[step], 0), model.card.score == "scaled_dot"
     weights = weights_of(raw_scores(view, divided_by=scaled), edit, scaled=scaled, width=view.width)
     replaced = Options(head_weights={step: tuple(weights.tolist())})
-    free = target is None and beams == 1
     along = translate(model, text, options=replaced) if free else again(model, translation, replaced)
-    everywhere = None if general == Options() else translate(model, text, options=general).output
-    return Outcome(along.steps[step], along.output if free else words.own(along), everywhere)
+    output = along.output if free else words.own(along)
+    return Outcome(along.steps[step], output, None if general == Options() else everywhere())
 
 
 def compute_left_out(model: Translator, *, text: str, step: int, target: str) -> LeftOut:
