@@ -7,7 +7,7 @@ from vizlib.ui.widgets.page import close_page, open_picture_page
 url_state, picture, model, fit = open_picture_page(
     "attribution",
     "Why this answer?",
-    "A dozen methods explain one answer, and they differ: look at the badge under each map before you believe it.",
+    "Each method explains the same answer in its own way: look at the badge under a map before you believe it.",
     pick_model,
     first="coffee",  # which all models know
 )

@@ -18,6 +18,7 @@ import vizlib
 from vizlib.catalog.methods import METHODS
 from vizlib.engine import worker_memory
 from vizlib.evaluation.badge import Badge
+from vizlib.evaluation.measured import RegionScore
 from vizlib.figures import attribution_pictures
 from vizlib.ui.core import job_slots
 from vizlib.ui.core.message_codec import unpack
@@ -26,7 +27,7 @@ from vizlib.ui.core.model_service import service
 from vizlib.ui.core.pictures import sample
 from vizlib.ui.pages.attribution import map_grid_data, scheduler
 from vizlib.ui.pages.attribution import text as attribution_words
-from vizlib.ui.pages.attribution.region import unpack_region
+from vizlib.ui.pages.attribution.region import pack_region_score, unpack_region
 from vizlib.ui.sections import proof as proofs
 
 TWO = {"vit_tiny50.methods": "rollout,saliency"}
@@ -190,6 +191,9 @@ def test_a_method_that_fails_takes_nothing_down(page, unproven, monkeypatch):
     shown = cards(at)
     assert shown["rollout"]["state"] == "done"
     assert (shown["saliency"]["state"], shown["saliency"]["refusal"]) == ("refused", scheduler.BROKEN)
+    assert wall(at)[0]["status"].startswith("1 of 2 maps (1 has none)")
+    assert "(1 has none)" in wall(at)[0]["status"].split("·")[1]
+    assert "choose another method above" in said(at)  # and nothing is waited for
     assert len(at.header) == 5
 
 
@@ -242,7 +246,7 @@ def test_what_a_balanced_gradient_keeps_is_said_in_its_own_numbers(gradient, why
     explanation = vizlib.explain(vizlib.load("vit_tiny50"), sample("coffee").pixels, "balanced", gradient=gradient)
     text = attribution_words.facts(explanation)
     total, score = float(explanation.input_map.sum()), float(explanation.logits[explanation.target])
-    assert f"the map adds up to {total:.3g} of a score of {score:.3g}; " in text
+    assert f"the map adds up to {total:.3g}, and the score is {score:.3g}; ".replace("-", "\u2212") in text
     assert why in text
     assert ("plain" in text) == (gradient == "plain")
 
@@ -351,7 +355,20 @@ def test_a_region_says_what_it_carries(page, unproven):
     assert [row["value"] for row in header["rows"]] == pytest.approx(
         [one[0] for one in (expected.whole, expected.kept, expected.hidden, expected.empty)]
     )
-    assert header["words"].startswith("This region is 19\u00a0% of the picture.")
+    assert header["words"].startswith("This region is 19\u00a0% of what the model gets.")
+
+
+def carried(brings, loses):
+    one = (0.5, 0.4, 0.6)
+    return pack_region_score(RegionScore(one, one, one, one, 0.2, brings, loses, "how"))["words"]
+
+
+def test_what_a_region_takes_away_is_not_said_to_be_brought():
+    assert carried(0.4, 0.7).endswith(
+        "Alone it brings 40\u00a0% of the score; without it 70\u00a0% of the score is lost. Scores are logits, the bars probabilities."
+    )
+    assert carried(-0.1, -0.2).count("Alone it scores less than an empty picture; without it the picture scores more.")
+    assert "nothing to carry" in carried(float("nan"), float("nan"))
 
 
 def test_ranks_and_contours_by_hand():
@@ -427,6 +444,9 @@ def test_the_cascade_and_the_stability_come_when_asked(page, coarsely):
     at.button(key="attribution.cascade.ask").click().run()
     settled(at)
     assert "similarity" in said(at)
+    assert "**Down to the classifier**" in said(at)
+    assert "**Down to layer 2**" in said(at)
+    assert "blocks." not in said(at)
     assert not at.error
 
 

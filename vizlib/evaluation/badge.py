@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vizlib.errors import MethodError
 from vizlib.evaluation.checks import CHECKS
 from vizlib.evaluation.metrics import METRICS
+from vizlib.figures.numbers import decimal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,8 +51,11 @@ def badge(scores: Mapping[str, Score], checks: Mapping[str, Check]) -> Badge:
     failing = [_title(name) for name in required if not scores[name].good] + [check.title for check in checks.values() if not check.passed]
     if not any(scores[name].good for name in decisive):
         deciding = " and ".join(_title(name).lower() for name in decisive)
-        verdict = "failed"
-        words = f"It predicts the model's answer no better than maps that know nothing of the picture: {deciding} decide, and none is good."
+        verdict, neither = "failed", "neither" if len(decisive) == 2 else "none"
+        words = (
+            "That it predicts the model's answer better than maps that know nothing of the picture is not shown: "
+            f"{deciding} decide, and {neither} is good."
+        )
     elif failed_checks := [checks[name] for name in decisive_checks if not checks[name].passed]:
         decided = failed_checks[0]
         verdict, words = "failed", f"It does not tell of what the model learned, which “{decided.title}” decides: {decided.reason}"
@@ -67,8 +71,8 @@ def _title(name: str) -> str:
 
 
 def _beside_controls(score: Score) -> str:
-    beats = "ahead of" if _beats_gaussian(score) else "behind"
-    return f"{score.value:.3f}: better than {score.percentile:.0f} % of random smooth maps, {beats} a Gaussian in the middle."
+    beats = "level with" if score.value == score.gaussian else "ahead of" if _beats_gaussian(score) else "behind"
+    return f"{decimal(score.value, 3)}: better than {score.percentile:.0f} % of random smooth maps, {beats} a Gaussian in the middle."
 
 
 def _beats_gaussian(score: Score) -> bool:

@@ -16,6 +16,7 @@ from vizlib.evaluation.progress import Steps
 from vizlib.evaluation.rank_agreement import rank_correlation
 from vizlib.evaluation.reexplain import check_single, checked_input, reexplain
 from vizlib.evaluation.weight_randomization import blocks, head_of, randomized, weighted_modules_top_down
+from vizlib.figures.numbers import decimal
 
 if TYPE_CHECKING:
     from vizlib.explainers.explanation import Explanation
@@ -159,10 +160,23 @@ def _check(card: CheckCard, similarity: float, bounds: _Bounds, changed: np.ndar
 def _reason(card: CheckCard, similarity: float, bounds: _Bounds, explanation: Explanation, *, flat: bool) -> str:
     if flat:
         return "The map is the same everywhere, so nothing can change in it."
+    if bounds.noise < LEAST:
+        return f"Even a little noise makes it another map (similarity {decimal(bounds.noise)}), so this check says nothing."
     if not bounds.firm:
-        return f"Even a little noise makes it another map (similarity {bounds.noise:.2f}), so that it changes here says nothing."
+        noise, usual = _told(bounds.noise, bounds.usual)
+        return (
+            f"A little noise leaves it less alike (similarity {noise}) than being mirrored or moved does ({usual} on average), so this "
+            "check says nothing."
+        )
+    said, bound = _told(similarity, bounds.same)
     if similarity < bounds.same:
-        return f"{card.condition} it is another map: similarity {similarity:.2f}, below {bounds.same:.2f}."
+        return f"{card.condition} it is another map: similarity {said}, below {bound}."
     if card.by_class and not METHODS[explanation.method].class_specific:
-        return f"{card.condition} it stays the same by design, similarity {similarity:.2f}: the method does not look at the class."
-    return f"{card.condition} it stays much the same: similarity {similarity:.2f}, and a change is below {bounds.same:.2f}."
+        return f"{card.condition} it stays the same by design, similarity {said}: the method does not look at the class."
+    return f"{card.condition} it does not change enough: similarity {said}, where a change is below {bound}."
+
+
+def _told(first: float, second: float) -> tuple[str, str]:
+    """Two numbers with two digits, or with as many more, up to six, as show which is the larger."""
+    digits = next((digits for digits in range(2, 6) if decimal(first, digits) != decimal(second, digits)), 6 if first != second else 2)
+    return decimal(first, digits), decimal(second, digits)

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from vizlib.figures.charts import COLOURS, GREY, framed
 from vizlib.figures.colormaps import diverging
+from vizlib.figures.numbers import decimal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ def agreement_map(values: np.ndarray, titles: Sequence[str]) -> go.Figure:
     words = [
         [
             f"{row_title}<br>{column_title}<br><b>"
-            + ("a constant map has no ranks" if np.isnan(value) else f"rank correlation {value:.2f}")
+            + ("a constant map has no ranks" if np.isnan(value) else f"rank correlation {decimal(value)}")
             + "</b>"
             for column_title, value in zip(titles, row, strict=True)
         ]
@@ -104,9 +105,11 @@ def removal_curve(
 
 
 def _short(value: float) -> str:
-    """Two digits without the nought before the point, so that they fit a small cell."""
-    text = f"{value:.2f}"
-    return {"1.00": "1", "-1.00": "-1", "-0.00": "0", "0.00": "0"}.get(text, text.replace("0.", ".", 1))
+    """Two digits without the nought before the point, so that they fit a small cell; 1 is the same order, and what is near it is not."""
+    text = decimal(value)
+    if text.endswith("1.00"):
+        return text.removesuffix(".00") if abs(value) == 1 else f"\u2248{text.removesuffix('.00')}"
+    return "0" if text == "0.00" else text.replace("0.", ".", 1)
 
 
 def _diverging() -> list[list[object]]:

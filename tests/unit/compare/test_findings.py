@@ -83,7 +83,6 @@ def test_a_field_that_grows(first, last, expected):
     assert claim.verdict is expected
 
 
-
 @pytest.mark.parametrize("rises", [True, False])
 @pytest.mark.parametrize(("change", "by", "expected"), [(0.5, 0.1, SO), (-0.5, 0.1, NOT_SO), (0.1, 0.5, OPEN)])
 def test_filters(rises, change, by, expected):

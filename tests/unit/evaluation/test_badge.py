@@ -37,7 +37,7 @@ def test_every_branch_of_the_rule() -> None:
     assert judged("sensitivity_n").verdict == "mixed"
     assert judged("deletion").verdict == "failed"  # which pixels scattered at random may have too
     assert judged("infidelity").verdict == "failed"
-    assert judged("infidelity").words.endswith("know nothing of the picture: insertion and sensitivity-n decide, and none is good.")
+    assert judged("infidelity").words.endswith("is not shown: insertion and sensitivity-n decide, and neither is good.")
     assert judged("deletion insertion sensitivity_n infidelity").passed == 7
     assert judged("deletion insertion sensitivity_n", "head class").verdict == "failed"
     half = judged("deletion insertion sensitivity_n", "cascade class")

@@ -15,12 +15,28 @@ from torch import nn
 import vizlib
 from vizlib.evaluation.checks import OTHERS
 from vizlib.evaluation.control_maps import centred_gaussian_map
-from vizlib.evaluation.sanity_checks import CHECKS, _other_targets, cascade, sanity_checks
+from vizlib.evaluation.sanity_checks import CHECKS, _Bounds, _other_targets, _reason, cascade, sanity_checks
 from vizlib.evaluation.weight_randomization import blocks, head_of, randomized, weighted_modules_top_down
+from vizlib.figures.numbers import decimal
 from vizlib.zoo.weights import fill_random
 
 HEADS = {"cct": ["classifier.fc"], "compact_vit": ["classifier.fc"], "vit_lite": ["classifier.fc"], "distilled": ["head_dist", "head"]}
 HEADS |= {key: ["head.fc"] for key in ("swin", "swin_padded", "swin_v2")} | {"resnet": ["fc"]}
+
+
+@pytest.mark.parametrize(
+    ("similarity", "bounds", "said"),
+    [
+        (0.4481, (0.9, 0.1, 0.3), "it is another map: similarity 0.448, below 0.450."),  # not 0.45, below 0.45
+        (-0.2, (0.9, 0.1, 0.3), "it is another map: similarity \u22120.20, below 0.45."),
+        (0.3, (0.4, 0.1, 0.25), "it does not change enough: similarity 0.30, where a change is below 0.25."),
+        (0.3, (-0.1, 0.1, 0.25), "Even a little noise makes it another map (similarity \u22120.10), so this check says nothing."),
+        (0.3, (0.85, 0.9, 0.95), "less alike (similarity 0.85) than being mirrored or moved does (0.90 on average), so this check says"),
+    ],
+)
+def test_a_reason_is_true_of_its_numbers(similarity: float, bounds: tuple[float, float, float], said: str) -> None:
+    found = vizlib.explain(zoo.model("token"), zoo.inputs("token")[0], "saliency")
+    assert said in _reason(CHECKS["cascade"], similarity, _Bounds(*bounds), found, flat=False)
 
 
 def unlikely(found: vizlib.Explanation, taken: set[int]) -> list[int]:
@@ -104,7 +120,7 @@ def test_the_similarities_are_those_of_maps_made_by_hand(name: str, method: str)
     np.testing.assert_allclose(checks["class"].map, others[0].input_map, atol=1e-5 * np.abs(others[0].input_map).max())
     for key, check in checks.items():
         assert (check.name, check.definition) == (key, CHECKS[key].definition)
-        assert f"{check.similarity:.2f}" in check.reason or "noise" in check.reason
+        assert decimal(check.similarity) in check.reason or "noise" in check.reason
 
 
 def test_a_map_that_does_not_look_at_the_class_says_so() -> None:

@@ -13,7 +13,7 @@ from vizlib.explainers.parts.artifact_tokens import norm_artifacts, odd_by_share
 from vizlib.figures.rollout_film import film_frames, stages_on_input
 from vizlib.passes.forward import run, traces
 
-CELL = 27  # of 8 x 8: row 3, column 3
+CELL = 27  # of 8 x 8: row 4, column 4
 
 
 def photograph(seed):
@@ -89,7 +89,7 @@ def test_pictures_leave_a_planted_one_out_and_arrays_never(model, pictures):
     assert in_cell(explanation.drawn) == 0
     assert explanation.input_map.sum() + explanation.sink == pytest.approx(1, abs=1e-9)
     (note,) = explanation.notes
-    assert "row 3, column 3 of 8 x 8" in note
+    assert "row 4, column 4 of 8 x 8" in note
     assert "arrays keep it" in note
     with np.load(io.BytesIO(explanation.npz())) as arrays:
         assert in_cell(arrays["input_map"]) == in_cell(explanation.input_map)

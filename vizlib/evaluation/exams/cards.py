@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from vizlib.errors import ExamError, nearest
 from vizlib.evaluation.protocol import BASELINES, CELLS, RANDOM_MAPS, SUBSET_SIZES, SUBSETS_PER_SIZE
 
+FEWEST = 4  # pictures that a mark must rest on to pass
+
 
 @dataclass(frozen=True)
 class ExamCard:

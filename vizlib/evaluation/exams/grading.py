@@ -11,7 +11,7 @@ import torch
 from vizlib.catalog.methods import method_card
 from vizlib.errors import ExamError, MethodError
 from vizlib.evaluation.control_maps import centred_gaussian_map
-from vizlib.evaluation.exams.cards import EXAMS
+from vizlib.evaluation.exams.cards import EXAMS, FEWEST
 from vizlib.evaluation.exams.question import Mark
 from vizlib.evaluation.pointing_game import mass_in_box, pointing
 from vizlib.evaluation.progress import Steps
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from vizlib.evaluation.exams.question import Question
     from vizlib.explainers.explanation import Explanation
 
-FEWEST = 4  # pictures that a mark must rest on to pass
 TOGETHER = 16
 
 

@@ -11,7 +11,7 @@ import torch
 
 from vizlib.engine.progress import tell, told_to
 from vizlib.errors import ExamError
-from vizlib.evaluation.exams.grading import FEWEST
+from vizlib.evaluation.exams.cards import FEWEST
 from vizlib.evaluation.exams.photographs import QUESTIONS, input_as_picture, load_photographs, logits
 from vizlib.evaluation.exams.question import Question, Questions
 

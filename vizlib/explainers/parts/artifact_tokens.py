@@ -151,7 +151,7 @@ def artifact_note(flows: Sequence[Flow], steps: Sequence[Step], odd: Mapping[Sha
         for cell in torch.nonzero(odd[grid.shape][image]).flatten().tolist():
             row, column = divmod(cell, grid.shape[1])
             times = float(shares[cell] * grid.cells / shares.sum()) if float(shares.sum()) > 0 else 0.0
-            parts.append(f"row {row}, column {column} of {grid.shape[0]} x {grid.shape[1]} ({times:.1f} times its even share)")
+            parts.append(f"row {row + 1}, column {column + 1} of {grid.shape[0]} x {grid.shape[1]} ({times:.1f} times its even share)")
     if not parts:
         return ""
     shown = "; ".join(parts[:3]) + (f"; and {len(parts) - 3} more" if len(parts) > 3 else "")

@@ -9,6 +9,7 @@ from vizlib.explainers.parts.baselines import baseline
 from vizlib.explainers.parts.gradient_maps import captum_maps, completeness, method_outputs
 from vizlib.explainers.parts.path_integral import path_integral
 from vizlib.explainers.scorer import checked_maps, make_scorer
+from vizlib.figures.numbers import significant
 from vizlib.passes.backward import gradients_on
 
 if TYPE_CHECKING:
@@ -74,5 +75,6 @@ def _with_completeness(output: MethodOutput, facts: dict[str, float]) -> MethodO
     notes = output.notes
     if facts["gap"] > LOOSE_GAP:
         more = min(1000, 4 * int(facts["steps"]))
-        notes += (f"The map adds up to {facts['sum']:.3g} where the score changes by {facts['change']:.3g}: take steps={more}.",)
+        total, change = significant(facts["sum"]), significant(facts["change"])
+        notes += (f"The map adds up to {total} where the score changes by {change}: take steps={more}.",)
     return replace(output, notes=notes, facts=facts)

@@ -24,31 +24,13 @@ export function briefPercent(share) {
 }
 
 /**
- * A number that may be below 0, with a minus sign and not a hyphen; what rounds to 0 has none.
+ * A number that may be below 0, with a minus sign and not a hyphen; what rounds to 0 has none. Mirrors
+ * decimal in vizlib/figures/numbers.py.
  * @param {number} value
  */
 export function decimal(value, digits = 2) {
   const text = value.toFixed(digits);
   return Number(text) === 0 ? text.replace('-', '') : text.replace('-', '−');
-}
-
-/**
- * A number of any size with so many digits that count, and a minus sign where it is below 0.
- * @param {number} value
- */
-export function significant(value, digits = 3) {
-  return String(Number(value.toPrecision(digits))).replaceAll('-', '−');
-}
-
-/**
- * A number that may be below 0, with a minus sign and not a hyphen; what rounds to nothing has none. Mirrors
- * decimal in vizlib/figures/numbers.py.
- * @param {number} value
- * @param {number} [digits]
- */
-export function decimal(value, digits = 2) {
-  const size = Math.abs(value).toFixed(digits);
-  return value < 0 && Number(size) ? `−${size}` : size;
 }
 
 /**

@@ -5,10 +5,15 @@ import { choices, create, createSvg } from '../_lib/dom.js';
 import { decimal, percent, significant } from '../_lib/formatting.js';
 import { clamp, paint, paintRamp, shareAt, takeArrow } from '../_lib/grid.js';
 
+const SIGNED = '; with a sign as far to either side';
 const SCALES = [
-  ['own', 'from zero', 'Each map from zero to its own 99 % quantile, and at least to twice its mean'],
-  ['max', 'to the highest', 'Each map from zero to its largest value'],
-  ['stretch', 'lowest to highest', 'Each map from its lowest 1 % to its highest 1 %'],
+  [
+    'own',
+    'from zero',
+    `Each map from zero to its own 99 % quantile, without a sign to twice its mean at least${SIGNED}`,
+  ],
+  ['max', 'to the highest', `Each map from zero to its largest value${SIGNED}`],
+  ['stretch', 'lowest to highest', `Each map from its lowest 1 % to where it ends from zero${SIGNED}`],
   ['one', 'one for all', 'All maps in multiples of their own mean, on the scale of the most concentrated one'],
 ];
 // Drawn, for not every font has an hourglass.

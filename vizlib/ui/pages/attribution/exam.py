@@ -12,7 +12,7 @@ import vizlib
 from vizlib.catalog.methods import METHODS
 from vizlib.engine.limits import limits
 from vizlib.engine.work_order import Lane
-from vizlib.evaluation.exams.cards import EXAMS
+from vizlib.evaluation.exams.cards import EXAMS, FEWEST
 from vizlib.ui.core import computations, formatting
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.contents import heading
@@ -58,7 +58,7 @@ def draw_exam(model: ModelChoice, picture: Picture, names: list[str]) -> None:
     heading("The exam, where the right answer is known")
     draw_text(
         "On a picture nobody knows what the model really used. In an exam it is known, by construction or by measurement: look at which "
-        "methods find it more often than an even map or a blob in the middle."
+        "methods put more of their map there than an even map or a blob in the middle does."
     )
     state = st.session_state
     offered = [name for name, card in EXAMS.items() if card.needs != "boxes"]
@@ -168,7 +168,8 @@ def _draw_report(report: ExamReport, request: ExamRequest) -> None:
         with st.expander(f"{len(reasons)} left out, and why", icon=":material/block:"):
             st.markdown("\n".join(reasons))
     st.caption(
-        "A check: the whole interval lies above what an even map and a Gaussian in the middle reach on the same questions. With so few "
+        "A check: the whole interval lies above what an even map and a Gaussian in the middle reach on the same questions, and it rests "
+        f"on {FEWEST} pictures or more. With few "
         "questions intervals are wide: `vizlib exam` on the command line takes as many as you like, and boxes too."
     )
     files = [(end, partial(report_bytes, report, end), "") for end in ("html", "csv", "json")]
@@ -181,9 +182,13 @@ def _table(marks: dict[tuple[str, str, str], Mark], exam: str, models: list[str]
     blind = []
     for model in models:
         graded = [mark for name in methods if (mark := marks.get((exam, model, name))) is not None and not mark.refused]
-        blind.append(f"{graded[0].reference:.2f}, {graded[0].questions} questions" if graded else "")
+        blind.append(_beside(graded[0]) if graded else "")
     head = f"| | {' | '.join(map(formatting.plain, models))} |\n|---|{'---|' * len(models)}\n"
     return head + "\n".join(rows) + f"\n| *even map or blob* | {' | '.join(blind)} |"
+
+
+def _beside(mark: Mark) -> str:
+    return f"{mark.reference:.2f}, {mark.questions} question{'' if mark.questions == 1 else 's'}"
 
 
 def _cell(mark: Mark | None) -> str:

@@ -101,16 +101,22 @@ def pack_map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: dict[st
 
 def status(scheduler: MethodScheduler, states: Sequence[MethodState]) -> str:
     """How far the work is, in one line."""
-    maps, proofs = sum(state.settled for state in states), sum(state.proven for state in states)
-    text = f"{maps} of {len(states)} maps"
+    maps = sum(state.settled and not state.refusal for state in states)
+    badges = sum(state.proof is not None and state.proof.badge is not None for state in states)
+    text = f"{maps} of {len(states)} maps{_none(sum(bool(state.refusal) for state in states))}"
     if scheduler.maps_after:
         seconds = sum(state.explanation.seconds for state in states if state.explanation is not None)
         text += f" in {formatting.seconds(scheduler.maps_after)} ({formatting.seconds(seconds)} of work)"
     if scheduler.prove:
-        text += f" · {proofs} of {len(states)} badges"
+        text += f" · {badges} of {len(states)} badges{_none(sum(state.proven for state in states) - badges)}"
         if scheduler.proofs_after:
             text += f" after {formatting.seconds(scheduler.proofs_after)}"
     return text
+
+
+def _none(count: int) -> str:
+    """Of how many there will be none."""
+    return f" ({count} {'has' if count == 1 else 'have'} none)" if count else ""
 
 
 def _card(state: MethodState, depth: str, *, prove: bool, stopped: bool) -> dict[str, Any]:

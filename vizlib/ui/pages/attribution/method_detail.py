@@ -9,7 +9,8 @@ import streamlit as st
 
 from vizlib.catalog.methods import METHODS
 from vizlib.engine.work_order import Lane
-from vizlib.evaluation.checks import CHECKS, OTHERS
+from vizlib.evaluation.checks import CHECKS, DRAWS, OTHERS
+from vizlib.figures.layer_names import layer_title
 from vizlib.figures.map_scale import QUANTILE, upper_end
 from vizlib.figures.numbers import decimal, percent
 from vizlib.ui.core import computations, formatting
@@ -21,6 +22,8 @@ from vizlib.ui.pages.attribution import text as attribution_words
 from vizlib.ui.pages.attribution.detail_work import compute_cascade, compute_stability
 from vizlib.ui.pages.attribution.scheduler import SLOT
 from vizlib.ui.widgets.method_options import draw_options
+
+_LOWEST = {"head": "the classifier", "norm": "the last norm", "patch_embed": "the patch embedding", "embedding": "the embeddings"}
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,7 +124,7 @@ def _draw_curves(curves: Curves, title: str) -> None:
     st.subheader("What the map predicts", anchor=False)
     draw_text(
         "Pixels are taken away, or given back to an empty picture, in the map's order. A map that knows what matters makes the answer "
-        "fall at once on the left, and come back at once on the right."
+        "fall at once as they are taken away, and come back at once as they are given back."
     )
     for place, kind in zip(st.columns(2, gap="medium"), ("deletion", "insertion"), strict=True):
         own = tuple(getattr(curves, f"{kind}{end}") for end in ("", "_low", "_high"))
@@ -154,15 +157,21 @@ def _draw_sanity(scheduler: MethodScheduler, explanation: Explanation, checks: d
     work = partial(compute_cascade, explanation, picture=request.picture)
     result = computations.compute_or_status(f"{SLOT}cascade", result_key, [request.model], work, lane=Lane.HEAVY)
     if result is not None:
-        tiles = [(name, f"similarity {decimal(value)}", values, None) for name, value, values in result.rows]
+        tiles = [(cascade_title(name), f"similarity {decimal(value)}", values, None) for name, value, values in result.rows]
+        st.caption("New weights from the classifier down to the layer named, drawn once: the similarity of each map to the first.")
         _draw_tiles(explanation.method, tiles, answer, view)
 
 
+def cascade_title(name: str) -> str:
+    """The lowest layer that has new weights, as a reader counts layers."""
+    return f"Down to {_LOWEST.get(name, layer_title(name))}"
+
+
 def check_note(check: Check) -> str:
-    """What stands under the map of a check: that of other classes is one map, and its number the mean of several."""
+    """What stands under the map of a check: one of the maps that were made, where its number is the mean over all of them."""
     if CHECKS[check.name].title == CHECKS["class"].title:
         return f"mean similarity {decimal(check.similarity)} over up to {OTHERS} classes; one of their maps"
-    return f"similarity {decimal(check.similarity)}"
+    return f"mean similarity {decimal(check.similarity)} over {DRAWS} draws; the first one's map"
 
 
 def _draw_tiles(

@@ -91,12 +91,12 @@ def pack_region_score(carried: RegionScore) -> dict[str, Any]:
             ("an empty picture", carried.empty),
         )
     ]  # fmt: skip
-    size = f"This region is {percent(carried.area)} of the picture."
+    size = f"This region is {percent(carried.area)} of what the model gets."
     if np.isnan(carried.brings):
         return {"rows": rows, "words": f"{size} The whole picture scores no higher than an empty one, so there is nothing to carry."}
-    brings, loses = percent(carried.brings), percent(carried.loses)
-    sentence = f"Alone it brings {brings} of the score; without it {loses} of the score is lost."
-    return {"rows": rows, "words": f"{size} {sentence}"}
+    brings = f"brings {percent(carried.brings)} of the score" if carried.brings >= 0 else "scores less than an empty picture"
+    loses = f"{percent(carried.loses)} of the score is lost" if carried.loses >= 0 else "the picture scores more"
+    return {"rows": rows, "words": f"{size} Alone it {brings}; without it {loses}. Scores are logits, the bars probabilities."}
 
 
 def unpack_region(text: str, size: tuple[int, int]) -> np.ndarray | None:

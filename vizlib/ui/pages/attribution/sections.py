@@ -128,7 +128,7 @@ def pick_methods(url_state: UrlState, model: ModelChoice) -> dict[str, MethodCho
     with st.expander(f"{len(state[key])} of {len(fitting)} methods", icon=":material/checklist:", key="controls-methods"):
         chosen = st.pills(
             "Methods", fitting, key=resend(key), selection_mode="multi", format_func=lambda name: METHODS[name].title,
-            help="The first ones read attention and gradients and are quick; the last ones ask the model hundreds of times.",
+            help="The first ones read attention or gradients and are quick; the last ones ask the model hundreds of times.",
         )  # fmt: skip
     choices = {name: read_options(model, METHODS[name], url_state) for name in fitting}
     return {name: choice for name, choice in choices.items() if name in chosen}
@@ -175,10 +175,11 @@ def draw_scale_words(model: ModelChoice) -> None:
     """What the colours and the badges mean, and which methods do not fit the model, with the reason."""
     st.caption(
         "**Colours:** methods measure in different units, so each map is divided by the mean size of its own values; what they then have "
-        "in common is how concentrated they are. *From zero* ends at each map's own 99\u00a0% quantile, *one for all* at the largest of "
-        "them. Methods that tell evidence for from evidence against are red and blue around zero. The picture is drawn as the model gets "
-        "it. **Badges** are of this map, this model and this picture: faithfulness against random smooth maps and a Gaussian in the "
-        "middle, and whether the map changes when the model does. Click a badge for every number."
+        "in common is how concentrated they are. *From zero* ends at each map's own 99\u00a0% quantile (without a sign at twice its "
+        "mean at least), *one for all* at the largest of them. Methods that tell evidence for from evidence against are red and blue "
+        "around zero. The picture is drawn as the model gets it. **Badges** are of this map, this model and this picture: faithfulness "
+        "against random smooth maps and a Gaussian in the middle, and whether the map changes when the model does. Click a badge "
+        "for every number."
     )
     unfit = card_of(model).unavailable
     if unfit:
@@ -239,7 +240,7 @@ def draw_agreement(scheduler: MethodScheduler, picture: Picture, view: View) -> 
 
     explanations = {each.name: each.explanation for each in scheduler.states() if each.explanation is not None and each.settled}
     heading("Do they agree?")
-    if len(explanations) < 2 and len(scheduler.states()) > 1:
+    if len(explanations) < 2 and len(explanations) + sum(not each.settled for each in scheduler.states()) > 1:
         st.info("Maps are compared as soon as there are two of them.", icon=":material/hourglass_top:")
         return
     if len(explanations) < 2:
@@ -247,7 +248,7 @@ def draw_agreement(scheduler: MethodScheduler, picture: Picture, view: View) -> 
         return
     draw_text(
         "Each number says how alike two methods order the pixels of this picture: 1 is the same order, 0 none, \u22121 the reverse. "
-        "Look for blocks: methods of one kind agree with each other, and that alone proves nothing."
+        "Look for blocks: where methods of one kind agree with each other, that alone proves nothing."
     )
     grids = common_grid(list(explanations.values()))
     values = agreement(grids)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from vizlib.catalog.methods import METHODS
 from vizlib.evaluation.metrics import METRICS
-from vizlib.figures.numbers import decimal, percent
+from vizlib.figures.numbers import decimal, percent, significant
 from vizlib.ui.core.formatting import seconds
 
 if TYPE_CHECKING:
@@ -85,15 +85,15 @@ def facts(explanation: Explanation) -> str:
     if "gap" in explanation.facts:
         total, change, gap = (explanation.facts[name] for name in ("sum", "change", "gap"))
         sentences.append(
-            f"**Completeness:** the map adds up to {total:.3g}, and the score changes by {change:.3g} from the baseline: a gap of "
-            f"{percent(gap)}."
+            f"**Completeness:** the map adds up to {significant(total)}, and the score changes by {significant(change)} from the "
+            f"baseline: a gap of {percent(gap)} of that change."
         )
     elif "score" in explanation.facts:
         total, score = (explanation.facts[name] for name in ("sum", "score"))
         why = (
             "plain slopes do not keep the sum from layer to layer."
             if explanation.options["gradient"] == "plain"
-            else "the rest comes from biases and learned tokens."
+            else "what lies between comes from biases and learned tokens."
         )
-        sentences.append(f"**Conservation:** the map adds up to {total:.3g} of a score of {score:.3g}; {why}")
+        sentences.append(f"**Conservation:** the map adds up to {significant(total)}, and the score is {significant(score)}; {why}")
     return " ".join(sentences)

@@ -54,8 +54,9 @@ DEFINITIONS = (
     "**Drift** of a layer: the features of the changed picture, with their cells put back to where the picture's places were (read "
     "linearly between cells), minus the features of the picture as it is; its norm over that of the features around their mean. 0 is exact "
     "equivariance, 1 is no better than a constant map. After a motion only cells are compared that, with "
-    f"{response_data.MARGIN:g}\u00a0px around them, showed the picture before and after; a blank means that there is none, or that the "
-    "change cuts through the cells. Edges are filled by mirroring, hidden patches with the picture's mean colour, for all models alike. "
+    f"{response_data.MARGIN:g}\u00a0px around them, showed the picture before and after; a blank means that there is none, that the "
+    "change cuts through the cells, or that the map was the same everywhere before. Edges are filled by mirroring, hidden patches with the "
+    "picture's mean colour, for all models alike. "
     "**Read-out**: the cosine between what the classifier reads before and after (1: alike, 0: unrelated). **Answer moved**: the "
     "Kullback-Leibler divergence between the answers to the picture as it is and to the changed one, over all classes (0: the same)."
 )
@@ -300,7 +301,7 @@ def draw_curves(keys: tuple[str, str], answers: Sequence[ModelResponse], at: flo
         maps = [(answer.mark, [layer_title(layer.name) for layer in answer.response.layers], answer.response.drift) for answer in answers]
         _chart(response_charts.drift_maps(maps, names), "maps", "Drift of every layer at every strength, a heat map a model")
     if any(np.isnan(answer.response.drift[:, place]).any() for answer in answers):
-        st.caption("Some layers have no cell that can be compared at this strength: their cells are too large for it.")
+        st.caption("Some layers have no cell that can be compared at this strength, and are blank; why is said below.")
     st.caption(f"{NOTES[card.name]} {DEFINITIONS}" if card.name in NOTES else DEFINITIONS)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from vizlib.engine.jobs import JobState
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import percent, significant
 from vizlib.ui.components.photo_map import pack, photo_map
 from vizlib.ui.components.top_predictions import top_predictions
 from vizlib.ui.core import computations, formatting, job_slots
@@ -265,7 +265,7 @@ def _draw_facts(explanation: Explanation) -> None:
         facts.append(f"**{percent(explanation.sink)}** of the walk ends in learned tokens such as the class token, not in the picture.")
     if "gap" in explanation.facts:
         total, change = explanation.facts["sum"], explanation.facts["change"]
-        facts.append(f"The map adds up to **{total:.3g}**, where the score changes by {change:.3g} from the baseline.")
+        facts.append(f"The map adds up to **{significant(total)}**, where the score changes by {significant(change)} from the baseline.")
     st.markdown(" ".join(facts))
     for note in explanation.notes:
         st.info(note, icon=":material/info:")

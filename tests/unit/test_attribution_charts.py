@@ -1,0 +1,18 @@
+"""How alike maps are, as a reader finds it written in a cell and beside the pointer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vizlib.figures.attribution_charts import agreement_map
+
+
+def test_what_is_below_0_has_a_minus_and_only_the_same_order_is_1():
+    values = np.array([[1.0, -0.126, np.nan], [-0.126, 0.9961, -0.004], [np.nan, -0.004, -1.0]])
+    heat = agreement_map(values, ["A", "B", "C"]).data[0]
+    assert [list(row) for row in heat.text] == [["1", "\u2212.13", ""], ["\u2212.13", "\u22481", "0"], ["", "0", "\u22121"]]
+    hover = [words for row in heat.customdata for words in row]
+    assert hover[1] == "A<br>B<br><b>rank correlation \u22120.13</b>"
+    assert "-" not in "".join(hover)
+    assert hover[5].endswith("rank correlation 0.00</b>")
+    assert hover[2] == "A<br>C<br><b>a constant map has no ranks</b>"
