@@ -10,7 +10,7 @@ import numpy as np
 
 from vizlib.claims import Claim, Verdict, all_of, verdict_above, verdict_below
 from vizlib.compare.result import NEEDS
-from vizlib.compare.text import READINGS
+from vizlib.compare.text import READINGS, ROUGH
 from vizlib.figures.layer_names import layer_title
 from vizlib.figures.numbers import adding_digits, decimal, ends, of_pictures, percent, signed
 from vizlib.stats import bootstrap_interval
@@ -81,7 +81,8 @@ def _most_alike_words(comparison: Comparison, both: tuple[int, int], reading: st
     others = value.size - 1
     interval, alike = "", int((np.round(value, 2) >= round(best, 2)).sum()) - 1
     meet = f"{alike} of {others} other pairs {'reads' if alike == 1 else 'read'} the same"
-    if alignment.low is not None and alignment.high is not None and np.isfinite(alignment.high).all():
+    # Of few minibatches an interval would read as surer than it is: two that chance to agree leave none.
+    if alignment.batches >= ROUGH and alignment.low is not None and alignment.high is not None and np.isfinite(alignment.high).all():
         low, high = float(alignment.low[places]), float(alignment.high[places])
         interval, alike = f" (95\u00a0%: {decimal(low)} to {decimal(high)})", int((alignment.high >= low).sum()) - 1
         meet = f"{alike} of {others} other pairs {'has' if alike == 1 else 'have'} an interval that meets it"

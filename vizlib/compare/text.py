@@ -121,4 +121,5 @@ def minibatches(count: int) -> str:
     """How many minibatches CKA is from, and what that makes of its intervals."""
     if count == 1:
         return "From one minibatch, so without intervals."
-    return f"From {count} minibatches, of which the intervals on hover are made{': rough ones, of so few' if count < ROUGH else ''}."
+    told = "too few for the intervals on hover to be relied on" if count < ROUGH else "of which the intervals on hover are made"
+    return f"From {count} minibatches, {told}."
