@@ -448,7 +448,7 @@ def test_a_point_of_another_picture_says_so_and_can_be_shown(visit, server):
     points.nth(alone).scroll_into_view_if_needed()
     box = points.nth(alone).bounding_box()
     visit.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    place = f"row {(alone - 1) // 8 + 1}, column {(alone - 1) % 8 + 1}" if alone else "class token"
+    place = f"row {(alone - 1) // 8 + 1}, column {(alone - 1) % 8 + 1}" if alone else "the class token"
     visit.page.get_by_text(f"The point is the key of {place} in Cat, which is not the picture above.").wait_for()
     assert "query=" not in visit.page.url
     visit.page.get_by_role("button", name="Show Cat above, and hold it").click()

@@ -72,6 +72,7 @@ def moved(distance):
 @pytest.mark.parametrize(("cvt", "blind", "verdict"), [(0.4, 0.0, SO), (0.0, 0.4, NOT_SO), (0.02, 0.0, OPEN)])
 def test_positions(cvt, blind, verdict):
     assert positions_claim(moved(cvt), moved(blind)).verdict is verdict
+    assert "by 0.0\u00a0%, means" in positions_claim(moved(0.5), moved(4e-8)).measured
 
 
 @pytest.mark.parametrize(("changes", "verdict"), [((0.01, 0.05), SO), ((0.2, 0.3), OPEN), ((0.05, 0.3), OPEN)])

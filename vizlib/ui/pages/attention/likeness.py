@@ -219,7 +219,8 @@ def elsewhere_words(attention_pass: AttentionPass, token: Mapping[str, Any], tit
     """Which point of another picture was clicked."""
     role = "key" if token["reverse"] else "query"
     name = token_name(attention_pass, token["layer"], token["query"], key=token["reverse"])
-    return f"The point is the {role} of **{name}** in {title}, which is not the picture above."
+    the = "the " if name.endswith("token") else ""
+    return f"The point is the {role} of {the}**{name}** in {title}, which is not the picture above."
 
 
 def plane_chart(

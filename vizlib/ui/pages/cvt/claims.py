@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _WU = "Wu et al., CvT: Introducing Convolutions to Vision Transformers (2021), https://arxiv.org/abs/2103.15808"
 LEAST = 0.03
 """The smallest distance of answers that counts on one picture."""
+ROUNDING = 1e-6
+"""A smaller distance of answers is none: shuffle_shift.js has the same."""
 LITTLE = 0.1
 """Of an output's length: what moves less than that moves little."""
 CASE = "One picture: a case, not a proof."
@@ -28,8 +30,8 @@ def positions_claim(cvt: dict[str, Any], blind: dict[str, Any]) -> Claim:
     return Claim(
         "CvT needs no table of positions: its windows and convolutions tell it what lies beside what.",
         f"with {OPENS} × {OPENS} patches shuffled, CvT's answer moves, where that of a ViT without its table stays.",
-        f"CvT's answer moves by {percent(own)}, that of {blind['title']} by {percent(control)}, means over {len(SEEDS)} orders. A distance "
-        f"counts from {percent(LEAST)} on.",
+        f"CvT's answer moves by {percent(own)}, that of {blind['title']} by {percent(control if control >= ROUNDING else 0)}, means over "
+        f"{len(SEEDS)} orders. A distance counts from {percent(LEAST)} on.",
         verdict_above(own - control - LEAST, own - control + LEAST),
         (_WU,),
     )
