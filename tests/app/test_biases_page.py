@@ -137,6 +137,10 @@ def test_a_verdict_by_hand():
     assert (claims.best_first_layer(moved), claims.last_layer(moved)) == (0.1, 0.4)
 
 
+def test_an_abbreviation_stays_one_within_a_sentence():
+    assert (CARDS["jpeg"].words, CARDS["shift"].words) == ("JPEG", "shift to the right")
+
+
 def test_what_an_answer_gains_hides_no_loss():
     torn, steady = made([0.8, 1.0, 0.2]), made([0.8, 0.56, 0.56])
     assert claims.kept(torn) == pytest.approx((1 + 0.25) / 2)  # not (1.25 + 0.25) / 2, which is more than the 0.7 of the other

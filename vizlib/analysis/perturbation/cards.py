@@ -20,6 +20,11 @@ class PerturbationCard:
     needs: str = ""
     seeded: bool = False
 
+    @property
+    def words(self) -> str:
+        """The title within a sentence."""
+        return self.title if self.title.isupper() else self.title.lower()
+
 
 _SHARES = tuple(step / 8 for step in range(9))
 _TENTHS = tuple(step / 10 for step in range(11))

@@ -94,7 +94,7 @@ def compute_response(
         x,
         experiment.perturbation,
         aids=aids,
-        progress=lambda completed, total: progress(completed, total, f"Asking {title}: {change.title.lower()}"),
+        progress=lambda completed, total: progress(completed, total, f"Asking {title}: {CARDS[experiment.perturbation].words}"),
     )
     pixels = to_pixels(model, x)
     shown = torch.cat([change(pixels, strength, aids) for strength in measured.strengths])
@@ -108,7 +108,7 @@ def compute_draws(experiment: Experiment, model: Model, picture: Picture, fit: s
     from vizlib.analysis.perturbation.response_curves import kept_over_draws
 
     seeds = range(experiment.seed, experiment.seed + DRAWS)
-    title, what = model.card.display_name, CARDS[experiment.perturbation].title.lower()
+    title, what = model.card.display_name, CARDS[experiment.perturbation].words
     return kept_over_draws(
         model, model.prepare(picture.pixels, fit), experiment.perturbation, seeds,
         progress=lambda completed, total: progress(completed, total, f"Asking {title}: {what}, {DRAWS} draws"),

@@ -45,8 +45,8 @@ _FIRST_MODELS = ("vit_tiny50", "resnet_tiny50", "cct_tiny50")
 _MOST = 5
 _MEASURES = {
     "probability": ("Probability", "probability of its first answer", ".0%"),
-    "kl": ("Answer moved", "KL(original ‖ changed), nats", ".2f"),
-    "readout": ("Read-out", "cosine of the read-out with itself", ".2f"),
+    "kl": ("Answer moved", "KL(original ‖ changed), nats, 0: the same", ".2f"),
+    "readout": ("Read-out", "cosine of the read-out, before and after", ".2f"),
 }
 _DRIFTS = {"now": "At this strength", "all": "At every strength"}
 _SALIENCE = {"grad_cam": "Grad-CAM", "rollout": "attention rollout"}
@@ -279,9 +279,9 @@ def draw_curves(keys: tuple[str, str], answers: Sequence[ModelResponse], at: flo
     _, title, form = _MEASURES[measure]
     lines = [(answer.mark, _measured(answer, measure)) for answer in answers]
     _chart(
-        response_charts.curves(lines, names, (card.title.lower() + in_unit, title), place, tick_format=form),
+        response_charts.curves(lines, names, (card.words + in_unit, title), place, tick_format=form),
         "curves",
-        f"{title} over {card.title.lower()}, a line a model",
+        f"{title} over {card.words}, a line a model",
     )
     heading("Which layers drift", sub=True)
     shown = _choose("Drift", _DRIFTS, keys[1])
