@@ -25,7 +25,7 @@ def parts_of(module: nn.Module) -> list[nn.Module]:
 def tensors_of(module: nn.Module) -> list[torch.Tensor]:
     """What ``module.parameters()`` gives and then ``module.buffers()``: each once."""
     parts = parts_of(module)
-    own = [tensor for part in parts for tensor in part._parameters.values() if tensor is not None]
+    own: list[torch.Tensor] = [tensor for part in parts for tensor in part._parameters.values() if tensor is not None]
     own += [tensor for part in parts for tensor in part._buffers.values() if tensor is not None]
     return list({id(tensor): tensor for tensor in own}.values())
 
