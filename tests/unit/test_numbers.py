@@ -55,7 +55,7 @@ def test_an_interval_reads_on_its_side_of_a_threshold(low, high, said):
 def test_numbers_add_up_as_they_are_written():
     assert adding_digits((0.25, 0.75, -0.5), digits=1) == 2  # 0.2 would not be 0.8 less 0.5
     assert adding_digits((0.3, 0.8, -0.5), digits=1) == 1
-    assert adding_digits((1.0, 0.1), digits=1) == 1  # where none does, as few as asked for
+    assert adding_digits((1.0, 1 / 3, 1 / 3, 1 / 3), digits=1) == 3  # none does, and the most are off by least
 
 
 @pytest.mark.parametrize(

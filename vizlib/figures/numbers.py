@@ -77,7 +77,7 @@ def apart(first: float, second: float, *interval: float, digits: int = 0) -> tup
 def digits_apart(first: float, second: float, digits: int = 0) -> int:
     """So many digits, or as many as ``percent`` has for either share, and one more where their difference rounds to another than theirs."""
     digits = max(digits, int(any(0 <= share < 0.1 or 0.995 <= share < 1 for share in (first, second))))
-    return digits if round(100 * read_gap(first, second, digits), digits) == round(100 * (first - second), digits) else digits + 1
+    return adding_digits((100 * (first - second), 100 * first, -100 * second), digits=digits, most=1)
 
 
 def read_gap(first: float, second: float, digits: int) -> float:
@@ -118,12 +118,12 @@ def ends(low: float, high: float, write: Callable[[float, int], str], threshold:
 def adding_digits(*totals: Sequence[float], digits: int, most: int = 2) -> int:
     """How many digits let numbers add up as they are written: in each of ``totals`` the first is the sum of the others.
 
-    From ``digits`` up to ``most`` more; ``digits`` where none does.
+    From ``digits`` up to ``most`` more, which is what is left where none does.
     """
-    for count in range(digits, digits + most + 1):
+    for count in range(digits, digits + most):
         if all(not round(round(total, count) - sum(round(part, count) for part in parts), count) for total, *parts in totals):
             return count
-    return digits
+    return digits + most
 
 
 def counted(number: int, thing: str) -> str:
