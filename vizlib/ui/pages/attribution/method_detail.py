@@ -23,8 +23,6 @@ from vizlib.ui.pages.attribution.detail_work import compute_cascade, compute_sta
 from vizlib.ui.pages.attribution.scheduler import SLOT
 from vizlib.ui.widgets.method_options import draw_options
 
-_LOWEST = {"head": "the classifier", "norm": "the last norm", "patch_embed": "the patch embedding", "embedding": "the embeddings"}
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -38,6 +36,8 @@ if TYPE_CHECKING:
     from vizlib.ui.pages.attribution.view import View
     from vizlib.ui.sections.proof import Proof
     from vizlib.ui.widgets.method_options import MethodChoice
+
+_LOWEST = {"head": "the classifier", "norm": "the last norm", "patch_embed": "the patch embedding", "embedding": "the embeddings"}
 
 
 def draw_method_detail(scheduler: MethodScheduler, answer: ModelAnswer, view: View, choices: dict[str, MethodChoice]) -> None:
