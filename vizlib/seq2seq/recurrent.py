@@ -22,7 +22,7 @@ _CELLS: dict[str, type[nn.GRU | nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM}
 
 
 class RecurrentTranslator(nn.Module):
-    """h_t = RNN(y_(t-1), h_(t-1)); o_t = tanh(W [c_t; h_t]) or tanh(W h_t) without attention; logits = V o_t.
+    """h_t = RNN(y_(t-1), h_(t-1)); o_t = tanh(W_c [c_t; h_t]), or tanh(W_c h_t) without attention; logits W_s o_t; biases left out.
 
     Source ids are 1 to ``sources``, 0 pads; target ids 0 to ``targets`` - 1, and ``targets`` is what starts a target.
     """

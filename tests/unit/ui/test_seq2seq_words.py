@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from scipy import stats
 
+from vizlib.files.product import product_root
+from vizlib.seq2seq.cards import card as seq2seq_card
+from vizlib.seq2seq.formulas import formulas
 from vizlib.seq2seq.measurements import LeftOut
 from vizlib.seq2seq.translation import Step, Translation
 from vizlib.ui.pages.seq2seq.decoder_step import everywhere_words
 from vizlib.ui.pages.seq2seq.lessons import left_out_words, order_words
-from vizlib.ui.pages.seq2seq.text import how_right, without_attention
+from vizlib.ui.pages.seq2seq.text import how_right, step_words, without_attention
 from vizlib.ui.pages.seq2seq.translation_work import Shuffled
 
 
@@ -82,3 +87,43 @@ def test_one_change_everywhere_is_told_beside_the_same_kind_of_answer():
     assert everywhere_words("12", "12", free=True).endswith("it writes `12`, as before.")
     assert everywhere_words("", "12", free=True).endswith("it writes nothing at all instead of `12`.")
     assert "along the same answer its likeliest characters are `13` instead of `12`" in everywhere_words("13", "12", free=False)
+
+
+def names_in(formula):
+    """The names of vectors, matrices and biases of a formula, LaTeX or as the component sets it, with what is set lower."""
+    plain = formula.split(":")[0] if ": " in formula else formula
+    plain = re.sub(r"(Σ|\\sum)(_\{?\w\}?)?", " ", plain)  # what a sum counts by
+    plain = re.sub(r"\\over(right|left)arrow", "", plain).replace(r"\tau", "τ").replace("′", "'")
+    plain = re.sub(r"\\mathrm\{(\w+)\}|\\[a-z]+", " ", plain)
+    plain = re.sub(r"\b(forward|backward|softmax|tanh|relu|exp|LN|FFN|GRU|LSTM)\b", " ", plain)
+    plain = re.sub(r"\^\{?\([1H]\)\}?", "", plain).replace("{", "").replace("}", "")
+    return set(re.findall(r"[A-Za-zτ]'?(?:_[A-Za-z0-9])?", plain))
+
+
+@pytest.mark.parametrize("name", ["dates_gru_dot", "dates_gru_scaled_dot", "dates_gru_general", "dates_gru_concat", "dates_transformer"])
+def test_the_component_writes_the_names_of_the_list_of_formulas(name):
+    card = seq2seq_card(name)
+    listed, shown = formulas(card.cell, card.score), step_words(card)["formulas"]
+    script = "".join(
+        (product_root() / "vizlib" / "ui" / "components" / "decoder_step" / part).read_text(encoding="utf-8")
+        for part in ("decoder_step.js", "explanations.js")
+    )
+    written = {
+        "scores": [shown["score_short"], *re.findall(r"e_\{j\} = [^']*", shown["all"])],
+        "keys": [shown["keys"]],
+        "weights": re.findall(r"'(a_\{j\} = exp\(e[^']*)'", script),
+        "context": re.findall(r"'(c = Σ[^']*)'", script),
+        "logits": re.findall(r"softmax\((W[^)']*)\)|(z = [^']*)'", script),
+        "combined": [shown["combined_short"].split(",")[0]],
+    }
+    if card.cell != "transformer":
+        written["output"] = [shown["output_short"]]
+    else:
+        written |= {"query": [shown["query"]], "values": [shown["values"]]}
+    counted = {"x_t", "x'_t", "x'", "x", "t"}  # the state, at a step that may go without saying
+    for quantity, texts in written.items():
+        assert texts, quantity
+        for text in ("".join(parts) for parts in texts):
+            given, said = names_in(listed[quantity]), names_in(text)
+            assert said - counted <= given, (quantity, text)
+            assert given - counted - {"z"} <= said | ({"h_j"} if quantity == "keys" else set()), (quantity, text)

@@ -298,7 +298,7 @@ class DecoderStep extends Component {
     const joined = header.parts.length > 1 ? 'Put beside the state: ' : 'Added to the state: ';
     this.title('combined', '5', [joined, term(header.formulas.combined_short, 'combined')]);
     this.title('output', '6', [term(header.formulas.output_short, 'output')]);
-    this.title('answer', '7', ['The next character: ', term('p = softmax(W_{o} o + b)', 'answer')]);
+    this.title('answer', '7', ['The next character: ', term('p = softmax(W_{s} o + b_{s})', 'answer')]);
   }
 
   drawScores() {

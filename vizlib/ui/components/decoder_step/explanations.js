@@ -158,7 +158,7 @@ function answer({ header, logits, chances }, row, column) {
   const logit = written(logits[column]);
   return {
     title: `Probability of “${visible(header.alphabet[column])}”: ${percent(chances[column], 1)}`,
-    formula: 'p_{k} = exp(z_{k}) / Σ_{i} exp(z_{i}),   z = W_{o} o + b',
+    formula: 'p_{k} = exp(z_{k}) / Σ_{i} exp(z_{i}),   z = W_{s} o + b_{s}',
     numbers: `z_{k} = ${logit}; exp(${logit} ${taken(top)}) / ${total} = ${written(chances[column])}`,
   };
 }

@@ -63,18 +63,18 @@ def step_words(card: Seq2SeqCard) -> dict[str, object]:
     short, full = _SCORE[card.score or "dot"]
     if card.cell == "transformer":
         formulas = {
-            "query": "q = W_{Q} LN(x_{t})", "keys": "k_{j} = W_{K} h_{j}", "values": "v_{j} = W_{V} h_{j}",
-            "combined_short": "x′ = x + W_{O} [c^{(1)}; …; c^{(H)}]",
-            "combined": "x′ = x + W_{O} [c^{(1)}; …; c^{(H)}]: what all heads read is added to the state",
-            "output_short": "o = LN(x′ + FFN(LN(x′)))", "output": "o = LN(x′ + W_{2} relu(W_{1} LN(x′)))",
+            "query": "q = W_{Q} LN(x_{t}) + b_{Q}", "keys": "k_{j} = W_{K} h_{j} + b_{K}", "values": "v_{j} = W_{V} h_{j} + b_{V}",
+            "combined_short": "x′ = x + W_{O} [c^{(1)}; …; c^{(H)}] + b_{O}",
+            "combined": "x′ = x + W_{O} [c^{(1)}; …; c^{(H)}] + b_{O}: what all heads read is added to the state",
+            "output_short": "o = LN(x′ + FFN(LN(x′)))", "output": "o = LN(x′ + W_{2} relu(W_{1} LN(x′) + b_{1}) + b_{2})",
         }  # fmt: skip
         query, key = "what this head makes of the decoder's state", "is what this head makes of the encoder's state at one character"
     else:
         formulas = {
             "query": f"q = {card.cell.upper()}(last character written, state before)", "keys": "k_{j} = [forward h_{j}; backward h_{j}]",
             "values": "v_{j} = k_{j}: in this model the values are the keys", "combined_short": "[c; q], what was read and who asked",
-            "combined": "[c; q]: two vectors in a row", "output_short": "o = tanh(W_{c} [c; q] + b)",
-            "output": "o_{i} = tanh(Σ_{l} W_{i,l} [c; q]_{l} + b_{i})",
+            "combined": "[c; q]: two vectors in a row", "output_short": "o = tanh(W_{c} [c; q] + b_{c})",
+            "output": "o_{i} = tanh(Σ_{l} W_{c,i,l} [c; q]_{l} + b_{c,i})",
         }  # fmt: skip
         query, key = "the decoder's state", "is the encoder's state at one character, read from both sides"
     formulas |= {"all": f"c = Σ_{{j}} softmax(e)_{{j}} v_{{j}},   {short}", "score_short": short, "score": full}
