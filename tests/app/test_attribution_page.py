@@ -8,6 +8,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from vizlib.engine import worker_memory
 from vizlib.evaluation.badge import Badge
 from vizlib.evaluation.measured import RegionScore
 from vizlib.figures import attribution_pictures
+from vizlib.figures.numbers import percent
 from vizlib.ui.core import job_slots
 from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.model_choice import ModelChoice
@@ -241,7 +243,9 @@ def test_heavy_methods_show_a_first_look_before_the_rest(page, unproven, monkeyp
     assert asked == []  # looking closer makes no map again
 
 
-@pytest.mark.parametrize(("gradient", "why"), [("libra", "biases and learned tokens"), ("plain", "do not keep the sum")])
+@pytest.mark.parametrize(
+    ("gradient", "why"), [("libra", "from biases, and from learned tokens where the model has any."), ("plain", "do not keep the sum")]
+)
 def test_what_a_balanced_gradient_keeps_is_said_in_its_own_numbers(gradient, why):
     explanation = vizlib.explain(vizlib.load("vit_tiny50"), sample("coffee").pixels, "balanced", gradient=gradient)
     text = attribution_words.facts(explanation)
@@ -251,12 +255,77 @@ def test_what_a_balanced_gradient_keeps_is_said_in_its_own_numbers(gradient, why
     assert ("plain" in text) == (gradient == "plain")
 
 
-def test_what_a_first_look_leaves_out():
-    assert attribution_words.first_look("rise") == "first look: 1/8 of the samples"
-    assert attribution_words.first_look("shapley_sampling") == "first look: 1/10 of the orders"
-    assert attribution_words.first_look("occlusion") == "first look: steps 2\u00a0times as long"
+def looked(name, **chosen):
+    """What is said of a first look, and the options it is made with, where these are chosen."""
+    request = scheduler.ExplainRequest(None, None, None, None, {name: METHODS[name].resolve(chosen)})
+    cheaper = request.given(name, coarse=True)
+    return attribution_words.first_look(name, request.given(name, coarse=False), cheaper), cheaper
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen", "said", "made"),
+    [
+        ("rise", {}, "50 of 400 samples", {"samples": 50}),
+        ("rise", {"samples": 2000}, "50 of 2,000 samples", {"samples": 50}),
+        ("shapley_sampling", {"orders": 3}, "1 of 3 orders", {"orders": 1}),
+        ("occlusion", {}, "steps 2\u00a0times as long", {"stride": 0.25}),
+        ("occlusion", {"stride": 0.1}, "steps 2.5\u00a0times as long", {"stride": 0.25}),
+        ("feature_ablation", {"pieces": 80}, "about 10 pieces instead of 80", {"pieces": 10}),
+        ("patching", {"cells": 5}, "at most 3 regions along each side, not 5", {"cells": 3}),
+        ("integrated_gradients", {}, "4 of 32 steps, a gap of 5.0\u00a0% not enforced", {"steps": 4, "max_gap": 1.0}),
+        ("integrated_gradients", {"steps": 2, "max_gap": 1.0}, "", {"steps": 2, "max_gap": 1.0}),
+        ("rise", {"samples": 20}, "", {"samples": 20}),  # nothing is left out of what is cheap already
+    ],
+)
+def test_a_first_look_is_told_beside_the_options_that_are_chosen(name, chosen, said, made):
+    text, cheaper = looked(name, **chosen)
+    assert text == ": ".join(filter(None, ["first look", said]))
+    assert cheaper == METHODS[name].resolve(chosen) | made
+
+
+def test_options_that_are_chosen_are_told_where_the_method_is_described(page, unproven):
+    at = done(page(**{"vit_tiny50.methods": "attention,grad_cam", "depth": "attention", "attention.layer": "-2", "attention.head": "1"}))
+    told = "layer \u22122, head 1"
+    assert cards(at)["attention"]["note"].endswith(f" \u00b7 {told}")
+    assert "\u00b7" not in cards(at)["grad_cam"]["note"]
+    assert f"Here it has other options: {told}." in said(at)
+    assert "not with those chosen above: Raw attention." in said(at)  # of those that sit the exam
+    at.selectbox(key="attribution.depth").set_value("grad_cam").run()
+    assert "other options" not in said(done(at))
+
+
+def test_every_first_look_leaves_out_what_it_says():
     for name, card in METHODS.items():
         assert card.resolve(card.coarse) != card.resolve({}) or not card.coarse, name
+        text, cheaper = looked(name)
+        assert {option: cheaper[option] for option in card.coarse} == dict(card.coarse), name
+        assert len(text.split(", ")) >= max(1, len(card.coarse)), name
+
+
+def test_what_lies_outside_of_the_picture_is_told_as_the_method_has_it():
+    model, picture = vizlib.load("vit_tiny50"), sample("coffee").pixels
+    one = attribution_words.facts(vizlib.explain(model, picture, "attention"))
+    assert "of this attention lies on learned tokens or padding, not on the picture." in one
+    assert "walk" not in one
+    walk = vizlib.explain(model, picture, "rollout")
+    text = f"**{percent(walk.sink)}** of the walk ends in learned tokens or padding, not in the picture."
+    assert text in attribution_words.facts(walk)
+    halved = replace(walk, without_artifacts=walk.input_map / 2)  # what is drawn is what is told of
+    left = 1 - float(walk.input_map.sum()) / 2
+    assert f"**{percent(left)}** of the walk" in attribution_words.facts(halved)
+
+
+def test_a_badge_that_is_stopped_or_next_is_not_said_to_wait_for_maps():
+    badge = map_grid_data._badge
+    state = scheduler.MethodState("rollout")
+    words = {
+        (stopped, there): badge(state, prove=True, stopped=stopped, all_settled=there)["words"]
+        for stopped in (False, True)
+        for there in (False, True)
+    }
+    assert words[False, False] == "The badge comes once all maps are there."
+    assert words[False, True].startswith("All maps are there")
+    assert all(words[True, there].startswith("Stopped") for there in (False, True))
 
 
 def test_stop_and_go_on(page, unproven, monkeypatch):

@@ -14,6 +14,7 @@ from vizlib.catalog.methods import METHODS
 from vizlib.engine.gathering import Gathering
 from vizlib.engine.limits import limits
 from vizlib.engine.progress import told_to
+from vizlib.figures.numbers import percent
 from vizlib.ui.components.photo_map import MapData, pack
 
 if TYPE_CHECKING:
@@ -121,6 +122,14 @@ def map_data(explanation: Explanation | None) -> MapData | None:
         return MapData(values, 1.0, "lift", explanation.geometry)
     total = float(np.nansum(values)) + (explanation.drawn_sink or 0.0)
     return MapData(values, total / values.size, "share", explanation.geometry)
+
+
+def sink_sentence(explanation: Explanation) -> str:
+    """How much of what a map follows lies outside of its picture, of the map that is drawn."""
+    share = f"**{percent(explanation.drawn_sink or 0.0)}**"
+    if explanation.method == "attention":
+        return f"{share} of this attention lies on learned tokens or padding, not on the picture."
+    return f"{share} of the walk ends in learned tokens or padding, not in the picture."
 
 
 def pack_shares(picture: Picture, values: np.ndarray, geometry: Geometry) -> bytes:

@@ -67,7 +67,7 @@ def draw_artifact_tokens(
             st.markdown(f"**{title}**")
             photo_map(payload, key=f"attention.odd.{title}")
             if sink:
-                st.caption(f"{percent(sink)} ends in learned tokens.")
+                st.caption(f"{percent(sink)} ends in learned tokens or padding.")
 
 
 def artifact_words(norms: Sequence[Norms], threshold: float) -> str:

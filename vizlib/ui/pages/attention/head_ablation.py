@@ -191,7 +191,7 @@ def _draw_outcome(outcome: AblationResult) -> None:
             st.markdown(f"**{('Rollout before', 'Rollout after')[index]}**")
             photo_map(outcome.maps[index], key=f"attention.ablation.{index}")
             if any(outcome.sinks):
-                st.caption(f"{percent(outcome.sinks[index])} ends in learned tokens.")
+                st.caption(f"{percent(outcome.sinks[index])} ends in learned tokens or padding.")
     st.markdown(f"**{percent(outcome.moved)}** of the map moved elsewhere.")
 
 

@@ -81,8 +81,9 @@ def _draw_method(choice: MethodChoice, job: Job[Answer] | None) -> None:
     photo_map(answer.payload, key=f"attention.method.{method.name}")
     explanation = answer.explanation
     facts = [f"{formatting.seconds(explanation.seconds)}"]
-    if explanation.sink is not None:
-        facts.append(f"**{percent(explanation.sink)}** ends in learned tokens")
+    if explanation.drawn_sink is not None:
+        lies = "lies on" if method.name == "attention" else "ends in"
+        facts.append(f"**{percent(explanation.drawn_sink)}** {lies} learned tokens or padding")
     if method.class_specific:
         facts.append(f"for {formatting.plain(explanation.label.split(',')[0])}")
     st.caption(" · ".join(facts))

@@ -107,7 +107,7 @@ def _draw_rollout(attention_pass: AttentionPass, selected: SelectedToken, model:
         return
     photo_map(walk.payload, key="attention.walk")
     if walk.sink:
-        st.caption(f"{percent(walk.sink)} of the walk ends in learned tokens, not in the picture.")
+        st.caption(f"{percent(walk.sink)} of the walk ends in learned tokens or padding, not in the picture.")
 
     def arrays() -> bytes:
         rows = np.zeros((0, 0)) if selected.reverse else walk.weights

@@ -26,12 +26,15 @@ from vizlib.ui.widgets.downloads import download_row, file_stem
 from vizlib.ui.widgets.uploader import uploader
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
     from vizlib.evaluation.exams import ExamReport, Mark
     from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
+    from vizlib.ui.widgets.method_options import MethodChoice
 
 SLOT_EXAM = f"{SLOT}exam"
 QUICK = 4  # images through the model for one map, up to which a method takes the exam unasked
@@ -53,25 +56,28 @@ class ExamRequest:
         return (self.methods, self.exams, tuple(picture.identity for picture in self.pictures))
 
 
-def draw_exam(model: ModelChoice, picture: Picture, names: list[str]) -> None:
+def draw_exam(model: ModelChoice, picture: Picture, choices: Mapping[str, MethodChoice]) -> None:
     """Choose, start, follow, and read the report; nothing runs before it is asked for."""
     heading("The exam, where the right answer is known")
     draw_text(
         "On a picture nobody knows what the model really used. In an exam it is known, by construction or by measurement: look at which "
-        "methods put more of their map there than an even map or a blob in the middle does."
+        "methods do better than an even map and a blob in the middle."
     )
     state = st.session_state
     offered = [name for name, card in EXAMS.items() if card.needs != "boxes"]
     exams_key, methods_key = f"{SLOT_EXAM}.exams", f"{SLOT_EXAM}.methods"
     state.setdefault(exams_key, [name for name in offered if EXAMS[name].unasked])
     fitting = text.in_order(model.card.methods if model.card else ())
-    chosen = [name for name in state.get(methods_key, [name for name in names if METHODS[name].passes <= QUICK]) if name in fitting]
+    chosen = [name for name in state.get(methods_key, [name for name in choices if METHODS[name].passes <= QUICK]) if name in fitting]
     state[methods_key] = chosen
     exams = st.pills("Exams", offered, key=resend(exams_key), selection_mode="multi", format_func=lambda name: EXAMS[name].title)
     methods = st.pills(
         "Who sits it", fitting, key=resend(methods_key), selection_mode="multi", format_func=lambda name: METHODS[name].title,
         help="Each question costs a map. Methods that ask the model hundreds of times are left out unless you take them in.",
     )  # fmt: skip
+    other = [METHODS[name].title for name in methods if name in choices and choices[name].changed]
+    if other:
+        st.caption(f"With the options that methods come with, not with those chosen above: {', '.join(other)}.")
     pictures = _pictures(picture) if any(EXAMS[name].needs for name in exams) else ()
     request = ExamRequest(
         model, tuple(name for name in fitting if name in methods), tuple(name for name in offered if name in exams), pictures

@@ -75,7 +75,7 @@ def pack_map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: dict[st
     cards = []
     states = scheduler.states()
     for state in states:
-        card = _card(state, depth, prove=scheduler.prove, stopped=scheduler.stopped)
+        card = _card(scheduler, state, depth, all_settled=all(each.settled for each in states))
         if state.explanation is not None:
             scaled = scaled_map(state.explanation, content)
             low, high = float(scaled.values.min()), float(scaled.values.max())
@@ -119,16 +119,19 @@ def _none(count: int) -> str:
     return f" ({count} {'has' if count == 1 else 'have'} none)" if count else ""
 
 
-def _card(state: MethodState, depth: str, *, prove: bool, stopped: bool) -> dict[str, Any]:
+def _card(scheduler: MethodScheduler, state: MethodState, depth: str, *, all_settled: bool) -> dict[str, Any]:
     method = METHODS[state.name]
     if state.refusal:
         note = "no map"
     elif state.explanation is None:
-        note = "stopped" if stopped else "waiting"
+        note = "stopped" if scheduler.stopped else "waiting"
     elif state.coarse:
-        note = attribution_words.first_look(state.name)
+        note = attribution_words.first_look(state.name, *(scheduler.request.given(state.name, coarse=coarse) for coarse in (False, True)))
     else:
         note = formatting.seconds(state.explanation.seconds)
+    chosen = attribution_words.chosen_options(state.name, scheduler.request.given(state.name, coarse=False))
+    if chosen:
+        note += f" \u00b7 {chosen}"
     stage = "refused" if state.refusal else "waiting" if state.explanation is None else "first" if state.coarse else "done"
     return {
         "name": state.name,
@@ -137,20 +140,25 @@ def _card(state: MethodState, depth: str, *, prove: bool, stopped: bool) -> dict
         "state": stage,
         "note": note,
         "refusal": state.refusal,
-        "badge": _badge(state, prove=prove, stopped=stopped),
+        "badge": _badge(state, prove=scheduler.prove, stopped=scheduler.stopped, all_settled=all_settled),
         "on": state.name == depth,
     }
 
 
-def _badge(state: MethodState, *, prove: bool, stopped: bool) -> dict[str, Any]:
+def _badge(state: MethodState, *, prove: bool, stopped: bool, all_settled: bool) -> dict[str, Any]:
     proof = state.proof
     if state.refusal or state.proof_refusal:
         return {"state": "none", "text": "no score", "words": state.refusal or state.proof_refusal, "lines": []}
     if proof is None:
         if not prove:
             return {"state": "asleep", "text": "not measured", "words": "Nothing was measured yet: the button above does it.", "lines": []}
-        text = "stopped" if stopped else "pending"
-        return {"state": "pending", "text": text, "words": "The badge comes once all maps are there.", "lines": []}
+        if stopped:
+            words = "Stopped before it was measured: “Go on” above the maps takes it up again."
+        elif all_settled:
+            words = "All maps are there; their badges come one after another."
+        else:
+            words = "The badge comes once all maps are there."
+        return {"state": "pending", "text": "stopped" if stopped else "pending", "words": words, "lines": []}
     rows = attribution_words.lines(proof.scores, proof.checks)
     if proof.badge is None:
         return {"state": "none", "text": "no badge", "words": " ".join(proof.refused), "lines": rows}

@@ -50,6 +50,9 @@ def draw_method_detail(scheduler: MethodScheduler, answer: ModelAnswer, view: Vi
             draw_options(choices[name])
     method, state = METHODS[name], scheduler.state_of(name)
     st.markdown(f"{method.summary} {formatting.linked(f'{method.paper}, {method.paper_url}')}.")
+    chosen = attribution_words.chosen_options(name, choices[name].options)
+    if chosen:
+        st.caption(f"That is the method as it comes. Here it has other options: {formatting.plain(chosen)}.")
     if state.refusal:
         st.info(formatting.plain(state.refusal), icon=":material/block:")
         return
@@ -189,9 +192,11 @@ def _draw_stability(scheduler: MethodScheduler, explanation: Explanation, answer
     method, request, state = METHODS[explanation.method], scheduler.request, st.session_state
     key, about = f"{SLOT}stability.requested", f"{request.key}/{request.about(method.name)}"
     if (method.passes >= computations.HEAVY_PASSES or not scheduler.prove) and state.get(key) != about:
+        chosen = attribution_words.chosen_options(method.name, request.given(method.name, coarse=False))
+        about_pictures = "" if chosen else f": about {12 * method.passes:,} pictures go through the model"
         st.button(
             "Measure it", icon=":material/grain:", key=f"{SLOT}stability.ask", on_click=here(state.__setitem__), args=(key, about),
-            help=f"Makes the map again a dozen times: about {12 * method.passes:,} pictures go through the model.",
+            help=f"Makes the map again a dozen times{about_pictures}.",
         )  # fmt: skip
         return
     result_key = ("stability", request.picture.identity, request.fit, request.about(method.name))

@@ -57,10 +57,11 @@ class ExplainRequest:
         chosen = self.options.get(name, {})
         if not coarse:
             return chosen
-        cheaper = {}
-        for option, value in METHODS[name].coarse.items():
+        card, cheaper = METHODS[name], {}
+        usual = card.resolve({})
+        for option, value in card.coarse.items():
             own = chosen.get(option, value)
-            cheaper[option] = max(own, value) if option == "stride" else min(own, value)
+            cheaper[option] = max(own, value) if value > usual[option] else min(own, value)  # longer steps, a wider gap, or fewer samples
         return chosen | cheaper
 
 

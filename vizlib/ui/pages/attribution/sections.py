@@ -64,7 +64,7 @@ def draw_page(url_state: UrlState, picture: Picture, model: ModelChoice, fit: st
     else:
         st.info("Choose a method above.", icon=":material/touch_app:")
     region.draw_region(request, answer, st.session_state.get(f"{SLOT}scheduler"))
-    exam.draw_exam(model, picture, list(choices))
+    exam.draw_exam(model, picture, choices)
     if scheduler is not None:
         downloads.draw_files(scheduler, answer, view, goal, choices)
 

@@ -8,6 +8,7 @@ from vizlib.catalog.methods import METHODS
 from vizlib.evaluation.metrics import METRICS
 from vizlib.figures.numbers import decimal, percent, significant
 from vizlib.ui.core.formatting import seconds
+from vizlib.ui.widgets.explanation import sink_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,19 +31,39 @@ def in_order(names: Any) -> list[str]:
     return [*(name for name in ORDER if name in wanted), *(name for name in METHODS if name in wanted and name not in ORDER)]
 
 
-def first_look(name: str) -> str:
-    """What a first look leaves out."""
+def first_look(name: str, chosen: Mapping[str, Any], cheaper: Mapping[str, Any]) -> str:
+    """What a first look with the options ``cheaper`` leaves out of the map with those that are ``chosen``."""
     card = METHODS[name]
-    defaults = {option.name: option.default for option in card.options}
+    whole, look = card.resolve(chosen), card.resolve(cheaper)
     parts = []
-    for option, value in card.coarse.items():
+    for option in card.coarse:
+        value, wanted = look[option], whole[option]
+        if value == wanted:
+            continue
         if option == "stride":
-            parts.append(f"steps {value / defaults[option]:.0f}\u00a0times as long")
+            parts.append(f"steps {significant(value / wanted, 2)}\u00a0times as long")
         elif option == "pieces":
-            parts.append(f"about {value} pieces instead of {defaults[option]}")
+            parts.append(f"about {value} pieces instead of {wanted}")
+        elif option == "cells":
+            parts.append(f"at most {value} regions along each side, not {wanted}")
+        elif option == "max_gap":
+            parts.append(f"a gap of {percent(wanted)} not enforced")
         else:
-            parts.append(f"1/{round(defaults[option] / value)} of the {option}")
-    return f"first look: {', '.join(parts)}"
+            parts.append(f"{value} of {wanted:,} {option}")
+    return f"first look: {', '.join(parts)}" if parts else "first look"
+
+
+def chosen_options(name: str, options: Mapping[str, Any]) -> str:
+    """The options of a method that are not its defaults, as a reader is told them; "" where none is."""
+    card = METHODS[name]
+    usual, taken = card.resolve({}), card.resolve(options)
+    return ", ".join(f"{option.replace('_', ' ')} {_told(value)}" for option, value in taken.items() if value != usual[option])
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value).replace("_", " ").replace("-", "\u2212") if isinstance(value, int) else str(value).replace("_", " ")
 
 
 def score_line(name: str, score: Score) -> dict[str, Any]:
@@ -80,8 +101,8 @@ def lines(scores: Mapping[str, Score], checks: Mapping[str, Check]) -> list[dict
 def facts(explanation: Explanation) -> str:
     """What is to be known of one map: time, sums, sinks."""
     sentences = [f"Made in {seconds(explanation.seconds)}."]
-    if explanation.sink:
-        sentences.append(f"**{percent(explanation.sink)}** of the walk ends in learned tokens, not in the picture.")
+    if explanation.drawn_sink:
+        sentences.append(sink_sentence(explanation))
     if "gap" in explanation.facts:
         total, change, gap = (explanation.facts[name] for name in ("sum", "change", "gap"))
         sentences.append(
@@ -93,7 +114,7 @@ def facts(explanation: Explanation) -> str:
         why = (
             "plain slopes do not keep the sum from layer to layer."
             if explanation.options["gradient"] == "plain"
-            else "what lies between comes from biases and learned tokens."
+            else "what lies between comes from biases, and from learned tokens where the model has any."
         )
         sentences.append(f"**Conservation:** the map adds up to {significant(total)}, and the score is {significant(score)}; {why}")
     return " ".join(sentences)

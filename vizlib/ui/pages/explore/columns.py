@@ -16,7 +16,7 @@ from vizlib.ui.core.url_state import resend
 from vizlib.ui.core.user_model_card import UserModelCard
 from vizlib.ui.sections.trust import draw_trust
 from vizlib.ui.widgets.downloads import download_row, file_stem
-from vizlib.ui.widgets.explanation import class_labels
+from vizlib.ui.widgets.explanation import class_labels, sink_sentence
 from vizlib.ui.widgets.explanation_job import submit_explanation, submit_ranking
 from vizlib.ui.widgets.method_options import OWN, draw_method, read_method_choice
 from vizlib.ui.widgets.pickers import pick_map_style
@@ -261,8 +261,8 @@ def likeness_text(choice: MethodChoice, answer: Answer, like: Picture) -> str:
 
 def _draw_facts(explanation: Explanation) -> None:
     facts = [f"Explained in {formatting.seconds(explanation.seconds)}."]
-    if explanation.sink:
-        facts.append(f"**{percent(explanation.sink)}** of the walk ends in learned tokens such as the class token, not in the picture.")
+    if explanation.drawn_sink:
+        facts.append(sink_sentence(explanation))
     if "gap" in explanation.facts:
         total, change = explanation.facts["sum"], explanation.facts["change"]
         facts.append(f"The map adds up to **{significant(total)}**, where the score changes by {significant(change)} from the baseline.")
