@@ -16,6 +16,7 @@ from app_helpers import ROOT, image_bytes, messages, said, settled
 from scipy.stats import rankdata
 
 import vizlib
+from vizlib import Score
 from vizlib.catalog.methods import METHODS
 from vizlib.engine import worker_memory
 from vizlib.evaluation.badge import Badge
@@ -292,6 +293,14 @@ def test_options_that_are_chosen_are_told_where_the_method_is_described(page, un
     assert "not with those chosen above: Raw attention." in said(at)  # of those that sit the exam
     at.selectbox(key="attribution.depth").set_value("grad_cam").run()
     assert "other options" not in said(done(at))
+
+
+@pytest.mark.parametrize(("gaussian", "told"), [(0.41352, ("0.4139", "0.4135")), (0.2, ("0.414", "0.200")), (0.4139, ("0.414", "0.414"))])
+def test_a_score_and_the_gaussian_that_it_is_held_against_do_not_read_alike(gaussian, told):
+    line = attribution_words.score_line(
+        "sensitivity_n", Score(0.4139, 0.4, 0.42, 100.0, gaussian, good=True, higher=True, definition="a rule")
+    )
+    assert (line["value"], line["beside"].split()[-1]) == told
 
 
 def test_every_first_look_leaves_out_what_it_says():

@@ -68,18 +68,28 @@ def _told(value: Any) -> str:
 
 def score_line(name: str, score: Score) -> dict[str, Any]:
     """A score as a row: title, value, what it is beside maps that know nothing, and the exact rule."""
+    digits = _digits_beside(score)
     beside = [f"{decimal(score.low, 3)} to {decimal(score.high, 3)} over baselines"] if score.high > score.low else []
     if score.percentile is not None:
         beside.append(f"better than {score.percentile:.0f}\u00a0% of random smooth maps")
     if score.gaussian is not None:
-        beside.append(f"Gaussian in the middle {decimal(score.gaussian, 3)}")
+        beside.append(f"Gaussian in the middle {decimal(score.gaussian, digits)}")
     return {
         "title": METRICS[name].title if name in METRICS else name,
         "passed": score.good,
-        "value": decimal(score.value, 3),
+        "value": decimal(score.value, digits),
         "beside": "; ".join(beside) or "has nothing to be compared with",
         "rule": score.definition,
     }
+
+
+def _digits_beside(score: Score, most: int = 6) -> int:
+    """So many digits as tell a score from the Gaussian's that it is held against: two numbers that read alike bear no verdict."""
+    digits = 3
+    if score.gaussian is not None and score.gaussian != score.value:
+        while digits < most and decimal(score.value, digits) == decimal(score.gaussian, digits):
+            digits += 1
+    return digits
 
 
 def check_line(check: Check) -> dict[str, Any]:
