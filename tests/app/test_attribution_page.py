@@ -20,6 +20,7 @@ from vizlib import Score
 from vizlib.catalog.methods import METHODS
 from vizlib.engine import worker_memory
 from vizlib.evaluation.badge import Badge
+from vizlib.evaluation.exams import Mark
 from vizlib.evaluation.measured import RegionScore
 from vizlib.figures import attribution_pictures
 from vizlib.figures.numbers import percent
@@ -28,7 +29,7 @@ from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.model_choice import ModelChoice
 from vizlib.ui.core.model_service import service
 from vizlib.ui.core.pictures import sample
-from vizlib.ui.pages.attribution import map_grid_data, scheduler
+from vizlib.ui.pages.attribution import exam, map_grid_data, scheduler
 from vizlib.ui.pages.attribution import text as attribution_words
 from vizlib.ui.pages.attribution.region import pack_region_score, unpack_region
 from vizlib.ui.sections import proof as proofs
@@ -544,3 +545,9 @@ def test_waiting_is_left_clean(page, unproven):
     slots = [slot for slot in at.session_state["job_slots.slots"] if "saliency" in slot]
     assert slots == []
     assert job_slots.PATIENCE == 300.0
+
+
+def test_a_mark_that_passes_is_not_written_as_low_as_what_it_beats():
+    mark = Mark("grid", "saliency", "a model", 0.3, 0.2541, 0.35, 0.2512, passed=True, questions=12, unit="share")
+    assert exam._cell(mark).endswith("**0.30** (0.254 to 0.350)")
+    assert exam._cell(replace(mark, low=0.28)).endswith("**0.30** (0.28 to 0.35)")

@@ -13,6 +13,7 @@ from vizlib.catalog.methods import METHODS
 from vizlib.engine.limits import limits
 from vizlib.engine.work_order import Lane
 from vizlib.evaluation.exams.cards import EXAMS, FEWEST
+from vizlib.figures.numbers import decimal, ends
 from vizlib.ui.core import computations, formatting
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.contents import heading
@@ -203,7 +204,7 @@ def _cell(mark: Mark | None) -> str:
     if mark.refused:
         return ":gray[no mark]"
     sign = ":green[:material/check:]" if mark.passed else ":red[:material/close:]"
-    return f"{sign} **{mark.value:.2f}** ({mark.low:.2f} to {mark.high:.2f})"
+    return f"{sign} **{mark.value:.2f}** ({ends(mark.low, mark.high, lambda end, more: decimal(end, 2 + more), mark.reference)})"
 
 
 def report_bytes(report: ExamReport, end: str) -> bytes:
