@@ -328,7 +328,8 @@ def test_a_square_of_the_table_opens_its_head(visit, server):
     sent = len(visit.sent)
     square.click()
     drawn(visit, 4, 2)
-    assert len(visit.sent) == sent
+    visit.rest()
+    assert len(visit.sent) <= sent + 1  # the panels below are told which head it is; it is drawn without them
 
 
 @pytest.mark.parametrize("model", MODELS)
