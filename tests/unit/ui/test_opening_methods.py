@@ -48,6 +48,20 @@ def test_on_the_real_model_explore_opens_with_the_best_that_knows_classes():
     assert METHODS[OF_MODELS["tf_efficientnet_lite0"]].title == max(quick & set(found), key=found.get)
 
 
+def test_what_is_said_of_faithfulness_is_in_its_table():
+    body = DOCUMENT.split("## Faithfulness beside random maps\n")[1].split("\n## ")[0]
+    head, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in body.splitlines() if line.startswith("|"))
+    table = {name: dict(zip(head[1:], cells, strict=True)) for name, *cells in rows if len(cells) == len(head) - 1}
+    for card in bundled_cards():
+        opening = next(name for name in (OF_MODELS.get(card.name, ""), *OPENING_METHODS) if name in card.methods)
+        passed = [name for name, cells in table.items() if "✓" in cells[card.name]]
+        assert METHODS[opening].title in passed or not passed, card.name
+        assert ("Balanced gradient" in passed) == (card.name != "cct_tiny50")
+    means = {name: float(cells[0].split()[0]) for name, *cells in rows if len(cells) == 1 and "(" in cells[0]}
+    everywhere = [name for name, cells in table.items() if name in means and all(cells.values())]
+    assert max(everywhere, key=means.get) == "Balanced gradient"
+
+
 @pytest.mark.parametrize("card", bundled_cards(), ids=lambda card: card.name)
 def test_no_other_method_is_clearly_ahead_of_the_one_that_explore_opens_with(card):
     opening = next(name for name in (OF_MODELS.get(card.name, ""), *OPENING_METHODS) if name in card.methods)
