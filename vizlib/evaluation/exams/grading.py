@@ -89,7 +89,7 @@ def grade(questions: Sequence[Question], maps: Sequence[np.ndarray], method: str
         exam, method, _models(questions), float(np.mean(values)), low, high, reference,
         passed=groups >= FEWEST and low > reference + 1e-9,
         questions=len(questions), unit=EXAMS[exam].unit, area=_mean(areas), pointing=_mean(hits),
-        control=float(np.mean(control)) if control else None, silent=silent, seconds=seconds,
+        control=float(np.mean(control)) if control else None, silent=silent, seconds=seconds, pictures=groups,
     )  # fmt: skip
 
 

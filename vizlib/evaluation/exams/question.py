@@ -53,8 +53,8 @@ class Mark:
     ``reference`` is the better of what an even map and a Gaussian around the middle get for the same questions; ``passed`` whether the
     interval lies above it. ``area`` is the mean share of the picture where evidence is, ``pointing`` the share of maps whose highest pixel
     lies there (both NaN where the truth is no area), ``control`` the share of the map on what has no effect over its share of the picture
-    (1 is as much as an even map), ``silent`` how many maps had no positive part, ``seconds`` the time for a map. All numbers are NaN where
-    ``refused`` says why there are none.
+    (1 is as much as an even map), ``silent`` how many maps had no positive part, ``seconds`` the time for a map, ``pictures``
+    what the questions are of. All numbers are NaN where ``refused`` says why there are none.
     """
 
     exam: str
@@ -73,6 +73,13 @@ class Mark:
     control: float | None = None
     silent: int = 0
     seconds: float = float("nan")
+    pictures: int = 0
+
+    @property
+    def counted(self) -> str:
+        """How many questions it rests on, and of how many pictures where several share one."""
+        text = f"{self.questions} question{'' if self.questions == 1 else 's'}"
+        return text if self.pictures in (0, self.questions) else f"{text} of {self.pictures} picture{'' if self.pictures == 1 else 's'}"
 
     @property
     def ratio(self) -> float:

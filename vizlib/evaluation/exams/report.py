@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 COLUMNS = (
-    "exam", "method", "model", "value", "low", "high", "reference", "passed", "questions", "unit", "ratio", "area", "pointing", "control",
-    "silent", "seconds", "refused",
+    "exam", "method", "model", "value", "low", "high", "reference", "passed", "questions", "pictures", "unit", "ratio", "area", "pointing",
+    "control", "silent", "seconds", "refused",
 )  # fmt: skip
 
 

@@ -84,8 +84,8 @@ def _exam(report: ExamReport, exam: str) -> str:
 
 
 def _question_count(marks: Sequence[Mark], model: str) -> str:
-    count = max((mark.questions for mark in marks if mark.model == model), default=0)
-    return f"{count} question{'' if count == 1 else 's'}"
+    own = [mark for mark in marks if mark.model == model and not mark.refused]
+    return own[0].counted if own else "no questions"
 
 
 def _mark(mark: Mark | None) -> str:

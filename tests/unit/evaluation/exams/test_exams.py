@@ -410,6 +410,9 @@ class TestMarks:
             assert not found.passed
             assert found.value < 0.5
         assert grade(questions, broken[2], "rollout").silent == len(questions)
+        assert perfect.pictures == len({(id(question.model), question.group) for question in questions})
+        assert perfect.counted.startswith(f"{len(questions)} questions")
+        assert perfect.counted.endswith("pictures") == (exam == "grid")
         # So does each by itself: what is scaled is the same map.
         scaled = grade(questions, [1e-9 * question.truth for question in questions], "rollout")
         assert scaled.value == pytest.approx(1)

@@ -189,13 +189,9 @@ def _table(marks: dict[tuple[str, str, str], Mark], exam: str, models: list[str]
     blind = []
     for model in models:
         graded = [mark for name in methods if (mark := marks.get((exam, model, name))) is not None and not mark.refused]
-        blind.append(_beside(graded[0]) if graded else "")
+        blind.append(f"{graded[0].reference:.2f}, {graded[0].counted}" if graded else "")
     head = f"| | {' | '.join(map(formatting.plain, models))} |\n|---|{'---|' * len(models)}\n"
     return head + "\n".join(rows) + f"\n| *even map or blob* | {' | '.join(blind)} |"
-
-
-def _beside(mark: Mark) -> str:
-    return f"{mark.reference:.2f}, {mark.questions} question{'' if mark.questions == 1 else 's'}"
 
 
 def _cell(mark: Mark | None) -> str:
