@@ -40,6 +40,7 @@ class WordNotes extends Component {
     this.find('word').className = role ? `word role-${role}` : 'word';
     this.find('meaning').textContent = meaning;
     this.link = link;
+    this.place = this.alike(link).indexOf(link);
     this.note.hidePopover();
     this.note.showPopover();
     const [first] = link.getClientRects();
@@ -51,10 +52,18 @@ class WordNotes extends Component {
     this.note.focus({ preventScroll: true }); // a screen reader says it; Escape goes back to the word
   }
 
+  // The links to the same word, down the page.
+  alike(link) {
+    return [...document.querySelectorAll(LINK)].filter(one => one.getAttribute('href') === link.getAttribute('href'));
+  }
+
   toggled(event) {
     const open = event.newState === 'open';
-    this.link?.setAttribute('aria-expanded', String(open));
-    if (!open && this.root.getRootNode().activeElement === this.note) this.link?.focus({ preventScroll: true });
+    if (!this.link) return;
+    // A run that came to its end meanwhile may have drawn the word anew.
+    if (!this.link.isConnected) this.link = this.alike(this.link)[this.place] ?? this.link;
+    this.link.setAttribute('aria-expanded', String(open));
+    if (!open && this.root.getRootNode().activeElement === this.note) this.link.focus({ preventScroll: true });
   }
 
   destroy() {

@@ -116,7 +116,7 @@ def facts(explanation: Explanation) -> str:
     if "gap" in explanation.facts:
         total, change, gap = (explanation.facts[name] for name in ("sum", "change", "gap"))
         sentences.append(
-            f"**Completeness:** the map adds up to {significant(total)}, and the score changes by {significant(change)} from the "
+            f"**Completeness:** the map adds up to {significant(total, 4)}, and the score changes by {significant(change, 4)} from the "
             f"baseline: a gap of {percent(gap)} of that change."
         )
     elif "score" in explanation.facts:
