@@ -61,6 +61,18 @@ def test_opens_on_the_samples(page):
     assert not at.text_input
 
 
+def test_models_and_methods_have_their_titles(page):
+    at = page(models="vit_tiny50,resnet_tiny50", methods="grad_cam,saliency", images="cat,coffee")
+    header = gallery(at)["gallery"]
+    assert header["titles"] == {"models": ["ViT", "ResNet"], "methods": ["Grad-CAM", "Saliency"]}
+    words = said(at).replace("\\", "")
+    line = "ViT is vit_tiny50, ResNet is resnet_tiny50, Grad-CAM is grad_cam and Saliency is saliency in the files."
+    assert line in words
+    assert "vit_tiny50" not in words.replace(line, "")
+    assert "grad_cam" not in words.replace(line, "")
+    assert "The Grad-CAM maps of ViT and ResNet lie" in words
+
+
 def test_numbers_are_those_of_the_audit(page, tmp_path):
     at = page(models="vit_tiny50", methods="rollout,saliency", images="cat,coffee")
     pictures = {SAMPLES[name].title: sample(name).pixels for name in ("cat", "coffee")}

@@ -51,6 +51,14 @@ def test_charts_survive_what_the_page_lets_through(visit, server):
     assert box["width"] > 4
 
 
+def test_a_model_has_its_own_colour_and_title(visit, server):
+    open_page(visit, server, "?models=vit_tiny50,compact_vit_tiny50&methods=rollout&images=cat,coffee&heads=1&tab0=1")
+    columns = visit.page.locator(".audit-part .dots > span", has=visit.page.locator(".dot"))
+    colours = columns.locator(".dot").evaluate_all("dots => dots.map(dot => getComputedStyle(dot).backgroundColor)")
+    assert list(dict.fromkeys(colours)) == ["rgb(47, 126, 216)", "rgb(24, 146, 168)"]
+    assert visit.page.locator(".gallery select[data-name=model] option").all_inner_texts() == ["ViT", "Compact ViT"]
+
+
 def test_a_slow_browser_keeps_what_a_link_asks_for(visit, server):
     # It draws the first run late, when the second is there already.
     visit.page.context.new_cdp_session(visit.page).send("Emulation.setCPUThrottlingRate", {"rate": 4})

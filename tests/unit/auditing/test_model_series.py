@@ -88,7 +88,7 @@ def test_a_sentence_says_how_accuracy_went(run: Audit) -> None:
     went = "goes from 25.0\u00a0% to 100.0\u00a0%: +75.0\u00a0percentage\u00a0points"
     assert f"From net=epoch-1 to net=epoch-3 the share of right answers {went} (95\u00a0%: {ends})." in sentences
     assert [sentence[: sentence.index("lie") + 3] for sentence in sentences if "apart" in sentence] == [
-        f"The rollout maps of {first} and net=epoch-3 lie" for first in ("net=epoch-1", "net=epoch-2")
+        f"The Attention rollout maps of {first} and net=epoch-3 lie" for first in ("net=epoch-1", "net=epoch-2")
     ]
 
 

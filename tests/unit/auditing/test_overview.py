@@ -132,7 +132,7 @@ def test_presets_put_first_what_they_say(small: Audit) -> None:
     assert numbers("models_apart") == [2, 6]
     assert view.matching["outside", "m", "rollout"] == 1
     assert view.right_with_region["m", "rollout"] == 7
-    assert view.totals.failures[0] == ("9.png", "m, rollout: It is torn.")
+    assert view.totals.failures[0] == ("9.png", "m", "rollout", "It is torn.")
     assert view.totals.failed == 4
 
 

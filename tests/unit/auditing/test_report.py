@@ -60,11 +60,13 @@ def test_sentences_are_made_from_the_numbers(tmp_path: Path) -> None:
     assert sentences[0] == "m is right on 50.0\u00a0% of 20 pictures (29.9 to 70.1\u00a0%), and gives its answers 75.0\u00a0% on average."
     assert sentences[1] == f"The only mistake of m is to take {EVIL} for cat: 10 of 10, 100\u00a0% (72 to 100\u00a0%)."
     assert sentences[2] == (
-        "m, rollout: 20.0\u00a0% of the map lies on the object of 20 pictures, where an even map has 50.0\u00a0%: "
+        "m, Attention rollout: 20.0\u00a0% of the map lies on the object of 20 pictures, where an even map has 50.0\u00a0%: "
         "\u221230.0\u00a0percentage\u00a0points (95\u00a0%: \u221230.0 to \u221230.0). "
         "Its highest pixel lies there in 0.0\u00a0% (0.0 to 16.1\u00a0%), a pixel drawn at random in 50.0\u00a0%."
     )
-    assert sentences[3].startswith("m, rollout: of 10 right answers 100\u00a0% (72 to 100\u00a0%) have a map that lies less on the object")
+    assert sentences[3].startswith(
+        "m, Attention rollout: of 10 right answers 100\u00a0% (72 to 100\u00a0%) have a map that lies less on the object"
+    )
     assert missing_presets(view) == {
         "artifacts": "no token stands out, or the audit was made without heads, which counts them",
         "methods_apart": "there is one method",

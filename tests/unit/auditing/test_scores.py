@@ -43,8 +43,10 @@ def test_a_lead_has_the_sign_of_what_is_better(tmp_path: Path) -> None:
     assert (lost.low, lost.high) == pytest.approx(mean_bootstrap((EVEN - GOOD).astype(np.float32).astype(float), 1 - 0.05 / 3), abs=1e-4)
     assert not leads["rollout", "relevance"].told
     sentences = findings(view)
-    assert any(sentence.startswith(f"m: by deletion, saliency is ahead of rollout by {-lost.mean:.3f} (") for sentence in sentences)
-    assert any("rollout and relevance cannot be told apart" in sentence for sentence in sentences)
+    assert any(
+        sentence.startswith(f"m: by deletion, Saliency is ahead of Attention rollout by {-lost.mean:.3f} (") for sentence in sentences
+    )
+    assert any("Attention rollout and Attention relevance cannot be told apart" in sentence for sentence in sentences)
     section = score_section(view)
     assert section is not None
     assert "cannot be told" in section.tabs[0][1]

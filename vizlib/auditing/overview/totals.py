@@ -14,7 +14,8 @@ NAMED = 200  # failures that are named
 
 @dataclass
 class Totals:
-    """``rows`` with a map, the first ``failures`` (path, reason) of ``failed`` rows, and by model: pictures by class, by (label, answer).
+    """``rows`` with a map, the first ``failures`` (path, model, method, reason) of ``failed`` rows, and by model: pictures by
+    class, by (label, answer).
 
     ``labelled`` says whether any picture has a label; classes are labels then, else answers. ``names`` are theirs by (model, index).
     """
@@ -22,7 +23,7 @@ class Totals:
     rows: int = 0
     failed: int = 0
     labelled: bool = False
-    failures: list[tuple[str, str]] = field(default_factory=list)
+    failures: list[tuple[str, str, str | None, str]] = field(default_factory=list)
     labels: dict[str, Counter[int]] = field(default_factory=dict)
     answers: dict[str, Counter[int]] = field(default_factory=dict)
     confused: dict[str, Counter[tuple[int, int]]] = field(default_factory=dict)
@@ -43,7 +44,7 @@ def totals(audit: Audit) -> Totals:
             if error is not None:
                 result.failed += 1
                 if len(result.failures) < NAMED:
-                    result.failures.append((path, f"{model}, {method}: {error}" if method else f"{model}: {error}"))
+                    result.failures.append((path, model, method, error))
                 continue
             result.rows += grid_map is not None
             if (model, picture) in seen or answer is None:

@@ -60,8 +60,17 @@ def site_dots(sites: Sequence[SiteMeans], measure: str) -> str:
     return f'<div class="dots" role="img" aria-label="{label}" style="width:{wide}px;height:{_TALL + 24}px">{"".join(parts)}</div>'
 
 
-def step_dots(columns: Sequence[Sequence[tuple[str, float, float, float]]], titles: Sequence[str], low: float, high: float) -> str:
-    """A column for each model of a series: a dot for each (words, value, lower end, upper end), pale to strong from first to last."""
+def step_dots(
+    columns: Sequence[Sequence[tuple[str, float, float, float]]],
+    titles: Sequence[str],
+    low: float,
+    high: float,
+    colours: Sequence[str] = (),
+) -> str:
+    """A column for each model of a series: a dot for each (words, value, lower end, upper end), pale to strong from first to last.
+
+    ``colours`` are those of the columns, empty for the usual one.
+    """
     step = max(_STEP, min(90, 900 // max(1, len(columns))))
     wide, span = _LEFT + step * len(columns) + 8, (high - low) or 1.0
 
@@ -73,8 +82,10 @@ def step_dots(columns: Sequence[Sequence[tuple[str, float, float, float]]], titl
         f'<span class="word" style="top:{down(value) - 8}px;left:0;width:{_LEFT - 6}px;text-align:right">{value:.3g}</span>'
         for value in (low, (low + high) / 2, high)
     ]
-    for place, (column, title) in enumerate(zip(columns, titles, strict=True)):
+    own = colours or [""] * len(columns)
+    for place, (column, title, colour) in enumerate(zip(columns, titles, own, strict=True)):
         centre = _LEFT + step * (place + 0.5)
+        parts.append(f'<span style="--mark:{colour}">' if colour else "<span>")
         for number, (words, value, lower, upper) in enumerate(column):
             x = round(centre + (number - (len(column) - 1) / 2) * min(7.0, (step - 10) / len(column)), 1)
             shade = round(0.35 + 0.65 * (number + 1) / len(column), 2)
@@ -82,7 +93,8 @@ def step_dots(columns: Sequence[Sequence[tuple[str, float, float, float]]], titl
                 tall = max(1.0, round(down(lower) - down(upper), 1))
                 parts.append(f'<span class="spread" style="left:{x}px;top:{down(upper)}px;height:{tall}px"></span>')
             parts.append(f'<span class="dot" style="left:{x}px;top:{down(value)}px;opacity:{shade}" title="{escaped(words)}"></span>')
-        short = escaped(title.rpartition("=")[2][-14:])
+        parts.append("</span>")
+        short = escaped(title.rpartition("=")[2][-14:] if "=" in title else title)
         parts.append(
             f'<span class="word cut" style="top:{_TALL + 6}px;left:{centre - step / 2}px;width:{step}px;text-align:center" '
             f'title="{escaped(title)}">{short}</span>'

@@ -6,6 +6,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from vizlib.auditing.overview.columns import PRESETS
+from vizlib.auditing.report.names import shown_names
 from vizlib.evaluation.metrics import METRICS
 from vizlib.figures.layer_names import layer_title
 from vizlib.figures.numbers import adding_digits, counted, ends, of_pictures, percent, points, signed
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from vizlib.auditing.overview.layer_probes import LayerProbe, ModelProbes
     from vizlib.auditing.overview.lens_means import LensMeans
     from vizlib.auditing.overview.map_agreement import Agreement
+    from vizlib.auditing.report.names import ShownNames
     from vizlib.auditing.summary import Summary
     from vizlib.evaluation.over_sets import Lead
 
@@ -28,15 +30,16 @@ _UNIT = "\u00a0%"  # said once, behind both ends of an interval
 
 def findings(overview: Overview) -> list[str]:
     """One sentence for each number that an audit's reader asks for first, in the order of a report."""
-    sentences = [_accuracy(summary) for summary in overview.summaries if summary.method == overview.methods[0]]
-    sentences += [_commonest_mistake(overview, model) for model in overview.models]
-    sentences += [_on_object(summary) for summary in overview.summaries]
-    sentences += [_elsewhere(overview, model, method) for model in overview.models for method in overview.methods]
-    sentences += [_series(overview)] if len(overview.models) > 2 else []
-    sentences += [_settled(lens) for lens in overview.lens if lens.blocks]
-    sentences += [_probed(probes) for probes in overview.probes if probes.probes]
-    sentences += [_lead(scores.model, lead) for scores in overview.scores for lead in scores.leads]
-    sentences += [_apart(pair) for pair in overview.agreements if _is_told(pair, overview.models)]
+    shown = shown_names(overview.facts)
+    sentences = [_accuracy(summary, shown) for summary in overview.summaries if summary.method == overview.methods[0]]
+    sentences += [_commonest_mistake(overview, model, shown) for model in overview.models]
+    sentences += [_on_object(summary, shown) for summary in overview.summaries]
+    sentences += [_elsewhere(overview, model, method, shown) for model in overview.models for method in overview.methods]
+    sentences += [_series(overview, shown)] if len(overview.models) > 2 else []
+    sentences += [_settled(lens, shown) for lens in overview.lens if lens.blocks]
+    sentences += [_probed(probes, shown) for probes in overview.probes if probes.probes]
+    sentences += [_lead(scores.model, lead, shown) for scores in overview.scores for lead in scores.leads]
+    sentences += [_apart(pair, shown) for pair in overview.agreements if _is_told(pair, overview.models)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -72,31 +75,32 @@ def removal_words(cluster: StrategyCluster) -> str:
     )
 
 
-def _accuracy(summary: Summary) -> str:
+def _accuracy(summary: Summary, shown: ShownNames) -> str:
+    model = shown.models[summary.model]
     right, interval = summary.mean("right"), summary.interval("right")
     if right is None or interval is None:
-        return "" if not summary.pictures else f"{summary.model}: no picture has a label that it knows, so nothing is right or wrong."
+        return "" if not summary.pictures else f"{model}: no picture has a label that it knows, so nothing is right or wrong."
     sure = summary.mean("probability")
     beside = "" if sure is None else f", and gives its answers {percent(sure, 1)} on average"
     pictures = counted(summary.count("right"), "picture")
-    return f"{summary.model} is right on {percent(right, 1)} of {pictures} ({between(*interval)}){beside}."
+    return f"{model} is right on {percent(right, 1)} of {pictures} ({between(*interval)}){beside}."
 
 
-def _commonest_mistake(overview: Overview, model: str) -> str:
+def _commonest_mistake(overview: Overview, model: str, shown: ShownNames) -> str:
     own = [confusion for confusion in overview.confusions if (confusion.model, confusion.method) == (model, overview.methods[0])]
     if not own:
         return ""
-    first = own[0]
+    first, title = own[0], shown.models[model]
     counts = sorted(overview.totals.confused[model].values(), reverse=True)
     alike = counts.count(first.count)
     if alike > 1:
-        return f"No mistake of {model} is made more often than all others: its {alike} commonest are made {_times(first.count)} each."
+        return f"No mistake of {title} is made more often than all others: its {alike} commonest are made {_times(first.count)} each."
     share, low, high = first.share
     often = f"{first.count} of {first.of}, {percent(share)} ({between(low, high, None)})"
     if len(counts) == 1:
-        return f"The only mistake of {model} is to take {first.name} for {first.answer}: {often}."
+        return f"The only mistake of {title} is to take {first.name} for {first.answer}: {often}."
     return (
-        f"{model} takes {first.name} for {first.answer} more often than it makes any other mistake: {often}; the next commonest is made "
+        f"{title} takes {first.name} for {first.answer} more often than it makes any other mistake: {often}; the next commonest is made "
         f"{_times(counts[1])}."
     )
 
@@ -105,7 +109,7 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count:,} times"
 
 
-def _on_object(summary: Summary) -> str:
+def _on_object(summary: Summary, shown: ShownNames) -> str:
     share, area, gain, interval = (
         summary.mean("region_share"), summary.mean("region_area"), summary.mean("region_gain"), summary.interval("region_gain"),
     )  # fmt: skip
@@ -117,13 +121,13 @@ def _on_object(summary: Summary) -> str:
     if pointing is not None and ends_of_hits is not None:
         hits = f" Its highest pixel lies there in {percent(pointing, 1)} ({between(*ends_of_hits)}), a pixel drawn at random in {drawn}."
     return (
-        f"{summary.model}, {summary.method}: {percent(share, digits)} of the map lies on the object of "
+        f"{shown.models[summary.model]}, {shown.methods[summary.method]}: {percent(share, digits)} of the map lies on the object of "
         f"{counted(summary.count('region_gain'), 'picture')}, where an even map has {drawn}: "
         f"{gain_words(gain, *interval, digits)}.{hits}"
     )
 
 
-def _elsewhere(overview: Overview, model: str, method: str) -> str:
+def _elsewhere(overview: Overview, model: str, method: str, shown: ShownNames) -> str:
     """How many right answers look elsewhere."""
     count = overview.matching["outside", model, method]
     summary = next(summary for summary in overview.summaries if (summary.model, summary.method) == (model, method))
@@ -132,12 +136,12 @@ def _elsewhere(overview: Overview, model: str, method: str) -> str:
         return ""
     low, high = wilson(count, right)
     return (
-        f"{model}, {method}: of {counted(right, 'right answer')} {percent(count / right)} ({between(low, high, None)}) have a map that "
-        "lies less on the object than an even one."
+        f"{shown.models[model]}, {shown.methods[method]}: of {counted(right, 'right answer')} {percent(count / right)} "
+        f"({between(low, high, None)}) have a map that lies less on the object than an even one."
     )
 
 
-def _series(overview: Overview) -> str:
+def _series(overview: Overview, shown: ShownNames) -> str:
     """How accuracy went from the first model to the last."""
     first, last = (next(each for each in overview.summaries if each.model == overview.models[place]) for place in (0, -1))
     before, after = first.mean("right"), last.mean("right")
@@ -147,8 +151,8 @@ def _series(overview: Overview) -> str:
     told = "" if low > 0 or high < 0 else ", which cannot be told from no change"
     digits = adding_digits((100 * (after - before), 100 * after, -100 * before), digits=1)
     return (
-        f"From {first.model} to {last.model} the share of right answers goes from {percent(before, digits)} to {percent(after, digits)}: "
-        f"{points(after - before, low, high, digits=digits)}{told}."
+        f"From {shown.models[first.model]} to {shown.models[last.model]} the share of right answers goes from {percent(before, digits)} to "
+        f"{percent(after, digits)}: {points(after - before, low, high, digits=digits)}{told}."
     )
 
 
@@ -157,18 +161,19 @@ def _is_told(pair: Agreement, models: Sequence[str]) -> bool:
     return pair.kind == "methods" or len(models) < 3 or pair.second == models[-1]
 
 
-def _apart(pair: Agreement) -> str:
+def _apart(pair: Agreement, shown: ShownNames) -> str:
+    compared, within = (shown.methods, shown.models) if pair.kind == "methods" else (shown.models, shown.methods)
+    both, of = f"{compared[pair.first]} and {compared[pair.second]}", within[pair.of]
     if not pair.count:
         if not pair.elsewhere:
             return ""
         whole = "the picture" if pair.elsewhere == 1 else f"all {pair.elsewhere:,} pictures"
-        return f"{pair.first} and {pair.second} see other parts of {whole}, so their maps are not compared."
+        return f"{both} see other parts of {whole}, so their maps are not compared."
     low, high = pair.interval
     told = f"{low:.2f} to {high:.2f} over {pair.count:,} pictures" if isfinite(low) else "one picture, so no interval"
     are = "is" if pair.elsewhere == 1 else "are"
     left_out = f"; {counted(pair.elsewhere, 'picture')} of which they see other parts {are} left out" if pair.elsewhere else ""
-    both = f"{pair.first} and {pair.second}"
-    names = f"{pair.of}: {both}" if pair.kind == "methods" else f"The {pair.of} maps of {both}"
+    names = f"{of}: {both}" if pair.kind == "methods" else f"The {of} maps of {both}"
     return f"{names} lie {pair.mean:.2f} apart ({told}; 0 alike, 1 without a cell in common{left_out})."
 
 
@@ -179,7 +184,7 @@ def signed_ends(low: float, high: float) -> str:
     return ends(low, high, lambda value, more: signed(value, 3 + more), 0.0)
 
 
-def _settled(lens: LensMeans) -> str:
+def _settled(lens: LensMeans, shown: ShownNames) -> str:
     """From which block on the answer stays."""
     early, blocks = lens.blocks[len(lens.blocks) // 2], [block.block for block in lens.blocks]
     place = blocks.index(lens.half)
@@ -187,7 +192,8 @@ def _settled(lens: LensMeans) -> str:
     title += f" of {len(blocks)}" if title == f"layer {place + 1}" else f", block {place + 1} of {len(blocks)},"
     already = f"{percent(early.final[0], 1)} ({between(*early.final[1:])})"
     return (
-        f"{lens.model}: in {settled} the answer stays from {title} on; after {layer_title(early.block)} it is the final one in {already}."
+        f"{shown.models[lens.model]}: in {settled} the answer stays from {title} on; after {layer_title(early.block)} it is the "
+        f"final one in {already}."
     )
 
 
@@ -196,7 +202,7 @@ def probe_title(probe: LayerProbe) -> str:
     return f"{layer_title(probe.layer)}, {'first learned token' if probe.token else 'mean over cells'}"
 
 
-def _probed(probes: ModelProbes) -> str:
+def _probed(probes: ModelProbes, shown: ShownNames) -> str:
     """The layer that a linear probe reads best, and which others cannot be told from it."""
     best, first = probes.best, probes.probes[0]
     alike = sum(probe is not best and probe.linear[2] >= best.linear[1] for probe in probes.probes)
@@ -205,19 +211,20 @@ def _probed(probes: ModelProbes) -> str:
     at_best, at_first = (f"{percent(probe.linear[0], 1)} ({between(*probe.linear[1:])})" for probe in (best, first))
     begin = "" if best is first else f"; off {probe_title(first)} {at_first}"
     return (
-        f"{probes.model}: a linear probe reads the class best off {probe_title(best)}, {at_best}{told}{begin}. "
+        f"{shown.models[probes.model]}: a linear probe reads the class best off {probe_title(best)}, {at_best}{told}{begin}. "
         f"The commonest class alone would be right in {percent(probes.chance, 1)}."
     )
 
 
-def _lead(model: str, lead: Lead) -> str:
+def _lead(name: str, lead: Lead, shown: ShownNames) -> str:
     """Which of two methods predicts the model better."""
     title, over = METRICS[lead.metric].title.lower(), f"over {lead.pictures:,} pictures"
+    model, first, second = shown.models[name], shown.methods[lead.first], shown.methods[lead.second]
     if not isfinite(lead.low):
-        return f"{model}: {lead.first} and {lead.second} are compared by {title} on one picture, which tells nothing of others."
+        return f"{model}: {first} and {second} are compared by {title} on one picture, which tells nothing of others."
     if not lead.told:
-        return f"{model}: by {title}, {lead.first} and {lead.second} cannot be told apart ({signed_ends(lead.low, lead.high)}, {over})."
-    ahead, behind = (lead.first, lead.second) if lead.mean > 0 else (lead.second, lead.first)
+        return f"{model}: by {title}, {first} and {second} cannot be told apart ({signed_ends(lead.low, lead.high)}, {over})."
+    ahead, behind = (first, second) if lead.mean > 0 else (second, first)
     low, high = sorted((abs(lead.low), abs(lead.high)))
     interval = ends(low, high, lambda value, more: f"{value:.{3 + more}f}", 0.0)
     return f"{model}: by {title}, {ahead} is ahead of {behind} by {abs(lead.mean):.3f} ({interval}, {over})."

@@ -215,8 +215,8 @@ export class Gallery {
       presets.append(taken);
     }
     const choices = make('div', 'choices');
-    if (data.models.length > 1) choices.append(this.select('model', 'Model', data.models));
-    if (data.methods.length > 1) choices.append(this.select('method', 'Method', data.methods));
+    if (data.models.length > 1) choices.append(this.select('model', 'Model', data.titles.models));
+    if (data.methods.length > 1) choices.append(this.select('method', 'Method', data.titles.methods));
     choices.append(this.sortSelect());
     if (Object.keys(data.thumbnails).length) {
       const hows = make('span', 'hows');
@@ -365,7 +365,7 @@ export class Gallery {
     for (let place = 0; place < data.model.length; place += 1) {
       if (!data.maps[place] || this.value('picture', place) !== number) continue;
       const figure = make('figure');
-      const caption = `${data.models[data.model[place]]}, ${data.methods[data.method[place]]}`;
+      const caption = `${data.titles.models[data.model[place]]}, ${data.titles.methods[data.method[place]]}`;
       figure.append(this.canvas(place, 200), make('figcaption', place === chosen ? 'on' : '', caption));
       maps.append(figure);
     }

@@ -46,11 +46,23 @@ class Section:
         return f'<div class="tabs">{parts}</div>'
 
 
-def table_html(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; cells are HTML."""
+def table_html(heads: Sequence[str], rows: Sequence[Sequence[str]], colours: Sequence[str] = ()) -> str:
+    """A table; cells are HTML. ``colours`` are those of the rows' bars, empty for the usual one."""
     head = "".join(f"<th>{escaped(title)}</th>" for title in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>" for cells in rows)
+    own = colours or [""] * len(rows)
+    body = "".join(
+        f"<tr{_style(colour)}>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>" for cells, colour in zip(rows, own, strict=True)
+    )
     return f"<div class='wide'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def coloured_part(html: str, colour: str) -> str:
+    """A part whose bars and dots have a model's ``colour``; empty for the usual one."""
+    return f"<div{_style(colour)}>{html}</div>" if colour else html
+
+
+def _style(colour: str) -> str:
+    return f' style="--mark:{colour}"' if colour else ""
 
 
 def listed(names: Sequence[str]) -> str:

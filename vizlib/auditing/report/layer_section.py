@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vizlib.auditing.report.findings import probe_title
-from vizlib.auditing.report.html_parts import Section, share_cell, table_html
+from vizlib.auditing.report.html_parts import Section, coloured_part, share_cell, table_html
+from vizlib.auditing.report.names import shown_names
 from vizlib.figures.html_page import escaped
 from vizlib.figures.layer_names import layer_title
 from vizlib.figures.numbers import counted, percent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vizlib.auditing.overview.api import Overview
     from vizlib.auditing.overview.layer_probes import ModelProbes
     from vizlib.auditing.overview.lens_means import LensMeans
@@ -20,7 +23,7 @@ def lens_section(view: Overview) -> Section | None:
     """The answers after every block; None where the audit was made without them."""
     if not view.lens:
         return None
-    tabs = tuple((each.model, f"<p>{escaped(each.missing)}</p>" if each.missing else _lens_table(each)) for each in view.lens)
+    tabs = _tabs(view, [(each.model, each.missing, "" if each.missing else _lens_table(each)) for each in view.lens])
     return Section(
         "What each layer would answer",
         "The logit lens: the model's own head reads the tokens of every block. Look for the block from which on the answer stays.",
@@ -29,6 +32,15 @@ def lens_section(view: Overview) -> Section | None:
         "the end; the last block has it in every picture.",
         "https://arxiv.org/abs/2310.18969",
         "Vilas et al. 2023",
+    )
+
+
+def _tabs(view: Overview, parts: Sequence[tuple[str, str, str]]) -> tuple[tuple[str, str], ...]:
+    """A tab of each (model, why it has none, table)."""
+    shown = shown_names(view.facts)
+    return tuple(
+        (shown.models[model], f"<p>{escaped(shown.told(missing))}</p>" if missing else coloured_part(html, shown.colours.get(model, "")))
+        for model, missing, html in parts
     )
 
 
@@ -48,7 +60,7 @@ def probe_section(view: Overview) -> Section | None:
     """What can be read off the features of every layer; None where the audit was made without them."""
     if not view.probes:
         return None
-    tabs = tuple((each.model, f"<p>{escaped(each.missing)}</p>" if each.missing else _probe_table(each)) for each in view.probes)
+    tabs = _tabs(view, [(each.model, each.missing, "" if each.missing else _probe_table(each)) for each in view.probes])
     return Section(
         "What can be read off each layer",
         "A probe learns the class of a picture from one layer's features alone. Look for where it rises: what a layer holds is not yet "

@@ -8,7 +8,8 @@ import numpy as np
 
 from vizlib.auditing.report.charts import site_dots
 from vizlib.auditing.report.findings import between
-from vizlib.auditing.report.html_parts import Section, listed, table_html
+from vizlib.auditing.report.html_parts import Section, coloured_part, listed, table_html
+from vizlib.auditing.report.names import shown_names
 from vizlib.figures.html_page import escaped, png_address
 from vizlib.figures.numbers import counted, percent, points
 from vizlib.figures.overlay import coloured
@@ -22,19 +23,19 @@ CLASSES = 60  # of a model and a method, whose mean maps are shown
 
 def class_section(view: Overview) -> Section | None:
     """The mean map of each class, with its accuracy."""
-    tabs = []
+    tabs, shown = [], shown_names(view.facts)
     for model, method in view.pairs:
         own = [each for each in view.classes if (each.model, each.method) == (model, method)]
         own.sort(key=lambda each: (each.accuracy[0] if each.accuracy else 0.0, -each.pictures, each.index))
-        shown = [each for each in own if each.map.mean is not None][:CLASSES]
-        if not shown:
+        drawn = [each for each in own if each.map.mean is not None][:CLASSES]
+        if not drawn:
             continue
-        peak = max(float(each.map.mean.max()) for each in shown if each.map.mean is not None)
-        figures = "".join(_class_figure(each.name, each.map, peak, _class_words(each)) for each in shown)
-        left = len(own) - len(shown)
+        peak = max(float(each.map.mean.max()) for each in drawn if each.map.mean is not None)
+        figures = "".join(_class_figure(each.name, each.map, peak, _class_words(each)) for each in drawn)
+        left = len(own) - len(drawn)
         rest = f" {counted(left, 'more class')} {'is' if left == 1 else 'are'} not shown." if left else ""
         scale = f"<p class='exactly'>Brightest: {percent(peak)} of a map in one cell of these.{rest}</p>"
-        tabs.append((f"{model}, {method}", f"{scale}<div class='maps'>{figures}</div>"))
+        tabs.append((f"{shown.models[model]}, {shown.methods[method]}", f"{scale}<div class='maps'>{figures}</div>"))
     if not tabs:
         return None
     first = (
@@ -79,7 +80,7 @@ def _class_figure(name: str, mean_map: MeanMap, peak: float, words: str) -> str:
 
 def confusion_section(view: Overview) -> Section | None:
     """The commonest mistakes beside where the model looked."""
-    tabs = []
+    tabs, shown = [], shown_names(view.facts)
     for model, method in view.pairs:
         rows = []
         for each in view.confusions:
@@ -94,7 +95,7 @@ def confusion_section(view: Overview) -> Section | None:
         if rows:
             tabs.append(
                 (
-                    f"{model}, {method}",
+                    f"{shown.models[model]}, {shown.methods[method]}",
                     table_html(["label", "answered", "how often", "where it looked then", "where it looks when right"], rows),
                 )
             )
@@ -126,7 +127,7 @@ def head_section(view: Overview) -> Section | None:
             "on the command line, heads=True in Python."
         )  # fmt: skip
         return Section("Heads over the set", why)
-    tabs = []
+    tabs, shown = [], shown_names(view.facts)
     for model in view.models:
         sites = [site for site in view.heads if site.model == model]
         if sites:
@@ -137,13 +138,14 @@ def head_section(view: Overview) -> Section | None:
                     ("entropy", "entropy of attention, bits, layer by layer"),
                 )
             )
-            tabs.append((model, f"<div class='row'>{charts}</div><p class='exactly'>Over {counted(sites[0].pictures, 'picture')}.</p>"))
+            body = f"<div class='row'>{charts}</div><p class='exactly'>Over {counted(sites[0].pictures, 'picture')}.</p>"
+            tabs.append((shown.models[model], coloured_part(body, shown.colours.get(model, ""))))
     words = (
         "A dot is a head's mean over the pictures, its line one standard deviation of pictures to both sides: how much it depends on the "
         "picture."
     )
     if view.facts["pictures"] == 1:
         words = "A dot is a head; of one picture nothing is known of how much it depends on the picture."
-    without = [model for model in view.models if all(site.model != model for site in view.heads)]
+    without = [shown.models[model] for model in view.models if all(site.model != model for site in view.heads)]
     words += f" {listed(without)} {'has' if len(without) == 1 else 'have'} no attention that looks over its whole grid." if without else ""
     return Section("Heads over the set", words, tuple(tabs))

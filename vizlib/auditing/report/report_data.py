@@ -10,6 +10,7 @@ import numpy as np
 
 from vizlib.auditing.overview.columns import PRESETS, table_columns
 from vizlib.auditing.report.findings import missing_presets
+from vizlib.auditing.report.names import shown_names
 from vizlib.figures.colormaps import diverging, table
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ def gallery_data(overview: Overview, thumbnails: Mapping[int, str]) -> dict[str,
     """What ``gallery.js`` takes: columns of the table, rows by column, maps by row, small pictures by number, presets, colour tables.
 
     Texts are numbered, since they repeat; maps are 256 steps of their largest size, signed ones around 128; ``seen`` is the box in
-    shares of the picture that a map lies on.
+    shares of the picture that a map lies on; ``titles`` are what a reader is told that models and methods are called.
     """
-    rows = overview.table
+    rows, shown = overview.table, shown_names(overview.facts)
     missing = missing_presets(overview)
     values: dict[str, Any] = {}
     columns = []
@@ -41,6 +42,10 @@ def gallery_data(overview: Overview, thumbnails: Mapping[int, str]) -> dict[str,
         "values": values,
         "models": overview.models,
         "methods": overview.methods,
+        "titles": {
+            "models": [shown.models[name] for name in overview.models],
+            "methods": [shown.methods[name] for name in overview.methods],
+        },
         "model": [overview.models.index(picked.row["model"]) for picked in rows],
         "method": [overview.methods.index(picked.row["method"]) for picked in rows],
         "presets": [asdict(preset) | {"missing": missing.get(preset.name, "")} for preset in PRESETS],

@@ -14,6 +14,7 @@ from vizlib.auditing.report.findings import findings
 from vizlib.auditing.report.html_parts import Section, listed, share_cell, table_html
 from vizlib.auditing.report.layer_section import lens_section, probe_section
 from vizlib.auditing.report.map_sections import class_section, confusion_section, head_section
+from vizlib.auditing.report.names import method_title, shown_names
 from vizlib.auditing.report.report_data import gallery_data
 from vizlib.auditing.report.score_section import score_section
 from vizlib.auditing.report.series_section import series_section
@@ -64,7 +65,7 @@ def report_sections(view: Overview, found: Sequence[Strategies], pictures: Mappi
     """The sections below the gallery, as far as there is something to show."""
     sections = [
         series_section(view), score_section(view), class_section(view), confusion_section(view), head_section(view), lens_section(view),
-        probe_section(view), strategy_section(found, pictures),
+        probe_section(view), strategy_section(view, found, pictures),
     ]  # fmt: skip
     return [section for section in sections if section is not None]
 
@@ -76,30 +77,49 @@ def report_page(view: Overview, found: Sequence[Strategies], pictures: Mapping[i
     css = "".join(_file(name) for name in ("sections.css", "report.css", "gallery.css"))
     gallery = _file("gallery.js")
     script = _IMPORT.sub("", _file("report.js"))  # which stands behind what it imports
+    models = listed(list(shown_names(view.facts).models.values()))
     return html_page(
-        f"{' and '.join(view.models)} over {view.facts['pictures']:,} pictures", body, css=css, data=gallery_data(view, pictures),
+        f"{models} over {view.facts['pictures']:,} pictures", body, css=css, data=gallery_data(view, pictures),
         scripts=[f'<script type="module">{gallery}\n{script}</script>'],
     )  # fmt: skip
 
 
 def _head(view: Overview) -> str:
-    facts = view.facts
-    methods = ", ".join(method["name"] + _options(method["options"]) for method in facts["methods"])
+    facts, shown = view.facts, shown_names(view.facts)
+    methods = ", ".join(
+        (name if shown.methods[name := method["name"]] == name else method_title(method["method"])) + _options(method["options"])
+        for method in facts["methods"]
+    )
     explained = {"prediction": "the model's own answer", "label": "the label"}.get(facts["target"], facts["target"])
     torn = ""
     if view.totals.failed:
-        lines = "".join(f"<li><b>{escaped(path)}</b>: {escaped(why)}</li>" for path, why in view.totals.failures)
+        lines = "".join(f"<li><b>{escaped(path)}</b>: {escaped(why)}</li>" for path, why in failures(view))
         more = view.totals.failed - len(view.totals.failures)
         rest = f"<p class='exactly'>and {more:,} more, in the rows</p>" if more else ""
         summary = f"<summary>{counted(view.totals.failed, 'row')} without a map, and why</summary>"
         torn = f"<details class='note'>{summary}<ul>{lines}</ul>{rest}</details>"
     unfinished = "" if view.complete else "<p class='note'>This audit has not come to its end: it says what is there so far.</p>"
-    models = f"{listed(view.models)} look{'s' if len(view.models) == 1 else ''}"
+    models = f"{listed(list(shown.models.values()))} look{'s' if len(view.models) == 1 else ''}"
     return (
         f"<header><h1>What {escaped(models)} at</h1>"
         f"<p>{counted(facts['pictures'], 'picture')}, explained by {escaped(methods)}. A map is of {escaped(explained)}.</p>"
         f"{unfinished}{torn}</header>"
     )
+
+
+def failures(view: Overview) -> list[tuple[str, str]]:
+    """The name of each picture without a map, and why, by which model and method."""
+    shown = shown_names(view.facts)
+    return [
+        (path, f"{', '.join([shown.models[model], *([shown.methods[method]] if method else [])])}: {shown.told(why)}")
+        for path, model, method, why in view.totals.failures
+    ]
+
+
+def file_names(view: Overview) -> str:
+    """Which models and methods have another name in the files than here; empty for none."""
+    pairs = shown_names(view.facts).in_files
+    return f"{listed(pairs)} in the files." if pairs else ""
 
 
 def _options(options: dict[str, Any]) -> str:
@@ -114,7 +134,7 @@ def _findings(view: Overview) -> str:
 
 def numbers_section(view: Overview) -> Section:
     """The headline numbers with their intervals."""
-    boxed = any(summary.mean("region_gain") is not None for summary in view.summaries)
+    boxed, shown = any(summary.mean("region_gain") is not None for summary in view.summaries), shown_names(view.facts)
     heads = [
         "model",
         "method",
@@ -125,7 +145,8 @@ def numbers_section(view: Overview) -> Section:
     ]
     rows = []
     for summary in view.summaries:
-        cells = [escaped(summary.model), escaped(summary.method), f"{summary.pictures:,}", _share(summary, "right")]
+        names = escaped(shown.models[summary.model]), escaped(shown.methods[summary.method])
+        cells = [*names, f"{summary.pictures:,}", _share(summary, "right")]
         evenness = summary.mean("evenness")
         cells.append("" if evenness is None else f"{evenness:.3f}{_ends(summary.interval('evenness'))}")
         if boxed:
@@ -141,7 +162,8 @@ def numbers_section(view: Overview) -> Section:
         if boxed
         else "No picture has a box or a mask, so that nothing is said of how much of the maps lies on objects."
     )
-    return Section("In numbers", words, (("", table_html(heads, rows)),))
+    colours = [shown.colours.get(summary.model, "") for summary in view.summaries]
+    return Section("In numbers", words, (("", table_html(heads, rows, colours)),))
 
 
 def _share(summary: Any, name: str, reference: float | None = None) -> str:
@@ -199,11 +221,15 @@ def rows_words(view: Overview, *, with_data: bool) -> str:
 
 
 def _about(view: Overview) -> str:
-    facts = view.facts
+    facts, shown = view.facts, shown_names(view.facts)
     made = ", ".join(f"{name} {number}" for name, number in facts["made_with"].items())
     lines = [
         f"Fit: {facts['fit'] or 'each model’s own'}. Made with {made}.",
-        *(f"{model['name']}: weights {model['weights'][:16]}.{_matched(model['matched'])}" for model in facts["models"]),
+        *(
+            f"{shown.models[model['name']]}: weights {model['weights'][:16]}.{shown.told(_matched(model['matched']))}"
+            for model in facts["models"]
+        ),
+        *filter(None, [file_names(view)]),
     ]
     code = (
         "import vizlib\nfrom vizlib.auditing.report.report_html import write_report\n\n"

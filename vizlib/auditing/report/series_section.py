@@ -8,6 +8,7 @@ import numpy as np
 
 from vizlib.auditing.report.charts import interval_bar, step_dots
 from vizlib.auditing.report.html_parts import Section, share_cell, table_html
+from vizlib.auditing.report.names import shown_names
 from vizlib.figures.html_page import escaped
 from vizlib.figures.layer_names import layer_title
 from vizlib.figures.numbers import decimal, points
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from vizlib.auditing.overview.api import Overview
     from vizlib.auditing.overview.model_series import ModelStep
+    from vizlib.auditing.report.names import ShownNames
     from vizlib.stats import Estimate
 
 
@@ -24,18 +26,19 @@ def series_section(view: Overview) -> Section | None:
     """Each model in the order of the audit, against the last; None for one alone."""
     if view.series is None:
         return None
-    steps, last = view.series.steps, view.models[-1]
-    tabs = [("Numbers", _numbers(steps, view.methods))]
+    shown = shown_names(view.facts)
+    steps, last = view.series.steps, shown.models[view.models[-1]]
+    tabs = [("Numbers", _numbers(steps, view.methods, shown))]
     distance = [_dots(step.distance, "px") for step in steps]
     if any(distance):
         top = max(value for column in distance for _, value, _, _ in column)
-        tabs.append(("Attention distance by layer", _chart(distance, view.models, 0.0, top, "pixels, means of heads")))
+        tabs.append(("Attention distance by layer", _chart(distance, view.models, shown, (0.0, top), "pixels, means of heads")))
     cka = [_dots(step.cka, "") for step in steps[:-1]]
     if any(cka):
         low = min(0.0, *(value for column in cka for _, value, _, _ in column))
         caption = f"CKA of each layer to the same layer of {last}: 1 arranges the pictures alike"
-        tabs.append(("CKA to the last by layer", _chart(cka, view.models[:-1], low, 1.0, caption)))
-    missing = " ".join(view.series.missing.values())
+        tabs.append(("CKA to the last by layer", _chart(cka, view.models[:-1], shown, (low, 1.0), caption)))
+    missing = shown.told(" ".join(view.series.missing.values()))
     return Section(
         "From model to model",
         f"The models in the order of the audit, each against the last, {last}.{_epochs_words(steps)}",
@@ -52,16 +55,16 @@ def _epochs_words(steps: Sequence[ModelStep]) -> str:
     return " Where they are epochs of one run, look at where accuracy still grows while the maps no longer change, and the other way round."
 
 
-def _numbers(steps: Sequence[ModelStep], methods: Sequence[str]) -> str:
-    heads = ["model", "right", *(f"{method}: from the last" for method in methods)]
+def _numbers(steps: Sequence[ModelStep], methods: Sequence[str], shown: ShownNames) -> str:
+    heads = ["model", "right", *(f"{shown.methods[method]}: from the last" for method in methods)]
     boxed = any(step.gain for step in steps)
-    heads += [f"{method}: on the object beyond even" for method in methods] if boxed else []
+    heads += [f"{shown.methods[method]}: on the object beyond even" for method in methods] if boxed else []
     rows = []
     for step in steps:
-        cells = [escaped(step.model), share_cell(step.right), *(_apart(step.apart.get(method)) for method in methods)]
+        cells = [escaped(shown.models[step.model]), share_cell(step.right), *(_apart(step.apart.get(method)) for method in methods)]
         cells += [_gain(step.gain.get(method)) for method in methods] if boxed else []
         rows.append(cells)
-    return table_html(heads, rows)
+    return table_html(heads, rows, [shown.colours.get(step.model, "") for step in steps])
 
 
 def _apart(estimate: Estimate | None) -> str:
@@ -90,7 +93,9 @@ def _dots(values: Mapping[str, float | Estimate], unit: str) -> list[tuple[str, 
 
 
 def _chart(
-    columns: Sequence[Sequence[tuple[str, float, float, float]]], models: Sequence[str], low: float, high: float, caption: str
-) -> str:
+    columns: Sequence[Sequence[tuple[str, float, float, float]]], models: Sequence[str], shown: ShownNames, span: tuple[float, float],
+    caption: str,
+) -> str:  # fmt: skip
     words = f"{caption}; layers from left, pale, to right in each column, their names on hover."
-    return f"<figure>{step_dots(columns, models, low, high)}<figcaption>{escaped(words)}</figcaption></figure>"
+    chart = step_dots(columns, [shown.models[name] for name in models], *span, [shown.colours.get(name, "") for name in models])
+    return f"<figure>{chart}<figcaption>{escaped(words)}</figcaption></figure>"

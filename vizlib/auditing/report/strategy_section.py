@@ -9,6 +9,7 @@ import numpy as np
 from vizlib.auditing.clusters import LEAST
 from vizlib.auditing.report.findings import removal_words
 from vizlib.auditing.report.html_parts import Section
+from vizlib.auditing.report.names import shown_names
 from vizlib.auditing.report.strategies import MEMBERS
 from vizlib.figures.html_page import escaped, png_address
 from vizlib.figures.numbers import counted, percent
@@ -18,15 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vizlib.auditing.clusters import StrategyCluster
+    from vizlib.auditing.overview.api import Overview
     from vizlib.auditing.report.strategies import Strategies
 
 
-def strategy_section(found: Sequence[Strategies], pictures: Mapping[int, str]) -> Section | None:
+def strategy_section(view: Overview, found: Sequence[Strategies], pictures: Mapping[int, str]) -> Section | None:
     """The first clusters of every model and method."""
-    tabs = []
+    tabs, names = [], shown_names(view.facts)
     for each in found:
+        title = f"{names.models[each.model]}, {names.methods[each.method]}"
         if each.missing:
-            tabs.append((f"{each.model}, {each.method}", f"<p class='note'>{escaped(each.missing)}</p>"))
+            tabs.append((title, f"<p class='note'>{escaped(names.told(each.missing))}</p>"))
             continue
         cards = []
         shown = each.shown
@@ -39,8 +42,8 @@ def strategy_section(found: Sequence[Strategies], pictures: Mapping[int, str]) -
                 if number in pictures
             )
             mean = f'<img class="cells" alt="mean map" src="{png_address(coloured(cluster.mean_map))}">'
-            title = f"<h3>{place + 1}. {escaped(cluster.class_name)}</h3>"
-            cards.append(f"<div class='cluster'>{mean}<div>{title}<p>{escaped(words)}</p><div class='row'>{thumbs}</div></div></div>")
+            head = f"<h3>{place + 1}. {escaped(cluster.class_name)}</h3>"
+            cards.append(f"<div class='cluster'>{mean}<div>{head}<p>{escaped(words)}</p><div class='row'>{thumbs}</div></div></div>")
         alone = sum(cluster.size == cluster.class_size for cluster in each.clusters)
         more = (
             f" In {alone:,} of them the maps are one cluster."
@@ -53,7 +56,7 @@ def strategy_section(found: Sequence[Strategies], pictures: Mapping[int, str]) -
         more += f" {counted(rest, 'more cluster')} not shown." if rest > 0 else ""
         were = "was clustered, the one" if each.classes == 1 else "were clustered, those"
         note = f"{each.classes:,} of {counted(each.of, 'class')} {were} with most pictures and at least {LEAST}.{more}"
-        tabs.append((f"{each.model}, {each.method}", f"{''.join(cards)}<p class='exactly'>{note}</p>"))
+        tabs.append((title, f"{''.join(cards)}<p class='exactly'>{note}</p>"))
     if not tabs:
         return None
     ranked = any(each.ranked for each in found)

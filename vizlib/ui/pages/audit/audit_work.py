@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class AuditView:
     """What is drawn of an audit: sentences, sections, what the gallery takes, and the files to take away.
 
-    ``archive`` is the audit's folder as a ZIP file, empty for one that lies in a folder already; ``names`` are models, then methods.
+    ``archive`` is the audit's folder as a ZIP file, empty for one that lies in a folder already; ``names`` are models, then methods,
+    as the files have them, and ``file_names`` says which titles they stand for.
     """
 
     pictures: int
@@ -37,6 +38,7 @@ class AuditView:
     html: bytes
     archive: bytes
     names: tuple[tuple[str, ...], tuple[str, ...]]
+    file_names: str
     nbytes: int
 
 
@@ -82,7 +84,15 @@ def open_audit(folder: str, data: str, progress: Progress) -> AuditView:
 def _view(audit: Audit, data: Any, progress: Progress, *, archived: bool) -> AuditView:
     from vizlib.auditing.report.findings import findings
     from vizlib.auditing.report.report_data import gallery_data
-    from vizlib.auditing.report.report_html import numbers_section, report_contents, report_page, report_sections, rows_words
+    from vizlib.auditing.report.report_html import (
+        failures,
+        file_names,
+        numbers_section,
+        report_contents,
+        report_page,
+        report_sections,
+        rows_words,
+    )
 
     progress(0, None, "Reading the rows and maps")
     view, found, pictures = report_contents(audit, data=data, models=None, clusters=True)
@@ -92,9 +102,9 @@ def _view(audit: Audit, data: Any, progress: Progress, *, archived: bool) -> Aud
     numbers = numbers_section(view)
     size = len(html) + len(archive) + len(json.dumps(gallery))
     return AuditView(
-        view.facts["pictures"], view.complete, tuple(view.totals.failures[:20]), view.totals.failed, tuple(findings(view)), numbers,
+        view.facts["pictures"], view.complete, tuple(failures(view)[:20]), view.totals.failed, tuple(findings(view)), numbers,
         tuple(report_sections(view, found, pictures)), gallery, rows_words(view, with_data=data is not None), html, archive,
-        (tuple(view.models), tuple(view.methods)), size,
+        (tuple(view.models), tuple(view.methods)), file_names(view), size,
     )  # fmt: skip
 
 

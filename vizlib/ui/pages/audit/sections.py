@@ -143,6 +143,8 @@ def _draw_files(audit: AuditView, source: Source) -> None:
     if audit.archive:
         files.append(("zip", audit.archive, "The audit's folder: rows in Parquet, maps in NPZ, the report; vizlib.Audit.open reads it"))
     download_row("audit", "audit", *files)
+    if audit.file_names:
+        st.caption(formatting.plain(audit.file_names))
     folder = source.folder if isinstance(source, FolderSource) else "audit"
     models, methods = audit.names
     draw_snippet(
