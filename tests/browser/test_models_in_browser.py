@@ -75,6 +75,8 @@ def test_a_class_and_its_table(visit, server):
     page.locator(".js-plotly-plot").nth(2).wait_for()
     visit.rest()
     page.get_by_text("The numbers").click()
+    page.get_by_test_id("stDataFrame").wait_for()
+    visit.rest()  # a file that a run is about to hand over anew cannot be fetched meanwhile
     with page.expect_download() as got:
         page.get_by_role("button", name="CSV", exact=True).click()
     rows = list(csv.DictReader(io.StringIO(Path(got.value.path()).read_text(encoding="utf-8"))))
