@@ -137,3 +137,8 @@ def of_pictures(count: int, pictures: int) -> str:
     if count == pictures:
         return ("no picture", "the one picture", "both pictures")[count] if count < 3 else f"all {pictures:,} pictures"
     return f"{count:,} of {counted(pictures, 'picture')}" if count else f"none of {counted(pictures, 'picture')}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """One, one and another, or one, another and a third."""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

@@ -65,11 +65,6 @@ def _style(colour: str) -> str:
     return f' style="--mark:{colour}"' if colour else ""
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names as a reader lists them."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
 def share_cell(estimate: Estimate | None, reference: float | None = None) -> str:
     """A share with its interval as a cell: a bar, the share, the ends; "not known" for None."""
     if estimate is None:

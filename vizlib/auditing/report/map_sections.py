@@ -8,10 +8,10 @@ import numpy as np
 
 from vizlib.auditing.report.charts import site_dots
 from vizlib.auditing.report.findings import between
-from vizlib.auditing.report.html_parts import Section, coloured_part, listed, table_html
+from vizlib.auditing.report.html_parts import Section, coloured_part, table_html
 from vizlib.auditing.report.names import shown_names
 from vizlib.figures.html_page import escaped, png_address
-from vizlib.figures.numbers import counted, percent, points
+from vizlib.figures.numbers import counted, listed, percent, points
 from vizlib.figures.overlay import coloured
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 from vizlib.auditing.overview.api import overview
 from vizlib.auditing.report.charts import interval_bar
 from vizlib.auditing.report.findings import findings
-from vizlib.auditing.report.html_parts import Section, listed, share_cell, table_html
+from vizlib.auditing.report.html_parts import Section, share_cell, table_html
 from vizlib.auditing.report.layer_section import lens_section, probe_section
 from vizlib.auditing.report.map_sections import class_section, confusion_section, head_section
 from vizlib.auditing.report.names import method_title, shown_names
@@ -22,7 +22,7 @@ from vizlib.auditing.report.strategies import MEMBERS, strategies
 from vizlib.auditing.report.strategy_section import strategy_section
 from vizlib.auditing.report.thumbnails import thumbnails
 from vizlib.figures.html_page import escaped, html_page
-from vizlib.figures.numbers import counted, points
+from vizlib.figures.numbers import counted, listed, points
 from vizlib.files import write_whole
 
 if TYPE_CHECKING:

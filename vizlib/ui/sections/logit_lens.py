@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from vizlib.figures.numbers import apart, percent, points
+from vizlib.figures.numbers import apart, listed, percent, points
 from vizlib.ui.components.depth_maps import depth_maps
 from vizlib.ui.core.formatting import plain
 
@@ -51,7 +51,7 @@ def settled_words(answers: DepthAnswers) -> str:
     else:
         text = f"Settled after {answers.layers[settled]} of {count}: from there on {name} leads after every layer."
     if before:
-        text += f" Before, the head would have said {_listed(before)}."
+        text += f" Before, the head would have said {listed(before)}."
     return f"{text} {_gain(answers)}"
 
 
@@ -116,7 +116,3 @@ def depth_chart(answers: DepthAnswers) -> go.Figure:
 
 def _short(label: str) -> str:
     return plain(label.split(",", maxsplit=1)[0])
-
-
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import listed, percent
 from vizlib.ui.components.forward_pass import forward_pass
 from vizlib.ui.core import computations
 from vizlib.ui.core.formatting import plain
@@ -65,8 +65,7 @@ def additions_words(layers: Sequence[LayerSize]) -> str:
         most = percent(max(values))
         # What reads alike ties.
         where = [f"**{layer.title}**" for layer, value in zip(layers, values, strict=True) if percent(value) == most]
-        listed = where[0] if len(where) == 1 else f"{', '.join(where[:-1])} and {where[-1]}"
-        said.append(f"{name} adds most in {listed} ({most} of the length of what arrives there)")
+        said.append(f"{name} adds most in {listed(where)} ({most} of the length of what arrives there)")
     ahead = sum(mlp > attention for attention, mlp in zip(*shares.values(), strict=True))
     return f"{said[0]}, {said[1]}; the MLP adds more than attention in {ahead} of {len(layers)} layers. All are means over the tokens."
 

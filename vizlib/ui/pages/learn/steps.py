@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from vizlib.analysis.lesson.outcome import TELLS
-from vizlib.figures.numbers import percent, points
+from vizlib.figures.numbers import listed, percent, points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -97,7 +97,7 @@ def _ties(outcome: Outcome, within: str) -> str:
     others = [outcome.options[place] for place in outcome.right[1:]]
     if not others:
         return ""
-    return f" Within {within} of it: {_listed(others) if len(others) <= _FEW else f'{len(others)} others'}."
+    return f" Within {within} of it: {listed(others) if len(others) <= _FEW else f'{len(others)} others'}."
 
 
 def _capital(text: str) -> str:
@@ -113,7 +113,7 @@ def _bottleneck(outcome: Outcome) -> str:
     lost = [part for part, value in zip(outcome.options[:3], outcome.values, strict=False) if value]
     if not lost:
         return f"It writes {facts['written']}, and that is right: this date fits into one vector."
-    return f"Right is {facts['truth']}; it writes {facts['written']}. What is lost: {_listed(lost)}."
+    return f"Right is {facts['truth']}; it writes {facts['written']}. What is lost: {listed(lost)}."
 
 
 def _looked(outcome: Outcome) -> str:
@@ -226,7 +226,7 @@ def _shuffled(outcome: Outcome) -> str:
     text = f"How much of each answer stays, the mean of five shuffles: {shares}."
     if rivals:
         them = "that" if len(rivals) == 1 else "those"
-        return f"{text} {name}'s range over the shuffles overlaps with {them} of {_listed(rivals)}: between them five cannot tell."
+        return f"{text} {name}'s range over the shuffles overlaps with {them} of {listed(rivals)}: between them five cannot tell."
     return f"{text} Even the shuffle that {name} bears least leaves more of its answer than any shuffle leaves of another's."
 
 
@@ -267,15 +267,11 @@ def _trusted(outcome: Outcome) -> str:
     within = [name for name, value in maps if value <= high]
     if not within:
         return f"{text} Each of the {len(maps)} maps costs more than any random quarter did."
-    return f"{text} No more than a random quarter may cost: {_listed(within)}. On this picture {_finds(within)} not find what matters."
+    return f"{text} No more than a random quarter may cost: {listed(within)}. On this picture {_finds(within)} not find what matters."
 
 
 def _finds(maps: Sequence[str]) -> str:
     return "this map does" if len(maps) == 1 else "these maps do"
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _count(number: int, word: str, several: str = "") -> str:
@@ -303,7 +299,7 @@ def _hit(outcome: Outcome, answer: int, within: str = "") -> str:
 
 
 def _far_part(outcome: Outcome, answer: int) -> str:
-    right = _listed([outcome.options[place] for place in outcome.right])
+    right = listed([outcome.options[place] for place in outcome.right])
     return _hit(outcome, answer) or f"You said {outcome.options[answer]}; it is {right}."
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vizlib.catalog.methods import METHODS
 from vizlib.figures.model_marks import short_name
-from vizlib.figures.numbers import adding_digits, counted, percent, points
+from vizlib.figures.numbers import adding_digits, counted, listed, percent, points
 from vizlib.stats import wilson
 from vizlib.ui.pages.models.report_tables import share_words
 
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from vizlib.ui.pages.models.report_tables import Report
 
 PLAIN = "vit_tiny50"
-
-
-def listed(words: Sequence[str]) -> str:
-    """One, one and another, or one, another and a third."""
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
 def unmarked(text: str) -> str:

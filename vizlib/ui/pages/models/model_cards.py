@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from vizlib.catalog.methods import METHODS
+from vizlib.figures.numbers import listed
 from vizlib.ui.core import formatting
 from vizlib.ui.core.contents import heading
 from vizlib.ui.core.tables import records_to_csv
 from vizlib.ui.pages.models.fetch_set import draw_fetch_set
-from vizlib.ui.pages.models.findings import listed
 from vizlib.ui.pages.models.report_tables import share_words
 from vizlib.ui.widgets.downloads import download_button
 from vizlib.zoo.cards import all_cards

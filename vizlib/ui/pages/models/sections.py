@@ -8,6 +8,7 @@ import streamlit as st
 
 import vizlib
 from vizlib.figures.model_marks import short_name
+from vizlib.figures.numbers import listed
 from vizlib.model_report import report_file
 from vizlib.model_report.report_file import COMMAND
 from vizlib.ui.core.formatting import plain
@@ -76,7 +77,7 @@ def _draw_state(report: Report) -> None:
     shipped = {card.name: (card.training or {}).get("sha256") for card in bundled_cards()}
     missing, other = report.stale(shipped)
     if report.names and missing:
-        st.info(f"Not measured yet: {findings.listed([short_name(name) for name in missing])}.", icon=":material/hourglass_empty:")
+        st.info(f"Not measured yet: {listed([short_name(name) for name in missing])}.", icon=":material/hourglass_empty:")
     if other:
-        names = findings.listed([short_name(name) for name in other])
+        names = listed([short_name(name) for name in other])
         st.warning(f"The weights of {names} have changed since the report: `{COMMAND}` measures again.", icon=":material/history:")

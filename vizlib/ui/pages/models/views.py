@@ -14,7 +14,7 @@ from vizlib.figures.charts import CONFIG, Point
 from vizlib.figures.confusion_charts import WRONG, answer_bars, heat_map
 from vizlib.figures.localisation_charts import localisation_scores
 from vizlib.figures.model_marks import mark_of, short_name
-from vizlib.figures.numbers import counted
+from vizlib.figures.numbers import counted, listed
 from vizlib.model_report import claims
 from vizlib.ui.core.contents import heading
 from vizlib.ui.core.tables import records_to_csv
@@ -124,15 +124,11 @@ def _draw_curves(report: Report, key: str) -> None:
         title = "training photographs (log scale)"
         _chart(curves(series, title, report.images, log=True, ticks=ticks), key, "Share of right answers by number of training photographs")
         epochs = sorted({epochs for rows in runs.values() for *_, epochs in rows})
-        length = (
-            f"{findings.listed([str(count) for count in epochs])} epochs each"
-            if len(epochs) == 1
-            else "not all equally long: see the numbers"
-        )
+        length = f"{listed([str(count) for count in epochs])} epochs each" if len(epochs) == 1 else "not all equally long: see the numbers"
         st.caption(f"{report.section('about').get('small_data', '')} Trained {length}.")
     if absent:
         st.info(
-            f"Not trained on a share of the photographs yet: {findings.listed(absent)}. "
+            f"Not trained on a share of the photographs yet: {listed(absent)}. "
             f"`vizlib train {next(name for name in WISHED if name not in runs)} --data DIR --share 0.1`, then 0.25 and 0.5, does it.",
             icon=":material/hourglass_empty:",
         )
