@@ -52,12 +52,24 @@ def test_a_strength_is_kept_in_the_address_and_restored(visit, server):
     assert visit.page.locator(".lab .one .stage").get_attribute("data-drawn") == "7"
 
 
-def test_a_claim_changes_what_is_done(visit, server):
+# The heights at which an element was drawn, frame after frame.
+PLACES = """element => {
+  const places = new Set(), look = () => { places.add(Math.round(element.getBoundingClientRect().y)); requestAnimationFrame(look); };
+  look();
+  globalThis.places = places;
+}"""
+
+
+def test_a_claim_changes_what_is_done_and_no_click_moves_it(visit, server):
     opened(visit, f"{server.url}/biases?sample=cat&models=vit_tiny50,resnet_tiny50")
-    visit.page.get_by_role("radio", name="Weight sharing").or_(visit.page.get_by_role("button", name="Weight sharing")).click()
+    claim = visit.page.get_by_role("radio", name="Weight sharing").or_(visit.page.get_by_role("button", name="Weight sharing"))
+    claim.evaluate(PLACES)
+    claim.click()
     visit.page.get_by_text("that of ResNet by 0.00").wait_for()
     visit.page.locator(".lab .what", has_text="Shift to the right").wait_for()
     assert visit.page.locator(".lab .shown").inner_text() == "8\u00a0px"
+    visit.rest()
+    assert visit.page.evaluate("globalThis.places.size") == 1
 
 
 @pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}, "has_touch": True}], indirect=True)

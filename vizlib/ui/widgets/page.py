@@ -43,7 +43,7 @@ def open_picture_page(
     """
     url_state = open_page(name, headline, sentence)
     with st.container(gap="xsmall"):
-        shown = st.empty()
+        shown = st.container()  # not st.empty, which is empty in each run until it is filled: all below would jump
         with folded_controls(name):
             picture = pick_picture(url_state, first)
             models, fit = pick_beside_fit(url_state, pick)

@@ -12,6 +12,9 @@ from vizlib.ui.core.callbacks import anywhere
 from vizlib.ui.core.url_state import resend
 from vizlib.ui.core.words import anchor
 
+# They lie over the page from the first moment: by their own styles they would push the page down until their code has come.
+_OVER = "<style>.st-key-app-words, .st-key-app-presenter { position: absolute; }</style>"
+
 
 def draw_presenter(title: str) -> None:
     """The switch, at first as the address says, what presents the page with this title, and what opens the meaning of a word."""
@@ -24,6 +27,7 @@ def draw_presenter(title: str) -> None:
             key=resend(presenting.KEY),
             help="For a projector: larger type, one section a screen. Arrow keys or a clicker go from section to section; Escape leaves.",
         )
+        st.markdown(_OVER, unsafe_allow_html=True)
     word_notes({anchor(word): (word, meaning, word if word in ROLES else "") for word, meaning in ENTRIES.items()}, key="app-words")
     presenter(presenting=presented, page=title, key="app-presenter", on_leave=anywhere(_stop))
 

@@ -10,7 +10,6 @@ const OPEN = '[data-baseweb=popover], [role=dialog], [role=listbox]'; // what Es
 const TURNS = { 1: '.st-key-learn-next button', '-1': '.st-key-learn-back button' };
 // The page's own elements are Streamlit's; what is hidden keeps its place and its state.
 const STYLE = `
-.st-key-app-presenter { position: absolute; }
 html[data-vizlib-presenting] { font-size: clamp(18px, 1.5vw, 34px) !important; }
 html[data-vizlib-presenting] :is([data-testid=stSidebar], [data-testid=stHeader], [data-vizlib-away]),
 html[data-vizlib-presenting]:not([data-vizlib-controls])

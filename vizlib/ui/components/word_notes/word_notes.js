@@ -5,7 +5,6 @@ const LINK = 'a[href^="#word-"]';
 const GAP = 6; // pixels between a word and its meaning
 const EDGE = 12;
 const STYLE = `
-.st-key-app-words { position: absolute; }
 ${LINK} { color: inherit !important; text-decoration: underline dotted !important; }
 ${LINK} { text-underline-offset: 0.2em; cursor: help; }
 `;
@@ -23,7 +22,7 @@ class WordNotes extends Component {
     document.addEventListener('click', event => this.click(event), { signal, capture: true });
     // What is fixed on the screen does not go with the word.
     document.addEventListener('scroll', () => this.note.hidePopover(), { signal, capture: true });
-    this.note.addEventListener('toggle', event => this.toggled(event), { signal });
+    this.note.addEventListener('beforetoggle', event => this.toggle(event), { signal });
   }
 
   click(event) {
@@ -57,11 +56,14 @@ class WordNotes extends Component {
     return [...document.querySelectorAll(LINK)].filter(one => one.getAttribute('href') === link.getAttribute('href'));
   }
 
-  toggled(event) {
+  // Before the note goes: once it is gone, nothing tells any more that the focus was in it.
+  toggle(event) {
     const open = event.newState === 'open';
-    if (!this.link) return;
     // A run that came to its end meanwhile may have drawn the word anew.
-    if (!this.link.isConnected) this.link = this.alike(this.link)[this.place] ?? this.link;
+    if (!this.link.isConnected) {
+      const alike = this.alike(this.link);
+      this.link = alike[this.place] ?? alike[0] ?? this.link;
+    }
     this.link.setAttribute('aria-expanded', String(open));
     if (!open && this.root.getRootNode().activeElement === this.note) this.link.focus({ preventScroll: true });
   }
