@@ -239,7 +239,7 @@ def _print(report: ExamReport) -> None:
     rows = []
     for method, averages in summary(report.marks).items():
         cells = [
-            f"{average.value:.2f} ({average.low:.2f} to {average.high:.2f}) {average.passed}/{average.models}" if average else "no mark"
+            f"{average.value:.2f} ({average.interval}) {average.passed}/{average.models}" if average else "no mark"
             for average in (averages.get(name) for name in exam_names)
         ]
         rows.append((METHODS[method].title, *cells))

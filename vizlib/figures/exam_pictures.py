@@ -14,6 +14,13 @@ LONGEST = 256
 _TRUTH, _CONTROL = (255, 196, 0), (200, 200, 200)
 
 
+def outline_words(truth: np.ndarray, control: np.ndarray | None = None) -> str:
+    """What the edges that ``outlined`` draws enclose; empty where it draws none."""
+    if not truth.any():
+        return ""
+    return "Yellow: where the evidence is." if control is None else "Yellow: where the evidence is; grey: the control."
+
+
 def outlined(picture: np.ndarray, truth: np.ndarray, control: np.ndarray | None = None) -> np.ndarray:
     """A picture uint8 (h, w, 3), enlarged by a whole number, with the edge of truth (h, w) in yellow and that of the control in grey."""
     times = max(1, LONGEST // max(picture.shape[:2]))

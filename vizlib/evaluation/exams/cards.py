@@ -45,7 +45,7 @@ _CARDS = (
     ExamCard(
         "planted",
         "Planted evidence",
-        "A cut-out of one photograph is pasted into another and changes the answer: does the map for the new class find it?",
+        "A cut-out of one photograph is pasted into another and speaks for its own class there: does the map for that class find it?",
         "The logit of the planted class is measured with and without the cut-out, and only those that raise it by at least 2, or make it "
         "the top answer, are asked. A second cut-out of the same size, whose effect on that logit was measured to be about nothing (0.5 "
         "at most), lies beside it as a control. The mark is the share of the map's positive part inside the cut-out.",
@@ -92,6 +92,19 @@ _CARDS = (
     ),
 )
 EXAMS: dict[str, ExamCard] = {card.name: card for card in _CARDS}
+
+
+KNOWN: dict[str, str] = {
+    "tiles_sum": "It adds up what its tiles hold, three for the class and two against it: each tile's value is its own term.",
+    "tiles_and": "Its answer is the weaker of two kinds of evidence, so that neither is worth anything without the other.",
+    "tiles_or": "Its answer is the stronger of two kinds of evidence, so that either is nearly enough.",
+    "tiles_distractor": "Two loud tiles reach the answer by two ways that cancel exactly; two quiet ones decide it.",
+    "vit_reader": (
+        "A transformer's class token attends to two tiles with evidence and one without; a fourth has evidence that nothing attends to."
+    ),
+    "vit_relay": ("A messenger fetches from a source in the first block and is read in the second: neither is worth anything alone."),
+}
+"""The models of the exam "known" by name, and the idea of each."""
 
 
 def exam_card(name: str) -> ExamCard:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from vizlib.errors import ExamError, nearest
+from vizlib.evaluation.exams.cards import KNOWN
 from vizlib.evaluation.exams.exact_shapley import shapley
 from vizlib.evaluation.exams.handmade_convnets import CELL, CELLS, SIDE, Tiles, pattern, picture
 from vizlib.evaluation.exams.handmade_transformers import reader, relay
@@ -29,9 +30,8 @@ TINY = 1e-6  # values under this share of the largest are rounding
 
 @dataclass(frozen=True)
 class Kind:
-    """A network, the patterns of the tiles in each of its pictures (of which ``loud`` ones are three times as strong), and its idea."""
+    """A network, and the patterns of the tiles in each of its pictures, of which ``loud`` ones are three times as strong."""
 
-    words: str
     build: Callable[[], nn.Module]
     tiles: tuple[int, ...]
     loud: tuple[int, ...] = ()
@@ -39,34 +39,28 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "tiles_sum": Kind(
-        "It adds up what its tiles hold, three for the class and two against it: each tile's value is its own term.",
         lambda: Tiles([1, 0], [0, -1], "sum"),
         (0, 0, 0, 1, 1),
     ),
     "tiles_and": Kind(
-        "Its answer is the weaker of two kinds of evidence, so that neither is worth anything without the other.",
         lambda: Tiles([1, 0], [0, 1], "and"),
         (0, 0, 1, 1),
     ),
     "tiles_or": Kind(
-        "Its answer is the stronger of two kinds of evidence, so that either is nearly enough.",
         lambda: Tiles([1, 0], [0, 1], "or"),
         (0, 0, 1, 1),
     ),
     "tiles_distractor": Kind(
-        "Two loud tiles reach the answer by two ways that cancel exactly; two quiet ones decide it.",
         # The same pattern speaks to units 1 and 2, which the head weighs with plus and minus one.
         lambda: _cancelling(Tiles([1, 1, -1], [0, 0, 0], "sum")),
         (0, 0, 1, 1),
         loud=(1,),
     ),
     "vit_reader": Kind(
-        "A transformer's class token attends to two tiles with evidence and one without; a fourth has evidence that nothing attends to.",
         reader,
         (0, 0, 1, 2),
     ),
     "vit_relay": Kind(
-        "A messenger fetches from a source in the first block and is read in the second: neither is worth anything alone.",
         relay,
         (0, 1, 2),
     ),
@@ -123,7 +117,7 @@ def _question(kind: str, number: int, seed: int) -> Question:
         if value > TINY * np.abs(values).max():
             truth[row * CELL : (row + 1) * CELL, column * CELL : (column + 1) * CELL] = value / CELL**2
     assert model.transform is not None  # noqa: S101  it was given a size
-    return Question("known", model.transform.to_rgb(x), x, model, 0, truth, about.words, number, cells=CELLS)
+    return Question("known", model.transform.to_rgb(x), x, model, 0, truth, f"{kind}: {KNOWN[kind]}", number, cells=CELLS)
 
 
 def _cancelling(module: Tiles) -> Tiles:

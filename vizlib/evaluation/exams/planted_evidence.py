@@ -1,4 +1,4 @@
-"""Planted evidence: cut-outs of photographs pasted into others, asked about where they were measured to change the answer."""
+"""Planted evidence: cut-outs of photographs pasted into others, asked about where they were measured to speak for their class."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from vizlib.errors import ExamError
 from vizlib.evaluation.exams.cards import FEWEST
 from vizlib.evaluation.exams.photographs import QUESTIONS, input_as_picture, load_photographs, logits
 from vizlib.evaluation.exams.question import Question, Questions
+from vizlib.figures.numbers import decimal, signed
 
 if TYPE_CHECKING:
     from vizlib.engine.progress import Listener
@@ -65,8 +66,8 @@ def planted_questions(model: Model, images: Any, seed: int = 0, progress: Listen
     needed = min(FEWEST, count)
     if len(questions) < needed:
         raise ExamError(
-            f"Of {tried} cut-outs that were tried on {model.card.name}, {len(questions)} changed its answer, and {needed} are needed: "
-            f"take more photographs of its classes than these {len(shown.x)}."
+            f"Of {tried} cut-outs that were tried on {model.card.name}, {len(questions)} raised the logit of their class by {RISE:g} or "
+            f"made it the answer, and {needed} are needed: take more photographs of its classes than these {len(shown.x)}."
         )
     return Questions(questions, shown.skipped)
 
@@ -147,10 +148,11 @@ def _effective_questions(
         if not _effect(control, both, attempt.target) or abs(change) > STILL:
             continue
         x = pictures[2 * number + 1][None]
-        words = (
-            f"A cut-out of {model.label(attempt.target)} raises its logit from {control[attempt.target]:.1f} to {both[attempt.target]:.1f}"
-            f"{' and makes it the top answer' if int(both.argmax()) == attempt.target else ''}; the control beside it, of "
-            f"{model.label(int(shown.answers[attempt.control]))}, changes it by {change:+.2f}."
+        words = planted_words(
+            (model.label(attempt.target), model.label(int(shown.answers[attempt.control]))),
+            (float(control[attempt.target]), float(both[attempt.target])),
+            change,
+            new_answer=int(both.argmax()) == attempt.target != int(control.argmax()),
         )
         truth, beside = _area(attempt.place, shape, x), _area(attempt.beside, shape, x)
         group = first + len(questions)
@@ -160,6 +162,15 @@ def _effective_questions(
             )
         )
     return questions
+
+
+def planted_words(labels: tuple[str, str], scores: tuple[float, float], change: float, *, new_answer: bool) -> str:
+    """What a cut-out of the first of two labels did to its class's logit, without and with it, and what the control, of the second, did."""
+    before, after = (decimal(logit, 1) for logit in scores)
+    rises = scores[1] > scores[0]
+    moves = f"leaves its logit at {after}" if before == after else f"{'raises' if rises else 'lowers'} its logit from {before} to {after}"
+    answer = f" {'and' if rises else 'but'} makes it the top answer" if new_answer else ""
+    return f"A cut-out of {labels[0]} {moves}{answer}; the control beside it, of {labels[1]}, changes it by {signed(change)}."
 
 
 def _effect(without: torch.Tensor, with_it: torch.Tensor, target: int) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vizlib.figures.numbers import decimal, ends
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -46,6 +48,11 @@ class Questions(list[Question]):
         self.skipped = tuple(skipped)
 
 
+def interval_words(low: float, high: float, reference: float) -> str:
+    """The ends of a mark's interval with two digits, or as many more as show on which side of the reference it lies."""
+    return ends(low, high, lambda end, more: decimal(end, 2 + more), reference)
+
+
 @dataclass(frozen=True)
 class Mark:
     """What one method got in one exam on one model: the mean ``value`` over questions, from ``low`` to ``high`` with 95 % confidence.
@@ -80,6 +87,11 @@ class Mark:
         """How many questions it rests on, and of how many pictures where several share one."""
         text = f"{self.questions} question{'' if self.questions == 1 else 's'}"
         return text if self.pictures in (0, self.questions) else f"{text} of {self.pictures} picture{'' if self.pictures == 1 else 's'}"
+
+    @property
+    def interval(self) -> str:
+        """Its ends in words: of a mark that lies above what maps get that know nothing, so many digits that it reads so."""
+        return interval_words(self.low, self.high, self.reference)
 
     @property
     def ratio(self) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vizlib.catalog.methods import METHODS
-from vizlib.evaluation.exams.cards import EXAMS
-from vizlib.evaluation.exams.summary import summary
+from vizlib.evaluation.exams.cards import EXAMS, FEWEST, KNOWN
+from vizlib.evaluation.exams.summary import summary, unmarked
 from vizlib.files import write_whole
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 PASSED = "✓"
 WORDS = (
     "Explanation methods on questions whose right answer is known. Each cell holds the mean mark, from 0 to 1, its 95 % interval, and on "
-    "how many models the method passed: there the interval, of four pictures at least, lies above what an even map and a Gaussian around "
-    "the middle get for the same questions. The known models are not the same for all methods: attention is asked of transformers."
+    f"how many models the method passed: there the interval, of {FEWEST} pictures at least, lies above what an even map and a Gaussian "
+    "around the middle get for the same questions. The known models are not the same for all methods: attention is asked of transformers."
 )
 
 
@@ -39,9 +39,7 @@ def report_markdown(report: ExamReport) -> str:
         cells = []
         for exam in exams:
             average = by_exam.get(exam)
-            cells.append(
-                f"{average.value:.2f} ({average.low:.2f} to {average.high:.2f}), {average.passed} of {average.models}" if average else ""
-            )
+            cells.append(f"{average.value:.2f} ({average.interval}), {average.passed} of {average.models}" if average else "")
         rows.append([METHODS[method].title, *cells])
     parts = [
         "# The exam\n",
@@ -69,18 +67,19 @@ def _exam(exam: str, marks: Sequence[Mark]) -> list[str]:
     rows.append(["*reference*", *(f"{of[0].reference:.2f}" if of else "" for of in beside.values())])
     rows.append(["*questions*", *(str(of[0].questions) if of else "0" for of in beside.values())])
     lines = [f"\n## {card.title}\n", f"{card.summary} {card.how}" + (f" [{card.paper}]({card.paper_url})" if card.paper else "") + "\n"]
-    return [*lines, _table(["method", *models], rows)]
+    ideas = [f"- {model}: {KNOWN[model]}" for model in models if model in KNOWN]
+    return [*lines, _table(["method", *models], rows), *(["\n".join(ideas) + "\n"] if ideas else [])]
 
 
 def _cell(mark: Mark) -> str:
     if mark.refused:
         return ""
     control = "" if mark.control is None else f"; control {mark.control:.2f}"
-    return f"{mark.value:.2f} ({mark.low:.2f} to {mark.high:.2f}){control}{' ' + PASSED if mark.passed else ''}"
+    return f"{mark.value:.2f} ({mark.interval}){control}{' ' + PASSED if mark.passed else ''}"
 
 
 def _left_out(report: ExamReport) -> list[str]:
-    reasons = dict.fromkeys(f"- {mark.refused}" for mark in report.marks if mark.refused)
+    reasons = [f"- {each.text()}" for each in unmarked(report.marks)]
     skipped = dict.fromkeys(f"- {EXAMS[exam].title}, {model}: {what}: {why}" for exam, model, what, why in report.skipped)
     lines = []
     if reasons:

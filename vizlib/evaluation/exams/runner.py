@@ -21,7 +21,7 @@ from vizlib.evaluation.exams.photographs import QUESTIONS
 from vizlib.evaluation.exams.planted_evidence import planted_questions
 from vizlib.evaluation.exams.question import Mark, Questions
 from vizlib.evaluation.exams.report import Example, ExamReport
-from vizlib.figures.exam_pictures import outlined
+from vizlib.figures.exam_pictures import outline_words, outlined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -104,7 +104,9 @@ def _hold_exam(report: ExamReport, course: _Course, exam: str, model: str, metho
     report.skipped += [(exam, model, what, reason) for what, reason in questions.skipped]
     if questions and not any(example.exam == exam for example in report.examples):
         question = questions[0]
-        report.examples.append(Example(exam, question.words, outlined(question.picture, question.truth > 0, question.control)))
+        truth = question.truth > 0
+        words = " ".join(filter(None, [question.words, outline_words(truth, question.control)]))
+        report.examples.append(Example(exam, words, outlined(question.picture, truth, question.control)))
     for method in methods:
         with course.next(f"{title}: {METHODS[method].title}"):
             report.marks.append(_mark_of(questions, exam, model, method, why))

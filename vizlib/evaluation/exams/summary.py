@@ -1,4 +1,4 @@
-"""Many marks as one table: methods by exams, in the mean over models."""
+"""Many marks in short: methods by exams, in the mean over models, and what has no mark."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from vizlib.catalog.methods import METHODS
 from vizlib.evaluation.exams.cards import EXAMS
+from vizlib.evaluation.exams.question import interval_words
+from vizlib.figures.numbers import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from vizlib.evaluation.exams.question import Mark
 
@@ -29,6 +31,11 @@ class Average:
     passed: int
     models: int
     refused: int
+
+    @property
+    def interval(self) -> str:
+        """Its ends in words, as a mark has them."""
+        return interval_words(self.low, self.high, self.reference)
 
 
 def summary(marks: Sequence[Mark]) -> dict[str, dict[str, Average]]:
@@ -54,3 +61,44 @@ def _average(marks: list[Mark], refused: int) -> Average:
     below, above = (math.hypot(*distances) / count for distances in zip(*((m.value - m.low, m.high - m.value) for m in marks), strict=True))
     reference = sum(mark.reference for mark in marks) / count
     return Average(value, value - below, value + above, reference, sum(mark.passed for mark in marks), count, refused)
+
+
+@dataclass(frozen=True)
+class Unmarked:
+    """Marks of one exam that could not be given for one reason: those of each of the ``methods`` on each of the ``models``.
+
+    ``everyone`` is whether these are all methods that sat it.
+    """
+
+    exam: str
+    models: tuple[str, ...]
+    methods: tuple[str, ...]
+    why: str
+    everyone: bool
+
+    @property
+    def count(self) -> int:
+        """How many marks these are."""
+        return len(self.models) * len(self.methods)
+
+    def text(self, titles: Mapping[str, str] | None = None) -> str:
+        """One sentence of exam, models (by their ``titles`` where they have one), methods and reason."""
+        models = listed([(titles or {}).get(model, model) for model in self.models])
+        methods = "all methods" if self.everyone and len(self.methods) > 1 else listed([METHODS[method].title for method in self.methods])
+        return f"{EXAMS[self.exam].title}, {models}, {methods}: {self.why}"
+
+
+def unmarked(marks: Sequence[Mark]) -> list[Unmarked]:
+    """What has no mark and why, with as few words as it takes: one reason of several methods and models is told once."""
+    by_model: dict[tuple[str, str, str], list[str]] = {}
+    for mark in marks:
+        if mark.refused:
+            why = mark.refused.removeprefix(f"{METHODS[mark.method].title} does not fit {mark.model}: ")
+            by_model.setdefault((mark.exam, why, mark.model), []).append(mark.method)
+    together: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for (exam, why, model), methods in by_model.items():
+        together.setdefault((exam, why, tuple(methods)), []).append(model)
+    everyone = {exam: len({mark.method for mark in marks if mark.exam == exam}) for exam, _, _ in together}
+    return [
+        Unmarked(exam, tuple(models), methods, why, len(methods) == everyone[exam]) for (exam, why, methods), models in together.items()
+    ]

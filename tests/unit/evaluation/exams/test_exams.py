@@ -17,10 +17,13 @@ from PIL import Image
 from tiny_data import folder_layout
 
 import vizlib
+from vizlib.catalog.methods import METHODS
 from vizlib.engine.progress import told_to
 from vizlib.errors import CancelledError, ExamError, MethodError
 from vizlib.evaluation.exams import (
     EXAMS,
+    ExamReport,
+    Mark,
     Question,
     answer_exam,
     box_questions,
@@ -35,14 +38,17 @@ from vizlib.evaluation.exams import (
     write_json,
     write_markdown,
 )
+from vizlib.evaluation.exams.cards import KNOWN
 from vizlib.evaluation.exams.exact_shapley import shapley
 from vizlib.evaluation.exams.grading import evidence_share, explain_questions, tile_sums
 from vizlib.evaluation.exams.handmade_convnets import CELL, CELLS, pattern, picture
 from vizlib.evaluation.exams.known_attribution import KINDS, exact, toy
 from vizlib.evaluation.exams.object_boxes import region
 from vizlib.evaluation.exams.photographs import load_photographs
-from vizlib.evaluation.exams.planted_evidence import RISE, STILL
-from vizlib.evaluation.exams.summary import summary
+from vizlib.evaluation.exams.planted_evidence import RISE, STILL, planted_words
+from vizlib.evaluation.exams.report_html import report_page
+from vizlib.evaluation.exams.report_markdown import report_markdown
+from vizlib.evaluation.exams.summary import summary, unmarked
 from vizlib.evaluation.pointing_game import box_masks
 from vizlib.evaluation.protocol import BASELINES
 from vizlib.explainers.parts.baselines import baseline
@@ -192,10 +198,23 @@ class TestPlanted:
         model = cases.model()
         # Only colours over nearly half of the picture count.
         deaf = replace(model, module=Changed(lambda x: torch.relu(model.module(x) - 0.4 * cases.GAIN)))
-        with pytest.raises(ExamError, match="0 changed its answer"):
+        with pytest.raises(ExamError, match="0 raised the logit of their class by 2 or made it the answer"):
             planted_questions(deaf, cases.photographs(), count=1)
         with pytest.raises(ExamError, match="two classes"):
             planted_questions(model, [cases.photograph(1, number) for number in range(5)])
+
+    @pytest.mark.parametrize(
+        ("scores", "new", "said"),
+        [
+            ((-1.25, 2.0), True, "raises its logit from \u22121.2 to 2.0 and makes it the top answer;"),
+            ((3.0, 5.5), False, "raises its logit from 3.0 to 5.5;"),
+            ((3.0, 2.5), True, "lowers its logit from 3.0 to 2.5 but makes it the top answer;"),  # the others fell more
+            ((3.0, 3.01), True, "leaves its logit at 3.0 and makes it the top answer;"),
+        ],
+    )
+    def test_what_a_plant_did_is_said_as_it_was_measured(self, scores, new, said) -> None:
+        text = planted_words(("red", "blue"), scores, -0.31, new_answer=new)
+        assert text == f"A cut-out of red {said} the control beside it, of blue, changes it by \u22120.31."
 
     def test_a_control_that_has_an_effect_is_none(self) -> None:
         model = cases.model()
@@ -558,14 +577,46 @@ class TestSchool:
         assert "<script" not in page
         assert 'src="http' not in page
         assert page.count("data:image/png") == 4
-        assert "does not fit Colours" in page
+        without = [mark for mark in report.marks if mark.refused]
+        assert f"{len(without)} marks not given, and why" in page
+        for kind, idea in KNOWN.items():
+            assert f"<b>{kind}</b>: {idea}".replace("'", "&#x27;") in page
+        assert "Control: the share of the map on the control over its share of the picture, 1 for an even map." in page
+        assert "Yellow: where the evidence is; grey: the control." in page
         text = write_markdown(report, tmp_path / "exam.md").read_text(encoding="utf-8")
         table = [line for line in text.splitlines() if line.startswith("| ")]
         assert table[0] == "| method | Known by construction | Planted evidence | Grid pointing game | Boxes |"
         assert any(line.startswith("| Saliency | 0.") and "of 6" in line for line in table)
+        assert all(f"- {kind}: {idea}" in text for kind, idea in KNOWN.items())
         assert not list(tmp_path.rglob("*.part"))
         with pytest.raises(vizlib.VizlibError, match="cannot be written"):
             write_csv(report, tmp_path / "exam.csv" / "under a file.csv")
+
+    def test_what_has_no_mark_is_told_once_for_a_reason(self) -> None:
+        def refused(exam: str, method: str, model: str, why: str) -> Mark:
+            return Mark.refusal(exam, method, model, "share", f"{METHODS[method].title} does not fit {model}: {why}")
+
+        marks = [refused("known", method, model, "it has no attention.") for model in ("a", "b") for method in ("rollout", "relevance")]
+        marks += [refused("known", "deeplift", "b", "it has no ReLU."), Mark.refusal("known", "deeplift", "a", "share", "It broke.")]
+        marks += [Mark.refusal("grid", method, "c", "share", "No collage.") for method in ("rollout", "deeplift")]
+        found = unmarked(marks)
+        assert [each.text({"a": "A"}) for each in found] == [
+            "Known by construction, A and b, Attention rollout and Attention relevance: it has no attention.",
+            "Known by construction, b, DeepLIFT: it has no ReLU.",
+            "Known by construction, A, DeepLIFT: It broke.",
+            "Grid pointing game, c, all methods: No collage.",
+        ]
+        assert sum(each.count for each in found) == len(marks)
+
+    def test_files_write_the_interval_of_a_mark_as_pages_do(self) -> None:
+        mark = Mark("grid", "saliency", "vit_tiny50", 0.3, 0.2541, 0.35, 0.2512, passed=True, questions=12, unit="share", pictures=12)
+        told = ExamReport([mark])
+        assert "(0.254 to 0.350)" in report_markdown(told)
+        page = report_page(told)
+        assert page.count("(0.254 to 0.350)") == 2
+        assert "<th>ViT<br>" in page
+        assert "ViT is vit_tiny50" in page
+        assert "attention is asked of transformers" not in page  # only of models known by construction
 
     def test_what_is_not_there_is_refused_before_anything_runs(self) -> None:
         with pytest.raises(ExamError, match="Did you mean 'grid'"):

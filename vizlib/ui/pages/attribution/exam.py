@@ -12,8 +12,8 @@ import vizlib
 from vizlib.catalog.methods import METHODS
 from vizlib.engine.limits import limits
 from vizlib.engine.work_order import Lane
-from vizlib.evaluation.exams.cards import EXAMS, FEWEST
-from vizlib.figures.numbers import decimal, ends
+from vizlib.evaluation.exams.cards import EXAMS, FEWEST, KNOWN
+from vizlib.evaluation.exams.summary import unmarked
 from vizlib.ui.core import computations, formatting
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.contents import heading
@@ -74,7 +74,7 @@ def draw_exam(model: ModelChoice, picture: Picture, choices: Mapping[str, Method
     exams = st.pills("Exams", offered, key=resend(exams_key), selection_mode="multi", format_func=lambda name: EXAMS[name].title)
     methods = st.pills(
         "Who sits it", fitting, key=resend(methods_key), selection_mode="multi", format_func=lambda name: METHODS[name].title,
-        help="Each question costs a map. Methods that ask the model hundreds of times are left out unless you take them in.",
+        help=f"Each question costs a map. At first those of the methods above sit it that send at most {QUICK} pictures through the model.",
     )  # fmt: skip
     other = [METHODS[name].title for name in methods if name in choices and choices[name].changed]
     if other:
@@ -118,7 +118,8 @@ def _pictures(picture: Picture) -> tuple[Picture, ...]:
                     uploads["errors"].append(str(error))
 
     with st.expander(
-        f"Pictures for the questions: the one above, {len(SAMPLES)} samples and {len(uploads['pictures'])} added",
+        f"Pictures for the questions: {'' if picture.credit else 'the one above, '}{len(SAMPLES)} samples and "
+        f"{len(uploads['pictures'])} added",
         icon=":material/photo_library:",
     ) as box:
         uploader(
@@ -147,6 +148,7 @@ def _draw_report(report: ExamReport, request: ExamRequest) -> None:
     from vizlib.figures.overlay import encode_png
 
     marks = {(mark.exam, mark.model, mark.method): mark for mark in report.marks}
+    titles = {name: name if name in KNOWN else request.model.display_name for name in dict.fromkeys(mark.model for mark in report.marks)}
     for exam in request.exams:
         models = list(dict.fromkeys(mark.model for mark in report.marks if mark.exam == exam))
         st.subheader(EXAMS[exam].title, anchor=False)
@@ -157,40 +159,35 @@ def _draw_report(report: ExamReport, request: ExamRequest) -> None:
             left.caption(formatting.plain(examples[0].words))
         with right:
             st.markdown(f"{EXAMS[exam].summary} *{EXAMS[exam].unit.capitalize()}*, with its 95 % interval:")
-            st.markdown(_table(marks, exam, models, request.methods))
-    alike: dict[tuple[str, str, str], list[str]] = {}
-    for mark in report.marks:
-        if mark.refused:
-            alike.setdefault((mark.exam, mark.model, mark.refused), []).append(METHODS[mark.method].title)
-    reasons = [
-        f"- {EXAMS[exam].title}, {formatting.plain(model)}, {', '.join(names) if len(names) < len(request.methods) else 'all methods'}: "
-        f"{formatting.plain(why)}"
-        for (exam, model, why), names in alike.items()
-    ]
+            st.markdown(_table(marks, exam, titles, models, request.methods))
+            ideas = [f"- {formatting.plain(name)}: {KNOWN[name]}" for name in models if name in KNOWN]
+            if ideas:
+                st.caption("\n".join(ideas))
+    reasons = [f"- {formatting.plain(each.text(titles))}" for each in unmarked(report.marks)]
     reasons += [
-        f"- {formatting.plain(what)}, {EXAMS[exam].title}, {formatting.plain(model)}: {formatting.plain(why)}"
+        f"- {EXAMS[exam].title}, {formatting.plain(titles[model])}, {formatting.plain(what)}: {formatting.plain(why)}"
         for exam, model, what, why in report.skipped
     ]
     if reasons:
-        with st.expander(f"{len(reasons)} left out, and why", icon=":material/block:"):
+        with st.expander("What is left out, and why", icon=":material/block:"):
             st.markdown("\n".join(reasons))
     st.caption(
         "A check: the whole interval lies above what an even map and a Gaussian in the middle reach on the same questions, and it rests "
-        f"on {FEWEST} pictures or more. With few "
-        "questions intervals are wide: `vizlib exam` on the command line takes as many as you like, and boxes too."
+        f"on {FEWEST} pictures or more; a cross: it does not. With few questions intervals are wide: `vizlib exam` on the command line "
+        "takes as many as you like, and boxes too."
     )
     files = [(end, partial(report_bytes, report, end), "") for end in ("html", "csv", "json")]
     download_row(file_stem("exam", request.model), SLOT_EXAM, *files)
 
 
-def _table(marks: dict[tuple[str, str, str], Mark], exam: str, models: list[str], methods: tuple[str, ...]) -> str:
+def _table(marks: dict[tuple[str, str, str], Mark], exam: str, titles: dict[str, str], models: list[str], methods: tuple[str, ...]) -> str:
     """A row a method and a column a model, and below them what maps that know nothing get."""
     rows = [f"| **{METHODS[name].title}** | {' | '.join(_cell(marks.get((exam, model, name))) for model in models)} |" for name in methods]
     blind = []
     for model in models:
         graded = [mark for name in methods if (mark := marks.get((exam, model, name))) is not None and not mark.refused]
         blind.append(f"{graded[0].reference:.2f}, {graded[0].counted}" if graded else "")
-    head = f"| | {' | '.join(map(formatting.plain, models))} |\n|---|{'---|' * len(models)}\n"
+    head = f"| | {' | '.join(formatting.plain(titles[model]) for model in models)} |\n|---|{'---|' * len(models)}\n"
     return head + "\n".join(rows) + f"\n| *even map or blob* | {' | '.join(blind)} |"
 
 
@@ -200,7 +197,7 @@ def _cell(mark: Mark | None) -> str:
     if mark.refused:
         return ":gray[no mark]"
     sign = ":green[:material/check:]" if mark.passed else ":red[:material/close:]"
-    return f"{sign} **{mark.value:.2f}** ({ends(mark.low, mark.high, lambda end, more: decimal(end, 2 + more), mark.reference)})"
+    return f"{sign} **{mark.value:.2f}** ({mark.interval})"
 
 
 def report_bytes(report: ExamReport, end: str) -> bytes:
