@@ -78,12 +78,11 @@ def test_with_a_real_model_at_hand_the_page_opens_on_it(packaged, explore):
     ],
 )
 def test_a_badge_is_measured_unasked_up_to_about_a_minute(name, side, method, unasked):
-    explanation = SimpleNamespace(input_map=np.zeros((side, side)), method=method)
-    assert (trust._effort(ModelChoice(name, card=all_cards()[name]), explanation) <= trust.QUICK) == unasked
+    assert (trust._effort(ModelChoice(name, card=all_cards()[name]), side * side, [method]) <= trust.QUICK) == unasked
 
 
 def test_nobody_knows_how_long_a_badge_takes_without_a_card():
-    assert trust._effort(ModelChoice("own"), SimpleNamespace(input_map=np.zeros((8, 8)), method="saliency")) > trust.QUICK
+    assert trust._effort(ModelChoice("own"), 64, ["saliency"]) > trust.QUICK
 
 
 @pytest.mark.parametrize(

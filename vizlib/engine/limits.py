@@ -28,7 +28,7 @@ class Limits:
     weights_mb: int = 200  # of a file with weights
     models: int = 3  # of their own that one visitor keeps
     results_mb: int = 1024  # of answers that are kept for all
-    unasked_visitors: int = 4  # visitors at once up to which Explore measures badges that nobody asked for
+    unasked_visitors: int = 4  # visitors at once up to which badges are measured that nobody asked for
     idle_seconds: int = 600  # that answers and pictures are kept for when nobody asks for them
     empty_seconds: int = 60  # without any visitor, after which the server goes back to what it was at its start
 

@@ -20,6 +20,7 @@ from vizlib.ui.pages.attribution import downloads, exam, map_grid_data, method_d
 from vizlib.ui.pages.attribution import text as attribution_words
 from vizlib.ui.pages.attribution.scheduler import SLOT, ExplainRequest, MethodScheduler, submit_answer
 from vizlib.ui.pages.attribution.view import View
+from vizlib.ui.sections.trust import measured_unasked
 from vizlib.ui.widgets.explanation import class_labels
 from vizlib.ui.widgets.method_options import OWN, read_options
 
@@ -56,7 +57,7 @@ def draw_page(url_state: UrlState, picture: Picture, model: ModelChoice, fit: st
     request = ExplainRequest(model, picture, fit, resolved, {name: choice.options for name, choice in choices.items()})
     scheduler = None
     if choices:
-        scheduler = scheduler_for(request, list(choices), closer, prove=pick_proof(model))
+        scheduler = scheduler_for(request, list(choices), closer, prove=pick_proof(request, answer, list(choices)))
         draw_map_grid(scheduler, answer, view, closer)
         draw_scale_words(model)
         draw_agreement(scheduler, picture, view)
@@ -134,12 +135,15 @@ def pick_methods(url_state: UrlState, model: ModelChoice) -> dict[str, MethodCho
     return {name: choice for name, choice in choices.items() if name in chosen}
 
 
-def pick_proof(model: ModelChoice) -> bool:
-    """Whether the maps are to be measured: by themselves with the small bundled models, else when the visitor says so."""
-    if model.card is not None and model.card.source == "bundled":
-        return True
+def pick_proof(request: ExplainRequest, answer: ModelAnswer, names: list[str]) -> bool:
+    """Whether the maps are to be measured: by the rule of all pages for what nobody asked for, else when the visitor says so."""
+    model = request.model
     key = f"{SLOT}prove.{model.identity}"
-    if st.session_state.get(key):
+    begun: MethodScheduler | None = st.session_state.get(f"{SLOT}scheduler")
+    if begun is not None and begun.prove and (begun.request.key, begun.names) == (request.key, names):
+        return True  # who came meanwhile does not stop it
+    height, width = answer.geometry.input_size
+    if st.session_state.get(key) or measured_unasked(model, height * width, names, sought=True):
         return True
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
