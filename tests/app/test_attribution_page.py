@@ -23,16 +23,19 @@ from vizlib.evaluation.badge import Badge
 from vizlib.evaluation.exams import Mark
 from vizlib.evaluation.measured import RegionScore
 from vizlib.figures import attribution_pictures
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import decimal, percent, significant
 from vizlib.ui.core import job_slots
 from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.model_choice import ModelChoice
 from vizlib.ui.core.model_service import service
 from vizlib.ui.core.pictures import sample
-from vizlib.ui.pages.attribution import exam, map_grid_data, scheduler
+from vizlib.ui.pages.attribution import downloads as files
+from vizlib.ui.pages.attribution import exam, map_grid_data, method_detail, scheduler
 from vizlib.ui.pages.attribution import text as attribution_words
 from vizlib.ui.pages.attribution.region import pack_region_score, unpack_region
 from vizlib.ui.sections import proof as proofs
+from vizlib.ui.sections import trust
+from vizlib.zoo.cards import all_cards
 
 TWO = {"vit_tiny50.methods": "rollout,saliency"}
 
@@ -287,7 +290,7 @@ def test_a_first_look_is_told_beside_the_options_that_are_chosen(name, chosen, s
 
 def test_options_that_are_chosen_are_told_where_the_method_is_described(page, unproven):
     at = done(page(**{"vit_tiny50.methods": "attention,grad_cam", "depth": "attention", "attention.layer": "-2", "attention.head": "1"}))
-    told = "layer \u22122, head 1"
+    told = "layer \u22122, head 1 (from 0)"
     assert cards(at)["attention"]["note"].endswith(f" \u00b7 {told}")
     assert "\u00b7" not in cards(at)["grad_cam"]["note"]
     assert f"Here it has other options: {told}." in said(at)
@@ -437,9 +440,9 @@ def test_a_region_says_what_it_carries(page, unproven):
     assert header["words"].startswith("This region is 19\u00a0% of what the model gets.")
 
 
-def carried(brings, loses):
+def carried(brings, loses, **how):
     one = (0.5, 0.4, 0.6)
-    return pack_region_score(RegionScore(one, one, one, one, 0.2, brings, loses, "how"))["words"]
+    return pack_region_score(RegionScore(one, one, one, one, 0.2, brings, loses, "how"), **how)["words"]
 
 
 def test_what_a_region_takes_away_is_not_said_to_be_brought():
@@ -470,8 +473,6 @@ def test_files(page, unproven, monkeypatch):
     at = done(page(**TWO))
     buttons = {one.proto.label: one for one in at.get("download_button")}
     assert list(buttons) == ["PNG", "NPZ", "JSON"]
-    from vizlib.ui.pages.attribution import downloads as files
-
     model = vizlib.load("vit_tiny50")
     made = {name: vizlib.explain(model, sample("coffee").pixels, name) for name in ("rollout", "saliency")}
     proof = proofs.measure_proof(None, None, None, None)
@@ -551,3 +552,71 @@ def test_a_mark_that_passes_is_not_written_as_low_as_what_it_beats():
     mark = Mark("grid", "saliency", "a model", 0.3, 0.2541, 0.35, 0.2512, passed=True, questions=12, unit="share")
     assert exam._cell(mark).endswith("**0.30** (0.254 to 0.350)")
     assert exam._cell(replace(mark, low=0.28)).endswith("**0.30** (0.28 to 0.35)")
+
+
+def test_what_superpixels_add_up_to_is_said_of_them_and_not_of_the_map():
+    made = vizlib.explain(vizlib.load("vit_tiny50"), sample("coffee").pixels, "shapley_sampling", pieces=10, orders=1)
+    pieces = len(np.unique(made.input_map))
+    total = made.facts["sum"]
+    assert abs(made.input_map.sum()) > 10 * abs(total)  # each pixel carries the value of its piece
+    assert f"the values of its {pieces} superpixels add up to {significant(total, 4)}," in attribution_words.facts(made)
+    whole = attribution_words.facts(vizlib.explain(vizlib.load("vit_tiny50"), sample("coffee").pixels, "integrated_gradients"))
+    assert "the map adds up to" in whole
+
+
+def test_what_a_map_costs_is_said_of_the_methods_that_fit():
+    words = attribution_words.cost_words(["rollout", "deeplift", "rise", "occlusion"])
+    assert words == "One map sends up to 4 pictures through the model; those of RISE and Occlusion about 64 to 400."
+    assert attribution_words.cost_words(["rollout"]) == "One map sends up to 1 picture through the model."
+    assert attribution_words.cost_words(["rise"]) == "One map sends about 400 pictures through the model."
+
+
+@pytest.mark.parametrize(
+    ("name", "methods", "sought", "environment", "unasked"),
+    [
+        ("vit_tiny50", ["rise", "lime"], True, "ask", True),  # one opens the page for them
+        ("vit_tiny50", ["rise"], False, "ask", False),
+        ("vit_tiny50", ["rise"], False, "", True),
+        ("tf_efficientnet_lite0", ["hires_cam"], True, "", True),
+        ("tf_efficientnet_lite0", ["hires_cam"], True, "ask", False),
+        ("tf_efficientnet_lite0", ["hires_cam", "saliency"], True, "", False),  # together they take longer than a minute
+    ],
+)
+def test_one_rule_says_which_badges_are_measured_unasked(monkeypatch, name, methods, sought, environment, unasked):
+    monkeypatch.setenv(trust.BADGES_VARIABLE, environment)
+    side = 64 if name == "vit_tiny50" else 224
+    assert trust.measured_unasked(ModelChoice(name, card=all_cards()[name]), side * side, methods, sought=sought) == unasked
+
+
+def test_a_pair_of_classes_is_told_in_its_own_units(page, unproven):
+    from vizlib.evaluation.region_score import region_score
+    from vizlib.evaluation.sanity_checks import sanity_checks
+
+    at = done(page(**TWO, minus="3"))
+    answer = vizlib.predict(vizlib.load("vit_tiny50"), sample("coffee").pixels, top=1)[0]
+    assert f"The score is the logit of {answer.label} less that of" in said(at)
+    assert "as if there were only these two classes" in carried(0.4, 0.7, pair=True)
+    model, picture = vizlib.load("vit_tiny50"), sample("coffee").pixels
+    half = np.arange(64 * 64).reshape(64, 64) < 2000
+    assert "the difference of the two logits" in region_score(model, picture, half, (answer.index, 3)).definition
+    assert "(logit)" in region_score(model, picture, half).definition
+    made = vizlib.explain(model, picture, "saliency", (answer.index, 3))
+    check = sanity_checks(model, picture, vizlib.explain(model, picture, "input_x_gradient", (answer.index, 3)))["class"]
+    assert check.runs == 1
+    assert check.reason.startswith("For the reverse it is another map")
+    assert method_detail.check_note(check) == f"similarity {decimal(check.similarity)}"
+    check = sanity_checks(model, picture, made)["class"]  # without a sign the reverse is the same map
+    assert check.runs == 4
+    assert method_detail.check_note(check).endswith("over 4 classes; one of their maps")
+
+
+def test_the_ends_of_colours_in_the_file_are_of_what_is_on_the_picture():
+    content = np.zeros((4, 4), np.uint8)
+    content[:2] = 1
+    values = np.zeros((4, 4))
+    values[0, :2] = (3.0, -3.0)
+    signed = map_grid_data.ScaledMap(values, 1.0, 0.0, 2.0, 3.0, signed=True)
+    assert files.scale_words(signed, 0.0, 2.0, content) == "colours to \u00b12\u00d7, 25\u00a0% beyond"
+    plain = map_grid_data.ScaledMap(np.abs(values), 1.0, 0.2, 3.0, 3.0, signed=False)
+    assert files.scale_words(plain, 0.2, 3.0, content) == "colours from 0.2\u00d7 to 3\u00d7"
+    assert files.scale_words(plain, 0.0, 2.5, content) == "colours to 2.5\u00d7, 25\u00a0% above"

@@ -39,6 +39,11 @@ def test_scale_and_pointer_need_no_server_and_badges_move_nothing(visit, server)
     visit.rest()
     after = page.locator(".map-grid .card[data-name=input_x_gradient] .foot").bounding_box()
     assert after == before
+    low, high = (page.locator(".map-grid .card[data-name=input_x_gradient] .ends span").nth(place).inner_text() for place in (0, 1))
+    assert low.startswith("\u2264 \u2212")  # evidence against the class has a lowest colour too
+    assert high.startswith("\u2265 ")
+    assert high.endswith(" beyond")
+    assert page.locator(".map-grid .card[data-name=rollout] .ends span").last.inner_text().endswith(" above")
     first = pixels(visit, "rollout")
     page.locator(".map-grid").get_by_role("radio", name="one for all").click()
     assert pixels(visit, "rollout") != first  # drawn before the server hears of it

@@ -221,7 +221,12 @@ _CARDS = (
                 "tokens left out of the walk: none, those with far more than their share of it, with a norm that stands out, or both",
                 ("kept", "share", "norm", "both"),
             ),
-            Option("token", -1, "whose walk it is: -1 the read-out's, else a token of the last grid, learned ones first", low=-1),
+            Option(
+                "token",
+                -1,
+                "whose walk it is: -1 the read-out's, else a token of the last grid, counted from 0, learned ones first",
+                low=-1,
+            ),
             Option(
                 "show",
                 "rollout",
@@ -239,7 +244,7 @@ _CARDS = (
         needs=("lineage",),
         options=(
             Option("layer", -1, "which attention, counted from 0 at the input or from -1 at the output"),
-            Option("head", -1, "which head; -1 takes all of them by head_fusion", low=-1),
+            Option("head", -1, "which head, counted from 0; -1 takes all of them by head_fusion", low=-1),
             _FUSION,
             _CLASSIFIER,
         ),

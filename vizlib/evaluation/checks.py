@@ -66,7 +66,8 @@ CHECKS: dict[str, CheckCard] = {card.name: card for card in _CARDS}
 class Check:
     """How alike a map still is, ``similarity`` from -1 to 1, after something it should tell of has changed, and whether that ``passed``.
 
-    ``reason`` is one sentence with the number, ``definition`` the exact rule, ``map`` (h, w) the input map of the first changed run.
+    ``reason`` is one sentence with the number, ``definition`` the exact rule, ``map`` (h, w) the input map of the first of the changed
+    ``runs`` that the similarity is the mean over.
     """
 
     name: str
@@ -76,3 +77,4 @@ class Check:
     reason: str
     definition: str
     map: np.ndarray
+    runs: int = DRAWS

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from vizlib.zoo.model import Model
 
 _DEFINITION = (
-    "The class probability with the whole picture, with the region alone, without it, and with neither, the rest showing a picture without "
-    "evidence: the mean over {names}, and its least and most. Of the score (logit) between the empty picture and the whole one, the region "
-    "brings the share that it has alone, and loses the share that is missing without it."
+    "{probability} with the whole picture, with the region alone, without it, and with neither, the rest showing a picture without "
+    "evidence: the mean over {names}, and its least and most. Of the score ({score}) between the empty picture and the whole one, the "
+    "region brings the share that it has alone, and loses the share that is missing without it."
 )
 _NAMES = {"mean": "the data's mean colour", "black": "black", "blur": "blur", "colour": "the picture's own mean colour"}
 
@@ -72,7 +72,15 @@ def region_score(
         area=float(inside.double().mean()),
         brings=(kept - empty) / reach if reach > 0 else float("nan"),
         loses=(whole - hidden) / reach if reach > 0 else float("nan"),
-        definition=_DEFINITION.format(names=", ".join(_NAMES[kind] for kind in baselines)),
+        definition=_definition(baselines, pair=isinstance(goal.index, tuple)),
+    )
+
+
+def _definition(baselines: Sequence[str], *, pair: bool) -> str:
+    return _DEFINITION.format(
+        names=", ".join(_NAMES[kind] for kind in baselines),
+        probability="The probability of the first of the two classes, as if there were no others," if pair else "The class probability",
+        score="the difference of the two logits" if pair else "logit",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -44,11 +44,14 @@ def sanity_checks(model: Model, image: Any, explanation: Explanation) -> dict[st
         if owners:
             maps = [_randomized_map(model, owners, seed, x, explanation, steps) for seed in range(1, 1 + DRAWS)]
             similarity = float(np.mean([abs(_similarity(own_map, changed_map)) for changed_map in maps]))
-            checks[name] = _check(CHECKS[name], similarity, bounds, maps[0], explanation)
+            checks[name] = _check(CHECKS[name], similarity, bounds, maps, explanation)
     if others:
         maps = [reexplain(model, x, explanation, steps, other)[0] for other in others]
         similarity = float(np.mean([_similarity(own_map, changed_map) for changed_map in maps]))
-        checks["class"] = _check(CHECKS["class"], similarity, bounds, maps[0], explanation)
+        target = explanation.target
+        reversed_pair = isinstance(target, tuple) and others == [target[::-1]]
+        card = replace(CHECKS["class"], condition="For the reverse") if reversed_pair else CHECKS["class"]
+        checks["class"] = _check(card, similarity, bounds, maps, explanation)
     return checks
 
 
@@ -150,11 +153,11 @@ def _similarity(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.nan_to_num(rank_correlation(first, second)))
 
 
-def _check(card: CheckCard, similarity: float, bounds: _Bounds, changed: np.ndarray, explanation: Explanation) -> Check:
+def _check(card: CheckCard, similarity: float, bounds: _Bounds, changed: list[np.ndarray], explanation: Explanation) -> Check:
     flat = bool(np.nanmax(explanation.input_map) == np.nanmin(explanation.input_map))
     passed = similarity < bounds.same and bounds.firm and not flat
     reason = _reason(card, similarity, bounds, explanation, flat=flat)
-    return Check(card.name, card.title, similarity, passed, reason, card.definition, changed)
+    return Check(card.name, card.title, similarity, passed, reason, card.definition, changed[0], len(changed))
 
 
 def _reason(card: CheckCard, similarity: float, bounds: _Bounds, explanation: Explanation, *, flat: bool) -> str:

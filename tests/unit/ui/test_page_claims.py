@@ -220,5 +220,5 @@ def test_cosines_are_written_with_a_minus():
 def test_silent_layers_have_a_readers_names():
     silent = {"blocks.3.attn": torch.tensor([False]), "blocks.4.attn": torch.tensor([True])}
     assert _silent_sites_note(silent, 0) == (
-        "Most of the walk stays where it is in layer 5: no attention weight there speaks for the target.",
+        "Most of the walk stays where it is in layer 5: no attention weight that it would follow there speaks for the target.",
     )

@@ -37,8 +37,8 @@ def compute(material: SharedMaterial, maps: torch.Tensor) -> torch.Tensor:
 METRIC = MapMetric(
     "infidelity",
     "Infidelity",
-    "The mean square of what the map's sum, at its best scale, leaves of that fall, over the fall's own. 0 is perfect, "
-    "1 predicts nothing. Lower is better.",
+    "What the map's sum over random cells, at its best scale, leaves of how far the score falls without them: its mean square over that of "
+    "the fall. 0 is perfect, 1 predicts nothing. Lower is better.",
     higher_is_better=False,
     compute=compute,
     cost=lambda material, explanation: material.subset_cost(),  # noqa: ARG005  a Cost

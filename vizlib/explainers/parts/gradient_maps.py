@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vizlib.zoo.model import Model
 
 _NOISE_TUNNEL_TYPES = {"mean": "smoothgrad", "mean_square": "smoothgrad_sq", "variance": "vargrad"}
-ZERO = "The gradient of this target is zero everywhere: the map is zero."
+ZERO = "To this method no pixel speaks for or against this target: the map is zero."
 
 
 def captum_maps(

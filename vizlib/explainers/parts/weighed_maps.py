@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Weigh = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 MOST_CANDIDATES = 12  # maps before the answer that are looked at, and layers that an error names
-SILENT = "Nothing in the last feature map speaks for this target: the map is zero."
+SILENT = "Nothing in the feature map speaks for this target: the map is zero."
 
 
 @dataclass(frozen=True, eq=False)

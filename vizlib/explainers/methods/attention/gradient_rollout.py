@@ -11,6 +11,7 @@ from vizlib.explainers.methods.attention.rollout import pixel_outputs, stage_map
 from vizlib.explainers.parts.attention_walk import descend, differentiated
 from vizlib.explainers.parts.key_weights import head_shares
 from vizlib.figures.layer_names import layer_title
+from vizlib.figures.numbers import listed
 from vizlib.tracing.attention_gradients import pull_stochastic
 from vizlib.tracing.token_flow import Flow
 
@@ -73,4 +74,8 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
 
 def _silent_sites_note(mostly_silent: dict[str, torch.Tensor], image: int) -> tuple[str, ...]:
     names = [layer_title(name) for name, images in mostly_silent.items() if bool(images[image])]
-    return (f"Most of the walk stays where it is in {', '.join(names)}: no attention weight there speaks for the target.",) if names else ()
+    if not names:
+        return ()
+    return (
+        f"Most of the walk stays where it is in {listed(names)}: no attention weight that it would follow there speaks for the target.",
+    )

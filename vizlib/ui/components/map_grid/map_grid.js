@@ -204,25 +204,31 @@ class MapGrid extends Component {
     }
   }
 
-  // The colours of one map, where they end, and how much of the picture lies above.
+  // The colours of one map, where they end, and how much of the picture lies beyond.
   drawEnds(entry, from, to) {
     const { name, signed } = entry.card;
     const { content } = this.arrays;
     const cells = entry.map.length;
-    let [inside, above] = [0, 0];
+    const slack = 1e-4 * Math.max(Math.abs(from), Math.abs(to));
+    let [inside, above, below] = [0, 0, 0];
     for (let cell = 0; cell < cells; cell++) {
       if (content && !content[cell]) continue;
       inside += 1;
-      if (Math.abs(this.value(name, cell)) > to * (1 + 1e-4)) above += 1;
+      if (this.value(name, cell) > to + slack) above += 1;
+      if (this.value(name, cell) < from - slack) below += 1;
     }
     const times = value => `${value === 0 ? '0' : significant(value, 2)}×`;
+    const parts = [];
+    if (above) parts.push(`${percent(above / inside)} of the picture lies above`);
+    if (below) parts.push(`${percent(below / inside)} of the picture lies below`);
     paintRamp(entry.bar, signed ? this.both : this.plain);
-    entry.low.textContent = times(from);
+    entry.low.textContent = (below ? '≤ ' : '') + times(from);
     entry.high.textContent = (above ? '≥ ' : '') + times(to);
-    entry.ends.title =
-      `Colours from ${times(from)} to ${times(to)} the map's mean size` +
-      (above ? `; ${percent(above / inside)} of the picture lies above` : '');
-    if (above) entry.high.textContent += ` · ${percent(above / inside)} above`;
+    entry.ends.title = [`Colours from ${times(from)} to ${times(to)} the map's mean size`, ...parts].join('; ');
+    if (parts.length) {
+      const where = above && below ? 'beyond' : above ? 'above' : 'below';
+      entry.high.textContent += ` · ${percent((above + below) / inside)} ${where}`;
+    }
     entry.ends.classList.add('there');
   }
 

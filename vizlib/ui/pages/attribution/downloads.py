@@ -11,7 +11,7 @@ import streamlit as st
 
 from vizlib.catalog.methods import METHODS
 from vizlib.figures.map_scale import share_above
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import percent, significant
 from vizlib.ui.core.contents import heading
 from vizlib.ui.pages.attribution import map_grid_data
 from vizlib.ui.pages.attribution.scheduler import SLOT
@@ -60,11 +60,23 @@ def to_png(scheduler: MethodScheduler, answer: ModelAnswer, appearance: dict[str
         low, top = scaled.ends(appearance["scale"], most)
         badge = state.proof.badge if state.proof is not None else None
         note = "no badge" if badge is None else f"{badge.passed} of {badge.tests} passed"
-        above = share_above(scaled.values, top)
-        note += f", colours to {top:.3g}×" + (f", {percent(above)} above" if above else "")
+        note += f", {scale_words(scaled, low, top, map_grid_data.content_cells(answer.geometry.content, scaled.values.shape))}"
         picture = tile(answer.photo, scaled.values, low, top, appearance["opacity"], signed=scaled.signed)
         tiles.append((METHODS[state.name].title, note, picture))
     return encode_png(contact_sheet(tiles))
+
+
+def scale_words(scaled: map_grid_data.ScaledMap, low: float, top: float, content: np.ndarray) -> str:
+    """Where the colours of a map begin and end, and how much of the picture, ``content`` (h, w), lies beyond."""
+    span = (
+        f"to \u00b1{significant(top)}"
+        if scaled.signed
+        else f"from {significant(low)}\u00d7 to {significant(top)}"
+        if low
+        else f"to {significant(top)}"
+    )
+    beyond = share_above(scaled.values[content > 0], top)
+    return f"colours {span}\u00d7" + (f", {percent(beyond)} {'beyond' if scaled.signed else 'above'}" if beyond else "")
 
 
 def to_npz(scheduler: MethodScheduler) -> bytes:

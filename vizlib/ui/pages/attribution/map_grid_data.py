@@ -86,7 +86,7 @@ def pack_map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: dict[st
         cards.append(card)
     side = next((array.shape for name, array in arrays.items() if name.endswith(".map")), None)
     if side is not None:
-        arrays["content"] = _content(content, side)
+        arrays["content"] = content_cells(content, side)
     header = {
         "title": scheduler.request.picture.title,
         "size": list(answer.photo.shape[:2]),
@@ -177,7 +177,7 @@ def _diverging() -> np.ndarray:
     return np.frombuffer(diverging(), np.uint8).reshape(256, 3)
 
 
-def _content(content: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+def content_cells(content: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """Which cells (h, w) hold picture, at the size of the maps on the grid."""
     from vizlib.figures.overlay import shrunk
 

@@ -9,7 +9,6 @@ import streamlit as st
 
 from vizlib.catalog.methods import METHODS
 from vizlib.engine.work_order import Lane
-from vizlib.evaluation.checks import CHECKS, DRAWS, OTHERS
 from vizlib.figures.layer_names import layer_title
 from vizlib.figures.map_scale import QUANTILE, upper_end
 from vizlib.figures.numbers import decimal, percent
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from vizlib.ui.widgets.method_options import MethodChoice
 
 _LOWEST = {"head": "the classifier", "norm": "the last norm", "patch_embed": "the patch embedding", "embedding": "the embeddings"}
+_STOPPED = "Stopped: “Go on” above the maps takes it up again."
 
 
 def draw_method_detail(scheduler: MethodScheduler, answer: ModelAnswer, view: View, choices: dict[str, MethodChoice]) -> None:
@@ -57,18 +57,18 @@ def draw_method_detail(scheduler: MethodScheduler, answer: ModelAnswer, view: Vi
         st.info(formatting.plain(state.refusal), icon=":material/block:")
         return
     if state.explanation is None:
-        st.markdown(":material/hourglass_top: Its map is not there yet.")
+        st.markdown(f":material/hourglass_top: {_STOPPED if scheduler.stopped else 'Its map is not there yet.'}")
         return
     left, right = st.columns([2, 3], gap="large")
     with left:
         _draw_map(state.explanation, answer, view)
         st.markdown(attribution_words.facts(state.explanation))
         for note in state.explanation.notes:
-            st.info(note, icon=":material/info:")
+            st.info(formatting.plain(note), icon=":material/info:")
     with right:
         _draw_badge(state.proof, state.proof_refusal, prove=scheduler.prove, stopped=scheduler.stopped)
     if state.coarse or not all(each.settled for each in scheduler.states()):
-        st.caption("What follows comes after the last map.")
+        st.caption(_STOPPED if scheduler.stopped else "What follows comes after the last map.")
         return
     if state.proof is not None and state.proof.curves is not None:
         _draw_curves(state.proof.curves, method.title)
@@ -100,7 +100,7 @@ def _draw_badge(proof: Proof | None, refusal: str, *, prove: bool, stopped: bool
         st.info(formatting.plain(refusal), icon=":material/block:")
         return
     if proof is None:
-        text = "Stopped." if stopped else "Its badge is not there yet." if prove else "How far it can be trusted was not measured yet."
+        text = _STOPPED if stopped else "Its badge is not there yet." if prove else "How far it can be trusted was not measured yet."
         st.markdown(f":material/hourglass_top: {text}")
         return
     if proof.badge is not None:
@@ -172,9 +172,12 @@ def cascade_title(name: str) -> str:
 
 def check_note(check: Check) -> str:
     """What stands under the map of a check: one of the maps that were made, where its number is the mean over all of them."""
-    if CHECKS[check.name].title == CHECKS["class"].title:
-        return f"mean similarity {decimal(check.similarity)} over up to {OTHERS} classes; one of their maps"
-    return f"mean similarity {decimal(check.similarity)} over {DRAWS} draws; the first one's map"
+    if check.runs == 1:
+        return f"similarity {decimal(check.similarity)}"
+    what, which = (
+        (f"{check.runs} classes", "one of their maps") if check.name == "class" else (f"{check.runs} draws", "the first one's map")
+    )
+    return f"mean similarity {decimal(check.similarity)} over {what}; {which}"
 
 
 def _draw_tiles(
@@ -189,6 +192,9 @@ def _draw_tiles(
 
 def _draw_stability(scheduler: MethodScheduler, explanation: Explanation, answer: ModelAnswer) -> None:
     st.subheader("What of it stays under noise", anchor=False)
+    if explanation.input_map.max() == explanation.input_map.min():
+        st.caption("The map is the same everywhere: it has no highest places that noise could move.")
+        return
     method, request, state = METHODS[explanation.method], scheduler.request, st.session_state
     key, about = f"{SLOT}stability.requested", f"{request.key}/{request.about(method.name)}"
     if (method.passes >= computations.HEAVY_PASSES or not scheduler.prove) and state.get(key) != about:
@@ -210,8 +216,8 @@ def _draw_stability(scheduler: MethodScheduler, explanation: Explanation, answer
     left, right = st.columns([2, 3], gap="large", vertical_alignment="center")
     left.image(_png(contours(answer.photo, bands.steady)), width="stretch", output_format="PNG")
     right.markdown(
-        f"The strongest places with and without noise have **{percent(bands.overlap)}** of the area that they cover together in common. "
-        "Lines enclose what is among the strongest places in at least 90 % (white), 50 % (yellow) and 10 % (blue) of the runs: where the "
+        f"The highest places with and without noise have **{percent(bands.overlap)}** of the area that they cover together in common. "
+        "Lines enclose what is among the highest places in at least 90 % (white), 50 % (yellow) and 10 % (blue) of the runs: where the "
         "three lie close together, the map is firm."
     )
     right.caption(f"**Exactly:** {formatting.plain(bands.definition)}")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SLOT_REGION = f"{SLOT}region"
 PATIENCE = 1.0  # seconds: an answer about a region takes a fraction of that
 SHORT = 0.15  # seconds after which proofs that are under way make room
+_UNITS = "Scores are logits, the bars probabilities."
 
 
 def draw_region(request: ExplainRequest, answer: ModelAnswer, scheduler: MethodScheduler | None) -> None:
@@ -65,7 +66,7 @@ def _region(request: ExplainRequest, answer: ModelAnswer, scheduler: MethodSched
         "label": _label(request, answer),
     }  # fmt: skip
     if result is not None:
-        header |= pack_region_score(result.region_score)
+        header |= pack_region_score(result.region_score, pair=isinstance(request.goal, tuple))
     region_brush(pack(header, {"photo": answer.jpeg}), key=f"{SLOT}brush", on_region=here(take))
     if result is not None:
         st.caption(f"**Exactly:** {formatting.plain(result.region_score.definition)}")
@@ -82,7 +83,7 @@ def _submit(request: ExplainRequest, mask: np.ndarray, scheduler: MethodSchedule
     return computations.result_or_status(SLOT_REGION, job, [request.model])
 
 
-def pack_region_score(carried: RegionScore) -> dict[str, Any]:
+def pack_region_score(carried: RegionScore, *, pair: bool = False) -> dict[str, Any]:
     """What the component says of a region: four probabilities with their least and most over baselines, and two sentences."""
     rows = [
         {"title": title, "value": value, "low": low, "high": high}
@@ -94,9 +95,10 @@ def pack_region_score(carried: RegionScore) -> dict[str, Any]:
     size = f"This region is {percent(carried.area)} of what the model gets."
     if np.isnan(carried.brings):
         return {"rows": rows, "words": f"{size} The whole picture scores no higher than an empty one, so there is nothing to carry."}
+    units = "Scores are differences of the two logits, the bars probabilities as if there were only these two classes." if pair else _UNITS
     brings = f"brings {percent(carried.brings)} of the score" if carried.brings >= 0 else "scores less than an empty picture"
     loses = f"{percent(carried.loses)} of the score is lost" if carried.loses >= 0 else "the picture scores more"
-    return {"rows": rows, "words": f"{size} Alone it {brings}; without it {loses}. Scores are logits, the bars probabilities."}
+    return {"rows": rows, "words": f"{size} Alone it {brings}; without it {loses}. {units}"}
 
 
 def unpack_region(text: str, size: tuple[int, int]) -> np.ndarray | None:

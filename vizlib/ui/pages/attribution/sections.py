@@ -114,6 +114,10 @@ def pick_goal(view: View, answer: ModelAnswer) -> tuple[Goal, Goal]:
     if minus == resolved:
         right.caption("That is the same class: the class itself is explained.")
         return (None if target == OWN else target), resolved
+    right.caption(
+        f"The score is the logit of {formatting.plain(labels[resolved])} less that of {formatting.plain(labels[minus])}; where a "
+        "probability is told below, it is that of the first as if there were only these two."
+    )
     return (resolved, minus), (resolved, minus)
 
 
@@ -129,7 +133,7 @@ def pick_methods(url_state: UrlState, model: ModelChoice) -> dict[str, MethodCho
     with st.expander(f"{len(state[key])} of {len(fitting)} methods", icon=":material/checklist:", key="controls-methods"):
         chosen = st.pills(
             "Methods", fitting, key=resend(key), selection_mode="multi", format_func=lambda name: METHODS[name].title,
-            help="The first ones read attention or gradients and are quick; the last ones ask the model hundreds of times.",
+            help=attribution_words.cost_words(fitting),
         )  # fmt: skip
     choices = {name: read_options(model, METHODS[name], url_state) for name in fitting}
     return {name: choice for name, choice in choices.items() if name in chosen}

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from vizlib.catalog.methods import METHODS
 from vizlib.evaluation.metrics import METRICS
-from vizlib.figures.numbers import decimal, percent, significant
+from vizlib.figures.numbers import counted, decimal, listed, percent, significant
+from vizlib.ui.core.computations import HEAVY_PASSES
 from vizlib.ui.core.formatting import seconds
 from vizlib.ui.widgets.explanation import sink_sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from vizlib import Explanation, Score
     from vizlib.evaluation.checks import Check
@@ -23,12 +24,30 @@ ORDER = (
     "deeplift", "guided_grad_cam", "lime", "shapley_sampling", "attention",
 )  # fmt: skip
 FIRST = 12
+FROM_ZERO = ("layer", "head", "token")  # options that count so, where pages count from 1
 
 
 def in_order(names: Any) -> list[str]:
     """Methods in the order of the page; ones that the order does not know come last."""
     wanted = set(names)
     return [*(name for name in ORDER if name in wanted), *(name for name in METHODS if name in wanted and name not in ORDER)]
+
+
+def cost_words(names: Sequence[str]) -> str:
+    """Which of some methods send many pictures through the model for one map, and about how many."""
+    passes = {name: METHODS[name].passes for name in names}
+    many = [name for name in names if passes[name] >= HEAVY_PASSES]
+    few = max((passes[name] for name in names if name not in many), default=0)
+    quick = f"One map sends up to {counted(few, 'picture')} through the model" if few else ""
+    if not many:
+        return f"{quick}." if quick else ""
+    low, high = min(passes[name] for name in many), max(passes[name] for name in many)
+    times = f"about {low} to {high}" if high > low else f"about {low}"
+    return (
+        f"{quick}; those of {listed([METHODS[name].title for name in many])} {times}."
+        if quick
+        else f"One map sends {times} pictures through the model."
+    )
 
 
 def first_look(name: str, chosen: Mapping[str, Any], cheaper: Mapping[str, Any]) -> str:
@@ -57,10 +76,12 @@ def chosen_options(name: str, options: Mapping[str, Any]) -> str:
     """The options of a method that are not its defaults, as a reader is told them; "" where none is."""
     card = METHODS[name]
     usual, taken = card.resolve({}), card.resolve(options)
-    return ", ".join(f"{option.replace('_', ' ')} {_told(value)}" for option, value in taken.items() if value != usual[option])
+    return ", ".join(f"{option.replace('_', ' ')} {_told(option, value)}" for option, value in taken.items() if value != usual[option])
 
 
-def _told(value: Any) -> str:
+def _told(option: str, value: Any) -> str:
+    if option in FROM_ZERO and isinstance(value, int) and value >= 0:
+        return f"{value} (from 0)"
     if isinstance(value, float):
         return f"{value:g}"
     return str(value).replace("_", " ").replace("-", "\u2212") if isinstance(value, int) else str(value).replace("_", " ")
@@ -115,8 +136,10 @@ def facts(explanation: Explanation) -> str:
         sentences.append(sink_sentence(explanation))
     if "gap" in explanation.facts:
         total, change, gap = (explanation.facts[name] for name in ("sum", "change", "gap"))
+        pieces = explanation.facts.get("pieces")
+        what = "the map adds" if pieces is None else f"the values of its {counted(int(pieces), 'superpixel')} add"
         sentences.append(
-            f"**Completeness:** the map adds up to {significant(total, 4)}, and the score changes by {significant(change, 4)} from the "
+            f"**Completeness:** {what} up to {significant(total, 4)}, and the score changes by {significant(change, 4)} from the "
             f"baseline: a gap of {percent(gap)} of that change."
         )
     elif "score" in explanation.facts:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from vizlib.figures.layer_names import layer_title
+from vizlib.figures.numbers import percent
 from vizlib.tracing.attention_site import AttentionSite, PerformerSite
 from vizlib.tracing.residuals import Port, Residual
 from vizlib.tracing.token_flow import Attention, Step, ToSink
@@ -85,7 +87,7 @@ class T2TAdapter(Adapter):
     def warnings(self, recording: Recording) -> tuple[str, ...]:
         lost = {name: float(note["lost"].max()) for name, note in recording.of_kind("performer").items()}
         return tuple(
-            f"{name} lost up to {100 * share:.1f} % of a row to the performer's epsilon in the forward pass; "
+            f"In {layer_title(name)} a row lost up to {percent(share)} to the performer's epsilon in the forward pass; "
             "the map follows the rows without it."
             for name, share in lost.items()
             if share > 0.01
