@@ -125,7 +125,7 @@ def _held(leaf: Any) -> Any:
 def _frozen_norm_backward(
     grad: Any, x: Any, weight: Any, mean: Any, variance: Any, _a: Any, _b: Any, _train: bool, eps: float, wanted: list[bool]
 ) -> tuple[Any, ...]:
-    # The CPU's own kernel mixes up elements where memory layouts differ (see vizlib.passes.backward); a card's does not.
+    # The CPU's own kernel mixes up elements where memory layouts differ (see vizlib.tracing.slopes); a card's does not.
     grad, x, mean, root = grad.held, x.held, mean.held, (variance.held + eps).rsqrt()
     others = [axis for axis in range(x.dim()) if axis != 1]
     shape = [-1 if axis == 1 else 1 for axis in range(x.dim())]

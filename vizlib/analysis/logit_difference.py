@@ -12,6 +12,7 @@ from vizlib.analysis.pixel_attribution import BASELINES, Attribution, Difference
 from vizlib.errors import MethodError
 from vizlib.explainers.targets import class_index
 from vizlib.passes.backward import gradients_on
+from vizlib.tracing.slopes import slope_at
 from vizlib.zoo.activation import log_probabilities
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def integrated(
             score = _log_probability(model, x, target).sum()
             if not score.requires_grad:
                 raise MethodError(f"No gradient of {model.card.name} reaches the picture: something on the way is detached or has none.")
-            (gradient,) = torch.autograd.grad(score, x)
+            gradient = slope_at(score, x)
             mean += (shares[part, None, None, None] * gradient.to("cpu", torch.float64)).sum(0)
     with torch.inference_mode():
         ends = _log_probability(model, torch.stack([low, high]), target).double().tolist()

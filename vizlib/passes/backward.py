@@ -7,13 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
-from torch.overrides import TorchFunctionMode
 
 from vizlib.errors import MethodError, ModelError, TargetError
 from vizlib.passes.forward import Pass, capture_taps, check_finite, recorded
 from vizlib.passes.gradient_rules import check_balanced, gradient_rule, module_for
 from vizlib.tracing.recorder import Recording
+from vizlib.tracing.slopes import slopes_at
 from vizlib.zoo.adapters.base import Tap, check_applied
 
 if TYPE_CHECKING:
@@ -24,11 +23,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def gradients_on() -> Iterator[None]:
-    """Let autograd see what this thread computes, whatever the caller has switched off, and differentiate it rightly.
+    """Let autograd see what this thread computes, whatever the caller has switched off.
 
     MethodError for a module that works in place on what its gradient needs.
     """
-    with torch.inference_mode(mode=False), torch.enable_grad(), _FrozenNorms():
+    with torch.inference_mode(mode=False), torch.enable_grad():
         try:
             yield
         except RuntimeError as error:
@@ -38,55 +37,6 @@ def gradients_on() -> Iterator[None]:
                 "The model changes tensors in place that its gradient needs: write x = x + ... for x += ... in its code, or take a method "
                 "that needs no gradient."
             ) from error
-
-
-class _FrozenNorm(torch.autograd.Function):
-    """Batch norm by its running statistics: x -> (x - mean) scale + bias, whose gradient is the scale."""
-
-    @staticmethod
-    def forward(ctx: Any, _x: torch.Tensor, scale: torch.Tensor, call: Callable[[], torch.Tensor]) -> torch.Tensor:
-        ctx.save_for_backward(scale)
-        return call()
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        (scale,) = ctx.saved_tensors
-        return gradient * scale.view(-1, *(1,) * (gradient.ndim - 2)), None, None
-
-
-class _FrozenNorms(TorchFunctionMode):
-    """Gives frozen batch norms on the CPU their own gradient; what they compute stays the same to the bit.
-
-    torch 2.15 mixes up the elements of that gradient, without a word, for one image when x and the gradient differ in memory layout, as
-    they do in CvT, whose tokens are transposed maps.
-    """
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func is not F.batch_norm:
-            return func(*args, **kwargs)
-        return _batch_norm(*args, **kwargs)
-
-
-def _batch_norm(
-    input: torch.Tensor,  # noqa: A002  the names are those of the function that is watched
-    running_mean: torch.Tensor | None,
-    running_var: torch.Tensor | None,
-    weight: torch.Tensor | None = None,
-    bias: torch.Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> torch.Tensor:
-    def plain() -> torch.Tensor:
-        return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
-
-    if training or running_var is None or input.device.type != "cpu" or not input.requires_grad:
-        return plain()
-    scale = (running_var + eps).rsqrt()
-    return _FrozenNorm.apply(input, (scale if weight is None else scale * weight).detach(), plain)
 
 
 def run_live(
@@ -167,7 +117,7 @@ def gradients(
     seen = in_sight(model, outputs)
     if not seen:
         return ()  # whoever reads the pass misses the attentions that there should be
-    reached = torch.autograd.grad(score, seen, retain_graph=keep_graph, allow_unused=True)
+    reached = slopes_at(score, seen, keep_graph=keep_graph)
     slopes = tuple(slope for slope in reached if slope is not None)
     if len(slopes) < len(reached):
         missed = f"{len(reached) - len(slopes)} of the {len(reached)} places where {model.card.name} is read"

@@ -176,12 +176,14 @@ def check_finite(model: Model, x: torch.Tensor, logits: torch.Tensor) -> None:
         return
     first: list[str] = []
     copied = shared_copy(model.module).eval()
+    packed = [part for part in copied.modules() if isinstance(part, torch.jit.ScriptModule)]  # takes no hooks
     for name, part in copied.named_modules():
-        if not list(part.children()):
+        if not list(part.children()) and part not in packed:
             part.register_forward_hook(lambda _, __, output, name=name: None if _finite(output) else first.append(name))
     with torch.inference_mode():
         model.run(copied, x)
-    where = first[0] if first else "the model's own arithmetic between its parts"
+    unnamed = "its TorchScript, whose parts cannot be watched" if packed else "the model's own arithmetic between its parts"
+    where = first[0] if first else unnamed
     part = dict(model.module.named_modules()).get(where)
     cause = "its weights hold them" if part is not None and not all(map(_finite, part.parameters())) else f"in {model.dtype} it overflows"
     raise ModelError(f"{model.card.name} gives NaN or infinity, first in {where}: {cause}; check the checkpoint, or load it in float32.")

@@ -212,28 +212,6 @@ def test_one_image_of_a_network_with_batch_norm_gives_what_it_gives_among_others
         assert np.allclose(explanation.input_map, alone.input_map, rtol=1e-9, atol=1e-15)
 
 
-@pytest.mark.parametrize("images", [1, 3])
-@pytest.mark.parametrize("affine", [True, False])
-def test_a_frozen_batch_norm_has_its_own_gradient(images: int, affine: bool) -> None:
-    norm = torch.nn.BatchNorm2d(6, affine=affine).double().eval()
-    norm.running_mean.copy_(torch.arange(6))
-    norm.running_var.copy_(1 + torch.arange(6))
-    scale = (norm.running_var + norm.eps).rsqrt()
-    if affine:
-        norm.weight.data.copy_(2 - 0.5 * torch.arange(6))
-        scale = scale * norm.weight.detach()
-    tokens = torch.randn(images, 5, 6, generator=torch.Generator().manual_seed(0)).double()
-    layouts = tokens[:, 1:].transpose(1, 2).unflatten(2, (2, 2)), tokens[:, 1:].transpose(1, 2).unflatten(2, (2, 2)).contiguous()
-    for x in layouts:
-        for gradient in layouts:
-            with gradients_on():
-                leaf = x.detach().requires_grad_()
-                output = norm(leaf)
-                input_gradient = torch.autograd.grad(output, leaf, gradient)[0]
-            assert torch.equal(output.detach(), norm(x).detach())
-            assert torch.allclose(input_gradient, gradient * scale.view(1, 6, 1, 1), atol=1e-14)
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_no_matrix_of_all_tokens_is_ever_made(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module = VisionTransformer(img_size=256, patch_size=8, embed_dim=24, depth=2, num_heads=3, num_classes=7)

@@ -13,6 +13,7 @@ from vizlib.analysis.features.layers import read, taps
 from vizlib.analysis.receptive_field.receptive_field import ReceptiveField
 from vizlib.errors import MethodError
 from vizlib.passes.backward import gradients_on
+from vizlib.tracing.slopes import slope_at
 from vizlib.zoo.adapters.part import PartAdapter
 from vizlib.zoo.adapters.timm.convnets import ResNetAdapter
 
@@ -42,7 +43,7 @@ def effective_receptive_fields(model: Model, x: torch.Tensor, signs: int = 1, se
             energy = torch.zeros(len(cell), *layer.size, dtype=torch.float64)
             for _ in range(signs):
                 sign = torch.randint(0, 2, cell.shape, generator=generator).mul(2).sub(1).to(cell)
-                (gradient,) = torch.autograd.grad((cell * sign).sum(), reading.forward_pass.x, retain_graph=True)
+                gradient = slope_at((cell * sign).sum(), reading.forward_pass.x, keep_graph=True)
                 energy += gradient.double().square().sum(1).cpu()
             reaches = tuple(_field(layer.name, alone, layer.grid).reach for alone in energy)
             energies = tuple(float(alone.sum()) for alone in energy)
@@ -67,7 +68,7 @@ def architectural_receptive_fields(model: Model, size: tuple[int, int]) -> list[
         paths = [tap.path.removeprefix(prefix) for tap in taps(model, size)]
         for name, state in _averaged(adapter.module, plane, paths):
             grid = (int(state.shape[2]), int(state.shape[3]))
-            (row,) = torch.autograd.grad(state[0, 0, grid[0] // 2, grid[1] // 2], plane, retain_graph=True)
+            row = slope_at(state[0, 0, grid[0] // 2, grid[1] // 2], plane, keep_graph=True)
             fields.append(_field(name, row[0, 0], grid))
     return fields
 

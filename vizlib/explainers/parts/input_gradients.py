@@ -15,6 +15,7 @@ from vizlib.passes.backward import gradients_on
 from vizlib.passes.forward import capture_taps, check_finite
 from vizlib.passes.gradient_rules import check_balanced, gradient_rule
 from vizlib.tracing.shared_copy import untrained_copy
+from vizlib.tracing.slopes import slopes_at
 
 if TYPE_CHECKING:
     from vizlib.explainers.targets import Target, TargetResolver
@@ -49,7 +50,7 @@ def input_gradients(model: Model, x: torch.Tensor, resolve: TargetResolver, rule
         scores = score_of_each(targets, logits)
         check_answered(model, scores)
         names = [tap.name for tap in taps if tap.name in states and states[tap.name].requires_grad]
-        slopes = torch.autograd.grad(scores.sum(), [x, *(states[name] for name in names)], allow_unused=True)
+        slopes = slopes_at(scores.sum(), [x, *(states[name] for name in names)])
     at_pixels = slopes[0]
     if at_pixels is None:
         raise MethodError(NO_PIXELS.format(name=model.card.name))

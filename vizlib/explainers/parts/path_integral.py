@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from vizlib.explainers.scorer import checked_scores
+from vizlib.tracing.slopes import slope_at
 
 if TYPE_CHECKING:
     from vizlib.explainers.scorer import TargetScorer
@@ -27,6 +28,6 @@ def path_integral(scorer: TargetScorer, start: torch.Tensor, steps: int) -> torc
     for first in range(0, steps, batch):
         points = (start + alphas[first : first + batch] * difference).requires_grad_()
         scores = scorer.scores(points) if first else checked_scores(scorer, points)
-        (slopes,) = torch.autograd.grad(scores.sum(), points)
+        slopes = slope_at(scores.sum(), points)
         total += torch.einsum("nchw,n->chw", slopes.double(), shares[first : first + batch])
     return total * difference.double()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vizlib.tracing.shared_copy import hooked_copy
+from vizlib.tracing.slopes import slopes_at
 from vizlib.zoo.adapters.part import PROBES, noise, seen_by_part
 from vizlib.zoo.heads import ANSWERS
 
@@ -62,7 +63,7 @@ def misread(module: nn.Module, tap: Tap, size: Size, reads: torch.Tensor, *, bat
         if not isinstance(answer, torch.Tensor) or answer.ndim != 2 or len(states) != 1:
             return None
         weight = torch.randn(answer.shape[1], generator=torch.Generator().manual_seed(2)).to(answer)
-        (slope,) = torch.autograd.grad((answer * weight).sum(), states, allow_unused=True)
+        (slope,) = slopes_at((answer * weight).sum(), states)
     seen = torch.zeros_like(reads) if slope is None else slope.squeeze(0 if batch_first else 1).abs().amax(1).cpu() > 0
     if torch.equal(seen, reads):
         return None

@@ -15,6 +15,7 @@ from vizlib.explainers.scorer import check_differentiable, checked_maps, make_sc
 from vizlib.figures.numbers import percent
 from vizlib.passes.backward import gradients_on
 from vizlib.tracing.shared_copy import converted_copy
+from vizlib.tracing.slopes import slope_at
 
 if TYPE_CHECKING:
     from vizlib.explainers.method_output import MethodOutput
@@ -41,7 +42,7 @@ def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dic
         images = scorer.x.clone().requires_grad_()
         with RescaledActivations():
             scores = scorer.scores(torch.cat([images, empty]))
-        (multipliers,) = torch.autograd.grad(scores.sum(), images)
+        multipliers = slope_at(scores.sum(), images)
         maps = checked_maps(scorer, (scorer.x - empty) * multipliers).sum(1)
     facts = completeness(scorer, maps, empty)
     off = max(fact["gap"] for fact in facts)
