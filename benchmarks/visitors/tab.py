@@ -109,8 +109,7 @@ class Tab:
     async def upload(self, widget: Any, name: str, content: bytes) -> float:
         """Hand in a file; the seconds until the page was drawn with it.
 
-        Streamlit drops its answer where a run of the script begins before that was sent (ForwardMsgQueue.clear). A person then sees the
-        file stand still and drops it again, as this does: ``unanswered`` counts how often.
+        A file that stands still a person drops again, as this does: ``unanswered`` counts how often.
         """
         began = time.monotonic()
         while (urls := await self._place_for(name)) is None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 from PIL import Image
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from benchmarks.visitors.tab import Tab
 from vizlib.ui.core.message_codec import unpack
@@ -50,4 +52,24 @@ def test_a_file_that_no_run_was_told_of_is_asked_for_again(server):
             await tab.close()
 
     with ThreadPoolExecutor(1) as pool:  # Playwright has a loop running in this thread
+        pool.submit(asyncio.run, visit()).result()
+
+
+def test_a_place_for_a_file_is_told_although_a_run_begins(server):
+    async def visit():
+        tab = await Tab(urlsplit(server.url).port).open("learn")
+        try:
+            await tab.until(lambda: tab.runs > 0)
+            for _ in range(8):  # Streamlit alone loses about every second one
+                asked = BackMsg()
+                request = asked.file_urls_request
+                request.request_id, request.session_id = uuid.uuid4().hex, tab._session
+                request.file_names.append("mine.png")
+                await tab._socket.send(asked.SerializeToString())
+                await tab.act()
+                await tab.until(lambda name=request.request_id: name in tab._urls, 30)
+        finally:
+            await tab.close()
+
+    with ThreadPoolExecutor(1) as pool:
         pool.submit(asyncio.run, visit()).result()

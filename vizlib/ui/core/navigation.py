@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from vizlib.catalog import glossary
-from vizlib.ui.core import job_slots, shared_imports
+from vizlib.ui.core import job_slots, kept_answers, shared_imports
 from vizlib.ui.core.callbacks import PAGE, current_page
 from vizlib.ui.core.contents import begin_contents
 from vizlib.ui.core.words import begin_words, draw_text
@@ -68,6 +68,7 @@ def run(draw_frame: Callable[[str], None]) -> None:
     # Before all else: a browser that has drawn the sidebar keeps its width. The icon before the pages are told, else it fetches theirs
     # from the internet.
     _configure()
+    kept_answers.keep_answers()
     shared_imports.begin()
     page = st.navigation(pages(), expanded=True)
     _configure(f"{page.title} · vizlib")
