@@ -40,6 +40,11 @@ STAGES = """(() => {
 })()"""
 
 
+# An expander unfolds for half a second; what turns for as long as one waits is left out.
+STILL = """() => document.getAnimations().every(
+  one => one.playState !== 'running' || one.effect.getComputedTiming().iterations === Infinity)"""
+
+
 @dataclass
 class Server:
     """A running app and when it was started."""

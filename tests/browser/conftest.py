@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser_helpers import ARGUMENTS, SLOW, STAGES, Server, serving
+from browser_helpers import ARGUMENTS, SLOW, STAGES, STILL, Server, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,9 @@ class Visit:
         self.rest()
 
     def rest(self) -> None:
+        """Wait until the script rests, and nothing moves: what is clicked while it moves may be missed."""
         self.page.wait_for_selector(".stApp[data-test-script-state=notRunning]", timeout=SLOW)
+        self.page.wait_for_function(STILL, timeout=SLOW)
 
     def unfold(self) -> None:
         """Open what chooses the picture and the model of a page."""
@@ -83,10 +85,6 @@ class Visit:
     def drawn(self) -> list[str]:
         """The pixels of the maps as drawn."""
         return self.page.evaluate(f"({STAGES}).map(stage => stage.querySelector('canvas.map').toDataURL())")
-
-
-# An expander unfolds for half a second, and a click that falls between two of its frames falls beside what it was meant for.
-_AT_ONCE = "const { animate } = Element.prototype; Element.prototype.animate = function (frames) { return animate.call(this, frames, 0); };"
 
 
 def _unless_left(visit: Visit, failed: Request) -> None:
@@ -99,7 +97,6 @@ def _unless_left(visit: Visit, failed: Request) -> None:
 def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visit]:
     """A fresh visitor; the test fails on any error in the page. Parametrize with options of the browser's context."""
     context = browser.new_context(**({"viewport": {"width": 1280, "height": 800}} | getattr(request, "param", {})))
-    context.add_init_script(_AT_ONCE)
     page = context.new_page()
     page.set_default_timeout(SLOW)
     one = Visit(page)

@@ -76,7 +76,7 @@ def test_a_class_and_its_table(visit, server):
     visit.rest()
     page.get_by_text("The numbers").click()
     page.get_by_test_id("stDataFrame").wait_for()
-    visit.rest()  # a file that a run is about to hand over anew cannot be fetched meanwhile
+    visit.rest()  # the button moves down while the table above it unfolds
     with page.expect_download() as got:
         page.get_by_role("button", name="CSV", exact=True).click()
     rows = list(csv.DictReader(io.StringIO(Path(got.value.path()).read_text(encoding="utf-8"))))
