@@ -294,7 +294,7 @@ def test_where_nothing_speaks_for_the_target_the_map_says_so() -> None:
     assert any("speaks for this target" in note for note in relevance.notes)
     rollout = vizlib.explain(model, zoo.inputs("token")[0], "gradient_rollout", flat)
     assert rollout.sink == 1
-    assert any("layer 3, layer 2, layer 1" in note for note in rollout.notes)
+    assert any("layer 3, layer 2 and layer 1" in note for note in rollout.notes)
 
 
 @pytest.mark.parametrize("method", METHODS)
