@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vizlib.errors import MethodError
+from vizlib.evaluation import protocol
 from vizlib.evaluation.checks import CHECKS
 from vizlib.evaluation.metrics import METRICS
-from vizlib.figures.numbers import decimal
+from vizlib.figures.numbers import decimal, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +50,8 @@ def badge(scores: Mapping[str, Score], checks: Mapping[str, Check]) -> Badge:
     lines = [(_title(name), score.good, _beside_controls(score)) for name, score in scores.items() if score.good is not None]
     lines += [(check.title, check.passed, check.reason) for check in checks.values()]
     failing = [_title(name) for name in required if not scores[name].good] + [check.title for check in checks.values() if not check.passed]
+    # What a map need not be good in is in the count of tests passed, so it is told.
+    spare = listed([_title(name).lower() for name, score in scores.items() if score.good is False and name not in required])
     if not any(scores[name].good for name in decisive):
         deciding = " and ".join(_title(name).lower() for name in decisive)
         verdict, neither = "failed", "neither" if len(decisive) == 2 else "none"
@@ -60,9 +63,12 @@ def badge(scores: Mapping[str, Score], checks: Mapping[str, Check]) -> Badge:
         decided = failed_checks[0]
         verdict, words = "failed", f"It does not tell of what the model learned, which “{decided.title}” decides: {decided.reason}"
     elif failing:
-        verdict, words = "mixed", f"It predicts some of the model's answer, but fails in: {', '.join(failing).lower()}."
+        aside = f"; and in {spare}, which a map may lack" if spare else ""
+        verdict, words = "mixed", f"It predicts some of the model's answer, but fails in: {', '.join(failing).lower()}{aside}."
     else:
-        verdict, words = "passed", "It predicts the model's answer better than maps that know nothing, and changes when the model does."
+        verdict = "passed"
+        aside = f" (though not by {spare}, which a map may lack)" if spare else ""
+        words = f"It predicts the model's answer better than maps that know nothing{aside}, and changes when the model does."
     return Badge(verdict, words, sum(passed for _, passed, _ in lines), len(lines), tuple(lines))
 
 
@@ -72,7 +78,8 @@ def _title(name: str) -> str:
 
 def _beside_controls(score: Score) -> str:
     beats = "level with" if score.value == score.gaussian else "ahead of" if _beats_gaussian(score) else "behind"
-    return f"{decimal(score.value, 3)}: better than {score.percentile:.0f} % of random smooth maps, {beats} a Gaussian in the middle."
+    random = f"better than {score.percentile:.0f} % of {protocol.RANDOM_MAPS} random smooth maps"
+    return f"{decimal(score.value, 3)}: {random}, {beats} a Gaussian in the middle."
 
 
 def _beats_gaussian(score: Score) -> bool:

@@ -33,7 +33,11 @@ def judged(good: str, passed: str = "head cascade class") -> Badge:
 def test_every_branch_of_the_rule() -> None:
     whole = judged("deletion insertion sensitivity_n")
     assert (whole.verdict, whole.passed, whole.tests) == ("passed", 6, 7)
+    known = "It predicts the model's answer better than maps that know nothing"
+    assert whole.words == f"{known} (though not by infidelity, which a map may lack), and changes when the model does."
+    assert judged("deletion insertion sensitivity_n infidelity").words == f"{known}, and changes when the model does."
     assert judged("deletion insertion").verdict == "mixed"
+    assert judged("deletion insertion").words.endswith("but fails in: sensitivity-n; and in infidelity, which a map may lack.")
     assert judged("sensitivity_n").verdict == "mixed"
     assert judged("deletion").verdict == "failed"  # which pixels scattered at random may have too
     assert judged("infidelity").verdict == "failed"
@@ -44,7 +48,7 @@ def test_every_branch_of_the_rule() -> None:
     assert half.verdict == "mixed"
     assert "head" in half.words
     assert "cascade" in judged("deletion insertion sensitivity_n", "head class").words
-    assert whole.lines[0] == ("Deletion", True, "0.500: better than 97 % of random smooth maps, behind a Gaussian in the middle.")
+    assert whole.lines[0] == ("Deletion", True, "0.500: better than 97 % of 20 random smooth maps, behind a Gaussian in the middle.")
     assert whole.lines[1][2].endswith("ahead of a Gaussian in the middle.")
     assert whole.lines[-1] == ("Class", True, "why class.")
     assert "max" not in " ".join(title.lower() for title, _, _ in whole.lines)

@@ -64,7 +64,8 @@ def explain_questions(questions: Sequence[Question], method: str, **options: Any
 def grade(questions: Sequence[Question], maps: Sequence[np.ndarray], method: str, seconds: float = float("nan")) -> Mark:
     """The mark that maps (h, w), one for each question, get: their mean share of the evidence beside that of maps that know nothing.
 
-    The interval is a bootstrap over the questions' groups, widened by sqrt(n / (n - 1)) for n of them. ExamError for no questions.
+    The interval is a bootstrap over the questions' groups, widened by sqrt(n / (n - 1)) for n of them, within 0 and 1. ExamError for no
+    questions.
     """
     exam = _exam(questions)
     values, hits, areas, silent, control = [], [], [], 0, []
@@ -86,7 +87,7 @@ def grade(questions: Sequence[Question], maps: Sequence[np.ndarray], method: str
     low, high, groups = grouped_bootstrap(np.array(values), [pictures[id(question.model), question.group] for question in questions])
     reference = max(float(np.mean(shares)) for shares in references.values())
     return Mark(
-        exam, method, _models(questions), float(np.mean(values)), low, high, reference,
+        exam, method, _models(questions), float(np.mean(values)), max(0.0, low), min(1.0, high), reference,
         passed=groups >= FEWEST and low > reference + 1e-9,
         questions=len(questions), unit=EXAMS[exam].unit, area=_mean(areas), pointing=_mean(hits),
         control=float(np.mean(control)) if control else None, silent=silent, seconds=seconds, pictures=groups,

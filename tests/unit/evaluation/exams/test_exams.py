@@ -353,6 +353,14 @@ def questions() -> list[Question]:
 
 
 class TestFaithfulness:
+    def test_no_share_is_said_to_be_over_all_or_under_nothing(self, questions: list[Question], monkeypatch: pytest.MonkeyPatch) -> None:
+        # A bootstrap of three, widened as it has to be, goes beyond.
+        monkeypatch.setattr("vizlib.evaluation.exams.grading.evidence_share", lambda question, values: float(values.mean()))
+        high = grade(questions[:3], [np.full((64, 64), share) for share in (1.0, 0.9, 0.6)], "saliency")
+        assert (0.4 < high.low < high.value < high.high, high.high) == (True, 1.0)
+        low = grade(questions[:3], [np.full((64, 64), share) for share in (0.0, 0.1, 0.4)], "saliency")
+        assert (low.low, low.low < low.value < low.high < 0.6) == (0.0, True)
+
     def test_photographs_are_asked_for_their_own_answer(self, questions: list[Question]) -> None:
         assert len(questions) == len({question.group for question in questions}) == 8
         assert len({question.x.numpy().tobytes() for question in questions}) == 8

@@ -197,7 +197,8 @@ def _cell(mark: Mark | None) -> str:
     if mark.refused:
         return ":gray[no mark]"
     sign = ":green[:material/check:]" if mark.passed else ":red[:material/close:]"
-    return f"{sign} **{mark.value:.2f}** ({mark.interval})"
+    interval = mark.interval.replace(" ", "\u00a0")  # a narrow column breaks before it, not in it
+    return f"{sign} **{mark.value:.2f}** ({interval})"
 
 
 def report_bytes(report: ExamReport, end: str) -> bytes:

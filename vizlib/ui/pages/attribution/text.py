@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vizlib.catalog.methods import METHODS
+from vizlib.evaluation import protocol
 from vizlib.evaluation.metrics import METRICS
 from vizlib.figures.numbers import counted, decimal, listed, percent, significant
 from vizlib.ui.core.computations import HEAVY_PASSES
@@ -92,7 +93,7 @@ def score_line(name: str, score: Score) -> dict[str, Any]:
     digits = _digits_beside(score)
     beside = [f"{decimal(score.low, 3)} to {decimal(score.high, 3)} over baselines"] if score.high > score.low else []
     if score.percentile is not None:
-        beside.append(f"better than {score.percentile:.0f}\u00a0% of random smooth maps")
+        beside.append(f"better than {score.percentile:.0f}\u00a0% of {protocol.RANDOM_MAPS} random smooth maps")
     if score.gaussian is not None:
         beside.append(f"Gaussian in the middle {decimal(score.gaussian, digits)}")
     return {
