@@ -10,6 +10,8 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    Gradients = tuple[torch.Tensor | None, ...]
+
 
 def slopes_at(score: torch.Tensor, places: Sequence[torch.Tensor], *, keep_graph: bool = False) -> tuple[torch.Tensor | None, ...]:
     """d score / d place for each, as ``torch.autograd.grad`` has it; None for a place that the score does not depend on.
@@ -32,7 +34,8 @@ def slope_at(score: torch.Tensor, place: torch.Tensor, *, keep_graph: bool = Fal
 def _laid_out(score: torch.Tensor) -> Iterator[None]:
     with ExitStack() as hooks:
         for norm in _batch_norms(score):
-            hooks.callback(norm.register_prehook(_LaidOut(norm)).remove)
+            kept = norm._raw_saved_input.unpack_hook is None  # and not computed again, when it may be read only once
+            hooks.callback(norm.register_prehook(_LaidOut(norm) if kept else _with_gaps).remove)
         yield
 
 
@@ -42,7 +45,7 @@ class _LaidOut:
     def __init__(self, norm: Any) -> None:
         self.norm = norm
 
-    def __call__(self, gradients: tuple[torch.Tensor | None, ...]) -> tuple[torch.Tensor | None, ...] | None:
+    def __call__(self, gradients: Gradients) -> Gradients | None:
         gradient, *others = gradients
         x = self.norm._saved_input
         if gradient is None or gradient.stride() == x.stride():
@@ -50,15 +53,23 @@ class _LaidOut:
         return torch.empty_like(x, dtype=gradient.dtype).copy_(gradient), *others
 
 
+def _with_gaps(gradients: Gradients) -> Gradients | None:
+    """Lays a gradient out as no x can be: torch then copies it to what it needs."""
+    gradient, *others = gradients
+    if gradient is None:
+        return None
+    return gradient.new_empty(*gradient.shape, 2)[..., 0].copy_(gradient), *others
+
+
 def _batch_norms(score: torch.Tensor) -> list[Any]:
-    """The nodes of batch norms in the graph of a tensor: torch has several, each with the x that it keeps."""
+    """The nodes of batch norms in the graph of a tensor: torch has several kinds, each with the x that it keeps."""
     found, seen, waiting = [], set(), [score.grad_fn]
     while waiting:
         node = waiting.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
-        if "BatchNorm" in node.name() and hasattr(node, "_saved_input"):
+        if "BatchNorm" in node.name() and hasattr(type(node), "_saved_input"):
             found.append(node)
         waiting += [before for before, _ in node.next_functions]
     return found

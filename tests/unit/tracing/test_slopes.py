@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 import vizlib
 from vizlib.tracing.slopes import slope_at, slopes_at
@@ -85,16 +86,26 @@ class Tokens(nn.Module):
                 tensor.copy_(torch.rand(tensor.shape, generator=generator) - (0.0 if name == "norm.running_var" else 0.3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        tokens = self.mix(self.stem(x).flatten(2).transpose(1, 2))
-        maps = self.norm(tokens.transpose(1, 2).unflatten(2, (8, 8)))
-        return self.head(torch.tanh(maps.flatten(1)) ** 2)
+        return self.head(self.normed(self.mix(self.stem(x).flatten(2).transpose(1, 2))))
+
+    def normed(self, tokens: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(self.norm(tokens.transpose(1, 2).unflatten(2, (8, 8))).flatten(1)) ** 2
 
 
-@pytest.mark.parametrize("packed", ["as it is", "traced", "scripted", "exported"])
+class Checkpointed(Tokens):
+    """The same, which computes the norm again on the way back."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(checkpoint(self.normed, self.mix(self.stem(x).flatten(2).transpose(1, 2)), use_reentrant=False))
+
+
+@pytest.mark.parametrize("packed", ["as it is", "checkpointed", "traced", "scripted", "exported", "compiled"])
 def test_a_network_is_explained_alike_however_it_was_packed(packed: str) -> None:
     module, x = Tokens().double().eval(), torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(2)).double()
     ways = {
         "as it is": lambda: module,
+        "checkpointed": lambda: Checkpointed().double().eval(),
+        "compiled": lambda: torch.compile(module, backend="aot_eager"),
         "traced": lambda: torch.jit.trace(module, x),
         "scripted": lambda: torch.jit.script(module),
         "exported": lambda: torch.export.export(module, (x,)).module(),
