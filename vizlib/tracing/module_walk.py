@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 
@@ -20,6 +21,14 @@ def parts_of(module: nn.Module) -> list[nn.Module]:
             found.append(part)
             waiting += [inner for inner in part._modules.values() if inner is not None][::-1]
     return found
+
+
+def unwatched(module: nn.Module) -> str:
+    """Why what happens inside of a module cannot be watched, with what to do; nothing where it can."""
+    if not any(isinstance(part, torch.jit.ScriptModule) for part in parts_of(module)):
+        return ""
+    path = next(path for path, part in module.named_modules() if isinstance(part, torch.jit.ScriptModule))
+    return f"{path or 'it'} is TorchScript, whose parts cannot be watched; wrap the network that it was made from"
 
 
 def tensors_of(module: nn.Module) -> list[torch.Tensor]:

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from vizlib.tracing.module_walk import parts_of, parts_that_hold, tensors_of
+import vizlib
+from vizlib.tracing.module_walk import parts_of, parts_that_hold, tensors_of, unwatched
 
 
 class Tangled(nn.Module):
@@ -54,3 +55,35 @@ def test_what_holds_a_part_is_every_part_on_every_way_to_it(path: str) -> None:
             steps = way.split(".") if way else []
             expected |= {id(module.get_submodule(".".join(steps[: end + 1]))) for end in range(len(steps))}
     assert parts_that_hold(module, {id(wanted)}) == expected
+
+
+@pytest.mark.parametrize("name", modules())
+def test_torchscript_is_named_where_it_lies(name: str) -> None:
+    where = {"scripted": "it is TorchScript", "around": "0 is TorchScript"}.get(name, "")
+    assert unwatched(modules()[name]).startswith(where)
+    assert bool(where) == bool(unwatched(modules()[name]))
+
+
+class Halved(nn.Module):
+    """A small network, of which a half is TorchScript."""
+
+    num_classes = 5
+
+    def __init__(self, *, whole: bool) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 4, 4)
+        self.inner = torch.jit.script(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU())) if whole else nn.Conv2d(4, 4, 3)
+        self.fc = nn.Linear(4, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.inner(self.stem(x)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("method", ["grad_cam", "rollout", "attention", "relevance", "patching", "leave_one_out"])
+@pytest.mark.parametrize("packed", ["whole", "half"])
+def test_what_cannot_be_watched_is_refused_with_that_reason(packed: str, method: str) -> None:
+    module = Halved(whole=True).eval()
+    model = vizlib.wrap(torch.jit.trace(module, torch.ones(1, 3, 32, 32)) if packed == "whole" else module, input_size=(32, 32))
+    path = "it" if packed == "whole" else "inner"
+    with pytest.raises(vizlib.VizlibError, match=rf"{path} is TorchScript, whose parts cannot be watched; wrap the network"):
+        vizlib.explain(model, torch.ones(3, 32, 32), method, 1)

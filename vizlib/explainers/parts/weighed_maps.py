@@ -13,6 +13,7 @@ from vizlib.explainers.parts.attention_walk import total_score
 from vizlib.explainers.parts.cells_on_pixels import on_pixels
 from vizlib.passes.backward import gradients, gradients_on
 from vizlib.passes.from_layers import run_from
+from vizlib.tracing.module_walk import unwatched
 from vizlib.zoo.adapters.base import Tap
 from vizlib.zoo.adapters.feature_map import lacking_feature_map
 from vizlib.zoo.adapters.place_reader import maps_in
@@ -110,7 +111,8 @@ def _chosen(model: Model, layer: str, size: Size) -> Lying:
 def _last_maps(model: Model, size: Size) -> dict[str, Lying]:
     candidates = model.adapter.last_maps(size)
     if not candidates:
-        raise MethodError(f"No part of {model.card.name} gives a map of {size[0]} x {size[1]} inputs whose cells lie on the image.")
+        none = f"No part of {model.card.name} gives a map of {size[0]} x {size[1]} inputs whose cells lie on the image"
+        raise MethodError(f"{none}: {reason}." if (reason := unwatched(model.module)) else f"{none}.")
     return dict(list(candidates.items())[:MOST_CANDIDATES])
 
 

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary, ref
 import torch
 
 from vizlib.errors import MethodError, VizlibError
+from vizlib.tracing.module_walk import unwatched
 from vizlib.tracing.place_graph.attention import LINEAR
 from vizlib.tracing.place_graph.layer_states import LayerStates, layer_states
 from vizlib.tracing.place_graph.lowering import Graph
@@ -119,6 +120,8 @@ class PlaceReader:
 
     def _traced(self, size: Size) -> Graph | str:
         module = self._module
+        if reason := unwatched(module):
+            return NotRun(f"how its tokens lie is not known: {reason}")
         weight = next((tensor for tensor in (*module.parameters(), *module.buffers()) if tensor.is_floating_point()), torch.zeros(()))
         declared = input_size(module)
         channels = input_channels(module) if declared is None else declared[0]

@@ -13,6 +13,7 @@ from vizlib.explainers.method_output import MethodOutput
 from vizlib.explainers.parts.baselines import baseline
 from vizlib.explainers.scorer import checked_maps, make_scorer
 from vizlib.passes.from_layers import change_at
+from vizlib.tracing.module_walk import unwatched
 from vizlib.tracing.shared_copy import copy_along
 from vizlib.tracing.token_grid import Grid
 from vizlib.zoo.adapters.base import Tap
@@ -75,7 +76,8 @@ def _chosen_taps(model: Model, size: Size, options: dict[str, Any]) -> list[Tap]
         taps = [Tap(path, path, how.grid if how.form == "tokens" else None) for path, how in maps_in(model.module, size).items()]
     chosen = taps[int(options["start"] * len(taps)) : max(1, round(options["stop"] * len(taps)))]
     if not chosen:
-        raise MethodError(f"{model.card.name} has no layer with cells from {options['start']} to {options['stop']} of its depth.")
+        none = f"{model.card.name} has no layer with cells from {options['start']} to {options['stop']} of its depth"
+        raise MethodError(f"{none}: {reason}." if (reason := unwatched(model.module)) else f"{none}.")
     return chosen
 
 
