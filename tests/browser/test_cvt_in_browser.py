@@ -28,10 +28,16 @@ def test_kernels_choose_the_channel(visit, server):
     sent, canvas = len(visit.sent), visit.page.locator(".projection .panels canvas").nth(1)
     before = canvas.evaluate("one => one.toDataURL()")
     visit.page.locator(".map-box canvas").first.hover(position={"x": 5, "y": 5})
-    visit.page.get_by_text("Channel 0, kernels with the gain").wait_for()
+    visit.page.get_by_text("Channel 1, kernels with the gain").wait_for()
     assert canvas.evaluate("one => one.toDataURL()") != before
+    slider = visit.page.get_by_label("Channel", exact=True)
+    assert (slider.input_value(), slider.get_attribute("min")) == ("1", "1")  # the first kernel is channel 1, and none is channel 0
+    first = canvas.evaluate("one => one.toDataURL()")
+    slider.fill("2")
+    visit.page.get_by_text("Channel 2, kernels with the gain").wait_for()
+    assert canvas.evaluate("one => one.toDataURL()") != first
     visit.page.locator(".projection .blocks button", has_text="Stage 3, layer 4").click()
-    assert visit.page.get_by_label("Channel", exact=True).get_attribute("max") == "191"
+    assert slider.get_attribute("max") == "192"
     assert canvas.evaluate("one => one.width") == 4
     assert len(visit.sent) == sent
 

@@ -45,6 +45,7 @@ test('cells are written by their kind', () => {
   assert.equal(written('number', 1.23456), '1.235');
   assert.equal(written('flag', 0), 'no');
   assert.equal(written('count', null), '–');
+  assert.equal(written('place', 0), '1'); // as people count, where rows are indexes
 });
 
 test('the words say what is shown in the order that is shown', () => {
@@ -61,6 +62,7 @@ test('the words say what is shown in the order that is shown', () => {
     columns: [
       { name: 'probability', title: 'sure', kind: 'share' },
       { name: 'path', title: 'picture', kind: 'text' },
+      { name: 'picture', title: '#', kind: 'place' },
     ],
   };
   const state = { preset: 'wrong_sure', by: 'probability', falling: true };
@@ -75,6 +77,10 @@ test('the words say what is shown in the order that is shown', () => {
   assert.equal(
     told(page, { ...state, by: 'path', falling: false }, 1200, 2),
     'Wrong answers, by picture, in alphabetical order. 1,200 rows, 2 of them with a map here.',
+  );
+  assert.equal(
+    told(page, { ...state, by: 'picture', falling: false }, 2, 2),
+    'Wrong answers, the first picture first. 2 rows, all with a map here.',
   );
   assert.equal(told(page, { ...state, preset: '' }, 0, 0), 'There is none.');
 });

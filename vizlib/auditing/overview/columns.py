@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its ``title``, what it means, and how it is written: "text", "share", "number", "count" or "flag"."""
+    """A column: its ``title``, what it means, and how it is written: "text", "share", "number", "count", "flag" or "place", an index."""
 
     name: str
     title: str
@@ -22,7 +22,7 @@ class Column:
 
 
 TABLE = (
-    Column("picture", "#", "The picture's number in the audit.", "count"),
+    Column("picture", "#", "The picture's place in the audit, counted from 1; files and Python count from 0.", "place"),
     Column("path", "picture", "Its name in the data.", "text"),
     Column("label_name", "label", "The class that the data gives it.", "text"),
     Column("predicted", "answer", "The model's first answer.", "text"),

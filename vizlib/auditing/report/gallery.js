@@ -35,6 +35,7 @@ export function written(kind, value) {
   if (value === null || value === undefined) return NONE;
   if (kind === 'share') return percent(value);
   if (kind === 'flag') return value ? 'yes' : 'no';
+  if (kind === 'place') return String(value + 1); // readers count from 1
   if (kind === 'number') return value.toFixed(Math.abs(value) < 10 ? 3 : 1).replace('-', '−');
   return String(value);
 }
@@ -95,7 +96,9 @@ export function told(data, state, rows, shown) {
   else if (preset && by) {
     const size = state.falling ? 'the largest first' : 'the smallest first';
     const order = by.kind === 'text' ? `in ${state.falling ? 'reverse ' : ''}alphabetical order` : size;
-    words = `${preset.rows}, by ${by.title}, ${order}. `;
+    const sorting =
+      by.kind === 'place' ? `${state.falling ? 'the last' : 'the first'} picture first` : `by ${by.title}, ${order}`;
+    words = `${preset.rows}, ${sorting}. `;
   }
   const [all, some] = [rows, shown].map(each => each.toLocaleString('en'));
   if (!rows) return `${words}There is none.`;
@@ -329,7 +332,7 @@ export class Gallery {
     const map = this.data.maps[place];
     const number = this.value('picture', place);
     canvas.setAttribute('role', 'img');
-    canvas.setAttribute('aria-label', `map of picture ${number}`);
+    canvas.setAttribute('aria-label', `map of picture ${number + 1}`);
     const source = this.data.thumbnails[number];
     if (!source) {
       paint(canvas, map, null, this.colours, 'map');

@@ -234,7 +234,7 @@ def _about(view: Overview) -> str:
     code = (
         "import vizlib\nfrom vizlib.auditing.report.report_html import write_report\n\n"
         'audit = vizlib.Audit.open("FOLDER")\nrows = audit.rows()  # a pandas data frame: every number of every row\n'
-        f'maps = dict(audit.maps("{view.models[0]}", "{view.methods[0]}"))  # by the number of the picture\n'
+        f'maps = dict(audit.maps("{view.models[0]}", "{view.methods[0]}"))  # by the index of the picture\n'
         'write_report(audit, "report.html", data="DATA")'
     )
     return f"<section><h2>How this was made</h2>{''.join(f'<p>{escaped(line)}</p>' for line in lines)}<pre>{escaped(code)}</pre></section>"

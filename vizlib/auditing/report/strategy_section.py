@@ -37,7 +37,7 @@ def strategy_section(view: Overview, found: Sequence[Strategies], pictures: Mapp
             share = f"{counted(cluster.size, 'picture')} of {cluster.class_size:,} that are answered {cluster.class_name}"
             words = f"{share}.{_cluster_words(cluster)} {removal_words(cluster)}"
             thumbs = "".join(
-                f'<img class="member" alt="picture {number}" src="{pictures[number]}">'
+                f'<img class="member" alt="picture {number + 1}" src="{pictures[number]}">'
                 for number in cluster.members[:MEMBERS]
                 if number in pictures
             )

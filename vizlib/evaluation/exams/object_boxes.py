@@ -85,7 +85,7 @@ def labelled_photographs(folder: str | os.PathLike[str]) -> tuple[list[Labelled]
         raise ExamError(f"{home} has no {FILE} with the columns {', '.join(COLUMNS)}, and is no training folder either.") from error
     rows = zip(val.images, val.labels, val.boxes, strict=True)
     items = [
-        Labelled(f"val image {row}", image.transpose(1, 2, 0), val.classes[label], box[None])
+        Labelled(f"val image {row + 1}", image.transpose(1, 2, 0), val.classes[label], box[None])
         for row, (image, label, box) in enumerate(rows)
     ]
     return items, []

@@ -208,7 +208,7 @@ class ChannelGrid extends ComponentWithView {
     const range = `${significant(value('low'), 3)} to ${significant(value('high'), 3)}`;
     const deviation = `deviation ${significant(value('deviation'), 3)}`;
     const edge = `correlation with gradients ${decimal(value('edge'))}`;
-    const name = `${this.header.grids[index].title}, channel ${channel}`;
+    const name = `${this.header.grids[index].title}, channel ${channel + 1}`;
     this.find('reading').textContent = `${name}: ${range}, ${deviation}, ${edge}; ${marks.join(', ') || 'unmarked'}`;
   }
 }

@@ -14,7 +14,7 @@ class ConvProjection extends Component {
   constructor(root) {
     super(root);
     this.slider = this.find('channel');
-    this.slider.addEventListener('input', () => this.choose(Number(this.slider.value)));
+    this.slider.addEventListener('input', () => this.choose(Number(this.slider.value) - 1));
   }
 
   load(header, arrays) {
@@ -38,7 +38,7 @@ class ConvProjection extends Component {
     this.before = get('before');
     this.after = Object.fromEntries(PARTS.map(part => [part, get(part)]));
     this.kernels = Object.fromEntries(PARTS.map(part => [part, get(`${part}.kernel`)]));
-    this.slider.max = block.channels - 1;
+    this.slider.max = block.channels;
     this.kernelGrids = PARTS.map(part => this.kernelGrid(part));
     this.find('grid').replaceChildren(...this.kernelGrids.map(({ figure }) => figure));
     this.panels = ['x', ...PARTS].map(part => this.panel(part));
@@ -128,9 +128,10 @@ class ConvProjection extends Component {
     return { part, figure, stage, canvas, grid, kernel };
   }
 
+  // Readers count channels from 1, arrays from 0.
   choose(channel) {
-    this.slider.value = channel;
-    this.find('channel-shown').textContent = channel;
+    this.slider.value = channel + 1;
+    this.find('channel-shown').textContent = `${channel + 1} of ${this.block.channels}`;
     for (const { mark } of this.kernelGrids) mark(channel);
     const kernels = [];
     for (const { part, canvas, stage, grid, kernel } of this.panels) {
@@ -154,7 +155,7 @@ class ConvProjection extends Component {
       kernels.push(`${part}: centre ${percent(size ? Math.abs(weights[4]) / size : 0)}, sum ${decimal(sum)}`);
     }
     this.find('reading').textContent =
-      `Channel ${channel}, kernels with the gain of their batch norm. ${kernels.join('; ')}. ` +
+      `Channel ${channel + 1}, kernels with the gain of their batch norm. ${kernels.join('; ')}. ` +
       'A large centre passes the map on; a sum near zero sees edges alone.';
   }
 }

@@ -385,7 +385,7 @@ class FeaturePyramid extends Component {
       const channel = scale.order[this.tile];
       const [low, high] = [scale.low[channel], scale.high[channel]];
       const value = low + (scale.values[channel * cells + i] * (high - low)) / 65535;
-      return `. Channel ${channel}: ${number(value)}`;
+      return `. Channel ${channel + 1}: ${number(value)}`;
     }
     return '';
   }

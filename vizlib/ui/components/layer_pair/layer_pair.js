@@ -137,7 +137,7 @@ class LayerPair extends Component {
       const places = `${facts.cells.join(' × ')} places with ${facts.channels} channels each`;
       panel.facts.title = `${percent(facts.depth)} of the way up, ${places}`;
       panel.figure.classList.toggle('tiled', tiled);
-      panel.stage.title = tiled ? `Channels ${facts.numbers.join(', ')}` : '';
+      panel.stage.title = tiled ? `Channels ${facts.numbers.map(channel => channel + 1).join(', ')}` : '';
       if (this.show === 'colours') {
         const [rows, columns] = facts.grid;
         const rgb = get('colours');
