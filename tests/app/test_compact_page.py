@@ -73,13 +73,16 @@ def test_opens_on_three_models_side_by_side(compact):
 
 
 def test_the_measured_drift_is_drawn(compact):
-    figure = json.loads(compact().get("plotly_chart")[1].proto.spec)
+    at = compact()
+    figure = json.loads(at.get("plotly_chart")[1].proto.spec)
     x, y = (figure["data"][0][axis] for axis in "xy")
     values = np.frombuffer(base64.b64decode(y["bdata"]), y["dtype"]) if isinstance(y, dict) else np.array(y)
     assert len(x["bdata"] if isinstance(x, dict) else x) > 8
     # ViT's patches are exact at no shift and at a whole patch, and nowhere between.
     assert values[[0, -1]].max() < 1e-5
     assert values[1:-1].min() > 0.1
+    assert "the tokens of ViT, Compact ViT and CCT move along exactly; between, they drift by at least " in said(at)
+    assert f"at least {values[1:-1].min():.2f} (ViT), " in said(at)
 
 
 @pytest.mark.parametrize("name", NAMES[1:])

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from app_helpers import image_bytes, messages, settled
+from app_helpers import image_bytes, messages, said, settled
 from PIL import Image
 
 import vizlib
@@ -96,7 +96,16 @@ def test_official_architectures_run_with_random_weights(page, name):
     at = page(model=name, weights="random")
     ((header, _),) = sent(at, "feature_pyramid")
     assert [level["grid"] for level in header["groups"][0]["levels"]] == [[56, 56], [28, 28], [14, 14], [7, 7]]
-    assert [site["keys"] for site in sent(at, "reduced_keys")[0][0]["sites"]] == [[7, 7]] * 4
+    ((header, arrays),) = sent(at, "reduced_keys")
+    assert [site["keys"] for site in header["sites"]] == [[7, 7]] * 4
+    linear = name.endswith("_li")
+    assert ("answers from a grid of 7 × 7 keys whatever the size" in said(at)) == linear
+    assert ("every R × R block of tokens is flattened" in said(at)) == (not linear)
+    assert ("Here R is 8, 4, 2 and 1, stage by stage" in said(at)) == (not linear)
+    assert header["sites"][0]["reduced"] == ("pool" if linear else "SR")
+    shares = arrays["0.shares"].reshape(49, -1)
+    assert shares.sum(1) == pytest.approx(np.ones(49))
+    assert (shares.max(1) > 1.01 / 64).all()  # brighter where more passes: of 8 × 8 tokens none of these keys takes all alike
 
 
 def test_weights_that_are_not_here_are_offered(page):

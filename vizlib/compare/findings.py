@@ -12,7 +12,7 @@ from vizlib.claims import Claim, Verdict, all_of, verdict_above, verdict_below
 from vizlib.compare.result import NEEDS
 from vizlib.compare.text import READINGS, ROUGH
 from vizlib.figures.layer_names import layer_title
-from vizlib.figures.numbers import adding_digits, decimal, ends, of_pictures, percent, signed
+from vizlib.figures.numbers import adding_digits, counted, decimal, ends, of_pictures, percent, signed
 from vizlib.stats import bootstrap_interval
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ def oversmoothing(model: ModelMeasures) -> Claim:
 
 def _channels_finding(model: ModelMeasures) -> Finding:
     counts = {"dead": round(model.dead.sum()), "exploding": round(model.exploding.sum())}
-    words = [f"{count:,} {kind} channel{'' if count == 1 else 's'}" for kind, count in counts.items() if count]
+    words = [counted(count, f"{kind} channel") for kind, count in counts.items() if count]
     where = "this picture" if len(model.of_each.similarity) == 1 else "these pictures"
     return Finding(f"On {where} {model.display_name} has {' and '.join(words)}, all its layers taken together.")
 

@@ -13,6 +13,7 @@ from vizlib.compare.findings import findings
 from vizlib.figures import html_page as pages
 from vizlib.figures.html_page import escaped as _escaped
 from vizlib.figures.html_page import png_address as _png
+from vizlib.figures.numbers import counted, of_pictures
 from vizlib.files import write_whole
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _head(comparison: Comparison) -> str:
     )
     return (
         f"<header><h1>{' against '.join(_escaped(model.display_name) for model in comparison.models)}</h1>"
-        f"<p>Over {count} picture{'s' if count != 1 else ''}, measured in {comparison.seconds:.0f} s.</p></header>"
+        f"<p>Over {counted(count, 'picture')}, measured in {comparison.seconds:.0f} s.</p></header>"
         f"<table><thead><tr><th>model</th><th></th><th>in files</th><th>family</th><th>parameters</th><th>input</th>"
         "<th>layers</th></tr></thead>"
         f"<tbody>{rows}</tbody></table>{left_out}" + _notes(list(comparison.missing.values()))
@@ -178,9 +179,10 @@ def _about(comparison: Comparison) -> str:
     facts = {**comparison.settings, **comparison.facts}
     settings = ", ".join(f"{name}: {' and '.join(value) if isinstance(value, list) else value}" for name, value in facts.items())
     files = "".join(f"<li>{_escaped(name)}</li>" for name in comparison.images)
+    pictures = of_pictures(len(comparison.images), len(comparison.images)).capitalize()
     return (
         f"<section><h2>How this was made</h2><p>{_escaped(settings)}</p>{_notes(missing)}"
-        f"<details><summary>The {len(comparison.images)} pictures</summary><ol>{files}</ol></details></section>"
+        f"<details><summary>{pictures}</summary><ol>{files}</ol></details></section>"
     )
 
 

@@ -35,12 +35,16 @@ def test_where_the_answer_is_settled_is_said_from_the_numbers():
     first = settled_words(answers(("cat, feline",) * 3, 0))
     assert first.startswith("**cat** leads after every one of the 3 layers")
     assert "Before" not in first
+    assert settled_words(replace(answers(("cat, feline",), 0), curves=(Curve(1, "cat", (0.6,)),))) == (
+        "There is one layer, and **cat** leads after it. It has 60\u00a0%."
+    )
     flat = replace(answers(("cat, feline",) * 3, 0), curves=(Curve(1, "cat", (0.02, 0.024, 0.021)), DOG))
     assert "the largest step up is layer 2, by under 1\u00a0percentage\u00a0point." in settled_words(flat)
 
 
 @pytest.mark.parametrize(("alone", "words"), [((0, 5, 9), "0 of 16 say cat after the first layer, 9 after the last."),
-                                              ((0, 12, 9), "9 after the last; most, 12, after layer 2.")])  # fmt: skip
+                                              ((0, 12, 9), "9 after the last; most, 12, after layer 2."),
+                                              ((1, 5, 9), "1 of 16 says cat after the first layer")])  # fmt: skip
 @pytest.mark.parametrize("reads", [True, False])
 def test_patches_alone_are_counted_and_who_reads_them_is_said(alone, words, reads):
     text = patch_words(answers(("dog", "dog", "cat"), 2, alone=alone, patches=16, reads_patches=reads))

@@ -17,7 +17,7 @@ from vizlib.stats import share_difference
 from vizlib.ui.pages.attention.artifact_tokens import artifact_words
 from vizlib.ui.pages.attention.likeness import likeness_words, plane_words
 from vizlib.ui.pages.attention.likeness_work import HeadPlane, Likeness
-from vizlib.ui.pages.compact.claims import equivariance_claim
+from vizlib.ui.pages.compact.claims import equivariance_claim, moved_words
 from vizlib.ui.pages.cvt.claims import positions_claim, squeezing_claim
 from vizlib.ui.pages.pvt.claims import boundaries_claim, fragments
 from vizlib.ui.pages.pvt.segmentation_data import COUNTS, Segmentation
@@ -63,6 +63,21 @@ def test_equivariance_of_tokens(compact, plain, verdict):
     claim = equivariance_claim(compact, plain)
     assert claim.verdict is verdict
     assert f"CCT {compact:.2f}, ViT {plain:.2f}" in claim.measured
+
+
+@pytest.mark.parametrize(
+    ("drifts", "whole", "between"),
+    [
+        ({"ViT": [0.0, 0.9, 0.4, 1e-7], "CCT": [0.0, 0.2, 0.3, 2e-7]}, "the tokens of ViT and CCT move", "0.40 (ViT) and 0.20 (CCT)"),
+        ({"ViT": [0.0, 0.5, 0.0], "CCT": [0.0, 0.004, 0.12]}, "the tokens of ViT move", "0.50 (ViT) and under 0.01 (CCT)"),
+        ({"CCT": [0.0, 0.0]}, "the tokens of CCT move", ""),
+    ],
+)
+def test_what_a_shift_by_a_whole_token_does_is_said_of_those_that_do_it(drifts, whole, between):
+    words = moved_words(drifts)
+    assert words.startswith(f"With a shift by a whole token {whole} along exactly")
+    assert ("the tokens of CCT drift by 0.12" in words) == ("CCT" in drifts and drifts["CCT"][-1] > 0.1)
+    assert words.endswith(f"between, they drift by at least {between}." if between else "exactly.")
 
 
 def moved(distance):

@@ -30,6 +30,7 @@ def test_an_answer_that_is_too_long_is_not_said_to_be_all_right():
     assert how_right("abc", "abccd", date=False).endswith("and 2 follow that are too many.")
     assert how_right("abc", "axx", date=False) == "Right would be `abc`: 1 of 3 characters stands where it should."
     assert "follow" not in how_right("abc", "ab", date=False)
+    assert how_right("a", "b", date=False) == "Right would be `a`: 0 of 1 character stands where it should."
 
 
 @pytest.mark.parametrize(

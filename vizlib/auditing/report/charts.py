@@ -8,6 +8,7 @@ import numpy as np
 
 from vizlib.figures.html_page import escaped
 from vizlib.figures.layer_names import layer_title
+from vizlib.figures.numbers import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +57,7 @@ def site_dots(sites: Sequence[SiteMeans], measure: str) -> str:
             )
         parts.append(f'<span class="word" style="top:{_TALL + 6}px;left:{centre - 12}px;width:24px;text-align:center">{place + 1}</span>')
     heads = sum(len(site.mean[measure]) for site in sites)
-    label = f"{measure} of {heads} heads in {len(sites)} layers"
+    label = f"{measure} of {counted(heads, 'head')} in {counted(len(sites), 'layer')}"
     return f'<div class="dots" role="img" aria-label="{label}" style="width:{wide}px;height:{_TALL + 24}px">{"".join(parts)}</div>'
 
 

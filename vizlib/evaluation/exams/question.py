@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vizlib.figures.numbers import decimal, ends
+from vizlib.figures.numbers import counted, decimal, ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,8 +85,8 @@ class Mark:
     @property
     def counted(self) -> str:
         """How many questions it rests on, and of how many pictures where several share one."""
-        text = f"{self.questions} question{'' if self.questions == 1 else 's'}"
-        return text if self.pictures in (0, self.questions) else f"{text} of {self.pictures} picture{'' if self.pictures == 1 else 's'}"
+        text = counted(self.questions, "question")
+        return text if self.pictures in (0, self.questions) else f"{text} of {counted(self.pictures, 'picture')}"
 
     @property
     def interval(self) -> str:

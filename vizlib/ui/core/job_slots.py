@@ -11,6 +11,7 @@ import streamlit as st
 
 import vizlib
 from vizlib.engine.jobs import JobState
+from vizlib.figures.numbers import counted
 from vizlib.ui.core import formatting
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.looks import drawn_every
@@ -131,7 +132,7 @@ def words_of(job: Job[Any]) -> str:
     if not service().awake:
         return service().failure or "Waking up"
     if job.state is JobState.WAITING and job.jobs_before:
-        return f"{job.jobs_before} job{'' if job.jobs_before == 1 else 's'} before yours"
+        return f"{counted(job.jobs_before, 'job')} before yours"
     return "Yours is next" if job.state is JobState.WAITING else "Beginning"
 
 

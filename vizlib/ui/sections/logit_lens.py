@@ -44,7 +44,9 @@ def settled_words(answers: DepthAnswers) -> str:
     answer, count, settled = answers.curves[0], len(answers.layers), answers.settled
     name = f"**{_short(answer.label)}**"
     before = list(dict.fromkeys(_short(label) for label in answers.leaders[:settled]))
-    if settled == 0:
+    if count == 1:
+        text = f"There is one layer, and {name} leads after it."
+    elif settled == 0:
         text = f"{name} leads after every one of the {count} layers, from the first on."
     elif settled == count - 1:
         text = f"Only the last of the {count} layers settles it: {name} leads after that alone."
@@ -75,7 +77,8 @@ def patch_words(answers: DepthAnswers) -> str:
     assert answers.target is not None  # noqa: S101  there are patches of a class
     alone, total = answers.alone, answers.patches
     name, most = _short(answers.target.label), max(range(len(alone)), key=alone.__getitem__)
-    text = f"**Each patch read alone**, as if it were the whole picture: {alone[0]} of {total} say {name} after the first layer"
+    first = f"{alone[0]} of {total} {'says' if alone[0] == 1 else 'say'}"
+    text = f"**Each patch read alone**, as if it were the whole picture: {first} {name} after the first layer"
     if len(alone) > 1:
         text += f", {alone[-1]} after the last"
         if alone[most] > max(alone[0], alone[-1]):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from vizlib.engine.limits import limits
+from vizlib.figures.numbers import counted
 from vizlib.ui.core import formatting
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.pictures import SAMPLES, sample
@@ -80,7 +81,7 @@ def pick_set(url_state: UrlState, page: str, hint: str, *, most: int = MOST_FILE
         )  # fmt: skip
         if files:
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f"**{len(files)} file{'s' if len(files) > 1 else ''} of yours** instead of the samples.")
+                st.markdown(f"**{counted(len(files), 'file')} of yours** instead of the samples.")
                 st.button("Back to the samples", key=f"{page}.remove", icon=":material/undo:", type="tertiary", on_click=here(remove))
     if uploads["errors"]:
         st.error("Left out. " + " ".join(formatting.plain(error) for error in uploads["errors"]), icon=":material/broken_image:")

@@ -43,11 +43,12 @@ def pack_reduced_keys(grids: ReducedKeys, title: str) -> bytes:
 def compute_reduced_keys(model: Model, picture: Picture, fit: str | None, progress: Progress) -> ReducedKeys:
     """Run a model on a picture and keep the weights of the last attention of every stage."""
     from vizlib.analysis.cost.spatial_reduction import sites
-    from vizlib.passes.forward import run
+    from vizlib.passes.forward import run_measured
 
     progress(0, None, "Reading the attention of every stage")
-    forward = run(model, model.prepare(picture.pixels, fit))
-    last = {step.site.stage: step for step in sites(forward.lineage("contribution" if _weighs(model) else "uniform"))}
+    forward = run_measured(model, model.prepare(picture.pixels, fit), windows="contribution")
+    last = {step.site.stage: step for step in sites(forward.lineage("contribution"))}
+    way = "conv" if model.card.family == "cvt" else "pool" if pooled(model) else "SR"
     arrays: dict[str, np.ndarray] = {"photo": as_jpeg(model_input(picture, model.geometry(picture.pixels.shape[:2], fit)))}
     drawn: list[dict[str, Any]] = []
     layers, left_out = [], []
@@ -61,13 +62,16 @@ def compute_reduced_keys(model: Model, picture: Picture, fit: str | None, progre
         boxes, shares = _gathered(step)
         parts = {"levels": weights, "peaks": peaks, "boxes": boxes, "shares": shares}
         arrays |= {f"{len(drawn)}.{name}": array for name, array in parts.items()}
-        drawn.append(_facts(step, "conv" if model.card.family == "cvt" else "SR", weights, peaks, shares))
-    return ReducedKeys({"size": list(forward.size), "sites": drawn, "layers": layers}, arrays, tuple(left_out))
+        drawn.append(_facts(step, way, weights, peaks, shares))
+    return ReducedKeys({"size": list(forward.size), "sites": drawn, "layers": layers, "way": way}, arrays, tuple(left_out))
 
 
-def _weighs(model: Model) -> bool:
-    """Whether what a key gathers can be weighed by what passes; PVT v2's own windows are not all reported."""
-    return model.card.family in ("pvt", "cvt")
+def pooled(model: Model) -> bool:
+    """Whether keys are made of the means of a grid of fixed size, as in linear PVT v2."""
+    from vizlib.zoo.adapters.pyramid import PyramidAdapter
+
+    adapter = model.adapter
+    return isinstance(adapter, PyramidAdapter) and any(block.pool for stage in adapter.stages() for block in stage.blocks)
 
 
 def _facts(step: Attention, reduced: str, weights: np.ndarray, peaks: np.ndarray, shares: np.ndarray) -> dict[str, Any]:

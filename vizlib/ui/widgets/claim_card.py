@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from vizlib.claims import Verdict
+from vizlib.figures.numbers import counted
 from vizlib.ui.core.formatting import linked, plain
 from vizlib.ui.core.words import mark_words
 
@@ -36,7 +37,7 @@ def draw_claims(claims: Sequence[Claim], caption: str = "", most: int = 4) -> No
     _draw_rows(claims[:most])
     rest = claims[most:]
     if rest:
-        with st.expander(f"{len(rest)} more {'claim' if len(rest) == 1 else 'claims'}", icon=":material/fact_check:"):
+        with st.expander(counted(len(rest), "more claim"), icon=":material/fact_check:"):
             _draw_rows(rest)
     if claims and caption:
         st.caption(caption)

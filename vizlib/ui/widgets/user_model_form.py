@@ -11,6 +11,7 @@ import streamlit as st
 
 import vizlib
 from vizlib.engine.limits import limits
+from vizlib.figures.numbers import counted
 from vizlib.ui.core import formatting, job_slots
 from vizlib.ui.core.callbacks import here
 from vizlib.ui.core.model_loading import LoadRequest
@@ -71,7 +72,7 @@ def draw_user_models() -> None:
 
 
 def _draw_row(card: UserModelCard) -> None:
-    classes = f"{len(card.labels)} labels" if card.labels else "no labels"
+    classes = counted(len(card.labels), "label") if card.labels else "no labels"
     name, kind = formatting.plain(card.title), formatting.plain(card.architecture)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f":material/lock: **{name}** · {kind} · {classes} · yours alone, until you leave")

@@ -109,7 +109,9 @@ class PredictFirst extends Component {
       header.written ? '' : ' yet',
       ' and writes ',
       create('code', '', visible(header.token)),
-      ' next. Where does it look? Drag the bars: they always share out 100 %.',
+      open
+        ? ' next. Where did you expect it to look, and where does it?'
+        : ' next. Where does it look? Drag the bars: they always share out 100 %.',
     );
     this.root.classList.toggle('open', open);
     this.bars.forEach((column, j) => {

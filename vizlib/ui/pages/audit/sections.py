@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from vizlib.auditing import report
+from vizlib.figures.numbers import counted
 from vizlib.ui.components.audit_gallery import audit_gallery, pack_audit_gallery
 from vizlib.ui.core import formatting
 from vizlib.ui.core.callbacks import here
@@ -62,7 +63,7 @@ def _draw_head(audit: AuditView) -> None:
     if not audit.complete:
         st.warning("This audit has not come to its end: this is what is there so far.", icon=":material/hourglass_top:")
     if audit.failed:
-        with st.expander(f"{audit.failed:,} row{'' if audit.failed == 1 else 's'} without a map, and why", icon=":material/broken_image:"):
+        with st.expander(f"{counted(audit.failed, 'row')} without a map, and why", icon=":material/broken_image:"):
             lines = [f"- **{formatting.plain(name)}**: {formatting.plain(why)}" for name, why in audit.failures]
             more = audit.failed - len(lines)
             st.markdown("\n".join([*lines, *([f"- and {more:,} more, in the rows"] if more else [])]))
@@ -153,7 +154,7 @@ from vizlib.auditing.report.report_html import write_report
 
 audit = vizlib.Audit.open({folder!r})
 rows = audit.rows()  # a pandas data frame
-maps = dict(audit.maps({models[0]!r}, {methods[0]!r}))  # by the number of the picture
+maps = dict(audit.maps({models[0]!r}, {methods[0]!r}))  # by the index of the picture
 write_report(audit, "report.html", data="photos")
 """,
         command=source.code,

@@ -22,7 +22,7 @@ from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.model_choice import model_choice
 from vizlib.ui.core.words import draw_text
 from vizlib.ui.pages.compact import tokenizer_data
-from vizlib.ui.pages.compact.claims import equivariance_claim
+from vizlib.ui.pages.compact.claims import equivariance_claim, moved_words
 from vizlib.ui.sections.toy import draw_toy
 from vizlib.ui.widgets.claim_card import draw_claim
 from vizlib.ui.widgets.downloads import download_row, file_stem
@@ -159,7 +159,8 @@ def draw_ideas(columns: list[Column], group: Group, jobs: list[Job[Drift] | None
     moved = {model.name: max(drift.tokens) for (model, _), drift in zip(group, results, strict=True) if drift is not None}
     if {PLAIN, COMPACT} <= set(moved):
         draw_claim(equivariance_claim(moved[COMPACT], moved[PLAIN]), "One picture: a case, not a proof.")
-    st.caption("Patches move along exactly with a shift by a whole token, and with none between.")
+    names = [model.display_name for model, _ in group]
+    st.caption(moved_words({name: drift.tokens for name, drift in zip(names, results, strict=True) if drift is not None}))
 
 
 def draw_little_data() -> None:
@@ -246,7 +247,7 @@ def _chart(title: str, across: str, lines: list[tuple[Mark, list[float], list[fl
     figure.update_layout(
         title={"text": title, "font": {"size": 14}}, height=_HEIGHT, margin={"l": 8, "r": 8, "t": 40, "b": 8}, hovermode="closest",
         xaxis={"title": across, "automargin": True}, yaxis={"rangemode": "tozero", "automargin": True},
-        legend={"orientation": "h", "y": -0.28, "x": 0, "yanchor": "top"},
+        legend={"orientation": "h", "y": -0.34, "x": 0, "yanchor": "top"},
     )  # fmt: skip
     st.plotly_chart(figure, key=key, config=CONFIG)
 

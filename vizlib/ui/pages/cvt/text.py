@@ -17,7 +17,7 @@ PROJECTION = (
     "Blue takes away, red adds. Move over the kernels to see what each makes of its channel."
 )
 KEYS = (
-    "The convolutions of k and v step by two, so a quarter of the keys is left. Each key still gathers an overlapping window of 3 × 3 "
+    "The convolutions of k and v step by two, so about a quarter of the keys is left. Each still gathers an overlapping window of 3 × 3 "
     "tokens. Point at the first picture to choose who asks, at the second to choose a key."
 )
 MOVED = (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vizlib.analysis.features.boundaries import pieces
 from vizlib.claims import Claim, Verdict
+from vizlib.figures.numbers import listed
 from vizlib.ui.pages.pvt.segmentation_data import COUNTS
 
 if TYPE_CHECKING:
@@ -30,10 +31,9 @@ def fragments(fields: Sequence[Segmentation], count: int) -> str:
         return ""
     parts = {field.title: pieces(field.labels[index]) for field in fields}
     fewest = [title for title, number in parts.items() if number == min(parts.values())]
-    listed = ", ".join(f"{title} {number}" for title, number in parts.items())
-    listed_fewest = fewest[0] if len(fewest) == 1 else f"{', '.join(fewest[:-1])} and {fewest[-1]}"
-    least = f"{listed_fewest} {'is' if len(fewest) == 1 else 'are equally'} the least fragmented"
-    return f"Into {count} groups, in connected pieces: {listed}. On this picture {least}."
+    all_parts = ", ".join(f"{title} {number}" for title, number in parts.items())
+    least = f"{listed(fewest)} {'is' if len(fewest) == 1 else 'are equally'} the least fragmented"
+    return f"Into {count} groups, in connected pieces: {all_parts}. On this picture {least}."
 
 
 def boundaries_claim(pyramid: Segmentation, plain: Segmentation) -> Claim:

@@ -34,11 +34,11 @@ def draw_page(model: ModelChoice, picture: Picture, fit: str | None, url_state: 
     if pyramid is None:
         return
     heading("Keys from a reduced grid")
-    draw_text(text.KEYS)
     job = reduced_keys.submit_reduced_keys("pvt.keys", model, picture, fit)
     job_slots.wait_for([job])
     keys = computations.result_or_status("pvt.keys", job, [model])
     if keys is not None:
+        draw_text(text.keys_words(keys.facts))
         reduced_keys.draw_reduced_keys("pvt", keys, model, picture)
         draw_toy("pvt")
         heading("What it costs")

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from vizlib.analysis.cost.spatial_reduction import POOL
+from vizlib.figures.numbers import listed
 from vizlib.ui.core.formatting import linked
 from vizlib.zoo.official_releases import PAPERS as _PAPERS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vizlib.ui.core.model_choice import ModelChoice
     from vizlib.ui.core.pictures import Picture
 
-KEYS = (
-    "A fine grid has too many tokens for every one to look at every other. Spatial-reduction attention lets every token ask, and answers "
-    "from a grid that is R times smaller along each side: every R × R block of tokens is flattened to one long vector and projected to one "
-    "key. Blocks do not overlap, so nothing slides over the grid, though a convolution with stride R is how it is computed. "
-    "Point at the first picture to choose who asks, at the second "
-    "to choose a key."
-)
+_FINE = "A fine grid has too many tokens for every one to look at every other. "
+_POINT = " Point at the first picture to choose who asks, at the second to choose a key."
 COST = (
     "Full attention grows with the fourth power of the picture's side. SRA divides that by R², linear SRA pools to 7 × 7 keys whatever "
     "the size, and grows with the second power only."
@@ -38,6 +37,24 @@ TITLES = {
     ),
 }
 PAPERS = "; ".join(linked(_PAPERS[family]) for family in ("pvt", "pvt_v2")) + "."
+
+
+def keys_words(facts: Mapping[str, Any]) -> str:
+    """How a model makes its keys, by what was read of its attention in ``reduced_keys_data``."""
+    layers = facts["layers"]
+    if facts["way"] == "pool":
+        return (
+            f"{_FINE}Linear spatial-reduction attention lets every token ask, and answers from a grid of {POOL} × {POOL} keys whatever the "
+            "size of the picture: each key is made of the mean of a window of tokens, which one linear map, a norm and a GELU then change."
+            f"{_POINT}"
+        )
+    ratios = [str(layer["reduction"]) for layer in layers]
+    here = f"Here R is {listed(ratios)}, stage by stage" + ("; with R = 1 every token is a key. " if "1" in ratios else ". ")
+    return (
+        f"{_FINE}Spatial-reduction attention lets every token ask, and answers from a grid that is R times smaller along each side: every "
+        "R × R block of tokens is flattened to one long vector and projected to one key. "
+        f"{here}Blocks do not overlap, so nothing slides over the grid, though a convolution with stride R is how it is computed.{_POINT}"
+    )
 
 
 def snippet(model: ModelChoice, picture: Picture, fit: str | None) -> str:

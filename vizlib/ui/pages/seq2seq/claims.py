@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, TypeVar
 
 from vizlib.claims import Claim, Verdict, verdict_above
-from vizlib.figures.numbers import apart, percent, points
+from vizlib.figures.numbers import apart, counted, percent, points
 from vizlib.seq2seq.task_registry import TASKS
 from vizlib.stats import share_difference
 
@@ -93,7 +93,7 @@ def gradient_claim(without: Gradients, attentive: Gradients, title: str) -> Clai
     return Claim(
         "The gradient vanishes on its way back to what was read long ago; attention is a direct way.",
         f"at the farthest character the gradient of {title} is larger, both bands apart.",
-        f"{distance:.0f} character{'' if distance == 1 else 's'} back, relative to the last one: {other_mean:.2g} ({other_low:.2g} to "
+        f"{counted(round(distance), 'character')} back, relative to the last one: {other_mean:.2g} ({other_low:.2g} to "
         f"{other_high:.2g}) with attention, {mean:.2g} ({low:.2g} to {high:.2g}) without.",
         verdict,
         (_BAHDANAU,),

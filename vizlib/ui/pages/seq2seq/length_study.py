@@ -211,7 +211,7 @@ def _live(tally: Tally, task: Task, job: Job[Counts] | None, running: bool, coun
         st.caption(
             "Texts drawn by the task's rule, none of them seen in training; bars and bands are 95 % intervals (of characters at least "
             "that: those of one text go together, so each text counts once). "
-            f"Seeds: {', '.join(map(str, tally.seeds))}."
+            f"Seed{'' if len(tally.seeds) == 1 else 's'}: {', '.join(map(str, tally.seeds))}."
         )
         draw_claims(_claims(tally, task, titles))
         download_button(f"{file_stem('measured', task.name)}.csv", lambda: measured_csv(tally), key="seq2seq.measured.csv")

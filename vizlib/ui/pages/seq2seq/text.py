@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import counted, percent
 from vizlib.seq2seq.task_base import END
 from vizlib.ui.core.formatting import linked
 
@@ -135,7 +135,8 @@ def _placed(truth: str, output: str) -> str:
     right = sum(first == second for first, second in zip(truth, output, strict=False))
     over = len(output) - len(truth)
     beyond = "" if over <= 0 else f", and {'one follows that is' if over == 1 else f'{over} follow that are'} too many"
-    return f"{right} of {len(truth)} characters {'stands' if right == 1 else 'stand'} where {'it' if right == 1 else 'they'} should{beyond}"
+    one = right == 1 or len(truth) == 1
+    return f"{right} of {counted(len(truth), 'character')} {'stands' if one else 'stand'} where {'it' if one else 'they'} should{beyond}"
 
 
 def _parts(truth: str, output: str) -> str:
