@@ -45,6 +45,7 @@ def test_a_row_opens_in_explore_with_its_picture_and_model(visit, server):
 def test_charts_survive_what_the_page_lets_through(visit, server):
     open_page(visit, server, "?models=vit_tiny50&methods=rollout&heads=1")
     dots = visit.page.locator(".audit-part .dots .dot")
+    dots.first.wait_for()  # which comes after the headings on a busy machine
     assert dots.count() == 2 * 6 * 3
     box = dots.first.bounding_box()
     assert box is not None

@@ -57,7 +57,7 @@ def accuracy_against_cost(points: Sequence[Point], x_title: str, images: int) ->
             error_y=error_bar([point], point.mark.colour),
             mode="markers+text",
             marker={"size": 12, "color": point.mark.colour, "symbol": point.mark.symbol},
-            text=[point.mark.label],
+            text=[point.mark.label.replace(" ", "<br>")],  # two lines find room where one would be cut on a telephone
             textposition=place,
             cliponaxis=False,
             hovertemplate=f"<b>{point.mark.label}</b><br>{point.note}<extra></extra>",
@@ -67,7 +67,7 @@ def accuracy_against_cost(points: Sequence[Point], x_title: str, images: int) ->
     return framed(
         figure,
         height=420,
-        x={"title": x_title, "range": [max(0.0, low - margin), high + margin]},
+        x={"title": x_title, "range": [max(0.0, low - margin), high + 2 * margin]},
         y={"title": f"top-1 of {images:,} photographs (95 %)", "tickformat": PERCENT},
     )
 

@@ -69,7 +69,8 @@ def along_depth(
     y: dict[str, object] = {"title": y_title, "tickformat": tick_format}
     if zero:
         y["rangemode"] = "tozero"
-    return framed(figure, height=360, x={"title": DEPTH, "range": [0, 1.04]}, y=y, legend=True)
+    lines = len(curves) + len(dots)  # named one below another on a narrow screen, which takes from the chart's room
+    return framed(figure, height=360 + 16 * max(0, lines - 4), x={"title": DEPTH, "range": [0, 1.04]}, y=y, legend=True)
 
 
 def alignment_map(

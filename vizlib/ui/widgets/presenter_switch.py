@@ -12,8 +12,12 @@ from vizlib.ui.core.callbacks import anywhere
 from vizlib.ui.core.url_state import resend
 from vizlib.ui.core.words import anchor
 
-# They lie over the page from the first moment: by their own styles they would push the page down until their code has come.
-_OVER = "<style>.st-key-app-words, .st-key-app-presenter { position: absolute; }</style>"
+# They lie over the page from the first moment: by their own styles they would push the page down until their code has come. A table that
+# is wider than a telephone scrolls by itself, or the whole page would.
+_STYLE = (
+    "<style>.st-key-app-words, .st-key-app-presenter { position: absolute; } "
+    "[data-testid=stMarkdownContainer] table { display: block; max-width: 100%; overflow-x: auto; }</style>"
+)
 
 
 def draw_presenter(title: str) -> None:
@@ -27,7 +31,7 @@ def draw_presenter(title: str) -> None:
             key=resend(presenting.KEY),
             help="For a projector: larger type, one section a screen. Arrow keys or a clicker go from section to section; Escape leaves.",
         )
-        st.markdown(_OVER, unsafe_allow_html=True)
+        st.markdown(_STYLE, unsafe_allow_html=True)
     word_notes({anchor(word): (word, meaning, word if word in ROLES else "") for word, meaning in ENTRIES.items()}, key="app-words")
     presenter(presenting=presented, page=title, key="app-presenter", on_leave=anywhere(_stop))
 

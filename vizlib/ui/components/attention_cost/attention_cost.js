@@ -10,7 +10,10 @@ const LEAST = 224;
 const MOST = 2048;
 const SIDES = Array.from({ length: 58 }, (_, i) => LEAST + 32 * i);
 const OCTAVES = Math.log2(MOST / LEAST);
-const WIDTH = 760; // of the drawing, in its own units
+// Of the drawing, in its own units: fewer where it is narrow, or its words would be too small to read.
+const WIDTHS = { wide: 760, narrow: 400 };
+const NARROW = 480; // pixels
+const TALL = 330;
 const KINDS = {
   'full written': {
     kind: 'full',
@@ -23,7 +26,7 @@ const KINDS = {
   'sra fused': { kind: 'sra', fused: true, word: 'SRA', colour: OKABE_ITO.blue, dash: '' },
   'linear fused': { kind: 'linear', fused: true, word: 'linear SRA', colour: OKABE_ITO.green, dash: '' },
 };
-const BOX = { left: 62, right: 745, top: 14, bottom: 286 };
+const BOX = { left: 62, top: 14, bottom: 286 };
 const QUANTITIES = { adds: ['Multiply-adds', ''], memory: ['Memory', 'B'], time: ['Time measured here', 's'] };
 
 // These mirror vizlib/analysis/cost/spatial_reduction.py.
@@ -67,6 +70,21 @@ class AttentionCost extends Component {
     });
     this.svg.addEventListener('pointermove', event => this.over(event));
     this.svg.addEventListener('pointerleave', () => this.read(null));
+    this.fit();
+    this.watch = new ResizeObserver(() => {
+      if (this.fit() && this.layer) this.draw();
+    });
+    this.watch.observe(this.svg);
+  }
+
+  // Whether the width of the drawing is another one now.
+  fit() {
+    const width = this.svg.clientWidth > 0 && this.svg.clientWidth < NARROW ? WIDTHS.narrow : WIDTHS.wide;
+    const other = width !== this.width;
+    this.width = width;
+    this.right = width - 15;
+    this.svg.setAttribute('viewBox', `0 0 ${width} ${TALL}`);
+    return other;
   }
 
   load(header) {
@@ -147,7 +165,7 @@ class AttentionCost extends Component {
     const [low, high] = values.length ? extent(values).map(Math.log10) : [0, 1];
     const powers = values.length ? [Math.floor(low), Math.ceil(high)] : [0, 1];
     const decades = Math.max(1, powers[1] - powers[0]);
-    this.x = side => BOX.left + (Math.log2(side / LEAST) / OCTAVES) * (BOX.right - BOX.left);
+    this.x = side => BOX.left + (Math.log2(side / LEAST) / OCTAVES) * (this.right - BOX.left);
     this.y = value => BOX.bottom - ((Math.log10(value) - powers[0]) / decades) * (BOX.bottom - BOX.top);
     this.cross = createSvg('line', { class: 'cross', y1: BOX.top, y2: BOX.bottom, visibility: 'hidden' });
     const limit = quantity === 'memory' && this.header.free > 10 ** powers[0] ? this.limitLine() : [];
@@ -171,14 +189,14 @@ class AttentionCost extends Component {
     for (let power = low; power <= high; power++) {
       const y = this.y(10 ** power);
       const text = this.value(10 ** power, unit);
-      parts.push(createSvg('line', { class: 'grid', x1: BOX.left, x2: BOX.right, y1: y, y2: y }));
+      parts.push(createSvg('line', { class: 'grid', x1: BOX.left, x2: this.right, y1: y, y2: y }));
       parts.push(createSvg('text', { x: BOX.left - 8, y: y + 4, 'text-anchor': 'end' }, text));
     }
     for (const side of [224, 320, 448, 640, 896, 1280, 2048]) {
       const place = { x: this.x(side), y: BOX.bottom + 18, 'text-anchor': 'middle' };
       parts.push(createSvg('text', { ...place, class: [320, 640, 1280].includes(side) ? 'minor' : '' }, side));
     }
-    const place = { x: BOX.right, y: BOX.bottom + 36, 'text-anchor': 'end' };
+    const place = { x: this.right, y: BOX.bottom + 36, 'text-anchor': 'end' };
     return [...parts, createSvg('text', place, 'side of the picture, px')];
   }
 
@@ -189,9 +207,9 @@ class AttentionCost extends Component {
     if (y <= BOX.top) return [];
     const over = SIDES.find(side => peakBytes('full', false, this.layer, this.reduction, side) > free);
     const text = `free here: ${this.value(free, 'B')}`;
-    const place = { class: 'limit-text', x: BOX.right, y: y + 15, 'text-anchor': 'end' };
+    const place = { class: 'limit-text', x: this.right, y: y + 15, 'text-anchor': 'end' };
     return [
-      createSvg('line', { class: 'limit', x1: BOX.left, x2: BOX.right, y1: y, y2: y }),
+      createSvg('line', { class: 'limit', x1: BOX.left, x2: this.right, y1: y, y2: y }),
       createSvg('text', place, over ? `${text}, too little for the matrix from ${over} px` : text),
     ];
   }
@@ -255,8 +273,8 @@ class AttentionCost extends Component {
   }
 
   over(event) {
-    const place = shareAt(event, this.svg)[1] * WIDTH;
-    const side = LEAST * 2 ** (((place - BOX.left) / (BOX.right - BOX.left)) * OCTAVES);
+    const place = shareAt(event, this.svg)[1] * this.width;
+    const side = LEAST * 2 ** (((place - BOX.left) / (this.right - BOX.left)) * OCTAVES);
     this.read(clamp(Math.round(side / 32) * 32, LEAST, MOST));
   }
 
@@ -280,6 +298,10 @@ class AttentionCost extends Component {
     const sides = new Set(this.shown.flatMap(line => line.points.map(point => point[0])));
     const far = other => Math.abs(Math.log(other / side));
     return [...sides].sort((a, b) => far(a) - far(b))[0];
+  }
+
+  destroy() {
+    this.watch.disconnect();
   }
 }
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from vizlib.analysis.attention.token_norms import artifact_cells
 from vizlib.figures.layer_names import layer_title
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import counted, percent
 from vizlib.ui.components.photo_map import photo_map
 from vizlib.ui.core import computations
 from vizlib.ui.core.url_state import number, resend
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 THRESHOLD = 6.0
 _SIDE = 120  # pixels of a layer's picture
+_WIDE = 108  # on the page: three are beside one another on a telephone
 
 
 def threshold_key(url_state: UrlState) -> str:
@@ -79,9 +80,9 @@ def artifact_words(norms: Sequence[Norms], threshold: float) -> str:
     if not odd:
         return f"**No odd token**: {peak}."
     patches = len(set(odd))
-    where = f"in {layers} of {len(norms)} layers"
+    where = f"in {layers} of {counted(len(norms), 'layer')}"
     above = "and in the picture above" if threshold == THRESHOLD else f"(in the picture above those from {THRESHOLD:g} on)"
-    return f"**{patches} odd token{'' if patches == 1 else 's'}**, {where}, marked red here {above}: {peak}."
+    return f"**{counted(patches, 'odd token')}**, {where}, marked red here {above}: {peak}."
 
 
 def _draw_norms(attention_pass: AttentionPass, threshold: float, colormap: str) -> None:
@@ -90,15 +91,13 @@ def _draw_norms(attention_pass: AttentionPass, threshold: float, colormap: str) 
 
     from vizlib.figures.overlay import coloured, encode_png
 
-    per_row = 8
-    for first in range(0, len(attention_pass.norms), per_row):
-        for place, layer in zip(st.columns(per_row), attention_pass.norms[first : first + per_row], strict=False):
+    with st.container(horizontal=True, gap="small"):  # as many beside one another as the screen has room for
+        for layer in attention_pass.norms:
             tile = coloured(layer.norms, colormap, float(layer.norms.min()))
             tile = np.ascontiguousarray(cv2.resize(tile, (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST))
             height, width = layer.norms.shape
             for cell in layer.odd(threshold).tolist():
-                y, x = ((place_ + 0.5) * _SIDE / side for place_, side in zip(divmod(cell, width), (height, width), strict=True))
+                y, x = ((place + 0.5) * _SIDE / side for place, side in zip(divmod(cell, width), (height, width), strict=True))
                 cv2.circle(tile, (round(x), round(y)), 4, (255, 75, 110), -1, cv2.LINE_AA)
                 cv2.circle(tile, (round(x), round(y)), 5, (255, 255, 255), 1, cv2.LINE_AA)
-            place.image(encode_png(tile), output_format="PNG", width="stretch")
-            place.caption(f"{layer_title(layer.name)}: {float(layer.scores.max()):.1f}")
+            st.image(encode_png(tile), f"{layer_title(layer.name)}: {float(layer.scores.max()):.1f}", width=_WIDE, output_format="PNG")

@@ -205,10 +205,11 @@ def _draw_table(outcome: AblationResult) -> None:
     now = {row.index: row for row in outcome.after}
     lines = "\n".join(
         f"| {formatting.plain(was[index].label.split(',')[0])} | {percent(was[index].probability)} | {percent(now[index].probability)} "
-        + f"| {was[index].logit:.2f} | {now[index].logit:.2f} | {now[index].logit - was[index].logit:+.2f} |".replace("-", "\u2212")
+        + f"| {now[index].logit - was[index].logit:+.2f} | {was[index].logit:.2f} | {now[index].logit:.2f} |".replace("-", "\u2212")
         for index in rows
     )
-    st.markdown(f"| Class | before | after | logit before | logit after | change of logit |\n|:--|--:|--:|--:|--:|--:|\n{lines}")
+    # The change first: a telephone has no room for the others.
+    st.markdown(f"| Class | before | after | change of logit | logit before | logit after |\n|:--|--:|--:|--:|--:|--:|\n{lines}")
 
 
 def _pairs(text: str) -> Pairs:

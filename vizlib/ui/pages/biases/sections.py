@@ -136,8 +136,11 @@ def pick_experiment(url_state: UrlState, picture: Picture) -> tuple[str, Experim
     claim, card = state[claim_key], CARDS[state[change_key]]
     if state[at_key] not in (None, *card.strengths):
         state[at_key] = None
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    more = card.needs in ("other", "salience") or card.seeded
+    left, right = st.columns(2, gap="medium", vertical_alignment="bottom") if more else (st.container(), st.container())
+    with left:  # above the other on a telephone, or its words would be cut
         st.selectbox("Change", list(CARDS), key=resend(change_key), format_func=lambda name: CARDS[name].title, on_change=here(take_change))
+    with right.container(horizontal=True, vertical_alignment="bottom"):
         partner = _pick_partner(url_state, picture) if card.needs == "other" else ""
         salience = _pick_salience(url_state) if card.needs == "salience" else ""
         seed = _pick_seed(url_state) if card.seeded else 0
@@ -273,7 +276,7 @@ def draw_curves(keys: tuple[str, str], answers: Sequence[ModelResponse], at: flo
     first = answers[0].response
     card, place = CARDS[first.perturbation], first.strengths.index(at)
     names = [strength_text(card, strength) for strength in first.strengths]
-    in_unit = f", {card.unit}" if card.unit.startswith("cycles") else ""
+    in_unit = f",<br>{card.unit}" if card.unit.startswith("cycles") else ""  # on a line of its own, or a telephone would cut it
     heading("Whose answer holds", sub=True)
     measure = _choose("Measure", {name: titles[0] for name, titles in _MEASURES.items()}, keys[0])
     _, title, form = _MEASURES[measure]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vizlib.ui.pages.learn.steps import Step
 
 _HEIGHT = 300
+_SHORT = 9  # characters of a bar's name on one line
 
 
 def pack_question(finding: Finding, title: str, chosen: int) -> bytes:
@@ -136,12 +137,17 @@ def outcome_chart(step: Step, outcome: Outcome, answer: int) -> go.Figure:
             "type": "data", "color": GREY, "array": [100 * (high - value) for (_, high), value in zip(pairs, outcome.values, strict=True)],
             "arrayminus": [100 * (value - low) for (low, _), value in zip(pairs, outcome.values, strict=True)],
         }  # fmt: skip
-    elif step.name == "trusted":
-        low, high, mean = float(str(outcome.facts["low"])), float(str(outcome.facts["high"])), outcome.values[-1]
-        none = [None] * (len(values) - 1)
-        bars = {"type": "data", "color": GREY, "array": [*none, 100 * (high - mean)], "arrayminus": [*none, 100 * (mean - low)]}
     figure.add_bar(
         x=list(outcome.options), y=values, marker={"color": colours}, error_y=bars,
         hovertemplate=f"%{{x}}: %{{y:.3~g}}{suffix}<extra></extra>",
     )  # fmt: skip
-    return framed(figure, height=_HEIGHT, x={"type": "category"}, y={"title": title, "ticksuffix": suffix})
+    if step.name == "trusted":  # a line of their own: a bar without a range would have a cap all the same
+        low, high, mean = float(str(outcome.facts["low"])), float(str(outcome.facts["high"])), outcome.values[-1]
+        line = {"type": "data", "color": GREY, "array": [100 * (high - mean)], "arrayminus": [100 * (mean - low)]}
+        figure.add_scatter(
+            x=[outcome.options[-1]], y=values[-1:], error_y=line, mode="markers", marker={"opacity": 0}, hoverinfo="skip", showlegend=False,
+        )  # fmt: skip
+    # A long name takes two lines, or all of them would lie aslant on a telephone.
+    names = ["<br>".join(option.rsplit(" ", 1)) if len(option) > _SHORT else option for option in outcome.options]
+    x = {"type": "category", "tickmode": "array", "tickvals": list(outcome.options), "ticktext": names}
+    return framed(figure, height=_HEIGHT, x=x, y={"title": title, "ticksuffix": suffix})

@@ -274,8 +274,8 @@ def draw_maps(report: Report, url_state: UrlState) -> None:
     marks = [(REFERENCES[name], references[name][subset][measure][0]) for name in lines]
     images, area = references["random"][subset]["images"], references["random"][subset]["area"]
     title = {
-        "ratio": f"mass in box ÷ box area, {images:,} photographs (95 %)",
-        "pointing": f"highest place in box, {images:,} photographs (95 %)",
+        "ratio": f"mass in box ÷ box area,<br>{images:,} photographs (95 %)",
+        "pointing": f"highest place in box,<br>{images:,} photographs (95 %)",
     }[measure]
     _chart(
         localisation_scores(rows, marks, title, ".2f" if measure == "ratio" else ".0%"),
