@@ -379,7 +379,7 @@ def test_another_page_and_back(visit, server):
 )
 def test_narrow_with_a_finger(visit, server):
     open_page(visit, server, model="vit_tiny50")
-    assert visit.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert visit.page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth")
     assert visit.page.evaluate(f"() => {CANVAS}.getBoundingClientRect().right <= innerWidth")
     before = state(visit)[2]
     stage = visit.page.locator(".stage:has(canvas.over)")

@@ -75,6 +75,6 @@ def test_a_claim_changes_what_is_done_and_no_click_moves_it(visit, server):
 @pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}, "has_touch": True}], indirect=True)
 def test_narrow(visit, server):
     opened(visit, f"{server.url}/biases?claim=own&change=salient&models=vit_tiny50,resnet_tiny50")
-    assert visit.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert visit.page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth")
     box = visit.page.locator(".lab").bounding_box()
     assert box["x"] + box["width"] <= 390

@@ -76,5 +76,5 @@ def test_what_is_chosen_is_linked(visit, server):
 )
 def test_everything_is_inside(visit, server):
     open_page(visit, server)
-    assert visit.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert visit.page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth")
     assert visit.page.evaluate(f"{FIND}('.stage, .bar').every(one => one.getBoundingClientRect().right <= innerWidth)")

@@ -107,5 +107,5 @@ def test_the_report_is_given(visit, server):
 )
 def test_everything_is_inside(visit, server):
     open_page(visit, server)
-    assert visit.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert visit.page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth")
     assert visit.page.evaluate(f"() => {FIND}('.stage, .js-plotly-plot').every(one => one.getBoundingClientRect().right <= innerWidth)")

@@ -58,7 +58,7 @@ def test_a_vit_without_its_table_sees_a_bag_of_patches(visit, server):
 @pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}, "has_touch": True}], indirect=True)
 def test_narrow(visit, server):
     opened(visit, f"{server.url}/cvt?weights=random")
-    assert visit.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert visit.page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth")
     for name in (".pyramid", ".projection", ".reduced", ".shuffle-shift"):
         box = visit.page.locator(name).bounding_box()
         assert box["x"] + box["width"] <= 390

@@ -169,7 +169,7 @@ def test_narrow_with_a_finger(visit, server):
     stage.wait_for()
     visit.rest()
     visit.problems[:] = [problem for problem in visit.problems if "status of 404" not in problem]
-    assert visit.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert visit.page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth")
     stage.scroll_into_view_if_needed()
     box = stage.bounding_box()
     visit.page.touchscreen.tap(box["x"] + box["width"] * 1.5 / 8, box["y"] + box["height"] * 0.5 / 8)
@@ -177,4 +177,4 @@ def test_narrow_with_a_finger(visit, server):
     visit.page.get_by_role("button", name="Show what happens").tap()
     visit.page.get_by_text("What happened.").wait_for()
     assert "You clicked row 1, column 2" in visit.page.locator("[data-testid=stMain]").inner_text()
-    assert visit.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert visit.page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth")

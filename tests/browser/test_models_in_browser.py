@@ -89,7 +89,7 @@ def test_narrow(visit, server):
     page.set_viewport_size({"width": 390, "height": 844})
     for view in VIEWS:
         turn(visit, view)
-        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+        assert page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth")
         plots = "() => [...document.querySelectorAll('.js-plotly-plot')].every(one => one.getBoundingClientRect().right <= innerWidth)"
         assert page.evaluate(plots)
 

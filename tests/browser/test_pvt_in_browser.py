@@ -111,7 +111,7 @@ def test_groups_are_kept_in_the_address(visit, server):
 @pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}, "has_touch": True}], indirect=True)
 def test_narrow(visit, server):
     opened(visit, f"{server.url}/pvt?weights=random")
-    assert visit.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert visit.page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth")
     for name in (".pyramid", ".reduced", ".costs", ".segments"):
         box = visit.page.locator(name).bounding_box()
         assert box["x"] >= 0

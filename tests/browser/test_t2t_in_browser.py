@@ -124,7 +124,7 @@ def test_odd_uploads(visit, server):
 )
 def test_everything_is_inside(visit, server):
     open_page(visit, server)
-    assert visit.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert visit.page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth")
     assert visit.page.evaluate(
         f"{FIND}('.stage, .channel-box canvas, .bar, .making').every(one => one.getBoundingClientRect().right <= innerWidth)"
     )
