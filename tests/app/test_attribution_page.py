@@ -23,14 +23,14 @@ from vizlib.evaluation.badge import Badge
 from vizlib.evaluation.exams import Mark
 from vizlib.evaluation.measured import RegionScore
 from vizlib.figures import attribution_pictures
-from vizlib.figures.numbers import decimal, percent, significant
+from vizlib.figures.numbers import decimal, percent
 from vizlib.ui.core import job_slots
 from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.model_choice import ModelChoice
 from vizlib.ui.core.model_service import service
 from vizlib.ui.core.pictures import sample
 from vizlib.ui.pages.attribution import downloads as files
-from vizlib.ui.pages.attribution import exam, map_grid_data, method_detail, scheduler
+from vizlib.ui.pages.attribution import exam, map_grid_data, method_detail, scheduler, sections
 from vizlib.ui.pages.attribution import text as attribution_words
 from vizlib.ui.pages.attribution.region import pack_region_score, unpack_region
 from vizlib.ui.sections import proof as proofs
@@ -255,7 +255,8 @@ def test_what_a_balanced_gradient_keeps_is_said_in_its_own_numbers(gradient, why
     explanation = vizlib.explain(vizlib.load("vit_tiny50"), sample("coffee").pixels, "balanced", gradient=gradient)
     text = attribution_words.facts(explanation)
     total, score = float(explanation.input_map.sum()), float(explanation.logits[explanation.target])
-    assert f"the map adds up to {total:.3g}, and the score is {score:.3g}; ".replace("-", "\u2212") in text
+    assert max(abs(total), abs(score)) < 10
+    assert f"the map adds up to {total:.2f}, and the score is {score:.2f}; ".replace("-", "\u2212") in text
     assert why in text
     assert ("plain" in text) == (gradient == "plain")
 
@@ -560,9 +561,17 @@ def test_what_superpixels_add_up_to_is_said_of_them_and_not_of_the_map():
     pieces = len(np.unique(made.input_map))
     total = made.facts["sum"]
     assert abs(made.input_map.sum()) > 10 * abs(total)  # each pixel carries the value of its piece
-    assert f"the values of its {pieces} superpixels add up to {significant(total, 4)}," in attribution_words.facts(made)
+    assert f"the values of its {pieces} superpixels add up to {total:.3f}," in attribution_words.facts(made)
     whole = attribution_words.facts(vizlib.explain(vizlib.load("vit_tiny50"), sample("coffee").pixels, "integrated_gradients"))
     assert "the map adds up to" in whole
+
+
+@pytest.mark.parametrize(
+    ("size", "per_row", "width"),
+    [((400, 600), 4, "stretch"), ((240, 720), 2, "stretch"), ((240, 1800), 1, "stretch"), ((640, 200), 4, 125), ((9000, 9), 4, 40)],
+)
+def test_a_pair_of_maps_fits_the_screen_whatever_the_shape_of_the_picture(size, per_row, width):
+    assert sections.pair_layout(*size) == (per_row, width)
 
 
 def test_what_a_map_costs_is_said_of_the_methods_that_fit():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vizlib.figures.numbers import adding_digits, apart, at_most, decimal, ends, of_pictures, percent, points, signed, significant
+from vizlib.figures.numbers import adding_digits, alike, apart, at_most, decimal, ends, of_pictures, percent, points, signed, significant
 from vizlib.stats import wilson
 
 
@@ -123,3 +123,18 @@ def test_two_shares_and_their_difference(shares, said):
 
 def test_an_interval_beside_two_shares_has_as_many_digits():
     assert apart(0.766, 0.344, 0.3, 0.5)[2].replace("\u00a0", " ") == "+42.2 percentage points (95 %: +30.0 to +50.0)"
+
+
+@pytest.mark.parametrize(
+    ("values", "digits", "said"),
+    [
+        ((6.001, 5.712), 3, ("6.00", "5.71")),  # not 6 beside 5.71
+        ((-12.34, 0.0512), 3, ("\u221212.3", "0.1")),
+        ((6.504, 6.506), 4, ("6.504", "6.506")),
+        ((1234.6, 99.0), 3, ("1235", "99")),
+        ((2.5e-8, 1e-8), 3, ("2.5e\u221208", "1e\u221208")),
+        ((0.0, 0.0), 3, ("0", "0")),
+    ],
+)
+def test_numbers_beside_each_other_have_as_many_digits_behind_the_point(values, digits, said) -> None:
+    assert alike(*values, digits=digits) == said

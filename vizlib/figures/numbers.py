@@ -40,6 +40,13 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}g}".replace("-", "\u2212")
 
 
+def alike(*values: float, digits: int = 3) -> tuple[str, ...]:
+    """Numbers that are read beside each other, all with as many digits behind the point: so many that the largest has ``digits``."""
+    largest = max(map(abs, values))
+    behind = max(0, digits - 1 - math.floor(math.log10(largest))) if largest > 0 else 0
+    return tuple(decimal(value, behind) if behind <= 6 else significant(value, digits) for value in values)
+
+
 def at_most(value: float) -> str:
     """A bound from 0 on with one digit that counts, rounded up: what is below it is below what is written."""
     if value <= 0:

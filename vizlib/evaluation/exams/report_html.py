@@ -95,7 +95,7 @@ def _legend(marks: Sequence[Mark]) -> str:
     given = [mark for mark in marks if not mark.refused]
     words = []
     if any(not math.isnan(mark.pointing) for mark in given):
-        words.append("Pointing: the share of maps whose highest pixel lies where the evidence is.")
+        words.append("Pointing: the share of maps whose highest pixel lies where the evidence is; where several are highest, their share.")
     if any(mark.control is not None for mark in given):
         words.append("Control: the share of the map on the control over its share of the picture, 1 for an even map.")
     if any(mark.silent for mark in given):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 TICK = 0.5  # seconds between two looks at work that is under way
 _CLICK = 44  # pixels around the middle of a cell that take a click: cells are wide on a wide page
 _RANKS = "ranks, dark 0 (lowest) to yellow 1 (highest)"
-_PAIR = 300  # pixels of the longer side of two maps side by side
+_PAIR = 300  # pixels of the longer side of two maps side by side, of four in a row
+_TALLEST = 400  # pixels of the height of one of them
 
 
 def draw_page(url_state: UrlState, picture: Picture, model: ModelChoice, fit: str | None) -> None:
@@ -289,12 +290,20 @@ def _draw_pair(photo: np.ndarray, maps: tuple[np.ndarray, np.ndarray], titles: t
     title, other = titles
     alike = f"rank correlation {decimal(value)}" if np.isfinite(value) else "no rank correlation, for one of them is the same everywhere"
     apart = f"red: higher in {title}; blue: higher in {other}; white: the same rank, full colour: ranks 0 and 1; {alike}"
-    drawn = rank_pair(*maps, _PAIR)
+    per_row, width = pair_layout(*photo.shape[:2])
+    drawn = rank_pair(*maps, _PAIR * 4 // per_row)
     pictures = [cv2.resize(photo, drawn[0].shape[1::-1], interpolation=cv2.INTER_AREA), *drawn]
     unseen = "" if all(np.isfinite(each).all() for each in maps) else "; hatched beside it: not seen by the model"
     captions = (f"The picture{unseen}", f"{title}: {_RANKS}", f"{other}: {_RANKS}", apart)
-    for place, picture, caption in zip(st.columns(4, gap="medium"), pictures, captions, strict=True):
-        place.image(encode_png(picture), caption, width="stretch", output_format="PNG")
+    places = [place for _ in range(4 // per_row) for place in st.columns(per_row, gap="medium")]
+    for place, picture, caption in zip(places, pictures, captions, strict=True):
+        place.image(encode_png(picture), caption, width=width, output_format="PNG")
+
+
+def pair_layout(height: int, width: int) -> tuple[int, int | Literal["stretch"]]:
+    """How many of the four pictures of a pair stand in a row, and how wide each is: a panorama's are no strips, a tower's fit a screen."""
+    per_row = 4 if width <= 2.5 * height else 2 if width <= 5 * height else 1
+    return per_row, "stretch" if height <= 1.5 * width else max(40, round(_TALLEST * width / height))
 
 
 def _pair(text: str, names: list[str], values: np.ndarray) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from vizlib.catalog.methods import METHODS
 from vizlib.evaluation import protocol
 from vizlib.evaluation.metrics import METRICS
-from vizlib.figures.numbers import counted, decimal, listed, percent, significant
+from vizlib.figures.numbers import alike, counted, decimal, listed, percent, significant
 from vizlib.ui.core.computations import HEAVY_PASSES
 from vizlib.ui.core.formatting import seconds
 from vizlib.ui.widgets.explanation import sink_sentence
@@ -137,10 +137,11 @@ def facts(explanation: Explanation) -> str:
         sentences.append(sink_sentence(explanation))
     if "gap" in explanation.facts:
         total, change, gap = (explanation.facts[name] for name in ("sum", "change", "gap"))
+        adds_up, changes = alike(total, change, digits=4)
         pieces = explanation.facts.get("pieces")
         what = "the map adds" if pieces is None else f"the values of its {counted(int(pieces), 'superpixel')} add"
         sentences.append(
-            f"**Completeness:** {what} up to {significant(total, 4)}, and the score changes by {significant(change, 4)} from the "
+            f"**Completeness:** {what} up to {adds_up}, and the score changes by {changes} from the "
             f"baseline: a gap of {percent(gap)} of that change."
         )
     elif "score" in explanation.facts:
@@ -150,5 +151,6 @@ def facts(explanation: Explanation) -> str:
             if explanation.options["gradient"] == "plain"
             else "what lies between comes from biases, and from learned tokens where the model has any."
         )
-        sentences.append(f"**Conservation:** the map adds up to {significant(total)}, and the score is {significant(score)}; {why}")
+        adds_up, scored = alike(total, score)
+        sentences.append(f"**Conservation:** the map adds up to {adds_up}, and the score is {scored}; {why}")
     return " ".join(sentences)
