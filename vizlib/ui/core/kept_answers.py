@@ -21,8 +21,8 @@ def keep_answers() -> None:
     context = get_script_run_ctx(suppress_warning=True)
     if context is None or not runtime.exists():
         return
-    sessions: Any = runtime.get_instance()._session_mgr
-    found = sessions.get_session_info(context.session_id)
+    sessions: Any = getattr(runtime.get_instance(), "_session_mgr", None)  # what stands for the server in AppTest has none
+    found = sessions.get_session_info(context.session_id) if sessions is not None else None
     if found is not None:
         keep_in(found.session._browser_queue)
 
