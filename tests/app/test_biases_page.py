@@ -318,7 +318,7 @@ def test_strengths_read_well():
         for name in ("shift", "shuffle", "jpeg", "noise", "low_pass")
     }
     assert list(known.values()) == [
-        "16\u00a0px", "16 × 16 patches", "quality 1", "40\u00a0% of the full range (σ)", "1\u00a0cycles per image at most",
+        "16\u00a0px", "16 × 16 patches", "quality 1", "40\u00a0% of the full range (σ)", "1\u00a0cycle per image at most",
     ]  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def test_a_cell_lights_both_characters_and_asks_nothing(visit, server, made):
     assert visit.page.locator(".writes").first.locator(".lit").inner_text() == made.tokens[row]
     reading = visit.page.locator(".alignment .reading").first.inner_text()
     assert f"step {row + 1} of {len(made.tokens)}" in reading
-    assert float(re.search(r"([\d.]+) %", reading)[1]) == pytest.approx(100 * made.alignment[row, column], abs=0.051)
+    assert float(re.search(r"([\d.]+)\s%", reading)[1]) == pytest.approx(100 * made.alignment[row, column], abs=0.051)
     assert len(visit.sent) == sent
 
 
@@ -77,7 +77,7 @@ def test_the_keyboard_moves_reads_out_and_chooses_a_step(visit, server, made):
     reading = visit.page.locator(".alignment .reading").first
     assert f"step {middle - 1} of" in reading.inner_text()
     assert f"character 3 of {len(TEXT)}" in reading.inner_text()
-    assert float(re.search(r"([\d.]+) %", reading.inner_text())[1]) == pytest.approx(100 * made.alignment[middle - 2, 2], abs=0.051)
+    assert float(re.search(r"([\d.]+)\s%", reading.inner_text())[1]) == pytest.approx(100 * made.alignment[middle - 2, 2], abs=0.051)
     sheet.press("Enter")
     visit.page.wait_for_url(f"**step={middle - 2}**")
     visit.page.get_by_role("heading", name=f"Step {middle - 1}, taken apart").wait_for()

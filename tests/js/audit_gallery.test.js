@@ -40,8 +40,8 @@ test('a text is found in any case', () => {
 });
 
 test('cells are written by their kind', () => {
-  assert.equal(written('share', 0.0004), 'under 0.1 %');
-  assert.equal(written('share', 0.349), '35 %');
+  assert.equal(written('share', 0.0004), 'under 0.1\u00a0%');
+  assert.equal(written('share', 0.349), '35\u00a0%');
   assert.equal(written('number', 1.23456), '1.235');
   assert.equal(written('flag', 0), 'no');
   assert.equal(written('count', null), '–');

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import {
+  addingDigits,
   briefPercent,
   capital,
   decimal,
@@ -23,13 +24,13 @@ test('a share is written as Python writes it', () => {
 });
 
 test('a share with a digit everywhere', () => {
-  assert.equal(percent(0.4534, 1), '45.3 %');
-  assert.equal(percent(1, 1), '100.0 %');
-  assert.equal(percent(0.0006, 1), '0.1 %');
-  assert.equal(percent(0.0004, 1), 'under 0.1 %');
-  assert.equal(percent(0, 1), '0.0 %');
-  assert.equal(percent(0.9996, 1), 'over 99.9 %');
-  assert.equal(percent(-0.05, 1), '−5.0 %');
+  assert.equal(percent(0.4534, 1), '45.3\u00a0%');
+  assert.equal(percent(1, 1), '100.0\u00a0%');
+  assert.equal(percent(0.0006, 1), '0.1\u00a0%');
+  assert.equal(percent(0.0004, 1), 'under 0.1\u00a0%');
+  assert.equal(percent(0, 1), '0.0\u00a0%');
+  assert.equal(percent(0.9996, 1), 'over 99.9\u00a0%');
+  assert.equal(percent(-0.05, 1), '−5.0\u00a0%');
 });
 
 test('nearly all is not all', () => {
@@ -89,4 +90,10 @@ test('signs and blanks are seen', () => {
 
 test('a capital at the start', () => {
   assert.deepEqual(['layer 6', 'Read-out', ''].map(capital), ['Layer 6', 'Read-out', '']);
+});
+
+test('numbers are written with so many digits that they add up', () => {
+  assert.equal(addingDigits(6.22, [6.2, 0.02]), 2);
+  assert.equal(addingDigits(2.865, [2.894, -0.029]), 3); // 2.89 and -0.03 would be 2.86, and the sum reads 2.87
+  assert.equal(addingDigits(1, [0.3, 0.3]), 4); // nothing helps
 });

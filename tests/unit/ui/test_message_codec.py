@@ -41,7 +41,7 @@ def fixtures() -> dict[str, bytes]:
     shares = np.linspace(-1, 1, 256)
     values = (np.sign(shares) * np.sqrt(np.abs(shares))).round(6)
     palette = [[float(values[index]), table[index].tolist()] for index in range(0, 256, 3)]
-    words = [[share, percent(share).replace("\u00a0", " ")] for share in SHARES]
+    words = [[share, percent(share)] for share in SHARES]
     return {
         "message.bin": pack(HEADER, ARRAYS),
         "percent.json": json.dumps(words).encode(),

@@ -25,9 +25,9 @@ function button(text, title, act) {
 
 function percent(share) {
   const value = 100 * share;
-  if (value > 0 && value < 0.1) return 'under 0.1 %';
+  if (value > 0 && value < 0.1) return 'under 0.1\u00a0%';
   const text = value.toFixed(value < 10 || (value >= 99.5 && value < ALL) ? 1 : 0);
-  return value < ALL && Number(text) >= 100 ? 'over 99.9 %' : `${text} %`;
+  return value < ALL && Number(text) >= 100 ? 'over 99.9\u00a0%' : `${text}\u00a0%`;
 }
 
 /** A cell as a reader sees it. */

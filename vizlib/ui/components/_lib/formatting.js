@@ -8,10 +8,10 @@ const ALL = 100 - 1e-5; // per cent, from which on what is missing is the roundi
  */
 export function percent(share, digits) {
   const value = share * 100;
-  if (share > 0 && share < (digits ? 0.0005 : 0.001)) return 'under 0.1 %';
+  if (share > 0 && share < (digits ? 0.0005 : 0.001)) return 'under 0.1\u00a0%';
   const shown = digits ?? (Math.abs(value) < 10 || (value >= 99.5 && value < ALL) ? 1 : 0);
-  if (value < ALL && Number(value.toFixed(shown)) >= 100) return `over ${(100 - 10 ** -shown).toFixed(shown)} %`;
-  return `${decimal(value, shown)} %`;
+  if (value < ALL && Number(value.toFixed(shown)) >= 100) return `over ${(100 - 10 ** -shown).toFixed(shown)}\u00a0%`;
+  return `${decimal(value, shown)}\u00a0%`;
 }
 
 /**
@@ -83,6 +83,20 @@ export function large(value) {
  */
 export function signedNumber(value, digits = 2) {
   return (value < 0 ? '−' : '+') + Math.abs(value).toFixed(digits);
+}
+
+/**
+ * How many digits let numbers add up to their sum as they are written: from ``digits`` up to two more, which is what is
+ * left where none does. Mirrors adding_digits in vizlib/figures/numbers.py.
+ * @param {number} sum
+ * @param {number[]} parts
+ */
+export function addingDigits(sum, parts, digits = 2) {
+  for (let count = digits; count < digits + 2; count++) {
+    const written = parts.reduce((total, part) => total + Number(part.toFixed(count)), 0);
+    if (written.toFixed(count) === sum.toFixed(count)) return count;
+  }
+  return digits + 2;
 }
 
 /**

@@ -2,7 +2,7 @@ import { colourTable } from '../_lib/colormaps.js';
 import { Component, mount } from '../_lib/component.js';
 import { rowOf } from '../_lib/decoder.js';
 import { create } from '../_lib/dom.js';
-import { capital, number, percent, signedNumber, thousands } from '../_lib/formatting.js';
+import { addingDigits, capital, number, percent, signedNumber, thousands } from '../_lib/formatting.js';
 import { cellBox, clamp, extent, paint, placeMark, ramp, shareAt, stepped, takeArrow } from '../_lib/grid.js';
 
 // The order of the vectors in the message: vizlib/ui/pages/attention/forward_work.py has the same.
@@ -463,13 +463,14 @@ class ForwardPass extends Component {
     }
     const products = features.map((value, i) => value * chosen.weights[i]);
     const first = products.reduce((a, b) => a + b, 0);
+    const digits = addingDigits(chosen.logit, [first, chosen.rest, chosen.bias]);
     this.showSteps(
       title,
       steps,
       `${read} The logit of ${chosen.label} is the sum of ${thousands(this.header.channels)} ` +
         `products and a bias: the first ${numbers} ` +
-        `make ${signedNumber(first)}, the others ${signedNumber(chosen.rest)}, the bias ` +
-        `${signedNumber(chosen.bias)}, together ${signedNumber(chosen.logit)}.`,
+        `make ${signedNumber(first, digits)}, the others ${signedNumber(chosen.rest, digits)}, the bias ` +
+        `${signedNumber(chosen.bias, digits)}, together ${signedNumber(chosen.logit, digits)}.`,
       [
         ['what the head reads', features, null, false],
         [`× weights of ${chosen.label}`, chosen.weights, null, false],

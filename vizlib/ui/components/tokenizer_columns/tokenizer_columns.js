@@ -2,7 +2,7 @@ import { colourTable, diverging, rgbPixel, withAlpha } from '../_lib/colormaps.j
 import { ComponentWithView, mount } from '../_lib/component.js';
 import { decode, rowOf, sameNumbers } from '../_lib/decoder.js';
 import { create, createSvg, outline } from '../_lib/dom.js';
-import { percent, signedNumber, thousands } from '../_lib/formatting.js';
+import { addingDigits, percent, signedNumber, thousands } from '../_lib/formatting.js';
 import { clamp, extent, nonzeroSpan, outerProduct, paint, shareAt, takeArrow } from '../_lib/grid.js';
 import { MapBar } from '../_lib/map_bar.js';
 
@@ -250,9 +250,11 @@ class TokenizerColumns extends ComponentWithView {
     const shares = rowOf(arrays.parts, answer);
     const most = shares.reduce((peak, share) => Math.max(peak, Math.abs(share)), 1e-12);
     const colour = i => withAlpha(diverging(shares[i] / most), 60 + Math.round((150 * Math.abs(shares[i])) / most));
-    const total = signedNumber(shares.reduce((sum, share) => sum + share, 0));
-    const bias = signedNumber(arrays.bias[answer]);
-    const logit = signedNumber(arrays.logits[answer]);
+    const sum = shares.reduce((before, share) => before + share, 0);
+    const digits = addingDigits(arrays.logits[answer], [sum, arrays.bias[answer]]);
+    const [total, bias, logit] = [sum, arrays.bias[answer], arrays.logits[answer]].map(value =>
+      signedNumber(value, digits),
+    );
     const token = `This token adds ${signedNumber(shares[index])} to “${header.labels[answer]}”.`;
     const all = `All ${shares.length} add ${total}, the bias ${bias}: the logit is ${logit}, exactly.`;
     return { colour, text: `${token} ${all} Red for, blue against.` };

@@ -121,7 +121,8 @@ def strength_text(card: PerturbationCard, strength: float) -> str:
         return f"{100 * strength:.0f}\u00a0% {card.unit}"
     patches = "patch" if strength == 1 else "patches"
     special = {"shuffle": f"{strength:.0f} × {strength:.0f} {patches}", "scale": f"× {strength:g}", "jpeg": f"quality {strength:g}"}
-    return special.get(card.name, f"{strength:g}\u00a0{card.unit}")
+    unit = card.unit.replace("cycles", "cycle", 1) if strength == 1 else card.unit
+    return special.get(card.name, f"{strength:g}\u00a0{unit}")
 
 
 def pack_response_lab(answers: Sequence[ModelResponse], at: float) -> bytes:
