@@ -248,7 +248,7 @@ print(json.dumps(parts | {"html": (home / "share_bars/share_bars.html").read_tex
     # In a thread of its own: the browser tests of the same worker may keep an event loop in this one.
     with ThreadPoolExecutor(1) as pool:
         drawn = pool.submit(_drawn, sync_api, json.loads(printed.splitlines()[-1])).result()
-    assert drawn == [["lynx 75 %", 150], ["tabby 25 %", 50]]
+    assert drawn == [["lynx 75\u00a0%", 150], ["tabby 25\u00a0%", 50]]
 
 
 def test_a_page(house: Path) -> None:

@@ -49,7 +49,7 @@ def exam_marks(monkeypatch: pytest.MonkeyPatch) -> Any:
     from vizlib.evaluation.exams import summary
     from vizlib.evaluation.exams.cards import EXAMS
 
-    average = SimpleNamespace(value=0.53, low=0.45, high=0.61, passed=12, models=14)
+    average = summary.Average(value=0.53, low=0.45, high=0.61, reference=0.2, passed=12, models=14, refused=0)
     monkeypatch.setattr(summary, "summary", lambda marks: {name: dict.fromkeys(EXAMS, average) for name in METHODS})
     return SimpleNamespace(marks=[SimpleNamespace(exam=name) for name in EXAMS])
 
