@@ -176,13 +176,15 @@ def check_finite(model: Model, x: torch.Tensor, logits: torch.Tensor) -> None:
         return
     first: list[str] = []
     copied = shared_copy(model.module).eval()
-    packed = [part for part in copied.modules() if isinstance(part, torch.jit.ScriptModule)]  # takes no hooks
+    packed = False
     for name, part in copied.named_modules():
-        if not list(part.children()) and part not in packed:
+        if isinstance(part, torch.jit.ScriptModule):  # takes no hooks
+            packed = True
+        elif not list(part.children()):
             part.register_forward_hook(lambda _, __, output, name=name: None if _finite(output) else first.append(name))
     with torch.inference_mode():
         model.run(copied, x)
-    unnamed = "its TorchScript, whose parts cannot be watched" if packed else "the model's own arithmetic between its parts"
+    unnamed = f"{'its TorchScript, which cannot be watched, or ' if packed else ''}the model's own arithmetic between its parts"
     where = first[0] if first else unnamed
     part = dict(model.module.named_modules()).get(where)
     cause = "its weights hold them" if part is not None and not all(map(_finite, part.parameters())) else f"in {model.dtype} it overflows"

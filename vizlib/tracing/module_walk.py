@@ -24,11 +24,9 @@ def parts_of(module: nn.Module) -> list[nn.Module]:
 
 
 def unwatched(module: nn.Module) -> str:
-    """Why what happens inside of a module cannot be watched, with what to do; nothing where it can."""
-    if not any(isinstance(part, torch.jit.ScriptModule) for part in parts_of(module)):
-        return ""
-    path = next(path for path, part in module.named_modules() if isinstance(part, torch.jit.ScriptModule))
-    return f"{path or 'it'} is TorchScript, whose parts cannot be watched; wrap the network that it was made from"
+    """The end of a refusal: why what happens inside of a module cannot be watched, and what to do; nothing where it can."""
+    path = next((path for path, part in module.named_modules() if isinstance(part, torch.jit.ScriptModule)), None)
+    return "" if path is None else f": {path or 'it'} is TorchScript, whose parts cannot be watched; wrap the network that it was made from"
 
 
 def tensors_of(module: nn.Module) -> list[torch.Tensor]:

@@ -59,7 +59,7 @@ def test_what_holds_a_part_is_every_part_on_every_way_to_it(path: str) -> None:
 
 @pytest.mark.parametrize("name", modules())
 def test_torchscript_is_named_where_it_lies(name: str) -> None:
-    where = {"scripted": "it is TorchScript", "around": "0 is TorchScript"}.get(name, "")
+    where = {"scripted": ": it is TorchScript", "around": ": 0 is TorchScript"}.get(name, "")
     assert unwatched(modules()[name]).startswith(where)
     assert bool(where) == bool(unwatched(modules()[name]))
 

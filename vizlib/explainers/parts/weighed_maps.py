@@ -112,7 +112,7 @@ def _last_maps(model: Model, size: Size) -> dict[str, Lying]:
     candidates = model.adapter.last_maps(size)
     if not candidates:
         none = f"No part of {model.card.name} gives a map of {size[0]} x {size[1]} inputs whose cells lie on the image"
-        raise MethodError(f"{none}: {reason}." if (reason := unwatched(model.module)) else f"{none}.")
+        raise MethodError(f"{none}{unwatched(model.module)}.")
     return dict(list(candidates.items())[:MOST_CANDIDATES])
 
 

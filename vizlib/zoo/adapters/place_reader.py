@@ -121,7 +121,7 @@ class PlaceReader:
     def _traced(self, size: Size) -> Graph | str:
         module = self._module
         if reason := unwatched(module):
-            return NotRun(f"how its tokens lie is not known: {reason}")
+            return NotRun(f"how its tokens lie is not known{reason}")
         weight = next((tensor for tensor in (*module.parameters(), *module.buffers()) if tensor.is_floating_point()), torch.zeros(()))
         declared = input_size(module)
         channels = input_channels(module) if declared is None else declared[0]

@@ -77,7 +77,7 @@ def _chosen_taps(model: Model, size: Size, options: dict[str, Any]) -> list[Tap]
     chosen = taps[int(options["start"] * len(taps)) : max(1, round(options["stop"] * len(taps)))]
     if not chosen:
         none = f"{model.card.name} has no layer with cells from {options['start']} to {options['stop']} of its depth"
-        raise MethodError(f"{none}: {reason}." if (reason := unwatched(model.module)) else f"{none}.")
+        raise MethodError(f"{none}{unwatched(model.module)}.")
     return chosen
 
 
