@@ -189,3 +189,11 @@ SITES = {
     "pool": 4, "pool_past_registers": 4, "eva_pool": 4, "t2t_performer": 4, "t2t_transformer": 4, "cct": 2, "compact_vit": 2, "vit_lite": 2,
     "pvt": 5, "pvt_v2": 4, "pvt_v2_linear": 4, "cvt": 4, "swin": 4, "swin_padded": 4, "swin_v2": 4,
 }  # fmt: skip
+
+
+def slope_along(network: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, row: int, column: int) -> float:
+    """By differences: how the logit of class 1 changes with what one pixel of an image (1, C, h, w) is multiplied by."""
+    step = torch.zeros_like(x)
+    step[0, :, row, column] = 1e-6 * x[0, :, row, column]
+    with torch.no_grad():
+        return float(network(x + step)[0, 1] - network(x - step)[0, 1]) / 2e-6

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import zoo_cases as zoo
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -114,11 +115,7 @@ def test_a_network_is_explained_alike_however_it_was_packed(packed: str) -> None
     for _ in range(3):  # TorchScript computes its third pass otherwise than its first
         found = vizlib.explain(model, x[0], "input_x_gradient", 1).input_map
     for row, column_ in ((3, 4), (17, 20), (30, 1)):
-        step = torch.zeros_like(x)
-        step[0, :, row, column_] = 1e-6 * x[0, :, row, column_]
-        with torch.no_grad():
-            slope = float(module(x + step)[0, 1] - module(x - step)[0, 1]) / 2e-6
-        assert np.isclose(found[row, column_], slope, rtol=1e-5, atol=1e-8)
+        assert np.isclose(found[row, column_], zoo.slope_along(module, x, row, column_), rtol=1e-5, atol=1e-8)
 
 
 def test_a_scripted_network_that_overflows_says_so() -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import pytest
 from streamlit import runtime
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from streamlit.runtime import Runtime, RuntimeConfig
 from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
+from streamlit_runtime import running_streamlit
 
 from vizlib.ui.core import kept_answers
 
@@ -64,25 +63,14 @@ def test_they_are_kept_and_sent_once_and_nothing_else_is():
 
 @pytest.fixture
 def session():
-    """A session of Streamlit's own runtime, on a loop of its own."""
-    parts = {name: MagicMock() for name in ("media_file_storage", "uploaded_file_manager", "cache_storage_manager")}
-    made = Runtime(RuntimeConfig(script_path="app.py", is_hello=False, **parts))
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(made.start(), loop).result(10)
+    """A session of Streamlit's own runtime."""
+    with running_streamlit() as (made, loop):
 
-    async def connected():
-        return made.connect_session(client=MagicMock(), user_info={})
+        async def connected():
+            return made.connect_session(client=MagicMock(), user_info={})
 
-    identity = asyncio.run_coroutine_threadsafe(connected(), loop).result(10)
-    yield made._session_mgr.get_session_info(identity).session
-    made.stop()
-    asyncio.run_coroutine_threadsafe(asyncio.wait_for(made.stopped, 10), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
-    loop.close()
-    Runtime._instance = None
+        identity = asyncio.run_coroutine_threadsafe(connected(), loop).result(10)
+        yield made._session_mgr.get_session_info(identity).session
 
 
 def test_a_session_of_streamlit_keeps_them(session, monkeypatch):

@@ -4,37 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import threading
 import weakref
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import pytest
 from streamlit import runtime
-from streamlit.runtime import Runtime, RuntimeConfig
 from streamlit.runtime.memory_session_storage import MemorySessionStorage
 from streamlit.runtime.session_manager import SessionInfo
+from streamlit_runtime import running_streamlit
 
 from vizlib.ui.core import model_service
 
 
 @pytest.fixture
 def running():
-    """Streamlit's own runtime, on a loop of its own."""
+    """Streamlit's own runtime, with a storage that keeps sessions for a second."""
     storage = MemorySessionStorage(ttl_seconds=1)
-    parts = {name: MagicMock() for name in ("media_file_storage", "uploaded_file_manager", "cache_storage_manager")}
-    made = Runtime(RuntimeConfig(script_path="app.py", is_hello=False, session_storage=storage, **parts))
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(made.start(), loop).result(10)
-    yield SimpleNamespace(storage=storage, loop=loop)
-    made.stop()
-    asyncio.run_coroutine_threadsafe(asyncio.wait_for(made.stopped, 10), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
-    loop.close()
-    Runtime._instance = None
+    with running_streamlit(session_storage=storage) as (_, loop):
+        yield SimpleNamespace(storage=storage, loop=loop)
 
 
 def settle(loop):
