@@ -10,6 +10,9 @@ FULL ?=
 REST ?=
 ARGS ?=
 
+# Bytecode is kept whatever the machine says: tests start hundreds of processes, and each would compile the same files again.
+export PYTHONDONTWRITEBYTECODE :=
+
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 

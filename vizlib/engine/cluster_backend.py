@@ -314,7 +314,12 @@ def _with_this_path() -> dict[str, str]:
 
 
 def _close(client: Client) -> None:
-    client.close(timeout=2)
+    """Close it, and with it its thread and sockets."""
+    try:
+        client.close(timeout=2)
+    except Exception:  # noqa: BLE001  its listener's: an error while it sought a scheduler that is gone is raised before anything is closed
+        client._handle_report_task = None
+        client.close(timeout=2)
 
 
 def _restart(client: Client, place: str) -> None:

@@ -123,6 +123,25 @@ def test_the_scheduler_s_death_is_survived(queue):
     assert result(running) == 50
 
 
+def test_a_client_whose_listener_ended_with_an_error_is_closed_whole(queue, monkeypatch):
+    result(queue.submit("me", "process", WorkOrder(work.process)))
+    client = queue._backend._client
+
+    async def fail():
+        raise ValueError("the stream is not idle")
+
+    monkeypatch.setattr(client, "_reconnect", fail)
+    runner = client._loop_runner
+    assert runner.is_started()
+    queue._backend._process.kill()
+    end = time.monotonic() + 20
+    while runner.is_started() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not runner.is_started()
+    assert client.status == "closed"
+    assert result(queue.submit("me", "again", WorkOrder(work.process)))
+
+
 def test_errors_come_through_and_a_tensor_is_refused(queue):
     for order, kind, words in (
         (WorkOrder(work.fail_oddly), Exception, "one and two"),
