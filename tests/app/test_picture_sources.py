@@ -35,11 +35,21 @@ def test_a_second_picture_is_explained_by_the_same_models_and_method(explore):
     assert not [slot for slot in at.session_state["job_slots.slots"] if slot.startswith("second")]
 
 
+def test_a_picture_never_stands_beside_itself(explore):
+    at = explore(sample="cat", second="cat")
+    assert gallery_names(at) == ["Cat", "Cat"]  # the two models
+    assert "second" not in at.query_params
+    assert at.selectbox(key="explore.second").options[:3] == ["nothing", "Coffee", "Rocket"]
+
+
 def test_a_picture_of_ones_own_can_stand_beside_a_sample_and_no_link_names_it(explore):
     at = explore()
     at.file_uploader[0].set_value(("mine.png", image_bytes((80, 60), "RGB"), "image/png")).run()
+    assert not [option for option in at.selectbox(key="explore.second").options if "yours" in option]  # it is the first one
+    at.session_state["pictures"]["use"] = False  # as a click on a sample has it
+    at.run()
     at.selectbox(key="explore.second").set_value("yours").run()
-    assert gallery_names(at)[:2] == ["mine.png", "mine.png"]
+    assert gallery_names(at)[:2] == ["Coffee", "mine.png"]
     assert "second" not in at.query_params
     at = explore(second="yours")
     assert at.selectbox(key="explore.second").value == "none"

@@ -60,13 +60,14 @@ def pick_picture(url_state: UrlState, first: str = FIRST_SAMPLE) -> Picture:
     return picture
 
 
-def pick_second_picture(url_state: UrlState, home: DeltaGenerator) -> Picture | None:
-    """A second picture to look at beside the first, in a container of its own; None where the visitor wants none, as at first.
+def pick_second_picture(url_state: UrlState, home: DeltaGenerator, first: Picture) -> Picture | None:
+    """A picture other than the first to look at beside it, in a container of its own; None where the visitor wants none, as at first.
 
     A picture of the visitor's own is not part of a link.
     """
     upload = _handed_in()
-    names = [NO_PICTURE, *([YOURS] if upload["yours"] else []), *SAMPLES]
+    offered = ({YOURS: upload["yours"].identity} if upload["yours"] else {}) | {name: f"sample:{name}" for name in SAMPLES}
+    names = [NO_PICTURE, *(name for name, identity in offered.items() if identity != first.identity)]
     linked = [NO_PICTURE, *SAMPLES]
     key = url_state.declare("second", NO_PICTURE, one_of(linked), lambda name: name if name in linked else None)
     if st.session_state[key] not in names:

@@ -47,7 +47,7 @@ def draw_likeness(
     attention_pass: AttentionPass, selected: SelectedToken | None, model: ModelChoice, request: PassRequest, url_state: UrlState
 ) -> None:
     """The held patch's features beside those of every patch of both pictures."""
-    other = pick_second_picture(url_state, st.container())
+    other = pick_second_picture(url_state, st.container(), request.picture)
     draw_text("How alike the model finds the held patch and every patch of both pictures, by the cosine of their features in this layer.")
     cell = _held_cell(attention_pass, selected)
     if other is None or selected is None or cell is None:

@@ -33,7 +33,7 @@ def draw_page() -> None:
     answers = st.container(gap="xxsmall")
     with folded_controls("explore"):
         picture = pick_picture(url_state, OPENING_PICTURE)
-        models, fit, second, alike = _pick_models_and_fit(url_state)
+        models, fit, second, alike = _pick_models_and_fit(url_state, picture)
     draw_columns(models, picture, second, fit, url_state, answers, alike=alike)
     close_page(url_state, not_linked="a picture or a checkpoint of your own")
 
@@ -42,12 +42,12 @@ def _real_model_at_hand() -> bool:
     return bool(all_cards()[REAL_MODEL].at_hand)
 
 
-def _pick_models_and_fit(url_state: UrlState) -> tuple[list[ModelChoice], str | None, Picture | None, bool]:
+def _pick_models_and_fit(url_state: UrlState, picture: Picture) -> tuple[list[ModelChoice], str | None, Picture | None, bool]:
     """The models, the fit, the second picture, and whether maps are to explain what makes the two alike."""
     left, middle, right = st.columns([5, 2, 2], gap="medium")
     with left:
         models = pick_models(url_state, (REAL_MODEL, OPENING_MODELS[0]) if _real_model_at_hand() else OPENING_MODELS)
     with middle:
         fit = pick_fit(url_state)
-    second = pick_second_picture(url_state, right)
+    second = pick_second_picture(url_state, right, picture)
     return models, fit, second, second is not None and pick_likeness(url_state)
