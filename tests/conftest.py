@@ -3,7 +3,8 @@
 By default large tables are sampled, and the longest cases of tests/slow_tests.txt and the browser's tests left out; FAST=1 takes the first
 case of every unit test, without all that the file names; `make times` writes that file again. REST=1, for continuous integration: the
 sampled tables with the longest cases and the browser's tests, without what `make coverage` has run already; and of the cases that the
-sample leaves out a tenth, another one for each VIZLIB_TURN, which is the commit there. REST=1 FULL=1: all that `make coverage` has not run.
+sample leaves out a tenth, another one for each VIZLIB_TURN, which is the commit there; what the browser is asked of every model it is asked
+of the first, and of a third of the others in turn. REST=1 FULL=1: all that `make coverage` has not run.
 """
 
 import os
@@ -12,7 +13,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from sampled_cases import has_its_turn, sample
+from sampled_cases import TENTH, THIRD, has_its_turn, sample
 
 HERE = Path(__file__).parent
 SLOW, BROWSER = HERE / "slow_tests.txt", HERE / "browser"
@@ -35,7 +36,9 @@ def pytest_collection_modifyitems(config, items):
         covered = [item for item in items if COVERED & set(item.path.parents)]
         later = _after_the_first(covered, {_function(name) for name in slow})
         left = {item: None for item in covered if item not in later}
-        left |= {} if FULL else {item: None for item in _beyond_the_sample(items, set()) if not has_its_turn(item.nodeid, TURN)}
+        if not FULL:
+            left |= {item: None for item in _beyond_the_sample(items, set()) if not has_its_turn(item.nodeid, TURN, TENTH)}
+            left |= {item: None for item in _other_models(items) if not has_its_turn(item.nodeid, TURN, THIRD)}
     else:
         left = _beyond_the_sample(items, {name for name, seconds in slow.items() if seconds > LONG})
         if not any("browser" in argument for argument in config.args):
@@ -67,6 +70,12 @@ def _beyond_the_sample(items, long: set[str]) -> dict:
         kept = set(sample([_values(item) for item in table]))
         left |= {item: None for number, item in enumerate(table) if number not in kept or item.nodeid in long}
     return left
+
+
+def _other_models(items) -> list:
+    """The cases of the browser's tests that ask of all models what the first case asks of one."""
+    asked = [item for item in items if BROWSER in item.path.parents and "model" in _values(item)]
+    return list(_after_the_first(asked, set()))
 
 
 def _values(item) -> dict[str, str]:
@@ -133,6 +142,10 @@ def pytest_report_header():
     if FAST:
         return ["FAST: first cases of quick tests alone; make test runs more, make test FULL=1 all"]
     if REST:
-        some = "all" if FULL else f"sampled tables and a tenth of their other cases (VIZLIB_TURN={TURN})"
+        some = (
+            "all"
+            if FULL
+            else f"sampled tables, a tenth of their other cases and a third of the browser's other models (VIZLIB_TURN={TURN})"
+        )
         return [f"{some}, but what make coverage runs"]
     return [] if FULL or TIMES else ["large tables are sampled, the longest cases and the browser left out; make test FULL=1 runs all"]

@@ -7,6 +7,7 @@ from collections import defaultdict
 
 CASES = 12  # up to which all of them run
 TENTH = 10  # of the cases that a sample leaves out, one in so many has its turn
+THIRD = 3  # of a browser's test that is asked of all models
 GOLDEN = 0.6180339887  # multiples of it lie evenly in 0 to 1 from the first on
 
 
@@ -28,6 +29,6 @@ def sample(table: list[dict[str, str]]) -> list[int]:
     return sorted(chosen)
 
 
-def has_its_turn(name: str, turn: str) -> bool:
-    """Whether a case that the sample leaves out runs in this turn: about a tenth do, others in each."""
-    return zlib.crc32(f"{turn} {name}".encode()) % TENTH == 0
+def has_its_turn(name: str, turn: str, share: int = TENTH) -> bool:
+    """Whether a case that is left out runs in this turn: about one in ``share`` does, others in each."""
+    return zlib.crc32(f"{turn} {name}".encode()) % share == 0
