@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from app_helpers import ROOT, image_bytes, messages, said, settled
 from scipy.stats import rankdata
 
@@ -22,6 +23,7 @@ from vizlib.engine import worker_memory
 from vizlib.evaluation.badge import Badge
 from vizlib.evaluation.exams import Mark
 from vizlib.evaluation.measured import RegionScore
+from vizlib.evaluation.weight_randomization import blocks, weighted_modules_top_down
 from vizlib.figures import attribution_pictures
 from vizlib.figures.numbers import decimal, percent
 from vizlib.ui.core import job_slots
@@ -530,6 +532,25 @@ def test_the_cascade_and_the_stability_come_when_asked(page, coarsely):
     assert "**Down to layer 2**" in said(at)
     assert "blocks." not in said(at)
     assert not at.error
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [
+        ("cct_tiny50", "the last norm", ["convolution 2 of the tokenizer", "convolution 1 of the tokenizer", "the embeddings"]),
+        ("cvt_tiny50", "the last norm", ["the patch embedding of stage 2", "stage 1, layer 1", "the patch embedding of stage 1"]),
+        ("pvt_tiny50", "the last norm", ["stage 1, layer 1", "the patch embedding of stage 1", "the embeddings"]),
+        ("t2t_tiny50", "the last norm", ["round 2", "round 1", "the embeddings"]),
+    ],
+)
+def test_the_steps_of_a_cascade_are_called_what_a_reader_calls_them(name, first, last):
+    model = vizlib.load(name)
+    falling = weighted_modules_top_down(model, torch.zeros(1, 3, *model.card.input_size))
+    titles = [method_detail.cascade_title(step).removeprefix("Down to ") for step, _ in blocks(falling[1:])]
+    assert titles[0] == first
+    assert [title for title in titles if title in last] == last
+    assert titles[-1] == last[-1]
+    assert not any("_" in title or "." in title for title in titles)
 
 
 def test_nothing_heavy_is_imported_by_the_sections():

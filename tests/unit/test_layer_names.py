@@ -29,6 +29,12 @@ from vizlib.zoo.bundled_models import NAMES
         ("encoder.layers.encoder_layer_3", "encoder.layers.encoder_layer_3"),
         ("stages.3", "stage 4"),
         ("readout", "readout"),
+        ("stages.3.norm", "stage 4, norm"),
+        ("layers.1.downsample.norm", "stage 2, downsample.norm"),
+        ("layers.11.attention", "layers.11.attention"),
+        ("tokenizer.conv_layers.2.0", "convolution 3 of the tokenizer"),
+        ("patch_embed4", "the patch embedding of stage 4"),
+        ("stage2.patch_embed.proj", "the patch embedding of stage 3"),
     ],
 )
 def test_titles(name, title):

@@ -45,7 +45,7 @@ _CARDS = (
         "cascade",
         "All weights new",
         "With all weights new",
-        f"Every weight from the classifier down to the first layer is drawn anew, and the map is made again: {_MEAN}. {_BOUND}",
+        f"Every weight from the last layer down to the first is drawn anew, and the map is made again: {_MEAN}. {_BOUND}",
         by_class=False,
         decisive=True,
     ),

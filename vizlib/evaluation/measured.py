@@ -55,9 +55,9 @@ class Curves:
 class StabilityBands:
     """A map under noise: ``middle``, ``low`` and ``high`` (h, w) are its mean and its 10 and 90 % quantiles over the runs.
 
-    ``steady`` (h, w) is the share of the runs, 0 to 1, in which a pixel is among the highest: its contours at 0.1, 0.5 and 0.9 are the
-    bands. ``overlap`` is how much of the highest area stays, 0 to 1; ``definition`` the exact rule, ``radius`` a share of the input's
-    range.
+    ``steady`` (h, w) is the share of the runs, 0 to 1, in which a pixel is among the highest, on their edge with half of it or more: its
+    contours at 0.1, 0.5 and 0.9 are the bands. ``overlap`` is how much of the highest area stays, 0 to 1; ``definition`` the exact rule,
+    ``radius`` a share of the input's range.
     """
 
     middle: np.ndarray

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vizlib.explainers.explanation import Explanation
     from vizlib.zoo.model import Model
 
+_MOSTLY = 0.5  # of an area on the edge of the highest, from which on it is among them
 TOGETHER = 4  # runs made in one batch: between them a listener may stop the work
 
 
@@ -48,9 +49,10 @@ def stability(
     definition = (
         f"The map is made again for {runs} copies of the image with uniform noise of at most {radius:g} of the input's range. The "
         f"overlap is the area that the highest {percent(top)} of the map and of a copy's map have in common, over the area of both: "
-        "the mean."
+        f"the mean. Where equal values share the edge of these {percent(top)}, each counts in part; a line takes it in from a half on."
     )
-    return StabilityBands(stack.mean(0), low, high, tops.mean(0), _overlap(first, tops), runs, radius, definition)
+    steady = (tops >= _MOSTLY).mean(0)  # a region that is wholly at the edge in every run would else be told as one that comes and goes
+    return StabilityBands(stack.mean(0), low, high, steady, _overlap(first, tops), runs, radius, definition)
 
 
 def top_area(values: np.ndarray, share: float) -> np.ndarray:

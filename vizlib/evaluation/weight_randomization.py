@@ -77,7 +77,11 @@ def head_of(model: Model, falling: list[str]) -> list[str]:
 
 
 def blocks(falling: list[str]) -> list[tuple[str, list[str]]]:
-    """Modules that stand together, by the name of their block, in the same order."""
+    """Modules that stand together, by the name of their block, in the same order.
+
+    Where a part has layers of its own beside them ("classifier" of a CCT, "stage2" of a CvT) they have the name of the lowest of them, and
+    what such a part itself owns is an "embedding".
+    """
     groups: list[tuple[str, list[str]]] = []
     for path in falling:
         match = _BLOCK.match(path)
@@ -86,7 +90,14 @@ def blocks(falling: list[str]) -> list[tuple[str, list[str]]]:
             groups[-1][1].append(path)
         else:
             groups.append((name, [path]))
-    return groups
+    return [(_lowest_of(name, paths, falling), paths) for name, paths in groups]
+
+
+def _lowest_of(name: str, paths: list[str], falling: list[str]) -> str:
+    """The name of a group, or where others lie in the part of that name too, which it would be taken for, its lowest module's own."""
+    if not any(path.startswith(f"{name}.") for path in falling if path not in paths):
+        return name
+    return next((path for path in reversed(paths) if not any(other.startswith(f"{path}.") for other in falling)), "embedding")
 
 
 def _order_met(path: str, order: dict[str, int]) -> int:

@@ -11,7 +11,12 @@ _STAGED = (  # the stage's number, that of its first, and the layer's number in 
     (re.compile(r"stage(\d+)\.blocks\.(\d+)"), 0),
     (re.compile(r"(?:layers|stages)[._](\d+)\.blocks\.(\d+)"), 0),
 )
-_STAGE = re.compile(r"(?:layers|stages)[._](\d+)")
+_STAGE = re.compile(r"(?:layers|stages)[._](\d+)(?=$|\.downsample\.)|stages\.(\d+)(?=\.norm$)")
+_WITHOUT_ATTENTION = (  # what such a part is called, and its number's first
+    (re.compile(r"tokenizer\.conv_layers\.(\d+)\.0"), "convolution {} of the tokenizer", 0),
+    (re.compile(r"patch_embed(\d+)"), "the patch embedding of stage {}", 1),
+    (re.compile(r"stage(\d+)\.patch_embed\.proj"), "the patch embedding of stage {}", 0),
+)
 _PLAIN = re.compile(r"(?:classifier\.)?blocks\.(\d+)")
 
 
@@ -20,6 +25,9 @@ def layer_title(name: str) -> str:
 
     What lies deeper in a layer and is not its attention keeps its own name behind; a name that follows none of these stays as it is.
     """
+    for pattern, words, first in _WITHOUT_ATTENTION:
+        if match := pattern.fullmatch(name):
+            return words.format(int(match[1]) + 1 - first)
     title, rest = _counted(name)
     rest = re.sub(r"^\.(?:attn|self_attn)$", "", rest).removeprefix(".")
     return f"{title}, {rest}" if title and rest else title or name
@@ -29,8 +37,8 @@ def _counted(name: str) -> tuple[str, str]:
     for pattern, first in _STAGED:
         if match := pattern.match(name):
             return f"stage {int(match[1]) + 1 - first}, layer {int(match[2]) + 1}", name[match.end() :]
-    if match := _STAGE.fullmatch(name):
-        return f"stage {int(match[1]) + 1}", ""
+    if match := _STAGE.match(name):
+        return f"stage {int(match[1] or match[2]) + 1}", name[match.end() :]
     for pattern, word, first in ((_ROUND, "round", 1), (_TOKENIZER, "tokenizer", 0), (_PLAIN, "layer", 0)):
         if match := pattern.match(name):
             return f"{word} {int(match[1]) + 1 - first}", name[match.end() :]

@@ -18,6 +18,7 @@ from vizlib.evaluation.control_maps import centred_gaussian_map
 from vizlib.evaluation.sanity_checks import CHECKS, _Bounds, _other_targets, _reason, cascade, sanity_checks
 from vizlib.evaluation.weight_randomization import blocks, head_of, randomized, weighted_modules_top_down
 from vizlib.figures.numbers import decimal
+from vizlib.zoo.bundled_models import NAMES as BUNDLED
 from vizlib.zoo.weights import fill_random
 
 HEADS = {"cct": ["classifier.fc"], "compact_vit": ["classifier.fc"], "vit_lite": ["classifier.fc"], "distilled": ["head_dist", "head"]}
@@ -79,6 +80,21 @@ def test_a_cascade_goes_down_block_by_block() -> None:
     falling = weighted_modules_top_down(zoo.model("token"), zoo.inputs("token"))
     assert [name for name, _ in blocks(falling)] == ["head", "norm", "blocks.2", "blocks.1", "blocks.0", "patch_embed", "embedding"]
     assert [path for _, paths in blocks(falling) for path in paths] == falling
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_every_step_of_a_cascade_has_a_name_of_its_own_that_is_no_part_above_it(name: str) -> None:
+    model = vizlib.load(name)
+    falling = weighted_modules_top_down(model, torch.zeros(1, 3, *model.card.input_size))
+    head = head_of(model, falling)
+    groups = blocks(falling[len(head) :])
+    names = [group for group, _ in groups]
+    assert len(set(names)) == len(names)
+    assert [path for _, paths in groups for path in paths] == falling[len(head) :]
+    for group, paths in groups:
+        assert group == "embedding" or any(path.startswith(group) for path in paths)
+        # A step down to "classifier" or to "stage2" would be said to hold what lies above it.
+        assert not any(path.startswith(f"{group}.") for path in falling if path not in paths)
 
 
 def test_weights_that_are_shared_stay_shared() -> None:

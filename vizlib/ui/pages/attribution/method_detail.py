@@ -36,7 +36,10 @@ if TYPE_CHECKING:
     from vizlib.ui.sections.proof import Proof
     from vizlib.ui.widgets.method_options import MethodChoice
 
-_LOWEST = {"head": "the classifier", "norm": "the last norm", "patch_embed": "the patch embedding", "embedding": "the embeddings"}
+_LOWEST = {
+    "head": "the classifier", "norm": "the last norm", "classifier.norm": "the last norm", "patch_embed": "the patch embedding",
+    "tokens_to_token.project": "the projection after the last round", "embedding": "the embeddings",
+}  # fmt: skip
 _STOPPED = "Stopped: “Go on” above the maps takes it up again."
 
 
@@ -152,7 +155,7 @@ def _draw_sanity(scheduler: MethodScheduler, explanation: Explanation, checks: d
         st.button(
             "The cascade step by step", icon=":material/layers:", key=f"{SLOT}cascade.ask",
             on_click=here(state.__setitem__), args=(key, about),
-            help="Weights are drawn anew from the classifier down, layer after layer, and the map is made again after each.",
+            help="Weights are drawn anew from the top down, in eight steps at most, and the map is made again after each.",
         )  # fmt: skip
         return
     request = scheduler.request
@@ -161,7 +164,8 @@ def _draw_sanity(scheduler: MethodScheduler, explanation: Explanation, checks: d
     result = computations.compute_or_status(f"{SLOT}cascade", result_key, [request.model], work, lane=Lane.HEAVY)
     if result is not None:
         tiles = [(cascade_title(name), f"similarity {decimal(value)}", values, None) for name, value, values in result.rows]
-        st.caption("New weights from the classifier down to the layer named, drawn once: the similarity of each map to the first.")
+        top = "the classifier" if result.rows[0][0] == "head" else "the last layer"
+        st.caption(f"New weights from {top} down to the layer named, drawn once: the similarity of each map to the first.")
         _draw_tiles(explanation.method, tiles, answer, view)
 
 
