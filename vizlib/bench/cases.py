@@ -34,7 +34,7 @@ _GRADIENT_WALKS = ("gradient_rollout", "relevance")
 
 @dataclass(frozen=True)
 class Case:
-    """One model at one input side (None: its own), with the methods to measure; weights are random unless it is bundled."""
+    """One model at one input side (None: its own), with the methods to measure; weights are random unless they are on this machine."""
 
     model: str
     side: int | None
@@ -43,7 +43,7 @@ class Case:
     @property
     def checkpoint(self) -> str | None:
         """What ``vizlib.load`` takes."""
-        return None if _source(self.model) == "bundled" else "random"
+        return None if any(card.name == self.model and card.at_hand for card in vizlib.models()) else "random"
 
     def aims(self, method: str) -> tuple[float | None, float | None]:
         """The ratios of time and of peak memory to reach, where this project has set any."""
@@ -91,7 +91,3 @@ def cases(models: Sequence[str] = (), methods: Sequence[str] = (), sides: Sequen
 def _fitting(model: str, methods: Sequence[str]) -> tuple[str, ...]:
     card = next((card for card in vizlib.models() if card.name == model), None)
     return tuple(methods) if card is None else tuple(name for name in methods if name in card.methods)
-
-
-def _source(model: str) -> str:
-    return next((card.source for card in vizlib.models() if card.name == model), "timm")

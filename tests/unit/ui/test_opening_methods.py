@@ -48,6 +48,24 @@ def test_on_the_real_model_explore_opens_with_the_best_that_knows_classes():
     assert METHODS[OF_MODELS["tf_efficientnet_lite0"]].title == max(quick & set(found), key=found.get)
 
 
+def test_on_the_taught_model_explore_opens_with_the_best_of_those_asked_most_and_the_sums_are_right():
+    text = DOCUMENT.split("## On a taught model\n")[1].split("\n## ")[0]
+    rows = [re.findall(r"[\d.]+", line) for line in text.splitlines() if line.count("|") == 4 and "to" in line]
+    names = [line.split("|")[1].strip() for line in text.splitlines() if line.count("|") == 4 and "to" in line]
+    found = {}
+    for name, row in zip(names, rows, strict=True):
+        planted, low, high, grid, grid_low, grid_high = map(float, row)
+        mean = (planted + grid) / 2
+        found[name] = (mean, mean - math.hypot(planted - low, grid - grid_low) / 2, mean + math.hypot(high - planted, grid_high - grid) / 2)
+    assert len(found) == 4
+    opening, plain = METHODS[OF_MODELS["vit_small_saliency"]].title, METHODS[OPENING_METHODS[0]].title
+    assert found[opening][0] == max(mean for mean, _, _ in found.values())
+    assert found[opening][1] > found[plain][2]
+    assert found["Grad-CAM"][1] > found[plain][2]
+    for name in (opening, "Grad-CAM", plain):
+        assert re.search(rf"{name}\s\({found[name][0]:.2f}\)", text, re.IGNORECASE), name
+
+
 def test_what_is_said_of_faithfulness_is_in_its_table():
     body = DOCUMENT.split("## Faithfulness beside random maps\n")[1].split("\n## ")[0]
     head, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in body.splitlines() if line.startswith("|"))

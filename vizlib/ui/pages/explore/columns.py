@@ -45,6 +45,7 @@ RANKING, SECOND_RANKING = "ranking.", "second_ranking."
 # There within a second, and clearly ahead in docs/exam.md: the first of Grad-CAM, question by question, the others of relevance.
 OPENING_METHODS = {
     "tf_efficientnet_lite0": "hires_cam",
+    "vit_small_saliency": "hires_cam",
     "compact_vit_tiny50": "hires_cam",
     "cct_tiny50": "hires_cam",
     "pvt_tiny50": "hires_cam",
