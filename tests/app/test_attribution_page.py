@@ -6,8 +6,10 @@ import base64
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -525,6 +527,11 @@ def test_an_exam_is_sat_only_when_asked(page, unproven):
 def test_the_cascade_and_the_stability_come_when_asked(page, coarsely):
     at = done(page(**{"vit_tiny50.methods": "grad_cam"}))
     assert "cover together in common" in said(at)
+    rows = [line for line in said(at).splitlines() if line.startswith("| :")]
+    assert len(rows) == 8
+    assert all(line.count(" | ") == 2 for line in rows)  # a third column of words has no room on a telephone
+    assert any("**Sensitivity\u2011n** " in line for line in rows)
+    assert re.search(r"\d %", said(at)) is None  # a number and its unit stay on one line
     at.button(key="attribution.cascade.ask").click().run()
     settled(at)
     assert "similarity" in said(at)
@@ -532,6 +539,18 @@ def test_the_cascade_and_the_stability_come_when_asked(page, coarsely):
     assert "**Down to layer 2**" in said(at)
     assert "blocks." not in said(at)
     assert not at.error
+
+
+def test_files_are_made_where_there_is_no_run(page, unproven):
+    at = done(page(**TWO))
+    held = at.session_state["attribution.scheduler"]
+    made = []
+    thread = threading.Thread(target=lambda: made.append((files.to_npz(held), files.to_json(held))))  # as Streamlit makes them
+    thread.start()
+    thread.join()
+    with np.load(io.BytesIO(made[0][0])) as arrays:
+        assert set(arrays) == {"rollout", "saliency"}
+    assert {row["badge"]["words"] for row in json.loads(made[0][1])["methods"].values()} == {"Made up."}
 
 
 @pytest.mark.parametrize(

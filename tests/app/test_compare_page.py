@@ -115,6 +115,14 @@ def test_the_address_restores_the_view(page):
     }
 
 
+def test_what_chance_gives_is_said_of_the_means_of_few_pictures(page):
+    at = page(models="resnet_tiny50,vit_tiny50", images="cat,coffee,rocket,camera", cka="pooled/linear", way="cka")
+    assert "layers that have nothing in common have a CKA of 0 \u00b1 0.71 by chance" in said(at)
+    assert "By the CKA of places, linear, whichever is shown below." in said(at)
+    at.button_group(key="compare.cka").set_value("tokens/linear").run()
+    assert "by chance" not in said(at)
+
+
 def test_a_link_outlives_the_wait(page, monkeypatch):
     model_service.service().dispatcher.results.clear()
     address = {"images": "rocket,camera", "show": "length", "layer": "2", "place": "1,0.2500,0.7500", "way": "stride", "look": "Camera"}

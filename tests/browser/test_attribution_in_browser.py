@@ -1,6 +1,12 @@
 from __future__ import annotations
 
+import io
+import json
+from pathlib import Path
+
+import numpy as np
 import pytest
+from PIL import Image
 
 expect = pytest.importorskip("playwright.sync_api").expect
 
@@ -101,6 +107,25 @@ def test_a_brushed_region_is_answered(visit, server):
     page.locator(".brush .words", has_text="This region is 25").wait_for()
     page.locator(".brush .clear").click()
     page.locator(".brush .words", has_text="Nothing is brushed yet").wait_for()
+
+
+def test_the_files_hold_what_the_page_shows(visit, server):
+    opened(visit, f"{server.url}/attribution?{TWO}")
+    for method in ("rollout", "input_x_gradient"):
+        visit.page.locator(f".map-grid .card[data-name={method}] .badge:not([data-state=pending])").wait_for()
+    visit.rest()
+    content = {}
+    for kind in ("PNG", "NPZ", "JSON"):
+        with visit.page.expect_download() as got:
+            visit.page.get_by_role("button", name=kind).click()
+        content[kind] = Path(got.value.path()).read_bytes()
+    with Image.open(io.BytesIO(content["PNG"])) as sheet:
+        assert sheet.width > sheet.height > 240  # two maps beside one another
+    with np.load(io.BytesIO(content["NPZ"])) as arrays:
+        assert set(arrays) == {"rollout", "input_x_gradient"}
+    shown = visit.page.locator(".map-grid .badge").all_inner_texts()
+    told = [row["badge"] for row in json.loads(content["JSON"])["methods"].values()]
+    assert [f"{badge['passed']} of {badge['tests']} passed" for badge in told] == shown
 
 
 @pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}, "has_touch": True}], indirect=True)

@@ -115,7 +115,9 @@ def _cka(comparison: Comparison) -> str:
     clicked = '<div id="clicked" class="row"><p>Click a cell to see its two layers, each in its own three principal components.</p></div>'
     batches = next(iter(comparison.cka.values())).batches
     body = f'<div class="choices">{choices}</div><div class="grid">{plots}</div>{clicked if comparison.shown else ""}'
-    return _section(text.CKA, f'{body}<p class="exactly">{text.minibatches(batches)}</p>')
+    readings = dict.fromkeys(reading for reading, _ in comparison.cka)
+    notes = [text.minibatches(batches), *(text.by_chance(reading, len(comparison.images), batches) for reading in readings)]
+    return _section(text.CKA, f'{body}<p class="exactly">{" ".join(filter(None, notes))}</p>')
 
 
 def _correspondence(comparison: Comparison, pairs: list[dict[str, Any]]) -> str:

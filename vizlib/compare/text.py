@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 READINGS = {"tokens": "places", "pooled": "mean over places"}  # what a reading of layers is called
+CHANCE = 0.1  # of CKA, from which on what chance gives is told
 ROUGH = 10  # minibatches, from which on their intervals can be taken as they are
 
 
@@ -26,7 +27,7 @@ CKA = ChartText(
     "Centred kernel alignment by the unbiased HSIC over minibatches: means over minibatches of the products, then the ratio. The "
     "rbf kernel's bandwidth is the median distance in the first minibatch. Intervals (95 %) by resampling minibatches, which is rough "
     "where they are few; tokens are the states at the same places of the picture in every layer, bilinear between cells, and those of one "
-    "picture count as if they were independent. An unbiased estimate can lie a little below 0.",
+    "picture count as if they were independent. An unbiased estimate can lie below 0.",
     "Kornblith et al. 2019; Nguyen et al. 2021",
     "https://arxiv.org/abs/2010.15327",
 )
@@ -101,7 +102,7 @@ DIFFERENCE = ChartText(
     "one looks alone.",
     "Integrated gradients of log p_A(c) - log p_B(c) at the pixels of the picture, through both models' own resizing and cropping. "
     "The map sums to how much the difference changed from the baseline to the picture, up to the completeness gap named below it; it "
-    "is drawn smoothed by 3 % of the short side. The sets are the pixels above each model's own 90 % quantile of |attribution|, "
+    "is drawn smoothed by 3\u00a0% of the short side. The sets are the pixels above each model's own 90\u00a0% quantile of |attribution|, "
     "smoothed alike.",
     "Sundararajan et al. 2017",
     "https://arxiv.org/abs/1703.01365",
@@ -123,3 +124,17 @@ def minibatches(count: int) -> str:
         return "From one minibatch, so without intervals."
     told = "too few for the intervals on hover to be relied on" if count < ROUGH else "of which the intervals on hover are made"
     return f"From {count} minibatches, {told}."
+
+
+def by_chance(reading: str, pictures: int, batches: int) -> str:
+    """How far from 0 the CKA of layers lies that have nothing in common, of one row a picture; "" where that is little or rows are many.
+
+    A centred kernel of n rows has n (n - 3) / 2 numbers of its own, and CKA is the cosine of two of them over all minibatches.
+    """
+    rows = pictures / batches
+    if reading != "pooled" or (scatter := (batches * rows * (rows - 3) / 2) ** -0.5) < CHANCE:
+        return ""
+    return (
+        f"A mean over places is one row for each picture, and {pictures} are few: layers that have nothing in common have a CKA of "
+        f"0 \u00b1 {scatter:.2f} by chance (standard deviation)."
+    )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class Alignment:
     """CKA between all layers: ``value`` (T, T) float64, and the ends of its 95 % interval, None where there was one minibatch.
 
-    An unbiased estimate can lie a little below 0; NaN where a layer does not vary.
+    An unbiased estimate can lie below 0; NaN where a layer does not vary.
     """
 
     value: np.ndarray

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import permutations
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from vizlib.analysis.features.cka import StreamedCKA, centred, gram, hsic, median_distance
+from vizlib.compare.text import by_chance
 from vizlib.errors import MethodError
 
 
@@ -107,6 +109,18 @@ def test_minibatches_are_summed_before_the_ratio():
     assert found.batches == 5
     assert found.low[0, 1] <= found.value[0, 1] <= found.high[0, 1]
     assert found.low[0, 0] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 4), (2, 4), (1, 8), (3, 6)])
+def test_what_chance_gives_is_what_layers_with_nothing_in_common_have(count, size):
+    found = [
+        streamed([[rows(size, 60, 1000 * trial + part), rows(size, 60, 1000 * trial + part + 500)] for part in range(count)]).result(2)
+        for trial in range(300)
+    ]
+    said = re.search("0 \u00b1 (0\\.[0-9]+) by chance", by_chance("pooled", count * size, count))
+    assert float(said[1]) == pytest.approx(np.std([one.value[0, 1] for one in found]), rel=0.15)
+    assert by_chance("tokens", count * size, count) == ""
+    assert by_chance("pooled", 4000, 500) == ""
 
 
 def test_the_interval_covers_the_limit():

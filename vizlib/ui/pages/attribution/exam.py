@@ -158,7 +158,7 @@ def _draw_report(report: ExamReport, request: ExamRequest) -> None:
             left.image(encode_png(examples[0].picture), width="stretch", output_format="PNG")
             left.caption(formatting.plain(examples[0].words))
         with right:
-            st.markdown(f"{EXAMS[exam].summary} *{EXAMS[exam].unit.capitalize()}*, with its 95 % interval:")
+            st.markdown(f"{EXAMS[exam].summary} *{EXAMS[exam].unit.capitalize()}*, with its 95\u00a0% interval:")
             st.markdown(_table(marks, exam, titles, models, request.methods))
             ideas = [f"- {formatting.plain(name)}: {KNOWN[name]}" for name in models if name in KNOWN]
             if ideas:

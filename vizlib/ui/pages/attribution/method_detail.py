@@ -114,11 +114,12 @@ def _draw_badge(proof: Proof | None, refusal: str, *, prove: bool, stopped: bool
         st.caption(formatting.plain(text))
     rows = attribution_words.lines(proof.scores, proof.checks)
     sign = {True: ":green[:material/check:]", False: ":red[:material/close:]", None: ":gray[:material/remove:]"}
+    # Two columns of words and no more: a third leaves them a word a line on a telephone.
+    measured = [f"**{row['title']}** {formatting.plain(row['value'])}".replace("-n", "\u2011n") for row in rows]
     table = "\n".join(
-        f"| {sign[row['passed']]} | **{row['title']}** | {formatting.plain(row['value'])} | {formatting.plain(row['beside'])} |"
-        for row in rows
+        f"| {sign[row['passed']]} | {value} | {formatting.plain(row['beside'])} |" for row, value in zip(rows, measured, strict=True)
     )
-    st.markdown(f"| | measure | value | beside it |\n|---|---|---|---|\n{table}")
+    st.markdown(f"| | measure | beside it |\n|---|---|---|\n{table}")
     with st.expander("Exactly", icon=":material/functions:"):
         st.markdown("\n".join(f"- **{row['title']}**: {formatting.plain(row['rule'])}" for row in rows))
 
@@ -221,8 +222,8 @@ def _draw_stability(scheduler: MethodScheduler, explanation: Explanation, answer
     left.image(_png(contours(answer.photo, bands.steady)), width="stretch", output_format="PNG")
     right.markdown(
         f"The highest places with and without noise have **{percent(bands.overlap)}** of the area that they cover together in common. "
-        "Lines enclose what is among the highest places in at least 90 % (white), 50 % (yellow) and 10 % (blue) of the runs: where the "
-        "three lie close together, the map is firm."
+        "Lines enclose what is among the highest places in at least 90\u00a0% (white), 50\u00a0% (yellow) and 10\u00a0% (blue) of the "
+        "runs: where the three lie close together, the map is firm."
     )
     right.caption(f"**Exactly:** {formatting.plain(bands.definition)}")
 

@@ -104,12 +104,14 @@ class MethodScheduler:
         self.stopped = False
         self.began = time.monotonic()
         self.maps_after = self.proofs_after = 0.0
+        self._slots = job_slots.slots()  # where files are made there is no run, and so no session to find them in
 
     def take(self, request: ExplainRequest, names: list[str], first: str, *, prove: bool) -> None:
         """The same question with other methods or options: what is done stays, what nobody asks for any more is stopped."""
         if (names, request.options, prove) != (self.names, self.request.options, self.prove):
             self.stopped, self.began, self.maps_after, self.proofs_after = False, time.monotonic(), 0.0, 0.0
         self.request, self.names, self.first, self.prove = request, names, first, prove
+        self._slots = job_slots.slots()
         wanted = {self._key(kind, name) for name in names for kind in ("first", "map", "proof")}
         for slot, (key, _) in list(job_slots.slots().items()):
             if slot.startswith(tuple(f"{SLOT}{kind}." for kind in ("first", "map", "proof"))) and key not in wanted:
@@ -201,14 +203,17 @@ class MethodScheduler:
         return (shown, request.picture.identity, request.fit, request.about(name, coarse=kind == "first"))
 
     def _ended(self, kind: str, name: str) -> bool:
-        slot = f"{SLOT}{kind}.{name}"
-        return job_slots.holds(slot, self._key(kind, name)) and job_slots.slots()[slot][1].done
+        return self._ended_job(kind, name) is not None
+
+    def _ended_job(self, kind: str, name: str) -> Job[Any] | None:
+        key, job = self._slots.get(f"{SLOT}{kind}.{name}", (None, None))
+        return job if job is not None and job.done and not job.abandoned and key == self._key(kind, name) else None
 
     def _outcome(self, kind: str, name: str) -> tuple[Any, str]:
         """What a job gave, or why it gave nothing."""
-        if not self._ended(kind, name):
+        job = self._ended_job(kind, name)
+        if job is None:
             return None, ""
-        job = job_slots.slots()[f"{SLOT}{kind}.{name}"][1]
         if job.state is JobState.DONE:
             return job.result(), ""
         error = job.exception()

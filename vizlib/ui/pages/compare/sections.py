@@ -206,7 +206,9 @@ def draw_cka(comparison: Comparison, shown: Example | None, both: tuple[int, int
                 figure, key=key, config=CONFIG, selection_mode="points",
                 on_select=here(partial(_take_cell, view, key, rows, columns)),
             )  # fmt: skip
-    st.caption(comparison.missing.get("interval") or about.minibatches(comparison.between(first, second, reading, kernel).batches))
+    batches = comparison.between(first, second, reading, kernel).batches
+    interval = comparison.missing.get("interval") or about.minibatches(batches)
+    st.caption(f"{interval} {about.by_chance(reading, len(comparison.images), batches)}".rstrip())
     if shown is not None:
         names = [
             f"**{formatting.plain(layer_title(measures.layers[layer].name))}** of {formatting.plain(measures.display_name)}"
@@ -231,6 +233,8 @@ def draw_layers(comparison: Comparison, shown: Example, both: tuple[int, int], v
         "Beside one another", ways, key=resend(view.way), format_func=_WAYS.__getitem__, required=True,
         help="; ".join(f"{_WAYS[way]}: {text}" for way, text in WAYS.items()) + ".",
     )  # fmt: skip
+    if st.session_state[view.way] == "cka":
+        st.caption(f"By the CKA of {KINDS['/'.join(next(iter(comparison.cka)))]}, whichever is shown below.")
     if not by_cka:
         st.caption(f"By best CKA needs at least {NEEDS['cka']} pictures{'' if few else ' that differ in every layer'}.")
     first, second = both
