@@ -9,6 +9,7 @@ import numpy as np
 
 from vizlib.figures.colormaps import diverging
 from vizlib.figures.overlay import coloured, hatched, overlay, signed_overlay
+from vizlib.figures.picture_words import legible
 from vizlib.figures.signed_overlay import faded
 
 if TYPE_CHECKING:
@@ -69,17 +70,18 @@ def tile(photo: np.ndarray, values: np.ndarray, low: float, top: float, opacity:
 
 def contact_sheet(tiles: Sequence[tuple[str, str, np.ndarray]], columns: int = 4) -> np.ndarray:
     """Pictures uint8 (H, W, 3), all of one shape, with a title and a note above each: uint8 on white."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     height, width = tiles[0][2].shape[:2]
     wide, tall = _TILE, max(1, round(_TILE * height / width))
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
     canvas = Image.new("RGB", (columns * (wide + _GAP) + _GAP, rows * (tall + _LINE + _GAP) + _GAP), "white")
-    pen, large, small = ImageDraw.Draw(canvas), ImageFont.load_default(size=15), ImageFont.load_default(size=12)
+    pen = ImageDraw.Draw(canvas)
     for number, (title, note, picture) in enumerate(tiles):
         left, top = _GAP + number % columns * (wide + _GAP), _GAP + number // columns * (tall + _LINE + _GAP)
-        pen.text((left, top), title, fill="black", font=large)
-        pen.text((left, top + 20), note, fill="#555555", font=small)
+        for words, below, size, colour in ((title, 0, 15, "black"), (note, 20, 12, "#555555")):
+            drawn, font = legible(words, size)
+            pen.text((left, top + below), drawn, fill=colour, font=font)
         canvas.paste(Image.fromarray(picture).resize((wide, tall), Image.Resampling.BICUBIC), (left, top + _LINE))
     return np.asarray(canvas)

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from vizlib.figures.charts import GREY, framed
+from vizlib.figures.picture_words import legible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,19 +67,24 @@ def drift_maps(models: Sequence[tuple[Mark, Sequence[str], np.ndarray]], words: 
 
 def strip(rows: Sequence[tuple[str, np.ndarray, Sequence[str]]]) -> np.ndarray:
     """Pictures uint8 (S, h, w, 3) in a row for each title, a line of text below each: uint8 (H, W, 3) on white."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     most = max(len(pictures) for _, pictures, _ in rows)
     tall = _LINE + _SIDE + _LINE + _GAP
     canvas = Image.new("RGB", (most * (_SIDE + _GAP) + _GAP, len(rows) * tall + _GAP), "white")
-    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=13)
+    pen = ImageDraw.Draw(canvas)
+
+    def write(left: int, top: int, words: str) -> None:
+        drawn, font = legible(words, 13)
+        pen.text((left, top), drawn, fill="black", font=font)
+
     for row, (title, pictures, notes) in enumerate(rows):
         top = row * tall
-        pen.text((_GAP, top + 4), title, fill="black", font=font)
+        write(_GAP, top + 4, title)
         for place, (pixels, note) in enumerate(zip(pictures, notes, strict=True)):
             left = _GAP + place * (_SIDE + _GAP)
             canvas.paste(Image.fromarray(pixels).resize((_SIDE, _SIDE), Image.Resampling.NEAREST), (left, top + _LINE))
-            pen.text((left, top + _LINE + _SIDE + 3), note, fill="black", font=font)
+            write(left, top + _LINE + _SIDE + 3, note)
     return np.asarray(canvas)
 
 

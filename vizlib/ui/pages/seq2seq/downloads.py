@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vizlib.errors import VizlibError
+from vizlib.figures.picture_words import legible
 from vizlib.seq2seq.task_base import END
 from vizlib.ui.core.tables import to_csv
 from vizlib.ui.widgets import downloads
@@ -56,23 +57,28 @@ def npz(translation: Translation) -> bytes:
 
 def png(translation: Translation) -> bytes:
     """The alignment matrix with its characters, on white: a written character a row, a read one a column."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     weights = translation.alignment
     if weights is None:
         raise VizlibError("This model has no attention, so there is no alignment to draw.")
     rows, columns = weights.shape
     image = Image.new("RGB", ((columns + 2) * CELL, (rows + 2) * CELL), "white")
-    pen, font = ImageDraw.Draw(image), ImageFont.load_default(size=CELL * 0.6)
+    pen = ImageDraw.Draw(image)
+
+    def write(place: tuple[float, float], char: str) -> None:
+        drawn, font = legible(_shown(char), CELL * 0.6)
+        pen.text(place, drawn, fill="black", font=font, anchor="mm")
+
     for row in range(rows):
         for column in range(columns):
             left, top = (column + 1) * CELL + CELL // 2, (row + 1) * CELL + CELL // 2
             colour = np.rint(_PAPER + (_INK - _PAPER) * float(weights[row, column])).astype(int)
             pen.rectangle((left + 1, top + 1, left + CELL - 2, top + CELL - 2), fill=tuple(colour.tolist()))
     for column, char in enumerate(translation.source):
-        pen.text(((column + 2) * CELL, CELL), _shown(char), fill="black", font=font, anchor="mm")
+        write(((column + 2) * CELL, CELL), char)
     for row, char in enumerate(translation.tokens):
-        pen.text((CELL * 0.8, (row + 2) * CELL), _shown(char), fill="black", font=font, anchor="mm")
+        write((CELL * 0.8, (row + 2) * CELL), char)
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
