@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 SLOW, BROWSER = HERE / "slow_tests.txt", HERE / "browser"
 COVERED = {HERE / "unit", HERE / "parity"}  # whose quick cases `make coverage` runs
 NOTED = 0.5  # seconds of processor time that the first case of a test may take for FAST
-LONG = 1.5  # and that a case may take by default
+LONG = 1.0  # and that a case may take by default
 TURN = os.environ.get("VIZLIB_TURN", "")
 
 FULL, FAST, TIMES, REST = (bool(os.environ.get(f"VIZLIB_{name}")) for name in ("FULL_TABLE", "FAST", "TIMES", "REST"))
