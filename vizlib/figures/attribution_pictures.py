@@ -9,7 +9,7 @@ import numpy as np
 
 from vizlib.figures.colormaps import diverging
 from vizlib.figures.overlay import coloured, hatched, overlay, signed_overlay
-from vizlib.figures.picture_words import legible
+from vizlib.figures.picture_words import write
 from vizlib.figures.signed_overlay import faded
 
 if TYPE_CHECKING:
@@ -80,8 +80,7 @@ def contact_sheet(tiles: Sequence[tuple[str, str, np.ndarray]], columns: int = 4
     pen = ImageDraw.Draw(canvas)
     for number, (title, note, picture) in enumerate(tiles):
         left, top = _GAP + number % columns * (wide + _GAP), _GAP + number // columns * (tall + _LINE + _GAP)
-        for words, below, size, colour in ((title, 0, 15, "black"), (note, 20, 12, "#555555")):
-            drawn, font = legible(words, size)
-            pen.text((left, top + below), drawn, fill=colour, font=font)
+        write(pen, (left, top), title, 15)
+        write(pen, (left, top + 20), note, 12, fill="#555555")
         canvas.paste(Image.fromarray(picture).resize((wide, tall), Image.Resampling.BICUBIC), (left, top + _LINE))
     return np.asarray(canvas)

@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from PIL.ImageDraw import ImageDraw
     from PIL.ImageFont import FreeTypeFont
 
 # Pillow's own font, narrow and fine to read, has little more than ASCII: these signs of ours have a like in it.
 _LIKE = str.maketrans({"\u00a0": " ", "\u2011": "-", "\u2212": "-", "×": "x", "≤": "<=", "≥": ">="})
 _WIDER = 0.88  # of the size, at which the other font takes as much room
 _NO_SIGN = "\uffff"
+
+
+def write(pen: ImageDraw, place: tuple[float, float], text: str, size: float, *, fill: str = "black", anchor: str | None = None) -> None:
+    """Draw the text with every sign of it, about ``size`` pixels high."""
+    words, font = legible(text, size)
+    pen.text(place, words, fill=fill, font=font, anchor=anchor)
 
 
 def legible(text: str, size: float) -> tuple[str, FreeTypeFont]:

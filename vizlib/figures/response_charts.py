@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from vizlib.figures.charts import GREY, framed
-from vizlib.figures.picture_words import legible
+from vizlib.figures.picture_words import write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,18 +73,13 @@ def strip(rows: Sequence[tuple[str, np.ndarray, Sequence[str]]]) -> np.ndarray:
     tall = _LINE + _SIDE + _LINE + _GAP
     canvas = Image.new("RGB", (most * (_SIDE + _GAP) + _GAP, len(rows) * tall + _GAP), "white")
     pen = ImageDraw.Draw(canvas)
-
-    def write(left: int, top: int, words: str) -> None:
-        drawn, font = legible(words, 13)
-        pen.text((left, top), drawn, fill="black", font=font)
-
     for row, (title, pictures, notes) in enumerate(rows):
         top = row * tall
-        write(_GAP, top + 4, title)
+        write(pen, (_GAP, top + 4), title, 13)
         for place, (pixels, note) in enumerate(zip(pictures, notes, strict=True)):
             left = _GAP + place * (_SIDE + _GAP)
             canvas.paste(Image.fromarray(pixels).resize((_SIDE, _SIDE), Image.Resampling.NEAREST), (left, top + _LINE))
-            write(left, top + _LINE + _SIDE + 3, note)
+            write(pen, (left, top + _LINE + _SIDE + 3), note, 13)
     return np.asarray(canvas)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vizlib.errors import VizlibError
-from vizlib.figures.picture_words import legible
+from vizlib.figures.picture_words import write
 from vizlib.seq2seq.task_base import END
 from vizlib.ui.core.tables import to_csv
 from vizlib.ui.widgets import downloads
@@ -65,20 +65,15 @@ def png(translation: Translation) -> bytes:
     rows, columns = weights.shape
     image = Image.new("RGB", ((columns + 2) * CELL, (rows + 2) * CELL), "white")
     pen = ImageDraw.Draw(image)
-
-    def write(place: tuple[float, float], char: str) -> None:
-        drawn, font = legible(_shown(char), CELL * 0.6)
-        pen.text(place, drawn, fill="black", font=font, anchor="mm")
-
     for row in range(rows):
         for column in range(columns):
             left, top = (column + 1) * CELL + CELL // 2, (row + 1) * CELL + CELL // 2
             colour = np.rint(_PAPER + (_INK - _PAPER) * float(weights[row, column])).astype(int)
             pen.rectangle((left + 1, top + 1, left + CELL - 2, top + CELL - 2), fill=tuple(colour.tolist()))
     for column, char in enumerate(translation.source):
-        write(((column + 2) * CELL, CELL), char)
+        write(pen, ((column + 2) * CELL, CELL), _shown(char), CELL * 0.6, anchor="mm")
     for row, char in enumerate(translation.tokens):
-        write((CELL * 0.8, (row + 2) * CELL), char)
+        write(pen, (CELL * 0.8, (row + 2) * CELL), _shown(char), CELL * 0.6, anchor="mm")
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
