@@ -8,6 +8,7 @@ of the first, and of a third of the others in turn. REST=1 FULL=1: all that `mak
 """
 
 import os
+import signal
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -133,6 +134,8 @@ def _processor_time() -> float:
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background: commands that tests interrupt would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if TIMES:
         config.pluginmanager.register(Times())
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -497,8 +496,7 @@ class TestProcess:
         pipe = tmp_path / "classes.json"
         os.mkfifo(pipe)  # opened for reading, it holds the command until somebody writes
         command = [sys.executable, "-m", "vizlib", "explain", str(ROOT / "pyproject.toml"), "--labels", str(pipe)]
-        heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # also where these tests run in the background, deaf to it
-        waiting = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=heard)  # noqa: PLW1509
+        waiting = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
         with pipe.open("w", encoding="utf-8"):  # returns when the command has got there
             time.sleep(0.2)
             for _ in range(10):  # a busy machine may not have begun to read yet
