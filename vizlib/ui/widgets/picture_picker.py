@@ -60,6 +60,12 @@ def pick_picture(url_state: UrlState, first: str = FIRST_SAMPLE) -> Picture:
     return picture
 
 
+def second_key(url_state: UrlState) -> str:
+    """Declare the second picture, before it can be chosen where that takes its time."""
+    linked = [NO_PICTURE, *SAMPLES]
+    return url_state.declare("second", NO_PICTURE, one_of(linked), lambda name: name if name in linked else None)
+
+
 def pick_second_picture(url_state: UrlState, home: DeltaGenerator, first: Picture) -> Picture | None:
     """A picture other than the first to look at beside it, in a container of its own; None where the visitor wants none, as at first.
 
@@ -68,8 +74,7 @@ def pick_second_picture(url_state: UrlState, home: DeltaGenerator, first: Pictur
     upload = _handed_in()
     offered = ({YOURS: upload["yours"].identity} if upload["yours"] else {}) | {name: f"sample:{name}" for name in SAMPLES}
     names = [NO_PICTURE, *(name for name, identity in offered.items() if identity != first.identity)]
-    linked = [NO_PICTURE, *SAMPLES]
-    key = url_state.declare("second", NO_PICTURE, one_of(linked), lambda name: name if name in linked else None)
+    key = second_key(url_state)
     if st.session_state[key] not in names:
         st.session_state[key] = NO_PICTURE
 

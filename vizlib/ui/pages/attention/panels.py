@@ -21,6 +21,7 @@ from vizlib.ui.pages.attention.likeness import draw_head_plane, draw_likeness, p
 from vizlib.ui.pages.attention.method_comparison import draw_methods, methods_key
 from vizlib.ui.pages.attention.pass_work import PassRequest, compute_pass
 from vizlib.ui.pages.attention.selected_token import draw_selected_token
+from vizlib.ui.widgets.picture_picker import second_key
 from vizlib.ui.widgets.snippet import draw_snippet
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def declare(model: ModelChoice, url_state: UrlState) -> str:
     threshold_key(url_state)
     depth_key(model, url_state)
     plane_key(url_state)
+    second_key(url_state)
     return url_state.declare("panel", next(iter(PANELS)), one_of(tuple(PANELS)))
 
 
