@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import streamlit as st
 from app_helpers import ROOT, settled
 from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
@@ -32,6 +34,24 @@ def _without_packaged_models(request: pytest.FixtureRequest, monkeypatch: pytest
     service().dispatcher._present.clear()  # the browser of a test before never went
     if "packaged" not in request.fixturenames:
         monkeypatch.setattr(packaged_weights.PackagedWeights, "find", lambda self: None)
+
+
+_made: set[str] = set()
+
+
+@pytest.fixture(autouse=True)
+def _files_made_where_there_is_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A button's file is made, the first time it is drawn, on a thread without a session, as Streamlit makes it on a click."""
+    draw = st.download_button
+
+    def drawn(label: str, data: Any, *given: Any, key: str, disabled: bool = False, **options: Any) -> bool:
+        if callable(data) and not disabled and key not in _made:
+            with ThreadPoolExecutor(1) as thread:
+                assert thread.submit(data).result(), key
+            _made.add(key)
+        return draw(label, data, *given, key=key, disabled=disabled, **options)
+
+    monkeypatch.setattr(st, "download_button", drawn)
 
 
 @pytest.fixture

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from app_helpers import ROOT, settled
 from streamlit.testing.v1 import AppTest
 
-from vizlib.ui.core import url_state
+from vizlib.ui.core import job_slots, url_state
+from vizlib.ui.core.model_service import service
 from vizlib.ui.core.url_state import UrlState
+from vizlib.ui.pages.attention.panels import PANELS
 
 ODD = [
     "inf", "-inf", "nan", "1e400", "-1", "0", "1e9", "9" * 30, "9" * 5000, "", " ", "0x10", "١", "1_0", "None", "[]",
@@ -49,6 +52,28 @@ def test_a_page_lives_with_odd_values_in_all_parts_of_its_link(visit, declared, 
     odd = {name: texts[-(place % 2)] for place, (name, texts) in enumerate(taken.items())}
     at = visit(None if page == "explore" else f"pages/{page}.py", **{name.replace(".", "__"): text for name, text in odd.items()})
     assert not at.exception, odd
+
+
+@pytest.mark.parametrize(
+    ("page", "panel"), [*((page, None) for page in PAGES if page != "attention"), *(("attention", panel) for panel in PANELS)]
+)
+def test_a_page_declares_all_parts_of_its_link_before_its_model_is_there(declared, monkeypatch, page, panel):
+    for name in list(service()._loaded):
+        service()._loaded.discard(name)
+        service().unload(name)
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=300)
+    if panel:
+        at.query_params["panel"] = panel
+    if page != "explore":
+        at.switch_page(f"pages/{page}.py")
+    with monkeypatch.context() as context:
+        context.setattr(job_slots, "PATIENCE", 0.0)
+        at.run()
+    at_once = set(declared)
+    settled(at)
+    monkeypatch.setattr(job_slots, "PATIENCE", 300.0)
+    at.run()
+    assert set(declared) == at_once
 
 
 def test_what_a_visitor_changed_stays_where_the_run_that_read_the_link_was_cut_short():
