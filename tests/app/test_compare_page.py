@@ -18,7 +18,7 @@ from vizlib.analysis.logit_difference import explain_difference
 from vizlib.compare import compare
 from vizlib.compare.charts import cka_chart
 from vizlib.engine.jobs import Progress
-from vizlib.figures.comparison_charts import clickable
+from vizlib.figures.comparison_charts import alignment_map, clickable
 from vizlib.ui.core import job_slots, model_service
 from vizlib.ui.core.message_codec import unpack
 from vizlib.ui.core.pictures import SAMPLES, sample
@@ -272,6 +272,18 @@ def test_an_invisible_point_lies_on_every_cell(found):
     }
     assert points.marker.opacity == points.selected.marker.opacity == points.unselected.marker.opacity == 0
     assert [(one.x0, one.y0, one.x1, one.y1) for one in figure.layout.shapes] == [(3.5, 1.5, 4.5, 2.5)] * 2
+
+
+def test_names_have_room_under_a_narrow_heat_map_and_every_row_its_own():
+    rows, columns = [f"layer {n}" for n in range(1, 25)], [f"stage {n}" for n in range(1, 31)]
+    figure = alignment_map(np.zeros((24, 30)), rows, columns, "deep", "deeper")
+    across, up = figure.layout.xaxis, figure.layout.yaxis
+    assert list(up.ticktext) == rows
+    assert list(across.ticktext) == [columns[place] for place in across.tickvals]
+    assert across.ticktext[0] == "stage 1"
+    names_at = 150 / len(columns) * np.diff(across.tickvals)  # pixels of the map itself, by the narrowest seen
+    assert names_at.min() > 10
+    assert across.range[0] <= -0.5 < 29.5 <= across.range[1]
 
 
 def test_files(found):

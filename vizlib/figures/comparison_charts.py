@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 DEPTH = "relative depth (1 is the last layer)"
 DASHES = ("solid", "dot", "dash")
 _CELL = 26
+_SCALE = 40  # pixels of a scale above its map
+_MOST_NAMES = 14  # under the narrowest map, 296 px, where a name takes 13 px
 
 
 @dataclass(frozen=True)
@@ -99,29 +101,39 @@ def alignment_map(
             zmin=0,
             zmax=1,
             colorscale="Viridis",
-            colorbar={"title": "CKA", "thickness": 10, "outlinewidth": 0, "nticks": 5},
+            colorbar={
+                "orientation": "h", "thickness": 10, "outlinewidth": 0, "tickvals": [0, 0.5, 1], "ticktext": ["CKA 0", "0.5", "1"],
+                "x": 0, "xanchor": "left", "y": 1, "yref": "container", "yanchor": "top",
+            },
             hovertemplate="%{customdata}<extra></extra>",
         )
-    )
+    )  # fmt: skip
+    step = math.ceil(len(columns) / _MOST_NAMES)
     framed(
         figure,
-        height=max(300, 120 + _CELL * len(rows)),
-        x={
-            "title": {"text": column_title, "standoff": 14},
-            "tickmode": "array",
-            "tickvals": list(range(len(columns))),
-            "ticktext": list(columns),
-            "showgrid": False,
-        },
-        y={
-            "title": {"text": row_title, "standoff": 14},
-            "tickmode": "array",
-            "tickvals": list(range(len(rows))),
-            "ticktext": list(rows),
-            "showgrid": False,
-        },
+        height=max(240, 140 + _CELL * len(rows)) + _SCALE,
+        x=_named(columns, column_title, step) | {"tickangle": 90 if len(columns) > 3 else "auto"},
+        y=_named(rows, row_title, 1),
     )
-    return figure
+    return figure.update_layout(margin_t=12 + _SCALE)
+
+
+def without_scale(figure: go.Figure) -> go.Figure:
+    """A heat map beside one that has the scale of both."""
+    figure.update_traces(showscale=False, selector={"type": "heatmap"})
+    return figure.update_layout(height=figure.layout.height - _SCALE, margin_t=12)
+
+
+def _named(names: Sequence[str], title: str, step: int) -> dict[str, Any]:
+    """An axis of cells, every ``step``-th with its name."""
+    return {
+        "title": {"text": title, "standoff": 14},
+        "tickmode": "array",
+        "tickvals": list(range(0, len(names), step)),
+        "ticktext": list(names[::step]),
+        "range": [-0.6, len(names) - 0.4],  # with room for the frame of a cell at the edge
+        "showgrid": False,
+    }
 
 
 def clickable(figure: go.Figure, chosen: tuple[int, int] | None = None) -> go.Figure:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 KINDS = {f"{reading}/{kernel}": f"{words}, {kernel}" for reading, words in about.READINGS.items() for kernel in ("linear", "rbf")}
 _WAYS = {"depth": "by depth", "stride": "by stride", "cka": "by best CKA"}
 _FIELD = 80  # pixels of a receptive field on the page: four are beside one another on a telephone
+_MAP_WIDTH = 296  # pixels of a heat map: one on a telephone, two at 1024 px, three at 1440
 _OPEN = 10  # findings that are read without a click: those of two models
 _SHOWS = ("colours", "length", "channels")
 _PAIRS = tuple(f"{first}-{second}" for first, second in combinations(range(4), 2))
@@ -177,7 +178,7 @@ def draw_cka(comparison: Comparison, shown: Example | None, both: tuple[int, int
     """Which layers hold the same, as heat maps; a click on a cell shows its two layers."""
     from vizlib.compare.charts import cka_chart
     from vizlib.figures.charts import CONFIG
-    from vizlib.figures.comparison_charts import clickable
+    from vizlib.figures.comparison_charts import clickable, without_scale
 
     _open(about.CKA)
     few = "cka" in comparison.missing
@@ -196,12 +197,14 @@ def draw_cka(comparison: Comparison, shown: Example | None, both: tuple[int, int
     reading, kernel = st.session_state[view.kind].split("/")
     first, second = both
     ends = _cell(comparison, both, view, reading, kernel)
-    for column, (rows, columns) in zip(st.columns(3, gap="medium"), ((first, second), (first, first), (second, second)), strict=True):
+    side_by_side = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    for rows, columns in ((first, second), (first, first), (second, second)):
         chosen = (ends[0][1], ends[1][1]) if (ends[0][0], ends[1][0]) == (rows, columns) else None
         key = f"compare.cka.{rows}.{columns}"
         figure = clickable(cka_chart(comparison, rows, columns, reading, kernel), chosen)
-        figure.update_traces(showscale=(rows, columns) == both, selector={"type": "heatmap"})  # one scale is enough for three maps
-        with column:
+        if (rows, columns) != both:  # one scale is enough for three maps
+            without_scale(figure)
+        with side_by_side.container(width=_MAP_WIDTH):
             st.plotly_chart(
                 figure, key=key, config=CONFIG, selection_mode="points",
                 on_select=here(partial(_take_cell, view, key, rows, columns)),
