@@ -312,6 +312,32 @@ def test_a_score_and_the_gaussian_that_it_is_held_against_do_not_read_alike(gaus
     assert (line["value"], line["beside"].split()[-1]) == told
 
 
+@pytest.mark.parametrize(
+    ("value", "low", "high", "gaussian", "told"),
+    [
+        (0.99999, 0.99998, 0.999996, 0.999999, ("0.99999", "0.99998 to 1.00000", "Gaussian in the middle 1.00000")),
+        (0.9999997, 0.9999996, 0.9999998, 0.9999999, ("1.000", "", "Gaussian in the middle 1.000, the same up to 6 digits")),
+        (0.7, 0.6, 0.8, 0.7, ("0.700", "0.600 to 0.800", "Gaussian in the middle 0.700")),
+        (1.0, 0.99999, 1.0, 0.5, ("1.000", "", "Gaussian in the middle 0.500")),
+    ],
+)
+def test_a_score_lies_within_the_range_that_is_told_beside_it(value, low, high, gaussian, told):
+    line = attribution_words.score_line(
+        "infidelity", Score(value, low, high, 35.0, gaussian, good=False, higher=False, definition="a rule")
+    )
+    span, *_, beside = line["beside"].split("; ")
+    assert line["value"].startswith(told[0])
+    assert span == (f"{told[1]} over baselines" if told[1] else "better than 35\u00a0% of 20 random smooth maps")
+    assert beside == told[2]
+
+
+def test_from_where_on_a_score_is_passed_is_said_beside_it():
+    ninety = Score(0.4, 0.4, 0.4, 90.0, 0.5, good=False, higher=False, definition="A rule.")
+    assert attribution_words.score_line("deletion", ninety)["rule"].startswith("A rule. Passed where it is better than at least 95\u00a0%")
+    alone = Score(0.4, 0.4, 0.4, None, None, good=None, higher=False, definition="A rule.")
+    assert attribution_words.score_line("max_sensitivity", alone)["rule"] == "A rule."
+
+
 def test_every_first_look_leaves_out_what_it_says():
     for name, card in METHODS.items():
         assert card.resolve(card.coarse) != card.resolve({}) or not card.coarse, name
@@ -536,6 +562,7 @@ def test_the_cascade_and_the_stability_come_when_asked(page, coarsely):
     settled(at)
     assert "similarity" in said(at)
     assert "**Down to the classifier**" in said(at)
+    assert "how alike each map is to that of the model as it is" in said(at)
     assert "**Down to layer 2**" in said(at)
     assert "blocks." not in said(at)
     assert not at.error
@@ -560,6 +587,7 @@ def test_files_are_made_where_there_is_no_run(page, unproven):
         ("cvt_tiny50", "the last norm", ["the patch embedding of stage 2", "stage 1, layer 1", "the patch embedding of stage 1"]),
         ("pvt_tiny50", "the last norm", ["stage 1, layer 1", "the patch embedding of stage 1", "the embeddings"]),
         ("t2t_tiny50", "the last norm", ["round 2", "round 1", "the embeddings"]),
+        ("resnet_tiny50", "stage 4, layer 2", ["the norm after the stem", "convolution 3 of the stem", "convolution 1 of the stem"]),
     ],
 )
 def test_the_steps_of_a_cascade_are_called_what_a_reader_calls_them(name, first, last):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vizlib.figures.attribution_charts import agreement_map
+from vizlib.figures.attribution_charts import agreement_map, removal_curve
 
 
 def test_what_is_below_0_has_a_minus_and_only_the_same_order_is_1():
@@ -16,3 +16,12 @@ def test_what_is_below_0_has_a_minus_and_only_the_same_order_is_1():
     assert "-" not in "".join(hover)
     assert hover[5].endswith("rank correlation 0.00</b>")
     assert hover[2] == "A<br>C<br><b>a constant map has no ranks</b>"
+
+
+def test_the_probability_of_a_class_that_is_hardly_seen_has_ticks_of_its_own():
+    share = np.linspace(0, 1, 5)
+    for top, tick, read in ((0.9, ".0~%", "%{y:.1%}"), (0.04, ".1~%", "%{y:.2%}"), (0.0003, ".3~%", "%{y:.4%}"), (0.0, ".0~%", "%{y:.1%}")):
+        curve = top * share
+        figure = removal_curve(share, (curve, curve / 2, curve), (curve, curve), curve / 2, "A map", insert=True)
+        assert figure.layout.yaxis.tickformat == tick
+        assert read in figure.data[-1].hovertemplate

@@ -35,13 +35,20 @@ from vizlib.zoo.bundled_models import NAMES
         ("tokenizer.conv_layers.2.0", "convolution 3 of the tokenizer"),
         ("patch_embed4", "the patch embedding of stage 4"),
         ("stage2.patch_embed.proj", "the patch embedding of stage 3"),
+        ("blocks.6.0", "stage 7, layer 1"),
+        ("blocks.1.2.conv_pw", "stage 2, layer 3, conv_pw"),
+        ("s3", "stage 3"),
+        ("conv1", "the stem"),
+        ("conv1.3", "convolution 2 of the stem"),
+        ("conv_stem", "the stem"),
+        ("bn1", "the norm after the stem"),
     ],
 )
 def test_titles(name, title):
     assert layer_title(name) == title
 
 
-@pytest.mark.parametrize("name", [*NAMES, "swin_tiny_patch4_window7_224", "pvt_v2_b0", "cvt_13"])
+@pytest.mark.parametrize("name", [*NAMES, "swin_tiny_patch4_window7_224", "pvt_v2_b0", "cvt_13", "efficientnet_b0"])
 def test_every_layer_of_the_families_has_a_title_of_its_own(name):
     model = vizlib.load(name, checkpoint="random")
     titles = [layer_title(tap.name) for tap in taps(model, model.card.input_size)]

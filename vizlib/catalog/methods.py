@@ -276,7 +276,8 @@ _CARDS = (
     _gradient(
         "hires_cam",
         "HiRes-CAM",
-        "What each place of a feature map gives the class score: the map times its slopes, balanced ones unless asked otherwise.",
+        "How far each place of a feature map speaks for the class: the map times its slopes, balanced ones unless asked otherwise. What "
+        "speaks against it is cut off.",
         "Draelos and Carin, Use HiResCAM instead of Grad-CAM for Faithful Explanations of Convolutional Neural Networks (2020)",
         "https://arxiv.org/abs/2011.08891",
         needs=("head", "feature_map"),

@@ -15,7 +15,7 @@ from vizlib.evaluation.control_maps import centred_gaussian_map, random_smooth
 from vizlib.evaluation.deletion_insertion import pixel_ranks, removal_curves
 from vizlib.evaluation.progress import Steps
 from vizlib.evaluation.random_subsets import random_subsets, score_drops, subset_sums
-from vizlib.explainers.parts.baselines import baseline
+from vizlib.explainers.parts.baselines import are_baselines, baseline
 from vizlib.explainers.scorer import make_scorer
 from vizlib.explainers.targets import resolve_targets
 
@@ -32,7 +32,7 @@ class SharedMaterial:
     """One image ``x`` (1, 3, h, w) and ``target`` (a class or a pair of two) of one model, and what was measured of them so far.
 
     Each part is made when a metric first needs it, and kept; ``steps`` hears of every image that goes through the model. Not for several
-    threads at once: FaithfulnessScorer lets them wait. MethodError where the target is no class.
+    threads at once: FaithfulnessScorer lets them wait. MethodError where the target is no class, and for a picture without evidence.
     """
 
     def __init__(self, model: Model, x: torch.Tensor, target: Any = None) -> None:
@@ -42,7 +42,10 @@ class SharedMaterial:
         if index is None:
             raise MethodError("The target is no class, so there is no probability to watch: measure a class or a difference of two.")
         self.target = index
-        self.empty = [baseline(model, self.scorer.x, kind) for kind in protocol.BASELINES]
+        empty = [baseline(model, self.scorer.x, kind) for kind in protocol.BASELINES]
+        self.empty = [each for each in empty if not bool(are_baselines(self.scorer.x, each))]  # else rounding would be measured
+        if not self.empty:
+            raise MethodError("The picture itself is one without evidence, so taking parts of it away changes nothing to be measured.")
         self.control_values: dict[str, torch.Tensor] = {}
         self._control_curves: dict[bool, ControlCurves] = {}
         self._curves: dict[bytes, dict[bool, torch.Tensor]] = {}

@@ -16,6 +16,8 @@ from vizlib.catalog.methods import MethodCard, method_card
 from vizlib.errors import CheckpointError, ImageError, MethodError, TargetError, VizlibError, whole_number
 from vizlib.explainers.explanation import REFERENCE, Explanation, Explanations
 from vizlib.explainers.manifest import read_manifest
+from vizlib.explainers.method_output import MethodOutput
+from vizlib.explainers.parts.baselines import are_baselines, baseline, nothing_note
 from vizlib.explainers.prediction import Prediction
 from vizlib.explainers.similarity import SimilarTo
 from vizlib.explainers.targets import Target, is_free_of_classes, resolve_targets, target_of_each
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from vizlib.explainers.method_output import MethodOutput
     from vizlib.zoo.model import Model
 
 BATCH = 16
@@ -227,11 +228,22 @@ def _explain_chunk(
             f"{model.card.name} checkpoints activations with use_reentrant=True, through which no gradient of an input passes; take "
             "use_reentrant=False, or switch checkpointing off."
         ) from error
+    if "baseline" in options and options.get("smoothing", "none") == "none":
+        outputs = _without_rounding(model, x, outputs, options["baseline"])
     seconds = (time.perf_counter() - started) / len(chunk)
     rows = zip(prepared_images, resolved_targets, outputs, logits_seen[0], strict=True)
     return [
         _explanation(model, prepared_image, resolved_target, output, logits, card, fit, options, seconds)
         for prepared_image, resolved_target, output, logits in rows
+    ]
+
+
+def _without_rounding(model: Model, x: torch.Tensor, outputs: list[MethodOutput], kind: str) -> list[MethodOutput]:
+    """Of images (B, 3, h, w) that are their own baselines a map of zeros, with the reason: all that tells them apart is rounding."""
+    x = model.cast(x)
+    return [
+        MethodOutput(torch.zeros_like(output.input_map), None, (nothing_note(kind),)) if same else output
+        for output, same in zip(outputs, are_baselines(x, baseline(model, x, kind)).tolist(), strict=True)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,6 +74,8 @@ def removal_curve(
     """
     figure = go.Figure()
     x = [*share, *share[::-1]]
+    lines = [*map_curve, *(random_band or ()), *([] if gaussian is None else [gaussian])]
+    digits = _tick_digits(100 * max(float(line.max()) for line in lines))
     if random_band is not None:
         figure.add_scatter(
             x=x, y=[*random_band[1], *random_band[0][::-1]], fill="toself", fillcolor="rgba(123,133,140,0.22)", line={"width": 0},
@@ -87,21 +90,26 @@ def removal_curve(
     if gaussian is not None:
         figure.add_scatter(
             x=share, y=gaussian, mode="lines", line={"color": GREY, "width": 1.5, "dash": "dot"}, name="Gaussian in the middle",
-            hovertemplate="%{x:.0%}: %{y:.1%}<extra>Gaussian</extra>",
+            hovertemplate=f"%{{x:.0%}}: %{{y:.{digits + 1}%}}<extra>Gaussian</extra>",
         )  # fmt: skip
     figure.add_scatter(
         x=share, y=middle, mode="lines", line={"color": colour, "width": 2.5}, name=title,
-        hovertemplate="%{x:.0%}: <b>%{y:.1%}</b><extra></extra>",
+        hovertemplate=f"%{{x:.0%}}: <b>%{{y:.{digits + 1}%}}</b><extra></extra>",
     )  # fmt: skip
     action = "given back" if insert else "taken away"
     framed(
         figure,
         height=330,
         x={"title": f"share of pixels {action}, highest first", "tickformat": ".0%", "range": [0, 1]},
-        y={"title": "probability", "tickformat": ".0%", "rangemode": "tozero"},
+        y={"title": "probability", "tickformat": f".{digits}~%", "rangemode": "tozero"},
         legend=True,
     )
     return figure.update_layout(legend={"font": {"size": 11}})
+
+
+def _tick_digits(highest: float) -> int:
+    """So many digits behind the point as tell the ticks of an axis from 0 apart that ends at ``highest``."""
+    return max(0, 1 - math.floor(math.log10(highest))) if highest > 0 else 0
 
 
 def _short(value: float) -> str:

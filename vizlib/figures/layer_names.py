@@ -10,13 +10,21 @@ _STAGED = (  # the stage's number, that of its first, and the layer's number in 
     (re.compile(r"(?:block|layer)(\d+)\.(\d+)"), 1),
     (re.compile(r"stage(\d+)\.blocks\.(\d+)"), 0),
     (re.compile(r"(?:layers|stages)[._](\d+)\.blocks\.(\d+)"), 0),
+    (re.compile(r"blocks\.(\d+)\.(\d+)(?=$|\.)"), 0),  # an EfficientNet's
 )
 _STAGE = re.compile(r"(?:layers|stages)[._](\d+)(?=$|\.downsample\.)|stages\.(\d+)(?=\.norm$)")
 _WITHOUT_ATTENTION = (  # what such a part is called, and its number's first
     (re.compile(r"tokenizer\.conv_layers\.(\d+)\.0"), "convolution {} of the tokenizer", 0),
     (re.compile(r"patch_embed(\d+)"), "the patch embedding of stage {}", 1),
     (re.compile(r"stage(\d+)\.patch_embed\.proj"), "the patch embedding of stage {}", 0),
+    (re.compile(r"s(\d+)"), "stage {}", 1),  # a RegNet's
 )
+_AROUND_STAGES = {  # a plain stem is one part; a deep one has convolutions, norms and activations in turn
+    "conv1": "the stem", "conv_stem": "the stem", "stem": "the stem", "stem.0": "the stem",
+    "conv1.0": "convolution 1 of the stem", "conv1.1": "norm 1 of the stem", "conv1.3": "convolution 2 of the stem",
+    "conv1.4": "norm 2 of the stem", "conv1.6": "convolution 3 of the stem", "bn1": "the norm after the stem",
+    "stem.1": "the norm after the stem", "conv_head": "the last convolution",
+}  # fmt: skip
 _PLAIN = re.compile(r"(?:classifier\.)?blocks\.(\d+)")
 
 
@@ -25,6 +33,8 @@ def layer_title(name: str) -> str:
 
     What lies deeper in a layer and is not its attention keeps its own name behind; a name that follows none of these stays as it is.
     """
+    if name in _AROUND_STAGES:
+        return _AROUND_STAGES[name]
     for pattern, words, first in _WITHOUT_ATTENTION:
         if match := pattern.fullmatch(name):
             return words.format(int(match[1]) + 1 - first)

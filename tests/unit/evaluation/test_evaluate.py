@@ -155,6 +155,17 @@ def test_a_picture_and_its_prepared_tensor_score_the_same_and_nothing_is_drawn(m
     assert by_picture == evaluate(model, picture, found, ["deletion"])
 
 
+def test_what_is_taken_from_a_picture_of_one_colour_is_not_rounding() -> None:
+    """Its blur and its own mean colour are the picture: only the data's mean colour takes anything away."""
+    model = vizlib.load("resnet_tiny50")
+    scorer = FaithfulnessScorer(model, np.full((64, 64, 3), (200, 60, 30), np.uint8))
+    (empty,) = scorer.material.empty
+    assert not empty.any()
+    assert len(FaithfulnessScorer(model, np.arange(64 * 64 * 3, dtype=np.uint8).reshape(64, 64, 3)).material.empty) == 3
+    with pytest.raises(vizlib.MethodError, match="one without evidence"):
+        FaithfulnessScorer(model, torch.zeros(3, 64, 64))
+
+
 def test_a_pair_of_classes() -> None:
     pair, single = (vizlib.explain(MODEL, X[0], "input_x_gradient", target) for target in ((1, 0), 1))
     mine, truth = (evaluate(MODEL, X, found, ["deletion"])["deletion"] for found in (pair, single))

@@ -27,7 +27,7 @@ METRIC = RemovalMetric(
     "deletion",
     "Deletion",
     f"The area under the class probability as the map's highest pixels are taken away, in {PARTS} equal parts, the mean over three "
-    "baselines (mean colour of the data, blur, own mean colour). Lower is better.",
+    "baselines (mean colour of the data, blur, own mean colour; one that the picture equals is left out). Lower is better.",
     higher_is_better=False,
     compute=compute,
     insert=False,

@@ -27,7 +27,8 @@ METRIC = RemovalMetric(
     "insertion",
     "Insertion",
     "The area under the class probability as the map's highest pixels are given back to an empty image, "
-    f"in {PARTS} equal parts, the mean over three baselines (mean colour of the data, blur, own mean colour). Higher is better.",
+    f"in {PARTS} equal parts, the mean over three baselines (mean colour of the data, blur, own mean colour; one that the picture equals "
+    "is left out). Higher is better.",
     higher_is_better=True,
     compute=compute,
     insert=True,

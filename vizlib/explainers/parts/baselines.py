@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from vizlib.zoo.model import Model
 
 BASELINES = ("mean", "black", "blur", "colour")
+SAME = 1e-5  # of the largest value, up to which rounding alone tells two pictures apart
+NOTHING = "The picture equals its baseline ({}), which stands for no evidence, so the map is zero: take another baseline."
+_WORDS = {"mean": "the training data's mean colour", "black": "black", "blur": "a blur of itself", "colour": "its own mean colour"}
 BLUR = 0.15  # standard deviation of the blur, as a share of the shorter side
 
 
@@ -39,3 +42,14 @@ def baseline(model: Model, x: torch.Tensor, kind: str) -> torch.Tensor:
     images = x.detach().float().cpu().permute(0, 2, 3, 1).numpy()
     blurred = np.stack([cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT) for image in images])
     return torch.from_numpy(blurred).permute(0, 3, 1, 2).to(x)
+
+
+def are_baselines(x: torch.Tensor, empty: torch.Tensor) -> torch.Tensor:
+    """Which of inputs x (B, 3, h, w) are their own pictures without evidence ``empty``, up to rounding, as one of one colour is: (B,)."""
+    x, empty = x.double(), empty.double()
+    return (x - empty).abs().amax((1, 2, 3)) <= SAME * x.abs().amax((1, 2, 3))
+
+
+def nothing_note(kind: str) -> str:
+    """What is said of the map of a picture that is its own baseline."""
+    return NOTHING.format(_WORDS[kind])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vizlib.explainers.method_output import MethodOutput
+from vizlib.explainers.parts.baselines import are_baselines
 from vizlib.explainers.parts.sampling import seeded
 from vizlib.explainers.scorer import TargetScorer, check_differentiable, checked_maps, make_scorer
 from vizlib.passes.backward import gradients_on
@@ -68,13 +69,16 @@ def method_outputs(maps: torch.Tensor) -> list[MethodOutput]:
 
 
 def completeness(scorer: TargetScorer, maps: torch.Tensor, empty: torch.Tensor) -> list[dict[str, float]]:
-    """How the sums of maps (B, h, w) compare with how far the scores fall from x to the baseline ``empty`` (B, 3, h, w)."""
+    """How the sums of maps (B, h, w) compare with how far the scores fall from x to the baseline ``empty`` (B, 3, h, w).
+
+    What an image differs by from itself is rounding, and so without a gap.
+    """
     with torch.no_grad():
         change = (
             scorer.scores_of(scorer.logits.to(torch.promote_types(scorer.logits.dtype, torch.float32))) - scorer.scores(empty)
         ).double()
     sums = maps.sum((1, 2))
     return [
-        {"change": float(fall), "sum": float(total), "gap": abs(float(total) - float(fall)) / max(abs(float(fall)), 1e-12)}
-        for fall, total in zip(change, sums, strict=True)
+        {"change": float(fall), "sum": float(total), "gap": 0.0 if same else abs(float(total) - float(fall)) / max(abs(float(fall)), 1e-12)}
+        for fall, total, same in zip(change, sums, are_baselines(scorer.x, empty).tolist(), strict=True)
     ]

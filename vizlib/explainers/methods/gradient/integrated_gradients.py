@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LOOSE_GAP = 0.05
 MOST_STEPS = 256  # where doubling ends
+MOST = 1000  # steps that can be asked for
 
 
 def explain(model: Model, x: torch.Tensor, resolve: TargetResolver, options: dict[str, Any]) -> tuple[list[Target], list[MethodOutput]]:
@@ -74,7 +75,8 @@ def _smoothed(model: Model, x: torch.Tensor, resolve: TargetResolver, options: d
 def _with_completeness(output: MethodOutput, facts: dict[str, float]) -> MethodOutput:
     notes = output.notes
     if facts["gap"] > LOOSE_GAP:
-        more = min(1000, 4 * int(facts["steps"]))
+        steps = int(facts["steps"])
         total, change = significant(facts["sum"]), significant(facts["change"])
-        notes += (f"The map adds up to {total} where the score changes by {change}: take steps={more}.",)
+        advice = f": take steps={min(MOST, 4 * steps)}" if steps < MOST else f", with as many as {MOST:,} steps"
+        notes += (f"The map adds up to {total} where the score changes by {change}{advice}.",)
     return replace(output, notes=notes, facts=facts)

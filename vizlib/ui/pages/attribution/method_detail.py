@@ -166,7 +166,7 @@ def _draw_sanity(scheduler: MethodScheduler, explanation: Explanation, checks: d
     if result is not None:
         tiles = [(cascade_title(name), f"similarity {decimal(value)}", values, None) for name, value, values in result.rows]
         top = "the classifier" if result.rows[0][0] == "head" else "the last layer"
-        st.caption(f"New weights from {top} down to the layer named, drawn once: the similarity of each map to the first.")
+        st.caption(f"New weights from {top} down to the layer named, drawn once; how alike each map is to that of the model as it is.")
         _draw_tiles(explanation.method, tiles, answer, view)
 
 

@@ -25,6 +25,8 @@ ORDER = (
     "deeplift", "guided_grad_cam", "lime", "shapley_sampling", "attention",
 )  # fmt: skip
 FIRST = 12
+_DIGITS = 6  # behind the point, at most, of a score and the one that it is held against
+_PASSED = f"Passed where it is better than at least {protocol.SURE}\u00a0% of the random maps, and than the Gaussian."
 FROM_ZERO = ("layer", "head", "token")  # options that count so, where pages count from 1
 
 
@@ -91,27 +93,28 @@ def _told(option: str, value: Any) -> str:
 def score_line(name: str, score: Score) -> dict[str, Any]:
     """A score as a row: title, value, what it is beside maps that know nothing, and the exact rule."""
     digits = _digits_beside(score)
-    beside = [f"{decimal(score.low, 3)} to {decimal(score.high, 3)} over baselines"] if score.high > score.low else []
+    low, high = decimal(score.low, digits), decimal(score.high, digits)
+    beside = [f"{low} to {high} over baselines"] if low != high else []
     if score.percentile is not None:
         beside.append(f"better than {score.percentile:.0f}\u00a0% of {protocol.RANDOM_MAPS} random smooth maps")
     if score.gaussian is not None:
-        beside.append(f"Gaussian in the middle {decimal(score.gaussian, digits)}")
+        gaussian = decimal(score.gaussian, digits)
+        level = f", the same up to {_DIGITS} digits" if score.gaussian != score.value and gaussian == decimal(score.value, digits) else ""
+        beside.append(f"Gaussian in the middle {gaussian}{level}")
     return {
         "title": METRICS[name].title if name in METRICS else name,
         "passed": score.good,
         "value": decimal(score.value, digits),
         "beside": "; ".join(beside) or "has nothing to be compared with",
-        "rule": score.definition,
+        "rule": score.definition if score.good is None else f"{score.definition} {_PASSED}",
     }
 
 
-def _digits_beside(score: Score, most: int = 6) -> int:
-    """So many digits as tell a score from the Gaussian's that it is held against: two numbers that read alike bear no verdict."""
-    digits = 3
-    if score.gaussian is not None and score.gaussian != score.value:
-        while digits < most and decimal(score.value, digits) == decimal(score.gaussian, digits):
-            digits += 1
-    return digits
+def _digits_beside(score: Score) -> int:
+    """So many digits, up to ``_DIGITS``, as tell a score from the Gaussian's that it is held against; three where none do."""
+    if score.gaussian is None:
+        return 3
+    return next((digits for digits in range(3, _DIGITS + 1) if decimal(score.value, digits) != decimal(score.gaussian, digits)), 3)
 
 
 def check_line(check: Check) -> dict[str, Any]:
