@@ -22,6 +22,7 @@ import vizlib
 from vizlib import Score
 from vizlib.catalog.methods import METHODS
 from vizlib.engine import worker_memory
+from vizlib.evaluation import sanity_checks
 from vizlib.evaluation.badge import Badge
 from vizlib.evaluation.exams import Mark
 from vizlib.evaluation.measured import RegionScore
@@ -558,6 +559,7 @@ def test_the_cascade_and_the_stability_come_when_asked(page, coarsely):
     assert all(line.count(" | ") == 2 for line in rows)  # a third column of words has no room on a telephone
     assert any("**Sensitivity\u2011n** " in line for line in rows)
     assert re.search(r"\d %", said(at)) is None  # a number and its unit stay on one line
+    assert f"in {['seven', 'eight', 'nine'][sanity_checks.STEPS - 7]} steps at most" in at.button(key="attribution.cascade.ask").help
     at.button(key="attribution.cascade.ask").click().run()
     settled(at)
     assert "similarity" in said(at)

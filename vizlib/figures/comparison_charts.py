@@ -178,7 +178,7 @@ def channel_bars(groups: Sequence[tuple[Mark, Sequence[str], Sequence[float], Se
         figure,
         height=340,
         x={"tickangle": -60, "tickfont": {"size": 10}},
-        y={"title": "share of channels", "tickformat": ".1~%"},  # a few channels of many: steps of less than 1 %
+        y={"title": "share of channels", "tickformat": ".3~%"},  # a few channels of many: steps of less than 1 %
         legend=True,
     )
     return figure.update_layout(barmode="stack")
