@@ -45,12 +45,12 @@ def test_scale_and_pointer_need_no_server_and_badges_move_nothing(visit, server)
     visit.rest()
     after = page.locator(".map-grid .card[data-name=input_x_gradient] .foot").bounding_box()
     assert after == before
-    low, high = (page.locator(".map-grid .card[data-name=input_x_gradient] .ends span").nth(place).inner_text() for place in (0, 1))
+    low, high, beyond = page.locator(".map-grid .card[data-name=input_x_gradient] .ends span").all_inner_texts()
     assert low.startswith("\u2264 \u2212")  # evidence against the class has a lowest colour too
     assert high.startswith("\u2265 ")
-    assert high.endswith(" beyond")
+    assert beyond.endswith(" beyond")
     # A flat map without a sign ends at twice its mean, and nothing lies above.
-    assert page.locator(".map-grid .card[data-name=rollout] .ends span").all_inner_texts() == ["0×", "2.0×"]
+    assert page.locator(".map-grid .card[data-name=rollout] .ends span").all_inner_texts() == ["0×", "2.0×", ""]
     first = pixels(visit, "rollout")
     page.locator(".map-grid").get_by_role("radio", name="one for all").click()
     assert pixels(visit, "rollout") != first  # drawn before the server hears of it
@@ -136,3 +136,7 @@ def test_narrow(visit, server):
     boxes = visit.page.locator(".map-grid .card").evaluate_all("cards => cards.map(card => card.getBoundingClientRect().toJSON())")
     assert boxes[0]["y"] == boxes[1]["y"]  # two beside one another
     assert all(box["x"] + box["width"] <= 390 for box in boxes)
+    for width in (390, 700, 800):
+        visit.page.set_viewport_size({"width": width, "height": 800})
+        cut = visit.page.locator(".map-grid .ends").evaluate_all("all => all.filter(one => one.scrollWidth > one.clientWidth).length")
+        assert cut == 0, width

@@ -175,6 +175,27 @@ def test_a_map_fills_the_screen_and_is_read_as_before(visit, server):
     assert stage.bounding_box()["width"] == pytest.approx(small["width"], abs=1)
 
 
+# What of a row is under the button: all rectangles at one moment.
+UNDER = """button => {
+  const corner = button.getBoundingClientRect();
+  const over = ({ left, right, top, bottom, width }) =>
+    width && left < corner.right && right > corner.left && top < corner.bottom && bottom > corner.top;
+  const beside = [...button.parentElement.querySelectorAll('button, input, select, canvas, output')].filter(one => one !== button);
+  return beside.filter(one => over(one.getBoundingClientRect())).map(one => one.className || one.textContent);
+}"""
+
+
+def test_nothing_lies_under_the_button_for_the_full_screen(visit, server):
+    page = opened(visit, f"{server.url}/seq2seq")
+    page.locator(".decoder-step .full-screen").wait_for()
+    for width in (1280, 1024, 800, 640, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_timeout(300)
+        buttons = page.locator(".full-screen")
+        assert buttons.count() > 1
+        assert [buttons.nth(place).evaluate(UNDER) for place in range(buttons.count())] == [[]] * buttons.count(), width
+
+
 def test_a_word_opens_its_meaning_where_it_stands(visit, server):
     page = opened(visit, f"{server.url}/attention", 1)
     word, note = page.get_by_role("link", name="patch", exact=True).first, page.locator(".note")

@@ -1,4 +1,7 @@
-"""Every widget whose value a link can bring gives that value in every run, so that a browser that missed one run starts with it."""
+"""Every widget whose value a link can bring gives that value in every run, so that a browser that missed one run starts with it.
+
+And choices in a row of buttons fold where there is no room: in a column Streamlit lets them run out of sight otherwise.
+"""
 
 from __future__ import annotations
 
@@ -38,3 +41,15 @@ def test_a_widget_gives_its_value_in_every_run():
             f"{path.name}:{node.lineno} {node.func.attr}" for node, arguments in keyed(path) if not gives_its_value(node, arguments, source)
         ]
     assert not without, f"These start empty where a browser missed a run, see url_state.resend: {without}"
+
+
+def test_choices_in_a_row_fold():
+    calls = [
+        (path, node)
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in {"pills", "segmented_control"}
+    ]
+    assert len(calls) > 20
+    ends = [f"{path.name}:{node.lineno}" for path, node in calls if "wrap=True" not in map(ast.unparse, node.keywords)]
+    assert not ends, f"Buttons that would run out of sight: {ends}"

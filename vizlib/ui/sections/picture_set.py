@@ -77,7 +77,7 @@ def pick_set(url_state: UrlState, page: str, hint: str, *, most: int = MOST_FILE
     with left:
         st.pills(
             "Pictures", list(SAMPLES), key=resend(key), format_func=lambda name: SAMPLES[name].title, selection_mode="multi",
-            disabled=bool(files), help=hint,
+            disabled=bool(files), help=hint, wrap=True,
         )  # fmt: skip
         if files:
             with st.container(horizontal=True, vertical_alignment="center"):

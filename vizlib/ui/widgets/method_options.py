@@ -129,6 +129,9 @@ def _written(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+_NAME_WIDTH = 228  # pixels that the longest title of a method takes, so that the button beside it goes below before the title is cut
+
+
 def draw_method(choice: MethodChoice, *, narrow: bool = False) -> None:
     """The widgets of the method and its options; methods that do not fit the model can be chosen, to read why."""
     fitting = set(choice.fitting)
@@ -140,6 +143,7 @@ def draw_method(choice: MethodChoice, *, narrow: bool = False) -> None:
             key=resend(choice.method_key),
             label_visibility="collapsed",
             format_func=lambda name: METHODS[name].title + ("" if name in fitting else " (does not fit)"),
+            width="stretch" if narrow else _NAME_WIDTH,
         )
         if choice.method.options and choice.method.name in fitting:
             draw_options(choice)
@@ -161,7 +165,7 @@ def _draw_option(option: Option, key: str) -> None:
     elif option.words:
         _draw_number_or_word(option, key, label)
     elif option.choices:
-        st.segmented_control(label, option.choices, key=key, help=option.help, required=True)
+        st.segmented_control(label, option.choices, key=key, help=option.help, required=True, wrap=True)
     elif isinstance(option.default, int):
         low, high = (None if end is None else int(end) for end in (option.low, _high(option)))
         server = f" This server gives one map {high:,} at most." if high is not None and high != option.high else ""
@@ -184,7 +188,7 @@ def _draw_number_or_word(option: Option, key: str, label: str) -> None:
         st.session_state[key] = st.session_state[slider] if word == "number" else word
 
     st.segmented_control(
-        label, ("number", *option.words), key=resend(word_key), help=option.help, required=True, on_change=here(take_choice)
+        label, ("number", *option.words), key=resend(word_key), help=option.help, required=True, on_change=here(take_choice), wrap=True
     )
     if chosen not in option.words:
         low, high = float(option.low or 0), float(1 if option.high is None else option.high)

@@ -130,7 +130,7 @@ def _pick_weights(choice: ModelChoice, key: str) -> None:
     fixed = "random" if choice.card is None else "trained" if choice.own else None
     st.segmented_control(
         "Weights", ["trained", "random"], key=f"{key}.fixed.{fixed}" if fixed else resend(key), required=True, default=fixed,
-        disabled=fixed is not None, help="Random weights show what the architecture alone does, without a download.",
+        disabled=fixed is not None, help="Random weights show what the architecture alone does, without a download.", wrap=True,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 import { create } from './dom.js';
 
 const EDGE = 12; // pixels that stay free around what fills the screen
+const ROWS = '.tools, .bar, .ribbon, .tables, .sums'; // what has no room of its own for the button
 const STYLE = `
 .full-screen {
   all: unset; position: absolute; top: 0; right: 0; z-index: 5; box-sizing: border-box; cursor: pointer;
@@ -11,6 +12,10 @@ const STYLE = `
 @media (max-width: 600px) {
   /* Below all else, where what it would lie on begins at the edge. */
   .full-screen:not(:fullscreen > *) { position: static; margin: 0.3rem 0 0 auto; }
+}
+.beside-full-screen.beside-full-screen { margin-right: 2.25rem; }
+@media (max-width: 600px) {
+  .beside-full-screen.beside-full-screen:not(:fullscreen > *) { margin-right: 0; }
 }
 .full-screen:hover { background: var(--st-secondary-background-color); }
 .full-screen:focus-visible { outline: 2px solid var(--st-primary-color); }
@@ -68,10 +73,13 @@ export function offerFullScreen(element) {
   element.addEventListener('fullscreenchange', fit, { signal });
   window.addEventListener('resize', () => isFull() && fit(), { signal });
   element.style.position = 'relative';
+  const first = element.firstElementChild;
+  if (first?.matches(ROWS)) first.classList.add('beside-full-screen'); // a picture has the button in its corner
   element.append(style, button);
   fit();
   return () => {
     stop.abort();
+    first?.classList.remove('beside-full-screen');
     style.remove();
     button.remove();
   };

@@ -121,7 +121,7 @@ class MapGrid extends Component {
     const veil = create('div', 'veil');
     const cross = create('i', 'cross');
     const ends = create('div', 'ends');
-    const [low, bar, high] = [create('span'), create('canvas'), create('span')];
+    const [low, bar, high, beyond] = [create('span'), create('canvas'), create('span'), create('span', 'beyond')];
     const foot = create('div', 'foot');
     const badge = create('button', 'badge');
     const closer = create('button', 'act closer', 'Closer');
@@ -149,10 +149,10 @@ class MapGrid extends Component {
       this.read(card.name, y + step[0] / map.shape[0], x + step[1] / map.shape[1]);
     });
     stage.append(img, canvas, veil, cross);
-    ends.append(low, bar, high);
+    ends.append(low, bar, high, beyond);
     foot.append(badge, closer);
     root.append(title, note, stage, ends, foot);
-    const entry = { root, note, stage, img, canvas, veil, cross, badge, closer, ends, low, bar, high };
+    const entry = { root, note, stage, img, canvas, veil, cross, badge, closer, ends, low, bar, high, beyond };
     this.cards.set(card.name, entry);
     return entry;
   }
@@ -225,10 +225,8 @@ class MapGrid extends Component {
     entry.low.textContent = (below ? '≤ ' : '') + times(from);
     entry.high.textContent = (above ? '≥ ' : '') + times(to);
     entry.ends.title = [`Colours from ${times(from)} to ${times(to)} the map's mean size`, ...parts].join('; ');
-    if (parts.length) {
-      const where = above && below ? 'beyond' : above ? 'above' : 'below';
-      entry.high.textContent += ` · ${percent((above + below) / inside)} ${where}`;
-    }
+    const where = above && below ? 'beyond' : above ? 'above' : 'below';
+    entry.beyond.textContent = parts.length ? `${percent((above + below) / inside)} ${where}` : '';
     entry.ends.classList.add('there');
   }
 

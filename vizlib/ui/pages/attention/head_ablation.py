@@ -80,6 +80,7 @@ def _choose(attention_pass: AttentionPass, selected: SelectedToken | None, model
             required=True,
             help="**To zero** removes what the head adds. **To its mean** gives every token the head's average. **To an even look** keeps "
             "the head and takes away its choice.",
+            wrap=True,
         )
     with right:
         chosen = _hide(attention_pass, selected, sites, hidden)

@@ -39,7 +39,7 @@ def draw_methods(model: ModelChoice, picture: Picture, fit: str | None, url_stat
     """A column for each method, then the strip and the film of the rollout."""
     chosen = st.pills(
         "Methods", list(_READ_ATTENTION), key=resend(methods_key(model, url_state)), selection_mode="multi",
-        format_func=lambda name: METHODS[name].title, label_visibility="collapsed",
+        format_func=lambda name: METHODS[name].title, label_visibility="collapsed", wrap=True,
     )  # fmt: skip
     choices = [read_options(model, METHODS[name], url_state) for name in _READ_ATTENTION if name in chosen]
     jobs = {choice.method.name: submit_explanation(_slot(choice), model, choice.request(picture, fit), picture) for choice in choices}

@@ -117,7 +117,13 @@ def draw_panel(
     opacity, colormap = st.session_state[keys.opacity], st.session_state[keys.colors]
     heading("Look closer", sub=True)
     chosen = st.segmented_control(
-        "Below the canvas", list(PANELS), key=resend(key), format_func=PANELS.__getitem__, required=True, label_visibility="collapsed"
+        "Below the canvas",
+        list(PANELS),
+        key=resend(key),
+        format_func=PANELS.__getitem__,
+        required=True,
+        label_visibility="collapsed",
+        wrap=True,
     )
     if chosen == "token":
         draw_selected_token(attention_pass, selected, model, request)

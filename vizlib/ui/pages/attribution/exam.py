@@ -71,10 +71,11 @@ def draw_exam(model: ModelChoice, picture: Picture, choices: Mapping[str, Method
     fitting = text.in_order(model.card.methods if model.card else ())
     chosen = [name for name in state.get(methods_key, [name for name in choices if METHODS[name].passes <= QUICK]) if name in fitting]
     state[methods_key] = chosen
-    exams = st.pills("Exams", offered, key=resend(exams_key), selection_mode="multi", format_func=lambda name: EXAMS[name].title)
+    exams = st.pills("Exams", offered, key=resend(exams_key), selection_mode="multi", format_func=lambda name: EXAMS[name].title, wrap=True)
     methods = st.pills(
         "Who sits it", fitting, key=resend(methods_key), selection_mode="multi", format_func=lambda name: METHODS[name].title,
         help=f"Each question costs a map. At first those of the methods above sit it that send at most {QUICK} pictures through the model.",
+        wrap=True,
     )  # fmt: skip
     other = [METHODS[name].title for name in methods if name in choices and choices[name].changed]
     if other:

@@ -134,7 +134,7 @@ def pick_methods(url_state: UrlState, model: ModelChoice) -> dict[str, MethodCho
     with st.expander(f"{len(state[key])} of {len(fitting)} methods", icon=":material/checklist:", key="controls-methods"):
         chosen = st.pills(
             "Methods", fitting, key=resend(key), selection_mode="multi", format_func=lambda name: METHODS[name].title,
-            help=attribution_words.cost_words(fitting),
+            help=attribution_words.cost_words(fitting), wrap=True,
         )  # fmt: skip
     choices = {name: read_options(model, METHODS[name], url_state) for name in fitting}
     return {name: choice for name, choice in choices.items() if name in chosen}

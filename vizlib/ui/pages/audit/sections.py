@@ -118,7 +118,7 @@ def _draw_section(section: Section, key: str) -> None:
     if count > 1:
         st.segmented_control(
             section.title, list(range(count)), key=resend(key), required=True, label_visibility="collapsed",
-            format_func=lambda place: formatting.plain(section.tabs[place][0]),
+            format_func=lambda place: formatting.plain(section.tabs[place][0]), wrap=True,
         )  # fmt: skip
     _draw_html(section, section.tabs[state[key]][1] if count else "")
 

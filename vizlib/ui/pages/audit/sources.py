@@ -108,7 +108,7 @@ def pick_source(url_state: UrlState) -> Source:
     data = url_state.declare("data", "", str) if local else ""
     if local:
         st.segmented_control(
-            "What is shown", kinds, key=resend(kind), format_func=_WORDS.__getitem__, required=True, label_visibility="collapsed"
+            "What is shown", kinds, key=resend(kind), format_func=_WORDS.__getitem__, required=True, label_visibility="collapsed", wrap=True
         )
     if local and st.session_state[kind] == FOLDER:
         left, right = st.columns(2, gap="medium")

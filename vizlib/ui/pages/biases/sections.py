@@ -131,7 +131,7 @@ def pick_experiment(url_state: UrlState, picture: Picture) -> tuple[str, Experim
         state[claim_key] = ALONE
     st.pills(
         "Claim", [*CLAIMS, ALONE], key=resend(claim_key), required=True, on_change=here(take_claim),
-        format_func=lambda name: CLAIMS[name].title if name in CLAIMS else "On your own",
+        format_func=lambda name: CLAIMS[name].title if name in CLAIMS else "On your own", wrap=True,
     )  # fmt: skip
     claim, card = state[claim_key], CARDS[state[change_key]]
     if state[at_key] not in (None, *card.strengths):
@@ -369,7 +369,7 @@ for model in [{loads}]:
 
 def _choose(label: str, choices: dict[str, str], key: str) -> str:
     st.segmented_control(
-        label, list(choices), key=resend(key), format_func=choices.__getitem__, required=True, label_visibility="collapsed"
+        label, list(choices), key=resend(key), format_func=choices.__getitem__, required=True, label_visibility="collapsed", wrap=True
     )
     return st.session_state[key]
 

@@ -190,6 +190,7 @@ def draw_cka(comparison: Comparison, shown: Example | None, both: tuple[int, int
         required=True,
         disabled=few,
         label_visibility="collapsed",
+        wrap=True,
     )
     if few:
         st.info(comparison.missing["cka"], icon=":material/photo_library:")
@@ -234,7 +235,7 @@ def draw_layers(comparison: Comparison, shown: Example, both: tuple[int, int], v
     ways = [way for way in WAYS if by_cka or way != "cka"]
     st.segmented_control(
         "Beside one another", ways, key=resend(view.way), format_func=_WAYS.__getitem__, required=True,
-        help="; ".join(f"{_WAYS[way]}: {text}" for way, text in WAYS.items()) + ".",
+        help="; ".join(f"{_WAYS[way]}: {text}" for way, text in WAYS.items()) + ".", wrap=True,
     )  # fmt: skip
     if st.session_state[view.way] == "cka":
         st.caption(f"By the CKA of {KINDS['/'.join(next(iter(comparison.cka)))]}, whichever is shown below.")
@@ -317,7 +318,12 @@ def draw_why(
         st.markdown(_surer_words(comparison, shown, both))
     else:
         st.segmented_control(
-            "The class", list(goals), key=resend(view.of), format_func=lambda name: formatting.plain(goals[name][1]), required=True
+            "The class",
+            list(goals),
+            key=resend(view.of),
+            format_func=lambda name: formatting.plain(goals[name][1]),
+            required=True,
+            wrap=True,
         )
         target = goals[st.session_state[view.of]][0]
     why = comparison_jobs.attributions_or_status(request, shown, target, [number in both for number in range(len(comparison.models))])

@@ -54,7 +54,7 @@ def draw_page(url_state: UrlState) -> str:
     _draw_state(report)
     st.segmented_control(
         "View", list(VIEWS), key=resend(key), format_func=lambda name: f"{VIEWS[name][1]} {VIEWS[name][0]}", required=True,
-        label_visibility="collapsed",
+        label_visibility="collapsed", wrap=True,
     )  # fmt: skip
     view = st.session_state[key]
     if report.names or view == "cards":

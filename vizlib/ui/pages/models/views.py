@@ -53,7 +53,9 @@ def _chart(figure: go.Figure, key: str, alt: str) -> None:
 def _choose(label: str, choices: dict[str, str], key: str, *, named: bool = False) -> str:
     """One of a few, as buttons; its label is shown only where several stand side by side."""
     visibility: Literal["visible", "collapsed"] = "visible" if named else "collapsed"
-    st.segmented_control(label, list(choices), key=resend(key), format_func=choices.__getitem__, required=True, label_visibility=visibility)
+    st.segmented_control(
+        label, list(choices), key=resend(key), format_func=choices.__getitem__, required=True, label_visibility=visibility, wrap=True
+    )
     return st.session_state[key]
 
 

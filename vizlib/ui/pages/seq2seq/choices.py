@@ -20,6 +20,8 @@ from vizlib.ui.core.url_state import one_of, resend
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from streamlit.delta_generator import DeltaGenerator
+
     from vizlib.seq2seq.cards import Seq2SeqCard
     from vizlib.seq2seq.task_base import Task
     from vizlib.ui.core.url_state import UrlState
@@ -89,24 +91,26 @@ def pick(url_state: UrlState) -> TranslationRequest | None:
         chosen = TASKS[state[task_key]]
         state[model_key], state[text_key] = first_of(chosen.name).name, chosen.examples[0]
 
-    left, middle, right = st.columns([2, 3, 2], gap="medium", vertical_alignment="bottom")
-    left.selectbox("Task", list(TASKS), key=resend(task_key), format_func=lambda name: TASKS[name].title, on_change=here(take_task))
-    middle.selectbox(
-        "Model", list(models), key=resend(model_key), format_func=lambda name: _named(models[name]), on_change=here(forget_edit)
+    row = st.container(horizontal=True)
+    row.selectbox(
+        "Task", list(TASKS), key=resend(task_key), format_func=lambda name: TASKS[name].title, on_change=here(take_task), width=200
     )
-    right.segmented_control(
-        "Greedy, or a beam of", BEAMS, key=resend(beams_key), required=True, on_change=here(forget_edit),
-        format_func=lambda count: "greedy" if count == 1 else str(count),
-        help="**Greedy** takes the likeliest character at every step. A **beam** keeps several beginnings alive and gives the likeliest "
-        "whole answer among them.",
-    )  # fmt: skip
+    row.selectbox(
+        "Model", list(models), key=resend(model_key), format_func=lambda name: _named(models[name]), on_change=here(forget_edit), width=384
+    )
     card = models[state[model_key]]
-    left, right = st.columns([5, 3], gap="medium", vertical_alignment="bottom")
-    with left:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         text = _pick_text(task, text_key)
-    with right:
-        target, predict = _pick_modes(url_state, task, card, text)
-    _offer_texts(task, text_key)
+        st.segmented_control(
+            "Greedy, or a beam of", BEAMS, key=resend(beams_key), required=True, on_change=here(forget_edit),
+            format_func=lambda count: "greedy" if count == 1 else str(count),
+            help="**Greedy** takes the likeliest character at every step. A **beam** keeps several beginnings alive and gives the "
+            "likeliest whole answer among them.", wrap=True,
+        )  # fmt: skip
+    row = st.container(horizontal=True, vertical_alignment="center")
+    with row:
+        _offer_texts(task, text_key)
+    target, predict = _pick_modes(row, url_state, task, card, text)
     _say_unread(task, state[text_key])
     return TranslationRequest(task, card, text, state[beams_key], target, predict) if card.accuracy is not None else None
 
@@ -138,7 +142,7 @@ def _pick_text(task: Task, key: str) -> str:
     state = st.session_state
     good = state.setdefault(_GOOD, {})
     st.text_input(
-        "What it reads", key=key, value=state[key], icon=":material/edit:",
+        "What it reads", key=key, value=state[key], icon=":material/edit:", width=418,
         help=f"{task.explain} Up to {task.longest} characters: {task.accepts}.", on_change=here(forget_edit),
     )  # fmt: skip
     if _unread(task, state[key]) is None:
@@ -153,13 +157,12 @@ def _offer_texts(task: Task, key: str) -> None:
         forget_edit()
         st.session_state[key] = text
 
-    with st.container(horizontal=True):
-        for number, text in enumerate(task.examples[:_EXAMPLES]):
-            st.button(text, key=f"seq2seq.example.{number}", on_click=here(take), args=(text,), type="tertiary")
-        st.button(
-            "A new one", key="seq2seq.draw", icon=":material/casino:", type="tertiary",
-            help="Made by the task's rule, like its training data.", on_click=here(lambda: take(task.sample(random.Random())[0])),
-        )  # fmt: skip
+    for number, text in enumerate(task.examples[:_EXAMPLES]):
+        st.button(text, key=f"seq2seq.example.{number}", on_click=here(take), args=(text,), type="tertiary")
+    st.button(
+        "A new one", key="seq2seq.draw", icon=":material/casino:", type="tertiary",
+        help="Made by the task's rule, like its training data.", on_click=here(lambda: take(task.sample(random.Random())[0])),
+    )  # fmt: skip
 
 
 def _say_unread(task: Task, text: str) -> None:
@@ -169,26 +172,25 @@ def _say_unread(task: Task, text: str) -> None:
         st.error(f"{plain(str(error))} What is shown is the last text that could be read.", icon=":material/keyboard:")
 
 
-def _pick_modes(url_state: UrlState, task: Task, card: Seq2SeqCard, text: str) -> tuple[str | None, bool]:
+def _pick_modes(row: DeltaGenerator, url_state: UrlState, task: Task, card: Seq2SeqCard, text: str) -> tuple[str | None, bool]:
     """Teacher forcing with its target, and whether the learner predicts first."""
     state = st.session_state
     force_key = url_state.declare("force", False, _flag, _written)  # noqa: FBT003  a flag is what is kept
     target_key = url_state.declare("target", "", str)
     predict_key = url_state.declare("predict", False, _flag, _written)  # noqa: FBT003
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.toggle(
-            "Teacher forcing", key=resend(force_key), on_change=here(forget_edit),
-            help="The next character is given instead of the model's own, as in training: see what it would have written at each step.",
+    row.toggle(
+        "Teacher forcing", key=resend(force_key), on_change=here(forget_edit),
+        help="The next character is given instead of the model's own, as in training: see what it would have written at each step.",
+    )  # fmt: skip
+    row.toggle(
+        "Predict first", key=resend(predict_key), disabled=not card.attention,
+        help="Covers the attention until you have drawn where you expect it.",
+    )  # fmt: skip
+    if state[force_key]:
+        row.text_input(
+            "Given answer", key=target_key, value=state[target_key], placeholder=task.truth(text) or "", label_visibility="collapsed",
+            on_change=here(forget_edit), help="Empty: the right answer where the rule can read the text.",
         )  # fmt: skip
-        st.toggle(
-            "Predict first", key=resend(predict_key), disabled=not card.attention,
-            help="Covers the attention until you have drawn where you expect it.",
-        )  # fmt: skip
-        if state[force_key]:
-            st.text_input(
-                "Given answer", key=target_key, value=state[target_key], placeholder=task.truth(text) or "", label_visibility="collapsed",
-                on_change=here(forget_edit), help="Empty: the right answer where the rule can read the text.",
-            )  # fmt: skip
     if not state[force_key]:
         return None, state[predict_key]
     target = state[target_key] or task.truth(text)

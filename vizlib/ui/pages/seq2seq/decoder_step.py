@@ -103,7 +103,7 @@ def draw_decoder_step(
     state = st.session_state
     if heads:
         state[head] = min(state[head], heads - 1)
-        st.segmented_control("Head", range(heads), key=resend(head), format_func=lambda head: f"head {head + 1}", required=True)
+        st.segmented_control("Head", range(heads), key=resend(head), format_func=lambda head: f"head {head + 1}", required=True, wrap=True)
         edit = Edit(edit.tau, edit.scale, edit.mask)
     outcome = None
     if edit != Edit():

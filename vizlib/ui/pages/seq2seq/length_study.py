@@ -154,7 +154,7 @@ def draw_length_study(request: TranslationRequest, keys: StudyKeys) -> None:
     if tally.right:
         st.segmented_control(
             "Right", [WHOLE, CHARACTERS], key=resend(keys.counted), required=True,
-            format_func={WHOLE: "whole answers", CHARACTERS: "characters in their place"}.__getitem__,
+            format_func={WHOLE: "whole answers", CHARACTERS: "characters in their place"}.__getitem__, wrap=True,
         )  # fmt: skip
     drawn_every(_live, job_slots.in_a_crowd(_BEAT) if running else None)(tally, task, job, running, st.session_state[keys.counted])
 
@@ -167,7 +167,7 @@ def _pick_task(request: TranslationRequest, key: str) -> Task:
         return TASKS[names[0]]
     if state[key] not in names:
         state[key] = names[0]
-    st.segmented_control("Task to measure", names, key=resend(key), required=True, format_func=lambda name: TASKS[name].title)
+    st.segmented_control("Task to measure", names, key=resend(key), required=True, format_func=lambda name: TASKS[name].title, wrap=True)
     return TASKS[state[key]]
 
 
@@ -181,7 +181,7 @@ def _pick(task: Task, request: TranslationRequest, key: str) -> tuple[str, ...]:
     trained = {card.name: card.title for card in of_task(task.name) if card.accuracy is not None}
     state = st.session_state
     state[key] = [name for name in state[key] if name in trained] or _usual(task.name, request.card.name)
-    st.pills("Models to measure", list(trained), key=resend(key), selection_mode="multi", format_func=trained.__getitem__)
+    st.pills("Models to measure", list(trained), key=resend(key), selection_mode="multi", format_func=trained.__getitem__, wrap=True)
     return tuple(state[key][:MOST_MODELS])
 
 

@@ -113,7 +113,7 @@ def draw_costs(splits: SoftSplits) -> None:
     for steps in (splits.soft, splits.hard):
         for step in steps:
             bar = f":primary[{'▮' * max(1, round(16 * step.macs / most))}]" if step.macs else ""
-            shape, grid = f"{step.shape[0]:,} × {step.shape[1]:,}", f"{step.grid[0]} × {step.grid[1]}"
+            shape, grid = f"{step.shape[0]:,}\u00a0×\u00a0{step.shape[1]:,}", f"{step.grid[0]}\u00a0×\u00a0{step.grid[1]}"
             name = f"**{step.name}**" if "split" in step.name else step.name
             rows.append(f"| {name} | {grid} | {shape} | {_millions(step.macs) if step.macs else 'copies only'} | {bar} |")
     st.markdown("\n".join(rows))
