@@ -389,6 +389,10 @@ def test_narrow_with_a_finger(visit, server):
     open_page(visit, server, model="vit_tiny50")
     assert visit.page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth")
     assert visit.page.evaluate(f"() => {CANVAS}.getBoundingClientRect().right <= innerWidth")
+    # The panel that is chosen is read as easily as the words of the page.
+    colours = visit.page.locator("[data-testid=stButtonGroup] button").evaluate_all("all => all.map(one => getComputedStyle(one).color)")
+    assert len(colours) == 9
+    assert len(set(colours)) == 1
     before = state(visit)[2]
     stage = visit.page.locator(".stage:has(canvas.over)")
     stage.evaluate("stage => stage.scrollIntoView({ block: 'center' })")
