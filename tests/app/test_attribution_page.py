@@ -124,6 +124,8 @@ def test_opens_on_twelve_maps_and_their_badges(page, unproven):
     assert dict(at.query_params) == {}
     assert "no attention" not in said(at)
     assert "Guided backpropagation" in said(at)  # named, with the reason
+    captions = [one.caption for images in at.get("image") for one in images.proto.imgs]
+    assert "The picture; hatched in the maps: not seen by the model" in captions  # on a telephone they lie below it, not beside it
 
 
 def test_a_badge_is_the_librarys(page, coarsely):

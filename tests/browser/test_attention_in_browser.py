@@ -84,7 +84,7 @@ def test_the_colours_end_where_those_of_maps_end_and_a_switch_gives_the_highest_
     row = sites_of("vit_tiny50")[start("vit_tiny50")].weights([30]).double().mean(0)[0, 1:].numpy()
     end = max(float(np.quantile(row, 0.99)), 2 / 64)
     high, what = (visit.page.locator(f".root .legend .{name}") for name in ("high", "what"))
-    assert high.inner_text() == f"≥ {share(end)}"
+    assert high.inner_text() == f"≥\u00a0{share(end)}"
     assert what.inner_text() == f"share of its attention; {share(float((row > end).mean()))} of the cells are above"
     before = pixels(visit)
     visit.page.get_by_label("to the highest value").check()

@@ -9,6 +9,7 @@ import {
   large,
   number,
   percent,
+  scaleEnd,
   signedNumber,
   significant,
   thousands,
@@ -96,4 +97,10 @@ test('numbers are written with so many digits that they add up', () => {
   assert.equal(addingDigits(6.22, [6.2, 0.02]), 2);
   assert.equal(addingDigits(2.865, [2.894, -0.029]), 3); // 2.89 and -0.03 would be 2.86, and the sum reads 2.87
   assert.equal(addingDigits(1, [0.3, 0.3]), 4); // nothing helps
+});
+
+test('the end of a scale keeps its sign on its line', () => {
+  assert.equal(scaleEnd('4.1\u00a0%', true), '≥\u00a04.1\u00a0%');
+  assert.equal(scaleEnd('4.1\u00a0%', false), '4.1\u00a0%');
+  assert.equal(scaleEnd('−2×', true, '≤'), '≤\u00a0−2×');
 });

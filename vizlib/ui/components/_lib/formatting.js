@@ -15,6 +15,15 @@ export function percent(share, digits) {
 }
 
 /**
+ * The end of a scale: where more lies beyond it, with a sign that does not part from its number.
+ * @param {string} text
+ * @param {boolean} beyond
+ */
+export function scaleEnd(text, beyond, sign = '≥') {
+  return beyond ? `${sign}\u00a0${text}` : text;
+}
+
+/**
  * A share as whole per cent, for a bar with little room; nearly all is not all.
  * @param {number} share
  */

@@ -1,5 +1,5 @@
 import { create } from './dom.js';
-import { percent } from './formatting.js';
+import { percent, scaleEnd } from './formatting.js';
 import { extent, paintRamp } from './grid.js';
 import { shareAbove, upperEnd } from './map_scale.js';
 
@@ -49,7 +49,7 @@ export class MapBar {
   show(colours, values, end, what) {
     const above = shareAbove(values, end);
     paintRamp(this.ramp, colours);
-    this.high.textContent = (above > 0 ? '≥ ' : '') + percent(end);
+    this.high.textContent = scaleEnd(percent(end), above > 0);
     this.what.textContent = above > 0 ? `${what}; ${percent(above)} of the cells are above` : what;
     this.root.dataset.end = String(end);
   }

@@ -1,7 +1,7 @@
 import { cssColour, namedTable } from '../_lib/colormaps.js';
 import { Component, mount } from '../_lib/component.js';
 import { create } from '../_lib/dom.js';
-import { capital, percent } from '../_lib/formatting.js';
+import { capital, percent, scaleEnd } from '../_lib/formatting.js';
 import { clamp, hatchAround, paintRamp, shareAt, takeArrow } from '../_lib/grid.js';
 import { changeAppearance, onAppearance, page } from '../_lib/map_appearance.js';
 import { shareAbove, upperEnd } from '../_lib/map_scale.js';
@@ -665,7 +665,7 @@ class AttentionCanvas extends Component {
     this.spoken = `${subject} ${looks}. ${more.textContent}`;
     const above = shareAbove(this.drawnCells(values, learned, artifacts), high);
     const what = this.reversed ? 'share of each patch’s attention that comes here' : 'share of its attention';
-    this.find('high').textContent = (above > 0 ? '≥ ' : '') + percent(high);
+    this.find('high').textContent = scaleEnd(percent(high), above > 0);
     this.find('what').textContent = above > 0 ? `${what}; ${percent(above)} of the cells are above` : what;
     for (const chip of this.find('chips').children) this.fillChip(chip, values, high);
   }

@@ -2,7 +2,7 @@ import { colourTable, withAlpha } from '../_lib/colormaps.js';
 import { Component, mount } from '../_lib/component.js';
 import { sameNumbers } from '../_lib/decoder.js';
 import { choices, create, createSvg } from '../_lib/dom.js';
-import { decimal, percent, significant } from '../_lib/formatting.js';
+import { decimal, percent, scaleEnd, significant } from '../_lib/formatting.js';
 import { clamp, paint, paintRamp, shareAt, takeArrow } from '../_lib/grid.js';
 
 const SIGNED = '; with a sign as far to either side';
@@ -222,8 +222,8 @@ class MapGrid extends Component {
     if (above) parts.push(`${percent(above / inside)} of the picture lies above`);
     if (below) parts.push(`${percent(below / inside)} of the picture lies below`);
     paintRamp(entry.bar, signed ? this.both : this.plain);
-    entry.low.textContent = (below ? '≤ ' : '') + times(from);
-    entry.high.textContent = (above ? '≥ ' : '') + times(to);
+    entry.low.textContent = scaleEnd(times(from), below > 0, '≤');
+    entry.high.textContent = scaleEnd(times(to), above > 0);
     entry.ends.title = [`Colours from ${times(from)} to ${times(to)} the map's mean size`, ...parts].join('; ');
     const where = above && below ? 'beyond' : above ? 'above' : 'below';
     entry.beyond.textContent = parts.length ? `${percent((above + below) / inside)} ${where}` : '';

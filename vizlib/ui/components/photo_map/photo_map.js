@@ -2,7 +2,7 @@ import { namedTable, withAlpha } from '../_lib/colormaps.js';
 import { Component, mount } from '../_lib/component.js';
 import { clamp, hatchAround, paintRamp, shareAt, takeArrow } from '../_lib/grid.js';
 import { announceAppearance, onAppearance, page } from '../_lib/map_appearance.js';
-import { decimal, percent, significant } from '../_lib/formatting.js';
+import { decimal, percent, scaleEnd, significant } from '../_lib/formatting.js';
 
 const HINT = 'Point at the picture, or use the arrow keys on it, to read the map.';
 const LONGEST = 600; // pixels of the canvas along the longer side, at least
@@ -165,7 +165,7 @@ class PhotoMap extends Component {
     this.find('low').textContent = inUnit(low, unit, digits);
     this.find('middle').textContent = inUnit((low + top) / 2, unit, digits);
     const above = this.shareAbove(top);
-    this.find('high').textContent = (above > 0 ? '≥ ' : '') + inUnit(top, unit, digits);
+    this.find('high').textContent = scaleEnd(inUnit(top, unit, digits), above > 0);
     this.find('what').textContent =
       UNITS[unit].legend + (above > 0 ? `; ${percent(above)} of the picture is above` : '');
     this.stage.dataset.drawn = drawn;

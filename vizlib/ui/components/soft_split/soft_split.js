@@ -2,7 +2,7 @@ import { colourTable, diverging, hexPixel, OKABE_ITO, pixel, rgbPixel, withAlpha
 import { ComponentWithView, mount } from '../_lib/component.js';
 import { decode, rowOf, sameNumbers } from '../_lib/decoder.js';
 import { create, createSvg, outline, rectangle } from '../_lib/dom.js';
-import { decimal, percent, significant, thousands } from '../_lib/formatting.js';
+import { decimal, percent, scaleEnd, significant, thousands } from '../_lib/formatting.js';
 import { cellAt, clamp, extent, nonzeroSpan, outerProduct, paint, paintRamp, ramp, takeArrow } from '../_lib/grid.js';
 import { shareAbove, upperEnd } from '../_lib/map_scale.js';
 
@@ -401,7 +401,7 @@ class SoftSplit extends ComponentWithView {
     this.outside = outside;
     this.find('low').textContent = '0';
     const above = rule ? shareAbove(reached, peak) : 0;
-    this.find('high').textContent = (above > 0 ? '≥ ' : '') + (attends ? percent(peak) : `${peak}`);
+    this.find('high').textContent = scaleEnd(attends ? percent(peak) : `${peak}`, above > 0);
     this.find('highest-box').style.display = attends ? '' : 'none';
     const counted = overlap ? 'windows of this round that take a pixel in' : 'paths from the pixel to the token';
     const beyond = above > 0 ? `; ${percent(above)} of its pixels are above` : '';

@@ -293,7 +293,7 @@ def _draw_pair(photo: np.ndarray, maps: tuple[np.ndarray, np.ndarray], titles: t
     per_row, width = pair_layout(*photo.shape[:2])
     drawn = rank_pair(*maps, _PAIR * 4 // per_row)
     pictures = [cv2.resize(photo, drawn[0].shape[1::-1], interpolation=cv2.INTER_AREA), *drawn]
-    unseen = "" if all(np.isfinite(each).all() for each in maps) else "; hatched beside it: not seen by the model"
+    unseen = "" if all(np.isfinite(each).all() for each in maps) else "; hatched in the maps: not seen by the model"
     captions = (f"The picture{unseen}", f"{title}: {_RANKS}", f"{other}: {_RANKS}", apart)
     places = [place for _ in range(4 // per_row) for place in st.columns(per_row, gap="medium")]
     for place, picture, caption in zip(places, pictures, captions, strict=True):
