@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import math
 import re
 import subprocess
 import sys
@@ -337,6 +338,9 @@ def test_a_score_lies_within_the_range_that_is_told_beside_it(value, low, high, 
 def test_from_where_on_a_score_is_passed_is_said_beside_it():
     ninety = Score(0.4, 0.4, 0.4, 90.0, 0.5, good=False, higher=False, definition="A rule.")
     assert attribution_words.score_line("deletion", ninety)["rule"].startswith("A rule. Passed where it is better than at least 95\u00a0%")
+    empty = Score(math.nan, math.nan, math.nan, None, None, good=None, higher=False, definition="A rule.")
+    line = attribution_words.score_line("max_sensitivity", empty)
+    assert (line["value"], line["beside"]) == ("none", "a map of zeros has no size that changes could be a share of")
     alone = Score(0.4, 0.4, 0.4, None, None, good=None, higher=False, definition="A rule.")
     assert attribution_words.score_line("max_sensitivity", alone)["rule"] == "A rule."
 

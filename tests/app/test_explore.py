@@ -273,6 +273,14 @@ def test_the_residual_weight_is_a_number_or_measured(explore):
     assert np.array_equal(measured, maps(at)[0][1])
 
 
+def test_what_superpixels_add_up_to_is_not_said_of_the_map(explore):
+    at = explore(models="vit_tiny50", vit_tiny50__method="shapley_sampling", vit_tiny50__pieces="10", vit_tiny50__orders="1")
+    made = vizlib.explain(vizlib.load("vit_tiny50"), sample("coffee").pixels, "shapley_sampling", pieces=10, orders=1)
+    pieces = len(np.unique(made.input_map))
+    assert f"The values of its {pieces} superpixels add up to {made.facts['sum']:.3f}, and the score changes by" in said(at)
+    assert "The map adds up" not in said(at)
+
+
 def test_another_method_has_its_own_options(explore):
     """A layer is a number to attention and a name to a CAM, and HiRes-CAM's gradient is no other's default."""
     at = explore(models="vit_tiny50", vit_tiny50__method="attention", vit_tiny50__layer="2")

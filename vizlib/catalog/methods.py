@@ -136,7 +136,7 @@ _SMOOTHING = (
     Option(
         "smoothing",
         "none",
-        "the map of many noisy copies of the picture: their mean (SmoothGrad), mean square or variance (VarGrad)",
+        "the map of many noisy copies of the picture: their mean (SmoothGrad), or mean square or variance (VarGrad), which have no sign",
         ("none", "mean", "mean_square", "variance"),
     ),
     _NOISE,

@@ -31,13 +31,14 @@ class SetScore:
 
     @property
     def values(self) -> np.ndarray:
-        """The values (N,)."""
+        """The values (N,), NaN where a map has none."""
         return np.array([score.value for score in self.scores])
 
     @property
     def mean(self) -> Estimate:
-        """The mean and its interval."""
-        return float(self.values.mean()), *mean_bootstrap(self.values)
+        """The mean over the pictures that have a value, and its interval; NaN where none has."""
+        measured = self.values[~np.isnan(self.values)]
+        return (float(measured.mean()) if len(measured) else float("nan"), *mean_bootstrap(measured))
 
     @property
     def ahead(self) -> Estimate | None:

@@ -99,7 +99,7 @@ def _other_targets(explanation: Explanation) -> list[int | tuple[int, int]]:
     target = explanation.target
     if target is None:
         return []
-    if isinstance(target, tuple) and _signed(explanation):
+    if isinstance(target, tuple) and explanation.signed:
         return [(target[1], target[0])]
     taken = set(target) if isinstance(target, tuple) else {target}
     rest = [index for index in np.argsort(-explanation.logits, kind="stable").tolist() if index not in taken]
@@ -107,11 +107,6 @@ def _other_targets(explanation: Explanation) -> list[int | tuple[int, int]]:
     drawn = np.random.default_rng(0).permutation(len(unlikely))[:OTHERS]
     classes = [unlikely[place] for place in drawn]
     return [(index, target[1]) for index in classes] if isinstance(target, tuple) else classes
-
-
-def _signed(explanation: Explanation) -> bool:
-    """Whether the map of the reverse question is the reverse map; a mean square or variance of maps has no sign."""
-    return METHODS[explanation.method].signed and explanation.options.get("smoothing", "none") in ("none", "mean")
 
 
 @dataclass(frozen=True)

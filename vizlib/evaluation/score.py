@@ -11,7 +11,7 @@ class Score:
 
     ``percentile`` is the share, 0 to 100, of random smooth maps on the same image that are worse, ``gaussian`` the value of a Gaussian
     around the middle, each None where a map alone cannot be measured. ``good`` says whether the map is better than 95 % of the random
-    ones and than the Gaussian; ``higher`` whether more is better; ``definition`` is the exact rule.
+    ones and than the Gaussian, and not the same everywhere; ``higher`` whether more is better; ``definition`` is the exact rule.
     """
 
     value: float

@@ -59,6 +59,11 @@ class Explanation:
     similar_to: np.ndarray | None = field(default=None, repr=False)
 
     @property
+    def signed(self) -> bool:
+        """Whether the map tells evidence for the target from evidence against it: a mean square or variance of such maps does not."""
+        return METHODS[self.method].signed and self.options.get("smoothing", "none") in ("none", "mean")
+
+    @property
     def drawn(self) -> np.ndarray:
         """The map on the model's input that pictures show, float64 (h, w)."""
         return self.input_map if self.without_artifacts is None else self.without_artifacts
@@ -95,7 +100,7 @@ class Explanation:
         drawn = self.drawn
         placed = self.map if drawn is self.input_map else self.geometry.map_to_image(drawn)
         values = drawn[self.geometry.content & np.isfinite(drawn)]
-        if METHODS[self.method].signed:
+        if self.signed:
             return signed_overlay(self.image, placed, opacity=opacity, reach=upper_end(values))
         even = 1.0 if self.options.get("show") == "lift" else even_share(drawn, self.drawn_sink)
         return overlay(self.image, placed, opacity=opacity, colormap=colormap, high=upper_end(values, even))

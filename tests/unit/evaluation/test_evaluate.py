@@ -20,8 +20,11 @@ from vizlib.evaluation.faithfulness import FaithfulnessScorer
 from vizlib.evaluation.metrics import metrics_named
 from vizlib.evaluation.metrics.infidelity import infidelity
 from vizlib.evaluation.metrics.sensitivity_n import sensitivity_n
+from vizlib.evaluation.over_sets import SetScore
 from vizlib.evaluation.protocol import CELLS
 from vizlib.evaluation.random_subsets import random_subsets, score_drops, subset_sums
+from vizlib.evaluation.score import Score
+from vizlib.ui.core.pictures import sample
 
 
 class Linear(nn.Module):
@@ -164,6 +167,20 @@ def test_what_is_taken_from_a_picture_of_one_colour_is_not_rounding() -> None:
     assert len(FaithfulnessScorer(model, np.arange(64 * 64 * 3, dtype=np.uint8).reshape(64, 64, 3)).material.empty) == 3
     with pytest.raises(vizlib.MethodError, match="one without evidence"):
         FaithfulnessScorer(model, torch.zeros(3, 64, 64))
+
+
+def test_a_map_without_an_order_passes_nothing_and_has_no_size_to_change_by() -> None:
+    """Its pixels go in a random order, which tears this picture apart sooner than smooth maps do."""
+    model, picture = vizlib.load("vit_tiny50"), sample("rocket").pixels
+    empty = vizlib.explain(model, picture, "hires_cam", gradient="plain")
+    assert not empty.input_map.any()
+    scores = FaithfulnessScorer(model, picture).score(empty, ["deletion", "max_sensitivity"])
+    assert scores["deletion"].percentile >= 95
+    assert scores["deletion"].value < scores["deletion"].gaussian
+    assert scores["deletion"].good is False
+    assert np.isnan(scores["max_sensitivity"].value)
+    known = Score(0.5, 0.5, 0.5, None, None, None, higher=False, definition="a rule")
+    assert SetScore((known, scores["max_sensitivity"], replace(known, value=0.7))).mean[0] == pytest.approx(0.6)
 
 
 def test_a_pair_of_classes() -> None:

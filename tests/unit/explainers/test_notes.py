@@ -14,6 +14,8 @@ from vizlib.explainers.methods.gradient.integrated_gradients import _with_comple
 from vizlib.explainers.parts.baselines import are_baselines, baseline, nothing_note
 from vizlib.explainers.parts.gradient_maps import ZERO, method_outputs
 from vizlib.explainers.parts.weighed_maps import SILENT
+from vizlib.ui.pages.attribution.map_grid_data import scaled_map
+from vizlib.ui.widgets.explanation import map_data
 
 
 def test_a_map_of_zeros_does_not_say_that_the_gradient_is_zero() -> None:
@@ -100,3 +102,14 @@ def test_a_picture_of_one_colour_is_its_own_baseline_and_one_with_a_speck_is_not
 def test_no_more_steps_are_advised_than_may_be_taken(steps: int, said: str) -> None:
     (note,) = _with_completeness(MethodOutput(torch.ones(2, 2), None), {"sum": 4.0, "change": 8.0, "gap": 0.5, "steps": float(steps)}).notes
     assert note.endswith(f"where the score changes by 8{said}")
+
+
+@pytest.mark.parametrize(("smoothing", "signed"), [("none", True), ("mean", True), ("mean_square", False), ("variance", False)])
+def test_a_square_of_evidence_is_not_drawn_as_evidence_for_and_against(smoothing: str, signed: bool) -> None:
+    made = vizlib.explain(vizlib.load("vit_tiny50"), ONE_COLOUR, "input_x_gradient", smoothing=smoothing, noise_samples=2)
+    assert made.signed is signed
+    assert bool(made.input_map.min() < 0) is signed
+    assert map_data(made).unit == ("score" if signed else "share")
+    assert scaled_map(made, made.geometry.content).signed is signed
+    colours = made.picture(opacity=0.0)
+    assert bool((np.ptp(colours, axis=2) == 0).all()) is signed  # evidence for and against lies over the photograph in grey

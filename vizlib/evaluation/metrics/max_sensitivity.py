@@ -17,7 +17,8 @@ JITTERS, RADIUS = 6, 0.02  # random changes of the input, and their size as a sh
 def compute(material: SharedMaterial, explanation: Explanation) -> float:
     """max over e of |map(x + e) - map(x)| / |map(x)|, e uniform up to RADIUS of the input's range, with the same target and options.
 
-    Yeh et al., On the (In)fidelity and Sensitivity of Explanations (2019), https://arxiv.org/abs/1901.09392, relative to the map.
+    Yeh et al., On the (In)fidelity and Sensitivity of Explanations (2019), https://arxiv.org/abs/1901.09392, relative to the map. NaN
+    for a map of zeros.
     """
     import numpy as np
     import torch
@@ -28,8 +29,8 @@ def compute(material: SharedMaterial, explanation: Explanation) -> float:
     reach = RADIUS * float(x.amax() - x.amin())
     jittered = [x + reach * (2 * torch.rand(x.shape, generator=generator) - 1) for _ in range(JITTERS)]
     before, *after = reexplain(material.model, torch.cat([x, *jittered]), explanation, material.steps)
-    length = max(float(np.linalg.norm(before)), 1e-300)
-    return max(float(np.linalg.norm(values - before)) / length for values in after)
+    length = float(np.linalg.norm(before))
+    return max(float(np.linalg.norm(values - before)) / length for values in after) if length > 0 else float("nan")
 
 
 METRIC = ExplanationMetric(

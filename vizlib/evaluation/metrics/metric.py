@@ -56,14 +56,16 @@ class MapMetric(Metric):
 
     def score(self, material: SharedMaterial, explanation: Explanation) -> Score:
         """The mean over the baselines, beside the control maps, which are measured once for each material."""
-        values = self.compute(material, material.map_of(explanation)).cpu()
+        map_alone = material.map_of(explanation)
+        values = self.compute(material, map_alone).cpu()
         mean = values.mean(0)[0]
         gaussian, worse = self.beside_controls(material, mean)
         percentile = 100 * float(worse.double().mean())
         ahead = bool(mean > gaussian) if self.higher_is_better else bool(mean < gaussian)
+        ordered = bool(map_alone.max() > map_alone.min())  # else its pixels went in a random order, and that is what was measured
         return Score(
             float(mean), float(values.min()), float(values.max()), percentile, float(gaussian),
-            good=percentile >= SURE and ahead, higher=self.higher_is_better, definition=self.definition,
+            good=percentile >= SURE and ahead and ordered, higher=self.higher_is_better, definition=self.definition,
         )  # fmt: skip
 
     def beside_controls(self, material: SharedMaterial, mean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 import vizlib
-from vizlib.catalog.methods import METHODS
 from vizlib.engine.gathering import Gathering
 from vizlib.engine.limits import limits
 from vizlib.engine.progress import told_to
-from vizlib.figures.numbers import percent
+from vizlib.figures.numbers import alike, counted, percent
 from vizlib.ui.components.photo_map import MapData, pack
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ def map_data(explanation: Explanation | None) -> MapData | None:
     if explanation is None:
         return None
     values = explanation.drawn
-    if METHODS[explanation.method].signed:
+    if explanation.signed:
         return MapData(values, 1.0, "score", explanation.geometry)
     if explanation.options.get("show") == "lift":
         return MapData(values, 1.0, "lift", explanation.geometry)
@@ -130,6 +129,14 @@ def sink_sentence(explanation: Explanation) -> str:
     if explanation.method == "attention":
         return f"{share} of this attention lies on learned tokens or padding, not on the picture."
     return f"{share} of the walk ends in learned tokens or padding, not in the picture."
+
+
+def sum_words(explanation: Explanation) -> str:
+    """What adds up to what in a map whose ``facts`` hold it against the score's change: of superpixels the values, each counted once."""
+    adds_up, changes = alike(explanation.facts["sum"], explanation.facts["change"], digits=4)
+    pieces = explanation.facts.get("pieces")
+    what = "the map adds" if pieces is None else f"the values of its {counted(int(pieces), 'superpixel')} add"
+    return f"{what} up to {adds_up}, and the score changes by {changes} from the baseline"
 
 
 def pack_shares(picture: Picture, values: np.ndarray, geometry: Geometry) -> bytes:

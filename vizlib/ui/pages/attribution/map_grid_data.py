@@ -59,7 +59,7 @@ def scaled_map(explanation: Explanation, content: np.ndarray) -> ScaledMap:
     mean = float(np.abs(inside).mean())
     scaled = shrunk(values / mean if mean > 0 else np.zeros_like(values), LONGEST)
     part = inside / mean if mean > 0 else np.zeros_like(inside)
-    signed = METHODS[explanation.method].signed
+    signed = explanation.signed
     low = 0.0 if signed else float(np.quantile(part, 1 - QUANTILE))
     return ScaledMap(scaled, mean, low, upper_end(part, None if signed else 1.0), float(np.abs(part).max()), signed)
 

@@ -81,17 +81,16 @@ def draw_method_detail(scheduler: MethodScheduler, answer: ModelAnswer, view: Vi
 
 
 def _draw_map(explanation: Explanation, answer: ModelAnswer, view: View) -> None:
-    st.image(_png(picture_of(explanation.method, explanation.drawn, answer, view.grid)), width="stretch", output_format="PNG")
+    st.image(_png(picture_of(explanation.drawn, answer, view.grid, signed=explanation.signed)), width="stretch", output_format="PNG")
 
 
-def picture_of(name: str, values: np.ndarray, answer: ModelAnswer, appearance: dict[str, Any]) -> np.ndarray:
-    """A map of a method over the photograph, on a scale of its own: uint8 (H, W, 3)."""
+def picture_of(values: np.ndarray, answer: ModelAnswer, appearance: dict[str, Any], *, signed: bool) -> np.ndarray:
+    """A map over the photograph, on a scale of its own: uint8 (H, W, 3)."""
     import numpy as np
 
     from vizlib.figures.attribution_pictures import tile
 
     inside = values[answer.geometry.content & np.isfinite(values)]
-    signed = METHODS[name].signed
     even = None if signed else float(np.abs(inside).mean()) if inside.size else 0.0
     top = float(np.abs(inside).max(initial=0.0)) if appearance["scale"] == "max" else upper_end(inside, even)
     low = float(np.quantile(inside, 1 - QUANTILE)) if appearance["scale"] == "stretch" and inside.size else 0.0
@@ -148,7 +147,7 @@ def _draw_sanity(scheduler: MethodScheduler, explanation: Explanation, checks: d
     )
     tiles: list[tuple[str, str, np.ndarray, bool | None]] = [("The map", "", explanation.drawn, None)]
     tiles += [(check.title, check_note(check), check.map, check.passed) for check in checks.values()]
-    _draw_tiles(explanation.method, tiles, answer, view)
+    _draw_tiles(tiles, answer, view, signed=explanation.signed)
     key = f"{SLOT}cascade.requested"
     about = f"{scheduler.request.key}/{scheduler.request.about(explanation.method)}"
     state = st.session_state
@@ -167,7 +166,7 @@ def _draw_sanity(scheduler: MethodScheduler, explanation: Explanation, checks: d
         tiles = [(cascade_title(name), f"similarity {decimal(value)}", values, None) for name, value, values in result.rows]
         top = "the classifier" if result.rows[0][0] == "head" else "the last layer"
         st.caption(f"New weights from {top} down to the layer named, drawn once; how alike each map is to that of the model as it is.")
-        _draw_tiles(explanation.method, tiles, answer, view)
+        _draw_tiles(tiles, answer, view, signed=explanation.signed)
 
 
 def cascade_title(name: str) -> str:
@@ -186,12 +185,12 @@ def check_note(check: Check) -> str:
 
 
 def _draw_tiles(
-    method: str, tiles: Sequence[tuple[str, str, np.ndarray, bool | None]], answer: ModelAnswer, view: View, per_row: int = 4
+    tiles: Sequence[tuple[str, str, np.ndarray, bool | None]], answer: ModelAnswer, view: View, *, signed: bool, per_row: int = 4
 ) -> None:
     sign = {True: ":green[:material/check:] ", False: ":red[:material/close:] ", None: ""}
     for first in range(0, len(tiles), per_row):
         for place, (title, note, values, passed) in zip(st.columns(per_row, gap="small"), tiles[first : first + per_row], strict=False):
-            place.image(_png(picture_of(method, values, answer, view.grid)), width="stretch", output_format="PNG")
+            place.image(_png(picture_of(values, answer, view.grid, signed=signed)), width="stretch", output_format="PNG")
             place.caption(f"{sign[passed]}**{formatting.plain(title)}**" + (f"  \n{note}" if note else ""))
 
 

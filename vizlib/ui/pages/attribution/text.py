@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from vizlib.catalog.methods import METHODS
@@ -10,7 +11,7 @@ from vizlib.evaluation.metrics import METRICS
 from vizlib.figures.numbers import alike, counted, decimal, listed, percent, significant
 from vizlib.ui.core.computations import HEAVY_PASSES
 from vizlib.ui.core.formatting import seconds
-from vizlib.ui.widgets.explanation import sink_sentence
+from vizlib.ui.widgets.explanation import sink_sentence, sum_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +26,12 @@ ORDER = (
     "deeplift", "guided_grad_cam", "lime", "shapley_sampling", "attention",
 )  # fmt: skip
 FIRST = 12
+_ZERO = "a map of zeros has no size that changes could be a share of"
 _DIGITS = 6  # behind the point, at most, of a score and the one that it is held against
-_PASSED = f"Passed where it is better than at least {protocol.SURE}\u00a0% of the random maps, and than the Gaussian."
+_PASSED = (
+    f"Passed where it is better than at least {protocol.SURE}\u00a0% of the random maps and than the Gaussian, and the map is not the same "
+    "everywhere."
+)
 FROM_ZERO = ("layer", "head", "token")  # options that count so, where pages count from 1
 
 
@@ -104,8 +109,8 @@ def score_line(name: str, score: Score) -> dict[str, Any]:
     return {
         "title": METRICS[name].title if name in METRICS else name,
         "passed": score.good,
-        "value": decimal(score.value, digits),
-        "beside": "; ".join(beside) or "has nothing to be compared with",
+        "value": "none" if math.isnan(score.value) else decimal(score.value, digits),
+        "beside": "; ".join(beside) or (_ZERO if math.isnan(score.value) else "has nothing to be compared with"),
         "rule": score.definition if score.good is None else f"{score.definition} {_PASSED}",
     }
 
@@ -139,14 +144,8 @@ def facts(explanation: Explanation) -> str:
     if explanation.drawn_sink:
         sentences.append(sink_sentence(explanation))
     if "gap" in explanation.facts:
-        total, change, gap = (explanation.facts[name] for name in ("sum", "change", "gap"))
-        adds_up, changes = alike(total, change, digits=4)
-        pieces = explanation.facts.get("pieces")
-        what = "the map adds" if pieces is None else f"the values of its {counted(int(pieces), 'superpixel')} add"
-        sentences.append(
-            f"**Completeness:** {what} up to {adds_up}, and the score changes by {changes} from the "
-            f"baseline: a gap of {percent(gap)} of that change."
-        )
+        gap = percent(explanation.facts["gap"])
+        sentences.append(f"**Completeness:** {sum_words(explanation)}: a gap of {gap} of that change.")
     elif "score" in explanation.facts:
         total, score = (explanation.facts[name] for name in ("sum", "score"))
         why = (

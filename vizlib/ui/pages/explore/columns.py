@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from vizlib.engine.jobs import JobState
-from vizlib.figures.numbers import percent, significant
+from vizlib.figures.numbers import percent
 from vizlib.ui.components.photo_map import pack, photo_map
 from vizlib.ui.components.top_predictions import top_predictions
 from vizlib.ui.core import computations, formatting, job_slots
@@ -16,7 +16,7 @@ from vizlib.ui.core.url_state import resend
 from vizlib.ui.core.user_model_card import UserModelCard
 from vizlib.ui.sections.trust import draw_trust
 from vizlib.ui.widgets.downloads import download_row, file_stem
-from vizlib.ui.widgets.explanation import class_labels, sink_sentence
+from vizlib.ui.widgets.explanation import class_labels, sink_sentence, sum_words
 from vizlib.ui.widgets.explanation_job import submit_explanation, submit_ranking
 from vizlib.ui.widgets.method_options import OWN, draw_method, read_method_choice
 from vizlib.ui.widgets.pickers import pick_map_style
@@ -249,10 +249,10 @@ def answer_text(ranking: Sequence[Prediction]) -> str:
 
 def likeness_text(choice: MethodChoice, answer: Answer, like: Picture) -> str:
     """What the map of a likeness shows, with the cosine that it explains and what that is of."""
-    if answer.cosine is None:
+    if answer.cosine is None or answer.explanation is None:
         return f"{choice.method.title} gives the same map whatever is asked, so it does not tell of the likeness: choose another method."
     features = "class scores" if answer.ranking else "features"
-    parts = "Red parts bring the two closer, blue parts apart" if choice.method.signed else "Bright parts bring the two closer"
+    parts = "Red parts bring the two closer, blue parts apart" if answer.explanation.signed else "Bright parts bring the two closer"
     return (
         f"What makes this picture like **{formatting.plain(like.title)}**: the model's {features} for the two have a cosine of "
         f"**{answer.cosine:.2f}** (1: the same direction, 0: nothing in common, below 0: opposed). {parts}. How far such a map can "
@@ -265,11 +265,11 @@ def _draw_facts(explanation: Explanation) -> None:
     if explanation.drawn_sink:
         facts.append(sink_sentence(explanation))
     if "gap" in explanation.facts:
-        total, change = explanation.facts["sum"], explanation.facts["change"]
-        facts.append(f"The map adds up to **{significant(total)}**, where the score changes by {significant(change)} from the baseline.")
+        words = sum_words(explanation)
+        facts.append(f"{words[0].upper()}{words[1:]}.")
     st.markdown(" ".join(facts))
     for note in explanation.notes:
-        st.info(note, icon=":material/info:")
+        st.info(formatting.plain(note), icon=":material/info:")
 
 
 def _draw_answers(choice: MethodChoice, answer: Answer, like: Picture | None = None) -> None:
