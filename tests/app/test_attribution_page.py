@@ -125,8 +125,10 @@ def test_opens_on_twelve_maps_and_their_badges(page, unproven):
     assert dict(at.query_params) == {}
     assert "no attention" not in said(at)
     assert "Guided backpropagation" in said(at)  # named, with the reason
-    captions = [one.caption for images in at.get("image") for one in images.proto.imgs]
-    assert "The picture; hatched in the maps: not seen by the model" in captions  # on a telephone they lie below it, not beside it
+    assert "The picture; hatched in the maps: not seen by the model" in said(at)  # on a telephone they lie below it, not beside it
+    assert not any(
+        one.caption for images in at.get("imgs") + at.get("image") for one in images.proto.imgs
+    )  # those are as narrow as a tower
 
 
 def test_a_badge_is_the_librarys(page, coarsely):
@@ -341,6 +343,9 @@ def test_from_where_on_a_score_is_passed_is_said_beside_it():
     empty = Score(math.nan, math.nan, math.nan, None, None, good=None, higher=False, definition="A rule.")
     line = attribution_words.score_line("max_sensitivity", empty)
     assert (line["value"], line["beside"]) == ("none", "a map of zeros has no size that changes could be a share of")
+    even = attribution_words.score_line("deletion", replace(ninety, percentile=100.0))
+    assert even["beside"].endswith("; but the map is the same everywhere, so its pixels went in a random order")
+    assert "random order" not in attribution_words.score_line("deletion", ninety)["beside"]
     alone = Score(0.4, 0.4, 0.4, None, None, good=None, higher=False, definition="A rule.")
     assert attribution_words.score_line("max_sensitivity", alone)["rule"] == "A rule."
 

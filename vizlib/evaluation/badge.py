@@ -79,7 +79,8 @@ def _title(name: str) -> str:
 def _beside_controls(score: Score) -> str:
     beats = "level with" if score.value == score.gaussian else "ahead of" if _beats_gaussian(score) else "behind"
     random = f"better than {score.percentile:.0f} % of {protocol.RANDOM_MAPS} random smooth maps"
-    return f"{decimal(score.value, 3)}: {random}, {beats} a Gaussian in the middle."
+    order = ", but its pixels went in a random order" if score.without_order else ""
+    return f"{decimal(score.value, 3)}: {random}, {beats} a Gaussian in the middle{order}."
 
 
 def _beats_gaussian(score: Score) -> bool:

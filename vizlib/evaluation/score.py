@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vizlib.evaluation.protocol import SURE
+
 
 @dataclass(frozen=True)
 class Score:
@@ -22,3 +24,10 @@ class Score:
     good: bool | None
     higher: bool
     definition: str
+
+    @property
+    def without_order(self) -> bool:
+        """Whether this alone keeps it from being good: the map is the same everywhere, and its pixels went in a random order."""
+        if self.good is not False or self.percentile is None or self.gaussian is None:
+            return False
+        return self.percentile >= SURE and (self.value > self.gaussian if self.higher else self.value < self.gaussian)

@@ -297,7 +297,8 @@ def _draw_pair(photo: np.ndarray, maps: tuple[np.ndarray, np.ndarray], titles: t
     captions = (f"The picture{unseen}", f"{title}: {_RANKS}", f"{other}: {_RANKS}", apart)
     places = [place for _ in range(4 // per_row) for place in st.columns(per_row, gap="medium")]
     for place, picture, caption in zip(places, pictures, captions, strict=True):
-        place.image(encode_png(picture), caption, width=width, output_format="PNG")
+        place.image(encode_png(picture), width=width, output_format="PNG")
+        place.caption(caption)  # an image's own would be as narrow as a tower is
 
 
 def pair_layout(height: int, width: int) -> tuple[int, int | Literal["stretch"]]:

@@ -106,6 +106,8 @@ def score_line(name: str, score: Score) -> dict[str, Any]:
         gaussian = decimal(score.gaussian, digits)
         level = f", the same up to {_DIGITS} digits" if score.gaussian != score.value and gaussian == decimal(score.value, digits) else ""
         beside.append(f"Gaussian in the middle {gaussian}{level}")
+    if score.without_order:
+        beside.append("but the map is the same everywhere, so its pixels went in a random order")
     return {
         "title": METRICS[name].title if name in METRICS else name,
         "passed": score.good,
