@@ -46,8 +46,8 @@ def test_scale_and_pointer_need_no_server_and_badges_move_nothing(visit, server)
     after = page.locator(".map-grid .card[data-name=input_x_gradient] .foot").bounding_box()
     assert after == before
     low, high, beyond = page.locator(".map-grid .card[data-name=input_x_gradient] .ends span").all_inner_texts()
-    assert low.startswith("\u2264 \u2212")  # evidence against the class has a lowest colour too
-    assert high.startswith("\u2265 ")
+    assert low.startswith("\u2264\u00a0\u2212")  # evidence against the class has a lowest colour too
+    assert high.startswith("\u2265\u00a0")
     assert beyond.endswith(" beyond")
     # A flat map without a sign ends at twice its mean, and nothing lies above.
     assert page.locator(".map-grid .card[data-name=rollout] .ends span").all_inner_texts() == ["0×", "2.0×", ""]
