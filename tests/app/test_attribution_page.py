@@ -23,6 +23,7 @@ import vizlib
 from vizlib import Score
 from vizlib.catalog.methods import METHODS
 from vizlib.engine import worker_memory
+from vizlib.engine.progress import told_to
 from vizlib.evaluation import sanity_checks
 from vizlib.evaluation.badge import Badge
 from vizlib.evaluation.exams import Mark
@@ -656,10 +657,26 @@ def test_a_pair_of_maps_fits_the_screen_whatever_the_shape_of_the_picture(size, 
 
 
 def test_what_a_map_costs_is_said_of_the_methods_that_fit():
-    words = attribution_words.cost_words(["rollout", "deeplift", "rise", "occlusion"])
-    assert words == "One map sends up to 4 pictures through the model; those of RISE and Occlusion about 64 to 400."
-    assert attribution_words.cost_words(["rollout"]) == "One map sends up to 1 picture through the model."
-    assert attribution_words.cost_words(["rise"]) == "One map sends about 400 pictures through the model."
+    begin = "Pictures that go through the model for one map: "
+    words = attribution_words.cost_words(["rollout", "deeplift", "rise", "occlusion", "leave_one_out"])
+    assert words == (
+        f"{begin}of the quick methods up to 4 pictures; of RISE and Occlusion about 64 to 400; of Leave one token out one for each token."
+    )
+    assert attribution_words.cost_words(["rollout"]) == f"{begin}of the quick methods up to 1 picture."
+    assert attribution_words.cost_words(["rise"]) == f"{begin}of RISE about 400."
+    assert attribution_words.cost_words([]) == ""
+
+
+@pytest.mark.parametrize("name", ["integrated_gradients", "occlusion", "patching", "gradient_shap", "feature_ablation", "leave_one_out"])
+def test_what_further_maps_cost_is_near_what_one_did(name):
+    sent = []
+    with told_to(lambda done, total: sent.append(done)):
+        made = vizlib.explain(vizlib.load("resnet_tiny50" if name != "leave_one_out" else "pvt_tiny50"), sample("cat").pixels, name)
+    told = attribution_words.pictures_for(made, 12)
+    if name == "leave_one_out":  # 17 where a large ViT has hundreds
+        assert told == ""
+        return
+    assert int(re.search(r"[\d,]+", told)[0].replace(",", "")) == pytest.approx(12 * max(sent), rel=0.3)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def _card(card: MethodCard) -> str:
         "another map for each class" if card.class_specific else "the same map for every class",
         "for and against the target" if card.signed else "no sign",
         "needs gradients" if card.needs_gradient else "forward passes alone",
-        f"{card.passes:,} pass{'' if card.passes == 1 else 'es'}",
+        f"a pass for each {card.each}" if card.each else f"{card.passes:,} pass{'' if card.passes == 1 else 'es'}",
     ]
     lines = [f"### `{card.name}`: {card.title}", "", f"{card.summary} {', '.join(facts).capitalize()}.", ""]
     lines += [f"[{card.paper}]({card.paper_url})", ""]

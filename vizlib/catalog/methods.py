@@ -60,7 +60,8 @@ class MethodCard:
     """What is known of a method before it runs.
 
     ``needs`` names what a model must have, of ``vizlib.catalog.family.NEEDS``. ``signed``: its map tells evidence
-    for the target from evidence against it. ``passes``: about how many images go through the model for one map. ``coarse``: the options
+    for the target from evidence against it. ``passes``: about how many images go through the model for one map, with ``each`` one for each
+    of such parts of the model, of which there are about so many. ``coarse``: the options
     of a first look that costs a fraction of that. ``wing``: what it reads, and the folder of ``vizlib.explainers.methods`` it lies in.
     """
 
@@ -74,6 +75,7 @@ class MethodCard:
     class_specific: bool = False
     signed: bool = False
     passes: int = 1
+    each: str = ""
     wing: str = "attention"
     options: tuple[Option, ...] = ()
     coarse: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -387,6 +389,7 @@ _CARDS = (
         class_specific=True,
         signed=True,
         passes=100,
+        each="token",
         wing="perturbation",
         options=(
             Option(

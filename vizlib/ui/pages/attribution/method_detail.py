@@ -202,8 +202,8 @@ def _draw_stability(scheduler: MethodScheduler, explanation: Explanation, answer
     method, request, state = METHODS[explanation.method], scheduler.request, st.session_state
     key, about = f"{SLOT}stability.requested", f"{request.key}/{request.about(method.name)}"
     if (method.passes >= computations.HEAVY_PASSES or not scheduler.prove) and state.get(key) != about:
-        chosen = attribution_words.chosen_options(method.name, request.given(method.name, coarse=False))
-        about_pictures = "" if chosen else f": about {12 * method.passes:,} pictures go through the model"
+        pictures = attribution_words.pictures_for(explanation, 12)
+        about_pictures = f": {pictures} go through the model" if pictures else ""
         st.button(
             "Measure it", icon=":material/grain:", key=f"{SLOT}stability.ask", on_click=here(state.__setitem__), args=(key, about),
             help=f"Makes the map again a dozen times{about_pictures}.",

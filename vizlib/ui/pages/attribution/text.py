@@ -44,18 +44,29 @@ def in_order(names: Any) -> list[str]:
 def cost_words(names: Sequence[str]) -> str:
     """Which of some methods send many pictures through the model for one map, and about how many."""
     passes = {name: METHODS[name].passes for name in names}
-    many = [name for name in names if passes[name] >= HEAVY_PASSES]
-    few = max((passes[name] for name in names if name not in many), default=0)
-    quick = f"One map sends up to {counted(few, 'picture')} through the model" if few else ""
-    if not many:
-        return f"{quick}." if quick else ""
-    low, high = min(passes[name] for name in many), max(passes[name] for name in many)
-    times = f"about {low} to {high}" if high > low else f"about {low}"
-    return (
-        f"{quick}; those of {listed([METHODS[name].title for name in many])} {times}."
-        if quick
-        else f"One map sends {times} pictures through the model."
-    )
+    many = [name for name in names if passes[name] >= HEAVY_PASSES and not METHODS[name].each]
+    few = max((passes[name] for name in names if passes[name] < HEAVY_PASSES), default=0)
+    parts = [f"of the quick methods up to {counted(few, 'picture')}"] if few else []
+    if many:
+        low, high = min(passes[name] for name in many), max(passes[name] for name in many)
+        parts.append(f"of {listed([METHODS[name].title for name in many])} about {f'{low} to {high}' if high > low else low}")
+    parts += [f"of {METHODS[name].title} one for each {METHODS[name].each}" for name in names if METHODS[name].each]
+    return f"Pictures that go through the model for one map: {'; '.join(parts)}." if parts else ""
+
+
+def pictures_for(explanation: Explanation, maps: int) -> str:
+    """About how many pictures go through the model for so many further maps like this one; "" where that is not known."""
+    method, options = METHODS[explanation.method], explanation.options
+    if method.each or chosen_options(method.name, options):
+        return ""
+    each = method.passes
+    if method.name == "integrated_gradients" and "steps" in explanation.facts:  # doubled until the sum is near enough
+        steps, last = int(options["steps"]), int(explanation.facts["steps"])
+        each = 1 + steps
+        while steps < last:
+            steps *= 2
+            each += 1 + steps
+    return f"about {counted(maps * each, 'picture')}"
 
 
 def first_look(name: str, chosen: Mapping[str, Any], cheaper: Mapping[str, Any]) -> str:
