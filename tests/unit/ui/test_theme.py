@@ -22,6 +22,15 @@ def contrast(first, second):
     return (high + 0.05) / (low + 0.05)
 
 
+CAPTION = 0.6  # how far Streamlit writes captions in the colour of the text
+
+
+def caption_colour(text, ground):
+    """What a caption in a colour of text looks like on its ground, "#rrggbb"."""
+    parts = [[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in (text, ground)]
+    return "#" + "".join(f"{round(CAPTION * own + (1 - CAPTION) * below):02x}" for own, below in zip(*parts, strict=True))
+
+
 def test_contrast_by_hand():
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
@@ -33,6 +42,7 @@ def test_words_can_be_read(name):
     grounds = [theme["backgroundColor"], theme["secondaryBackgroundColor"], theme["sidebar"]["backgroundColor"]]
     for ground in grounds:
         assert contrast(theme["textColor"], ground) >= 4.5
+        assert contrast(caption_colour(theme["textColor"], ground), ground) >= 4.5
         assert contrast(theme["linkColor"], ground) >= 4.5
         assert contrast(theme["primaryColor"], ground) >= 3  # edges and sliders, which are no words (1.4.11)
     assert contrast(theme["codeTextColor"], theme["codeBackgroundColor"]) >= 4.5
