@@ -108,4 +108,7 @@ def test_the_report_is_given(visit, server):
 def test_everything_is_inside(visit, server):
     open_page(visit, server)
     assert visit.page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth")
+    words = "one => [getComputedStyle(one).fill, getComputedStyle(document.querySelector('.stApp')).color]"
+    fill, colour = visit.page.locator(".stPlotlyChart .xtick text").first.evaluate(words)
+    assert fill == colour  # Streamlit's own words on axes are paler than can be read
     assert visit.page.evaluate(f"() => {FIND}('.stage, .js-plotly-plot').every(one => one.getBoundingClientRect().right <= innerWidth)")

@@ -14,11 +14,12 @@ from vizlib.ui.core.words import anchor
 
 # They lie over the page from the first moment: by their own styles they would push the page down until their code has come. A table that
 # is wider than a telephone scrolls by itself, or the whole page would. What is chosen in a row is read as easily as what is not: the
-# theme's colour has too little contrast for words where the page is dark.
+# theme's colour has too little contrast for words where the page is dark. So have the words on charts' axes, which Streamlit draws pale.
 _STYLE = (
     "<style>.st-key-app-words, .st-key-app-presenter { position: absolute; } "
     "[data-testid=stMarkdownContainer] table { display: block; max-width: 100%; overflow-x: auto; } "
-    "[data-testid=stButtonGroup] button[data-selected=true]:not(:disabled) { color: inherit; }</style>"
+    "[data-testid=stButtonGroup] button[data-selected=true]:not(:disabled) { color: inherit; } "
+    ".stPlotlyChart :is(.xtick, .ytick, .cbaxis) text, .stPlotlyChart :is(.xtitle, .ytitle) { fill: currentColor !important; }</style>"
 )
 
 
