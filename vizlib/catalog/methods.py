@@ -60,9 +60,9 @@ class MethodCard:
     """What is known of a method before it runs.
 
     ``needs`` names what a model must have, of ``vizlib.catalog.family.NEEDS``. ``signed``: its map tells evidence
-    for the target from evidence against it. ``passes``: about how many images go through the model for one map, with ``each`` one for each
-    of such parts of the model, of which there are about so many. ``coarse``: the options
-    of a first look that costs a fraction of that. ``wing``: what it reads, and the folder of ``vizlib.explainers.methods`` it lies in.
+    for the target from evidence against it. ``passes``: about how many images go through the model for one map; with ``each``, such as
+    "token", one for each of these, and ``passes`` is about how many there are. ``coarse``: the options of a first look that costs a
+    fraction of that. ``wing``: what it reads, and the folder of ``vizlib.explainers.methods`` it lies in.
     """
 
     name: str
