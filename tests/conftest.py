@@ -3,8 +3,9 @@
 By default large tables are sampled, and the longest cases of tests/slow_tests.txt and the browser's tests left out; FAST=1 takes the first
 case of every unit test, without all that the file names; `make times` writes that file again. REST=1, for continuous integration: the
 sampled tables with the longest cases and the browser's tests, without what `make coverage` has run already; and of the cases that the
-sample leaves out a tenth, another one for each VIZLIB_TURN, which is the commit there; what the browser is asked of every model it is asked
-of the first, and of a third of the others in turn. REST=1 FULL=1: all that `make coverage` has not run.
+sample leaves out a tenth, another one for each VIZLIB_TURN, which is the commit there; of a test with several of the longest cases the
+first, and half of the others in turn; what the browser is asked of every model it is asked of the first, and of a third of the others in
+turn. REST=1 FULL=1: all that `make coverage` has not run.
 """
 
 import os
@@ -14,7 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from sampled_cases import TENTH, THIRD, has_its_turn, sample
+from sampled_cases import HALF, TENTH, THIRD, has_its_turn, sample
 
 HERE = Path(__file__).parent
 SLOW, BROWSER = HERE / "slow_tests.txt", HERE / "browser"
@@ -39,6 +40,7 @@ def pytest_collection_modifyitems(config, items):
         left = {item: None for item in covered if item not in later}
         if not FULL:
             left |= {item: None for item in _beyond_the_sample(items, set()) if not has_its_turn(item.nodeid, TURN, TENTH)}
+            left |= {item: None for item in _other_long(items, slow) if not has_its_turn(item.nodeid, TURN, HALF)}
             left |= {item: None for item in _other_models(items) if not has_its_turn(item.nodeid, TURN, THIRD)}
     else:
         left = _beyond_the_sample(items, {name for name, seconds in slow.items() if seconds > LONG})
@@ -71,6 +73,12 @@ def _beyond_the_sample(items, long: set[str]) -> dict:
         kept = set(sample([_values(item) for item in table]))
         left |= {item: None for number, item in enumerate(table) if number not in kept or item.nodeid in long}
     return left
+
+
+def _other_long(items, slow: dict[str, float]) -> list:
+    """The longest cases of a test after the first of them, those of the browser aside."""
+    long = [item for item in items if slow.get(item.nodeid, 0.0) > LONG and BROWSER not in item.path.parents]
+    return list(_after_the_first(long, set()))
 
 
 def _other_models(items) -> list:
@@ -148,7 +156,8 @@ def pytest_report_header():
         some = (
             "all"
             if FULL
-            else f"sampled tables, a tenth of their other cases and a third of the browser's other models (VIZLIB_TURN={TURN})"
+            else "sampled tables, a tenth of their other cases, half of the other long cases of a test and a third of the browser's other "
+            f"models (VIZLIB_TURN={TURN})"
         )
         return [f"{some}, but what make coverage runs"]
     return [] if FULL or TIMES else ["large tables are sampled, the longest cases and the browser left out; make test FULL=1 runs all"]
