@@ -136,6 +136,7 @@ def draw_method(choice: MethodChoice, *, narrow: bool = False) -> None:
     """The widgets of the method and its options; methods that do not fit the model can be chosen, to read why."""
     fitting = set(choice.fitting)
     names = sorted(METHODS, key=lambda name: name not in fitting)
+    beside = bool(choice.method.options) and choice.method.name in fitting
     with st.container(horizontal=not narrow, vertical_alignment="bottom"):
         st.selectbox(
             "Method",
@@ -143,9 +144,9 @@ def draw_method(choice: MethodChoice, *, narrow: bool = False) -> None:
             key=resend(choice.method_key),
             label_visibility="collapsed",
             format_func=lambda name: METHODS[name].title + ("" if name in fitting else " (does not fit)"),
-            width="stretch" if narrow else _NAME_WIDTH,
+            width=_NAME_WIDTH if beside and not narrow else "stretch",
         )
-        if choice.method.options and choice.method.name in fitting:
+        if beside:
             draw_options(choice)
 
 
