@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 BEAMS = (1, 2, 3, 5)
 _EXAMPLES = 4
+_TASK, _MODEL, _TEXT = 200, 384, 418  # pixels: the longest title is whole, and two of them lie in a row at 1024 px
 _GOOD = "seq2seq.good"
 
 
@@ -93,10 +94,15 @@ def pick(url_state: UrlState) -> TranslationRequest | None:
 
     row = st.container(horizontal=True)
     row.selectbox(
-        "Task", list(TASKS), key=resend(task_key), format_func=lambda name: TASKS[name].title, on_change=here(take_task), width=200
+        "Task", list(TASKS), key=resend(task_key), format_func=lambda name: TASKS[name].title, on_change=here(take_task), width=_TASK
     )
     row.selectbox(
-        "Model", list(models), key=resend(model_key), format_func=lambda name: _named(models[name]), on_change=here(forget_edit), width=384
+        "Model",
+        list(models),
+        key=resend(model_key),
+        format_func=lambda name: _named(models[name]),
+        on_change=here(forget_edit),
+        width=_MODEL,
     )
     card = models[state[model_key]]
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -142,7 +148,7 @@ def _pick_text(task: Task, key: str) -> str:
     state = st.session_state
     good = state.setdefault(_GOOD, {})
     st.text_input(
-        "What it reads", key=key, value=state[key], icon=":material/edit:", width=418,
+        "What it reads", key=key, value=state[key], icon=":material/edit:", width=_TEXT,
         help=f"{task.explain} Up to {task.longest} characters: {task.accepts}.", on_change=here(forget_edit),
     )  # fmt: skip
     if _unread(task, state[key]) is None:
