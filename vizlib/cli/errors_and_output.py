@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from contextlib import contextmanager
@@ -111,8 +112,16 @@ def stderr_console() -> Console:
 
 
 def print_json(value: Any) -> None:
-    """A result as JSON on stdout."""
-    print(json.dumps(value, indent=1, ensure_ascii=False))
+    """A result as JSON on stdout; what is no finite number, which JSON does not have, is null."""
+    print(json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager

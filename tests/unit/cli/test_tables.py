@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from vizlib.bench.cases import Case
 from vizlib.catalog.methods import METHODS
 from vizlib.claims import Claim, Verdict
 from vizlib.cli import bench, compare, exam, report, train_eval
+from vizlib.cli.errors_and_output import print_json
 from vizlib.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -103,3 +105,8 @@ def test_a_wide_terminal_gets_a_table_and_a_narrow_one_lines() -> None:
     text = io.StringIO()
     print_table(Console(file=text, width=40), ("name", "[bold]"), [("[red]x", "[/]")], box=box.SIMPLE_HEAD)
     assert "[red]x" in text.getvalue()
+
+
+def test_what_is_no_number_is_null_in_json(capsys):
+    print_json([{"score": float("nan"), "ends": (1.5, float("-inf"))}])
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == [{"score": None, "ends": [1.5, None]}]
