@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vizlib.cli.completion import complete_method, complete_model, complete_score
-from vizlib.cli.errors_and_output import FAILED, OK, print_error, stderr_console, stdout_console
+from vizlib.cli.errors_and_output import FAILED, OK, print_error, print_json, stderr_console, stdout_console
 from vizlib.cli.model_options import LabelsOption, read_labels
 from vizlib.cli.progress_bar import ProgressBar
 from vizlib.figures.numbers import percent
@@ -123,7 +122,7 @@ def audit(
             for name, reason in failed:
                 print_error(f"{name}: {reason}")
             if as_json:
-                print(json.dumps({"done": there, "of": total, "failed": failures}), flush=True)
+                print_json({"done": there, "of": total, "failed": failures}, lines=False)
 
         result = run(
             data, model, method or ["rollout"], out, target=target, fit=fit, labels=read_labels(labels), heads=heads, features=features,
@@ -156,7 +155,7 @@ def _matching_to_doubt(matched: str) -> str:
 
 def _print_summary(rows: list[Summary], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"summary": [row.as_record() for row in rows]}, ensure_ascii=False))
+        print_json({"summary": [row.as_record() for row in rows]}, lines=False)
         return
     screen = stdout_console()
     for row in rows:

@@ -111,9 +111,9 @@ def stderr_console() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def print_json(value: Any) -> None:
-    """A result as JSON on stdout; what is no finite number, which JSON does not have, is null."""
-    print(json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False))
+def print_json(value: Any, *, lines: bool = True) -> None:
+    """A result as JSON on stdout, on many ``lines`` or one; what is no finite number, which JSON does not have, is null."""
+    print(json.dumps(_finite(value), indent=1 if lines else None, ensure_ascii=False, allow_nan=False), flush=True)
 
 
 def _finite(value: Any) -> Any:
