@@ -11,7 +11,8 @@ from app_helpers import ROOT, settled
 from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
-from vizlib.ui.core import job_slots, model_loading, model_service, worker_processes
+from vizlib.ui.core import job_slots, model_loading, model_service
+from vizlib.ui.core.workers import processes
 from vizlib.ui.core.model_service import service
 from vizlib.ui.sections.trust import BADGES_VARIABLE
 from vizlib.zoo import packaged_weights
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-os.environ.setdefault(worker_processes.ENGINE_VARIABLE, "checked")  # all that is handed over goes through bytes, as between processes
+os.environ.setdefault(processes.ENGINE_VARIABLE, "checked")  # all that is handed over goes through bytes, as between processes
 
 
 manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)

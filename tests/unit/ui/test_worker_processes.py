@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from vizlib.ui.core import worker_processes
+from vizlib.ui.core.workers import processes
 
 
 def test_a_setting_that_means_nothing_ends_the_start_in_a_sentence():
@@ -24,11 +24,11 @@ def test_a_setting_that_means_nothing_ends_the_start_in_a_sentence():
 
 def test_what_was_begun_is_taken_and_after_that_a_new_one(monkeypatch):
     made = []
-    monkeypatch.setattr(worker_processes, "_new", lambda: made.append(object()) or made[-1])
-    monkeypatch.setattr(worker_processes, "_begun", [])
-    worker_processes.begin()
-    worker_processes.begin()
+    monkeypatch.setattr(processes, "_new", lambda: made.append(object()) or made[-1])
+    monkeypatch.setattr(processes, "_begun", [])
+    processes.begin()
+    processes.begin()
     assert len(made) == 1
-    assert worker_processes.take() is made[0]
-    assert worker_processes.take() is not made[0]
+    assert processes.take() is made[0]
+    assert processes.take() is not made[0]
     assert len(made) == 2

@@ -20,7 +20,8 @@ from vizlib.engine.limits import Limits
 from vizlib.engine.local_backend import ThreadBackend
 from vizlib.engine.work_order import Lane, WorkOrder
 from vizlib.engine.worker_host import WorkerHost
-from vizlib.ui.core import model_loading, worker_processes
+from vizlib.ui.core import model_loading
+from vizlib.ui.core.workers import processes
 from vizlib.zoo.cards import all_cards
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class ModelService:
 @st.cache_resource(show_spinner=False)
 def service() -> ModelService:
     """The one service of this server."""
-    made = ModelService(worker_processes.take())
+    made = ModelService(processes.take())
     if isinstance(made.backend, ClusterBackend):  # not in the tests' threads, where a stand-in serves
         made.dispatcher.on_tidy = _let_go_of_sessions
     return made

@@ -7,13 +7,13 @@ import sys
 import numpy as np  # noqa: F401  before any thread: Plotly looks for it while it loads and takes one that another thread has half imported
 
 from vizlib.errors import VizlibError
-from vizlib.ui.core import worker_processes
+from vizlib.ui.core.workers import processes
 
 
 def main() -> None:
     """Begin with what takes longest; a visitor's first map waits for the imports of a worker."""
     try:
-        worker_processes.begin()
+        processes.begin()
     except VizlibError as error:  # a variable of the environment that means nothing
         sys.exit(str(error))
     from streamlit.web.cli import main as streamlit

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vizlib.engine.dispatcher import Backend
 
 ENGINE_VARIABLE: Final = "VIZLIB_ENGINE"  # "processes", "threads", or "checked": threads, and all that is handed over goes through bytes
-WORKER_IMPORTS, WORKER_START = "vizlib.ui.core.worker_imports", "vizlib.ui.core.worker_start"
+WORKER_IMPORTS, WORKER_START = "vizlib.ui.core.workers.imports", "vizlib.ui.core.workers.start"
 _lock = threading.Lock()
 _begun: list[Backend] = []
 
