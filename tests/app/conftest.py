@@ -12,8 +12,8 @@ from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from vizlib.ui.core import job_slots, model_loading, model_service
-from vizlib.ui.core.workers import processes
 from vizlib.ui.core.model_service import service
+from vizlib.ui.core.workers import processes
 from vizlib.ui.sections.trust import BADGES_VARIABLE
 from vizlib.zoo import packaged_weights
 
