@@ -33,3 +33,16 @@ test('the diverging palette is the one of Python', () => {
   assert.equal(colormaps.diverging(-7), colormaps.diverging(-1));
   assert.equal(colormaps.diverging(7), colormaps.diverging(1));
 });
+
+test('words on any colour of the diverging palette have a contrast of 4.5 at least', () => {
+  const linear = part => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+  const luminance = rgb => [0.2126, 0.7152, 0.0722].reduce((sum, of, i) => sum + of * linear(rgb[i] / 255), 0);
+  assert.equal(colormaps.readableOn(colormaps.pixel(255, 255, 255)), '#000');
+  assert.equal(colormaps.readableOn(colormaps.pixel(0, 0, 0)), '#fff');
+  for (let at = -20; at <= 20; at++) {
+    const colour = colormaps.diverging(at / 20);
+    const words = colormaps.readableOn(colour) === '#000' ? 0 : 1;
+    const [low, high] = [words, luminance(channels(colour))].sort((a, b) => a - b);
+    assert.ok((high + 0.05) / (low + 0.05) >= 4.5, `${at / 20}`);
+  }
+});

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -129,3 +130,13 @@ def test_every_component_joins_to_one_module_with_a_default_export(name, tmp_pat
     if node:
         (tmp_path / "joined.mjs").write_text(text, encoding="utf-8")
         subprocess.run([node, "--check", tmp_path / "joined.mjs"], check=True)
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_a_component_has_what_its_style_sheet_is_about(name):
+    rules = re.sub(r"/\*.*?\*/|@import [^;]*;", "", (HOME / name / f"{name}.css").read_text(encoding="utf-8"), flags=re.DOTALL)
+    styled = {word for selector in re.findall(r"([^{}]+)\{", rules) for word in re.findall(r"\.([a-z][\w-]*)", selector)}
+    own = [path for path in (HOME / name).iterdir() if path.suffix in {".html", ".js"}]
+    words = "".join(path.read_text(encoding="utf-8") for path in [*own, *(HOME / "_lib").glob("*.js")])
+    sent = "".join(path.read_text(encoding="utf-8") for path in (HOME.parent / "pages").glob("*/*.py"))  # states that become a class
+    assert not {word for word in styled if not re.search(rf"(?<![\w-]){word}(?![\w-])", words) and f'"{word}"' not in sent}

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from vizlib.catalog.glossary import ROLES
+from vizlib.ui.widgets.page_style import CODE
+
 THEME = tomllib.loads((Path(__file__).resolve().parents[3] / ".streamlit/config.toml").read_text(encoding="utf-8"))["theme"]
 
 
@@ -25,10 +28,15 @@ def contrast(first, second):
 CAPTION = 0.6  # how far Streamlit writes captions in the colour of the text
 
 
+def mixed(first, second, share):
+    """So much of the first colour with the second, "#rrggbb"."""
+    parts = [[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in (first, second)]
+    return "#" + "".join(f"{round(share * own + (1 - share) * other):02x}" for own, other in zip(*parts, strict=True))
+
+
 def caption_colour(text, ground):
     """What a caption in a colour of text looks like on its ground, "#rrggbb"."""
-    parts = [[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in (text, ground)]
-    return "#" + "".join(f"{round(CAPTION * own + (1 - CAPTION) * below):02x}" for own, below in zip(*parts, strict=True))
+    return mixed(text, ground, CAPTION)
 
 
 def test_contrast_by_hand():
@@ -47,3 +55,14 @@ def test_words_can_be_read(name):
         assert contrast(theme["primaryColor"], ground) >= 3  # edges and sliders, which are no words (1.4.11)
     assert contrast(theme["codeTextColor"], theme["codeBackgroundColor"]) >= 4.5
     assert contrast("#ffffff", theme["primaryColor"]) >= 4.5  # what is chosen, white on the theme's colour
+
+
+@pytest.mark.parametrize("name", ["light", "dark"])
+def test_code_and_the_colours_of_query_key_and_value_can_be_read(name):
+    theme = THEME[name]
+    for colours in CODE.values():
+        assert contrast(colours[name == "dark"], theme["codeBackgroundColor"]) >= 4.5
+    for colour in ROLES.values():  # seven parts in ten, with the colour of the text, or with black or white, as the style sheets have it
+        for ink in (theme["textColor"], {"light": "#000000", "dark": "#ffffff"}[name]):
+            for ground in (theme["backgroundColor"], theme["secondaryBackgroundColor"]):
+                assert contrast(mixed(colour, ink, 0.7), ground) >= 4.5

@@ -11,16 +11,7 @@ from vizlib.ui.core import presenting
 from vizlib.ui.core.callbacks import anywhere
 from vizlib.ui.core.url_state import resend
 from vizlib.ui.core.words import anchor
-
-# They lie over the page from the first moment: by their own styles they would push the page down until their code has come. A table that
-# is wider than a telephone scrolls by itself, or the whole page would. What is chosen in a row is read as easily as what is not: the
-# theme's colour has too little contrast for words where the page is dark. So have the words on charts' axes, which Streamlit draws pale.
-_STYLE = (
-    "<style>.st-key-app-words, .st-key-app-presenter { position: absolute; } "
-    "[data-testid=stMarkdownContainer] table { display: block; max-width: 100%; overflow-x: auto; } "
-    "[data-testid=stButtonGroup] button[data-selected=true]:not(:disabled) { color: inherit; } "
-    ".stPlotlyChart :is(.xtick, .ytick, .cbaxis) text, .stPlotlyChart :is(.xtitle, .ytitle) { fill: currentColor !important; }</style>"
-)
+from vizlib.ui.widgets.page_style import draw_page_style
 
 
 def draw_presenter(title: str) -> None:
@@ -34,7 +25,7 @@ def draw_presenter(title: str) -> None:
             key=resend(presenting.KEY),
             help="For a projector: larger type, one section a screen. Arrow keys or a clicker go from section to section; Escape leaves.",
         )
-        st.markdown(_STYLE, unsafe_allow_html=True)
+        draw_page_style()
     word_notes({anchor(word): (word, meaning, word if word in ROLES else "") for word, meaning in ENTRIES.items()}, key="app-words")
     presenter(presenting=presented, page=title, key="app-presenter", on_leave=anywhere(_stop))
 

@@ -77,6 +77,18 @@ export function cssColour(colour) {
 }
 
 /**
+ * Black or white, whichever is read more easily on a colour: at a relative luminance (WCAG) of 0.179 both are equal.
+ * @param {number} colour
+ */
+export function readableOn(colour) {
+  const [red, green, blue] = [0, 8, 16].map(shift => {
+    const part = ((colour >> shift) & 255) / 255;
+    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? '#000' : '#fff';
+}
+
+/**
  * 256 pixels of a table of red, green and blue.
  * @param {ArrayLike<number>} table
  */

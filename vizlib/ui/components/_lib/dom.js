@@ -69,16 +69,29 @@ export function choices(root, items, chosen, label, choose) {
 }
 
 /**
- * A formula: parts are texts, or [text, light] that call ``light(true)`` under the pointer and ``light(false)`` after.
+ * A text in which _{...} is set lower and ^{...} higher: formulas need no more than that here.
+ * @param {HTMLElement} root
+ * @param {string} text
+ */
+export function typeset(root, text) {
+  const parts = text.split(/([_^]\{[^}]*\})/).filter(Boolean);
+  const set = (/** @type {string} */ part) => create(part[0] === '_' ? 'sub' : 'sup', '', part.slice(2, -1));
+  root.replaceChildren(...parts.map(part => (/^[_^]\{/.test(part) ? set(part) : document.createTextNode(part))));
+}
+
+/**
+ * A formula, set as ``typeset`` does: parts are texts, or [text, light] that call ``light(true)`` under the pointer and
+ * ``light(false)`` after.
  * @param {HTMLElement} root
  * @param {any[]} parts
  */
 export function formula(root, parts) {
   root.classList.add('formula');
   const terms = parts.map(part => {
-    if (typeof part === 'string') return create('span', '', part);
-    const [text, light] = part;
-    const term = create('span', 'term', text);
+    const [text, light] = typeof part === 'string' ? [part] : part;
+    const term = create('span', light ? 'term' : '');
+    typeset(term, text);
+    if (!light) return term;
     term.tabIndex = 0;
     for (const kind of ['pointerenter', 'focus']) term.addEventListener(kind, () => light(true));
     for (const kind of ['pointerleave', 'blur']) term.addEventListener(kind, () => light(false));

@@ -1,4 +1,4 @@
-import { colourTable, cssColour, diverging } from '../_lib/colormaps.js';
+import { colourTable, cssColour, diverging, readableOn } from '../_lib/colormaps.js';
 import { Component, mount } from '../_lib/component.js';
 import { choices, create, formula } from '../_lib/dom.js';
 import { decimal, percent } from '../_lib/formatting.js';
@@ -51,12 +51,12 @@ class ConvProjection extends Component {
     const [kh, kw] = block.keys;
     formula(this.find('terms'), [
       'Attention( ',
-      ['W_q · conv(x)', light('q')],
+      ['W_{q} · conv(x)', light('q')],
       ` at ${h} × ${w} cells, `,
-      ['W_k · conv₂(x)', light('k')],
+      ['W_{k} · conv_{2}(x)', light('k')],
       ` at ${kh} × ${kw}, `,
-      ['W_v · conv₂(x)', light('v')],
-      ` at ${kh} × ${kw} )`,
+      ['W_{v} · conv_{2}(x)', light('v')],
+      ` at ${kh} × ${kw} ); conv_{2} goes on by two cells at a time`,
     ]);
     this.choose(block.clearest);
   }
@@ -145,8 +145,9 @@ class ConvProjection extends Component {
       kernel.replaceChildren(
         ...[...weights].map(weight => {
           const cell = create('span', '', decimal(weight));
-          cell.style.background = cssColour(diverging(peak ? weight / peak : 0));
-          if (Math.abs(weight) > 0.6 * peak) cell.style.color = '#fff';
+          const colour = diverging(peak ? weight / peak : 0);
+          cell.style.background = cssColour(colour);
+          cell.style.color = readableOn(colour);
           return cell;
         }),
       );

@@ -1,8 +1,8 @@
 import { Component, mount } from '../_lib/component.js';
-import { create } from '../_lib/dom.js';
+import { create, typeset } from '../_lib/dom.js';
 import { briefPercent, decimal, percent, visible } from '../_lib/formatting.js';
 import { clamp, extent } from '../_lib/grid.js';
-import { dotProduct, EXPLANATIONS, typeset } from './explanations.js';
+import { dotProduct, EXPLANATIONS } from './explanations.js';
 import { VectorStrip } from './vector_strip.js';
 
 const STRIPS = {

@@ -1,4 +1,3 @@
-import { create } from '../_lib/dom.js';
 import { percent, visible } from '../_lib/formatting.js';
 import { clamp } from '../_lib/grid.js';
 
@@ -22,13 +21,6 @@ export function dotProduct(first, second, start, step, count) {
   let sum = 0;
   for (let i = 0; i < count; i++) sum += first[i] * second[start + i * step];
   return sum;
-}
-
-// A text in which _{...} is set lower: formulas need no more than that here.
-export function typeset(root, text) {
-  const parts = text.split(/([_^]\{[^}]*\})/).filter(Boolean);
-  const set = part => create(part[0] === '_' ? 'sub' : 'sup', '', part.slice(2, -1));
-  root.replaceChildren(...parts.map(part => (/^[_^]\{/.test(part) ? set(part) : document.createTextNode(part))));
 }
 
 // The largest products of a sum, and what all others come to.

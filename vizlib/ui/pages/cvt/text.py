@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from vizlib.ui.core.pictures import Picture
 
 PROJECTION = (
-    "Where ViT makes q, k and v with a linear map alone, q = W_q x, CvT first runs a 3 × 3 depth-wise convolution: one small "
-    "kernel for each channel, then the linear map. So q = W_q conv(x), k = W_k conv(x) and v = W_v conv(x), each with kernels of its own. "
+    "Where ViT makes q, k and v with a linear map alone, $q = W_q\\,x$, CvT first runs a 3 × 3 depth-wise convolution: one small "
+    "kernel for each channel, then the linear map. So $q = W_q\\,\\mathrm{conv}(x)$, "
+    "$k = W_k\\,\\mathrm{conv}(x)$ and $v = W_v\\,\\mathrm{conv}(x)$, each with kernels of its own. "
     "Blue takes away, red adds. Move over the kernels to see what each makes of its channel."
 )
 KEYS = (
