@@ -27,6 +27,9 @@ def test_kernels_choose_the_channel(visit, server):
     opened(visit, f"{server.url}/cvt?weights=random")
     sent, canvas = len(visit.sent), visit.page.locator(".projection .panels canvas").nth(1)
     before = canvas.evaluate("one => one.toDataURL()")
+    tops = visit.page.locator(".map-box").evaluate_all("all => all.map(one => one.getBoundingClientRect().top)")
+    assert len(tops) == 3
+    assert len(set(tops)) == 1  # the kernels of q, k and v beside one another
     visit.page.locator(".map-box canvas").first.hover(position={"x": 5, "y": 5})
     visit.page.get_by_text("Channel 1, kernels with the gain").wait_for()
     assert canvas.evaluate("one => one.toDataURL()") != before
