@@ -28,7 +28,7 @@ from vizlib.evaluation import sanity_checks
 from vizlib.evaluation.badge import Badge
 from vizlib.evaluation.exams import Mark
 from vizlib.evaluation.measured import RegionScore
-from vizlib.evaluation.weight_randomization import blocks, weighted_modules_top_down
+from vizlib.evaluation.weight_randomization import blocks_below, head_of, weighted_modules_top_down
 from vizlib.figures import attribution_pictures
 from vizlib.figures.numbers import decimal, percent
 from vizlib.ui.core import job_slots
@@ -39,6 +39,7 @@ from vizlib.ui.core.pictures import sample
 from vizlib.ui.pages.attribution import downloads as files
 from vizlib.ui.pages.attribution import exam, map_grid_data, method_detail, scheduler, sections
 from vizlib.ui.pages.attribution import text as attribution_words
+from vizlib.ui.pages.attribution.cascade_titles import step_titles
 from vizlib.ui.pages.attribution.region import pack_region_score, unpack_region
 from vizlib.ui.sections import proof as proofs
 from vizlib.ui.sections import trust
@@ -607,10 +608,38 @@ def test_files_are_made_where_there_is_no_run(page, unproven):
 def test_the_steps_of_a_cascade_are_called_what_a_reader_calls_them(name, first, last):
     model = vizlib.load(name)
     falling = weighted_modules_top_down(model, torch.zeros(1, 3, *model.card.input_size))
-    titles = [method_detail.cascade_title(step).removeprefix("Down to ") for step, _ in blocks(falling[1:])]
+    named = step_titles(model, falling)
+    titles = [named[step] for step, _ in blocks_below(falling, falling[:1])]
     assert titles[0] == first
     assert [title for title in titles if title in last] == last
     assert titles[-1] == last[-1]
+    assert not any("_" in title or "." in title for title in titles)
+
+
+@pytest.mark.parametrize(
+    ("name", "top", "bottom"),
+    [
+        (
+            "vgg11",
+            ["fully connected layer 2", "fully connected layer 1", "convolution 8", "convolution 7"],
+            ["convolution 2", "convolution 1"],
+        ),
+        ("vgg11_bn", ["fully connected layer 2", "fully connected layer 1", "norm 8", "convolution 8"], ["norm 1", "convolution 1"]),
+        ("densenet121", ["the last norm", "dense block 4", "transition 3", "dense block 3"], ["the norm after the stem", "the stem"]),
+        ("convnext_atto", ["the last norm", "stage 4, layer 2", "stage 4, layer 1", "the downsampling of stage 4"], ["the stem"]),
+        ("swin_tiny_patch4_window7_224", ["the last norm", "stage 4, layer 2", "stage 4, layer 1", "the downsampling of stage 4"], []),
+        ("efficientnet_lite0", ["the norm after the last convolution", "the last convolution", "stage 7, layer 1"], ["the stem"]),
+        ("dla34", ["part 10 of 10", "part 9 of 10"], ["norm 1", "convolution 1"]),
+    ],
+)
+def test_networks_of_other_shapes_have_titles_too(name, top, bottom):
+    model = vizlib.load(name, checkpoint="random", num_classes=3)
+    falling = weighted_modules_top_down(model, torch.zeros(1, 3, *model.card.input_size))
+    named = step_titles(model, falling)
+    titles = [named[step] for step, _ in blocks_below(falling, head_of(model, falling))]
+    assert titles[: len(top)] == top
+    assert titles[len(titles) - len(bottom) :] == bottom
+    assert len(set(titles)) == len(titles)
     assert not any("_" in title or "." in title for title in titles)
 
 

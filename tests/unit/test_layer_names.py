@@ -42,6 +42,14 @@ from vizlib.zoo.bundled_models import NAMES
         ("conv1.3", "convolution 2 of the stem"),
         ("conv_stem", "the stem"),
         ("bn1", "the norm after the stem"),
+        ("bn2", "the norm after the last convolution"),
+        ("features.denseblock4", "dense block 4"),
+        ("features.transition1", "transition 1"),
+        ("features.norm5", "the last norm"),
+        ("features.18", "module 19 of the features"),
+        ("pre_logits.fc2", "fully connected layer 2"),
+        ("stages.2.5", "stage 3, layer 6"),
+        ("transformers.1.blocks.0", "stage 2, layer 1"),
     ],
 )
 def test_titles(name, title):

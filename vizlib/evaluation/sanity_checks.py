@@ -15,7 +15,7 @@ from vizlib.evaluation.checks import CHECKS, DRAWS, LEAST, MOST, NOISE, OTHERS, 
 from vizlib.evaluation.progress import Steps
 from vizlib.evaluation.rank_agreement import rank_correlation
 from vizlib.evaluation.reexplain import check_single, checked_input, reexplain
-from vizlib.evaluation.weight_randomization import blocks, head_of, randomized, weighted_modules_top_down
+from vizlib.evaluation.weight_randomization import blocks_below, head_of, randomized, weighted_modules_top_down
 from vizlib.figures.numbers import decimal
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def cascade(model: Model, image: Any, explanation: Explanation, steps: int | Non
     x = _checked_input(model, image, explanation)
     falling = weighted_modules_top_down(model, x)
     head = head_of(model, falling) if model.adapter.classes else []
-    below = blocks(falling[len(head) :])
+    below = blocks_below(falling, head)
     groups = [[("head", head)]] if head else []
     bounds = np.linspace(0, len(below), 1 + min(most - len(groups), len(below))).round().astype(int)
     groups += [below[first:last] for first, last in pairwise(bounds.tolist())]

@@ -93,6 +93,11 @@ def blocks(falling: list[str]) -> list[tuple[str, list[str]]]:
     return [(_lowest_of(name, paths, falling), paths) for name, paths in groups]
 
 
+def blocks_below(falling: list[str], head: list[str]) -> list[tuple[str, list[str]]]:
+    """The blocks below the head, none of them called "head": what else such a part has goes by its lowest module's own name."""
+    return [(paths[-1] if name == "head" else name, paths) for name, paths in blocks(falling[len(head) :])]
+
+
 def _lowest_of(name: str, paths: list[str], falling: list[str]) -> str:
     """The name of a group, or where others lie in the part of that name too, which it would be taken for, its lowest module's own."""
     if not any(path.startswith(f"{name}.") for path in falling if path not in paths):

@@ -9,7 +9,8 @@ _TOKENIZER = re.compile(r"tokenizer\.(\d+)")
 _STAGED = (  # the stage's number, that of its first, and the layer's number in it
     (re.compile(r"(?:block|layer)(\d+)\.(\d+)"), 1),
     (re.compile(r"stage(\d+)\.blocks\.(\d+)"), 0),
-    (re.compile(r"(?:layers|stages)[._](\d+)\.blocks\.(\d+)"), 0),
+    (re.compile(r"(?:layers|stages|transformers)[._](\d+)\.blocks\.(\d+)"), 0),
+    (re.compile(r"stages\.(\d+)\.(\d+)(?=$|\.)"), 0),  # an NFNet's, a RepVGG's
     (re.compile(r"blocks\.(\d+)\.(\d+)(?=$|\.)"), 0),  # an EfficientNet's
 )
 _STAGE = re.compile(r"(?:layers|stages)[._](\d+)(?=$|\.downsample\.)|stages\.(\d+)(?=\.norm$)")
@@ -18,12 +19,20 @@ _WITHOUT_ATTENTION = (  # what such a part is called, and its number's first
     (re.compile(r"patch_embed(\d+)"), "the patch embedding of stage {}", 1),
     (re.compile(r"stage(\d+)\.patch_embed\.proj"), "the patch embedding of stage {}", 0),
     (re.compile(r"s(\d+)"), "stage {}", 1),  # a RegNet's
+    (re.compile(r"features\.denseblock(\d+)"), "dense block {}", 1),
+    (re.compile(r"features\.transition(\d+)"), "transition {}", 1),
+    (re.compile(r"features\.(\d+)"), "module {} of the features", 0),  # a VGG's, whose convolutions its names do not count
+    (re.compile(r"pre_logits\.fc(\d+)"), "fully connected layer {}", 1),  # a VGG's
+    (re.compile(r"stem\.conv(\d+)"), "convolution {} of the stem", 1),
+    (re.compile(r"stem\.norm(\d+)"), "norm {} of the stem", 1),
 )
 _AROUND_STAGES = {  # a plain stem is one part; a deep one has convolutions, norms and activations in turn
     "conv1": "the stem", "conv_stem": "the stem", "stem": "the stem", "stem.0": "the stem",
     "conv1.0": "convolution 1 of the stem", "conv1.1": "norm 1 of the stem", "conv1.3": "convolution 2 of the stem",
     "conv1.4": "norm 2 of the stem", "conv1.6": "convolution 3 of the stem", "bn1": "the norm after the stem",
-    "stem.1": "the norm after the stem", "conv_head": "the last convolution",
+    "stem.1": "the norm after the stem", "conv_head": "the last convolution", "final_conv": "the last convolution",
+    "bn2": "the norm after the last convolution", "features.conv0": "the stem", "features.norm0": "the norm after the stem",
+    "features.norm5": "the last norm",
 }  # fmt: skip
 _PLAIN = re.compile(r"(?:classifier\.)?blocks\.(\d+)")
 

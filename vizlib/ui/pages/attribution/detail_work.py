@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class CascadeResult:
-    """A cascade: for each layer, the last one first, its name, how alike the map still is, and the map."""
+    """A cascade: for each layer, the last first, what it is called, how alike the map still is, and the map; is the first the head?"""
 
     rows: list[tuple[str, float, np.ndarray]]
+    headed: bool
 
     @property
     def nbytes(self) -> int:
@@ -43,11 +44,17 @@ class StabilityResult:
 
 def compute_cascade(explanation: Explanation, model: Model, *, picture: Picture, progress: Progress) -> CascadeResult:
     """The map again after each layer whose weights were drawn anew, from the classifier down."""
+    import torch
+
     from vizlib.evaluation.sanity_checks import cascade
+    from vizlib.evaluation.weight_randomization import weighted_modules_top_down
+    from vizlib.ui.pages.attribution.cascade_titles import step_titles
 
     progress(0, None, f"{METHODS[explanation.method].title}: drawing the model anew, layer by layer")
     with told_to(progress):
-        return CascadeResult(cascade(model, picture.pixels, explanation))
+        rows = cascade(model, picture.pixels, explanation)
+    titles = step_titles(model, weighted_modules_top_down(model, model.cast(torch.zeros(1, 3, *explanation.input_map.shape))))
+    return CascadeResult([(titles[name], value, values) for name, value, values in rows], headed=rows[0][0] == "head")
 
 
 def compute_stability(explanation: Explanation, model: Model, *, picture: Picture, progress: Progress) -> StabilityResult:

@@ -9,7 +9,6 @@ import streamlit as st
 
 from vizlib.catalog.methods import METHODS
 from vizlib.engine.work_order import Lane
-from vizlib.figures.layer_names import layer_title
 from vizlib.figures.map_scale import QUANTILE, upper_end
 from vizlib.figures.numbers import decimal, percent
 from vizlib.ui.core import computations, formatting
@@ -36,10 +35,6 @@ if TYPE_CHECKING:
     from vizlib.ui.sections.proof import Proof
     from vizlib.ui.widgets.method_options import MethodChoice
 
-_LOWEST = {
-    "head": "the classifier", "norm": "the last norm", "classifier.norm": "the last norm", "patch_embed": "the patch embedding",
-    "tokens_to_token.project": "the projection after the last round", "embedding": "the embeddings",
-}  # fmt: skip
 _STOPPED = "Stopped: “Go on” above the maps takes it up again."
 
 
@@ -163,15 +158,10 @@ def _draw_sanity(scheduler: MethodScheduler, explanation: Explanation, checks: d
     work = partial(compute_cascade, explanation, picture=request.picture)
     result = computations.compute_or_status(f"{SLOT}cascade", result_key, [request.model], work, lane=Lane.HEAVY)
     if result is not None:
-        tiles = [(cascade_title(name), f"similarity {decimal(value)}", values, None) for name, value, values in result.rows]
-        top = "the classifier" if result.rows[0][0] == "head" else "the last layer"
+        tiles = [(f"Down to {title}", f"similarity {decimal(value)}", values, None) for title, value, values in result.rows]
+        top = "the classifier" if result.headed else "the last layer"
         st.caption(f"New weights from {top} down to the layer named, drawn once; how alike each map is to that of the model as it is.")
         _draw_tiles(tiles, answer, view, signed=explanation.signed)
-
-
-def cascade_title(name: str) -> str:
-    """The lowest layer that has new weights, as a reader counts layers."""
-    return f"Down to {_LOWEST.get(name, layer_title(name))}"
 
 
 def check_note(check: Check) -> str:
