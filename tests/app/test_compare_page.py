@@ -80,6 +80,13 @@ def test_readers_find_display_names_and_no_identifiers(page):
     assert "ViT" in said(at)
     assert "ResNet: receptive field" in "".join(str(chart.proto.spec) for chart in at.get("plotly_chart"))
     assert "ResNet, measured" in said(at)
+    fields = [html for html in (str(part.proto.body) for part in at.get("html")) if "class='fields'" in html]
+    assert len(fields) == 3
+    assert all(html.count("<img ") == html.count(">reach ") == html.count("<br>reach ") == 4 for html in fields)
+    charts = [json.loads(chart.proto.spec)["layout"] for chart in at.get("plotly_chart")]
+    heat_maps = [(one["margin"]["l"], one["margin"]["b"]) for one in charts if one["yaxis"]["title"].get("text") in TITLES]
+    assert len(heat_maps) == 3
+    assert len(set(heat_maps)) == 1  # their cells are of one size, though "stage 4, layer 2" is longer than "layer 6"
 
 
 def test_the_pairs_hold_what_the_library_says(found):

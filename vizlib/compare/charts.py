@@ -117,7 +117,7 @@ def _entropy(comparison: Comparison, marks: list[Mark]) -> Chart | None:
 
 def _spectrum(comparison: Comparison, marks: list[Mark]) -> Chart:
     curves = [_curve(model, model_mark, model.high_frequency) for model, model_mark in zip(comparison.models, marks, strict=True)]
-    return Chart(text.SPECTRUM, along_depth(curves, "ln amplitude, highest over zero"))
+    return Chart(text.SPECTRUM, along_depth(curves, "log amplitude, highest over zero"))
 
 
 def _similarity(comparison: Comparison, marks: list[Mark]) -> Chart:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CONVOLUTIONAL = ("resnet",)
 NEAR, FAR = 0.15, 0.3  # of the input's diagonal: a head's mean distance below which it looks nearby, and above which globally
-_STEP = 0.1  # of ln amplitude in sum, from which on a curve rises or falls
+_STEP = 0.1  # of log amplitude in sum, from which on a curve rises or falls
 _SAMPLES = 24  # places a side
 _ALIKE = 0.05  # of the mean cosine, from which on tokens have become more alike
 _RAGHU = "Raghu et al., Do Vision Transformers See Like Convolutional Neural Networks? (2021), https://arxiv.org/abs/2108.08810"
@@ -182,7 +182,7 @@ def _spectrum_finding(model: ModelMeasures) -> Finding:
     curve = model.high_frequency
     change = float(curve[-1] - curve[0])
     text = (
-        f"The fine structure of {model.display_name} {_way(change)} from the first layer to the last: ln amplitude "
+        f"The fine structure of {model.display_name} {_way(change)} from the first layer to the last: log amplitude "
         f"{signed(curve[0])}, then {signed(curve[-1])}."
     )
     same = _same_grids(model)
@@ -208,8 +208,8 @@ def filtering(model: ModelMeasures, statement: str, *, rises: bool) -> Claim:
         return np.diff(np.log(means[..., 1] / means[..., 0]), axis=1)[:, same].sum(1)
 
     expected = (
-        f"between layers of one grid, the ln amplitude of {model.display_name}'s highest frequency {'rises' if rises else 'falls'} by more "
-        f"than {_STEP:g} in sum."
+        f"between layers of one grid, the log amplitude of {model.display_name}'s highest frequency {'rises' if rises else 'falls'} by "
+        f"more than {_STEP:g} in sum."
     )
     if not same.any():
         return Claim(statement, expected, "no layer lies on the grid of the one before it.", Verdict.CANNOT_TELL, (_PARK,))

@@ -68,8 +68,9 @@ SPECTRUM = ChartText(
     "Fine structure with depth",
     "Between layers of one grid, down says that a layer smooths (a low-pass, as self-attention is said to be), up that it sharpens (a "
     "high-pass, as convolutions are said to be).",
-    "ln of the amplitude at the highest spatial frequency of a layer's map over that at frequency zero, means over pictures and "
-    "channels. Grids of different sizes have different highest frequencies, so neither levels nor steps to another grid can be compared.",
+    "The natural logarithm of the amplitude at the highest spatial frequency of a layer's map over that at frequency zero, means over "
+    "pictures and channels. Grids of different sizes have different highest frequencies, so neither levels nor steps to another grid can "
+    "be compared.",
     "Park and Kim 2022",
     "https://arxiv.org/abs/2202.06709",
 )

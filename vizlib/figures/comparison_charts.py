@@ -21,7 +21,8 @@ DEPTH = "relative depth (1 is the last layer)"
 DASHES = ("solid", "dot", "dash")
 _CELL = 26
 _SCALE = 40  # pixels of a scale above its map
-_MOST_NAMES = 14  # under the narrowest map, 296 px, where a name takes 13 px
+_TITLE, _LETTER = 34, 5.4  # pixels of an axis's title with its distance, and of a letter of a name
+_MOST_NAMES = 14  # under the narrowest map, 330 px, where a name takes 13 px
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,12 @@ def alignment_map(
         y=_named(rows, row_title, 1),
     )
     return figure.update_layout(margin_t=12 + _SCALE)
+
+
+def room_for_names(figure: go.Figure, names: Sequence[str]) -> go.Figure:
+    """A heat map with room for the longest of these names beside and below it, so that others with it have cells of the same size."""
+    room = _TITLE + _LETTER * max(map(len, names))
+    return figure.update_layout(margin_l=room, margin_b=room)
 
 
 def without_scale(figure: go.Figure) -> go.Figure:

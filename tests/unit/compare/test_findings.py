@@ -101,12 +101,12 @@ def test_the_sentence_says_what_the_chart_shows():
     curves = np.tile([-4.28, -2.25, -2.45], (8, 1))
     finding = _spectrum_finding(measures(curves=curves, grids=(8, 4, 4), family="resnet"))
     assert finding.text.startswith(
-        "The fine structure of M rises from the first layer to the last: ln amplitude \u22124.28, then \u22122.45."
+        "The fine structure of M rises from the first layer to the last: log amplitude \u22124.28, then \u22122.45."
     )
     assert "Where two layers lie on one grid it changes by \u22120.20 in sum" in finding.text
     assert finding.claim.verdict is NOT_SO
     falling = _spectrum_finding(measures(curves=-curves))
-    assert "M falls from the first layer to the last: ln amplitude +4.28, then +2.45." in falling.text
+    assert "M falls from the first layer to the last: log amplitude +4.28, then +2.45." in falling.text
     assert "one grid" not in falling.text
     assert "M hardly changes" in _spectrum_finding(measures()).text
 

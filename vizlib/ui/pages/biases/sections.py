@@ -45,7 +45,7 @@ _FIRST_MODELS = ("vit_tiny50", "resnet_tiny50", "cct_tiny50")
 _MOST = 5
 _MEASURES = {
     "probability": ("Probability", "probability of its first answer", ".0%"),
-    "kl": ("Answer moved", "KL(original ‖ changed), nats, 0: the same", ".2f"),
+    "kl": ("Divergence", "KL(original ‖ changed), nats, 0: the same", ".2f"),
     "readout": ("Read-out", "cosine of the read-out, before and after", ".2f"),
 }
 _DRIFTS = {"now": "At this strength", "all": "At every strength"}
@@ -57,7 +57,7 @@ DEFINITIONS = (
     f"{response_data.MARGIN:g}\u00a0px around them, showed the picture before and after; a blank means that there is none, that the "
     "change cuts through the cells, or that the map was the same everywhere before. Edges are filled by mirroring, hidden patches with the "
     "picture's mean colour, for all models alike. "
-    "**Read-out**: the cosine between what the classifier reads before and after (1: alike, 0: unrelated). **Answer moved**: the "
+    "**Read-out**: the cosine between what the classifier reads before and after (1: alike, 0: unrelated). **Divergence**: the "
     "Kullback-Leibler divergence between the answers to the picture as it is and to the changed one, over all classes (0: the same)."
 )
 _WAVES = "A picture is a sum of waves (its Fourier transform); one of 4 cycles goes from light to dark and back 4 times across it."

@@ -45,8 +45,12 @@ if TYPE_CHECKING:
 
 KINDS = {f"{reading}/{kernel}": f"{words}, {kernel}" for reading, words in about.READINGS.items() for kernel in ("linear", "rbf")}
 _WAYS = {"depth": "by depth", "stride": "by stride", "cka": "by best CKA"}
-_FIELD = 80  # pixels of a receptive field on the page: four are beside one another on a telephone
-_MAP_WIDTH = 296  # pixels of a heat map: one on a telephone, two at 1024 px, three at 1440
+_FIELDS = (  # four receptive fields are beside one another on a telephone too, and no larger than can be told from one another
+    "<style>.fields { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 0.6rem; max-width: 44rem; } "
+    ".fields figure { margin: 0; } .fields img { width: 100%; display: block; image-rendering: pixelated; border-radius: 6px; } "
+    ".fields figcaption { font-size: 0.8rem; line-height: 1.35; margin-top: 0.3rem; }</style>"
+)
+_MAP_WIDTH = 330  # pixels of a heat map: one on a telephone, two at 1024 px, three at 1440
 _OPEN = 10  # findings that are read without a click: those of two models
 _SHOWS = ("colours", "length", "channels")
 _PAIRS = tuple(f"{first}-{second}" for first, second in combinations(range(4), 2))
@@ -178,7 +182,7 @@ def draw_cka(comparison: Comparison, shown: Example | None, both: tuple[int, int
     """Which layers hold the same, as heat maps; a click on a cell shows its two layers."""
     from vizlib.compare.charts import cka_chart
     from vizlib.figures.charts import CONFIG
-    from vizlib.figures.comparison_charts import clickable, without_scale
+    from vizlib.figures.comparison_charts import clickable, room_for_names, without_scale
 
     _open(about.CKA)
     few = "cka" in comparison.missing
@@ -199,10 +203,11 @@ def draw_cka(comparison: Comparison, shown: Example | None, both: tuple[int, int
     first, second = both
     ends = _cell(comparison, both, view, reading, kernel)
     side_by_side = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    layers = [layer_title(layer.name) for model in both for layer in comparison.models[model].layers]
     for rows, columns in ((first, second), (first, first), (second, second)):
         chosen = (ends[0][1], ends[1][1]) if (ends[0][0], ends[1][0]) == (rows, columns) else None
         key = f"compare.cka.{rows}.{columns}"
-        figure = clickable(cka_chart(comparison, rows, columns, reading, kernel), chosen)
+        figure = room_for_names(clickable(cka_chart(comparison, rows, columns, reading, kernel), chosen), layers)
         if (rows, columns) != both:  # one scale is enough for three maps
             without_scale(figure)
         with side_by_side.container(width=_MAP_WIDTH):
@@ -285,6 +290,7 @@ def _draw_chart(name: str, chart: Chart) -> None:
 
 def _draw_fields(comparison: Comparison) -> None:
     from vizlib.compare.pictures import receptive_field_rows
+    from vizlib.figures.html_page import escaped, png_address
 
     heading("What a layer's middle takes in", sub=True)
     st.markdown(
@@ -293,7 +299,12 @@ def _draw_fields(comparison: Comparison) -> None:
     )
     for row in receptive_field_rows(comparison):
         st.markdown(f"**{formatting.plain(row.title)}**")
-        st.image([image for _, image in row.images], [caption for caption, _ in row.images], width=_FIELD, output_format="PNG")
+        figures = ""
+        for caption, image in row.images:
+            layer, reach = map(escaped, caption.split(": "))
+            words = f"{layer}<br>{reach}".replace(" px", "\u00a0px")
+            figures += f'<figure><img alt="{layer}" src="{png_address(image)}"><figcaption>{words}</figcaption></figure>'
+        st.html(f"{_FIELDS}<div class='fields'>{figures}</div>")
 
 
 def draw_why(
