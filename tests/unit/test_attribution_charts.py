@@ -25,3 +25,12 @@ def test_the_probability_of_a_class_that_is_hardly_seen_has_ticks_of_its_own():
         figure = removal_curve(share, (curve, curve / 2, curve), (curve, curve), curve / 2, "A map", insert=True)
         assert figure.layout.yaxis.tickformat == tick
         assert read in figure.data[-1].hovertemplate
+
+
+def test_numbers_can_be_read_on_every_colour():
+    heat = agreement_map(np.eye(3), ["A", "B", "C"]).data[0]
+    assert heat.textfont.color == "#000000"
+    for _, colour in heat.colorscale:
+        parts = np.array([int(part) for part in colour[4:-1].split(",")]) / 255
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        assert (linear @ [0.2126, 0.7152, 0.0722] + 0.05) / 0.05 >= 4.5  # WCAG 2.2, 1.4.3

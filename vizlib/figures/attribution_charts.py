@@ -38,7 +38,7 @@ def agreement_map(values: np.ndarray, titles: Sequence[str]) -> go.Figure:
             customdata=words,
             text=[["" if np.isnan(value) else _short(value) for value in row] for row in values],
             texttemplate="%{text}",
-            textfont={"size": 11},
+            textfont={"size": 11, "color": "#000000"},  # plotly's own choice of grey or white is too near to most of these colours
             zmin=-1,
             zmax=1,
             colorscale=_diverging(),
@@ -124,4 +124,4 @@ def _diverging() -> list[list[object]]:
     table = np.frombuffer(diverging(), np.uint8).reshape(256, 3)
     # The table's ends are dark: numbers are read on what lies between.
     places = np.linspace(0, 1, 21)
-    return [[float(place), "rgb({},{},{})".format(*table[round(255 * (0.5 + 0.8 * (place - 0.5)))])] for place in places]
+    return [[float(place), "rgb({},{},{})".format(*table[round(255 * (0.5 + 0.75 * (place - 0.5)))])] for place in places]

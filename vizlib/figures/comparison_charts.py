@@ -22,7 +22,7 @@ DASHES = ("solid", "dot", "dash")
 _CELL = 26
 _SCALE = 40  # pixels of a scale above its map
 _TITLE, _LETTER = 34, 5.4  # pixels of an axis's title with its distance, and of a letter of a name
-_MOST_NAMES = 14  # under the narrowest map, 330 px, where a name takes 13 px
+_MOST_NAMES = 14  # under the narrowest map, 296 px, where a name takes 13 px
 
 
 @dataclass(frozen=True)

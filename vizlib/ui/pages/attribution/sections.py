@@ -289,7 +289,9 @@ def _draw_pair(photo: np.ndarray, maps: tuple[np.ndarray, np.ndarray], titles: t
 
     title, other = titles
     alike = f"rank correlation {decimal(value)}" if np.isfinite(value) else "no rank correlation, for one of them is the same everywhere"
-    apart = f"red: higher in {title}; blue: higher in {other}; white: the same rank, full colour: ranks 0 and 1; {alike}"
+    apart = (
+        f"red: higher in {title}; blue: higher in {other}; white: the same rank; full colour: lowest in one, highest in the other; {alike}"
+    )
     per_row, width = pair_layout(*photo.shape[:2])
     drawn = rank_pair(*maps, _PAIR * 4 // per_row)
     pictures = [cv2.resize(photo, drawn[0].shape[1::-1], interpolation=cv2.INTER_AREA), *drawn]

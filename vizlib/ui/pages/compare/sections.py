@@ -50,7 +50,7 @@ _FIELDS = (  # four receptive fields are beside one another on a telephone too, 
     ".fields figure { margin: 0; } .fields img { width: 100%; display: block; image-rendering: pixelated; border-radius: 6px; } "
     ".fields figcaption { font-size: 0.8rem; line-height: 1.35; margin-top: 0.3rem; }</style>"
 )
-_MAP_WIDTH = 330  # pixels of a heat map: one on a telephone, two at 1024 px, three at 1440
+_MAP_WIDTH = 296  # pixels of a heat map: one on a telephone, two at 1024 px, three at 1440
 _OPEN = 10  # findings that are read without a click: those of two models
 _SHOWS = ("colours", "length", "channels")
 _PAIRS = tuple(f"{first}-{second}" for first, second in combinations(range(4), 2))
