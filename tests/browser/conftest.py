@@ -14,7 +14,7 @@ from browser_helpers import ARGUMENTS, SLOW, STAGES, STILL, Server, serving
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page, Playwright, Request
+    from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -93,10 +93,20 @@ def _unless_left(visit: Visit, failed: Request) -> None:
         visit.problems.append(f"{failed.url}: {failed.failure}")
 
 
+@pytest.fixture(scope="session")
+def contexts(browser: Browser) -> Iterator[dict[str, BrowserContext]]:
+    """The browser's contexts by their options: what the app sends to every page is fetched and compiled once for many visitors."""
+    kept: dict[str, BrowserContext] = {}
+    yield kept
+    for context in kept.values():
+        context.close()
+
+
 @pytest.fixture
-def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    """A fresh visitor; the test fails on any error in the page. Parametrize with options of the browser's context."""
-    context = browser.new_context(**({"viewport": {"width": 1280, "height": 800}} | getattr(request, "param", {})))
+def visit(browser: Browser, contexts: dict[str, BrowserContext], request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """A new visitor; the test fails on any error in the page. Parametrize with options of the browser's context."""
+    options = {"viewport": {"width": 1280, "height": 800}} | getattr(request, "param", {})
+    context = contexts.get(repr(options)) or contexts.setdefault(repr(options), browser.new_context(**options))
     page = context.new_page()
     page.set_default_timeout(SLOW)
     one = Visit(page)
@@ -108,6 +118,11 @@ def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visit]:
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: one.sent.append(frame)))
     yield one
     exceptions = page.locator("[data-testid=stException]").count()
-    context.close()
+    if page.url.startswith("http"):
+        page.evaluate("localStorage.clear()")
+    context.clear_cookies()
+    context.clear_permissions()
+    for opened in context.pages:
+        opened.close()
     assert not exceptions
     assert not one.problems
