@@ -13,6 +13,9 @@ ARGS ?=
 # Bytecode is kept whatever the machine says: tests start hundreds of processes, and each would compile the same files again.
 export PYTHONDONTWRITEBYTECODE :=
 
+# A file's tests stay with one worker, so that what they share is made once; tests/conftest.py puts the longest files first.
+SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
@@ -35,13 +38,13 @@ app: $(VENV)/.runtime real
 
 # One thread in each worker: the maps are compared bit for bit, and the workers share the cores.
 test: $(VENV)/.test $(VENV)/.browser real
-	OMP_NUM_THREADS=1 $(if $(FAST),VIZLIB_FAST=1) $(if $(FULL),VIZLIB_FULL_TABLE=1) $(if $(REST),VIZLIB_REST=1) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(if $(FAST),tests/unit) $(ARGS)
+	OMP_NUM_THREADS=1 $(if $(FAST),VIZLIB_FAST=1) $(if $(FULL),VIZLIB_FULL_TABLE=1) $(if $(REST),VIZLIB_REST=1) $(BIN)/python -m pytest $(SPREAD) $(if $(FAST),tests/unit) $(ARGS)
 
 times: $(VENV)/.test
-	OMP_NUM_THREADS=1 VIZLIB_TIMES=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup tests/unit tests/parity tests/packaging tests/app
+	OMP_NUM_THREADS=1 VIZLIB_TIMES=1 $(BIN)/python -m pytest $(SPREAD) tests/unit tests/parity tests/packaging tests/app
 
 coverage: $(VENV)/.test
-	OMP_NUM_THREADS=1 VIZLIB_FAST=1 $(if $(FULL),VIZLIB_FULL_TABLE=1) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --cov=vizlib --cov-report= tests/unit tests/parity $(ARGS)
+	OMP_NUM_THREADS=1 VIZLIB_FAST=1 $(if $(FULL),VIZLIB_FULL_TABLE=1) $(BIN)/python -m pytest $(SPREAD) --cov=vizlib --cov-report= tests/unit tests/parity $(ARGS)
 	$(BIN)/python -m coverage report --sort=cover --skip-covered
 
 # MLflow wants an older importlib-metadata than dask brings, so these packages have an environment of their own.

@@ -4,7 +4,7 @@ By default large tables are sampled, and the longest cases of tests/slow_tests.t
 case of every unit test, without all that the file names; `make times` writes that file again. REST=1, for continuous integration: the
 sampled tables with the longest cases and the browser's tests, without what `make coverage` has run already; and of the cases that the
 sample leaves out a tenth, another one for each VIZLIB_TURN, which is the commit there; of a test with several of the longest cases the
-first, and half of the others in turn; what the browser is asked of every model it is asked of the first, and of a third of the others in
+first, and a fifth of the others in turn; what the browser is asked of every model it is asked of the first, and of a third of the others in
 turn. REST=1 FULL=1: all that `make coverage` has not run.
 """
 
@@ -15,13 +15,14 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from sampled_cases import HALF, TENTH, THIRD, has_its_turn, sample
+from sampled_cases import FIFTH, TENTH, THIRD, has_its_turn, sample
 
 HERE = Path(__file__).parent
 SLOW, BROWSER = HERE / "slow_tests.txt", HERE / "browser"
 COVERED = {HERE / "unit", HERE / "parity"}  # whose quick cases `make coverage` runs
 NOTED = 0.5  # seconds of processor time that the first case of a test may take for FAST
 LONG = 1.0  # and that a case may take by default
+QUICK, IN_BROWSER = 0.1, 7.0  # what a case takes that the file does not name, about
 TURN = os.environ.get("VIZLIB_TURN", "")
 
 FULL, FAST, TIMES, REST = (bool(os.environ.get(f"VIZLIB_{name}")) for name in ("FULL_TABLE", "FAST", "TIMES", "REST"))
@@ -29,9 +30,14 @@ FULL, FAST, TIMES, REST = (bool(os.environ.get(f"VIZLIB_{name}")) for name in ("
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    if TIMES or (FULL and not FAST and not REST) or _named_by_hand(config):
-        return
     slow = {name: float(seconds) for seconds, name in (line.split(" ", 1) for line in SLOW.read_text(encoding="utf-8").splitlines())}
+    if not (TIMES or (FULL and not FAST and not REST) or _named_by_hand(config)):
+        _leave_out(config, items, slow)
+    if hasattr(config, "workerinput"):
+        _longest_files_first(items, slow)
+
+
+def _leave_out(config, items, slow: dict[str, float]) -> None:
     if FAST:
         left = _after_the_first(items, {_function(name) for name in slow})
     elif REST:
@@ -40,7 +46,7 @@ def pytest_collection_modifyitems(config, items):
         left = {item: None for item in covered if item not in later}
         if not FULL:
             left |= {item: None for item in _beyond_the_sample(items, set()) if not has_its_turn(item.nodeid, TURN, TENTH)}
-            left |= {item: None for item in _other_long(items, slow) if not has_its_turn(item.nodeid, TURN, HALF)}
+            left |= {item: None for item in _other_long(items, slow) if not has_its_turn(item.nodeid, TURN, FIFTH)}
             left |= {item: None for item in _other_models(items) if not has_its_turn(item.nodeid, TURN, THIRD)}
     else:
         left = _beyond_the_sample(items, {name for name, seconds in slow.items() if seconds > LONG})
@@ -48,6 +54,14 @@ def pytest_collection_modifyitems(config, items):
             left |= {item: None for item in items if BROWSER in item.path.parents}
     items[:] = [item for item in items if item not in left]
     config.hook.pytest_deselected(items=list(left))
+
+
+def _longest_files_first(items, slow: dict[str, float]) -> None:
+    """A file's tests stay with one worker, and a long file begun last would keep the others waiting."""
+    seconds = defaultdict(float)
+    for item in items:
+        seconds[item.path] += slow.get(item.nodeid, IN_BROWSER if BROWSER in item.path.parents else QUICK)
+    items.sort(key=lambda item: -seconds[item.path])
 
 
 def _named_by_hand(config) -> bool:
@@ -156,7 +170,7 @@ def pytest_report_header():
         some = (
             "all"
             if FULL
-            else "sampled tables, a tenth of their other cases, half of the other long cases of a test and a third of the browser's other "
+            else "sampled tables, a tenth of their other cases, a fifth of the other long cases of a test and a third of the browser's other "
             f"models (VIZLIB_TURN={TURN})"
         )
         return [f"{some}, but what make coverage runs"]

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.xdist_group("wheel")
 _MAPPED = {"app.py": "vizlib/_product/app.py", "pages": "vizlib/_product/pages", "assets": "vizlib/_product/assets"}
 
 

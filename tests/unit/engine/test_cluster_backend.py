@@ -23,8 +23,6 @@ from vizlib.engine.jobs import JobState
 from vizlib.engine.limits import Limits
 from vizlib.engine.work_order import Lane, WorkOrder
 
-pytestmark = pytest.mark.xdist_group("cluster")
-
 
 @pytest.fixture(scope="module")
 def queue():

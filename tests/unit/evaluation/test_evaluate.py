@@ -174,12 +174,13 @@ def test_a_map_without_an_order_passes_nothing_and_has_no_size_to_change_by() ->
     model, picture = vizlib.load("vit_tiny50"), sample("rocket").pixels
     empty = vizlib.explain(model, picture, "hires_cam", gradient="plain")
     assert not empty.input_map.any()
-    scores = FaithfulnessScorer(model, picture).score(empty, ["deletion", "max_sensitivity"])
+    scorer = FaithfulnessScorer(model, picture)
+    scores = scorer.score(empty, ["deletion", "max_sensitivity"])
     assert scores["deletion"].percentile >= 95
     assert scores["deletion"].value < scores["deletion"].gaussian
     assert scores["deletion"].good is False
     assert scores["deletion"].without_order
-    assert not FaithfulnessScorer(model, picture).score(vizlib.explain(model, picture), ["deletion"])["deletion"].without_order
+    assert not scorer.score(vizlib.explain(model, picture), ["deletion"])["deletion"].without_order
     assert np.isnan(scores["max_sensitivity"].value)
     known = Score(0.5, 0.5, 0.5, None, None, None, higher=False, definition="a rule")
     assert SetScore((known, scores["max_sensitivity"], replace(known, value=0.7))).mean[0] == pytest.approx(0.6)
