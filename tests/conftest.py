@@ -170,7 +170,7 @@ def pytest_report_header():
         some = (
             "all"
             if FULL
-            else "sampled tables, a tenth of their other cases, a fifth of the other long cases of a test and a third of the browser's other "
+            else "sampled tables, a tenth of their other cases, a fifth of a test's other long cases and a third of the browser's other "
             f"models (VIZLIB_TURN={TURN})"
         )
         return [f"{some}, but what make coverage runs"]
