@@ -4,8 +4,8 @@ By default large tables are sampled, and the longest cases of tests/slow_tests.t
 case of every unit test, without all that the file names; `make times` writes that file again. REST=1, for continuous integration: the
 sampled tables with the longest cases and the browser's tests, without what `make coverage` has run already; and of the cases that the
 sample leaves out a tenth, another one for each VIZLIB_TURN, which is the commit there; of a test with several of the longest cases the
-first, and a fifth of the others in turn; what the browser is asked of every model it is asked of the first, and of a third of the others in
-turn. REST=1 FULL=1: all that `make coverage` has not run.
+first, and a fifth of the others in turn; of a browser's test the first case, and a third of the others in turn. REST=1 FULL=1: all that
+`make coverage` has not run.
 """
 
 import os
@@ -47,7 +47,7 @@ def _leave_out(config, items, slow: dict[str, float]) -> None:
         if not FULL:
             left |= {item: None for item in _beyond_the_sample(items, set()) if not has_its_turn(item.nodeid, TURN, TENTH)}
             left |= {item: None for item in _other_long(items, slow) if not has_its_turn(item.nodeid, TURN, FIFTH)}
-            left |= {item: None for item in _other_models(items) if not has_its_turn(item.nodeid, TURN, THIRD)}
+            left |= {item: None for item in _other_visits(items) if not has_its_turn(item.nodeid, TURN, THIRD)}
     else:
         left = _beyond_the_sample(items, {name for name, seconds in slow.items() if seconds > LONG})
         if not any("browser" in argument for argument in config.args):
@@ -95,9 +95,9 @@ def _other_long(items, slow: dict[str, float]) -> list:
     return list(_after_the_first(long, set()))
 
 
-def _other_models(items) -> list:
-    """The cases of the browser's tests that ask of all models what the first case asks of one."""
-    asked = [item for item in items if BROWSER in item.path.parents and "model" in _values(item)]
+def _other_visits(items) -> list:
+    """The cases of the browser's tests after the first: other models, sizes, themes, pictures."""
+    asked = [item for item in items if BROWSER in item.path.parents]
     return list(_after_the_first(asked, set()))
 
 
@@ -170,8 +170,8 @@ def pytest_report_header():
         some = (
             "all"
             if FULL
-            else "sampled tables, a tenth of their other cases, a fifth of a test's other long cases and a third of the browser's other "
-            f"models (VIZLIB_TURN={TURN})"
+            else "sampled tables, a tenth of their other cases, a fifth of a test's other long cases and a third of the browser's "
+            f"(VIZLIB_TURN={TURN})"
         )
         return [f"{some}, but what make coverage runs"]
     return [] if FULL or TIMES else ["large tables are sampled, the longest cases and the browser left out; make test FULL=1 runs all"]

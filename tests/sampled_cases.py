@@ -8,7 +8,7 @@ from collections import defaultdict
 CASES = 12  # up to which all of them run
 TENTH = 10  # of the cases that a sample leaves out, one in so many has its turn
 FIFTH = 5  # of the longest cases of one test, after the first
-THIRD = 3  # of a browser's test that is asked of all models
+THIRD = 3  # of the cases of a browser's test, after the first
 GOLDEN = 0.6180339887  # multiples of it lie evenly in 0 to 1 from the first on
 
 

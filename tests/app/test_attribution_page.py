@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import timm
 import torch
 from app_helpers import ROOT, image_bytes, messages, said, settled
 from scipy.stats import rankdata
@@ -633,7 +634,8 @@ def test_the_steps_of_a_cascade_are_called_what_a_reader_calls_them(name, first,
     ],
 )
 def test_networks_of_other_shapes_have_titles_too(name, top, bottom):
-    model = vizlib.load(name, checkpoint="random", num_classes=3)
+    narrow = {"mlp_ratio": 0.01} if "vgg" in name else {}
+    model = vizlib.wrap(timm.create_model(name, num_classes=3, **narrow))
     falling = weighted_modules_top_down(model, torch.zeros(1, 3, *model.card.input_size))
     named = step_titles(model, falling)
     titles = [named[step] for step, _ in blocks_below(falling, head_of(model, falling))]
