@@ -37,7 +37,7 @@ _RULES = (
     ".st-key-app-words, .st-key-app-presenter { position: absolute; }",
     # A table that is wider than a telephone scrolls by itself, or the whole page would.
     "[data-testid=stMarkdownContainer] table { display: block; max-width: 100%; overflow-x: auto; }",
-    "@media (max-width: 640px) { [data-testid=stMarkdownContainer] :is(th, td) { padding: 0.35rem 0.45rem; font-size: 0.875rem; } }",
+    "@media (max-width: 1100px) { [data-testid=stMarkdownContainer] :is(th, td) { padding: 0.35rem 0.45rem; font-size: 0.875rem; } }",
     # A line of some 110 characters at most.
     "[data-testid=stMain] [data-testid=stMarkdownContainer] :is(p, li), [data-testid=stCaptionContainer] :is(p, li) { max-width: 48em; }",
     # What is chosen in a row is read as easily as what is not: the theme's colour has too little contrast for words on a dark page.
