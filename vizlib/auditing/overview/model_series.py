@@ -78,7 +78,9 @@ def model_series(audit: Audit, summaries: Sequence[Summary], agreements: Sequenc
 def _cka(audit: Audit, missing: dict[str, str]) -> dict[str, dict[str, Estimate]]:
     """Of every model but the last, the CKA of each layer to that of the last."""
     if not audit.facts["features"]:
-        missing["cka"] = "The audit was made without features (--features, features=True), so there is no CKA."
+        missing["cka"] = (
+            "The audit kept no features of layers, so there is no CKA; the option features, in Python and on the command line, keeps them."
+        )
         return {}
     last = audit.models[-1]
     layers = audit.features(last)

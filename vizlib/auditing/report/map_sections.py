@@ -123,8 +123,8 @@ def head_section(view: Overview) -> Section | None:
     if not view.heads:
         why = (
             "None of these models has attention that looks over its whole grid." if view.facts["heads"] else
-            "This audit was made without statistics of heads, which take one more pass a picture: Heads and artifacts on the page, --heads "
-            "on the command line, heads=True in Python."
+            "This audit was made without statistics of heads, which take one more pass a picture. They come with the switch Heads and "
+            "artifacts on the app's page, and with the option heads in Python and on the command line."
         )  # fmt: skip
         return Section("Heads over the set", why)
     tabs, shown = [], shown_names(view.facts)

@@ -199,7 +199,9 @@ def _sharing(model: Model, size: tuple[int, int]) -> list[Sharing]:
         size = parents(size, layer.window).grid
         if layer.parameters:
             kernel, stride, _ = layer.window
-            rows.append(Sharing(layer.name, f"{kernel}\u00a0×\u00a0{kernel}, stride\u00a0{stride}", size, layer.parameters, layer.connections(size)))
+            rows.append(
+                Sharing(layer.name, f"{kernel}\u00a0×\u00a0{kernel}, stride\u00a0{stride}", size, layer.parameters, layer.connections(size))
+            )
     return rows
 
 
