@@ -1,11 +1,11 @@
 """How much of the tests runs: all with FULL=1, as before a release; by default what takes some minutes; least with FAST=1.
 
 By default large tables are sampled, and the longest cases of tests/slow_tests.txt and the browser's tests left out; FAST=1 takes the first
-case of every unit test, without all that the file names; `make times` writes that file again. REST=1, for continuous integration: the
-sampled tables with the longest cases and the browser's tests, without what `make coverage` has run already; and of the cases that the
-sample leaves out a tenth, another one for each VIZLIB_TURN, which is the commit there; of a test with several of the longest cases the
-first, and a fifth of the others in turn; of a browser's test the first case, and a third of the others in turn. REST=1 FULL=1: all that
-`make coverage` has not run.
+case of every unit test, without all that the file names; `make times` writes that file again. REST=1, for continuous integration after
+`make coverage`, which has run the quick ones: what the default leaves out, and each VIZLIB_TURN, which is the commit there, other cases
+where there are many. Of the longest and of the browser's tests the first case of each, and of their other cases a fifth and a third; a
+tenth of what is beyond the samples, and half of what `make test` has run before the commit. REST=1 FULL=1: all that `make coverage` has
+not run.
 """
 
 import os
@@ -15,7 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from sampled_cases import FIFTH, TENTH, THIRD, has_its_turn, sample
+from sampled_cases import FIFTH, HALF, TENTH, THIRD, has_its_turn, sample
 
 HERE = Path(__file__).parent
 SLOW, BROWSER = HERE / "slow_tests.txt", HERE / "browser"
@@ -45,7 +45,9 @@ def _leave_out(config, items, slow: dict[str, float]) -> None:
         later = _after_the_first(covered, {_function(name) for name in slow})
         left = {item: None for item in covered if item not in later}
         if not FULL:
-            left |= {item: None for item in _beyond_the_sample(items, set()) if not has_its_turn(item.nodeid, TURN, TENTH)}
+            beyond = _beyond_the_sample(items, set())
+            left |= {item: None for item in _of_make_test(items, beyond, slow) if not has_its_turn(item.nodeid, TURN, HALF)}
+            left |= {item: None for item in beyond if not has_its_turn(item.nodeid, TURN, TENTH)}
             left |= {item: None for item in _other_long(items, slow) if not has_its_turn(item.nodeid, TURN, FIFTH)}
             left |= {item: None for item in _other_visits(items) if not has_its_turn(item.nodeid, TURN, THIRD)}
     else:
@@ -87,6 +89,11 @@ def _beyond_the_sample(items, long: set[str]) -> dict:
         kept = set(sample([_values(item) for item in table]))
         left |= {item: None for number, item in enumerate(table) if number not in kept or item.nodeid in long}
     return left
+
+
+def _of_make_test(items, beyond, slow: dict[str, float]) -> list:
+    """What `make test` runs, so that it was asked before each commit."""
+    return [item for item in items if item not in beyond and slow.get(item.nodeid, 0.0) <= LONG and BROWSER not in item.path.parents]
 
 
 def _other_long(items, slow: dict[str, float]) -> list:
@@ -170,8 +177,8 @@ def pytest_report_header():
         some = (
             "all"
             if FULL
-            else "sampled tables, a tenth of their other cases, a fifth of a test's other long cases and a third of the browser's "
-            f"(VIZLIB_TURN={TURN})"
+            else "half of what make test runs, a tenth of what is beyond its samples, of the longest and of the browser's tests the first "
+            f"case, and a fifth and a third of the others (VIZLIB_TURN={TURN})"
         )
         return [f"{some}, but what make coverage runs"]
     return [] if FULL or TIMES else ["large tables are sampled, the longest cases and the browser left out; make test FULL=1 runs all"]

@@ -301,7 +301,7 @@ def _draw_fields(comparison: Comparison) -> None:
         st.markdown(f"**{formatting.plain(row.title)}**")
         figures = ""
         for caption, image in row.images:
-            layer, reach = map(escaped, caption.split(": "))
+            layer, _, reach = map(escaped, caption.rpartition(": "))
             words = f"{layer}<br>{reach}".replace(" px", "\u00a0px")
             figures += f'<figure><img alt="{layer}" src="{png_address(image)}"><figcaption>{words}</figcaption></figure>'
         st.html(f"{_FIELDS}<div class='fields'>{figures}</div>")
