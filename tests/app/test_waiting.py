@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from streamlit.testing.v1 import AppTest
+
 from vizlib.engine import jobs
 from vizlib.engine.jobs import Job, JobState, Worker
 from vizlib.ui.core import job_slots
@@ -44,6 +46,26 @@ def test_a_job_that_says_it_is_done_gives_its_result(monkeypatch):
     assert worker.submit("key", lambda progress: "made").wait(60)
     worker.close()
     assert seen == [(True, "made")]
+
+
+def _following():
+    import streamlit as st
+
+    from vizlib.engine.jobs import Job
+    from vizlib.ui.core import job_slots
+
+    job = st.session_state.setdefault("job", Job("key", lambda progress: None))
+    job_slots.result_or_status("slot", job)
+
+
+def test_a_click_on_stop_is_taken_where_its_look_ends_in_a_whole_run(monkeypatch):
+    beats = [0.3, 0.3, 0.3]
+    monkeypatch.setattr(job_slots, "beat_of", lambda job: beats.pop(0) if beats else 1.0)
+    at = AppTest.from_function(_following).run()
+    assert not at.info
+    at.button(key="stop.slot").click().run()  # the fourth beat is a longer one
+    assert at.session_state["job"].cancelled
+    assert at.info[0].value == "Stopped."
 
 
 def test_a_job_is_looked_at_less_often_the_more_are_waited_for(monkeypatch):

@@ -43,6 +43,20 @@ def test_a_widget_gives_its_value_in_every_run():
     assert not without, f"These start empty where a browser missed a run, see url_state.resend: {without}"
 
 
+def test_clicks_are_taken_by_callbacks():
+    """A run that ends in another one, or is cut short by it, takes a button's answer with it; a callback has run before."""
+    calls = [
+        (path, node)
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in {"button", "form_submit_button"}
+    ]
+    assert len(calls) > 15
+    named = [(path, node, {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}) for path, node in calls]
+    read = [f"{path.name}:{node.lineno}" for path, node, given in named if "on_click" not in given and given.get("disabled") != "True"]
+    assert not read, f"Clicks on these can be lost: {read}"
+
+
 def test_choices_in_a_row_fold():
     calls = [
         (path, node)

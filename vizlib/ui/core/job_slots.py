@@ -146,9 +146,8 @@ def _follow(slot: str, job: Job[Any], beat: float) -> None:
             st.markdown(f":material/hourglass_top: {message}")
         else:
             st.progress(job.progress.fraction, text=message)
-        if st.button("Stop", key=f"stop.{slot}", icon=":material/stop_circle:", type="tertiary"):
-            job.cancel()
-            st.rerun()
+        # By a callback, which runs before this look can end in a whole run: that would take the click with it.
+        st.button("Stop", key=f"stop.{slot}", icon=":material/stop_circle:", type="tertiary", on_click=here(job.cancel))
 
 
 def may_load(identity: str) -> bool:

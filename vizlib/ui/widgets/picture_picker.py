@@ -168,19 +168,25 @@ def _draw_camera() -> None:
 
 
 def _draw_address(hosts: frozenset[str]) -> None:
+    state, key, wanted = st.session_state, "pictures.address.typed", "pictures.address.wanted"
+
+    def want() -> None:
+        state[wanted] = state[key].strip()
+
     with st.popover("Address", icon=":material/link:"), st.form("pictures.address", border=False):
-        url = st.text_input(f"A picture at {', '.join(sorted(hosts))}", placeholder="https://", max_chars=2048)
-        wanted = st.form_submit_button("Fetch it")
-    if not wanted:
+        st.text_input(f"A picture at {', '.join(sorted(hosts))}", value=state.get(key, ""), key=key, placeholder="https://", max_chars=2048)
+        st.form_submit_button("Fetch it", on_click=here(want))
+    if wanted not in state:
         return
     upload = _handed_in()
     try:
         with st.spinner("Fetching the picture"):
-            content = fetch_image_bytes(url.strip(), hosts, most_bytes=limits().picture_mb << 20)
+            content = fetch_image_bytes(state[wanted], hosts, most_bytes=limits().picture_mb << 20)
     except vizlib.ImageError as error:
         upload["error"] = str(error)
     else:
-        _take(unquote(urlsplit(url).path.rpartition("/")[2]) or "picture", content)
+        _take(unquote(urlsplit(state[wanted]).path.rpartition("/")[2]) or "picture", content)
+    del state[wanted]  # last: where another run cuts this one short, that one fetches the picture
     st.rerun()
 
 
