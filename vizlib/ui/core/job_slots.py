@@ -98,9 +98,14 @@ def result_or_status(slot: str, job: Job[T]) -> T | None:
 
 
 def follow(slot: str, job: Job[Any]) -> None:
-    """Show how far a job is until it ends; a page that is drawn again without it stops this."""
+    """Show how far a job is until it ends; a page that is drawn again without it stops this.
+
+    Stop is the page's and not the look's: Streamlit drops a click in a fragment that a whole run has replaced meanwhile.
+    """
     beat = beat_of(job)
-    drawn_every(_follow, beat)(slot, job, beat)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        drawn_every(_follow, beat)(job, beat)
+        st.button("Stop", key=f"stop.{slot}", icon=":material/stop_circle:", type="tertiary", on_click=here(job.cancel))
 
 
 def run_again_after(jobs: Sequence[Job[Any]]) -> None:
@@ -136,18 +141,15 @@ def words_of(job: Job[Any]) -> str:
     return "Yours is next" if job.state is JobState.WAITING else "Beginning"
 
 
-def _follow(slot: str, job: Job[Any], beat: float) -> None:
+def _follow(job: Job[Any], beat: float) -> None:
     # A whole run only where it is worth one: to see the result, or to look much less often.
     if job.done or beat_of(job) >= 2 * beat:
         st.rerun()
     message = f"{formatting.plain(words_of(job))} …"
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if job.progress.fraction is None:
-            st.markdown(f":material/hourglass_top: {message}")
-        else:
-            st.progress(job.progress.fraction, text=message)
-        # By a callback, which runs before this look can end in a whole run: that would take the click with it.
-        st.button("Stop", key=f"stop.{slot}", icon=":material/stop_circle:", type="tertiary", on_click=here(job.cancel))
+    if job.progress.fraction is None:
+        st.markdown(f":material/hourglass_top: {message}")
+    else:
+        st.progress(job.progress.fraction, text=message)
 
 
 def may_load(identity: str) -> bool:
