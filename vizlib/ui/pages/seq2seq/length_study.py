@@ -150,7 +150,10 @@ def draw_length_study(request: TranslationRequest, keys: StudyKeys) -> None:
 
     running = job is not None and not job.done
     label = "Measure on new inputs" if not tally.seeds else f"Add {ROUNDS * CHUNK} more of each length"
-    st.button(label, key="seq2seq.measure", icon=":material/play_arrow:", on_click=here(start), disabled=running, type="primary")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(label, key="seq2seq.measure", icon=":material/play_arrow:", on_click=here(start), disabled=running, type="primary")
+        if running and job is not None:  # not in what is drawn again by itself: see job_slots.follow
+            st.button("Stop", key="seq2seq.stop", icon=":material/stop_circle:", type="tertiary", on_click=here(job.cancel))
     if tally.right:
         st.segmented_control(
             "Right", [WHOLE, CHARACTERS], key=resend(keys.counted), required=True,
@@ -196,9 +199,7 @@ def _live(tally: Tally, task: Task, job: Job[Counts] | None, running: bool, coun
     if job is not None:
         tally.take(job)
     if job is not None and not job.done:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.progress(job.progress.fraction or 0.0, text=f"{job.progress.message} …")
-            st.button("Stop", key="seq2seq.stop", icon=":material/stop_circle:", type="tertiary", on_click=here(job.cancel))
+        st.progress(job.progress.fraction or 0.0, text=f"{job.progress.message} …")
     elif job is not None and job.exception() is not None:
         job_slots.result_or_status(SLOT_MEASURE, job)
     if tally.right:
