@@ -55,8 +55,9 @@ _RULES = (
     f".stApp [data-testid^=stBaseButton]:disabled {{ {_FADED}; border-style: dashed; }}",
     *(_code_rule(kinds, *colours) for kinds, colours in CODE.items()),
 )
+_STYLE = f"<style>{' '.join(_RULES)}</style>"
 
 
 def draw_page_style() -> None:
     """Write the rules into the page."""
-    st.markdown(f"<style>{' '.join(_RULES)}</style>", unsafe_allow_html=True)
+    st.markdown(_STYLE, unsafe_allow_html=True)

@@ -49,14 +49,16 @@ class ConvProjection extends Component {
     };
     const [h, w] = block.grid;
     const [kh, kw] = block.keys;
+    const step = Math.round(h / kh);
+    const conv = step > 1 ? `conv_{${step}}` : 'conv';
     formula(this.find('terms'), [
       'Attention( ',
       ['W_{q} · conv(x)', light('q')],
       ` at ${h} × ${w} cells, `,
-      ['W_{k} · conv_{2}(x)', light('k')],
+      [`W_{k} · ${conv}(x)`, light('k')],
       ` at ${kh} × ${kw}, `,
-      ['W_{v} · conv_{2}(x)', light('v')],
-      ` at ${kh} × ${kw} ); conv_{2} goes on by two cells at a time`,
+      [`W_{v} · ${conv}(x)`, light('v')],
+      ` at ${kh} × ${kw} )${step > 1 ? `; ${conv} goes on by ${step} cells at a time` : ''}`,
     ]);
     this.choose(block.clearest);
   }

@@ -297,6 +297,7 @@ def _draw_fields(comparison: Comparison) -> None:
         "The input's pixels by how much they move the middle of a layer: the root of the weights, so that the weak ones are seen, each "
         "picture up to its own largest. The reach is how far from the middle they lie, in the mean."
     )
+    st.html(_FIELDS)
     for row in receptive_field_rows(comparison):
         st.markdown(f"**{formatting.plain(row.title)}**")
         figures = ""
@@ -304,7 +305,7 @@ def _draw_fields(comparison: Comparison) -> None:
             layer, _, reach = map(escaped, caption.rpartition(": "))
             words = f"{layer}<br>{reach}".replace(" px", "\u00a0px")
             figures += f'<figure><img alt="{layer}" src="{png_address(image)}"><figcaption>{words}</figcaption></figure>'
-        st.html(f"{_FIELDS}<div class='fields'>{figures}</div>")
+        st.html(f"<div class='fields'>{figures}</div>")
 
 
 def draw_why(
