@@ -24,7 +24,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.t
 help: ## print this
 	@echo "make app     install what the app needs, start it and open it     PORT=8501 ARGS='more options of streamlit run'"
 	@echo "make test    install what the tests need and run them             ARGS='tests/unit -k rollout' JOBS=2; FULL=1: all, FAST=1: the quick ones, REST=1: what CI runs after make coverage"
-	@echo "make times   run all but the browser's tests and write down which take long, into tests/slow_tests.txt"
+	@echo "make times   run all but the browser's tests and write down which take long, into tests/slow_tests.txt and tests/large_tables.txt"
 	@echo "make coverage   run the quick unit tests and print which lines of vizlib they reach, least first"
 	@echo "make test-integrations   install trackers and training loops in an environment of their own, and test looks with them"
 	@echo "make docs    build the site into build/docs, strictly; it then needs no network"

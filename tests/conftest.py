@@ -1,11 +1,11 @@
 """How much of the tests runs: all with FULL=1, as before a release; by default what takes some minutes; least with FAST=1.
 
-By default large tables are sampled, and the longest cases of tests/slow_tests.txt and the browser's tests left out; FAST=1 takes the first
-case of every unit test, without all that the file names; `make times` writes that file again. REST=1, for continuous integration after
-`make coverage`, which has run the quick ones: what the default leaves out, and each VIZLIB_TURN, which is the commit there, other cases
-where there are many. Of the longest and of the browser's tests the first case of each, and of their other cases a fifth and a third; a
-tenth of what is beyond the samples, and half of what `make test` has run before the commit. REST=1 FULL=1: all that `make coverage` has
-not run.
+By default the tables of tests/large_tables.txt are sampled, and the longest cases of tests/slow_tests.txt and the browser's tests left
+out; FAST=1 takes the first case of every unit test, without all that the second file names; `make times` writes both again. REST=1, for
+continuous integration after `make coverage`, which has run the quick ones: what the default leaves out, and each VIZLIB_TURN, which is the
+commit there, other cases where there are many. Of the longest and of the browser's tests the first case of each, and of their other cases
+a fifth and a third; a tenth of what is beyond the samples, and half of what `make test` has run before the commit. REST=1 FULL=1: all that
+`make coverage` has not run.
 """
 
 import os
@@ -15,13 +15,14 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from sampled_cases import FIFTH, HALF, TENTH, THIRD, has_its_turn, sample
+from sampled_cases import CASES, FIFTH, HALF, TENTH, THIRD, has_its_turn, sample
 
 HERE = Path(__file__).parent
-SLOW, BROWSER = HERE / "slow_tests.txt", HERE / "browser"
+SLOW, LARGE, BROWSER = HERE / "slow_tests.txt", HERE / "large_tables.txt", HERE / "browser"
 COVERED = {HERE / "unit", HERE / "parity"}  # whose quick cases `make coverage` runs
 NOTED = 0.5  # seconds of processor time that the first case of a test may take for FAST
 LONG = 1.0  # and that a case may take by default
+TABLE = 1.5  # and that the cases of one test take in all, those aside, before they are sampled
 QUICK, IN_BROWSER = 0.1, 7.0  # what a case takes that the file does not name, about
 TURN = os.environ.get("VIZLIB_TURN", "")
 
@@ -30,11 +31,16 @@ FULL, FAST, TIMES, REST = (bool(os.environ.get(f"VIZLIB_{name}")) for name in ("
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    slow = {name: float(seconds) for seconds, name in (line.split(" ", 1) for line in SLOW.read_text(encoding="utf-8").splitlines())}
+    slow = _noted(SLOW)
     if not (TIMES or (FULL and not FAST and not REST) or _named_by_hand(config)):
         _leave_out(config, items, slow)
     if hasattr(config, "workerinput"):
         _longest_files_first(items, slow)
+
+
+def _noted(path: Path) -> dict[str, float]:
+    """The seconds of processor time of a test or a case by its name."""
+    return {name: float(seconds) for seconds, name in (line.split(" ", 1) for line in path.read_text(encoding="utf-8").splitlines())}
 
 
 def _leave_out(config, items, slow: dict[str, float]) -> None:
@@ -84,9 +90,9 @@ def _beyond_the_sample(items, long: set[str]) -> dict:
     tables = defaultdict(list)
     for item in items:
         tables[_function(item.nodeid)].append(item)
-    left = {}
-    for table in tables.values():
-        kept = set(sample([_values(item) for item in table]))
+    left, large = {}, _noted(LARGE)
+    for name, table in tables.items():
+        kept = set(sample([_values(item) for item in table]) if name in large else range(len(table)))
         left |= {item: None for number, item in enumerate(table) if number not in kept or item.nodeid in long}
     return left
 
@@ -153,7 +159,12 @@ class Times:
             return
         firsts = set(self.first.values())
         noted = {name: taken for name, taken in self.seconds.items() if taken > LONG or (name in firsts and taken > NOTED)}
-        SLOW.write_text("".join(f"{taken:.1f} {name}\n" for name, taken in sorted(noted.items())), encoding="utf-8")
+        tables = defaultdict(list)
+        for name, taken in self.seconds.items():
+            tables[_function(name)].append(taken if taken <= LONG else 0.0)
+        large = {name: sum(table) for name, table in tables.items() if len(table) > CASES and sum(table) > TABLE}
+        for path, named in ((SLOW, noted), (LARGE, large)):
+            path.write_text("".join(f"{taken:.1f} {name}\n" for name, taken in sorted(named.items())), encoding="utf-8")
         print(f"\n{sum(self.seconds.values()):.0f} seconds of processor time in {len(self.seconds)} cases")
 
 
