@@ -14,7 +14,7 @@ from app_helpers import ROOT, components, image_bytes, maps, said, settled
 from PIL import Image
 
 import vizlib
-from vizlib.engine.jobs import JobState
+from vizlib.engine.jobs import Job, JobState
 from vizlib.evaluation.badge import Badge
 from vizlib.ui.core.model_choice import ModelChoice
 from vizlib.ui.core.model_service import service
@@ -504,14 +504,16 @@ def test_the_map_that_the_page_opens_on_passes_its_badge(explore, monkeypatch):
     assert ":green-badge[7 of 7 tests passed]" in said(at)
 
 
-class Endless:
+class Endless(Job):
     """A map that is never there."""
 
-    done, state, progress, abandoned = False, JobState.RUNNING, SimpleNamespace(message="Explaining", fraction=None), False
-    age = 0.0
+    def __init__(self):
+        super().__init__("endless")
+        self.state = JobState.RUNNING
 
-    def wait(self, seconds):
+    def wait(self, timeout=None):
         """Nobody waits for it."""
+        return False
 
 
 def test_the_answer_does_not_wait_for_a_map_that_takes_long(explore, monkeypatch):
