@@ -140,3 +140,28 @@ def test_narrow(visit, server):
         visit.page.set_viewport_size({"width": width, "height": 800})
         cut = visit.page.locator(".map-grid .ends").evaluate_all("all => all.filter(one => one.scrollWidth > one.clientWidth).length")
         assert cut == 0, width
+
+
+def test_a_click_beside_a_run_of_the_page_is_heard(visit, server):
+    """Streamlit drops what a part of the page sends that a whole run has replaced before the browser heard of that."""
+    late, held = [], []
+
+    def between(browser_side):
+        server_side = browser_side.connect_to_server()
+        server_side.on_message(lambda message: held.append((browser_side, message)) if late else browser_side.send(message))
+
+    visit.page.route_web_socket("**/_stcore/stream", between)
+    opened(visit, f"{server.url}/attribution?{TWO}&depth=rollout")
+    visit.rest()
+    page = visit.page
+    late.append(True)
+    page.locator(".map-grid").get_by_role("radio", name="one for all").click()  # a run of the whole page follows, for its address
+    page.wait_for_timeout(2000)
+    assert held
+    page.locator(".map-grid .card[data-name=input_x_gradient] .closer").click()
+    page.wait_for_timeout(500)
+    late.clear()
+    for browser_side, message in held:
+        browser_side.send(message)
+    page.wait_for_url("**depth=input_x_gradient*", timeout=20_000)
+    page.locator(".map-grid .card.on[data-name=input_x_gradient]").wait_for()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
-import { Component, ComponentWithView, mount, REST } from '../../vizlib/ui/components/_lib/component.js';
+import { AGAIN, Component, ComponentWithView, mount, REST } from '../../vizlib/ui/components/_lib/component.js';
 
 const MESSAGE = new Uint8Array(readFileSync(new URL('./fixtures/message.bin', import.meta.url)));
 
@@ -75,4 +75,45 @@ test('the page does not undo what the hand is doing', t => {
   component.takeView({ order: 'edge' });
   component.takeView({ order: 'index' });
   assert.equal(component.view.order, 'index');
+});
+
+test('a click is told again until the page says that it heard it, and no more once its element is gone', t => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1000 });
+  const states = [];
+  let made;
+  class Kind extends Component {
+    load() {
+      made = this;
+    }
+  }
+  const parentElement = home();
+  const end = mount(Kind)({ parentElement, data: MESSAGE, setStateValue: (...state) => states.push(state) });
+  made.header = { heard: 0 };
+  made.tell('act', 'stop');
+  t.mock.timers.tick(AGAIN);
+  assert.deepEqual(states.splice(0), [
+    ['act', [1000, 'stop', 1]],
+    ['act', [1000, 'stop', 2]],
+  ]);
+  made.header = { heard: 1000 };
+  t.mock.timers.tick(10 * AGAIN);
+  assert.deepEqual(states.splice(0), []);
+
+  made.tell('act', 'one');
+  made.tell('act', 'another'); // in the same moment, and before the first was heard
+  t.mock.timers.tick(AGAIN);
+  const [first, ...others] = states.splice(0);
+  assert.deepEqual(
+    [first, ...others].map(([, [, what, times]]) => [what, times]),
+    [
+      ['one', 1],
+      ['another', 1],
+      ['another', 2],
+    ],
+  );
+  assert.notEqual(first[1][0], others[0][1][0]);
+  parentElement.isConnected = false;
+  end();
+  t.mock.timers.tick(10 * AGAIN);
+  assert.deepEqual(states, []);
 });

@@ -6,6 +6,8 @@ import { keep } from './lifecycle.js';
 /** @typedef {import('./lifecycle.js').Call} Call */
 
 export const REST = 350; // milliseconds without a change before the page hears of it
+export const AGAIN = 2000; // milliseconds after which a click that the page has not answered is told again
+const TIMES = 10; // and as often at most
 
 /** What draws in an element: ``mount`` makes one and hands it each message that is new, by ``load(header, arrays)``. */
 export class Component {
@@ -24,6 +26,10 @@ export class Component {
     this.bytes = undefined;
     /** @type {ReturnType<typeof setTimeout> | number} */
     this.waiting = 0;
+    /** The number of the last click that was told, and what tells it again. */
+    this.told = 0;
+    /** @type {ReturnType<typeof setTimeout> | number} */
+    this.telling = 0;
     /** The address of the photograph, which is given back at the end. */
     this.url = '';
     /** @type {(name: string, value: any) => void} */
@@ -61,6 +67,26 @@ export class Component {
       this.waiting = 0;
       this.setState(name, value);
     }, REST);
+  }
+
+  /**
+   * Tell the page of a click as [its number, what was clicked, the time of telling], and again until a message says by
+   * ``heard`` that it came: Streamlit drops what a part of a page sends that a run of the whole page has replaced.
+   * @param {string} name
+   * @param {any} what
+   */
+  tell(name, what) {
+    const number = Math.max(Date.now(), this.told + 1);
+    this.told = number;
+    let times = 0;
+    const again = () => {
+      if (this.header.heard === number || times === TIMES) return;
+      times += 1;
+      this.telling = setTimeout(again, AGAIN);
+      this.setState(name, [number, what, times]);
+    };
+    clearTimeout(this.telling);
+    again();
   }
 
   destroy() {}
@@ -115,6 +141,7 @@ export function mount(Kind, also) {
     },
     (/** @type {Component} */ component) => {
       clearTimeout(component.waiting);
+      clearTimeout(component.telling);
       component.withoutButton();
       if (component.url) URL.revokeObjectURL(component.url);
       component.destroy();

@@ -38,7 +38,6 @@ class MapGrid extends Component {
   constructor(root) {
     super(root);
     this.view = { scale: 'own', opacity: 0.6 };
-    this.act = _what => {}; // tells the page at once
     this.plain = this.both = null; // the colours of maps, and of those with a sign
     this.cards = new Map();
     this.point = null;
@@ -53,7 +52,7 @@ class MapGrid extends Component {
       this.draw();
       this.reportView();
     });
-    this.find('stop').onclick = () => this.act(this.header.stopped ? 'on' : 'stop');
+    this.find('stop').onclick = () => this.tell('act', this.header.stopped ? 'on' : 'stop');
     this.dialog = this.find('proof');
     this.find('close').onclick = () => this.dialog.close();
     this.dialog.addEventListener('click', event => {
@@ -131,7 +130,7 @@ class MapGrid extends Component {
     if (this.url) img.src = this.url;
     root.dataset.name = card.name;
     closer.setAttribute('aria-label', `Look closer at ${card.title}`);
-    closer.onclick = () => this.act(card.name);
+    closer.onclick = () => this.tell('act', card.name);
     badge.onclick = () => this.proof(card.name);
     stage.tabIndex = 0;
     stage.setAttribute('role', 'application');
@@ -302,6 +301,4 @@ class MapGrid extends Component {
   }
 }
 
-export default mount(MapGrid, (entry, { setTriggerValue }) => {
-  entry.act = what => setTriggerValue('act', what);
-});
+export default mount(MapGrid);

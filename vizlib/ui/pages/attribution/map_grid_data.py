@@ -64,8 +64,8 @@ def scaled_map(explanation: Explanation, content: np.ndarray) -> ScaledMap:
     return ScaledMap(scaled, mean, low, upper_end(part, None if signed else 1.0), float(np.abs(part).max()), signed)
 
 
-def pack_map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: dict[str, Any], depth: str) -> bytes:
-    """The photograph, the maps that are there, and for every method where it stands."""
+def pack_map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: dict[str, Any], depth: str, heard: int) -> bytes:
+    """The photograph, the maps that are there, for every method where it stands, and the number of the last click that was heard."""
     content = answer.geometry.content
     arrays: dict[str, np.ndarray] = {
         "photo": answer.jpeg,
@@ -92,6 +92,7 @@ def pack_map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: dict[st
         "size": list(answer.photo.shape[:2]),
         "cards": cards,
         "view": view,
+        "heard": heard,
         "status": status(scheduler, states),
         "busy": scheduler.busy,
         "stopped": scheduler.stopped,

@@ -209,16 +209,16 @@ def _map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: View, depth
     if state.get(f"{SLOT}scheduler") is not scheduler:
         return
     scheduler.advance()
-    sent = state.setdefault(f"{SLOT}grid.sent", {"token": None, "received": None, "given": None, "message": b""})
+    sent = state.setdefault(f"{SLOT}grid.sent", {"token": None, "received": None, "given": None, "heard": 0, "message": b""})
     if view.grid != sent["received"]:
         sent["given"] = sent["received"] = dict(view.grid)
     token = (
-        id(scheduler), id(answer), depth, scheduler.stopped, scheduler.busy, sent["given"],
+        id(scheduler), id(answer), depth, scheduler.stopped, scheduler.busy, sent["given"], sent["heard"],
         scheduler.maps_after, scheduler.proofs_after, scheduler.prove,
         [(each.name, id(each.explanation), each.coarse, each.refusal, id(each.proof), each.proof_refusal) for each in scheduler.states()],
     )  # fmt: skip
     if token != sent["token"]:
-        sent |= {"token": token, "message": map_grid_data.pack_map_grid(scheduler, answer, sent["given"], depth)}
+        sent |= {"token": token, "message": map_grid_data.pack_map_grid(scheduler, answer, sent["given"], depth, sent["heard"])}
 
     def take_view() -> None:
         view.take()
@@ -226,14 +226,17 @@ def _map_grid(scheduler: MethodScheduler, answer: ModelAnswer, view: View, depth
         state[f"{SLOT}grid.acted"] = True  # the address and the pictures below follow
 
     def act() -> None:
-        action = state[f"{SLOT}grid"].act
+        number, action, _ = state[f"{SLOT}grid"].act or (0, None, 0)
+        if number == sent["heard"]:
+            return  # told again
+        sent["heard"] = number
         if action == "stop":
             scheduler.stop()
         elif action == "on":
             scheduler.go_on()
         elif action in METHODS:
             state[view.depth] = action
-        state[f"{SLOT}grid.acted"] = action is not None
+        state[f"{SLOT}grid.acted"] = True
 
     map_grid(sent["message"], key=f"{SLOT}grid", on_view=here(take_view), on_act=here(act))
     if state.pop(f"{SLOT}grid.acted", False) or stage_of(scheduler, depth) != drawn:
