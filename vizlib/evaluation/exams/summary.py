@@ -65,12 +65,12 @@ def _average(marks: list[Mark], refused: int) -> Average:
 
 @dataclass(frozen=True)
 class Unmarked:
-    """Marks of one exam that could not be given for one reason: those of each of the ``methods`` on each of the ``models``.
+    """Marks that could not be given for one reason: in each of the ``exams`` those of each of the ``methods`` on each of the ``models``.
 
-    ``everyone`` is whether these are all methods that sat it.
+    ``everyone`` is whether these are all methods that sat them.
     """
 
-    exam: str
+    exams: tuple[str, ...]
     models: tuple[str, ...]
     methods: tuple[str, ...]
     why: str
@@ -79,17 +79,18 @@ class Unmarked:
     @property
     def count(self) -> int:
         """How many marks these are."""
-        return len(self.models) * len(self.methods)
+        return len(self.exams) * len(self.models) * len(self.methods)
 
     def text(self, titles: Mapping[str, str] | None = None) -> str:
-        """One sentence of exam, models (by their ``titles`` where they have one), methods and reason."""
+        """One sentence of exams, models (by their ``titles`` where they have one), methods and reason."""
+        exams = listed([EXAMS[exam].title for exam in self.exams])
         models = listed([(titles or {}).get(model, model) for model in self.models])
         methods = "all methods" if self.everyone and len(self.methods) > 1 else listed([METHODS[method].title for method in self.methods])
-        return f"{EXAMS[self.exam].title}, {models}, {methods}: {self.why}"
+        return f"{exams}; {models}; {methods}: {self.why}"
 
 
 def unmarked(marks: Sequence[Mark]) -> list[Unmarked]:
-    """What has no mark and why, with as few words as it takes: one reason of several methods and models is told once."""
+    """What has no mark and why, with as few words as it takes: one reason of several methods, models and exams is told once."""
     by_model: dict[tuple[str, str, str], list[str]] = {}
     for mark in marks:
         if mark.refused:
@@ -98,7 +99,8 @@ def unmarked(marks: Sequence[Mark]) -> list[Unmarked]:
     together: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
     for (exam, why, model), methods in by_model.items():
         together.setdefault((exam, why, tuple(methods)), []).append(model)
-    everyone = {exam: len({mark.method for mark in marks if mark.exam == exam}) for exam, _, _ in together}
-    return [
-        Unmarked(exam, tuple(models), methods, why, len(methods) == everyone[exam]) for (exam, why, methods), models in together.items()
-    ]
+    sat = {exam: len({mark.method for mark in marks if mark.exam == exam}) for exam, _, _ in together}
+    alike: dict[tuple[str, tuple[str, ...], tuple[str, ...], bool], list[str]] = {}
+    for (exam, why, those), models in together.items():
+        alike.setdefault((why, tuple(models), those, len(those) == sat[exam]), []).append(exam)
+    return [Unmarked(tuple(exams), models, those, why, everyone) for (why, models, those, everyone), exams in alike.items()]

@@ -607,12 +607,14 @@ class TestSchool:
         marks = [refused("known", method, model, "it has no attention.") for model in ("a", "b") for method in ("rollout", "relevance")]
         marks += [refused("known", "deeplift", "b", "it has no ReLU."), Mark.refusal("known", "deeplift", "a", "share", "It broke.")]
         marks += [Mark.refusal("grid", method, "c", "share", "No collage.") for method in ("rollout", "deeplift")]
+        marks += [refused(exam, "rollout", "d", "it has no attention.") for exam in ("planted", "boxes")]
         found = unmarked(marks)
         assert [each.text({"a": "A"}) for each in found] == [
-            "Known by construction, A and b, Attention rollout and Attention relevance: it has no attention.",
-            "Known by construction, b, DeepLIFT: it has no ReLU.",
-            "Known by construction, A, DeepLIFT: It broke.",
-            "Grid pointing game, c, all methods: No collage.",
+            "Known by construction; A and b; Attention rollout and Attention relevance: it has no attention.",
+            "Known by construction; b; DeepLIFT: it has no ReLU.",
+            "Known by construction; A; DeepLIFT: It broke.",
+            "Grid pointing game; c; all methods: No collage.",
+            "Planted evidence and Boxes; d; Attention rollout: it has no attention.",
         ]
         assert sum(each.count for each in found) == len(marks)
 
