@@ -101,6 +101,25 @@ def test_bytes_that_are_no_picture_are_said(explore, monkeypatch):
     assert "picture before it is still shown" in at.error[0].value
 
 
+def test_a_fault_that_nobody_foresaw_is_told_once_and_the_page_goes_on(explore, monkeypatch):
+    monkeypatch.setenv(picture_picker.HOSTS_VARIABLE, "pictures.example.org")
+    wanted = []
+
+    def fetch(url, *_, **__):
+        wanted.append(url)
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(picture_picker, "fetch_image_bytes", fetch)
+    at = explore()
+    address_field(at).set_value("https://pictures.example.org/x.png")
+    next(button for button in at.button if button.label == "Fetch it").click().run()
+    assert len(at.exception) == 1
+    at.run()
+    assert len(wanted) == 1
+    assert not at.exception
+    assert gallery_names(at) == [SAMPLES["coffee"].title] * 2
+
+
 def test_a_list_of_hosts_that_is_none_stops_the_page_with_a_reason(monkeypatch):
     monkeypatch.setenv(picture_picker.HOSTS_VARIABLE, "127.0.0.1")
     with pytest.raises(ImageError, match="no host name"):

@@ -178,16 +178,23 @@ def _draw_address(hosts: frozenset[str]) -> None:
         st.form_submit_button("Fetch it", on_click=here(want))
     if wanted not in state:
         return
-    upload = _handed_in()
     try:
-        with st.spinner("Fetching the picture"):
-            content = fetch_image_bytes(state[wanted], hosts, most_bytes=limits().picture_mb << 20)
-    except vizlib.ImageError as error:
-        upload["error"] = str(error)
-    else:
-        _take(unquote(urlsplit(state[wanted]).path.rpartition("/")[2]) or "picture", content)
+        _fetch(state[wanted], hosts)
+    except Exception:
+        del state[wanted]  # told once, and not tried again with every run
+        raise
     del state[wanted]  # last: where another run cuts this one short, that one fetches the picture
     st.rerun()
+
+
+def _fetch(url: str, hosts: frozenset[str]) -> None:
+    try:
+        with st.spinner("Fetching the picture"):
+            content = fetch_image_bytes(url, hosts, most_bytes=limits().picture_mb << 20)
+    except vizlib.ImageError as error:
+        _handed_in()["error"] = str(error)
+    else:
+        _take(unquote(urlsplit(url).path.rpartition("/")[2]) or "picture", content)
 
 
 def _take_files(files: list[UploadedFile]) -> None:
