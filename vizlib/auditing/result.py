@@ -49,6 +49,14 @@ class Audit:
         return [method["name"] for method in self.facts["methods"]]
 
     @property
+    def notes(self) -> list[str]:
+        """What to know of the labels before believing how often a model is right: one sentence for each model that it is said of."""
+        from vizlib.auditing.label_notes import label_note
+
+        said = ((model["name"], label_note(model, self.facts["classes"])) for model in self.facts["models"])
+        return [f"{name}: {note}" for name, note in said if note]
+
+    @property
     def parts(self) -> list[Path]:
         """The files of rows that are there, in order."""
         return sorted((self.folder / "pictures").glob("part-*.parquet"))

@@ -131,10 +131,9 @@ def audit(
     from vizlib.auditing.summary import summaries
 
     rows = summaries(result)
-    _print_summary(rows, as_json=as_json)
-    for facts in result.facts["models"]:
-        if matched := _matching_to_doubt(facts["matched"]):
-            stderr_console().print(f"note: {facts['name']}: {matched}", soft_wrap=True, markup=False)
+    _print_summary(rows, labelled=bool(result.facts["classes"]), as_json=as_json)
+    for note in result.notes:
+        stderr_console().print(f"note: {note}", soft_wrap=True, markup=False)
     if report:
         from vizlib.auditing.report.report_html import write_report
 
@@ -144,16 +143,7 @@ def audit(
     raise typer.Exit(FAILED if any(row.failed for row in rows) else OK)
 
 
-def _matching_to_doubt(matched: str) -> str:
-    """How the folders of a data set were taken for a model's classes, where they do not say it themselves."""
-    from vizlib.model_report.accuracy import SORTED_ORDER
-
-    if matched == SORTED_ORDER:
-        return "its classes 0, 1, ... are taken to be the folders in sorted order; give --labels if they are not."
-    return "" if matched in ("WordNet id", "name", "number") else matched
-
-
-def _print_summary(rows: list[Summary], *, as_json: bool) -> None:
+def _print_summary(rows: list[Summary], *, labelled: bool, as_json: bool) -> None:
     if as_json:
         print_json({"summary": [row.as_record() for row in rows]}, lines=False)
         return
@@ -164,7 +154,7 @@ def _print_summary(rows: list[Summary], *, as_json: bool) -> None:
         if right is not None and interval is not None:
             words.append(f"right {percent(right, 1)} ({percent(interval[0], 1)} to {percent(interval[1], 1)})")
         elif row.pictures:
-            words.append("no label that it knows")
+            words.append("no label that it knows" if labelled else "the pictures have no labels")
         share, area = row.mean("region_share"), row.mean("region_area")
         if share is not None and area is not None:
             words.append(f"{percent(share)} of the map on the object, which is {percent(area)} of what the model sees")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BATCH = 32
 SORTED_ORDER = "sorted order of the folders"
+BY_WORDS = ("WordNet id", "name", "number")  # the ways of matching that a folder's own name says
 _WNID = re.compile(r"n\d{8}")
 
 
@@ -55,29 +56,36 @@ class AccuracyScore:
 def match_classes(model: Model, classes: list[tuple[str, str]]) -> tuple[list[int | None], str]:
     """For each class of a folder its number in the model, None where the model has none, and how they were matched.
 
-    By WordNet id, by name, by number, or, where there are as many folders as classes, in sorted order; TrainingError when none works.
-    A model of 1,000 classes whose labels do not say otherwise has ImageNet-1k's.
+    By WordNet id, by name or by number; in sorted order only for a model without labels and as many folders as classes, since a folder
+    with another name than its label would shift all others. TrainingError when none works. A model of 1,000 classes whose labels do not
+    say otherwise has ImageNet-1k's.
     """
     number_of_wnid = wordnet_ids(model)
     keys = [key for key, _ in classes]
-    if number_of_wnid and all(_WNID.fullmatch(key) for key in keys):
-        numbers = [number_of_wnid.get(key) for key in keys]
-        if any(number is not None for number in numbers):
-            return numbers, "WordNet id"
+    found = []
+    if number_of_wnid:
+        found.append(([number_of_wnid.get(key) for key in keys], "WordNet id"))
     if model.labels:
-        for words in ([name for _, name in classes], keys):
-            named = [_by_name(model, word) for word in words]
-            if None not in named and len(set(named)) == len(named):
-                return named, "name"
+        found += [([_by_name(model, word) for word in words], "name") for words in ([name for _, name in classes], keys)]
+    numbers, how = max(found, key=lambda each: _known(each[0]), default=([], ""))
+    if _known(numbers):
+        return numbers, how
     total = model.adapter.classes
     if all(key.isdecimal() and int(key) < total for key in keys):
         return [int(key) for key in keys], "number"
-    if len(keys) == total:
+    if len(keys) == total and not model.labels:
         return list(range(total)), SORTED_ORDER
+    ways = "WordNet id, label or number" if number_of_wnid else "label or number" if model.labels else "number, or give one for each class"
     raise TrainingError(
-        f"The {len(keys)} classes ({', '.join(keys[:3])}, ...) cannot be matched to the {total} of {model.card.name}: "
-        "name the folders by WordNet id, label or number, or give one for each class."
+        f"The {len(keys)} classes ({', '.join([*keys[:3], *(['...'] if len(keys) > 3 else [])])}) cannot be matched to the {total} of "
+        f"{model.card.name}: name the folders by {ways}."
     )
+
+
+def _known(numbers: list[int | None]) -> int:
+    """How many classes were found; none where two folders would be the same one."""
+    known = [number for number in numbers if number is not None]
+    return len(known) if len(set(known)) == len(known) else 0
 
 
 def wordnet_ids(model: Model) -> dict[str, int] | None:

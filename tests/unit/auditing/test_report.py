@@ -228,6 +228,16 @@ def test_classes_of_a_checkpoint_in_their_own_order_are_named_by_a_file(tmp_path
     assert result.exit_code == 0
     assert "right 28.6" in result.output  # two of seven
     assert "sorted order" not in result.output
+    (tmp_path / "photos" / "bird").rename(tmp_path / "photos" / "birds")
+    result = CliRunner().invoke(app, [*words, "--labels", str(tmp_path / "names.txt"), "--out", str(tmp_path / "c")])
+    assert result.exit_code == 0
+    assert "right 66.7" in result.output  # two of three: what is not known moves no other
+    note = "It does not know 1 of the 3 classes of the data, birds: their pictures count as without a label."
+    assert f"note: resnet10t: {note}" in result.output
+    audit = vizlib.Audit.open(tmp_path / "c")
+    assert audit.notes == [f"resnet10t: {note}"]
+    assert findings(overview(audit))[0].endswith(f": {note}")
+    (tmp_path / "photos" / "birds").rename(tmp_path / "photos" / "bird")
     (tmp_path / "other.txt").write_text("cat\ndog\ncrow\n", encoding="utf-8")
     result = CliRunner().invoke(app, [*words, "--labels", str(tmp_path / "other.txt"), "--out", str(tmp_path / "a")])
     assert result.exit_code == 2  # not the audit that is there

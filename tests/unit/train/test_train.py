@@ -375,8 +375,22 @@ class TestScore:
         assert match_classes(bundled_models, [("7", "7"), ("12", "12")]) == ([7, 12], "number")
         plain = vizlib.load("vit_tiny50", checkpoint="random", num_classes=2)
         assert match_classes(plain, [("x", "x"), ("y", "y")]) == ([0, 1], "sorted order of the folders")
-        with pytest.raises(TrainingError, match="cannot be matched"):
+        with pytest.raises(TrainingError, match=r"The 2 classes \(x, y\) cannot be matched to the 50 .*WordNet id, label or number"):
             match_classes(bundled_models, [("x", "x"), ("y", "y")])
+
+    def test_a_class_that_a_model_does_not_know_moves_no_other(self) -> None:
+        """A folder that is named otherwise than its label once had all of them matched in sorted order: birds were held to be dogs."""
+        known = vizlib.load("vit_tiny50", checkpoint="random", num_classes=3, labels=["cat", "dog", "bird"])
+        assert match_classes(known, [(name, name) for name in ("Cats", "bird", "dog")]) == ([None, 2, 1], "name")
+        assert match_classes(known, [(name, name) for name in ("bird", "cat", "dog", "other things")]) == ([2, 0, 1, None], "name")
+        with pytest.raises(TrainingError, match="cannot be matched to the 3 .*by label or number"):
+            match_classes(known, [(name, name) for name in ("chat", "chien", "oiseau")])
+        bundled = vizlib.load("vit_tiny50")
+        wnid = FIFTY[7][0]
+        assert match_classes(bundled, [(wnid, wnid), ("other things", "other things")]) == ([7, None], "WordNet id")
+        # Two folders that would be one class tell nothing by their names.
+        with pytest.raises(TrainingError):
+            match_classes(known, [("cat", "cat"), ("CAT", "CAT")])
 
     def test_imagenet_folders_are_in_index_order(self) -> None:
         from timm.data import ImageNetInfo

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from vizlib.auditing.label_notes import label_note
 from vizlib.auditing.overview.columns import PRESETS
 from vizlib.auditing.report.names import shown_names
 from vizlib.evaluation.metrics import METRICS
@@ -13,7 +14,7 @@ from vizlib.figures.numbers import adding_digits, counted, ends, of_pictures, pe
 from vizlib.stats import share_difference, wilson
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from vizlib.auditing.clusters import StrategyCluster
     from vizlib.auditing.overview.api import Overview
@@ -31,7 +32,8 @@ _UNIT = "\u00a0%"  # said once, behind both ends of an interval
 def findings(overview: Overview) -> list[str]:
     """One sentence for each number that an audit's reader asks for first, in the order of a report."""
     shown = shown_names(overview.facts)
-    sentences = [_accuracy(summary, shown) for summary in overview.summaries if summary.method == overview.methods[0]]
+    sentences = [_labels(model, overview, shown) for model in overview.facts["models"]]
+    sentences += [_accuracy(summary, shown) for summary in overview.summaries if summary.method == overview.methods[0]]
     sentences += [_commonest_mistake(overview, model, shown) for model in overview.models]
     sentences += [_on_object(summary, shown) for summary in overview.summaries]
     sentences += [_elsewhere(overview, model, method, shown) for model in overview.models for method in overview.methods]
@@ -41,6 +43,11 @@ def findings(overview: Overview) -> list[str]:
     sentences += [_lead(scores.model, lead, shown) for scores in overview.scores for lead in scores.leads]
     sentences += [_apart(pair, shown) for pair in overview.agreements if _is_told(pair, overview.models)]
     return [sentence for sentence in sentences if sentence]
+
+
+def _labels(model: Mapping[str, Any], overview: Overview, shown: ShownNames) -> str:
+    note = label_note(model, overview.facts["classes"])
+    return f"{shown.models[model['name']]}: {shown.told(note)}" if note else ""
 
 
 def between(low: float, high: float, digits: int | None = 1) -> str:

@@ -24,6 +24,7 @@ from vizlib.auditing.report.thumbnails import thumbnails
 from vizlib.figures.html_page import escaped, html_page
 from vizlib.figures.numbers import counted, listed, points
 from vizlib.files import write_whole
+from vizlib.model_report.accuracy import BY_WORDS, SORTED_ORDER
 
 if TYPE_CHECKING:
     import os
@@ -225,10 +226,7 @@ def _about(view: Overview) -> str:
     made = ", ".join(f"{name} {number}" for name, number in facts["made_with"].items())
     lines = [
         f"Fit: {facts['fit'] or 'each model’s own'}. Made with {made}.",
-        *(
-            f"{shown.models[model['name']]}: weights {model['weights'][:16]}.{shown.told(_matched(model['matched']))}"
-            for model in facts["models"]
-        ),
+        *(f"{shown.models[model['name']]}: weights {model['weights'][:16]}.{_matched(model['matched'])}" for model in facts["models"]),
         *filter(None, [file_names(view)]),
     ]
     code = (
@@ -241,7 +239,7 @@ def _about(view: Overview) -> str:
 
 
 def _matched(how: str) -> str:
-    return f" Classes of the data and of the model were matched by {how}." if how and len(how) < 40 else f" {how}" if how else ""
+    return f" Classes of the data and of the model were matched by {how}." if how in (*BY_WORDS, SORTED_ORDER) else ""
 
 
 def _file(name: str) -> str:
