@@ -16,6 +16,7 @@ from vizlib.geometry import Transform
 from vizlib.zoo.adapters import adapter_for
 from vizlib.zoo.hf_hub import hub_weights
 from vizlib.zoo.loading_plans import LoadingPlan, State, plan_for
+from vizlib.zoo.picture_processors import PROCESSOR, processor_transform
 from vizlib.zoo.reading import declared_size
 from vizlib.zoo.vision_language import takes_text
 from vizlib.zoo.weights import read_checkpoint
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 HUB = "hf:"
-CONFIG, WEIGHTS, INDEX, PROCESSOR = "config.json", "model.safetensors", "model.safetensors.index.json", "preprocessor_config.json"
-_FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}  # PIL's numbers
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 
 
 def folder_plan(name: str, progress: Callable[..., None] | None) -> LoadingPlan | None:
@@ -153,7 +153,7 @@ class TransformersFolder(FolderPlan):
         size = self.asked or adapter_for(module).input_size() or declared_size(module)
         processor = self.folder / PROCESSOR
         if processor.is_file():
-            return transform_of(_json(processor), size)
+            return processor_transform(self.folder, _json(processor), size)
         if size is None:
             raise ModelError(f"{self.name} has no {PROCESSOR} and no image_size in its config: say the size of its input, image_size=.")
         return Transform(size=size)
@@ -164,36 +164,6 @@ class TransformersFolder(FolderPlan):
             return None
         labels = tuple(str(names[str(number)]) for number in range(classes))
         return None if labels == tuple(f"LABEL_{number}" for number in range(classes)) else labels
-
-
-def transform_of(config: dict[str, Any], size: tuple[int, int] | None) -> Transform:
-    """The evaluation transform that a preprocessor_config.json describes, at ``size`` (h, w) where it names none.
-
-    A short side and a crop, or a height and a width that pictures are squashed to; ConvNeXt's ``crop_pct`` is a crop too.
-    """
-    resized, cropped = config.get("size"), config.get("crop_size") if config.get("do_center_crop") else None
-    short = resized.get("shortest_edge") if isinstance(resized, dict) else resized if cropped is not None else None
-    share = config.get("crop_pct")
-    box = cropped or (resized if not isinstance(resized, dict) or "height" in resized else None)
-    if box is None and isinstance(short, int):
-        box = short
-    target = (box["height"], box["width"]) if isinstance(box, dict) else (box, box) if isinstance(box, int) else size
-    if target is None:
-        raise ModelError(f"{PROCESSOR} names no size of the input: say it, image_size=.")
-    fit, crop_pct = "squash", 1.0
-    if cropped is not None:
-        fit, crop_pct = "crop", min(target) / short if isinstance(short, int) else 1.0
-    elif share is not None and min(target) < 384:  # from there on ConvNeXt's pictures are squashed
-        fit, crop_pct = "crop", float(share)
-    plain = config.get("do_normalize") is False
-    return Transform(
-        size=(int(target[0]), int(target[1])),
-        crop_pct=crop_pct,
-        interpolation=_FILTERS.get(config.get("resample", 3), "bicubic"),
-        mean=(0.0, 0.0, 0.0) if plain else tuple(config.get("image_mean") or Transform.mean),
-        std=(1.0, 1.0, 1.0) if plain else tuple(config.get("image_std") or Transform.std),
-        fit=fit,
-    )
 
 
 def _class_named(kind: Any, name: str) -> Any:

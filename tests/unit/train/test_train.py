@@ -383,7 +383,7 @@ class TestScore:
         known = vizlib.load("vit_tiny50", checkpoint="random", num_classes=3, labels=["cat", "dog", "bird"])
         assert match_classes(known, [(name, name) for name in ("Cats", "bird", "dog")]) == ([None, 2, 1], "name")
         assert match_classes(known, [(name, name) for name in ("bird", "cat", "dog", "other things")]) == ([2, 0, 1, None], "name")
-        with pytest.raises(TrainingError, match="cannot be matched to the 3 .*by label or number"):
+        with pytest.raises(TrainingError, match=r"cannot be matched to the 3 .*by label or number"):
             match_classes(known, [(name, name) for name in ("chat", "chien", "oiseau")])
         bundled = vizlib.load("vit_tiny50")
         wnid = FIFTY[7][0]
