@@ -49,9 +49,14 @@ def rectified(module: nn.Module) -> dict[str, str]:
 
     if any(isinstance(part, nn.ReLU) for part in module.modules()):
         return {}
-    parts = (type(part) for part in module.modules())
-    others = [part for part in parts if part.__name__ in _OTHERS or part.__module__.startswith("timm.layers.activations")]
-    return {"relu": NO_RELU} if others else {}
+    return {"relu": NO_RELU} if any(_is_another_activation(type(part)) for part in module.modules()) else {}
+
+
+def _is_another_activation(kind: type) -> bool:
+    """Whether parts of this class are activations that call no ReLU: timm and transformers have modules of nothing but these."""
+    if kind.__module__ == "transformers.activations":
+        return "ReLU" not in kind.__name__  # the one that squares what passes a ReLU
+    return kind.__name__ in _OTHERS or kind.__module__.startswith("timm.layers.activations")
 
 
 class ResNetAdapter(Adapter):
