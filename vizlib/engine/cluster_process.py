@@ -56,6 +56,7 @@ def main() -> None:
         protocol="tls://",
         security=security,
         dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # what tells that it lives, on a free port: its own may be another's
         memory_limit=settings["memory"] or None,
         local_directory=settings["folder"],
         preload=settings["preload"],

@@ -52,6 +52,17 @@ def test_two_processes_share_the_work_and_neither_is_this_one(queue):
     assert os.getpid() not in pids
 
 
+def test_its_processes_listen_on_loopback_alone_and_leave_the_ports_of_others(queue):
+    result(queue.submit("me", "process", WorkOrder(work.process)))  # by then they are there
+    here = psutil.Process(queue._backend._process.pid)
+    listening = [
+        each.laddr for process in (here, *here.children(recursive=True)) for each in process.net_connections() if each.status == "LISTEN"
+    ]
+    assert listening
+    assert {address.ip for address in listening} == {"127.0.0.1"}
+    assert 8787 not in {address.port for address in listening}  # which dask takes, with a warning where it is another's
+
+
 def test_a_picture_is_sent_once_and_its_array_comes_back_as_the_same(queue):
     photo = work.Photo("photo", np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8))
     for _ in range(3):
