@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,11 @@ from browser_helpers import ARGUMENTS, SLOW, STAGES, STILL, Server, serving
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Request
+
+
+# Below a page's own address Streamlit's client asks for its server's health first, where it is not, and then finds it at the root.
+PROBED = re.compile(r"http://127\.0\.0\.1:\d+/[^?]+/_stcore/(health|host-config)")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -93,6 +98,12 @@ def _unless_left(visit: Visit, failed: Request) -> None:
         visit.problems.append(f"{failed.url}: {failed.failure}")
 
 
+def _unless_probed(visit: Visit, message: ConsoleMessage) -> None:
+    probed = "status of 404" in message.text and PROBED.match(message.location["url"])
+    if message.type == "error" and not probed:
+        visit.problems.append(message.text)
+
+
 @pytest.fixture(scope="session")
 def contexts(browser: Browser) -> Iterator[dict[str, BrowserContext]]:
     """The browser's contexts by their options: what the app sends to every page is fetched and compiled once for many visitors."""
@@ -111,7 +122,7 @@ def visit(browser: Browser, contexts: dict[str, BrowserContext], request: pytest
     page.set_default_timeout(SLOW)
     one = Visit(page)
     page.on("pageerror", lambda error: one.problems.append(str(error)))
-    page.on("console", lambda message: one.problems.append(message.text) if message.type == "error" else None)
+    page.on("console", lambda message: _unless_probed(one, message))
     page.on("requestfailed", lambda failed: _unless_left(one, failed))
     here = ("http://127.0.0.1", "data:", "blob:", "about:")
     page.on("request", lambda asked: None if asked.url.startswith(here) else one.problems.append(asked.url))

@@ -23,8 +23,6 @@ def open_page(visit, server, **address):
     visit.page.goto(f"{server.url}/attention{'?' if query else ''}{query}")
     visit.page.wait_for_function(f"() => {CANVAS}?.dataset.drawn")
     visit.rest()
-    # Streamlit looks for its server below the page's own address first.
-    visit.problems[:] = [problem for problem in visit.problems if "status of 404" not in problem]
     visit.page.wait_for_timeout(600)  # the address has followed
 
 
@@ -287,7 +285,6 @@ def test_a_click_holds_the_query_and_the_link_restores_it(visit, server, model):
     visit.page.wait_for_function(f"() => {CANVAS}?.dataset.drawn")
     drawn(visit, start(model), -1, token)
     visit.page.get_by_text("Most to").wait_for()
-    visit.problems[:] = [problem for problem in visit.problems if "status of 404" not in problem]
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -22,11 +22,6 @@ def picture(size, mode="RGB"):
     return {"name": "odd.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
 
 
-def forget_probes(visit):
-    """Streamlit's own search for the root of the app, below an address that is not the root."""
-    visit.problems[:] = [problem for problem in visit.problems if "status of 404" not in problem]
-
-
 def test_first_map(visit, server, record_property):
     visit.page.goto(server.url)
     visit.page.wait_for_selector("h1")
@@ -227,7 +222,6 @@ def test_a_cold_deep_link(visit, tmp_path, path):
         assert visit.page.title() == "Explore · vizlib"
         assert visit.page.get_by_text("Page not found").count() == 0
         visit.page.goto("about:blank")
-    forget_probes(visit)
 
 
 def test_the_name_of_the_first_page_is_a_link(visit, server):
@@ -239,7 +233,6 @@ def test_the_name_of_the_first_page_is_a_link(visit, server):
     assert visit.page.get_by_text("Page not found").count() == 0
     visit.page.wait_for_url("**sample=rocket**")
     assert "models=vit_tiny50" in visit.page.url
-    forget_probes(visit)
 
 
 @pytest.mark.parametrize(
