@@ -60,3 +60,14 @@ def test_the_version_stands_in_one_place() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert "version" in project["project"]["dynamic"]
     assert project["tool"]["hatch"]["version"]["path"] == "vizlib/__init__.py"
+
+
+def test_blocks_of_code_stand_apart() -> None:
+    """What follows a block without an empty line between is no paragraph to the site, and has none of its form."""
+    close = []
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        lines = page.read_text(encoding="utf-8").splitlines()
+        fences = [number for number, line in enumerate(lines) if line.startswith("```")]
+        beside = [number - 1 for number in fences[::2]] + [number + 1 for number in fences[1::2]]
+        close += [f"{page.name}:{number + 1}" for number in beside if 0 <= number < len(lines) and lines[number].strip()]
+    assert not close
