@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vizlib.figures.numbers import counted, listed
-from vizlib.model_report.accuracy import BY_WORDS, SORTED_ORDER
+from vizlib.model_report.accuracy import BY_WORDS, SORTED_ORDER, numbering_note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +18,8 @@ def label_note(model: Mapping[str, Any], classes: list[list[str]]) -> str:
     how = model["matched"]
     if how == SORTED_ORDER:
         return "Its classes 0, 1, ... are taken to be those of the data in sorted order: give labels if they are not."
+    if numbers := numbering_note(how, [key for key, _ in classes]):
+        return numbers
     unknown = [key for (key, _), number in zip(classes, model["classes"], strict=False) if number is None]
     if how not in BY_WORDS or not unknown:
         return "" if how in BY_WORDS else str(how)

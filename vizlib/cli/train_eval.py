@@ -331,6 +331,8 @@ def _print_score(name: str, data: Path, result: AccuracyScore, *, as_json: bool)
     left_out = f", {result.left_out} others that the model does not know left out" if result.left_out else ""
     screen = stdout_console()
     screen.print(f"{name} on {data}: {result.images:,} photographs of {result.classes} classes, matched by {result.matched}{left_out}")
+    if result.note:
+        stderr_console().print(f"note: {result.note}", soft_wrap=True, markup=False)
     for measure, heading in (("top1", "top-1"), ("top5", "top-5")):
         if shares[measure] is not None:
             share = shares[measure]

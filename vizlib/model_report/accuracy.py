@@ -31,7 +31,8 @@ _WNID = re.compile(r"n\d{8}")
 class AccuracyScore:
     """Right answers among the first one and the first five, over ``images`` photographs; ``top5`` is None for five classes or fewer.
 
-    ``matched`` says how classes were told apart, ``left_out`` how many of the folder's classes the model does not know.
+    ``matched`` says how classes were told apart, ``left_out`` how many of the folder's classes the model does not know, and ``note`` what
+    to doubt of it.
     """
 
     images: int
@@ -41,6 +42,7 @@ class AccuracyScore:
     matched: str
     left_out: int = 0
     unreadable: list[str] = field(default_factory=list)
+    note: str = ""
 
     @property
     def top1(self) -> float:
@@ -86,6 +88,18 @@ def _known(numbers: list[int | None]) -> int:
     """How many classes were found; none where two folders would be the same one."""
     known = [number for number in numbers if number is not None]
     return len(known) if len(set(known)) == len(known) else 0
+
+
+def numbering_note(matched: str, keys: Sequence[str]) -> str:
+    """What to know of folders that were matched by number where their sorted order is another one, else nothing."""
+    if matched != "number" or list(keys) != sorted(keys) or list(keys) == sorted(keys, key=int):
+        return ""
+    first = next(place for place, key in enumerate(keys) if int(key) != place)
+    return (
+        f"Folders are taken for the classes whose numbers they have as names. torchvision's ImageFolder numbers them in sorted order, by "
+        f"which {keys[first]!r} is class {first}: if the model was trained so, give it labels in that order, "
+        f"{', '.join(keys[: first + 1])} and so on."
+    )
 
 
 def wordnet_ids(model: Model) -> dict[str, int] | None:
@@ -156,7 +170,10 @@ def measure_accuracy(
     if not images:
         raise TrainingError(f"None of the {len(items)} photographs could be read.")
     used = len({number for _, number in items})
-    return AccuracyScore(images, first, fifth if model.adapter.classes > 5 else None, used, matched_by, numbers.count(None), unreadable)
+    return AccuracyScore(
+        images, first, fifth if model.adapter.classes > 5 else None, used, matched_by, numbers.count(None), unreadable,
+        numbering_note(matched_by, [key for key, _ in photos.classes]),
+    )  # fmt: skip
 
 
 def _prepared(model: Model, source: Path | bytes, unreadable: list[str]) -> torch.Tensor | None:

@@ -19,7 +19,7 @@ from vizlib.datasets.classes import FIFTY
 from vizlib.datasets.labelled import find_photos
 from vizlib.datasets.tiny_imagenet import ImageSet, read_split
 from vizlib.errors import TrainingError
-from vizlib.model_report.accuracy import match_classes, measure_accuracy
+from vizlib.model_report.accuracy import match_classes, measure_accuracy, numbering_note
 from vizlib.stats import wilson
 from vizlib.train import recipes
 from vizlib.train.api import train_bundled
@@ -388,6 +388,17 @@ class TestScore:
         bundled = vizlib.load("vit_tiny50")
         wnid = FIFTY[7][0]
         assert match_classes(bundled, [(wnid, wnid), ("other things", "other things")]) == ([7, None], "WordNet id")
+        # ImageFolder has '10' before '2': who trained so is told.
+        twelve = sorted(map(str, range(12)))
+        plain = vizlib.load("vit_tiny50", checkpoint="random", num_classes=12)
+        numbers, how = match_classes(plain, [(name, name) for name in twelve])
+        assert numbers == [int(name) for name in twelve]
+        assert "by which '10' is class 2: " in numbering_note(how, twelve)
+        assert "0, 1, 10 and so on" in numbering_note(how, twelve)
+        assert not numbering_note(how, [f"{number:02}" for number in range(12)])
+        assert not numbering_note(how, list(map(str, range(12))))  # a data set's own numbers, in their order
+        relabelled = vizlib.load("vit_tiny50", checkpoint="random", num_classes=12, labels=twelve)
+        assert match_classes(relabelled, [(name, name) for name in twelve]) == (list(range(12)), "name")
         # Two folders that would be one class tell nothing by their names.
         with pytest.raises(TrainingError):
             match_classes(known, [("cat", "cat"), ("CAT", "CAT")])
