@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
-import time
 import tracemalloc
 
 import numpy as np
@@ -133,11 +132,13 @@ def test_unknown_fit_and_wrong_images_are_refused_with_the_choices():
 
 @pytest.mark.parametrize("size", [(1, 40_000), (40_000, 1), (3, 30_000)])
 @pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
-def test_extreme_strips_are_prepared_in_small_memory(size, fit):
-    transform = Transform((224, 224), **IMAGENET)
-    began = time.perf_counter()
+def test_extreme_strips_are_prepared_in_small_memory(size, fit, monkeypatch):
+    transform, made = Transform((224, 224), **IMAGENET), []
+    resize = Image.Image.resize
+    monkeypatch.setattr(Image.Image, "resize", lambda self, to, *more, **options: made.append(to) or resize(self, to, *more, **options))
     x = transform.prepare(np.full((*size, 3), 200, np.uint8), fit=fit)
-    assert time.perf_counter() - began < 3
+    assert made
+    assert max(width * height for width, height in made) <= 64_000_000
     content = transform.geometry(size, fit=fit).content
     assert content.any()
     assert (transform.to_rgb(x)[content] == 200).all()
@@ -269,12 +270,10 @@ def test_geometry_cannot_be_changed():
             mask[0, 0] = False
 
 
-def test_map_to_image_of_12_megapixels_is_fast_and_small():
+def test_map_to_image_of_12_megapixels_is_small():
     geometry = Transform((224, 224)).geometry((3000, 4000))
     values = np.random.default_rng(0).normal(size=(224, 224))
-    began = time.perf_counter()
     result = geometry.map_to_image(values)
-    assert time.perf_counter() - began < 1
     tracemalloc.start()
     geometry.map_to_image(values)
     peak = tracemalloc.get_traced_memory()[1]

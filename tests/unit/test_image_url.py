@@ -192,11 +192,9 @@ def test_the_size_is_limited_announced_or_not() -> None:
 
 @pytest.mark.parametrize("seconds", [0.3, 0.58, 0.6, 0.62, 1.2])  # cut within the status line, behind it, and within a header
 def test_a_server_that_drips_is_left_in_time(seconds: float) -> None:
-    with serving({"/cat.png": answer(b"x" * 500)}, drip=0.05) as server:
-        began = time.monotonic()
-        with pytest.raises(ImageError, match="took too long"):
-            fetch(server, seconds=seconds)
-        assert time.monotonic() - began < 3
+    # All 500 bytes would come in half a minute.
+    with serving({"/cat.png": answer(b"x" * 500)}, drip=0.05) as server, pytest.raises(ImageError, match="took too long"):
+        fetch(server, seconds=seconds)
 
 
 def test_a_resolver_that_does_not_answer_is_left_in_time() -> None:

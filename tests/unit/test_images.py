@@ -8,7 +8,7 @@ import random
 import struct
 import sys
 import threading
-import time
+import tracemalloc
 import warnings
 import zlib
 from pathlib import Path
@@ -583,9 +583,7 @@ def test_too_many_pixels_are_refused_before_decoding(kind, side, monkeypatch):
         pytest.fail("the image was decoded")
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", decoded)
-    began = time.perf_counter()
     refused(content, "40 megapixels")
-    assert time.perf_counter() - began < 1
 
 
 def test_the_limit_itself():
@@ -610,9 +608,11 @@ def test_a_text_bomb_in_a_png():
         png_chunk(b"iTXt", b"c\0\1\0\0\0" + bomb),
         png_chunk(b"iCCP", b"p\0\0" + bomb),
     ):
-        began = time.perf_counter()
+        tracemalloc.start()
         refused(content[:33] + chunk + content[33:], "damaged")
-        assert time.perf_counter() - began < 2
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 50_000_000  # of 200 that are in it
 
 
 def test_zero_sized_images():

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-import time
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from vizlib.errors import ImageError
 from vizlib.images import read_image, read_with_scaling
@@ -23,15 +22,14 @@ def progressive(scans: int, side: int = 64) -> bytes:
 
 
 @pytest.mark.parametrize(("scans", "read"), [(10, True), (100, True), (101, False), (50_000, False)])
-def test_scans_are_limited(scans: int, read: bool) -> None:
+def test_scans_are_limited(scans: int, read: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     data = progressive(scans)
-    before = time.perf_counter()
     if read:
         assert read_image(data).shape == (64, 64, 3)
     else:
+        monkeypatch.setattr(ImageFile.ImageFile, "load", lambda *_, **__: pytest.fail("the picture was decoded"))
         with pytest.raises(ImageError, match="more passes over the picture"):
             read_image(data)
-    assert time.perf_counter() - before < 2
 
 
 def test_large_pictures_have_fewer() -> None:

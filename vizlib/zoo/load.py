@@ -19,9 +19,9 @@ from vizlib.zoo.activation import certain_activation, check_activation
 from vizlib.zoo.adapters import Adapter, PlainViT, adapter_for
 from vizlib.zoo.adapters.part import PartAdapter, sees_the_input
 from vizlib.zoo.cards import ModelCard
-from vizlib.zoo.checkpoint_folders import FolderPlan, folder_plan
 from vizlib.zoo.conversions.state_layouts import LAYOUTS, other_layout
 from vizlib.zoo.conversions.trained_size import trained_size
+from vizlib.zoo.folders.checkpoint_folders import FolderPlan, folder_plan
 from vizlib.zoo.loading_plans import LoadingPlan, fit_state, others_that_fit, plan_for, rejoined
 from vizlib.zoo.model import Model, check_labels
 from vizlib.zoo.reading import declared_size, reader_of

@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 
 import vizlib
 from vizlib.errors import CheckpointError, ModelError
-from vizlib.zoo import checkpoint_folders
-from vizlib.zoo.picture_processors import transform_of
+from vizlib.zoo.folders import checkpoint_folders
+from vizlib.zoo.folders.picture_processors import transform_of
 from vizlib.zoo.weights import fill_random
 
 if TYPE_CHECKING:

@@ -300,10 +300,8 @@ def test_who_waits_for_another_download_can_be_cancelled(server: Server, tmp_pat
         first = pool.submit(download, server.url, cache_dir=tmp_path)
         while not parts(tmp_path):
             time.sleep(0.005)
-        start = time.monotonic()
         with pytest.raises(CancelledError):
             download(server.url, cache_dir=tmp_path, cancelled=lambda: True)
-        assert time.monotonic() - start < 1
         assert first.result().read_bytes() == BODY
 
 

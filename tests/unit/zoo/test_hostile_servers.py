@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -103,10 +102,8 @@ ANSWERS = {
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_a_lying_answer_is_a_download_error(server: RawServer, tmp_path: Path, kind: str) -> None:
     server.answer, server.endless = ANSWERS[kind], kind == "headers without an end"
-    before = time.monotonic()
     with pytest.raises(DownloadError) as caught:
         download(f"{server.url}/a.pth", cache_dir=tmp_path)
-    assert time.monotonic() - before < 10
     assert not list(tmp_path.glob("*.pth"))
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 10_000
     assert len(str(caught.value)) < 400

@@ -12,7 +12,7 @@ import transformers
 from skimage import data
 
 from vizlib.errors import ModelError
-from vizlib.zoo.picture_processors import PROCESSOR, processor_transform
+from vizlib.zoo.folders.picture_processors import PROCESSOR, processor_transform
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,9 +14,9 @@ import torch
 from vizlib.errors import CheckpointError, DownloadError, ModelError
 from vizlib.geometry import Transform
 from vizlib.zoo.adapters import adapter_for
+from vizlib.zoo.folders.picture_processors import PROCESSOR, processor_transform
 from vizlib.zoo.hf_hub import hub_weights
 from vizlib.zoo.loading_plans import LoadingPlan, State, plan_for
-from vizlib.zoo.picture_processors import PROCESSOR, processor_transform
 from vizlib.zoo.reading import declared_size
 from vizlib.zoo.vision_language import takes_text
 from vizlib.zoo.weights import read_checkpoint
