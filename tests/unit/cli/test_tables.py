@@ -17,6 +17,7 @@ from vizlib.claims import Claim, Verdict
 from vizlib.cli import bench, compare, exam, report, train_eval
 from vizlib.cli.errors_and_output import print_json
 from vizlib.cli.tables import print_table
+from vizlib.model_report.accuracy import AccuracyScore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +89,7 @@ def test_sentences_break_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vizlib.compare.findings.findings", lambda comparison: findings)
     comparison = SimpleNamespace(missing={})
     lines = printed(80, lambda: compare._print_findings(comparison, as_json=False), compare, monkeypatch)
-    score = SimpleNamespace(first=30, fifth=45, images=50, left_out=3, classes=10, matched="the names of the folders, which are labels")
+    score = AccuracyScore(50, 30, 45, 10, "the names of the folders, which are labels", left_out=3)
     lines += printed(
         80, lambda: train_eval._print_score("vit_tiny50", "/a/long/path/to/a/folder", score, as_json=False), train_eval, monkeypatch
     )
