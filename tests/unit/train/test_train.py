@@ -378,6 +378,14 @@ class TestScore:
         with pytest.raises(TrainingError, match=r"The 2 classes \(x, y\) cannot be matched to the 50 .*WordNet id, label or number"):
             match_classes(bundled_models, [("x", "x"), ("y", "y")])
 
+    def test_folders_of_numbers_may_have_been_numbered_otherwise(self, tmp_path: Path) -> None:
+        for number in range(11):
+            (tmp_path / "val" / str(number)).mkdir(parents=True)
+            (tmp_path / "val" / str(number) / "one.jpg").write_bytes(jpeg(number % 2, number))
+        score = measure_accuracy(vizlib.load("vit_tiny50", checkpoint="random", num_classes=11), find_photos(tmp_path))
+        assert (score.images, score.classes, score.matched, score.left_out) == (11, 11, "number", 0)
+        assert "ImageFolder" in score.note
+
     def test_a_class_that_a_model_does_not_know_moves_no_other(self) -> None:
         """A folder that is named otherwise than its label once had all of them matched in sorted order: birds were held to be dogs."""
         known = vizlib.load("vit_tiny50", checkpoint="random", num_classes=3, labels=["cat", "dog", "bird"])
