@@ -25,6 +25,6 @@ def label_note(model: Mapping[str, Any], classes: list[list[str]]) -> str:
         return "" if how in BY_WORDS else str(how)
     named = [*unknown[:_SHOWN], *([counted(len(unknown) - _SHOWN, "other")] if len(unknown) > _SHOWN else [])]
     return (
-        f"It does not know {len(unknown)} of the {counted(len(classes), 'class')} of the data, {listed(named)}: "
+        f"It has no class of its own for {len(unknown)} of the {counted(len(classes), 'class')} of the data, {listed(named)}: "
         "their pictures count as without a label."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -68,9 +69,9 @@ def match_classes(model: Model, classes: list[tuple[str, str]]) -> tuple[list[in
     if number_of_wnid:
         found.append(([number_of_wnid.get(key) for key in keys], "WordNet id"))
     if model.labels:
-        found += [([_by_name(model, word) for word in words], "name") for words in ([name for _, name in classes], keys)]
-    numbers, how = max(found, key=lambda each: _known(each[0]), default=([], ""))
-    if _known(numbers):
+        found += [(_alone([_by_name(model, word) for word in words]), "name") for words in ([name for _, name in classes], keys)]
+    numbers, how = min(found, key=lambda each: each[0].count(None), default=([], ""))
+    if any(number is not None for number in numbers):
         return numbers, how
     total = model.adapter.classes
     if all(key.isdecimal() and int(key) < total for key in keys):
@@ -84,10 +85,10 @@ def match_classes(model: Model, classes: list[tuple[str, str]]) -> tuple[list[in
     )
 
 
-def _known(numbers: list[int | None]) -> int:
-    """How many classes were found; none where two folders would be the same one."""
-    known = [number for number in numbers if number is not None]
-    return len(known) if len(set(known)) == len(known) else 0
+def _alone(numbers: list[int | None]) -> list[int | None]:
+    """The numbers without those that several folders would have: a name that two of them share tells neither."""
+    times = Counter(numbers)
+    return [number if times[number] == 1 else None for number in numbers]
 
 
 def numbering_note(matched: str, keys: Sequence[str]) -> str:

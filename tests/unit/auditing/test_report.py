@@ -205,6 +205,8 @@ def test_the_command_says_how_folders_became_classes(tmp_path: Path) -> None:
         assert result.exit_code == 0
         assert words in result.output
         assert ("no label that it knows" in result.output) == (model == "vit_tiny50")
+    bare = vizlib.audit([np.zeros((64, 64, 3), np.uint8)], "vit_tiny50", "saliency", tmp_path / "bare")
+    assert findings(overview(bare))[0] == "ViT: the pictures have no labels, so nothing is right or wrong."
 
 
 def test_classes_of_a_checkpoint_in_their_own_order_are_named_by_a_file(tmp_path: Path) -> None:
@@ -232,7 +234,7 @@ def test_classes_of_a_checkpoint_in_their_own_order_are_named_by_a_file(tmp_path
     result = CliRunner().invoke(app, [*words, "--labels", str(tmp_path / "names.txt"), "--out", str(tmp_path / "c")])
     assert result.exit_code == 0
     assert "right 66.7" in result.output  # two of three: what is not known moves no other
-    note = "It does not know 1 of the 3 classes of the data, birds: their pictures count as without a label."
+    note = "It has no class of its own for 1 of the 3 classes of the data, birds: their pictures count as without a label."
     assert f"note: resnet10t: {note}" in result.output
     audit = vizlib.Audit.open(tmp_path / "c")
     assert audit.notes == [f"resnet10t: {note}"]

@@ -410,6 +410,7 @@ class TestScore:
         # Two folders that would be one class tell nothing by their names.
         with pytest.raises(TrainingError):
             match_classes(known, [("cat", "cat"), ("CAT", "CAT")])
+        assert match_classes(known, [(name, name) for name in ("CAT", "cat", "dog")]) == ([None, None, 1], "name")
 
     def test_imagenet_folders_are_in_index_order(self) -> None:
         from timm.data import ImageNetInfo

@@ -33,7 +33,8 @@ def findings(overview: Overview) -> list[str]:
     """One sentence for each number that an audit's reader asks for first, in the order of a report."""
     shown = shown_names(overview.facts)
     sentences = [_labels(model, overview, shown) for model in overview.facts["models"]]
-    sentences += [_accuracy(summary, shown) for summary in overview.summaries if summary.method == overview.methods[0]]
+    labelled = bool(overview.facts["classes"])
+    sentences += [_accuracy(summary, shown, labelled=labelled) for summary in overview.summaries if summary.method == overview.methods[0]]
     sentences += [_commonest_mistake(overview, model, shown) for model in overview.models]
     sentences += [_on_object(summary, shown) for summary in overview.summaries]
     sentences += [_elsewhere(overview, model, method, shown) for model in overview.models for method in overview.methods]
@@ -82,11 +83,12 @@ def removal_words(cluster: StrategyCluster) -> str:
     )
 
 
-def _accuracy(summary: Summary, shown: ShownNames) -> str:
+def _accuracy(summary: Summary, shown: ShownNames, *, labelled: bool) -> str:
     model = shown.models[summary.model]
     right, interval = summary.mean("right"), summary.interval("right")
     if right is None or interval is None:
-        return "" if not summary.pictures else f"{model}: no picture has a label that it knows, so nothing is right or wrong."
+        why = "no picture has a label that it knows" if labelled else "the pictures have no labels"
+        return "" if not summary.pictures else f"{model}: {why}, so nothing is right or wrong."
     sure = summary.mean("probability")
     beside = "" if sure is None else f", and gives its answers {percent(sure, 1)} on average"
     pictures = counted(summary.count("right"), "picture")
